@@ -1,0 +1,47 @@
+# Nothing but Python 3.11 (or later), make and the package registries is needed: `make env` brings the rest into .venv.
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help env run test check format bench lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+env: .venv/.complete ## make .venv with the project (editable) and all that developing needs
+
+.venv/.complete: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: env ## a whole cluster on this machine: an embedded Valkey, three nodes, one port
+	@$(BIN)/tannoy up
+
+test: env ## all tests, against a real Valkey, real sockets and real node processes
+	$(BIN)/python -m pytest
+
+check: env ## format, lint, types, layers, packaging
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/mypy tests
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/unit/test_packaging.py
+
+format: env ## let ruff mend what it can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: env ## every benchmark; `make bench ARGS=--quick` for a first look
+	$(BIN)/python -m bench $(ARGS)
+
+lock: env ## resolve the dependencies anew into requirements.lock
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--extra dev --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+
+clean: ## remove the environment and all caches
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info

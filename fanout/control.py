@@ -1,0 +1,142 @@
+"""Orders between nodes: hand something to a user's sessions, or to one session, wherever they live.
+
+An order goes to every node at once. Each answers on the asker's own channel with the number of sessions it served, so
+the count is of deliveries, not of hopes. Redis says how many nodes heard the order; a node that has died in that
+moment does not answer, and the deadline ends the wait for it.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Callable
+
+import structlog
+
+from ..shared.channels import Channels
+from ..shared.codec import MalformedBytes, pack_order, unpack_order
+from ..shared.errors import Unavailable
+from ..shared.messages import Delivered, DeliverToSession, DeliverToUser, Order, ReadyBytes
+from ..shared.names import AgentId, SessionId, UserId
+from .publisher import Publisher
+from .wire import Reply
+
+ANSWER_DEADLINE = 0.45
+"""Seconds for all nodes together to answer an order."""
+
+_log = structlog.get_logger("tannoy.control")
+
+
+class _Question:
+    """An order on its way: done when as many nodes have answered as have heard it."""
+
+    __slots__ = ("answered", "heard", "served", "total")
+
+    def __init__(self) -> None:
+        self.heard: int | None = None  # nodes; unknown until Redis has confirmed the publish
+        self.answered = 0
+        self.served = 0
+        self.total: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def settle(self) -> None:
+        if not self.total.done():
+            self.total.set_result(self.served)
+
+    def check(self) -> None:
+        if self.heard is not None and self.answered >= self.heard:
+            self.settle()
+
+
+class Control:
+    """Gives orders to all nodes, and carries out those of others through `execute` (sessions served: returned)."""
+
+    def __init__(
+        self,
+        channels: Channels,
+        publisher: Publisher,
+        *,
+        incarnation: str,
+        secret: bytes,
+        execute: Callable[[DeliverToUser | DeliverToSession], int],
+    ) -> None:
+        self._publisher = publisher
+        self._secret = secret
+        self._execute = execute
+        self._everybody = channels.control
+        self._self = channels.node(incarnation)
+        self._numbers = itertools.count(1)
+        self._questions: dict[int, _Question] = {}
+        self._malformed = 0
+        self._silent_nodes = 0
+
+    @property
+    def addresses(self) -> tuple[bytes, bytes]:
+        """The channels that the link has to hear for as long as the node lives; what they bring goes to `received`."""
+        return self._everybody, self._self
+
+    def deliver_to_user(self, user_id: UserId, ready: ReadyBytes) -> asyncio.Future[int]:
+        """The number of the user's sessions that got it, on all nodes. Raises Unavailable."""
+        number = next(self._numbers)
+        return self._ask(number, DeliverToUser(number, self._self, user_id, ready))
+
+    def deliver_to_session(self, agent_id: AgentId, session_id: SessionId, ready: ReadyBytes) -> asyncio.Future[int]:
+        """1 if the session was on any node and got it, else 0. Raises Unavailable."""
+        number = next(self._numbers)
+        return self._ask(number, DeliverToSession(number, self._self, agent_id, session_id, ready))
+
+    def _ask(self, number: int, order: Order) -> asyncio.Future[int]:
+        question = self._questions[number] = _Question()
+        deadline = asyncio.get_running_loop().call_later(ANSWER_DEADLINE, self._give_up, question)
+
+        def close(_: object) -> None:
+            deadline.cancel()
+            self._questions.pop(number, None)
+
+        question.total.add_done_callback(close)
+        sent = self._publisher.send(self._everybody, pack_order(order, self._secret))
+        sent.add_done_callback(lambda done: self._sent(question, done))
+        return question.total
+
+    def _sent(self, question: _Question, sent: asyncio.Future[Reply]) -> None:
+        error = sent.exception()
+        if error is None:
+            question.heard = int(sent.result())
+            question.check()
+        elif not question.total.done():
+            question.total.set_exception(error)
+
+    def _give_up(self, question: _Question) -> None:
+        if question.heard is None:
+            if not question.total.done():
+                question.total.set_exception(Unavailable("the bus did not confirm in time"))
+        else:
+            self._silent_nodes += question.heard - question.answered
+            question.settle()
+
+    def received(self, payload: bytes) -> None:
+        """One order or answer from the bus."""
+        try:
+            order = unpack_order(payload, self._secret)
+        except MalformedBytes as error:
+            self._malformed += 1
+            _log.warning("dropped an order", error=str(error))
+            return
+        match order:
+            case Delivered(request, sessions):
+                if question := self._questions.get(request):
+                    question.answered += 1
+                    question.served += sessions
+                    question.check()
+            case DeliverToUser() | DeliverToSession():
+                answer = Delivered(order.request, self._execute(order))
+                sent = self._publisher.send(order.reply_to, pack_order(answer, self._secret))
+                sent.add_done_callback(self._answer_sent)
+
+    def _answer_sent(self, sent: asyncio.Future[Reply]) -> None:
+        if error := sent.exception():
+            _log.warning("could not answer an order", error=str(error))
+
+    def statistics(self) -> dict[str, int]:
+        return {
+            "questions": len(self._questions),
+            "malformed": self._malformed,
+            "silent_nodes": self._silent_nodes,
+        }

@@ -1,0 +1,99 @@
+"""Reference counts per channel over the link: the first one in subscribes, the last one out unsubscribes.
+
+Counts change synchronously, before any await. An acquire that Redis does not acknowledge in time is rolled back. An
+unsubscribe waits `LINGER` and looks again, so that a page reload costs Redis nothing.
+"""
+
+import asyncio
+
+from ..shared.errors import Unavailable
+from .link import Link
+
+ACKNOWLEDGE_TIMEOUT = 1.0
+LINGER = 1.0
+
+
+class _Subscription:
+    __slots__ = ("holders", "linger", "waiters")
+
+    def __init__(self) -> None:
+        self.holders = 0
+        self.waiters: list[asyncio.Future[None]] = []
+        self.linger: asyncio.TimerHandle | None = None
+
+
+class Subscriber:
+    """Who on this node wants to hear which channel. `confirmed` has to be wired to the link."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._subscriptions: dict[bytes, _Subscription] = {}
+        self._rolled_back = 0
+
+    def acquire(self, channel: bytes) -> asyncio.Future[None] | None:
+        """Count one more holder of `channel`.
+
+        None: it is being heard already. Otherwise a future, done once Redis has acknowledged; it raises Unavailable,
+        with the count rolled back, where that takes longer than ACKNOWLEDGE_TIMEOUT. Whoever got one of the two
+        without an error owes one `release`.
+        """
+        subscription = self._subscriptions.get(channel)
+        if subscription is None:
+            subscription = self._subscriptions[channel] = _Subscription()
+            self._link.want(channel)
+        subscription.holders += 1
+        if subscription.linger is not None:
+            subscription.linger.cancel()
+            subscription.linger = None
+        if self._link.state.is_confirmed(channel):
+            return None
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+        subscription.waiters.append(waiter)
+        timer = loop.call_later(ACKNOWLEDGE_TIMEOUT, self._roll_back, channel, waiter)
+        waiter.add_done_callback(lambda _: timer.cancel())
+        return waiter
+
+    def release(self, channel: bytes) -> None:
+        """Count one holder less."""
+        subscription = self._subscriptions[channel]
+        subscription.holders -= 1
+        if subscription.holders == 0:
+            subscription.linger = asyncio.get_running_loop().call_later(LINGER, self._leave, channel)
+
+    def confirmed(self, channels: list[bytes]) -> None:
+        """The link tells which subscriptions Redis has acknowledged."""
+        for channel in channels:
+            subscription = self._subscriptions.get(channel)
+            if subscription is None:
+                continue
+            waiters, subscription.waiters = subscription.waiters, []
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    def _roll_back(self, channel: bytes, waiter: asyncio.Future[None]) -> None:
+        if waiter.done():
+            return
+        self._subscriptions[channel].waiters.remove(waiter)
+        self._rolled_back += 1
+        self.release(channel)
+        waiter.set_exception(Unavailable("the bus did not confirm the subscription in time"))
+
+    def _leave(self, channel: bytes) -> None:
+        subscription = self._subscriptions[channel]
+        subscription.linger = None
+        if subscription.holders == 0:
+            del self._subscriptions[channel]
+            self._link.unwant(channel)
+
+    def holders(self, channel: bytes) -> int:
+        subscription = self._subscriptions.get(channel)
+        return subscription.holders if subscription else 0
+
+    def statistics(self) -> dict[str, int]:
+        return {
+            "channels": len(self._subscriptions),
+            "waiting": sum(len(subscription.waiters) for subscription in self._subscriptions.values()),
+            "rolled_back": self._rolled_back,
+        }

@@ -1,0 +1,42 @@
+"""Who a session belongs to, and who may call the API."""
+
+import hmac
+import secrets
+from collections.abc import Mapping
+
+from ..shared.close import ErrorCode
+from ..shared.errors import Refused
+from ..shared.messages import Author
+from ..shared.names import SessionId, UserId, parse_session, parse_user, parse_username
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def made_up_session_id() -> SessionId:
+    return SessionId(secrets.token_urlsafe(12))
+
+
+def identify(query: Mapping[str, str]) -> Author:
+    """`TANNOY_AUTH=none`: the client says who it is, or gets a guest's name. Raises BadName."""
+    session_id = parse_session(query["session_id"]) if "session_id" in query else made_up_session_id()
+    guest = f"guest-{secrets.token_hex(3)}"
+    user_id = parse_user(query["user_id"]) if "user_id" in query else UserId(guest)
+    username = parse_username(query["username"]) if "username" in query else str(user_id)
+    return Author(user_id, username, session_id)
+
+
+def is_loopback(host: str | None) -> bool:
+    """A Unix socket has no client host: who can reach it is on this machine."""
+    return host is None or host in LOOPBACK or host.startswith("127.")
+
+
+def authorize_api(api_key: str, *, authorization: str, client_host: str | None) -> None:
+    """Let a back end in: by the key, or, where none is set, from loopback alone. Raises Refused."""
+    if not api_key:
+        if is_loopback(client_host):
+            return
+        message = "no TANNOY_API_KEY is set, so only clients on this machine are served"
+        raise Refused(message, code=ErrorCode.FORBIDDEN)
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), api_key.encode()):
+        raise Refused("the API key is missing or wrong: Authorization: Bearer …", code=ErrorCode.BAD_TOKEN)

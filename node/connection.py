@@ -1,0 +1,332 @@
+"""One connection, whatever carries it: commands in, keepalive, the reason it ends.
+
+No task of its own. A command that has to wait for Redis goes on in the callback of a future; those that follow a
+`join` wait behind it, in order, and when too many wait the carrier stops reading.
+"""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import partial
+from typing import Any, assert_never
+
+import structlog
+
+from ..fanout.control import Control
+from ..fanout.publisher import Publisher
+from ..fanout.subscriber import Subscriber
+from ..shared.channels import Channel
+from ..shared.clock import Clock, rfc3339
+from ..shared.close import CLOSE_RULES, CloseCode
+from ..shared.codec import WireFormat, decode_command, encode_ready, pack_publication
+from ..shared.commands import BadCommand
+from ..shared.errors import BadName, BadRequest, Refused
+from ..shared.messages import Bye, CommandId, Failure, NodeFrame, Ok, PingFrame, Publication, Resync
+from ..shared.names import NodeId, UserId
+from .carrier import Carrier
+from .frames import Opcode, frame
+from .hub import Hub
+from .outbox import Outbox, OutboxLimits
+from .session import Alive, Answer, Effect, Enter, Exit, Publish, Session, TellUser
+from .timers import TimerWheel
+
+PONG_DEADLINE = 10.0
+CLOSE_DEADLINE = 5.0
+"""Seconds for the peer to answer our close frame."""
+BAD_FRAMES_MAX = 10
+BAD_FRAMES_WINDOW = 60.0
+UNDER_WAY_MAX = 64
+"""Publishes of one connection that Redis has not confirmed yet; further commands wait."""
+WAITING_MAX = 64
+"""Commands that wait; beyond them the carrier stops reading."""
+
+_log = structlog.get_logger("tannoy.connection")
+
+
+@dataclass(slots=True)
+class Services:
+    """What every connection of a node shares."""
+
+    node_id: NodeId
+    hub: Hub
+    subscriber: Subscriber
+    publisher: Publisher
+    control: Control
+    wheel: TimerWheel
+    clock: Clock
+    limits: OutboxLimits
+    ping_interval: float
+    received: int = 0
+    refused: int = 0
+
+
+class _State(Enum):
+    OPENING = auto()  # until `welcome`
+    OPEN = auto()
+    CLOSING = auto()  # our close frame is out
+    CLOSED = auto()
+
+
+class Connection:
+    """A Carried, a Member of the hub, and Timed by the wheel."""
+
+    __slots__ = (
+        "_bad_at",
+        "_busy",
+        "_carrier",
+        "_ping_out",
+        "_services",
+        "_state",
+        "_under_way",
+        "_waiting",
+        "outbox",
+        "session",
+        "tick",
+        "wire",
+    )
+
+    def __init__(self, services: Services, carrier: Carrier, session: Session, wire: WireFormat) -> None:
+        self.session = session
+        self.wire = wire
+        self.outbox = Outbox(
+            carrier, services.limits, session.session_id, on_overflow=self._overflowed, on_skipped=self._skipped
+        )
+        self.tick = 0
+        self._services = services
+        self._carrier = carrier
+        self._state = _State.OPENING
+        self._ping_out = False
+        self._busy = False  # a channel is being entered
+        self._under_way = 0
+        self._waiting: deque[tuple[bytes, bool]] | None = None
+        self._bad_at: list[float] | None = None
+
+    @property
+    def user_id(self) -> UserId:
+        return self.session.user_id
+
+    # ---- Carried
+
+    def opened(self) -> None:
+        services = self._services
+        services.hub.register(self)
+        services.wheel.set(self, services.ping_interval)
+        if self.session.home is not None:
+            self._enter(self.session.home, None)
+        else:
+            self._welcome()
+
+    def received(self, payload: bytes, binary: bool) -> None:
+        if self._state in (_State.CLOSING, _State.CLOSED):
+            return
+        self._services.received += 1
+        if self._busy or self._waiting or self._under_way >= UNDER_WAY_MAX:
+            self._wait(payload, binary)
+        else:
+            self._handle(payload, binary)
+
+    def pinged(self, payload: bytes) -> None:
+        self.outbox.answer(frame(Opcode.PONG, payload))
+
+    def paused(self) -> None:
+        self.outbox.paused()
+
+    def resumed(self) -> None:
+        self.outbox.resumed()
+
+    def violated(self, code: int, reason: str) -> None:
+        self.close(CloseCode(code), reason=reason)
+
+    def closed(self) -> None:
+        self._leave_everything()
+        self._state = _State.CLOSED
+        self._services.wheel.clear(self)
+
+    # ---- the end
+
+    def close(self, code: CloseCode, *, reason: str | None = None, retry_after: float | None = None) -> None:
+        """Say `bye`, close. From here on nothing is delivered; a peer that does not answer is cut off."""
+        if self._state in (_State.CLOSING, _State.CLOSED):
+            return
+        self._leave_everything()
+        self._state = _State.CLOSING
+        self._carrier.writer()(self._encode(Bye(code, retry_after)))
+        self._carrier.close(code, reason or CLOSE_RULES[code].reason)
+        self._services.wheel.set(self, CLOSE_DEADLINE)
+        _log.debug("closing", session=self.session.session_id, user=self.user_id, code=int(code), reason=reason)
+
+    def _leave_everything(self) -> None:
+        if self._state in (_State.CLOSING, _State.CLOSED):
+            return
+        self.outbox.discard()
+        for channel in tuple(self.session.joined.values()):
+            self._exit(channel)
+        self._services.hub.unregister(self)
+        self._waiting = None
+
+    def _overflowed(self) -> None:
+        self.close(CloseCode.TOO_SLOW)
+
+    def _skipped(self) -> None:
+        for channel in self.session.joined.values():
+            self.answer(Resync(channel, "too slow to read: messages were dropped"))
+
+    # ---- keepalive
+
+    def due(self, now: float) -> None:
+        if self._state is _State.CLOSING:
+            self._carrier.abort()
+        elif self._ping_out:
+            self.close(CloseCode.NO_PONG)
+        else:
+            self._ping_out = True
+            self.answer(PingFrame())
+            self._services.wheel.set(self, PONG_DEADLINE)
+
+    def _alive(self) -> None:
+        if self._ping_out:
+            self._ping_out = False
+            self._services.wheel.set(self, self._services.ping_interval)
+
+    # ---- commands in
+
+    def _wait(self, payload: bytes, binary: bool) -> None:
+        if self._waiting is None:
+            self._waiting = deque()
+        self._waiting.append((payload, binary))
+        if len(self._waiting) == WAITING_MAX:
+            self._carrier.pause_reading()
+
+    def _go_on(self) -> None:
+        """Handle what has waited, up to the next command that has to wait itself."""
+        while self._waiting and not self._busy and self._under_way < UNDER_WAY_MAX:
+            self._handle(*self._waiting.popleft())
+        if not self._waiting and self._state in (_State.OPENING, _State.OPEN):
+            self._carrier.resume_reading()
+
+    def _handle(self, payload: bytes, binary: bool) -> None:
+        try:
+            command = decode_command(payload, binary=binary, wire=self.wire)
+        except BadCommand as bad:
+            self._refuse(bad.id, bad.refusal)
+            self._count_bad_frame()
+            return
+        try:
+            timestamp = rfc3339(self._services.clock.now())
+            self._perform(self.session.handle(command, timestamp))
+        except Refused as refusal:
+            self._refuse(command.id, refusal)
+            if isinstance(refusal, (BadRequest, BadName)):
+                self._count_bad_frame()
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case Answer(answer):
+                self.answer(answer)
+            case Enter(channel, id):
+                self._enter(channel, id)
+            case Exit(channel, id):
+                self._exit(channel)
+                if ok := self.session.in_room(channel, id):
+                    self.answer(ok)
+            case Publish():
+                self._publish(effect)
+            case TellUser(to, said, id):
+                served = self._services.control.deliver_to_user(to, encode_ready(said))
+                self._answer_later(served, id, "sessions")
+            case Alive():
+                self._alive()
+            case _:
+                assert_never(effect)
+
+    # ---- channels
+
+    def _enter(self, channel: Channel, id: CommandId | None) -> None:
+        waiter = self._services.subscriber.acquire(channel.address)
+        if waiter is None:
+            self._entered(channel, id)
+        else:
+            self._busy = True
+            waiter.add_done_callback(partial(self._acquired, channel, id))
+
+    def _acquired(self, channel: Channel, id: CommandId | None, waiter: asyncio.Future[None]) -> None:
+        self._busy = False
+        error = waiter.exception()
+        if error is None and self._state in (_State.CLOSING, _State.CLOSED):
+            self._services.subscriber.release(channel.address)
+        elif error is None:
+            self._entered(channel, id)
+        elif self._state is _State.OPENING:
+            self.close(CloseCode.TRY_AGAIN_LATER, retry_after=1.0)
+        elif self._state is _State.OPEN and isinstance(error, Refused):
+            self._refuse(id, error)
+        self._go_on()
+
+    def _entered(self, channel: Channel, id: CommandId | None) -> None:
+        channel = self._services.hub.known(channel)
+        self._services.hub.add(channel, self)
+        self.session.entered(channel)
+        if self._state is _State.OPENING:
+            self._welcome()
+        elif ok := self.session.in_room(channel, id):
+            self.answer(ok)
+
+    def _exit(self, channel: Channel) -> None:
+        self.session.exited(channel)
+        self._services.hub.remove(channel, self)
+        self._services.subscriber.release(channel.address)
+
+    def _welcome(self) -> None:
+        self._state = _State.OPEN
+        self.answer(self.session.welcome(self._services.node_id, self._services.ping_interval))
+
+    # ---- speaking
+
+    def _publish(self, effect: Publish) -> None:
+        payload = pack_publication(Publication(encode_ready(effect.frame), effect.exclude or ""))
+        confirmed = self._services.publisher.publish(effect.channel, payload, effect.key)
+        self._answer_later(confirmed, effect.id, None)
+
+    def _answer_later(self, done: asyncio.Future[Any], id: CommandId | None, result_field: str | None) -> None:
+        self._under_way += 1
+        done.add_done_callback(partial(self._done, id, result_field))
+
+    def _done(self, id: CommandId | None, result_field: str | None, done: asyncio.Future[Any]) -> None:
+        self._under_way -= 1
+        error = done.exception()
+        if self._state is not _State.OPEN:
+            return
+        if isinstance(error, Refused):
+            self._refuse(id, error)
+        elif error is not None:
+            raise error
+        elif id is not None:
+            self.answer(Ok(id, {result_field: done.result()} if result_field else {}))
+        if self._waiting:
+            self._go_on()
+
+    # ---- answers out
+
+    def answer(self, node_frame: NodeFrame) -> None:
+        """Send one frame to this session alone."""
+        self.outbox.answer(self._encode(node_frame))
+
+    def _encode(self, node_frame: NodeFrame) -> bytes:
+        return encode_frame(node_frame, self.wire)
+
+    def _refuse(self, id: CommandId | None, refusal: Refused) -> None:
+        self._services.refused += 1
+        self.answer(Failure(id, refusal.code, refusal.message, refusal.retry_after))
+
+    def _count_bad_frame(self) -> None:
+        now = self._services.clock.monotonic()
+        recent = [at for at in self._bad_at or () if now - at < BAD_FRAMES_WINDOW]
+        recent.append(now)
+        self._bad_at = recent
+        if len(recent) >= BAD_FRAMES_MAX:
+            self.close(CloseCode.BAD_FRAMES)
+
+
+def encode_frame(node_frame: NodeFrame, wire: WireFormat) -> bytes:
+    return frame(Opcode.BINARY if wire.binary else Opcode.TEXT, wire.encode(node_frame.as_object()))

@@ -1,0 +1,158 @@
+"""From the bus to the sockets: takes batches of deliveries, frames each once per wire format, hands them to the hub.
+
+All that one read of the link brought in for a channel is joined, and each socket gets one write of it. The loop over
+the sockets has no await, no task, no encoding. A roster of more than `SLICE` sockets is served in slices, with a turn
+of the event loop between, so that no room starves the others; what comes for it meanwhile waits behind, in order.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+import structlog
+
+from ..shared.codec import MalformedBytes, WireFormat, unpack_publication
+from ..shared.messages import Publication, ReadyBytes
+from .frames import Opcode, frame
+from .hub import Hub, Roster
+from .outbox import Outbox
+
+SLICE = 4096
+"""Sockets served in one turn of the event loop: about 5 ms."""
+BACKLOG_MAX_BYTES = 8 * 1024 * 1024
+"""Of frames that wait for slices. Beyond it the link stops reading until it has halved."""
+
+_log = structlog.get_logger("tannoy.relay")
+
+
+def frame_ready(ready: ReadyBytes, wire: WireFormat) -> bytes:
+    """The frame of one object on one wire format."""
+    return frame(Opcode.BINARY, ready.msgpack) if wire.binary else frame(Opcode.TEXT, ready.json)
+
+
+class _Sweep:
+    """A large roster that is being served: the sockets still to come, and the batches behind this one."""
+
+    __slots__ = ("batch", "behind", "left")
+
+    def __init__(self, batch: list[Publication], left: list[tuple[WireFormat, Outbox]]) -> None:
+        self.batch = batch
+        self.left = left
+        self.behind: deque[list[Publication]] = deque()
+
+
+class Relay:
+    """Serves the hub's rosters. `pause_link` and `resume_link` are called to bound what waits."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        *,
+        pause_link: Callable[[], None],
+        resume_link: Callable[[], None],
+        slice_size: int = SLICE,
+    ) -> None:
+        self._hub = hub
+        self._pause_link = pause_link
+        self._resume_link = resume_link
+        self._slice = slice_size
+        self._sweeps: dict[bytes, _Sweep] = {}
+        self._backlog_bytes = 0
+        self._link_paused = False
+        self._messages = 0
+        self._deliveries = 0
+        self._malformed = 0
+
+    def deliver(self, batch: list[tuple[bytes, bytes]]) -> None:
+        """Deliveries in the order of the bus: (channel address, envelope)."""
+        by_channel: dict[bytes, list[Publication]] = {}
+        for address, payload in batch:
+            if address not in self._hub.rosters:
+                continue
+            try:
+                by_channel.setdefault(address, []).append(unpack_publication(payload))
+            except MalformedBytes as error:
+                self._malformed += 1
+                _log.warning("dropped a delivery", error=str(error))
+        for address, publications in by_channel.items():
+            self._messages += len(publications)
+            if roster := self._hub.rosters.get(address):
+                self._serve(roster, publications)
+
+    def _serve(self, roster: Roster, publications: list[Publication]) -> None:
+        sweep = self._sweeps.get(roster.channel.address)
+        if sweep is not None:
+            sweep.behind.append(publications)
+            self._wait_for(publications)
+        elif len(roster) > self._slice:
+            self._sweeps[roster.channel.address] = self._sweep(roster, publications)
+            self._wait_for(publications)
+            self._next_slice(roster.channel.address)
+        else:
+            for wire, outboxes in tuple(roster.outboxes.items()):
+                self._write(wire, tuple(outboxes), publications)
+
+    def _write(self, wire: WireFormat, outboxes: tuple[Outbox, ...], publications: list[Publication]) -> None:
+        """The loop that everything else is for. The tuple: a write may make an outbox leave its roster."""
+        frames = b"".join([frame_ready(publication.ready, wire) for publication in publications])
+        excluded = {publication.exclude for publication in publications if publication.exclude}
+        self._deliveries += len(outboxes) * len(publications)
+        if not excluded:
+            for outbox in outboxes:
+                outbox.write(frames)
+            return
+        for outbox in outboxes:
+            if outbox.session_id not in excluded:
+                outbox.write(frames)
+            elif own := b"".join([frame_ready(p.ready, wire) for p in publications if p.exclude != outbox.session_id]):
+                outbox.write(own)
+
+    # ---- slices
+
+    def _sweep(self, roster: Roster, publications: list[Publication]) -> _Sweep:
+        return _Sweep(publications, [(wire, outbox) for wire, boxes in roster.outboxes.items() for outbox in boxes])
+
+    def _next_slice(self, address: bytes) -> None:
+        sweep = self._sweeps[address]
+        now, sweep.left = sweep.left[: self._slice], sweep.left[self._slice :]
+        roster = self._hub.rosters.get(address)
+        for wire, outboxes in tuple(roster.outboxes.items()) if roster else ():
+            # Whoever has left since the sweep began hears nothing more.
+            still_here = tuple(outbox for its, outbox in now if its is wire and outbox in outboxes)
+            self._write(wire, still_here, sweep.batch)
+        if not sweep.left:
+            self._waited_for(sweep.batch)
+            if roster is None or not sweep.behind:
+                for batch in sweep.behind:
+                    self._waited_for(batch)
+                del self._sweeps[address]
+                return
+            behind, next_batch = sweep.behind, [p for batch in sweep.behind for p in batch]
+            behind.clear()
+            self._sweeps[address] = self._sweep(roster, next_batch)
+        asyncio.get_running_loop().call_soon(self._next_slice, address)
+
+    def _wait_for(self, publications: list[Publication]) -> None:
+        self._backlog_bytes += _size(publications)
+        if self._backlog_bytes > BACKLOG_MAX_BYTES and not self._link_paused:
+            self._link_paused = True
+            self._pause_link()
+
+    def _waited_for(self, publications: list[Publication]) -> None:
+        self._backlog_bytes -= _size(publications)
+        if self._link_paused and self._backlog_bytes < BACKLOG_MAX_BYTES // 2:
+            self._link_paused = False
+            self._resume_link()
+
+    def statistics(self) -> dict[str, int | bool]:
+        return {
+            "messages": self._messages,
+            "deliveries": self._deliveries,
+            "malformed": self._malformed,
+            "backlog_bytes": self._backlog_bytes,
+            "link_paused": self._link_paused,
+        }
+
+
+def _size(publications: list[Publication]) -> int:
+    return sum(len(publication.ready.json) for publication in publications)

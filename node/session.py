@@ -1,0 +1,187 @@
+"""What a session may do: commands in → effects out. No I/O, no clock; whoever carries it performs the effects.
+
+What is legal where is one table, `_LEGAL`; how a room is found for a command is one method, `_channel`.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import assert_never
+
+from ..shared.channels import Channel, Channels
+from ..shared.close import ErrorCode
+from ..shared.commands import Command, Join, Later, Leave, Message, Ping, Pong, Private, Typing
+from ..shared.errors import BadRequest, Refused
+from ..shared.messages import Author, CommandId, IsTyping, NodeFrame, Ok, PongFrame, Said, SaidPrivately, Welcome
+from ..shared.names import NodeId, RoomName, SessionId, UserId
+
+ROOMS_MAX = 512
+"""Rooms that one session may be in at once: what a client can make a node and Redis hold is bounded."""
+
+
+class Endpoint(Enum):
+    """The three WebSocket endpoints of the contract, §2."""
+
+    ROOMS = "/ws"
+    ROOM = "/ws/chat/{room}"
+    AGENT = "/ws/agents/{agent_id}"
+
+
+_LEGAL: dict[Endpoint, tuple[type[Command], ...]] = {
+    Endpoint.ROOMS: (Join, Leave, Message, Private, Typing, Ping, Pong, Later),
+    Endpoint.ROOM: (Join, Leave, Message, Private, Typing, Ping, Pong, Later),
+    Endpoint.AGENT: (Message, Private, Ping, Pong, Later),
+}
+
+
+# ---- effects
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Send this to the session itself."""
+
+    frame: NodeFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Enter:
+    """Hear this channel, then call `entered`. Later commands wait for it."""
+
+    channel: Channel
+    id: CommandId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    channel: Channel
+    id: CommandId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Say this on the channel; with `exclude`, to all but this session."""
+
+    channel: Channel
+    frame: Said | IsTyping
+    id: CommandId | None
+    key: str | None = None
+    exclude: SessionId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TellUser:
+    """Hand this to all sessions of a user, on any node, and answer with their number."""
+
+    to: UserId
+    frame: SaidPrivately
+    id: CommandId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """The peer has answered the node's ping."""
+
+
+Effect = Answer | Enter | Exit | Publish | TellUser | Alive
+
+
+class Session:
+    """One live session. `home` is the channel its endpoint names, if any: entered on connect."""
+
+    __slots__ = ("_channels", "author", "endpoint", "home", "joined")
+
+    def __init__(self, endpoint: Endpoint, author: Author, home: Channel | None, channels: Channels) -> None:
+        self.endpoint = endpoint
+        self.author = author
+        self.home = home
+        self.joined: dict[str, Channel] = {}
+        self._channels = channels
+
+    @property
+    def session_id(self) -> SessionId:
+        assert self.author.session_id is not None
+        return self.author.session_id
+
+    @property
+    def user_id(self) -> UserId:
+        assert self.author.user_id is not None
+        return self.author.user_id
+
+    @property
+    def username(self) -> str:
+        assert self.author.username is not None
+        return self.author.username
+
+    def handle(self, command: Command, timestamp: str) -> Effect:
+        """What one command brings about. Raises Refused with the error that answers it."""
+        if not isinstance(command, _LEGAL[self.endpoint]):
+            raise BadRequest(f"{type(command).__name__.lower()} is not a command of {self.endpoint.value}")
+        match command:
+            case Join(id, room):
+                return Enter(self._channel_to_join(room), id)
+            case Leave(id, room):
+                return Exit(self._channel(room), id)
+            case Message(id, room, content, key):
+                channel = self._channel(room)
+                return Publish(channel, Said(channel, self.author, content, timestamp), id, key)
+            case Private(id, to, content):
+                return TellUser(to, SaidPrivately(self.author, content, timestamp), id)
+            case Typing(id, room):
+                channel = self._channel(room)
+                frame = IsTyping(RoomName(channel.name), self.user_id, self.username)
+                return Publish(channel, frame, id, exclude=self.session_id)
+            case Ping(id):
+                return Answer(PongFrame(id))
+            case Pong():
+                return Alive()
+            case Later(_, kind):
+                raise Refused(f"{kind} is not available yet", code=ErrorCode.BAD_REQUEST)
+            case _:
+                assert_never(command)
+
+    # ---- which channel a command means
+
+    def _channel(self, room: RoomName | None) -> Channel:
+        """The joined channel that a command speaks of. Raises BadRequest or `not_joined`."""
+        if self.endpoint is Endpoint.AGENT:
+            if room is not None:
+                raise BadRequest(f"a session of an agent has no rooms: leave {'room'!r} out")
+            assert self.home is not None
+            return self.home
+        name = self._room_name(room)
+        channel = self.joined.get(name)
+        if channel is None:
+            raise Refused(f"this session is not in room {name}: join it first", code=ErrorCode.NOT_JOINED)
+        return channel
+
+    def _channel_to_join(self, room: RoomName | None) -> Channel:
+        name = self._room_name(room)
+        if name in self.joined:
+            raise Refused(f"this session is in room {name} already", code=ErrorCode.ALREADY_JOINED)
+        if self.endpoint is Endpoint.ROOM and self.home is not None and name != self.home.name:
+            raise BadRequest(f"this socket is for room {self.home.name} alone: /ws is for many rooms")
+        if len(self.joined) >= ROOMS_MAX:
+            raise Refused(f"a session may be in at most {ROOMS_MAX} rooms", code=ErrorCode.LIMIT_REACHED)
+        return self._channels.room(name)
+
+    def _room_name(self, room: RoomName | None) -> RoomName:
+        if room is not None:
+            return room
+        if self.home is None:
+            raise BadRequest("the field 'room' is missing")
+        return RoomName(self.home.name)
+
+    # ---- what has happened
+
+    def entered(self, channel: Channel) -> None:
+        self.joined[channel.name] = channel
+
+    def exited(self, channel: Channel) -> None:
+        del self.joined[channel.name]
+
+    def in_room(self, channel: Channel, id: CommandId | None) -> Ok | None:
+        """The `ok` of join and leave."""
+        return None if id is None else Ok(id, {"room": channel.name})
+
+    def welcome(self, node: NodeId, ping_interval: float) -> Welcome:
+        return Welcome(self.session_id, self.user_id, self.username, node, ping_interval, self.home)

@@ -1,0 +1,204 @@
+"""The fast carrier: a WebSocket protocol class for uvicorn (`ws=`), callbacks all the way.
+
+uvicorn accepts, parses the HTTP request and hands over here. For our paths all that follows is ours: no task, no
+queue, no ASGI scope per socket. Any other path goes to uvicorn's own class. The node is found in the state of the
+lifespan, under the key "node".
+"""
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Callable
+from hashlib import sha1
+from http import HTTPStatus
+from typing import Any, Protocol, cast
+
+from uvicorn.config import Config
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
+
+from ..shared.errors import ProtocolViolation
+from .admission import Admitted, Handshake, Rejected, TurnedAway, is_ours
+from .carrier import Carried, Carrier
+from .frames import FrameReader, Opcode, close_frame
+from .problems import problem_body
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
+
+
+class Acceptor(Protocol):
+    """What the carrier finds under "node": decides over handshakes and makes connections."""
+
+    message_max_bytes: int
+    write_high_water: int
+
+    def admit(self, handshake: Handshake) -> Admitted | TurnedAway | Rejected: ...
+    def connect(self, carrier: Carrier, decision: Admitted | TurnedAway) -> Carried: ...
+
+
+class TannoyWebSocketProtocol(asyncio.Protocol):
+    """One socket. A Carrier."""
+
+    __slots__ = ("_carried", "_hand_over", "_node", "_reader", "_transport", "_we_closed")
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self._node = cast("Acceptor", app_state.get("node"))
+        self._hand_over: Callable[[], WebSocketsSansIOProtocol] | None = lambda: WebSocketsSansIOProtocol(
+            config, server_state, app_state, _loop
+        )
+        self._reader: FrameReader | None = None
+        self._carried: Carried | None = None
+        self._we_closed = False
+
+    # ---- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self._reader is None:
+            self._handshake(data)
+            return
+        try:
+            for event in self._reader.feed(data):
+                if event.opcode <= Opcode.BINARY:
+                    if not self._we_closed and self._carried is not None:
+                        self._carried.received(event.payload, event.opcode is Opcode.BINARY)
+                elif event.opcode is Opcode.PING:
+                    if not self._we_closed and self._carried is not None:
+                        self._carried.pinged(event.payload)
+                elif event.opcode is Opcode.CLOSE:
+                    self._peer_closed(event.code)
+                    return
+        except ProtocolViolation as violation:
+            if self._we_closed or self._carried is None:
+                self._transport.abort()
+            else:
+                self._carried.violated(violation.code, violation.reason)
+
+    def pause_writing(self) -> None:
+        if self._carried is not None:
+            self._carried.paused()
+
+    def resume_writing(self) -> None:
+        if self._carried is not None:
+            self._carried.resumed()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        carried, self._carried = self._carried, None
+        if carried is not None:
+            carried.closed()
+
+    # ---- Carrier
+
+    def writer(self) -> Callable[[bytes], None]:
+        return self._transport.write
+
+    def buffered(self) -> int:
+        return self._transport.get_write_buffer_size()
+
+    def pause_reading(self) -> None:
+        if not self._transport.is_closing() and self._transport.is_reading():
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if not self._transport.is_closing() and not self._transport.is_reading():
+            self._transport.resume_reading()
+
+    def close(self, code: int, reason: str) -> None:
+        self._we_closed = True
+        self.resume_reading()  # or the peer's close frame would not be heard
+        self._transport.write(close_frame(code, reason))
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    # ---- opening and closing handshake
+
+    def _handshake(self, head: bytes) -> None:
+        handshake, method = _parse_request(head)
+        if not is_ours(handshake.path):
+            self._give_to_uvicorn(head)
+            return
+        self._hand_over = None
+        key = handshake.headers.get("sec-websocket-key", "")
+        version = handshake.headers.get("sec-websocket-version", "")
+        if version != "13" or not _is_key(key) or method != "GET":
+            self._reject(426 if version != "13" else 400, b"sec-websocket-version: 13\r\n", _BAD_HANDSHAKE)
+            return
+        decision = self._node.admit(handshake)
+        if isinstance(decision, Rejected):
+            self._reject(decision.status, b"", problem_body(decision.status, decision.refusal))
+            return
+        self._transport.set_write_buffer_limits(high=self._node.write_high_water)
+        self._reader = FrameReader(self._node.message_max_bytes)
+        self._transport.write(_accept(key, decision.subprotocol))
+        self._carried = self._node.connect(self, decision)
+        self._carried.opened()
+
+    def _give_to_uvicorn(self, head: bytes) -> None:
+        assert self._hand_over is not None
+        other = self._hand_over()
+        other.connection_made(self._transport)
+        other.data_received(head)
+        # uvicorn sets us as the transport's protocol when this call returns: its own class has to come after.
+        asyncio.get_running_loop().call_soon(self._transport.set_protocol, other)
+
+    def _reject(self, status: int, headers: bytes, body: bytes) -> None:
+        status_line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
+        length = f"content-length: {len(body)}\r\n".encode()
+        more = headers + b"content-type: application/problem+json\r\nconnection: close\r\n\r\n"
+        self._transport.write(status_line + length + more + body)
+        self._transport.close()
+
+    def _peer_closed(self, code: int) -> None:
+        carried, self._carried = self._carried, None
+        if carried is not None:
+            carried.closed()
+        if not self._we_closed:
+            self._transport.write(close_frame(code, ""))
+        self._transport.close()
+
+
+_BAD_HANDSHAKE = (
+    b'{"title":"Bad Request","status":400,"code":"bad_request","detail":"not a WebSocket handshake of version 13"}'
+)
+
+
+def _parse_request(head: bytes) -> tuple[Handshake, str]:
+    """Read the request that uvicorn has parsed, checked, and put together again."""
+    lines = head.decode("latin-1").split("\r\n")
+    method, _, rest = lines[0].partition(" ")
+    path, _, query = rest.rpartition(" ")[0].partition("?")
+    headers: dict[str, str] = {}
+    for line in lines[1:]:
+        name, _, value = line.partition(":")
+        if name:
+            name, value = name.lower(), value.strip()
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return Handshake(path, query, headers), method
+
+
+def _is_key(key: str) -> bool:
+    try:
+        return len(base64.b64decode(key, validate=True)) == 16
+    except (binascii.Error, ValueError):
+        return False
+
+
+def _accept(key: str, subprotocol: str | None) -> bytes:
+    token = base64.b64encode(sha1(key.encode() + _GUID, usedforsecurity=False).digest())
+    chosen = f"sec-websocket-protocol: {subprotocol}\r\n".encode() if subprotocol else b""
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: "
+        + token
+        + b"\r\n"
+        + chosen
+        + b"\r\n"
+    )

@@ -1,0 +1,60 @@
+"""The exception tree. Every error that Tannoy raises on purpose is one of these.
+
+TannoyError
+├── Refused                 what the contract answers: an error frame, or a problem document over HTTP
+│   ├── BadRequest          the words are wrong: the sender has to change them
+│   ├── BadName             a name outside the alphabet of the contract
+│   └── Unavailable         the bus did not confirm in time: repeat later
+├── ProtocolViolation       RFC 6455 broken: the connection fails with this close code
+└── StartError              the node cannot start; the message is a sentence for the operator
+"""
+
+from .close import ErrorCode
+
+
+class TannoyError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class Refused(TannoyError):
+    """A request that is answered with an error code of the contract.
+
+    `retry_after` is in seconds; None where repeating the same words is pointless.
+    """
+
+    code: ErrorCode = ErrorCode.INTERNAL
+
+    def __init__(self, message: str, *, code: ErrorCode | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after = retry_after
+        if code is not None:
+            self.code = code
+
+
+class BadRequest(Refused):
+    code = ErrorCode.BAD_REQUEST
+
+
+class BadName(Refused):
+    code = ErrorCode.BAD_NAME
+
+
+class Unavailable(Refused):
+    code = ErrorCode.UNAVAILABLE
+
+    def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
+        super().__init__(message, retry_after=retry_after)
+
+
+class ProtocolViolation(TannoyError):
+    """The peer broke RFC 6455; `code` is the close code that §7.4.1 asks for."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class StartError(TannoyError):
+    """The node cannot start. The message names what was wrong and what would be right."""

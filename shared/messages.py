@@ -1,0 +1,228 @@
+"""All that a node may say to a client, and all that nodes say to each other. Commands are in `commands.py`.
+
+A frame's `as_object()` is the object of the contract, §4: fields that the contract marks `?` are left out when unset,
+all others are always there.
+"""
+
+from dataclasses import dataclass
+
+from .channels import Channel, ChannelKind
+from .close import CLOSE_RULES, CloseCode, ErrorCode
+from .names import AgentId, NodeId, RoomName, SessionId, UserId
+
+CommandId = str | int
+Object = dict[str, object]
+
+
+def _channel_field(channel: Channel) -> Object:
+    return {"room" if channel.kind is ChannelKind.ROOM else "agent_id": channel.name}
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who speaks. A back end may speak for nobody in particular: then all three are None."""
+
+    user_id: UserId | None
+    username: str | None
+    session_id: SessionId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    session_id: SessionId
+    user_id: UserId
+    username: str
+    node: NodeId
+    ping_interval: float
+    channel: Channel | None
+
+    def as_object(self) -> Object:
+        whole: Object = {
+            "type": "welcome",
+            "session_id": self.session_id,
+            "user_id": self.user_id,
+            "username": self.username,
+            "node": self.node,
+            "ping_interval": self.ping_interval,
+        }
+        return whole | _channel_field(self.channel) if self.channel else whole
+
+
+@dataclass(frozen=True, slots=True)
+class Ok:
+    id: CommandId
+    fields: Object
+
+    def as_object(self) -> Object:
+        return {"type": "ok", "id": self.id} | self.fields
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The `error` frame. `retry_after` is in seconds."""
+
+    id: CommandId | None
+    code: ErrorCode
+    message: str
+    retry_after: float | None = None
+
+    def as_object(self) -> Object:
+        whole: Object = {"type": "error"}
+        if self.id is not None:
+            whole["id"] = self.id
+        whole |= {"code": self.code.value, "message": self.message}
+        if self.retry_after is not None:
+            whole["retry_after"] = self.retry_after
+        return whole
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The `message` frame: what was said in a room or to an agent. `timestamp` is RFC 3339."""
+
+    channel: Channel
+    author: Author
+    content: object
+    timestamp: str
+
+    def as_object(self) -> Object:
+        return {
+            "type": "message",
+            **_channel_field(self.channel),
+            "user_id": self.author.user_id,
+            "username": self.author.username,
+            "session_id": self.author.session_id,
+            "content": self.content,
+            "timestamp": self.timestamp,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SaidPrivately:
+    """The `private` frame."""
+
+    author: Author
+    content: object
+    timestamp: str
+
+    def as_object(self) -> Object:
+        return {
+            "type": "private",
+            "from_user_id": self.author.user_id,
+            "from_username": self.author.username,
+            "content": self.content,
+            "timestamp": self.timestamp,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class IsTyping:
+    room: RoomName
+    user_id: UserId
+    username: str
+
+    def as_object(self) -> Object:
+        return {"type": "typing", "room": self.room, "user_id": self.user_id, "username": self.username}
+
+
+@dataclass(frozen=True, slots=True)
+class Resync:
+    """Messages may be missing before `offset`. Without history there is no position: both are null."""
+
+    channel: Channel
+    reason: str
+    epoch: str | None = None
+    offset: int | None = None
+
+    def as_object(self) -> Object:
+        return {
+            "type": "resync",
+            **_channel_field(self.channel),
+            "epoch": self.epoch,
+            "offset": self.offset,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PingFrame:
+    def as_object(self) -> Object:
+        return {"type": "ping"}
+
+
+@dataclass(frozen=True, slots=True)
+class PongFrame:
+    """The answer to a client's `ping`."""
+
+    id: CommandId | None
+
+    def as_object(self) -> Object:
+        return {"type": "pong"} if self.id is None else {"type": "pong", "id": self.id}
+
+
+@dataclass(frozen=True, slots=True)
+class Bye:
+    """The last frame before the node closes. `retry_after` is in seconds."""
+
+    code: CloseCode
+    retry_after: float | None = None
+
+    def as_object(self) -> Object:
+        rule = CLOSE_RULES[self.code]
+        whole: Object = {"type": "bye", "code": int(self.code), "reason": rule.reason, "reconnect": rule.reconnect}
+        if self.retry_after is not None:
+            whole["retry_after"] = self.retry_after
+        return whole
+
+
+NodeFrame = (
+    Welcome | Ok | Failure | Said | SaidPrivately | IsTyping | Resync | PingFrame | PongFrame | Bye
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyBytes:
+    """One frame's object, encoded once in each wire format by the node it entered at."""
+
+    json: bytes
+    msgpack: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What travels on the bus of a room or an agent. `exclude` is a session that does not get it."""
+
+    ready: ReadyBytes
+    exclude: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverToUser:
+    """Order to every node: hand this to each of the user's sessions, and tell `reply_to` how many there were."""
+
+    request: int
+    reply_to: bytes
+    user_id: UserId
+    ready: ReadyBytes
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverToSession:
+    """Order to every node: hand this to one session of an agent, and tell `reply_to` whether it was here."""
+
+    request: int
+    reply_to: bytes
+    agent_id: AgentId
+    session_id: SessionId
+    ready: ReadyBytes
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A node's answer to an order: how many of its sessions got it."""
+
+    request: int
+    sessions: int
+
+
+Order = DeliverToUser | DeliverToSession | Delivered

@@ -1,0 +1,41 @@
+"""Pure decisions. No clock, no socket, no Redis: everything a decision rests on is a parameter."""
+
+from collections.abc import Callable
+from enum import StrEnum
+
+
+class SlowPolicy(StrEnum):
+    """What happens when a socket's way out is full."""
+
+    DISCONNECT = "disconnect"
+    """Close with 4002: the client comes back and recovers."""
+    SKIP = "skip"
+    """Drop what is queued of its channels and tell it with `resync`; answers to its own commands stay."""
+
+
+class Overflow(StrEnum):
+    """The verdict on one frame that does not fit."""
+
+    CLOSE = "close"
+    DROP = "drop"
+
+
+def when_full(policy: SlowPolicy, *, is_answer: bool, answers_bytes: int, limit_bytes: int) -> Overflow:
+    """Decide over a full outbox.
+
+    `skip` may drop what a channel said, since `resync` tells of it; answers have no such stand-in, so a client that
+    piles up answers alone beyond the limit is closed under either policy.
+    """
+    if policy is SlowPolicy.DISCONNECT:
+        return Overflow.CLOSE
+    if is_answer and answers_bytes > limit_bytes:
+        return Overflow.CLOSE
+    return Overflow.DROP
+
+
+def full_jitter(attempt: int, *, base: float, cap: float, uniform: Callable[[float, float], float]) -> float:
+    """Seconds to wait before try number `attempt` (from 0): uniform over [0, min(cap, base · 2^attempt)].
+
+    "Exponential Backoff And Jitter", AWS Architecture Blog 2015: full jitter spreads a crowd best.
+    """
+    return uniform(0.0, min(cap, base * 2.0 ** min(attempt, 32)))

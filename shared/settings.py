@@ -1,0 +1,133 @@
+"""Settings: read once from the environment (prefix `TANNOY_`) or `.env`, checked, frozen.
+
+The names are those of the contract, §8. Settings of the contract that have no effect in this version are listed in
+`NOT_IN_EFFECT`, and a node that finds one set says so at start.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from .errors import BadName, StartError
+from .names import parse_node
+from .policy import SlowPolicy
+
+PREFIX = "TANNOY_"
+
+NOT_IN_EFFECT = frozenset(
+    "JWT_SECRET JWT_PUBLIC_KEY JWT_ALGORITHMS JWT_AUDIENCE JWT_ISSUER AUTH_QUERY_TOKEN AGENT_MAX_SESSIONS"
+    " AGENT_LIMIT_POLICY USER_MAX_SESSIONS NODE_MAX_SESSIONS LIMIT_MODE HISTORY_SIZE HISTORY_TTL RATE_MESSAGES"
+    " RATE_CONNECTS PRESENCE_INLINE_MAX PRESENCE_EVENTS_MAX PRESENCE_GRACE MEMORY_MAX_MB CPU_MAX_PERCENT"
+    " LOOP_LAG_MAX_MS DRAIN_SECONDS".split()
+)
+
+
+class LogFormat(StrEnum):
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class Settings(BaseSettings):
+    """One node's settings. Sizes are in bytes, times in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+
+    redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379")
+    redis_prefix: str = Field("tannoy", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=1, le=65535)
+    node_id: str | None = None
+    cluster_secret: SecretStr = SecretStr("")
+
+    auth: Literal["none", "jwt"] = "none"
+    api_key: SecretStr = SecretStr("")
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
+
+    message_max_bytes: int = Field(65_536, ge=128, le=16_777_216)
+    outbox_max_bytes: int = Field(1_048_576, ge=4096, le=1_073_741_824)
+    slow_policy: SlowPolicy = SlowPolicy.DISCONNECT
+    ping_interval: float = Field(25.0, ge=1, le=3600)
+
+    log_format: LogFormat = LogFormat.CONSOLE
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_file: Path | None = None
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_scheme(cls, value: SecretStr) -> SecretStr:
+        scheme = urlsplit(value.get_secret_value()).scheme
+        if scheme in ("redis+sentinel", "redis+cluster"):
+            raise ValueError(f"{scheme}:// is not available yet: redis://, rediss:// and unix:// are")
+        if scheme not in ("redis", "rediss", "unix"):
+            raise ValueError("has to begin with redis://, rediss:// or unix://")
+        return value
+
+    @field_validator("auth")
+    @classmethod
+    def _known_auth(cls, value: str) -> str:
+        if value == "jwt":
+            raise ValueError("jwt is not available yet: only none is")
+        return value
+
+    @field_validator("node_id")
+    @classmethod
+    def _node_name(cls, value: str | None) -> str | None:
+        try:
+            return None if value is None else parse_node(value)
+        except BadName as error:
+            raise ValueError(error.message) from error
+
+    @field_validator("allowed_origins", mode="before")
+    @classmethod
+    def _origins(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        origins = tuple(origin.strip().rstrip("/") for origin in value.split(",") if origin.strip())
+        for origin in origins:
+            parts = urlsplit(origin)
+            if origin != "*" and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path):
+                raise ValueError(
+                    f"{origin!r} is not an origin: scheme://host[:port], separated by commas, or * for any"
+                )
+        return origins
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper_case(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings; `overrides` (those not None) win over the environment.
+
+    Raises StartError with a line for each bad value: its name, the value (no secrets), what is allowed.
+    """
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        raise StartError("\n".join(_complaint(problem) for problem in error.errors())) from error
+
+
+def _complaint(problem: Mapping[str, Any]) -> str:
+    name = str(problem["loc"][0])
+    secret = Settings.model_fields[name].annotation is SecretStr
+    shown = "" if secret else f"={problem['input']}"
+    return f"{PREFIX}{name.upper()}{shown}: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def set_without_effect(environment: Mapping[str, str]) -> list[str]:
+    """Names of settings in `environment` that the contract knows and this version does not carry out."""
+    return sorted(
+        name for name in environment if name.removeprefix(PREFIX) in NOT_IN_EFFECT and name.startswith(PREFIX)
+    )
+
+
+def unknown_settings(environment: Mapping[str, str]) -> list[str]:
+    """Names in `environment` that look like settings and are none: most likely misspelt."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | {PREFIX + name for name in NOT_IN_EFFECT}
+    return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
