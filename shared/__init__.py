@@ -1,0 +1,1 @@
+"""Pure vocabulary: no Redis, no Starlette, no tasks."""
