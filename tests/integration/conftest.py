@@ -1,0 +1,45 @@
+"""Every integration test runs over each carrier, against three real nodes and a real Valkey."""
+
+import itertools
+from collections.abc import AsyncGenerator, Awaitable, Callable
+
+import pytest
+from tests.support.client import Client
+from tests.support.cluster import Carrier, Cluster, NodeProcess
+
+_names = itertools.count(1)
+
+
+@pytest.fixture(scope="session", params=list(Carrier), ids=str)
+async def cluster(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[Cluster]:
+    async with Cluster(nodes=3, carrier=request.param) as running:
+        yield running
+
+
+@pytest.fixture
+def nodes(cluster: Cluster) -> list[NodeProcess]:
+    return cluster.nodes
+
+
+@pytest.fixture
+def name() -> str:
+    """A name that no other test uses: tests share a cluster, never a room."""
+    return f"test-{next(_names)}"
+
+
+Connect = Callable[..., Awaitable[Client]]
+
+
+@pytest.fixture
+async def connect() -> AsyncGenerator[Connect]:
+    """`await connect(node, path, **options)`: a client with its welcome; closed with the test."""
+    clients: list[Client] = []
+
+    async def open_client(node: NodeProcess, path: str, **options: object) -> Client:
+        client = await node.connect(path, **options)
+        clients.append(client)
+        return client
+
+    yield open_client
+    for client in clients:
+        await client.close()

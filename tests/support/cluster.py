@@ -1,0 +1,157 @@
+"""Real node processes on loopback, with the faults that a test can do to them."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import httpx
+
+from tests.support.client import Client
+from tests.support.valkey import Valkey, free_port
+from tests.support.waiting import eventually
+
+START_SECONDS = 20.0
+STOP_SECONDS = 15.0
+PROJECT = Path(__file__).parent.parent.parent
+
+
+class Carrier(StrEnum):
+    """What a node's sockets are carried by, and which server is below."""
+
+    FAST = "fast"
+    PORTABLE = "portable"
+    HYPERCORN = "hypercorn"
+
+
+def _command(carrier: Carrier, port: int) -> list[str]:
+    match carrier:
+        case Carrier.FAST:
+            return ["tannoy.node.cli", "node", "--port", str(port)]
+        case Carrier.PORTABLE:
+            application = ["uvicorn", "--factory", "tannoy.node.app:create_app"]
+            return [*application, "--ws", "websockets-sansio", "--port", str(port), "--log-level", "warning"]
+        case Carrier.HYPERCORN:
+            return ["hypercorn", "tannoy.node.app:create_app()", "--bind", f"127.0.0.1:{port}"]
+
+
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """The caller's environment, without any settings of Tannoy but these."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TANNOY_")}
+    return kept | {f"TANNOY_{name}": value for name, value in settings.items()}
+
+
+class NodeProcess:
+    """One node. It keeps its port and its name over kills and restarts."""
+
+    def __init__(self, name: str, carrier: Carrier, settings: Mapping[str, str]) -> None:
+        self.name = name
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.ws_url = f"ws://127.0.0.1:{self.port}"
+        self.http = httpx.AsyncClient(base_url=self.url, timeout=5)
+        self._carrier = carrier
+        self._settings = {**settings, "NODE_ID": name}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the node
+
+    async def start(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", *_command(self._carrier, self.port)],
+            cwd=tempfile.gettempdir(),
+            env=environment(self._settings),
+            stdout=self._log,
+            stderr=self._log,
+        )
+        await eventually(self.is_ready, within=START_SECONDS, what=f"{self.name} is ready")
+
+    async def is_ready(self) -> bool:
+        assert self._running.poll() is None, f"{self.name} has ended:\n{self.log()}"
+        try:
+            return (await self.http.get("/health/ready")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    async def diagnostics(self) -> dict[str, Any]:
+        return (await self.http.get("/diagnostics")).json()
+
+    async def count(self, part: str, what: str) -> int:
+        """One number of the diagnostics."""
+        value: int = (await self.diagnostics())[part][what]
+        return value
+
+    def log(self) -> str:
+        self._log.seek(0)
+        return self._log.read().decode(errors="replace")
+
+    async def connect(self, path: str, **options: Any) -> Client:
+        """A client whose `welcome` has come; it is the caller's to close."""
+        client = await Client.open(self.ws_url + path, **options)
+        await client.welcomed()
+        return client
+
+    @property
+    def pid(self) -> int:
+        return self._running.pid
+
+    @property
+    def _running(self) -> "subprocess.Popen[bytes]":
+        assert self._process is not None, f"{self.name} does not run"
+        return self._process
+
+    async def kill(self) -> None:
+        """SIGKILL: no goodbye, no clean-up."""
+        self._running.kill()
+        await asyncio.to_thread(self._running.wait)
+        self._process = None
+
+    async def stop(self) -> int:
+        """SIGTERM, as a deploy does it; the exit code."""
+        self._running.send_signal(signal.SIGTERM)
+        code = await asyncio.to_thread(self._running.wait, STOP_SECONDS)
+        self._process = None
+        return code
+
+    async def close(self) -> None:
+        await self.http.aclose()
+        if self._process is not None:
+            await self.kill()
+        self._log.close()
+
+
+class Cluster:
+    """`async with Cluster(nodes=3) as cluster:` a Valkey and some nodes, all of this test's own."""
+
+    def __init__(self, nodes: int = 3, carrier: Carrier = Carrier.FAST, **settings: str) -> None:
+        self.valkey = Valkey()
+        self.carrier = carrier
+        self._stack = AsyncExitStack()
+        every = {"REDIS_URL": self.valkey.url, **settings}
+        self.nodes = [NodeProcess(f"n{number}", carrier, every) for number in range(1, nodes + 1)]
+
+    async def __aenter__(self) -> Self:
+        await self._stack.enter_async_context(self.valkey)
+        for node in self.nodes:
+            self._stack.push_async_callback(node.close)
+        await asyncio.gather(*(node.start() for node in self.nodes))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            for node in self.nodes:
+                sys.stderr.write(f"---- {node.name}\n{node.log()[-4000:]}\n")
+        await self._stack.aclose()
+
+    async def total(self, part: str, what: str) -> int:
+        """One number of the diagnostics, summed over all nodes."""
+        return sum(await asyncio.gather(*(node.count(part, what) for node in self.nodes)))

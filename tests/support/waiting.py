@@ -1,0 +1,31 @@
+"""Waiting for a condition in another process: asked again and again, within a bound. Never a sleep and a hope."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+ASK_AGAIN = 0.02
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], *, within: float, what: str) -> float:
+    """Seconds until `condition` held. Fails with `what` if it does not within `within` seconds."""
+    started = time.monotonic()
+    while not await condition():
+        if time.monotonic() - started > within:
+            raise AssertionError(f"not within {within:g} s: {what}")
+        await asyncio.sleep(ASK_AGAIN)
+    return time.monotonic() - started
+
+
+async def value_becomes(read: Callable[[], Awaitable[object]], wanted: object, *, within: float) -> None:
+    """Wait until `read()` gives `wanted`; on failure say what it gave instead."""
+    last: list[object] = [None]
+
+    async def matches() -> bool:
+        last[0] = await read()
+        return last[0] == wanted
+
+    try:
+        await eventually(matches, within=within, what="")
+    except AssertionError:
+        raise AssertionError(f"wanted {wanted!r} within {within:g} s, last was {last[0]!r}") from None
