@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 Frame = dict[str, Any]
-PATIENCE = 10.0
+PATIENCE = 20.0
 """Seconds for a frame that has to come. Far more than any needs: it only bounds a failure."""
 
 

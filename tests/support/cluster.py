@@ -133,15 +133,17 @@ class Cluster:
     def __init__(self, nodes: int = 3, carrier: Carrier = Carrier.FAST, **settings: str) -> None:
         self.valkey = Valkey()
         self.carrier = carrier
-        self._stack = AsyncExitStack()
+        self._stack: AsyncExitStack
         every = {"REDIS_URL": self.valkey.url, **settings}
         self.nodes = [NodeProcess(f"n{number}", carrier, every) for number in range(1, nodes + 1)]
 
     async def __aenter__(self) -> Self:
-        await self._stack.enter_async_context(self.valkey)
-        for node in self.nodes:
-            self._stack.push_async_callback(node.close)
-        await asyncio.gather(*(node.start() for node in self.nodes))
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.valkey)
+            for node in self.nodes:
+                stack.push_async_callback(node.close)
+            await asyncio.gather(*(node.start() for node in self.nodes))
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(

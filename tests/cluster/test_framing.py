@@ -1,0 +1,65 @@
+"""Frames that break RFC 6455, against the framing of the fast carrier. (Below the portable one, another server frames.)"""
+
+import struct
+
+import pytest
+from tests.support.cluster import Cluster
+from tests.support.raw import RawSocket
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        (b"\x81\x82\0\0\0\0\xc3\x28", 1007),
+        (b"\x83\x80\0\0\0\0", 1002),
+        (b"\xc1\x80\0\0\0\0", 1002),
+        (b"\x81\x01x", 1002),
+        (b"\x81\xff" + struct.pack(">Q", 1 << 40) + b"\0\0\0\0", 1009),
+    ],
+    ids=["invalid UTF-8", "reserved opcode", "reserved bit", "no mask", "a terabyte announced"],
+)
+async def test_a_frame_that_breaks_the_rfc_gets_bye_and_the_close_code_it_asks_for(
+    one_node: Cluster, frame: bytes, code: int
+) -> None:
+    async with RawSocket.to(one_node.nodes[0].port) as socket:
+        assert await socket.handshake("/ws") == 101
+        assert (await socket.object())["type"] == "welcome"
+
+        await socket.send(frame)
+
+        bye = await socket.object()
+        assert (bye["type"], bye["code"]) == ("bye", code)
+        assert await socket.close_code() == code
+
+
+async def test_what_a_frame_announces_is_not_held_in_memory(one_node: Cluster) -> None:
+    """A thousand sockets announce a gigabyte each and send some of it: each is closed by its header alone."""
+    announced = b"\x82\xff" + struct.pack(">Q", 1 << 30) + b"\0\0\0\0" + b"x" * 10_000
+
+    for _ in range(1000):
+        async with RawSocket.to(one_node.nodes[0].port) as socket:
+            await socket.handshake("/ws")
+            await socket.send(announced)
+            assert await socket.close_code() == 1009
+
+    assert await one_node.nodes[0].count("hub", "sessions") == 0
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Sec_WebSocket_Version": "12"}, 426),
+        ({"Sec_WebSocket_Key": "short"}, 400),
+        ({"Sec_WebSocket_Key": ""}, 400),
+    ],
+)
+async def test_what_is_no_websocket_handshake_is_refused(
+    one_node: Cluster, headers: dict[str, str], status: int
+) -> None:
+    async with RawSocket.to(one_node.nodes[0].port) as socket:
+        assert await socket.handshake("/ws", **headers) == status
+
+
+async def test_a_websocket_path_of_nobody_is_not_found(one_node: Cluster) -> None:
+    async with RawSocket.to(one_node.nodes[0].port) as socket:
+        assert await socket.handshake("/elsewhere") in (403, 404)

@@ -1,0 +1,186 @@
+"""Bad input: each gets what the contract says, and no other session notices."""
+
+from collections.abc import AsyncGenerator
+
+import msgpack
+import pytest
+from tests.integration.conftest import Connect
+from tests.support.client import Client
+from tests.support.cluster import NodeProcess
+from tests.support.raw import RawSocket
+from tests.support.waiting import value_becomes
+
+DEEP = "[" * 100 + "]" * 100
+
+BAD_JSON = {
+    "not JSON": "{",
+    "empty": "",
+    "not an object": "[1]",
+    "NaN": '{"type":"message","content":NaN}',
+    "infinity": '{"type":"message","content":1e999}',
+    "100 levels of nesting": f'{{"type":"message","content":{DEEP}}}',
+    "no type": '{"content":1}',
+    "type of a wrong type": '{"type":{"a":1}}',
+    "unknown command": '{"type":"shout","content":1}',
+    "missing field": '{"type":"message"}',
+    "extra field": '{"type":"message","content":1,"colour":"red"}',
+    "id of a wrong type": '{"type":"ping","id":[1]}',
+    "room of a wrong type": '{"type":"message","room":7,"content":1}',
+    "room with a glob": '{"type":"message","room":"a*","content":1}',
+    "room with braces": '{"type":"message","room":"{a}","content":1}',
+    "room too long": f'{{"type":"message","room":"{"a" * 129}","content":1}}',
+    "key of a wrong type": '{"type":"message","content":1,"key":{}}',
+    "lone surrogate": '{"type":"message","content":"\\ud800"}',
+    "binary in a JSON socket": msgpack.packb({"type": "ping"}),
+}
+BAD_NAMES = {"room of a wrong type", "room with a glob", "room with braces", "room too long"}
+
+BAD_MSGPACK = {
+    "not msgpack": b"\xc1",
+    "truncated": b"\x82\xa4type",
+    "bytes as content": msgpack.packb({"type": "message", "content": b"\x00"}),
+    "NaN": msgpack.packb({"type": "message", "content": float("nan")}),
+    "a number as a key": msgpack.packb({"type": "message", "content": {1: 2}}),
+    "an array as a key": b"\x82\xa4type\xa4ping\x90\x01",
+    "an extension type": msgpack.packb({"type": "message", "content": msgpack.ExtType(5, b"x")}),
+    "100 levels of nesting": b"\x82\xa4type\xa7message\xa7content" + b"\x91" * 100 + b"\x01",
+    "text in a msgpack socket": '{"type":"ping"}',
+}
+
+
+@pytest.fixture
+async def neighbour(nodes: list[NodeProcess], connect: Connect, name: str) -> AsyncGenerator[Client]:
+    """Another session in the same room: nothing of all this may reach it."""
+    client = await connect(nodes[0], f"/ws/chat/{name}")
+    yield client
+    await client.ok("message", content="still here")
+    assert [frame["content"] for frame in await client.heard_since()] == ["still here"]
+
+
+@pytest.mark.parametrize("case", BAD_JSON)
+@pytest.mark.usefixtures("neighbour")
+async def test_a_bad_json_frame_is_answered_and_the_session_goes_on(
+    nodes: list[NodeProcess], connect: Connect, name: str, case: str
+) -> None:
+    client = await connect(nodes[0], f"/ws/chat/{name}.2", wire="json")
+
+    await client.send_raw(BAD_JSON[case])
+
+    assert (await client.expect("error"))["code"] == ("bad_name" if case in BAD_NAMES else "bad_request")
+    assert (await client.call("ping"))["type"] == "pong"
+
+
+@pytest.mark.parametrize("case", BAD_MSGPACK)
+@pytest.mark.usefixtures("neighbour")
+async def test_a_bad_msgpack_frame_is_answered_and_the_session_goes_on(
+    nodes: list[NodeProcess], connect: Connect, name: str, case: str
+) -> None:
+    client = await connect(nodes[0], f"/ws/chat/{name}.2", wire="msgpack")
+
+    await client.send_raw(BAD_MSGPACK[case])
+
+    assert (await client.expect("error"))["code"] == "bad_request"
+    assert (await client.call("ping"))["type"] == "pong"
+
+
+async def test_an_error_carries_the_id_of_its_command(nodes: list[NodeProcess], connect: Connect) -> None:
+    client = await connect(nodes[0], "/ws")
+
+    for id in (7, "seven"):
+        await client.send("shout", id=id)
+        assert (await client.expect("error"))["id"] == id
+
+
+async def test_commands_before_join_and_join_twice(nodes: list[NodeProcess], connect: Connect, name: str) -> None:
+    client = await connect(nodes[0], "/ws")
+
+    for command, fields in (("message", {"content": 1}), ("typing", {}), ("leave", {})):
+        assert (await client.call(command, room=name, **fields))["code"] == "not_joined"
+        assert (await client.call(command, **fields))["code"] == "bad_request"
+    await client.ok("join", room=name)
+    assert (await client.call("join", room=name))["code"] == "already_joined"
+
+
+@pytest.mark.parametrize(
+    ("command", "fields"), [("auth", {"token": "x"}), ("presence", {}), ("history", {}), ("refresh", {"token": "x"})]
+)
+async def test_commands_of_later_versions_say_so(
+    nodes: list[NodeProcess], connect: Connect, name: str, command: str, fields: dict[str, str]
+) -> None:
+    client = await connect(nodes[0], f"/ws/chat/{name}")
+
+    failure = await client.call(command, **fields)
+
+    assert (failure["code"], "not available yet" in failure["message"]) == ("bad_request", True)
+
+
+@pytest.mark.usefixtures("neighbour")
+async def test_ten_bad_frames_end_the_session(nodes: list[NodeProcess], connect: Connect, name: str) -> None:
+    client = await connect(nodes[0], f"/ws/chat/{name}.2")
+
+    for _ in range(10):
+        await client.send_raw("x")
+    bye, code = await client.bye()
+
+    assert bye == {"type": "bye", "code": 4505, "reason": "too many bad frames", "reconnect": False}
+    assert code == 4505
+    assert [frame["type"] for frame in client.inbox] == ["error"] * 10 + ["bye"]
+
+
+@pytest.mark.usefixtures("neighbour")
+async def test_a_message_over_the_limit_closes_with_1009(
+    nodes: list[NodeProcess], connect: Connect, name: str
+) -> None:
+    client = await connect(nodes[0], f"/ws/chat/{name}.2")
+
+    await client.send("message", content="x" * 65_536)
+    bye, code = await client.bye()
+
+    assert (bye["code"], bye["reconnect"], code) == (1009, True, 1009)
+
+
+async def test_a_message_at_the_limit_passes(nodes: list[NodeProcess], connect: Connect, name: str) -> None:
+    client = await connect(nodes[0], f"/ws/chat/{name}")
+    empty = '{"type":"message","content":""}'
+    content = "x" * (65_536 - len(empty))
+
+    await client.send_raw(empty.replace('""', f'"{content}"'))
+
+    assert await client.contents(1) == [content]
+
+
+@pytest.mark.usefixtures("neighbour")
+async def test_a_client_that_vanishes_is_forgotten(nodes: list[NodeProcess], name: str) -> None:
+    before = await nodes[0].count("hub", "sessions")
+    client = await nodes[0].connect(f"/ws/chat/{name}.2")
+    assert await nodes[0].count("hub", "sessions") == before + 1
+
+    client.vanish()
+
+    await value_becomes(lambda: nodes[0].count("hub", "sessions"), before, within=5)
+
+
+@pytest.mark.parametrize("path", ["/ws/chat/no%20name", "/ws/chat/", "/ws/agents/a*", "/ws/chat/a%2Fb"])
+async def test_a_bad_name_in_the_path_is_told_and_closed_for_good(nodes: list[NodeProcess], path: str) -> None:
+    client = await Client.open(nodes[0].ws_url + path)
+
+    bye, code = await client.bye()
+
+    assert [frame.get("code") for frame in client.inbox] == ["bad_name", 4503]
+    assert (bye["reconnect"], code) == (False, 4503)
+
+
+@pytest.mark.parametrize("query", ["user_id=a%20b", "username=%00", "session_id=a/b"])
+async def test_a_bad_name_in_the_query_is_told_and_closed_for_good(nodes: list[NodeProcess], query: str) -> None:
+    client = await Client.open(f"{nodes[0].ws_url}/ws/agents/a?{query}")
+
+    await client.bye()
+
+    assert [frame.get("code") for frame in client.inbox] == ["bad_name", 4503]
+
+
+async def test_a_page_of_another_origin_is_refused(nodes: list[NodeProcess]) -> None:
+    async with RawSocket.to(nodes[0].port) as socket:
+        status = await socket.handshake("/ws", Origin="http://evil.example")
+
+    assert status == 403

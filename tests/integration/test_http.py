@@ -1,0 +1,78 @@
+"""The HTTP side: health, problems, the page."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+from tests.support.cluster import Carrier, Cluster, NodeProcess
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "code"),
+    [
+        ("/api/v1/rooms/a%20b/messages", {"content": 1}, 400, "bad_name"),
+        ("/api/v1/rooms/a/messages", {}, 400, "bad_request"),
+        ("/api/v1/rooms/a/messages", [1], 400, "bad_request"),
+        ("/api/v1/rooms/a/messages", {"content": 1, "to": "b"}, 400, "bad_request"),
+        ("/api/v1/rooms/a/messages", {"content": 1, "user_id": "a b"}, 400, "bad_name"),
+        ("/api/v1/rooms/a/messages", {"content": "x" * 70_000}, 413, "too_large"),
+        ("/api/v1/agents/a/sessions/b*/messages", {"content": 1}, 400, "bad_name"),
+        ("/api/v1/users/*/messages", {"content": 1}, 400, "bad_name"),
+        ("/api/v1/messages", {"messages": 1}, 400, "bad_request"),
+    ],
+)
+async def test_a_bad_request_gets_a_problem_document(
+    nodes: list[NodeProcess], path: str, body: object, status: int, code: str
+) -> None:
+    answer = await nodes[0].http.post(path, json=body)
+
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert (answer.status_code, problem["status"], problem["code"]) == (status, status, code)
+    assert problem["detail"]
+
+
+@pytest.mark.parametrize("body", ["{", '{"content": NaN}', "\xff", ""])
+async def test_a_body_that_is_no_json_gets_a_problem_document(nodes: list[NodeProcess], body: str) -> None:
+    answer = await nodes[0].http.post("/api/v1/rooms/a/messages", content=body.encode("latin-1"))
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+
+
+async def test_what_is_not_there_is_a_problem_document_too(nodes: list[NodeProcess]) -> None:
+    assert (await nodes[0].http.get("/api/v1/nowhere")).json()["status"] == 404
+    assert (await nodes[0].http.get("/api/v1/rooms/a/messages")).json()["status"] == 405
+
+
+async def test_a_node_says_that_it_lives_and_is_ready(nodes: list[NodeProcess]) -> None:
+    assert (await nodes[0].http.get("/health/live")).json() == {"status": "live", "node": "n1"}
+    assert (await nodes[0].http.get("/health/ready")).json() == {"status": "ready", "node": "n1"}
+
+
+async def test_the_page_allows_only_what_this_host_serves(nodes: list[NodeProcess]) -> None:
+    page = await nodes[0].http.get("/")
+
+    assert page.status_code == 200
+    assert page.headers["content-security-policy"].startswith("default-src 'self'")
+    assert "<script>" not in page.text
+
+
+@pytest.fixture(scope="module", params=list(Carrier), ids=str)
+async def with_key(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[NodeProcess]:
+    async with Cluster(nodes=1, carrier=request.param, API_KEY="secret-7", ALLOWED_ORIGINS="https://a.example") as it:
+        yield it.nodes[0]
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer wrong", "Basic secret-7", "Bearer secret-70"])
+@pytest.mark.parametrize("path", ["/api/v1/rooms/a/messages", "/diagnostics"])
+async def test_without_the_key_nobody_gets_in(with_key: NodeProcess, path: str, header: str) -> None:
+    method = "GET" if path == "/diagnostics" else "POST"
+    answer = await with_key.http.request(method, path, headers={"Authorization": header}, json={"content": 1})
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "bad_token")
+
+
+async def test_with_the_key_a_back_end_gets_in(with_key: NodeProcess) -> None:
+    headers = {"Authorization": "Bearer secret-7"}
+    answer = await with_key.http.post("/api/v1/rooms/a/messages", json={"content": 1}, headers=headers)
+
+    assert answer.status_code == 200

@@ -1,0 +1,99 @@
+"""Pings, silence, and readers that do not read. Nodes of their own, with short times and small buffers."""
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator
+
+import pytest
+from tests.support.client import Client
+from tests.support.cluster import Carrier, Cluster, NodeProcess
+from tests.support.waiting import value_becomes
+
+OUTBOX_MAX_BYTES = 131_072
+
+
+@pytest.fixture(scope="module", params=list(Carrier), ids=str)
+async def strict(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[NodeProcess]:
+    settings = {"PING_INTERVAL": "1", "OUTBOX_MAX_BYTES": str(OUTBOX_MAX_BYTES)}
+    async with Cluster(nodes=1, carrier=request.param, **settings) as running:
+        yield running.nodes[0]
+
+
+@pytest.fixture(scope="module", params=[Carrier.FAST, Carrier.PORTABLE], ids=str)
+async def lenient(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[NodeProcess]:
+    settings = {"SLOW_POLICY": "skip", "OUTBOX_MAX_BYTES": str(OUTBOX_MAX_BYTES)}
+    async with Cluster(nodes=1, carrier=request.param, **settings) as running:
+        yield running.nodes[0]
+
+
+async def test_a_client_that_answers_pings_stays(strict: NodeProcess) -> None:
+    client = await strict.connect("/ws", pongs=False)
+    assert client.welcome["ping_interval"] == 1
+
+    for _ in range(3):
+        assert await client.expect("ping") == {"type": "ping"}
+        await client.send("pong")
+
+    assert (await client.call("ping"))["type"] == "pong"
+    await client.close()
+
+
+async def test_a_client_that_does_not_answer_pings_is_closed_with_4003(strict: NodeProcess) -> None:
+    client = await strict.connect("/ws", pongs=False)
+    await client.expect("ping")
+
+    async with asyncio.timeout(20):
+        bye: dict[str, object] = {}
+        while bye.get("type") != "bye":
+            bye = await client.find(lambda frame: frame["type"] in ("bye", "ping"), "bye")
+
+    assert (bye["code"], bye["reason"], bye["reconnect"]) == (4003, "no pong", True)
+    assert await client.close_code() == 4003
+
+
+async def _stalled(node: NodeProcess, path: str) -> Client:
+    """A client that stops reading; its receive buffer is small, so the node notices soon."""
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    raw.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", node.port))
+    return await Client.open(node.ws_url + path, sock=raw, max_queue=1)
+
+
+async def _speak_until(node: NodeProcess, room: str, what: str, at_least: int) -> int:
+    """Post to the room until the node has counted `what` of its outboxes; the number of posts."""
+    for number in range(2000):
+        answer = await node.http.post(f"/api/v1/rooms/{room}/messages", json={"content": [number, "x" * 30_000]})
+        assert answer.status_code == 200
+        if number % 10 == 0 and await node.count("outbox", what) >= at_least:
+            return number + 1
+    raise AssertionError(f"the outbox never counted {what}")
+
+
+async def test_a_reader_too_slow_is_closed_with_4002_and_others_hear_everything(strict: NodeProcess) -> None:
+    healthy = await strict.connect("/ws/chat/slow.1")
+    before = await strict.count("outbox", "overflowed")
+    stalled = await _stalled(strict, "/ws/chat/slow.1")
+
+    posts = await _speak_until(strict, "slow.1", "overflowed", before + 1)
+
+    assert [number for number, _ in await healthy.contents(posts)] == list(range(posts))
+    bye, code = await stalled.bye()
+    assert (bye["type"], bye["code"], bye["reconnect"], code) == ("bye", 4002, True, 4002)
+    await healthy.close()
+
+
+async def test_with_skip_a_slow_reader_keeps_its_place_and_is_told_with_resync(lenient: NodeProcess) -> None:
+    stalled = await _stalled(lenient, "/ws/chat/slow.2")
+    posts = await _speak_until(lenient, "slow.2", "overflowed", 1)
+
+    resync = await stalled.expect("resync")
+    heard = [frame["content"][0] for frame in stalled.inbox if frame["type"] == "message"]
+    await value_becomes(lambda: lenient.count("outbox", "slow"), 0, within=5)
+    await stalled.ok("message", content="live again")
+
+    assert (resync["room"], resync["epoch"], resync["offset"]) == ("slow.2", None, None)
+    assert heard == list(range(len(heard)))
+    assert len(heard) < posts
+    assert "live again" in [frame["content"] for frame in await stalled.heard_since() if frame["type"] == "message"]
+    await stalled.close()

@@ -1,0 +1,67 @@
+"""A socket that can say what no well-behaved client would."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+PATIENCE = 10.0
+
+
+class RawSocket:
+    """Opening handshake by hand; frames as bytes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    @asynccontextmanager
+    async def to(cls, port: int) -> AsyncGenerator[Self]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            yield cls(reader, writer)
+        finally:
+            writer.close()
+
+    async def handshake(self, path: str, **headers: str) -> int:
+        """The status that answers it."""
+        fields = {
+            "Host": "127.0.0.1",
+            "Upgrade": "websocket",
+            "Connection": "Upgrade",
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+            "Sec-WebSocket-Version": "13",
+            **{name.replace("_", "-"): value for name, value in headers.items()},
+        }
+        lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
+        await self.send("\r\n".join(lines).encode())
+        async with asyncio.timeout(PATIENCE):
+            head = await self._reader.readuntil(b"\r\n\r\n")
+        return int(head.split()[1])
+
+    async def send(self, data: bytes) -> None:
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def frame(self) -> tuple[int, bytes]:
+        """Opcode and payload of the next frame."""
+        async with asyncio.timeout(PATIENCE):
+            first, length = await self._reader.readexactly(2)
+            if length >= 126:
+                length = int.from_bytes(await self._reader.readexactly(2 if length == 126 else 8), "big")
+            return first & 0x0F, await self._reader.readexactly(length)
+
+    async def object(self) -> dict[str, Any]:
+        """The next text frame's object."""
+        opcode, payload = await self.frame()
+        assert opcode == 1, (opcode, payload)
+        return json.loads(payload)
+
+    async def close_code(self) -> int:
+        """Read up to the close frame; its code."""
+        while True:
+            opcode, payload = await self.frame()
+            if opcode == 8:
+                return int.from_bytes(payload[:2], "big")
