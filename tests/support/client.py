@@ -119,6 +119,9 @@ class Client:
         code = await self.close_code()
         return self.inbox[-1], code
 
+    def stop_reading(self) -> None:
+        self._socket.transport.pause_reading()
+
     def vanish(self) -> None:
         """Be gone without a word, as a phone in a tunnel."""
         self._socket.transport.abort()

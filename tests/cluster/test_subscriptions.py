@@ -1,0 +1,71 @@
+"""Subscriptions under a crowd: exactly right in the end, on the nodes and in Redis."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator
+
+import pytest
+from tests.support.client import Client
+from tests.support.cluster import Carrier, Cluster
+from tests.support.waiting import value_becomes
+from tannoy.shared.channels import Channels
+from tannoy.shared.names import RoomName
+
+ROOM = RoomName("crowded")
+CLIENTS = 1000
+
+
+@pytest.fixture(params=[Carrier.FAST, Carrier.PORTABLE], ids=str)
+async def cluster(request: pytest.FixtureRequest) -> AsyncGenerator[Cluster]:
+    async with Cluster(nodes=3, carrier=request.param) as running:
+        yield running
+
+
+async def _subscriptions(cluster: Cluster) -> list[int]:
+    """Room subscriptions of each node, then the links that hear the room in Redis."""
+    on_nodes = [await node.count("subscriber", "channels") for node in cluster.nodes]
+    return [*on_nodes, await cluster.valkey.subscribers(Channels("tannoy").room(ROOM).address)]
+
+
+async def test_a_thousand_concurrent_join_leave_join_end_exactly_right(cluster: Cluster) -> None:
+    chance = random.Random(7)
+    clients = [await cluster.nodes[n % 3].connect("/ws") for n in range(CLIENTS)]
+
+    async def join_leave_join(client: Client) -> None:
+        await client.ok("join", room=ROOM)
+        if chance.random() < 0.5:
+            await client.call("ping")
+        await client.ok("leave", room=ROOM)
+        await client.ok("join", room=ROOM)
+
+    await asyncio.gather(*map(join_leave_join, clients))
+
+    await value_becomes(lambda: _subscriptions(cluster), [1, 1, 1, 1 * 3], within=5)
+    await clients[0].ok("message", room=ROOM, content="all of you")
+    for client in clients:
+        assert await client.contents(1) == ["all of you"]
+        assert not client.inbox
+
+    await asyncio.gather(*(client.ok("leave", room=ROOM) for client in clients if client is not clients[0]))
+    await value_becomes(lambda: _subscriptions(cluster), [1, 0, 0, 1], within=5)
+    await asyncio.gather(*(client.close() for client in clients))
+    await value_becomes(lambda: _subscriptions(cluster), [0, 0, 0, 0], within=5)
+
+
+async def test_a_reload_costs_redis_no_subscription(cluster: Cluster) -> None:
+    """Leave and join within the linger: Redis never hears of it."""
+    client = await cluster.nodes[0].connect("/ws")
+    await client.ok("join", room=ROOM)
+    calls_before = await _subscribe_calls(cluster)
+
+    for _ in range(20):
+        await client.ok("leave", room=ROOM)
+        await client.ok("join", room=ROOM)
+
+    assert await _subscribe_calls(cluster) == calls_before
+    await client.close()
+
+
+async def _subscribe_calls(cluster: Cluster) -> int:
+    statistics = await cluster.valkey.client.info("commandstats")
+    return sum(statistics.get(f"cmdstat_{verb}", {"calls": 0})["calls"] for verb in ("subscribe", "unsubscribe"))
