@@ -39,7 +39,7 @@ class Acceptor(Protocol):
 class TannoyWebSocketProtocol(asyncio.Protocol):
     """One socket. A Carrier."""
 
-    __slots__ = ("_carried", "_hand_over", "_node", "_reader", "_transport", "_we_closed")
+    __slots__ = ("_carried", "_hand_over", "_has_failed", "_node", "_reader", "_transport", "_we_closed")
 
     def __init__(
         self,
@@ -55,6 +55,7 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
         self._reader: FrameReader | None = None
         self._carried: Carried | None = None
         self._we_closed = False
+        self._has_failed = False
 
     # ---- asyncio.Protocol
 
@@ -62,6 +63,8 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
+        if self._has_failed:
+            return
         if self._reader is None:
             self._handshake(data)
             return
@@ -77,10 +80,7 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
                     self._peer_closed(event.code)
                     return
         except ProtocolViolation as violation:
-            if self._we_closed or self._carried is None:
-                self._transport.abort()
-            else:
-                self._carried.violated(violation.code, violation.reason)
+            self._fail(violation)
 
     def pause_writing(self) -> None:
         if self._carried is not None:
@@ -156,6 +156,20 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
         more = headers + b"content-type: application/problem+json\r\nconnection: close\r\n\r\n"
         self._transport.write(status_line + length + more + body)
         self._transport.close()
+
+    def _fail(self, violation: ProtocolViolation) -> None:
+        """RFC 6455 §7.1.7: say why, and end the TCP connection without looking at what else the peer sends.
+
+        Only our half of it: a full close would answer what is still coming with a reset, and the peer's system would
+        throw away our last words with it.
+        """
+        self._has_failed = True
+        if self._carried is not None and not self._we_closed:
+            self._carried.violated(violation.code, violation.reason)
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._transport.close()
 
     def _peer_closed(self, code: int) -> None:
         carried, self._carried = self._carried, None

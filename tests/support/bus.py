@@ -1,0 +1,156 @@
+"""Link, publisher and Redis connection without Redis: the real classes, with the wire in the test's hand."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import hiredis
+from tannoy.fanout.link import Link
+from tannoy.fanout.publisher import Publisher
+from tannoy.fanout.wire import Pushes, RedisAddress, Reply, Wire, Word
+from tannoy.shared.channels import Channel, Channels
+from tannoy.shared.clock import Clock
+
+NOWHERE = RedisAddress("nowhere.invalid", 6379, None, None, 0, None)
+ECHO = b"test:echo"
+
+
+def read_commands(data: bytes) -> list[list[bytes]]:
+    """The commands that a Redis would read out of these bytes."""
+    reader = hiredis.Reader()
+    reader.feed(data)
+    commands: list[list[bytes]] = []
+    while (command := reader.gets()) is not False:
+        commands.append(cast("list[bytes]", command))
+    return commands
+
+
+class ScriptedLink(Link):
+    """A Link that never dials: the test is its Redis."""
+
+    def __init__(self, clock: Clock, on_confirmed: Callable[[list[bytes]], None] | None = None) -> None:
+        self.on_confirmed = on_confirmed or (lambda channels: None)
+        super().__init__(
+            NOWHERE,
+            name="test",
+            echo_channel=ECHO,
+            clock=clock,
+            on_deliveries=lambda batch: None,
+            on_confirmed=lambda channels: self.on_confirmed(channels),
+        )
+        self.subscribed: set[bytes] = set()
+        """What Redis would say that this link hears."""
+        self.state.opened(clock.monotonic())
+
+    def acknowledge(self) -> list[tuple[str, bytes]]:
+        """Redis carries out all that the link asks for; what that was."""
+        asked = [
+            (command[0].decode(), channel)
+            for command in read_commands(self.state.data_to_send())
+            for channel in command[1:]
+        ]
+        pushes: Pushes = []
+        for verb, channel in asked:
+            (self.subscribed.add if verb == "SUBSCRIBE" else self.subscribed.discard)(channel)
+            pushes.append([verb.lower().encode(), channel, len(self.subscribed)])
+        self.on_confirmed(self.state.received(pushes).confirmed)
+        return asked
+
+
+class ScriptedPublisher(Publisher):
+    """A Publisher whose confirmations the test gives."""
+
+    def __init__(self, channels: Channels) -> None:
+        super().__init__(NOWHERE, channels, name="test")
+        self.sent: list[tuple[bytes, bytes, str | None]] = []
+        """(address, payload, key) of each publish."""
+        self.confirmations: list[asyncio.Future[Reply]] = []
+
+    def publish(self, channel: Channel, payload: bytes, key: str | None = None) -> asyncio.Future[Reply]:
+        return self._record(channel.address, payload, key)
+
+    def send(self, address: bytes, payload: bytes) -> asyncio.Future[Reply]:
+        return self._record(address, payload, None)
+
+    def _record(self, address: bytes, payload: bytes, key: str | None) -> asyncio.Future[Reply]:
+        self.sent.append((address, payload, key))
+        self.confirmations.append(asyncio.get_running_loop().create_future())
+        return self.confirmations[-1]
+
+
+class MemoryRedis:
+    """A Redis to `dial` that is a function: command in, RESP out, on the event loop's next turn.
+
+    It answers every command by `replies[verb]`, or with 1; with `mute`, not at all.
+    """
+
+    def __init__(self) -> None:
+        self.commands: list[list[bytes]] = []
+        self.reads: list[int] = []
+        """How many commands came in one write."""
+        self.replies: dict[bytes, bytes] = {}
+        self.mute = False
+        self.refuses_connections = False
+        self.dials = 0
+        self._transport: _MemoryTransport | None = None
+
+    async def dial(
+        self, address: RedisAddress, *, name: str, on_pushes: Callable[[Pushes], None], timeout: float
+    ) -> Wire:
+        """Stands in for `tannoy.fanout.wire.dial`."""
+        self.dials += 1
+        if self.refuses_connections:
+            raise ConnectionRefusedError("nobody listens")
+        wire = Wire(on_pushes)
+        self._transport = _MemoryTransport(self, wire)
+        wire.connection_made(self._transport)
+        return wire
+
+    def received(self, transport: "_MemoryTransport", data: bytes) -> None:
+        commands = read_commands(data)
+        self.reads.append(len(commands))
+        self.commands += commands
+        for command in commands:
+            if not self.mute:
+                transport.bring(self.replies.get(command[0], b":1\r\n"))
+
+    def break_connection(self) -> None:
+        assert self._transport is not None
+        self._transport.abort()
+
+    def said(self, verb: str) -> list[list[bytes]]:
+        """All commands of one verb, without it."""
+        return [command[1:] for command in self.commands if command[0] == verb.encode()]
+
+
+class _MemoryTransport(asyncio.Transport):
+    def __init__(self, server: MemoryRedis, wire: Wire) -> None:
+        super().__init__()
+        self._server = server
+        self._wire = wire
+        self._loop = asyncio.get_running_loop()
+        self._closing = False
+
+    def write(self, data: Any) -> None:
+        if not self._closing:
+            self._server.received(self, bytes(data))
+
+    def bring(self, data: bytes) -> None:
+        self._loop.call_soon(self._bring, data)
+
+    def _bring(self, data: bytes) -> None:
+        if not self._closing:
+            self._wire.data_received(data)
+
+    def abort(self) -> None:
+        if not self._closing:
+            self._closing = True
+            self._loop.call_soon(self._wire.connection_lost, None)
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+
+def words(command: Sequence[Word]) -> list[bytes]:
+    """A command's words as Redis reads them."""
+    return [word if isinstance(word, bytes) else str(word).encode() for word in command]

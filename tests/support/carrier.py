@@ -1,0 +1,90 @@
+"""A carrier that writes into a list, and says what a slow or vanished peer would make a real one say."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from tannoy.node.carrier import Carried
+from tannoy.node.frames import Opcode, split_frames
+from tannoy.shared.codec import JSON, MSGPACK
+
+
+class RecordingCarrier:
+    """A Carrier. `high_water`: like a transport, it calls `paused` in the midst of a write that exceeds it."""
+
+    def __init__(self, *, high_water: int | None = None) -> None:
+        self.carried: Carried | None = None
+        self.writes: list[bytes] = []
+        self.reading = True
+        self.closed_with: tuple[int, str] | None = None
+        self.aborted = False
+        self._high_water = high_water
+        self._buffered = 0
+        self._paused = False
+
+    # ---- Carrier
+
+    def writer(self) -> Callable[[bytes], None]:
+        return self._write
+
+    def _write(self, frames: bytes) -> None:
+        assert self.closed_with is None, "written behind the close frame"
+        self.writes.append(frames)
+        if self._high_water is not None:
+            self._buffered += len(frames)
+            if self._buffered > self._high_water and not self._paused:
+                self._paused = True
+                if self.carried is not None:
+                    self.carried.paused()
+
+    def buffered(self) -> int:
+        return self._buffered
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def close(self, code: int, reason: str) -> None:
+        assert self.closed_with is None, "closed twice"
+        self.closed_with = (code, reason)
+        self.reading = True
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    # ---- what a test does and sees
+
+    def stall(self, *, buffered: int = 0) -> None:
+        """The peer reads no more; the kernel's buffer is full, and `buffered` bytes wait in ours."""
+        assert self.carried is not None
+        self._buffered = buffered
+        self.carried.paused()
+
+    def drain(self) -> None:
+        """The peer has read everything."""
+        assert self.carried is not None
+        self._buffered = 0
+        self._paused = False
+        self.carried.resumed()
+
+    @property
+    def stream(self) -> bytes:
+        """All that the peer gets, as one string of bytes."""
+        return b"".join(self.writes)
+
+    @property
+    def objects(self) -> list[dict[str, Any]]:
+        """The objects of all data frames."""
+        return [_object(opcode, payload) for opcode, payload in split_frames(self.stream) if opcode <= Opcode.BINARY]
+
+    def take(self) -> list[dict[str, Any]]:
+        """The objects since the last `take`."""
+        objects = self.objects
+        self.writes.clear()
+        return objects
+
+
+def _object(opcode: Opcode, payload: bytes) -> dict[str, Any]:
+    wire = MSGPACK if opcode is Opcode.BINARY else JSON
+    return cast("dict[str, Any]", wire.decode(payload))

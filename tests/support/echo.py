@@ -1,0 +1,72 @@
+"""An echo server on the fast carrier: what the Autobahn cases are played against. `python -m tests.support.echo PORT`."""
+
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import TypedDict
+
+import uvicorn
+from starlette.applications import Starlette
+from tannoy.node.admission import Admitted, Handshake, TurnedAway
+from tannoy.node.carrier import Carried, Carrier
+from tannoy.node.frames import Opcode, frame
+from tannoy.node.session import Endpoint, Session
+from tannoy.node.websocket import TannoyWebSocketProtocol
+from tannoy.shared.channels import Channels
+from tannoy.shared.codec import JSON
+from tannoy.shared.messages import Author
+from tannoy.shared.names import SessionId, UserId
+
+MESSAGE_MAX_BYTES = 16 * 1024 * 1024
+
+
+class Echo:
+    """A Carried that says what it hears."""
+
+    def __init__(self, carrier: Carrier) -> None:
+        self._carrier = carrier
+        self._write = carrier.writer()
+
+    def opened(self) -> None: ...
+
+    def received(self, payload: bytes, binary: bool) -> None:
+        self._write(frame(Opcode.BINARY if binary else Opcode.TEXT, payload))
+
+    def pinged(self, payload: bytes) -> None:
+        self._write(frame(Opcode.PONG, payload))
+
+    def paused(self) -> None: ...
+    def resumed(self) -> None: ...
+
+    def violated(self, code: int, reason: str) -> None:
+        self._carrier.close(code, reason)
+
+    def closed(self) -> None: ...
+
+
+class EchoAcceptor:
+    """What the carrier finds instead of a node."""
+
+    message_max_bytes = MESSAGE_MAX_BYTES
+    write_high_water = 65_536
+
+    def admit(self, handshake: Handshake) -> Admitted:
+        author = Author(UserId("echo"), "echo", SessionId("echo"))
+        return Admitted(Session(Endpoint.ROOMS, author, None, Channels("echo")), JSON, None)
+
+    def connect(self, carrier: Carrier, decision: Admitted | TurnedAway) -> Carried:
+        return Echo(carrier)
+
+
+class State(TypedDict):
+    node: EchoAcceptor
+
+
+@asynccontextmanager
+async def lifespan(app: Starlette) -> AsyncGenerator[State]:
+    yield {"node": EchoAcceptor()}
+
+
+if __name__ == "__main__":
+    application = Starlette(lifespan=lifespan)
+    uvicorn.run(application, port=int(sys.argv[1]), ws=TannoyWebSocketProtocol, loop="uvloop", log_level="warning")
