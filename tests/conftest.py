@@ -1,6 +1,8 @@
 """Fixtures of every test, and the rule that CI skips nothing."""
 
 import os
+from collections.abc import Generator
+from typing import Any
 
 import pytest
 
@@ -11,9 +13,9 @@ def anyio_backend() -> str:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> object:
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[None]:
     """A skipped test proves nothing: in CI it fails the run."""
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("CI") and reporter is not None and reporter.stats.get("skipped") and exitstatus == 0:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    return (yield)
+    yield

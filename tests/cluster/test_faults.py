@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncGenerator
 
 import pytest
+
 from tests.support.client import Client
 from tests.support.cluster import Carrier, Cluster
 from tests.support.waiting import eventually, value_becomes
@@ -89,7 +90,7 @@ async def test_links_that_redis_cuts_come_back_with_all_their_channels(cluster: 
     clients = [await cluster.nodes[n % 3].connect(f"/ws/chat/room.{n}") for n in range(30)]
 
     for kind in ("pubsub", "normal"):
-        await cluster.valkey.client.execute_command("CLIENT", "KILL", "TYPE", kind)  # pyright: ignore
+        await cluster.valkey.run("CLIENT", "KILL", "TYPE", kind)
         await eventually(lambda: _all_ready(cluster), within=BACK_WITHIN, what="every node is ready again")
         await _everyone_hears(cluster, clients, f"after {kind}")
 

@@ -1,8 +1,9 @@
-"""Frames that break RFC 6455, against the framing of the fast carrier. (Below the portable one, another server frames.)"""
+"""Frames that break RFC 6455, against the framing of the fast carrier: below the portable one another server frames."""
 
 import struct
 
 import pytest
+
 from tests.support.cluster import Cluster
 from tests.support.raw import RawSocket
 

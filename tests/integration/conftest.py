@@ -4,6 +4,7 @@ import itertools
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import pytest
+
 from tests.support.client import Client
 from tests.support.cluster import Carrier, Cluster, NodeProcess
 

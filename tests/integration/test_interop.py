@@ -6,15 +6,20 @@ import shutil
 import subprocess
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+
 from tests.integration.conftest import Connect
 from tests.support.cluster import PROJECT, NodeProcess
 
 SOURCE = PROJECT / "tests" / "interop"
 PATIENCE = 20.0
-CONTENT = {"text": "naïve – 日本語 – 👩‍👩‍👧 – \u0000\u2028\ufeff", "numbers": [0, -1, 1.5, 2**53], "": {"nested": [None, True]}}
+CONTENT = {
+    "text": "naïve – 日本語 – 👩‍👩‍👧 – \u0000\u2028\ufeff",
+    "numbers": [0, -1, 1.5, 2**53],
+    "": {"nested": [None, True]},
+}
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +41,7 @@ class JavaScriptClient:
     async def frame(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         async with asyncio.timeout(PATIENCE):
-            return json.loads(await self._process.stdout.readline())
+            return cast(dict[str, Any], json.loads(await self._process.stdout.readline()))
 
     def send(self, **frame: Any) -> None:
         assert self._process.stdin is not None

@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncGenerator
 
 import pytest
+
 from tests.support.client import Client
 from tests.support.cluster import Carrier, Cluster, NodeProcess
 from tests.support.waiting import value_becomes

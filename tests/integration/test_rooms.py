@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+
 from tests.integration.conftest import Connect
 from tests.support.cluster import NodeProcess
 
@@ -116,7 +117,7 @@ async def test_commands_sent_in_one_go_are_carried_out_in_order(
     await ada.send("message", room=name, content="in", id=2)
     await ada.send("leave", room=name, id=3)
     await ada.send("message", room=name, content="out", id=4)
-    answers = [await ada.find(lambda frame, id=id: frame.get("id") == id, str(id)) for id in (1, 2, 3, 4)]
+    answers = [await ada.answer_to(id) for id in (1, 2, 3, 4)]
 
     assert [answer["type"] for answer in answers] == ["ok", "ok", "ok", "error"]
     assert answers[3]["code"] == "not_joined"

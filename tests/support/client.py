@@ -56,7 +56,10 @@ class Client:
         """Send a command with an id; its answer, of whatever type."""
         id = next(self._ids)
         await self.send(type, id=id, **fields)
-        return await self.find(lambda frame: frame.get("id") == id, f"the answer to {type}")
+        return await self.answer_to(id)
+
+    async def answer_to(self, id: int) -> Frame:
+        return await self.find(lambda frame: frame.get("id") == id, f"the answer to command {id}")
 
     async def ok(self, type: str, **fields: Any) -> Frame:
         """`call` a command that has to succeed."""

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, Self, cast
 
 import httpx
 
@@ -61,7 +61,7 @@ class NodeProcess:
         self._carrier = carrier
         self._settings = {**settings, "NODE_ID": name}
         self._process: subprocess.Popen[bytes] | None = None
-        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the node
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # closed with the node
 
     async def start(self) -> None:
         self._process = subprocess.Popen(
@@ -81,7 +81,7 @@ class NodeProcess:
             return False
 
     async def diagnostics(self) -> dict[str, Any]:
-        return (await self.http.get("/diagnostics")).json()
+        return cast(dict[str, Any], (await self.http.get("/diagnostics")).json())
 
     async def count(self, part: str, what: str) -> int:
         """One number of the diagnostics."""

@@ -1,4 +1,4 @@
-"""An echo server on the fast carrier: what the Autobahn cases are played against. `python -m tests.support.echo PORT`."""
+"""An echo server on the fast carrier, for the Autobahn cases: `python -m tests.support.echo PORT`."""
 
 import sys
 from collections.abc import AsyncGenerator

