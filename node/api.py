@@ -52,7 +52,7 @@ def problem_response(refusal: Refused) -> Response:
 def _authorize(node: Node, request: Request) -> None:
     authorize_api(
         node.settings.api_key.get_secret_value(),
-        authorization=request.headers.get("authorization", ""),
+        headers=request.headers,
         client_host=request.client.host if request.client else None,
     )
 

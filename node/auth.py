@@ -30,13 +30,23 @@ def is_loopback(host: str | None) -> bool:
     return host is None or host in LOOPBACK or host.startswith("127.")
 
 
-def authorize_api(api_key: str, *, authorization: str, client_host: str | None) -> None:
-    """Let a back end in: by the key, or, where none is set, from loopback alone. Raises Refused."""
+def host_name(host: str) -> str:
+    """The name in a Host header, without its port."""
+    return host.rpartition(":")[0].strip("[]") if ":" in host.rpartition("]")[2] else host.strip("[]")
+
+
+def authorize_api(api_key: str, *, headers: Mapping[str, str], client_host: str | None) -> None:
+    """Let a back end in: by the key, or, where none is set, from loopback alone. Raises Refused.
+
+    A browser on this machine is a client on this machine whatever page it shows. So without a key no page may call,
+    be it by its Origin or by a host name that it made point here (DNS rebinding).
+    """
     if not api_key:
-        if is_loopback(client_host):
+        if is_loopback(client_host) and is_loopback(host_name(headers.get("host", ""))) and "origin" not in headers:
             return
-        message = "no TANNOY_API_KEY is set, so only clients on this machine are served"
+        message = "no TANNOY_API_KEY is set, so only clients on this machine, and no web pages, are served"
         raise Refused(message, code=ErrorCode.FORBIDDEN)
+    authorization = headers.get("authorization", "")
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), api_key.encode()):
         raise Refused("the API key is missing or wrong: Authorization: Bearer …", code=ErrorCode.BAD_TOKEN)

@@ -50,24 +50,33 @@ class Hub:
 
     def __init__(self) -> None:
         self.rosters: dict[bytes, Roster] = {}
-        self._users: dict[UserId, list[Member]] = {}
+        # Most users have one session, and a set for each would outweigh the rest of it; a few have thousands.
+        self._users: dict[UserId, Member | set[Member]] = {}
         self._sessions: set[Member] = set()
 
     # ---- sessions
 
     def register(self, member: Member) -> None:
         self._sessions.add(member)
-        self._users.setdefault(member.user_id, []).append(member)
+        others = self._users.get(member.user_id)
+        if others is None:
+            self._users[member.user_id] = member
+        elif isinstance(others, set):
+            others.add(member)
+        else:
+            self._users[member.user_id] = {others, member}
 
     def unregister(self, member: Member) -> None:
         self._sessions.remove(member)
         sessions = self._users[member.user_id]
-        sessions.remove(member)
-        if not sessions:
+        if isinstance(sessions, set):
+            sessions.remove(member)
+        if not isinstance(sessions, set) or not sessions:
             del self._users[member.user_id]
 
     def sessions_of(self, user_id: UserId) -> tuple[Member, ...]:
-        return tuple(self._users.get(user_id, ()))
+        sessions = self._users.get(user_id, ())
+        return tuple(sessions) if isinstance(sessions, (set, tuple)) else (sessions,)
 
     def sessions(self) -> Iterable[Member]:
         """A copy: whoever walks it may close what it meets."""

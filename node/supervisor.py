@@ -87,7 +87,7 @@ class Supervisor:
         return 0
 
     def _environment(self, stack: AsyncExitStack) -> dict[str, str]:
-        environment = dict(os.environ)
+        environment = {"TANNOY_LOG_LEVEL": "WARNING", **os.environ}
         if "redis_url" not in self._settings.model_fields_set:
             valkey = stack.enter_context(EmbeddedValkey())
             environment["TANNOY_REDIS_URL"] = valkey.url

@@ -77,3 +77,11 @@ async def test_with_the_key_a_back_end_gets_in(with_key: NodeProcess) -> None:
     answer = await with_key.http.post("/api/v1/rooms/a/messages", json={"content": 1}, headers=headers)
 
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Host": "evil.example:8000"}], ids=str)
+async def test_without_a_key_no_web_page_gets_in(nodes: list[NodeProcess], headers: dict[str, str]) -> None:
+    """Neither a page of another site nor one whose host name was made to point here."""
+    answer = await nodes[0].http.post("/api/v1/rooms/a/messages", json={"content": 1}, headers=headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
