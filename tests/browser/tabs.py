@@ -1,0 +1,96 @@
+"""A person's tab in a real Chromium, with verbs for what a person does."""
+
+import re
+import shutil
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from playwright.async_api import Browser, Locator, Page, ViewportSize, expect
+
+CHROMIUM = shutil.which("chromium")
+LAUNCH_ARGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+DESKTOP = ViewportSize(width=1280, height=800)
+SMALL_PHONE = ViewportSize(width=360, height=740)
+RECONNECT_MS = 20_000
+
+
+@dataclass(frozen=True)
+class Tab:
+    page: Page
+
+    def part(self, test_id: str) -> Locator:
+        return self.page.get_by_test_id(test_id)
+
+    def room(self, name: str) -> Locator:
+        return self.part("room-tab").and_(self.page.locator(f'[data-name="{name}"]'))
+
+    def private(self, user_id: str) -> Locator:
+        return self.part("private-tab").and_(self.page.locator(f'[data-name="{user_id}"]'))
+
+    def message(self, text: str) -> Locator:
+        return self.part("message-text").get_by_text(text, exact=True)
+
+    def author(self, name: str) -> Locator:
+        return self.part("message-author").get_by_text(name, exact=True)
+
+    async def node(self) -> str:
+        await expect(self.part("node-name")).to_have_text(re.compile("."))
+        return await self.part("node-name").inner_text()
+
+    async def type(self, text: str) -> None:
+        await self.part("message-input").press_sequentially(text)
+
+    async def say(self, text: str) -> None:
+        await self.part("message-input").fill(text)
+        await self.part("message-input").press("Enter")
+
+    async def hears(self, text: str) -> None:
+        await expect(self.message(text)).to_be_visible()
+
+    async def is_live(self, *, within_ms: float = 5_000) -> None:
+        await expect(self.part("connection-state")).to_have_text("Live", timeout=within_ms)
+
+    async def is_in_its_rooms(self, *, within_ms: float = 5_000) -> None:
+        """Live, and every join answered: from now on nothing said there is missed."""
+        await self.is_live(within_ms=within_ms)
+        await expect(self.part("room-tabs").locator('[data-joined="false"]')).to_have_count(0, timeout=within_ms)
+
+
+@dataclass(frozen=True)
+class Tabs:
+    """Opens tabs; each is a browser profile of its own, so that nobody shares a name or a cache."""
+
+    browser: Browser
+
+    async def new_page(self, *, viewport: ViewportSize = DESKTOP) -> Page:
+        context = await self.browser.new_context(viewport=viewport)
+        return await context.new_page()
+
+    async def open(
+        self,
+        url: str,
+        user: str,
+        *,
+        rooms: str | None = None,
+        agent: str | None = None,
+        viewport: ViewportSize = DESKTOP,
+    ) -> Tab:
+        tab = Tab(await self.new_page(viewport=viewport))
+        address = f"#rooms={rooms}" if rooms else f"#agent={agent}" if agent else ""
+        query = urlencode({"user_id": re.sub(r"\W", "", user.lower()), "username": user})
+        await tab.page.goto(f"{url}/?{query}{address}")
+        await tab.is_in_its_rooms()
+        return tab
+
+    async def close(self) -> None:
+        for context in self.browser.contexts:
+            await context.close()

@@ -1,0 +1,217 @@
+"""What the page owes the contract when a node ends, refuses or goes silent: here the test speaks the node's side."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from playwright.async_api import WebSocketRoute, expect
+
+from tests.browser.tabs import RECONNECT_MS, Tab, Tabs
+from tests.support.cluster import Cluster
+
+Frame = dict[str, Any]
+
+
+@dataclass
+class ScriptedNode:
+    """Says yes to every command, but to the messages for which `refusals` holds an error code."""
+
+    ping_interval: float = 25
+    refusals: list[str] = field(default_factory=list[str])
+    commands: list[Frame] = field(default_factory=list[Frame])
+    sockets: list[WebSocketRoute] = field(default_factory=list[WebSocketRoute])
+
+    def accept(self, socket: WebSocketRoute) -> None:
+        self.sockets.append(socket)
+        socket.on_message(self.hear)
+        number = len(self.sockets)
+        self.say(
+            type="welcome",
+            session_id=f"session-{number}",
+            user_id="ada",
+            username="Ada",
+            node=f"scripted-{number}",
+            ping_interval=self.ping_interval,
+        )
+
+    def hear(self, data: str | bytes) -> None:
+        command: Frame = json.loads(data)
+        self.commands.append(command)
+        if "id" not in command:
+            return
+        if command["type"] == "message" and self.refusals:
+            self.say(type="error", id=command["id"], code=self.refusals.pop(0), message="refused")
+        else:
+            self.say(type="ok", id=command["id"])
+
+    def say(self, **frame: object) -> None:
+        self.sockets[-1].send(json.dumps(frame))
+
+    def said(self, text: str, *, offset: int) -> None:
+        self.say(
+            type="message",
+            room="lobby",
+            user_id="bob",
+            username="Bob",
+            session_id="session-of-bob",
+            content={"text": text},
+            timestamp=f"2026-01-01T12:00:00.{offset:03}Z",
+        )
+
+    def heard(self, kind: str) -> list[Frame]:
+        return [command for command in self.commands if command["type"] == kind]
+
+    async def end(self, code: int, reason: str, **more: object) -> None:
+        self.say(type="bye", code=code, reason=reason, reconnect=code < 4500, **more)
+        await self.sockets[-1].close(code=code, reason=reason)
+
+
+async def open_on(node: ScriptedNode, cluster: Cluster, tabs: Tabs, *, rooms: str = "lobby") -> Tab:
+    tab = Tab(await tabs.new_page())
+    await tab.page.route_web_socket(re.compile("/ws"), node.accept)
+    await tab.page.goto(f"{cluster.nodes[0].url}/?user_id=ada&username=Ada#rooms={rooms}")
+    await tab.is_in_its_rooms()
+    return tab
+
+
+@pytest.mark.parametrize("code", [4500, 4501, 4503, 4504, 4505, 4506])
+async def test_a_final_close_ends_the_session(cluster: Cluster, tabs: Tabs, code: int) -> None:
+    node = ScriptedNode()
+    tab = await open_on(node, cluster, tabs)
+    await node.end(code, "not wanted")
+    await expect(tab.part("connection-state")).to_have_text("Ended")
+    await expect(tab.part("connect-again")).to_be_visible()
+
+
+async def test_an_ended_session_comes_back_when_asked(cluster: Cluster, tabs: Tabs) -> None:
+    node = ScriptedNode()
+    tab = await open_on(node, cluster, tabs)
+    await node.end(4504, "disconnected by an operator")
+    await tab.part("connect-again").click()
+    await expect(tab.part("node-name")).to_have_text("scripted-2")
+
+
+@pytest.mark.parametrize("code", [1012, 1013, 4001, 4002, 4003, 4004])
+async def test_a_passing_close_is_followed_by_a_reconnect(cluster: Cluster, tabs: Tabs, code: int) -> None:
+    node = ScriptedNode()
+    tab = await open_on(node, cluster, tabs)
+    await node.end(code, "come back", retry_after=0)
+    await expect(tab.part("node-name")).to_have_text("scripted-2")
+
+
+async def test_the_nodes_wish_for_a_later_return_is_kept(cluster: Cluster, tabs: Tabs) -> None:
+    node = ScriptedNode()
+    tab = await open_on(node, cluster, tabs)
+    await node.end(4001, "node is draining", retry_after=600)
+    await expect(tab.part("connection-state")).to_have_text("Reconnecting")
+    await expect(tab.part("connection-banner")).to_contain_text(re.compile(r"in (600|599)\ss"))
+
+
+async def test_a_wait_can_be_cut_short(cluster: Cluster, tabs: Tabs) -> None:
+    node = ScriptedNode()
+    tab = await open_on(node, cluster, tabs)
+    await node.end(4001, "node is draining", retry_after=600)
+    await tab.part("reconnect-now").click()
+    await expect(tab.part("node-name")).to_have_text("scripted-2")
+
+
+async def test_the_network_coming_back_cuts_the_wait_short(cluster: Cluster, tabs: Tabs) -> None:
+    node = ScriptedNode()
+    tab = await open_on(node, cluster, tabs)
+    await tab.page.context.set_offline(True)
+    await node.end(4001, "node is draining", retry_after=600)
+    await expect(tab.part("connection-banner")).to_contain_text("You are offline")
+    await tab.page.context.set_offline(False)
+    await expect(tab.part("node-name")).to_have_text("scripted-2")
+
+
+async def test_all_rooms_are_joined_again(cluster: Cluster, tabs: Tabs) -> None:
+    node = ScriptedNode()
+    tab = await open_on(node, cluster, tabs, rooms="lobby,ops")
+    await node.end(4001, "node is draining", retry_after=0)
+    await expect(tab.part("node-name")).to_have_text("scripted-2")
+    await tab.is_in_its_rooms()
+    assert [command["room"] for command in node.heard("join")] == ["lobby", "ops", "lobby", "ops"]
+
+
+async def test_a_silent_node_is_left(cluster: Cluster, tabs: Tabs) -> None:
+    tab = Tab(await tabs.new_page())
+    node = ScriptedNode(ping_interval=1)
+    await tab.page.clock.install()
+    await tab.page.route_web_socket(re.compile("/ws"), node.accept)
+    await tab.page.goto(f"{cluster.nodes[0].url}/?user_id=ada&username=Ada")
+    await tab.is_in_its_rooms()
+    await tab.page.clock.run_for("00:14")
+    await expect(tab.part("node-name")).to_have_text("scripted-2", timeout=RECONNECT_MS)
+
+
+async def test_a_ping_is_answered(cluster: Cluster, tabs: Tabs) -> None:
+    node = ScriptedNode()
+    tab = await open_on(node, cluster, tabs)
+    node.say(type="ping")
+    await tab.say("after the ping")
+    await expect(tab.part("message")).to_have_attribute("data-state", "sent")
+    assert node.heard("pong") == [{"type": "pong"}]
+
+
+async def test_an_unconfirmed_message_is_sent_again_under_the_same_key(cluster: Cluster, tabs: Tabs) -> None:
+    node = ScriptedNode(refusals=["unavailable"])
+    tab = await open_on(node, cluster, tabs)
+    await tab.say("once is enough")
+    await tab.part("send-again").click()
+    await expect(tab.part("message")).to_have_attribute("data-state", "sent")
+    first, second = node.heard("message")
+    assert first["key"] == second["key"]
+
+
+async def test_a_message_in_doubt_when_the_line_breaks_can_be_sent_again(cluster: Cluster, tabs: Tabs) -> None:
+    node = ScriptedNode()
+    tab = await open_on(node, cluster, tabs)
+    node.sockets[-1].on_message(lambda _: None)
+    await tab.say("did you get this?")
+    await node.end(4003, "no pong", retry_after=0)
+    await expect(tab.part("send-again")).to_be_visible()
+
+
+async def test_a_message_that_cannot_succeed_is_not_offered_again(cluster: Cluster, tabs: Tabs) -> None:
+    node = ScriptedNode(refusals=["too_large"])
+    tab = await open_on(node, cluster, tabs)
+    await tab.say("far too long")
+    await expect(tab.part("message-fate")).to_contain_text("too long")
+    await expect(tab.part("send-again")).to_be_hidden()
+
+
+async def test_unknown_frames_are_ignored(cluster: Cluster, tabs: Tabs) -> None:
+    node = ScriptedNode()
+    tab = await open_on(node, cluster, tabs)
+    node.say(type="from_the_future", room="lobby")
+    node.say(type="toString")
+    node.said("still here", offset=1)
+    await tab.hears("still here")
+
+
+async def test_a_room_keeps_its_last_500_messages(cluster: Cluster, tabs: Tabs) -> None:
+    node = ScriptedNode()
+    tab = await open_on(node, cluster, tabs)
+    for number in range(1, 521):
+        node.said(f"message {number}", offset=number)
+    await tab.hears("message 520")
+    await expect(tab.part("message")).to_have_count(500)
+
+
+async def test_typing_is_said_at_most_once_in_two_seconds(cluster: Cluster, tabs: Tabs) -> None:
+    node = ScriptedNode()
+    tab = Tab(await tabs.new_page())
+    await tab.page.clock.install(time="2030-01-01T12:00:00Z")
+    await tab.page.route_web_socket(re.compile("/ws"), node.accept)
+    await tab.page.goto(f"{cluster.nodes[0].url}/?user_id=ada&username=Ada")
+    await tab.is_in_its_rooms()
+    await tab.page.clock.pause_at("2030-01-01T12:00:20Z")
+    await tab.type("many keys")
+    await tab.page.clock.fast_forward(2000)
+    await tab.type(" and more")
+    await tab.part("message-input").press("Enter")
+    await expect(tab.part("message")).to_have_attribute("data-state", "sent")
+    assert len(node.heard("typing")) == 2
