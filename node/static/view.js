@@ -31,6 +31,8 @@ export class View {
   #shown = null;
   #tabs = new WeakMap(); // conversation -> its <li>
   #atTheEnd = true;
+  #scrolledTo = 0;
+  #sizes;
   #interrupted = false;
   #noticeTimer = 0;
 
@@ -135,13 +137,22 @@ export class View {
   #bindScroller() {
     const scroller = $("scroller");
     scroller.addEventListener("scroll", () => {
-      this.#atTheEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < AT_THE_END_PX;
-      $("latest").hidden = this.#atTheEnd;
+      const { scrollTop, scrollHeight, clientHeight } = scroller;
+      // A distance alone may be what has come since the last frame: only going up leaves the end.
+      if (scrollHeight - scrollTop - clientHeight < AT_THE_END_PX) this.#setAtTheEnd(true);
+      else if (scrollTop < this.#scrolledTo) this.#setAtTheEnd(false);
+      this.#scrolledTo = scrollTop;
     });
     const follow = () => { if (this.#atTheEnd) scroller.scrollTop = scroller.scrollHeight; };
-    this.sizes = new ResizeObserver(follow);
-    this.sizes.observe(scroller);
+    this.#sizes = new ResizeObserver(follow);
+    this.#sizes.observe(scroller);
     $("latest").addEventListener("click", () => { scroller.scrollTop = scroller.scrollHeight; });
+  }
+
+  #setAtTheEnd(isAtTheEnd) {
+    this.#atTheEnd = isAtTheEnd;
+    $("scroller").classList.toggle("at-the-end", isAtTheEnd);
+    $("latest").hidden = isAtTheEnd;
   }
 
   /** Text is taken from the box only when there is a line to send it on. */
@@ -155,7 +166,7 @@ export class View {
     }
     box.value = "";
     this.#fit();
-    this.#atTheEnd = true;
+    this.#setAtTheEnd(true);
     this.#session.say(this.#shown, text);
   }
 
@@ -183,12 +194,12 @@ export class View {
     const box = $("text");
     if (this.#shown) this.#shown.draft = box.value;
     this.#shown = conversation;
-    this.#atTheEnd = true;
-    $("latest").hidden = true;
-    this.sizes.disconnect();
+    this.#setAtTheEnd(true);
+    this.#scrolledTo = 0;
+    this.#sizes.disconnect();
     $("scroller").replaceChildren(...(conversation ? [conversation.messages.element] : []));
-    this.sizes.observe($("scroller"));
-    if (conversation) this.sizes.observe(conversation.messages.element);
+    this.#sizes.observe($("scroller"));
+    if (conversation) this.#sizes.observe(conversation.messages.element);
     box.value = conversation?.draft ?? "";
     this.#fit();
   }

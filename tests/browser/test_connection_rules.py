@@ -201,6 +201,30 @@ async def test_a_room_keeps_its_last_500_messages(cluster: Cluster, tabs: Tabs) 
     await expect(tab.part("message")).to_have_count(500)
 
 
+async def test_who_reads_the_end_stays_at_the_end(cluster: Cluster, tabs: Tabs) -> None:
+    node = ScriptedNode()
+    tab = await open_on(node, cluster, tabs)
+    for number in range(1, 601):
+        node.said(f"message {number}", offset=number)
+    await expect(tab.message("message 600")).to_be_in_viewport()
+
+
+async def test_who_reads_back_is_left_in_peace(cluster: Cluster, tabs: Tabs) -> None:
+    node = ScriptedNode()
+    tab = await open_on(node, cluster, tabs)
+    for number in range(1, 501):
+        node.said(f"message {number}", offset=number)
+    await expect(tab.message("message 500")).to_be_in_viewport()
+    await tab.message("message 300").scroll_into_view_if_needed()
+    await expect(tab.part("latest")).to_be_visible()
+    for number in range(501, 601):
+        node.said(f"message {number}", offset=number)
+    await tab.hears("message 600")
+    await expect(tab.message("message 300")).to_be_in_viewport()
+    await tab.part("latest").click()
+    await expect(tab.message("message 600")).to_be_in_viewport()
+
+
 async def test_typing_is_said_at_most_once_in_two_seconds(cluster: Cluster, tabs: Tabs) -> None:
     node = ScriptedNode()
     tab = Tab(await tabs.new_page())
