@@ -55,7 +55,10 @@ def parse_address(url: str) -> RedisAddress:
     path = parts.get("path")
     tls = None
     if url.startswith("rediss://"):
-        tls = ssl.create_default_context(cafile=parts.get("ssl_ca_certs"))
+        try:
+            tls = ssl.create_default_context(cafile=parts.get("ssl_ca_certs"))
+        except OSError as error:
+            raise ValueError(f"ssl_ca_certs={parts.get('ssl_ca_certs')} can't be read: {error.strerror}") from error
         if parts.get("ssl_cert_reqs") in ("none", ssl.CERT_NONE):
             tls.check_hostname = False
             tls.verify_mode = ssl.CERT_NONE
@@ -120,6 +123,9 @@ class Wire(asyncio.Protocol):
     def command(self, *words: Word) -> asyncio.Future[Reply]:
         """Send one command. The future raises ServerRefused or WireLost."""
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        if self.lost.done():
+            answer.set_exception(WireLost("the connection to Redis has ended"))
+            return answer
         self.expect(partial(_settle, answer))
         self.write(pack(words))
         return answer

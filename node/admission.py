@@ -6,7 +6,7 @@ accepted, told with `error` and `bye`, and closed.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from ..shared.channels import Channels
 from ..shared.close import CloseCode, ErrorCode
@@ -84,8 +84,8 @@ class Admission:
         origin = origin.lower()
         if self._allowed_origins:
             return "*" in self._allowed_origins or origin in self._allowed_origins
-        parts = urlsplit(origin)
-        return parts.scheme in ("http", "https") and parts.netloc == host.lower()
+        scheme, _, site = origin.partition("://")
+        return scheme in ("http", "https") and site != "" and site == host.lower()
 
     def _session(self, handshake: Handshake) -> Session:
         """Raises BadName."""

@@ -3,13 +3,12 @@
 import hmac
 import secrets
 from collections.abc import Mapping
+from ipaddress import ip_address
 
 from ..shared.close import ErrorCode
 from ..shared.errors import Refused
 from ..shared.messages import Author
 from ..shared.names import SessionId, UserId, parse_session, parse_user, parse_username
-
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def made_up_session_id() -> SessionId:
@@ -26,7 +25,12 @@ def identify(query: Mapping[str, str]) -> Author:
 
 def is_loopback(host: str | None) -> bool:
     """A Unix socket has no client host: who can reach it is on this machine."""
-    return host is None or host in LOOPBACK or host.startswith("127.")
+    if host is None or host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def host_name(host: str) -> str:

@@ -6,30 +6,26 @@ No task of its own. A command that has to wait for Redis goes on in the callback
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
 from typing import Any, assert_never
 
 import structlog
 
-from ..fanout.control import Control
-from ..fanout.publisher import Publisher
-from ..fanout.subscriber import Subscriber
 from ..shared.channels import Channel
-from ..shared.clock import Clock, rfc3339
+from ..shared.clock import rfc3339
 from ..shared.close import CLOSE_RULES, CloseCode
 from ..shared.codec import WireFormat, decode_command, encode_ready, pack_publication
 from ..shared.commands import BadCommand
 from ..shared.errors import BadName, BadRequest, Refused
 from ..shared.messages import Bye, CommandId, Failure, NodeFrame, Ok, PingFrame, Publication, Resync
-from ..shared.names import NodeId, UserId
+from ..shared.names import UserId
 from .carrier import Carrier
 from .frames import Opcode, frame
-from .hub import Hub
-from .outbox import Outbox, OutboxLimits
+from .framing import frame_object
+from .outbox import Outbox
+from .services import Services
 from .session import Alive, Answer, Effect, Enter, Exit, Publish, Session, TellUser
-from .timers import TimerWheel
 
 PONG_DEADLINE = 10.0
 CLOSE_DEADLINE = 5.0
@@ -42,23 +38,6 @@ WAITING_MAX = 64
 """Commands that wait; beyond them the carrier stops reading."""
 
 _log = structlog.get_logger("tannoy.connection")
-
-
-@dataclass(slots=True)
-class Services:
-    """What every connection of a node shares."""
-
-    node_id: NodeId
-    hub: Hub
-    subscriber: Subscriber
-    publisher: Publisher
-    control: Control
-    wheel: TimerWheel
-    clock: Clock
-    limits: OutboxLimits
-    ping_interval: float
-    received: int = 0
-    refused: int = 0
 
 
 class _State(Enum):
@@ -136,7 +115,8 @@ class Connection:
         self.outbox.resumed()
 
     def violated(self, code: int, reason: str) -> None:
-        self.close(CloseCode(code), reason=reason)
+        _log.debug("broke RFC 6455", session=self.session.session_id, reason=reason)
+        self.close(CloseCode(code))
 
     def closed(self) -> None:
         self._leave_everything()
@@ -145,16 +125,16 @@ class Connection:
 
     # ---- the end
 
-    def close(self, code: CloseCode, *, reason: str | None = None, retry_after: float | None = None) -> None:
+    def close(self, code: CloseCode, *, retry_after: float | None = None) -> None:
         """Say `bye`, close. From here on nothing is delivered; a peer that does not answer is cut off."""
         if self._state in (_State.CLOSING, _State.CLOSED):
             return
         self._leave_everything()
         self._state = _State.CLOSING
-        self._carrier.writer()(self._encode(Bye(code, retry_after)))
-        self._carrier.close(code, reason or CLOSE_RULES[code].reason)
+        self._carrier.writer()(frame_object(Bye(code, retry_after), self.wire))
+        self._carrier.close(code, CLOSE_RULES[code].reason)
         self._services.wheel.set(self, CLOSE_DEADLINE)
-        _log.debug("closing", session=self.session.session_id, user=self.user_id, code=int(code), reason=reason)
+        _log.debug("closing", session=self.session.session_id, user=self.user_id, code=int(code))
 
     def _leave_everything(self) -> None:
         if self._state in (_State.CLOSING, _State.CLOSED):
@@ -169,7 +149,7 @@ class Connection:
         self.close(CloseCode.TOO_SLOW)
 
     def _skipped(self) -> None:
-        for channel in self.session.joined.values():
+        for channel in tuple(self.session.joined.values()):  # an answer too many closes, and leaves them all
             self.answer(Resync(channel, "too slow to read: messages were dropped"))
 
     # ---- keepalive
@@ -310,10 +290,7 @@ class Connection:
 
     def answer(self, node_frame: NodeFrame) -> None:
         """Send one frame to this session alone."""
-        self.outbox.answer(self._encode(node_frame))
-
-    def _encode(self, node_frame: NodeFrame) -> bytes:
-        return encode_frame(node_frame, self.wire)
+        self.outbox.answer(frame_object(node_frame, self.wire))
 
     def _refuse(self, id: CommandId | None, refusal: Refused) -> None:
         self._services.refused += 1
@@ -326,7 +303,3 @@ class Connection:
         self._bad_at = recent
         if len(recent) >= BAD_FRAMES_MAX:
             self.close(CloseCode.BAD_FRAMES)
-
-
-def encode_frame(node_frame: NodeFrame, wire: WireFormat) -> bytes:
-    return frame(Opcode.BINARY if wire.binary else Opcode.TEXT, wire.encode(node_frame.as_object()))

@@ -4,7 +4,8 @@ from ..shared.close import CLOSE_RULES
 from ..shared.messages import Bye, Failure
 from .admission import TurnedAway
 from .carrier import Carrier
-from .connection import CLOSE_DEADLINE, encode_frame
+from .connection import CLOSE_DEADLINE
+from .framing import frame_object
 from .timers import TimerWheel
 
 
@@ -22,7 +23,7 @@ class Farewell:
     def opened(self) -> None:
         refusal, code, wire = self._turned_away.refusal, self._turned_away.code, self._turned_away.wire
         failure = Failure(None, refusal.code, refusal.message, refusal.retry_after)
-        self._carrier.writer()(encode_frame(failure, wire) + encode_frame(Bye(code, refusal.retry_after), wire))
+        self._carrier.writer()(frame_object(failure, wire) + frame_object(Bye(code, refusal.retry_after), wire))
         self._carrier.close(code, CLOSE_RULES[code].reason)
         self._wheel.set(self, CLOSE_DEADLINE)
 

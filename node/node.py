@@ -16,7 +16,9 @@ import structlog
 
 from ..fanout.control import Control
 from ..fanout.link import Link
+from ..fanout.pipeline import Pipeline
 from ..fanout.publisher import Publisher
+from ..fanout.scripts import PUBLISH_ONCE
 from ..fanout.subscriber import Subscriber
 from ..fanout.wire import RedisAddress, ServerRefused, WireLost, dial, parse_address
 from ..shared.channels import Channels
@@ -28,11 +30,13 @@ from ..shared.names import NodeId
 from ..shared.settings import Settings
 from .admission import Admission, Admitted, Handshake, Rejected, TurnedAway
 from .carrier import Carried, Carrier
-from .connection import Connection, Services
+from .connection import Connection
 from .farewell import Farewell
+from .framing import frame_ready
 from .hub import Hub
 from .outbox import OutboxLimits
-from .relay import Relay, frame_ready
+from .relay import Relay
+from .services import Services
 from .timers import TimerWheel
 
 BUS_START_TIMEOUT = 5.0
@@ -70,7 +74,8 @@ class Node:
             on_confirmed=lambda channels: self.subscriber.confirmed(channels),
         )
         self.subscriber = Subscriber(self.link)
-        self.publisher = Publisher(self._address, self.channels, name=f"tannoy-publisher-{self.node_id}")
+        self.pipeline = Pipeline(self._address, name=f"tannoy-publisher-{self.node_id}", scripts=(PUBLISH_ONCE,))
+        self.publisher = Publisher(self.pipeline, self.channels)
         self.control = Control(
             self.channels,
             self.publisher,
@@ -140,7 +145,7 @@ class Node:
             return "the node is draining"
         if not self.link.live.is_set():
             return "the bus is silent"
-        return None if self.publisher.connected.is_set() else "the bus takes no publishes"
+        return None if self.pipeline.connected.is_set() else "the bus takes no publishes"
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -148,7 +153,7 @@ class Node:
         await self._check_bus()
         for address in self.control.addresses:
             self.link.want(address)
-        tasks = [self._keep(self.link.run, "link"), self._keep(self.publisher.run, "publisher")]
+        tasks = [self._keep(self.link.run, "link"), self._keep(self.pipeline.run, "pipeline")]
         try:
             await self._wait_until_ready()
             _log.info("node is ready", node=self.node_id, redis=str(self._address))
@@ -195,7 +200,7 @@ class Node:
         try:
             async with asyncio.timeout(BUS_START_TIMEOUT):
                 await self.link.live.wait()
-                await self.publisher.connected.wait()
+                await self.pipeline.connected.wait()
         except TimeoutError as error:
             raise StartError(f"not ready within {BUS_START_TIMEOUT:g} seconds: {self.not_ready}") from error
 
@@ -222,7 +227,7 @@ class Node:
             "relay": self.relay.statistics(),
             "link": self.link.statistics(),
             "subscriber": self.subscriber.statistics(),
-            "publisher": self.publisher.statistics(),
+            "pipeline": self.pipeline.statistics(),
             "control": self.control.statistics(),
             "wheel": self.wheel.statistics(),
             "connections": {"frames_received": services.received, "refused": services.refused},

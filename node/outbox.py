@@ -110,7 +110,7 @@ class Outbox:
 
     def paused(self) -> None:
         """The carrier is full: from here on the socket counts as slow."""
-        if self._queue is None:
+        if self._queue is None and self.write is not _nowhere:
             self._limits.slow += 1
             self._queue = deque()
             self.write = self._keep_said

@@ -12,8 +12,8 @@ from collections.abc import Callable
 import structlog
 
 from ..shared.codec import MalformedBytes, WireFormat, unpack_publication
-from ..shared.messages import Publication, ReadyBytes
-from .frames import Opcode, frame
+from ..shared.messages import Publication
+from .framing import frame_ready
 from .hub import Hub, Roster
 from .outbox import Outbox
 
@@ -23,11 +23,6 @@ BACKLOG_MAX_BYTES = 8 * 1024 * 1024
 """Of frames that wait for slices. Beyond it the link stops reading until it has halved."""
 
 _log = structlog.get_logger("tannoy.relay")
-
-
-def frame_ready(ready: ReadyBytes, wire: WireFormat) -> bytes:
-    """The frame of one object on one wire format."""
-    return frame(Opcode.BINARY, ready.msgpack) if wire.binary else frame(Opcode.TEXT, ready.json)
 
 
 class _Sweep:

@@ -102,9 +102,8 @@ class Supervisor:
             process = await self._start(node, environment)
             assert process.stderr is not None
             async for line in process.stderr:
-                self._console.print(
-                    Text.assemble((f"{node.name} ", "cyan"), Text.from_ansi(line.decode(errors="replace").rstrip()))
-                )
+                said = Text.from_ansi(line.decode(errors="replace").rstrip())
+                self._console.print(Text.assemble((f"{node.name} ", "cyan"), said), soft_wrap=True)
             code = await process.wait()
             node.state, node.sessions, node.process = "down", 0, None
             if self._stop.is_set():

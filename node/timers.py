@@ -59,17 +59,24 @@ class TimerWheel:
         self._timer = asyncio.get_running_loop().call_later(TICK, self._turn)
 
     def _turn(self) -> None:
-        now = self._clock.monotonic()
+        try:
+            self._ring(self._clock.monotonic())
+        finally:
+            # Also when one has failed: the others, still on the wheel, are due at the next tick.
+            self._timer = None
+            if self._ticks:
+                self._arm()
+
+    def _ring(self, now: float) -> None:
         current = int(now / TICK)
         for tick in sorted(tick for tick in self._ticks if tick <= current):
-            for timed in self._ticks.pop(tick):
-                if timed.tick == tick:  # unless what was due before it has moved or cleared it
-                    timed.tick = 0
-                    self._count(-1)
-                    timed.due(now)
-        self._timer = None
-        if self._ticks:
-            self._arm()
+            waiting = self._ticks[tick]
+            while waiting:  # what is due may clear or move others
+                timed = waiting.pop()
+                timed.tick = 0
+                self._count(-1)
+                timed.due(now)
+            del self._ticks[tick]
 
     def close(self) -> None:
         if self._timer is not None:

@@ -12,6 +12,7 @@ Orders between nodes are msgpack arrays, sealed with an HMAC where a `CLUSTER_SE
 """
 
 import hmac
+import itertools
 import math
 import struct
 from collections.abc import Callable
@@ -71,9 +72,11 @@ def _decode_msgpack(data: bytes) -> object:
 def _check_tree(root: object) -> None:
     """Refuse what JSON cannot say, so that both formats carry the same objects, and what nests too deep."""
     level: list[object] = [root]
-    for _ in range(MAX_DEPTH + 1):
+    for depth in itertools.count(1):
         below: list[object] = []
         for value in level:
+            if depth > MAX_DEPTH and isinstance(value, (dict, list)):
+                raise BadRequest(f"the frame nests deeper than {MAX_DEPTH} levels")
             if isinstance(value, dict):
                 for key, item in cast("dict[object, object]", value).items():
                     if not isinstance(key, str):
@@ -88,7 +91,6 @@ def _check_tree(root: object) -> None:
         if not below:
             return
         level = below
-    raise BadRequest(f"the frame nests deeper than {MAX_DEPTH} levels")
 
 
 JSON = WireFormat("json", "tannoy.v1.json", False, orjson.dumps, _decode_json)

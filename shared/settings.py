@@ -110,7 +110,8 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
-        raise StartError("\n".join(_complaint(problem) for problem in error.errors())) from error
+        # Without its cause, which holds the values of secrets.
+        raise StartError("\n".join(_complaint(problem) for problem in error.errors())) from None
 
 
 def _complaint(problem: Mapping[str, Any]) -> str:

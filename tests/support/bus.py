@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import hiredis
 from tannoy.fanout.link import Link
+from tannoy.fanout.pipeline import Pipeline
 from tannoy.fanout.publisher import Publisher
 from tannoy.fanout.wire import Pushes, RedisAddress, Reply, Wire, Word
 from tannoy.shared.channels import Channel, Channels
@@ -25,11 +26,14 @@ def read_commands(data: bytes) -> list[list[bytes]]:
     return commands
 
 
+def _ignore(channels: list[bytes]) -> None: ...
+
+
 class ScriptedLink(Link):
     """A Link that never dials: the test is its Redis."""
 
     def __init__(self, clock: Clock, on_confirmed: Callable[[list[bytes]], None] | None = None) -> None:
-        self.on_confirmed = on_confirmed or (lambda channels: None)
+        self.on_confirmed: Callable[[list[bytes]], None] = on_confirmed or _ignore
         super().__init__(
             NOWHERE,
             name="test",
@@ -40,15 +44,27 @@ class ScriptedLink(Link):
         )
         self.subscribed: set[bytes] = set()
         """What Redis would say that this link hears."""
-        self.state.opened(clock.monotonic())
+        self._asked: list[tuple[str, bytes]] = []
+        self.connect()
 
-    def acknowledge(self) -> list[tuple[str, bytes]]:
-        """Redis carries out all that the link asks for; what that was."""
-        asked = [
-            (command[0].decode(), channel)
-            for command in read_commands(self.state.data_to_send())
-            for channel in command[1:]
-        ]
+    def connect(self) -> None:
+        self.state.opened(self._clock.monotonic())
+
+    def lose(self) -> None:
+        """The connection, and with it all that Redis knew of it."""
+        self.state.closed()
+        self._asked.clear()
+        self.subscribed.clear()
+
+    def _flush(self) -> None:
+        super()._flush()
+        commands = read_commands(self.state.data_to_send())
+        self._asked += [(command[0].decode(), channel) for command in commands for channel in command[1:]]
+
+    def acknowledge(self, count: int | None = None) -> list[tuple[str, bytes]]:
+        """Redis carries out what the link has asked for, or the first `count` of it; what that was."""
+        self._flush()
+        asked, self._asked = self._asked[:count], self._asked[len(self._asked[:count]) :]
         pushes: Pushes = []
         for verb, channel in asked:
             (self.subscribed.add if verb == "SUBSCRIBE" else self.subscribed.discard)(channel)
@@ -61,7 +77,7 @@ class ScriptedPublisher(Publisher):
     """A Publisher whose confirmations the test gives."""
 
     def __init__(self, channels: Channels) -> None:
-        super().__init__(NOWHERE, channels, name="test")
+        super().__init__(Pipeline(NOWHERE, name="test", scripts=()), channels)
         self.sent: list[tuple[bytes, bytes, str | None]] = []
         """(address, payload, key) of each publish."""
         self.confirmations: list[asyncio.Future[Reply]] = []

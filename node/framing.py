@@ -1,0 +1,15 @@
+"""From objects to frames: the one place where a wire format meets RFC 6455."""
+
+from ..shared.codec import WireFormat
+from ..shared.messages import NodeFrame, ReadyBytes
+from .frames import Opcode, frame
+
+
+def frame_object(node_frame: NodeFrame, wire: WireFormat) -> bytes:
+    """Encode and frame what one session alone gets."""
+    return frame(Opcode.BINARY if wire.binary else Opcode.TEXT, wire.encode(node_frame.as_object()))
+
+
+def frame_ready(ready: ReadyBytes, wire: WireFormat) -> bytes:
+    """Frame what was encoded by the node it entered at."""
+    return frame(Opcode.BINARY, ready.msgpack) if wire.binary else frame(Opcode.TEXT, ready.json)

@@ -1,0 +1,143 @@
+"""`publish_once.lua` against a real Valkey, and against the imitation that faster tests may use."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import fakeredis
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
+from tannoy.fanout.publisher import REMEMBER_KEY_SECONDS
+from tannoy.fanout.scripts import PUBLISH_ONCE
+from tannoy.shared.channels import Channel, Channels
+from tannoy.shared.names import RoomName
+
+from tests.support.valkey import Valkey
+
+PATIENCE = 10.0
+CHANNELS = Channels("contract")
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module", params=["valkey", "fakeredis"])
+async def redis(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[Redis]:
+    if request.param == "valkey":
+        async with Valkey() as valkey:
+            yield valkey.client
+    else:
+        client = fakeredis.FakeAsyncRedis()
+        yield client
+        await client.aclose()
+
+
+@pytest.fixture
+async def room(redis: Redis) -> Channel:
+    """A room that no other test uses, on a server that knows the script."""
+    await call(redis, "SCRIPT", "LOAD", PUBLISH_ONCE.source)
+    return CHANNELS.room(RoomName(f"room-{next(_numbers)}"))
+
+
+async def call(redis: Redis, *words: object) -> Any:
+    return await redis.execute_command(*words)  # type: ignore[no-untyped-call]  # pyright: ignore
+
+
+async def publish(redis: Redis, room: Channel, key: str, payload: bytes, *, seconds: int = 300) -> int:
+    """As the publisher calls it."""
+    words = PUBLISH_ONCE.call((CHANNELS.once(room, key),), (room.address, payload, seconds))
+    published: int = await call(redis, *words)
+    return published
+
+
+class Listener:
+    """All that is said in a channel, up to a last word."""
+
+    def __init__(self, redis: Redis, room: Channel) -> None:
+        self._redis = redis
+        self._room = room
+        self._pubsub: Any = redis.pubsub()  # pyright: ignore[reportUnknownMemberType]
+
+    async def __aenter__(self) -> "Listener":
+        await self._pubsub.subscribe(self._room.address)
+        await self._next()  # the acknowledgement
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._pubsub.aclose()
+
+    async def _next(self) -> Any:
+        async with asyncio.timeout(PATIENCE):
+            message: Any = None
+            while message is None:
+                message = await self._pubsub.get_message(timeout=PATIENCE)
+        return message["data"]
+
+    async def heard(self) -> list[bytes]:
+        await call(self._redis, "PUBLISH", self._room.address, b"last word")
+        payloads: list[bytes] = []
+        while (payload := await self._next()) != b"last word":
+            payloads.append(payload)
+        return payloads
+
+
+async def test_the_digest_is_the_servers_own(redis: Redis) -> None:
+    loaded = await call(redis, "SCRIPT", "LOAD", PUBLISH_ONCE.source)
+    assert (loaded.decode() if isinstance(loaded, bytes) else loaded) == PUBLISH_ONCE.digest
+
+
+async def test_a_script_that_is_not_loaded_is_told_as_such(redis: Redis, room: Channel) -> None:
+    await call(redis, "SCRIPT", "FLUSH")
+    with pytest.raises(NoScriptError):
+        await publish(redis, room, "k", b"hi")
+
+
+async def test_a_message_is_published_as_it_is(redis: Redis, room: Channel) -> None:
+    payload = bytes(range(256))
+    async with Listener(redis, room) as listener:
+        assert await publish(redis, room, "k", payload) == 1
+        assert await listener.heard() == [payload]
+
+
+async def test_a_key_publishes_once(redis: Redis, room: Channel) -> None:
+    async with Listener(redis, room) as listener:
+        answers = [await publish(redis, room, "k", b"%d" % attempt) for attempt in range(5)]
+        assert answers == [1, 0, 0, 0, 0]
+        assert await listener.heard() == [b"0"]
+
+
+async def test_a_key_publishes_once_however_many_call_at_once(redis: Redis, room: Channel) -> None:
+    async with Listener(redis, room) as listener:
+        answers = await asyncio.gather(*(publish(redis, room, "k", b"hi") for _ in range(20)))
+        assert sorted(answers) == [0] * 19 + [1]
+        assert await listener.heard() == [b"hi"]
+
+
+async def test_each_key_publishes_for_itself(redis: Redis, room: Channel) -> None:
+    async with Listener(redis, room) as listener:
+        for key in ("a", "b", "A", "a ", "é", "}{"):
+            assert await publish(redis, room, key, key.encode()) == 1
+        assert len(await listener.heard()) == 6
+
+
+async def test_a_key_is_a_channels_own(redis: Redis, room: Channel) -> None:
+    other = CHANNELS.room(RoomName(f"{room.name}:other"))
+    assert [await publish(redis, each, "k", b"hi") for each in (room, other)] == [1, 1]
+
+
+async def test_a_key_is_remembered_for_as_long_as_asked(redis: Redis, room: Channel) -> None:
+    await publish(redis, room, "k", b"hi", seconds=REMEMBER_KEY_SECONDS)
+    left = await call(redis, "TTL", CHANNELS.once(room, "k"))
+    assert REMEMBER_KEY_SECONDS - PATIENCE <= left <= REMEMBER_KEY_SECONDS
+
+
+async def test_a_repetition_does_not_prolong_the_memory(redis: Redis, room: Channel) -> None:
+    await publish(redis, room, "k", b"hi", seconds=300)
+    await publish(redis, room, "k", b"hi", seconds=3000)
+    assert await call(redis, "TTL", CHANNELS.once(room, "k")) <= 300
+
+
+async def test_a_key_that_is_forgotten_publishes_again(redis: Redis, room: Channel) -> None:
+    await publish(redis, room, "k", b"hi")
+    await call(redis, "DEL", CHANNELS.once(room, "k"))
+    assert await publish(redis, room, "k", b"hi") == 1

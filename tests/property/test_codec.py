@@ -1,0 +1,146 @@
+"""Whatever a client may say comes through both formats and the bus as it was; all else is refused in good order."""
+
+import hmac
+import struct
+from contextlib import suppress
+from typing import Any
+
+import msgpack
+from hypothesis import given
+from hypothesis import strategies as st
+from tannoy.shared.codec import (
+    JSON,
+    MSGPACK,
+    MalformedBytes,
+    WireFormat,
+    decode_command,
+    pack_order,
+    pack_publication,
+    unpack_order,
+    unpack_publication,
+)
+from tannoy.shared.commands import BadCommand
+from tannoy.shared.errors import BadRequest
+from tannoy.shared.messages import Delivered, DeliverToSession, DeliverToUser, Order, Publication, ReadyBytes
+from tannoy.shared.names import AgentId, SessionId, UserId
+
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | text
+)
+json_values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=5) | st.dictionaries(text, inner, max_size=5), max_leaves=20
+)
+formats = st.sampled_from([JSON, MSGPACK])
+
+
+@given(json_values, formats)
+def test_any_json_value_comes_back_as_it_was_sent(value: object, wire: WireFormat) -> None:
+    assert same(wire.decode(wire.encode(value)), value)
+
+
+@given(json_values)
+def test_both_formats_carry_the_same_value(value: object) -> None:
+    assert same(JSON.decode(JSON.encode(value)), MSGPACK.decode(MSGPACK.encode(value)))
+
+
+def same(left: object, right: object) -> bool:
+    """Equal, and of the same types all the way down: 1, 1.0 and True are three values."""
+    return left == right and repr(left) == repr(right)
+
+
+@given(st.binary(max_size=200), formats)
+def test_garbage_on_the_wire_is_refused_and_nothing_else(data: bytes, wire: WireFormat) -> None:
+    with suppress(BadRequest):
+        wire.decode(data)
+
+
+class _Extension:
+    """An extension type on the wire; msgpack's own class for it is not typed."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
+anything_in_msgpack = st.recursive(
+    scalars | st.binary(max_size=10) | st.floats() | st.builds(_Extension, st.binary(max_size=8)),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(scalars | st.binary(max_size=5), inner, max_size=5),
+    max_leaves=20,
+)
+
+
+def pack_anything(value: Any) -> bytes:
+    """msgpack by hand, for what its library would rather not write."""
+    match value:
+        case _Extension():
+            return b"\xc7" + bytes((len(value.data), 5)) + value.data
+        case dict():
+            pairs = b"".join(pack_anything(key) + pack_anything(item) for key, item in value.items())  # pyright: ignore
+            return b"\xde" + struct.pack(">H", len(value)) + pairs  # pyright: ignore
+        case list():
+            return b"\xdc" + struct.pack(">H", len(value)) + b"".join(map(pack_anything, value))  # pyright: ignore
+        case _:
+            return msgpack.packb(value)
+
+
+@given(anything_in_msgpack)
+def test_whatever_msgpack_brings_can_be_passed_on_as_json(value: object) -> None:
+    try:
+        accepted = MSGPACK.decode(pack_anything(value))
+    except BadRequest:
+        return
+    assert same(JSON.decode(JSON.encode(accepted)), accepted)
+
+
+@given(
+    json_values | st.dictionaries(st.sampled_from(["type", "id", "room", "content", "to", "key"]), json_values), formats
+)
+def test_any_frame_is_a_command_or_a_bad_one(value: object, wire: WireFormat) -> None:
+    with suppress(BadCommand):
+        decode_command(wire.encode(value), binary=wire.binary, wire=wire)
+
+
+# ---- the bus
+
+ready = st.builds(ReadyBytes, st.binary(max_size=50), st.binary(max_size=50))
+names = st.text("abcXYZ019_.:@~-", min_size=1, max_size=128)
+counts = st.integers(0, 2**63)
+orders: st.SearchStrategy[Order] = (
+    st.builds(DeliverToUser, counts, st.binary(max_size=20), names.map(UserId), ready)
+    | st.builds(DeliverToSession, counts, st.binary(max_size=20), names.map(AgentId), names.map(SessionId), ready)
+    | st.builds(Delivered, counts, counts)
+)
+secrets = st.binary(max_size=40)
+
+
+@given(st.builds(Publication, ready, st.just("") | names))
+def test_any_publication_travels_unchanged(publication: Publication) -> None:
+    assert unpack_publication(pack_publication(publication)) == publication
+
+
+@given(orders, secrets)
+def test_any_order_travels_unchanged(order: Order, secret: bytes) -> None:
+    assert unpack_order(pack_order(order, secret), secret) == order
+
+
+@given(st.binary(max_size=100) | st.binary(max_size=60).map(lambda rest: b"\x01" + rest))
+def test_garbage_on_the_bus_is_malformed_and_nothing_else(data: bytes) -> None:
+    with suppress(MalformedBytes):
+        unpack_publication(data)
+    with suppress(MalformedBytes):
+        unpack_order(data, b"")
+
+
+def seal(body: bytes, secret: bytes) -> bytes:
+    """A body with the seal of the cluster: what an older or newer version might say."""
+    return hmac.digest(secret, body, "sha256")[:16] + body
+
+
+@given(st.binary(max_size=60) | anything_in_msgpack.map(pack_anything), secrets)
+def test_a_sealed_order_of_unknown_form_is_malformed_and_nothing_else(body: bytes, secret: bytes) -> None:
+    with suppress(MalformedBytes):
+        unpack_order(seal(body, secret), secret)

@@ -1,0 +1,153 @@
+"""LinkState against a model of Redis: whatever is wanted, lost, answered late or taken away, both agree in the end."""
+
+from collections import deque
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from tannoy.fanout.link_state import LinkState
+from tannoy.fanout.wire import Pushes
+
+from tests.support.bus import read_commands
+
+ECHO = b"echo"
+CHANNELS = [b"a", b"b", b"c"]
+channels = st.sampled_from(CHANNELS)
+
+
+class ModelRedis:
+    """One connection's end at Redis: commands are carried out in order, answers come in order, each when it comes."""
+
+    def __init__(self) -> None:
+        self.inbox: deque[tuple[bytes, bytes]] = deque()
+        self.outbox: deque[list[bytes]] = deque()
+        self.subscribed: set[bytes] = set()
+
+    def work(self) -> None:
+        verb, channel = self.inbox.popleft()
+        (self.subscribed.add if verb == b"SUBSCRIBE" else self.subscribed.discard)(channel)
+        self.outbox.append([verb.lower(), channel, b"0"])
+
+    def take_away(self, channel: bytes) -> None:
+        self.subscribed.remove(channel)
+        self.outbox.append([b"unsubscribe", channel, b"0"])
+
+    def publish(self, channel: bytes, payload: bytes) -> None:
+        if channel in self.subscribed:
+            self.outbox.append([b"message", channel, payload])
+
+
+class LinkMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = LinkState(ECHO)
+        self.redis = ModelRedis()
+        self.intent = {ECHO}
+        self.taken_away: set[bytes] = set()
+        self.published = 0
+        self.on_the_way: list[tuple[bytes, bytes]] = []
+        self.heard: list[tuple[bytes, bytes]] = []
+
+    # ---- ours
+
+    @rule(channel=channels)
+    def want(self, channel: bytes) -> None:
+        self.state.want(channel)
+        self.intent.add(channel)
+
+    @rule(channel=channels)
+    def unwant(self, channel: bytes) -> None:
+        self.state.unwant(channel)
+        self.intent.discard(channel)
+
+    @rule()
+    def flush(self) -> None:
+        for verb, *named in read_commands(self.state.data_to_send()):
+            self.redis.inbox.extend((verb, channel) for channel in named)
+
+    # ---- the connection's
+
+    @precondition(lambda self: not self.state.connected)
+    @rule()
+    def connect(self) -> None:
+        self.redis = ModelRedis()
+        self.taken_away.clear()
+        self.state.opened(0.0)
+
+    @precondition(lambda self: self.state.connected)
+    @rule()
+    def lose(self) -> None:
+        self.redis = ModelRedis()
+        self.state.closed()
+        self.on_the_way.clear()
+
+    # ---- Redis's
+
+    @precondition(lambda self: self.redis.inbox)
+    @rule(count=st.integers(1, 4))
+    def work(self, count: int) -> None:
+        for _ in range(min(count, len(self.redis.inbox))):
+            self.redis.work()
+
+    @precondition(lambda self: self.redis.outbox)
+    @rule(count=st.integers(1, 5))
+    def answer(self, count: int) -> None:
+        pushes: Pushes = [self.redis.outbox.popleft() for _ in range(min(count, len(self.redis.outbox)))]
+        events = self.state.received(pushes)
+        self.heard += events.deliveries
+        for channel in events.confirmed:
+            assert channel in self.intent
+
+    @rule(channel=channels)
+    def publish(self, channel: bytes) -> None:
+        self.published += 1
+        if channel in self.redis.subscribed:
+            self.on_the_way.append((channel, b"%d" % self.published))
+        self.redis.publish(channel, b"%d" % self.published)
+
+    @precondition(lambda self: self.redis.subscribed)
+    @rule(data=st.data())
+    def take_away(self, data: st.DataObject) -> None:
+        channel = data.draw(st.sampled_from(sorted(self.redis.subscribed)))
+        self.taken_away.add(channel)
+        self.redis.take_away(channel)
+
+    # ---- what holds at any time
+
+    @invariant()
+    def the_intent_is_what_was_asked_for(self) -> None:
+        assert self.state.wanted == self.intent
+
+    @invariant()
+    def what_is_confirmed_is_being_heard(self) -> None:
+        for channel in CHANNELS:
+            if self.state.is_confirmed(channel) and channel not in self.taken_away:
+                assert channel in self.redis.subscribed
+
+    @invariant()
+    def a_link_that_is_live_is_connected(self) -> None:
+        assert self.state.connected or not self.state.is_live
+
+    # ---- what holds in the end
+
+    def teardown(self) -> None:
+        if not self.state.connected:
+            self.connect()
+        for _ in range(20):
+            self.flush()
+            while self.redis.inbox:
+                self.redis.work()
+            while self.redis.outbox:
+                self.answer(5)
+        assert self.state.data_to_send() == b""
+        assert self.redis.subscribed == self.intent
+        assert all(self.state.is_confirmed(channel) for channel in self.intent)
+        assert self.heard[len(self.heard) - len(self.on_the_way) :] == self.on_the_way
+        nonce = self.state.tick(0.0)
+        if nonce:
+            self.state.received([[b"message", ECHO, nonce]])
+            assert self.state.is_live
+
+
+TestLink = LinkMachine.TestCase
+TestLink.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

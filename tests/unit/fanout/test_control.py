@@ -1,0 +1,191 @@
+"""Orders between nodes: asked of all, answered by each, counted, and over after a deadline."""
+
+import asyncio
+
+import pytest
+from tannoy.fanout.control import ANSWER_DEADLINE, Control
+from tannoy.shared.channels import Channels
+from tannoy.shared.codec import pack_order, unpack_order
+from tannoy.shared.errors import Unavailable
+from tannoy.shared.messages import Delivered, DeliverToSession, DeliverToUser, ReadyBytes
+from tannoy.shared.names import AgentId, SessionId, UserId
+
+from tests.support.bus import ScriptedPublisher
+from tests.support.clock import manual_clock, on_manual_time, turns
+
+CHANNELS = Channels("tannoy")
+ADA = UserId("ada")
+READY = ReadyBytes(b"{}", b"\x80")
+SECRET = b"cluster"
+
+
+class Desk:
+    """One node's Control, and the bus in the test's hand."""
+
+    def __init__(self, *, sessions: int = 0) -> None:
+        self.executed: list[DeliverToUser | DeliverToSession] = []
+        self.publisher = ScriptedPublisher(CHANNELS)
+        self._sessions = sessions
+        self.control = Control(CHANNELS, self.publisher, incarnation="me", secret=SECRET, execute=self._execute)
+
+    def _execute(self, order: DeliverToUser | DeliverToSession) -> int:
+        self.executed.append(order)
+        return self._sessions
+
+    def heard_by(self, nodes: int) -> None:
+        """Redis confirms the last publish: so many nodes heard it."""
+        self.publisher.confirmations[-1].set_result(nodes)
+
+    def answer(self, request: int, sessions: int) -> None:
+        """A node answers."""
+        self.control.received(pack_order(Delivered(request, sessions), SECRET))
+
+
+@on_manual_time
+async def test_an_order_goes_to_every_node_and_names_where_to_answer() -> None:
+    desk = Desk()
+    desk.control.deliver_to_user(ADA, READY)
+    ((address, payload, key),) = desk.publisher.sent
+    assert (address, key) == (CHANNELS.control, None)
+    assert unpack_order(payload, SECRET) == DeliverToUser(1, CHANNELS.node("me"), ADA, READY)
+
+
+@on_manual_time
+async def test_an_order_to_a_session_names_the_agent_and_the_session() -> None:
+    desk = Desk()
+    desk.control.deliver_to_session(AgentId("42"), SessionId("s1"), READY)
+    order = unpack_order(desk.publisher.sent[0][1], SECRET)
+    assert order == DeliverToSession(1, CHANNELS.node("me"), AgentId("42"), SessionId("s1"), READY)
+
+
+@on_manual_time
+async def test_the_result_is_the_sum_of_all_answers() -> None:
+    desk = Desk()
+    total = desk.control.deliver_to_user(ADA, READY)
+    desk.heard_by(3)
+    await turns()
+    for sessions in (2, 0, 5):
+        assert not total.done()
+        desk.answer(1, sessions)
+    assert total.done(), "the last answer ends the wait, not the deadline"
+    assert await total == 7
+
+
+@on_manual_time
+async def test_answers_may_come_before_redis_has_told_how_many_nodes_heard() -> None:
+    desk = Desk()
+    total = desk.control.deliver_to_user(ADA, READY)
+    desk.answer(1, 2)
+    desk.answer(1, 1)
+    assert not total.done()
+    desk.heard_by(2)
+    assert await total == 3
+
+
+@on_manual_time
+async def test_nobody_who_hears_is_nobody_reached() -> None:
+    desk = Desk()
+    total = desk.control.deliver_to_user(ADA, READY)
+    desk.heard_by(0)
+    await turns()
+    assert total.done()
+    assert await total == 0
+
+
+@on_manual_time
+async def test_a_node_that_is_silent_is_waited_for_no_longer_than_the_deadline() -> None:
+    desk = Desk()
+    total = desk.control.deliver_to_user(ADA, READY)
+    desk.heard_by(2)
+    await turns()
+    desk.answer(1, 4)
+    before = manual_clock().monotonic()
+    assert await total == 4
+    assert manual_clock().monotonic() - before == pytest.approx(ANSWER_DEADLINE)
+    assert desk.control.statistics()["silent_nodes"] == 1
+
+
+@on_manual_time
+async def test_without_a_confirmation_of_the_bus_it_is_unavailable_and_never_zero() -> None:
+    desk = Desk()
+    total = desk.control.deliver_to_user(ADA, READY)
+    desk.answer(1, 1)
+    with pytest.raises(Unavailable):
+        await total
+
+
+@on_manual_time
+async def test_an_order_that_the_bus_refuses_is_unavailable_at_once() -> None:
+    desk = Desk()
+    total = desk.control.deliver_to_user(ADA, READY)
+    desk.publisher.confirmations[-1].set_exception(Unavailable("no bus"))
+    with pytest.raises(Unavailable, match="no bus"):
+        await total
+
+
+@on_manual_time
+async def test_questions_that_are_asked_at_once_are_told_apart() -> None:
+    desk = Desk()
+    first, second = desk.control.deliver_to_user(ADA, READY), desk.control.deliver_to_user(ADA, READY)
+    for confirmation in desk.publisher.confirmations:
+        confirmation.set_result(1)
+    await turns()
+    desk.answer(2, 20)
+    desk.answer(1, 10)
+    assert (await first, await second) == (10, 20)
+
+
+@on_manual_time
+async def test_a_question_that_is_answered_is_forgotten() -> None:
+    desk = Desk()
+    total = desk.control.deliver_to_user(ADA, READY)
+    desk.heard_by(1)
+    await turns()
+    desk.answer(1, 1)
+    await total
+    await turns()
+    assert desk.control.statistics()["questions"] == 0
+
+
+@on_manual_time
+async def test_an_answer_that_comes_too_late_is_ignored() -> None:
+    desk = Desk()
+    total = desk.control.deliver_to_user(ADA, READY)
+    desk.heard_by(1)
+    assert await total == 0
+    await turns()
+    desk.answer(1, 1)
+    assert desk.control.statistics()["questions"] == 0
+
+
+@on_manual_time
+async def test_an_order_of_another_node_is_carried_out_and_answered() -> None:
+    desk = Desk(sessions=3)
+    order = DeliverToUser(9, CHANNELS.node("other"), ADA, READY)
+    desk.control.received(pack_order(order, SECRET))
+    assert desk.executed == [order]
+    ((address, payload, _),) = desk.publisher.sent
+    assert (address, unpack_order(payload, SECRET)) == (CHANNELS.node("other"), Delivered(9, 3))
+
+
+@on_manual_time
+async def test_an_answer_that_can_not_be_sent_is_no_failure_of_the_node() -> None:
+    desk = Desk(sessions=1)
+    desk.control.received(pack_order(DeliverToUser(9, b"other", ADA, READY), SECRET))
+    desk.publisher.confirmations[-1].set_exception(Unavailable("no bus"))
+    await asyncio.sleep(0)
+
+
+@on_manual_time
+async def test_an_order_with_another_seal_is_dropped_and_counted() -> None:
+    desk = Desk()
+    desk.control.received(pack_order(DeliverToUser(9, b"other", ADA, READY), b"stranger"))
+    desk.control.received(b"garbage")
+    assert desk.executed == []
+    assert desk.publisher.sent == []
+    assert desk.control.statistics()["malformed"] == 2
+
+
+@on_manual_time
+async def test_it_hears_what_is_for_everybody_and_what_is_for_itself() -> None:
+    assert Desk().control.addresses == (CHANNELS.control, CHANNELS.node("me"))

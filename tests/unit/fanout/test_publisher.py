@@ -1,0 +1,233 @@
+"""Publishes: one pipeline per loop turn, one deadline, no retry, never a false ok."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import pytest
+from tannoy.fanout.pipeline import DEADLINE, UNANSWERED_MAX_BYTES, Pipeline
+from tannoy.fanout.publisher import REMEMBER_KEY_SECONDS, Publisher
+from tannoy.fanout.scripts import PUBLISH_ONCE
+from tannoy.shared.channels import Channels
+from tannoy.shared.errors import Unavailable
+from tannoy.shared.names import RoomName
+
+from tests.support.bus import NOWHERE, MemoryRedis
+from tests.support.clock import manual_clock, on_manual_time, turns
+
+CHANNELS = Channels("tannoy")
+LOBBY = CHANNELS.room(RoomName("lobby"))
+
+
+@pytest.fixture
+def redis(monkeypatch: pytest.MonkeyPatch) -> MemoryRedis:
+    memory = MemoryRedis()
+    monkeypatch.setattr("tannoy.fanout.pipeline.dial", memory.dial)
+    return memory
+
+
+@asynccontextmanager
+async def running(*, connected: bool = True) -> AsyncGenerator[Publisher]:
+    publisher = Publisher(Pipeline(NOWHERE, name="test", scripts=(PUBLISH_ONCE,)), CHANNELS)
+    task = asyncio.create_task(publisher.pipeline.run())
+    if connected:
+        await publisher.pipeline.connected.wait()
+    try:
+        yield publisher
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await turns()
+
+
+@on_manual_time
+async def test_a_publish_is_confirmed_by_redis(redis: MemoryRedis) -> None:
+    redis.replies[b"PUBLISH"] = b":3\r\n"
+    async with running() as publisher:
+        assert await publisher.publish(LOBBY, b"hi") == 3
+    assert redis.said("PUBLISH") == [[LOBBY.address, b"hi"]]
+
+
+@on_manual_time
+async def test_all_publishes_of_a_turn_go_out_in_one_write_and_in_order(redis: MemoryRedis) -> None:
+    async with running() as publisher:
+        redis.reads.clear()
+        confirmed = [publisher.publish(LOBBY, b"%d" % number) for number in range(50)]
+        await asyncio.gather(*confirmed)
+    assert redis.reads == [50]
+    assert [payload for _, payload in redis.said("PUBLISH")] == [b"%d" % number for number in range(50)]
+
+
+@on_manual_time
+async def test_a_publish_with_a_key_is_the_script_by_its_digest(redis: MemoryRedis) -> None:
+    async with running() as publisher:
+        await publisher.publish(LOBBY, b"hi", "k")
+    (call,) = redis.said("EVALSHA")
+    once = CHANNELS.once(LOBBY, "k")
+    assert call == [PUBLISH_ONCE.digest.encode(), b"1", once, LOBBY.address, b"hi", b"%d" % REMEMBER_KEY_SECONDS]
+
+
+@on_manual_time
+async def test_the_script_is_loaded_before_anything_is_published(redis: MemoryRedis) -> None:
+    async with running(connected=False) as publisher:
+        await publisher.publish(LOBBY, b"hi", "k")
+    assert [command[0] for command in redis.commands[:2]] == [b"SCRIPT", b"EVALSHA"]
+    assert redis.said("SCRIPT") == [[b"LOAD", PUBLISH_ONCE.source]]
+
+
+@on_manual_time
+async def test_a_script_that_redis_has_lost_is_loaded_again_and_called_again(redis: MemoryRedis) -> None:
+    redis.replies[b"EVALSHA"] = b"-NOSCRIPT No matching script.\r\n"
+    async with running() as publisher:
+        confirmed = publisher.publish(LOBBY, b"hi", "k")
+        await turns(2)
+        redis.replies[b"EVALSHA"] = b":1\r\n"
+        assert await confirmed == 1
+    assert len(redis.said("SCRIPT")) >= 2
+
+
+@on_manual_time
+async def test_a_script_that_redis_never_keeps_fails_at_the_deadline(redis: MemoryRedis) -> None:
+    redis.replies[b"EVALSHA"] = b"-NOSCRIPT No matching script.\r\n"
+    async with running() as publisher:
+        confirmed = publisher.publish(LOBBY, b"hi", "k")
+        while not confirmed.done():
+            manual_clock().advance(DEADLINE / 20)  # a Redis that answers at once would let no time pass
+            await turns(1)
+        with pytest.raises(Unavailable):
+            await confirmed
+
+
+@on_manual_time
+async def test_what_redis_refuses_is_unavailable_and_says_why(redis: MemoryRedis) -> None:
+    redis.replies[b"PUBLISH"] = b"-NOPERM no permissions\r\n"
+    async with running() as publisher:
+        with pytest.raises(Unavailable, match="NOPERM"):
+            await publisher.publish(LOBBY, b"hi")
+
+
+@on_manual_time
+async def test_what_redis_does_not_confirm_is_unavailable_within_half_a_second(redis: MemoryRedis) -> None:
+    async with running() as publisher:
+        redis.mute = True
+        before = manual_clock().monotonic()
+        with pytest.raises(Unavailable):
+            await publisher.publish(LOBBY, b"hi")
+        assert manual_clock().monotonic() - before <= 0.5
+
+
+@on_manual_time
+async def test_each_publish_has_a_deadline_of_its_own(redis: MemoryRedis) -> None:
+    async with running(connected=False) as publisher:
+        redis.refuses_connections = True
+        early = publisher.publish(LOBBY, b"1")
+        await asyncio.sleep(DEADLINE / 2)
+        late = publisher.publish(LOBBY, b"2")
+        await asyncio.sleep(DEADLINE * 0.6)
+        assert (early.done(), late.done()) == (True, False)
+        await asyncio.sleep(DEADLINE / 2)
+        assert late.done()
+        assert isinstance(early.exception(), Unavailable)
+        assert isinstance(late.exception(), Unavailable)
+
+
+@on_manual_time
+async def test_after_a_missed_deadline_the_connection_is_replaced(redis: MemoryRedis) -> None:
+    async with running() as publisher:
+        redis.mute = True
+        with pytest.raises(Unavailable):
+            await publisher.publish(LOBBY, b"lost")
+        redis.mute = False
+        await turns()
+        assert await publisher.publish(LOBBY, b"next") == 1
+    assert redis.dials == 2
+
+
+@on_manual_time
+async def test_what_was_under_way_on_a_lost_connection_is_unavailable_and_not_repeated(redis: MemoryRedis) -> None:
+    async with running() as publisher:
+        redis.mute = True
+        confirmed = publisher.publish(LOBBY, b"maybe")
+        await turns(2)
+        redis.break_connection()
+        redis.mute = False
+        with pytest.raises(Unavailable):
+            await confirmed
+        await asyncio.sleep(DEADLINE)
+    assert len(redis.said("PUBLISH")) == 1
+
+
+@on_manual_time
+async def test_what_waits_for_a_connection_is_published_when_it_comes(redis: MemoryRedis) -> None:
+    async with running(connected=False) as publisher:
+        assert await publisher.publish(LOBBY, b"hi") == 1
+
+
+@on_manual_time
+async def test_what_has_missed_its_deadline_is_not_published_by_a_later_connection(redis: MemoryRedis) -> None:
+    redis.refuses_connections = True
+    async with running(connected=False) as publisher:
+        with pytest.raises(Unavailable):
+            await publisher.publish(LOBBY, b"too late")
+        redis.refuses_connections = False
+        await publisher.pipeline.connected.wait()
+        await publisher.publish(LOBBY, b"in time")
+    assert [payload for _, payload in redis.said("PUBLISH")] == [b"in time"]
+
+
+@on_manual_time
+async def test_a_publish_in_the_moment_of_the_loss_is_not_forgotten(redis: MemoryRedis) -> None:
+    # The connection is lost, the publisher has not noticed yet: it has to be answered either way, within the deadline.
+    async with running() as publisher:
+        redis.break_connection()
+        confirmed = publisher.publish(LOBBY, b"hi")
+        await asyncio.sleep(DEADLINE * 1.1)
+        assert confirmed.done()
+        confirmed.exception()
+
+
+@on_manual_time
+async def test_connected_tells_whether_redis_takes_publishes(redis: MemoryRedis) -> None:
+    async with running() as publisher:
+        assert publisher.pipeline.connected.is_set()
+        redis.refuses_connections = True
+        redis.break_connection()
+        await turns()
+        assert not publisher.pipeline.connected.is_set()
+
+
+@on_manual_time
+async def test_more_than_the_bound_is_refused_at_the_door(redis: MemoryRedis) -> None:
+    half = b"x" * (UNANSWERED_MAX_BYTES // 2 - 1000)
+    async with running(connected=False) as publisher:
+        redis.refuses_connections = True
+        fits = [publisher.publish(LOBBY, half) for _ in range(2)]
+        refused = publisher.publish(LOBBY, b"x" * 2000)
+        assert [future.done() for future in (*fits, refused)] == [False, False, True]
+        with pytest.raises(Unavailable, match="overloaded"):
+            await refused
+        await asyncio.gather(*fits, return_exceptions=True)
+        await turns()
+        assert publisher.pipeline.statistics()["under_way_bytes"] == 0
+
+
+@on_manual_time
+async def test_what_is_confirmed_is_not_counted_as_under_way(redis: MemoryRedis) -> None:
+    async with running() as publisher:
+        await asyncio.gather(*(publisher.publish(LOBBY, b"x" * 100) for _ in range(20)))
+        await turns()
+        statistics = publisher.pipeline.statistics()
+    assert (statistics["under_way"], statistics["under_way_bytes"]) == (0, 0)
+    assert (statistics["answered"], statistics["failed"]) == (20, 0)
+
+
+@on_manual_time
+async def test_whoever_gives_up_does_not_confuse_the_answers_of_the_others(redis: MemoryRedis) -> None:
+    async with running() as publisher:
+        redis.replies[b"PUBLISH"] = b":1\r\n"
+        given_up = publisher.publish(LOBBY, b"1")
+        await turns(1)
+        redis.replies[b"PUBLISH"] = b":2\r\n"
+        second = publisher.publish(LOBBY, b"2")
+        given_up.cancel()
+        assert await second == 2

@@ -1,0 +1,103 @@
+"""Keys and channel names: 64 partitions, spread evenly over a cluster's slots."""
+
+import itertools
+import random
+import re
+from collections import Counter
+
+from tannoy.shared.channels import PARTITION_TAGS, PARTITIONS, ChannelKind, Channels, key_slot, partition
+from tannoy.shared.names import AgentId, RoomName
+
+SLOTS = 16_384
+channels = Channels("tannoy")
+
+
+def hash_tag(key: bytes) -> bytes:
+    """The part of a key that Redis Cluster hashes: between the first { and the first } behind it."""
+    found = re.search(rb"\{(.+?)\}", key)
+    assert found is not None
+    return found.group(1)
+
+
+def names(count: int) -> list[str]:
+    chosen = random.Random(1)
+    alphabet = "abcXYZ019_.:@~-"
+    return ["".join(chosen.choices(alphabet, k=chosen.randint(1, 24))) for _ in range(count)]
+
+
+def test_a_slot_is_what_the_cluster_specification_says() -> None:
+    # Redis Cluster specification, appendix A: the CRC16 of "123456789" is 0x31C3.
+    assert key_slot("123456789") == 0x31C3 % SLOTS
+
+
+def test_there_are_64_partitions_with_a_tag_each() -> None:
+    assert PARTITIONS == len(PARTITION_TAGS) == len(set(PARTITION_TAGS)) == 64
+
+
+def test_each_64th_of_the_slots_holds_one_partition() -> None:
+    parts = [key_slot(tag) * PARTITIONS // SLOTS for tag in PARTITION_TAGS]
+    assert sorted(parts) == list(range(PARTITIONS))
+
+
+def test_tags_are_the_same_on_every_node_and_in_every_version() -> None:
+    assert [int(tag) for tag in PARTITION_TAGS] == [_first_number_in(part) for part in range(PARTITIONS)]
+
+
+def _first_number_in(part: int) -> int:
+    return next(number for number in itertools.count() if key_slot(str(number)) * PARTITIONS // SLOTS == part)
+
+
+def test_names_spread_over_all_partitions() -> None:
+    counts = Counter(partition(ChannelKind.ROOM, name) for name in names(6400))
+    assert set(counts) == set(range(PARTITIONS))
+    assert max(counts.values()) < 2 * 100
+
+
+def test_everything_of_one_room_lies_in_one_slot() -> None:
+    for name in names(200):
+        room = channels.room(RoomName(name))
+        assert hash_tag(room.address) == hash_tag(channels.once(room, "any key"))
+
+
+def test_everything_of_one_agent_lies_in_one_slot() -> None:
+    for name in names(200):
+        agent = channels.agent(AgentId(name))
+        assert hash_tag(agent.address) == hash_tag(channels.once(agent, "any key"))
+
+
+def test_no_two_channels_share_an_address() -> None:
+    tricky = ["a", "room", "agent", "room:a", "agent:a", "a:room", "once:room:a", "once", ":", "::", "a:", ":a"]
+    every = {(kind, name) for kind in ("room", "agent") for name in (*tricky, *names(2000))}
+    addresses = {(channels.room(RoomName(n)) if k == "room" else channels.agent(AgentId(n))).address for k, n in every}
+    assert len(addresses) == len(every)
+
+
+def test_the_address_is_the_documented_one() -> None:
+    tag = PARTITION_TAGS[partition(ChannelKind.ROOM, "lobby")]
+    assert channels.room(RoomName("lobby")).address == f"tannoy:{{{tag}}}:room:lobby".encode()
+
+
+def test_an_idempotency_key_is_remembered_per_channel_and_key() -> None:
+    lobby, other = channels.room(RoomName("lobby")), channels.room(RoomName("lobby:k"))
+    keys = ["k", "K", "k ", "", "é", "}", "{x}:", "k" * 256]
+    assert len({channels.once(room, key) for room in (lobby, other) for key in keys}) == 2 * len(keys)
+
+
+def test_a_clients_key_never_gets_into_redis_as_it_is() -> None:
+    once = channels.once(channels.room(RoomName("lobby")), "se{cr}et *\r\n")
+    assert re.fullmatch(rb"tannoy:\{\d+\}:once:room:lobby:[0-9a-f]{32}", once)
+
+
+def test_the_memory_of_a_key_is_no_channel() -> None:
+    once = channels.once(channels.room(RoomName("lobby")), "k")
+    assert once != channels.room(RoomName("once:room:lobby")).address
+
+
+def test_another_prefix_is_another_cluster() -> None:
+    other = Channels("other")
+    assert channels.room(RoomName("lobby")).address != other.room(RoomName("lobby")).address
+    assert channels.control != other.control
+
+
+def test_channels_between_nodes_are_told_apart() -> None:
+    assert len({channels.control, channels.node("i1"), channels.node("i2"), channels.echo("i1")}) == 4

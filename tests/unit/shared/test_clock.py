@@ -1,0 +1,23 @@
+"""Contract §4: `timestamp` is RFC 3339 UTC with milliseconds."""
+
+import pytest
+from tannoy.shared.clock import SystemClock, rfc3339
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "1970-01-01T00:00:00.000Z"),
+        (1_795_248_930.123, "2026-11-21T08:15:30.123Z"),
+        (1_795_248_930, "2026-11-21T08:15:30.000Z"),
+        (951_782_400.5, "2000-02-29T00:00:00.500Z"),
+    ],
+)
+def test_a_timestamp_is_rfc_3339_in_utc_with_milliseconds(seconds: float, text: str) -> None:
+    assert rfc3339(seconds) == text
+
+
+def test_the_system_clocks_deadlines_never_go_back() -> None:
+    clock = SystemClock()
+    readings = [clock.monotonic() for _ in range(100)]
+    assert readings == sorted(readings)

@@ -1,0 +1,275 @@
+"""Two wire formats with the same objects, and what nodes say to each other."""
+
+import math
+
+import msgpack
+import orjson
+import pytest
+from tannoy.shared.channels import Channels
+from tannoy.shared.close import ErrorCode
+from tannoy.shared.codec import (
+    JSON,
+    MAX_DEPTH,
+    MSGPACK,
+    WIRE_FORMATS,
+    MalformedBytes,
+    WireFormat,
+    decode_command,
+    encode_ready,
+    pack_order,
+    pack_publication,
+    unpack_order,
+    unpack_publication,
+)
+from tannoy.shared.commands import BadCommand, Message, Ping
+from tannoy.shared.errors import BadRequest
+from tannoy.shared.messages import (
+    Author,
+    Delivered,
+    DeliverToSession,
+    DeliverToUser,
+    Order,
+    Publication,
+    ReadyBytes,
+    Said,
+)
+from tannoy.shared.names import AgentId, RoomName, SessionId, UserId
+
+both_formats = pytest.mark.parametrize("wire", [JSON, MSGPACK], ids=lambda wire: wire.name)
+
+VALUES: list[object] = [
+    None, True, False, 0, -1, 2**53, 2**63, 2**64 - 1, -(2**63), 1.5, -0.0, 1e308, 5e-324, "", "héllo 🎉 \u2028 \x00",
+    [], {}, {"": ""}, [1, [2, {"three": [None]}]], {"a": {"b": {"c": []}}},
+]  # fmt: skip
+
+
+def nested(levels: int, innermost: object) -> object:
+    """`innermost` inside that many arrays."""
+    value = innermost
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def as_bytes(wire: WireFormat, value: object) -> bytes:
+    """What a client would send, by a library that checks nothing."""
+    return orjson.dumps(value) if wire is JSON else msgpack.packb(value)
+
+
+# ---- the wire
+
+
+@both_formats
+@pytest.mark.parametrize("value", VALUES, ids=ascii)
+def test_a_value_comes_back_as_it_was_sent(wire: WireFormat, value: object) -> None:
+    assert wire.decode(wire.encode(value)) == value
+
+
+def test_the_subprotocols_are_the_contracts() -> None:
+    assert WIRE_FORMATS == {"tannoy.v1.json": JSON, "tannoy.v1.msgpack": MSGPACK}
+
+
+def test_json_travels_in_text_frames_and_msgpack_in_binary_ones() -> None:
+    assert (JSON.binary, MSGPACK.binary) == (False, True)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"{", b"{}{}", b"NaN", b"[Infinity]", b"-Infinity", b"1e999", b"'a'", b"\xff",
+     b'"\xc3"', b'"\\ud800"', b"nul"],
+    ids=repr,
+)  # fmt: skip
+def test_what_is_not_json_is_refused(data: bytes) -> None:
+    with pytest.raises(BadRequest):
+        JSON.decode(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xc1",  # never used
+        b"\x91",  # an array that ends too early
+        b"\x01\x02",  # two values
+        b"\xa2\xff\xfe",  # a string that is not UTF-8
+        b"\xdd\xff\xff\xff\xff",  # an array of four thousand million
+        b"\x91" * 100_000 + b"\x01",
+        b"\x81\x90\x01",  # an array as a key
+        b"\x81\x80\x01",  # an object as a key
+        b"\xd7\xff" + b"\xff" * 8,  # a broken timestamp
+    ],
+    ids=lambda data: f"{data[:12]!r}",
+)
+def test_what_is_not_msgpack_is_refused(data: bytes) -> None:
+    with pytest.raises(BadRequest):
+        MSGPACK.decode(data)
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_msgpack_can_not_smuggle_in_a_number_that_json_can_not_say(number: float) -> None:
+    with pytest.raises(BadRequest, match="finite"):
+        MSGPACK.decode(msgpack.packb({"a": [number]}))
+
+
+@pytest.mark.parametrize("value", [b"bytes", {"a": [b""]}], ids=repr)
+def test_msgpack_can_not_smuggle_in_bytes(value: object) -> None:
+    with pytest.raises(BadRequest, match="JSON types"):
+        MSGPACK.decode(msgpack.packb(value))
+
+
+@pytest.mark.parametrize("data", [b"\xd4\x05\x01", b"\xd6\xff\x00\x00\x00\x00", b"\x91\xd4\x05\x01"], ids=repr)
+def test_msgpack_can_not_smuggle_in_an_extension_type(data: bytes) -> None:
+    with pytest.raises(BadRequest, match="JSON types"):
+        MSGPACK.decode(data)
+
+
+@pytest.mark.parametrize("key", [1, None, True, 1.5, b"k"])
+def test_msgpack_can_not_smuggle_in_a_key_that_is_no_string(key: object) -> None:
+    with pytest.raises(BadRequest, match="keys"):
+        MSGPACK.decode(msgpack.packb([{key: 1}]))
+
+
+@both_formats
+@pytest.mark.parametrize("innermost", [1, [], {}, {"a": 1}], ids=repr)
+def test_as_many_levels_as_allowed_are_accepted(wire: WireFormat, innermost: object) -> None:
+    levels = MAX_DEPTH - isinstance(innermost, list | dict)
+    assert wire.decode(as_bytes(wire, nested(levels, innermost))) == nested(levels, innermost)
+
+
+@both_formats
+@pytest.mark.parametrize("innermost", [1, [], {}, {"a": 1}], ids=repr)
+def test_one_level_more_is_refused(wire: WireFormat, innermost: object) -> None:
+    levels = MAX_DEPTH + 1 - isinstance(innermost, list | dict)
+    with pytest.raises(BadRequest):
+        wire.decode(as_bytes(wire, nested(levels, innermost)))
+
+
+def test_a_flat_frame_may_have_any_number_of_brackets() -> None:
+    value: list[list[object]] = [[]] * 1000
+    assert JSON.decode(orjson.dumps(value)) == value
+
+
+# ---- commands
+
+
+@both_formats
+def test_a_command_is_read_from_a_frame_of_its_format(wire: WireFormat) -> None:
+    data = wire.encode({"type": "message", "content": [1, None]})
+    assert decode_command(data, binary=wire.binary, wire=wire) == Message(None, None, [1, None], None)
+
+
+@both_formats
+def test_a_frame_of_the_other_type_is_refused(wire: WireFormat) -> None:
+    data = wire.encode({"type": "ping"})
+    with pytest.raises(BadCommand, match=f"a socket that speaks {wire.subprotocol}") as caught:
+        decode_command(data, binary=not wire.binary, wire=wire)
+    assert caught.value.refusal.code is ErrorCode.BAD_REQUEST
+
+
+@both_formats
+def test_a_frame_that_can_not_be_read_has_no_id(wire: WireFormat) -> None:
+    with pytest.raises(BadCommand) as caught:
+        decode_command(b"\xc1", binary=wire.binary, wire=wire)
+    assert caught.value.id is None
+
+
+@pytest.mark.parametrize("id", [2**64 - 1, -(2**63)])
+@both_formats
+def test_an_id_that_could_be_read_can_be_answered(wire: WireFormat, id: int) -> None:
+    command = decode_command(wire.encode({"type": "ping", "id": id}), binary=wire.binary, wire=wire)
+    assert command == Ping(id)
+    assert wire.decode(wire.encode({"id": command.id})) == {"id": id}
+
+
+# ---- the bus
+
+READY = ReadyBytes(b'{"a":1}', b"\x81\xa1a\x01")
+
+
+def test_a_frame_is_made_ready_in_both_formats_at_once() -> None:
+    room = Channels("tannoy").room(RoomName("lobby"))
+    said = Said(room, Author(None, None, None), {"text": "é"}, "2026-11-21T08:15:30.123Z")
+    ready = encode_ready(said)
+    assert JSON.decode(ready.json) == MSGPACK.decode(ready.msgpack) == said.as_object()
+
+
+PUBLICATIONS = [
+    Publication(READY),
+    Publication(READY, "s" * 128),
+    Publication(ReadyBytes(b"", b"")),
+    Publication(ReadyBytes(b"{}", b""), "s1"),
+    Publication(ReadyBytes(b"x" * 100_000, b"y" * 100_000), "s1"),
+]
+
+
+@pytest.mark.parametrize("publication", PUBLICATIONS, ids=lambda p: f"{len(p.ready.json)}-{p.exclude:.3}")
+def test_a_publication_travels_unchanged(publication: Publication) -> None:
+    assert unpack_publication(pack_publication(publication)) == publication
+
+
+def test_the_envelope_is_the_documented_one() -> None:
+    packed = pack_publication(Publication(READY, "s1"))
+    assert packed == b"\x01" + b"\x02" + b"\x00\x00\x00\x07" + b"s1" + b'{"a":1}' + b"\x81\xa1a\x01"
+
+
+def test_an_envelope_that_ends_before_its_json_does_is_malformed() -> None:
+    packed = pack_publication(Publication(READY, "s1"))
+    for length in range(len(packed) - len(READY.msgpack)):
+        with pytest.raises(MalformedBytes):
+            unpack_publication(packed[:length])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x02\x00\x00\x00\x00\x00",  # of another version
+        b'{"type":"message"}',
+        b"\x01\x01\x00\x00\x00\x00\xff",  # exclude is not UTF-8
+        b"\x01\xff\x00\x00\x00\x00",
+        b"\x01\x00\xff\xff\xff\xff",
+        b"\x01\xff\xff\xff\xff\xff" + b"a" * 100,
+    ],
+    ids=repr,
+)
+def test_an_envelope_that_no_node_has_written_is_malformed(data: bytes) -> None:
+    with pytest.raises(MalformedBytes):
+        unpack_publication(data)
+
+
+ORDERS: list[Order] = [
+    DeliverToUser(1, b"tannoy:node:i1", UserId("ada"), READY),
+    DeliverToSession(2**40, b"tannoy:node:i1", AgentId("42"), SessionId("s1"), READY),
+    Delivered(3, 0),
+]
+every_order = pytest.mark.parametrize("order", ORDERS, ids=lambda order: type(order).__name__)
+
+
+@every_order
+@pytest.mark.parametrize("secret", [b"", b"cluster"])
+def test_an_order_travels_unchanged(order: Order, secret: bytes) -> None:
+    assert unpack_order(pack_order(order, secret), secret) == order
+
+
+@every_order
+@pytest.mark.parametrize(("ours", "theirs"), [(b"cluster", b""), (b"", b"cluster"), (b"cluster", b"Cluster")])
+def test_an_order_sealed_with_another_secret_is_malformed(order: Order, ours: bytes, theirs: bytes) -> None:
+    with pytest.raises(MalformedBytes, match="CLUSTER_SECRET"):
+        unpack_order(pack_order(order, theirs), ours)
+
+
+@every_order
+def test_an_order_with_any_bit_changed_is_malformed(order: Order) -> None:
+    packed = pack_order(order, b"cluster")
+    for position in range(len(packed) * 8):
+        changed = bytearray(packed)
+        changed[position // 8] ^= 1 << position % 8
+        with pytest.raises(MalformedBytes):
+            unpack_order(bytes(changed), b"cluster")
+
+
+@every_order
+def test_a_truncated_order_is_malformed(order: Order) -> None:
+    packed = pack_order(order, b"")
+    for length in range(len(packed)):
+        with pytest.raises(MalformedBytes):
+            unpack_order(packed[:length], b"")

@@ -1,0 +1,150 @@
+"""Contract §3: what a client may say, field by field."""
+
+from typing import Any
+
+import pytest
+from tannoy.shared.close import ErrorCode
+from tannoy.shared.commands import (
+    BadCommand,
+    Command,
+    Join,
+    Later,
+    Leave,
+    Message,
+    Ping,
+    Pong,
+    Private,
+    Typing,
+    parse_command,
+    parse_key,
+)
+from tannoy.shared.errors import BadRequest
+from tannoy.shared.names import RoomName, UserId
+
+LOBBY = RoomName("lobby")
+
+WELL_FORMED: list[tuple[dict[str, object], Command]] = [
+    ({"type": "join", "room": "lobby"}, Join(None, LOBBY)),
+    ({"type": "join"}, Join(None, None)),
+    ({"type": "join", "room": "lobby", "recover": {"epoch": "e", "offset": 1}}, Join(None, LOBBY)),
+    ({"type": "leave", "room": "lobby"}, Leave(None, LOBBY)),
+    ({"type": "leave"}, Leave(None, None)),
+    ({"type": "message", "room": "lobby", "content": "hi"}, Message(None, LOBBY, "hi", None)),
+    ({"type": "message", "content": None}, Message(None, None, None, None)),
+    ({"type": "message", "content": [{"a": 1.5}], "key": "k"}, Message(None, None, [{"a": 1.5}], "k")),
+    ({"type": "private", "to": "ada", "content": {}}, Private(None, UserId("ada"), {})),
+    ({"type": "typing", "room": "lobby"}, Typing(None, LOBBY)),
+    ({"type": "typing"}, Typing(None, None)),
+    ({"type": "ping"}, Ping(None)),
+    ({"type": "pong"}, Pong(None)),
+    ({"type": "auth", "token": "t"}, Later(None, "auth")),
+    ({"type": "presence", "room": "lobby"}, Later(None, "presence")),
+    ({"type": "history", "room": "lobby", "limit": 10, "before": 5, "since": 1}, Later(None, "history")),
+    ({"type": "refresh", "token": "t"}, Later(None, "refresh")),
+]
+TYPES = sorted({str(fields["type"]) for fields, _ in WELL_FORMED})
+
+
+def refusal_of(value: object) -> BadCommand:
+    with pytest.raises(BadCommand) as caught:
+        parse_command(value)
+    return caught.value
+
+
+@pytest.mark.parametrize(("fields", "command"), WELL_FORMED, ids=str)
+def test_a_well_formed_frame_is_its_command(fields: dict[str, object], command: Command) -> None:
+    assert parse_command(fields) == command
+
+
+def test_every_command_of_the_contract_is_known() -> None:
+    of_the_contract = "auth join leave message private typing presence history refresh ping"
+    assert set(TYPES) == {*of_the_contract.split(), "pong"}
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("id", ["", "x", "7", "é" * 128, 0, 7, -1, 2**63], ids=ascii)
+def test_every_command_may_carry_an_id(kind: str, id: str | int) -> None:
+    fields = next(fields for fields, _ in WELL_FORMED if fields["type"] == kind)
+    assert parse_command({**fields, "id": id}).id == id
+
+
+@pytest.mark.parametrize("id", [None, True, 1.5, [], {}, "x" * 129], ids=lambda value: f"{value!r:.9}")
+def test_an_id_of_another_type_is_refused(id: object) -> None:
+    bad = refusal_of({"type": "ping", "id": id})
+    assert (bad.id, bad.refusal.code) == (None, ErrorCode.BAD_REQUEST)
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_a_field_that_the_command_does_not_have_is_refused_by_name(kind: str) -> None:
+    fields = next(fields for fields, _ in WELL_FORMED if fields["type"] == kind)
+    bad = refusal_of({**fields, "colour": "red"})
+    assert bad.refusal.code is ErrorCode.BAD_REQUEST
+    assert "'colour'" in bad.refusal.message
+
+
+@pytest.mark.parametrize(
+    ("fields", "missing"),
+    [
+        ({"type": "message", "room": "lobby"}, "content"),
+        ({"type": "private", "to": "ada"}, "content"),
+        ({"type": "private", "content": 1}, "to"),
+        ({"room": "lobby"}, "type"),
+        ({}, "type"),
+    ],
+)
+def test_a_missing_field_is_refused_by_name(fields: dict[str, object], missing: str) -> None:
+    bad = refusal_of(fields)
+    assert bad.refusal.code is ErrorCode.BAD_REQUEST
+    assert f"'{missing}' is missing" in bad.refusal.message
+
+
+@pytest.mark.parametrize("kind", ["join", "leave", "message", "typing"])
+@pytest.mark.parametrize(
+    "room", [None, 1, True, "", "a b", "a" * 129, ["lobby"], {}], ids=lambda value: f"{value!r:.9}"
+)
+def test_a_room_that_is_no_name_is_refused(kind: str, room: object) -> None:
+    content = {"content": 1} if kind == "message" else {}
+    assert refusal_of({"type": kind, "room": room, **content}).refusal.code is ErrorCode.BAD_NAME
+
+
+@pytest.mark.parametrize("to", [None, 1, "", "a b"])
+def test_a_receiver_that_is_no_name_is_refused(to: object) -> None:
+    assert refusal_of({"type": "private", "to": to, "content": 1}).refusal.code is ErrorCode.BAD_NAME
+
+
+@pytest.mark.parametrize("recover", [1, "e", [], True])
+def test_recover_has_to_be_an_object(recover: object) -> None:
+    assert refusal_of({"type": "join", "room": "lobby", "recover": recover}).refusal.code is ErrorCode.BAD_REQUEST
+
+
+@pytest.mark.parametrize("key", ["k", " ", "é\n", "k" * 256], ids=ascii)
+def test_an_idempotency_key_may_be_any_text(key: str) -> None:
+    assert parse_key({"key": key}) == key
+
+
+@pytest.mark.parametrize("key", ["", "k" * 257, 1, True, [], {}], ids=lambda value: f"{value!r:.9}")
+def test_an_idempotency_key_of_another_type_or_size_is_refused(key: object) -> None:
+    with pytest.raises(BadRequest):
+        parse_key({"key": key})
+
+
+@pytest.mark.parametrize("kind", ["", "Join", "join ", "dance", "__class__", None, 1, [], {}, True], ids=repr)
+def test_an_unknown_type_is_refused(kind: object) -> None:
+    assert refusal_of({"type": kind}).refusal.code is ErrorCode.BAD_REQUEST
+
+
+@pytest.mark.parametrize("value", [None, [], [{"type": "ping"}], "ping", 1, 1.5, True])
+def test_what_is_no_object_is_refused(value: object) -> None:
+    assert refusal_of(value).refusal.code is ErrorCode.BAD_REQUEST
+
+
+@pytest.mark.parametrize(
+    "fields", [{"type": "dance"}, {"type": "message"}, {"type": "join", "room": ""}, {"type": "ping", "x": 1}], ids=str
+)
+def test_a_refusal_carries_the_id_of_what_it_refuses(fields: dict[str, Any]) -> None:
+    assert refusal_of({**fields, "id": "c-1"}).id == "c-1"
+
+
+def test_a_refusal_does_not_echo_a_flood() -> None:
+    flood = {f"field-{number}-{'x' * 1000}": 1 for number in range(1000)}
+    assert len(refusal_of({"type": "ping", **flood}).refusal.message) < 500

@@ -1,0 +1,118 @@
+"""Contract §4: every frame of the node, field by field, as an object."""
+
+import pytest
+from tannoy.shared.channels import Channels
+from tannoy.shared.close import CloseCode, ErrorCode
+from tannoy.shared.messages import (
+    Author,
+    Bye,
+    Failure,
+    IsTyping,
+    NodeFrame,
+    Ok,
+    PingFrame,
+    PongFrame,
+    Resync,
+    Said,
+    SaidPrivately,
+    Welcome,
+)
+from tannoy.shared.names import AgentId, NodeId, RoomName, SessionId, UserId
+
+ROOM = Channels("tannoy").room(RoomName("lobby"))
+AGENT = Channels("tannoy").agent(AgentId("42"))
+ADA = Author(UserId("ada"), "Ada", SessionId("s1"))
+NOBODY = Author(None, None, None)
+AT = "2026-11-21T08:15:30.123Z"
+
+WELCOME: dict[str, object] = {
+    "type": "welcome",
+    "session_id": "s1",
+    "user_id": "ada",
+    "username": "Ada",
+    "node": "n1",
+    "ping_interval": 25,
+}
+ADA_SAYS: dict[str, object] = {
+    "user_id": "ada",
+    "username": "Ada",
+    "session_id": "s1",
+    "content": {"a": 1},
+    "timestamp": AT,
+}
+
+FRAMES: list[tuple[NodeFrame, dict[str, object]]] = [
+    (Welcome(SessionId("s1"), UserId("ada"), "Ada", NodeId("n1"), 25, None), WELCOME),
+    (Welcome(SessionId("s1"), UserId("ada"), "Ada", NodeId("n1"), 25, ROOM), {**WELCOME, "room": "lobby"}),
+    (Welcome(SessionId("s1"), UserId("ada"), "Ada", NodeId("n1"), 25, AGENT), {**WELCOME, "agent_id": "42"}),
+    (Ok("c1", {}), {"type": "ok", "id": "c1"}),
+    (Ok(0, {"room": "lobby"}), {"type": "ok", "id": 0, "room": "lobby"}),
+    (Failure(7, ErrorCode.BAD_NAME, "no"), {"type": "error", "id": 7, "code": "bad_name", "message": "no"}),
+    (Failure("", ErrorCode.INTERNAL, "no"), {"type": "error", "id": "", "code": "internal", "message": "no"}),
+    (Failure(None, ErrorCode.INTERNAL, "no"), {"type": "error", "code": "internal", "message": "no"}),
+    (
+        Failure(None, ErrorCode.UNAVAILABLE, "wait", 0.0),
+        {"type": "error", "code": "unavailable", "message": "wait", "retry_after": 0.0},
+    ),
+    (Said(ROOM, ADA, {"a": 1}, AT), {"type": "message", "room": "lobby", **ADA_SAYS}),
+    (Said(AGENT, ADA, {"a": 1}, AT), {"type": "message", "agent_id": "42", **ADA_SAYS}),
+    (
+        Said(ROOM, NOBODY, None, AT),
+        {
+            "type": "message",
+            "room": "lobby",
+            "user_id": None,
+            "username": None,
+            "session_id": None,
+            "content": None,
+            "timestamp": AT,
+        },
+    ),
+    (
+        SaidPrivately(ADA, [1], AT),
+        {"type": "private", "from_user_id": "ada", "from_username": "Ada", "content": [1], "timestamp": AT},
+    ),
+    (
+        IsTyping(RoomName("lobby"), UserId("ada"), "Ada"),
+        {"type": "typing", "room": "lobby", "user_id": "ada", "username": "Ada"},
+    ),
+    (
+        Resync(ROOM, "why", "e1", 7),
+        {"type": "resync", "room": "lobby", "epoch": "e1", "offset": 7, "reason": "why"},
+    ),
+    (Resync(AGENT, "why"), {"type": "resync", "agent_id": "42", "epoch": None, "offset": None, "reason": "why"}),
+    (PingFrame(), {"type": "ping"}),
+    (PongFrame(None), {"type": "pong"}),
+    (PongFrame("p"), {"type": "pong", "id": "p"}),
+    (
+        Bye(CloseCode.EVICTED),
+        {"type": "bye", "code": 4500, "reason": "evicted: a newer session took the place", "reconnect": False},
+    ),
+    (
+        Bye(CloseCode.DRAINING, 0),
+        {"type": "bye", "code": 4001, "reason": "node is draining", "reconnect": True, "retry_after": 0},
+    ),
+]
+
+
+@pytest.mark.parametrize(("frame", "whole"), FRAMES, ids=lambda value: type(value).__name__)
+def test_a_frame_is_the_object_of_the_contract(frame: NodeFrame, whole: dict[str, object]) -> None:
+    assert frame.as_object() == whole
+
+
+def test_every_kind_of_frame_is_in_the_table() -> None:
+    assert {type(frame) for frame, _ in FRAMES} == set(NodeFrame.__args__)
+
+
+def test_a_code_travels_as_a_plain_integer() -> None:
+    assert type(Bye(CloseCode.TOO_SLOW).as_object()["code"]) is int
+
+
+def test_an_error_code_travels_as_a_plain_string() -> None:
+    assert type(Failure(None, ErrorCode.FORBIDDEN, "").as_object()["code"]) is str
+
+
+def test_an_object_may_be_changed_without_changing_the_frame() -> None:
+    ok = Ok(1, {"room": "lobby"})
+    ok.as_object().clear()
+    assert ok.as_object() == {"type": "ok", "id": 1, "room": "lobby"}

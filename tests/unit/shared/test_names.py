@@ -1,0 +1,82 @@
+"""Contract §1: one alphabet for rooms, agents, users, sessions and nodes."""
+
+import string
+from collections.abc import Callable
+
+import pytest
+from tannoy.shared.close import ErrorCode
+from tannoy.shared.errors import BadName
+from tannoy.shared.names import parse_agent, parse_node, parse_room, parse_session, parse_user, parse_username
+
+Parser = Callable[[object], str]
+every_parser = pytest.mark.parametrize("parse", [parse_room, parse_agent, parse_user, parse_session, parse_node])
+
+
+@every_parser
+@pytest.mark.parametrize(
+    "name", ["a", "Z", "0", "_", ".", ":", "@", "~", "-", "team.blue:42", "ada@example.org", "a" * 128]
+)
+def test_a_name_of_the_alphabet_is_kept_as_it_is(parse: Parser, name: str) -> None:
+    assert parse(name) == name
+
+
+@every_parser
+@pytest.mark.parametrize(
+    "name",
+    ["", "a" * 129, " ", "a b", "a\n", "\na", "a\x00", "a/b", "../etc",
+     "a*", "a?", "[a]", "{a}", "a\\b", "é", "ａ", "٣", "🎉"],
+    ids=ascii,
+)  # fmt: skip
+def test_any_other_text_is_refused(parse: Parser, name: str) -> None:
+    with pytest.raises(BadName):
+        parse(name)
+
+
+@every_parser
+@pytest.mark.parametrize("value", [None, 1, 1.5, True, b"lobby", ["lobby"], {"room": "lobby"}], ids=repr)
+def test_what_is_no_text_is_refused(parse: Parser, value: object) -> None:
+    with pytest.raises(BadName):
+        parse(value)
+
+
+def test_exactly_the_65_characters_of_the_contract_are_allowed() -> None:
+    def allowed(character: str) -> bool:
+        try:
+            parse_room(character)
+        except BadName:
+            return False
+        return True
+
+    of_the_contract = set(string.ascii_letters + string.digits + "_.:@~-")
+    assert {chr(code) for code in range(0x3000) if allowed(chr(code))} == of_the_contract
+
+
+def test_the_refusal_has_the_code_of_the_contract_and_shows_the_value() -> None:
+    with pytest.raises(BadName, match="room 'a b'") as caught:
+        parse_room("a b")
+    assert caught.value.code is ErrorCode.BAD_NAME
+
+
+def test_the_refusal_shows_no_more_than_the_beginning_of_a_long_value() -> None:
+    with pytest.raises(BadName) as caught:
+        parse_user(" " * 100_000)
+    assert len(caught.value.message) < 200
+
+
+def test_the_refusal_does_not_carry_a_line_break_into_a_log() -> None:
+    with pytest.raises(BadName) as caught:
+        parse_room("lobby\nroot logged in")
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["Ada", "Ada Lovelace", "Zoë 🎉", "小明", "a" * 128])
+def test_a_username_may_be_any_printable_text(name: str) -> None:
+    assert parse_username(name) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a" * 129, "a\nb", "a\x1b[31m", "a\u202eb", "a\u200bb", "\ud800", 7, None], ids=ascii
+)
+def test_a_username_that_could_not_be_shown_is_refused(name: object) -> None:
+    with pytest.raises(BadName):
+        parse_username(name)

@@ -1,0 +1,229 @@
+"""Contract §8: settings from the environment or `.env`; a bad value stops the start with all it takes to mend it."""
+
+import os
+import traceback
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from tannoy.shared.errors import StartError
+from tannoy.shared.policy import SlowPolicy
+from tannoy.shared.settings import (
+    NOT_IN_EFFECT,
+    LogFormat,
+    Settings,
+    load_settings,
+    set_without_effect,
+    unknown_settings,
+)
+
+Environment = pytest.MonkeyPatch
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Environment:
+    """An empty folder, and nothing of ours in the environment."""
+    for name in os.environ:
+        if name.startswith("TANNOY_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return monkeypatch
+
+
+def complaint() -> str:
+    with pytest.raises(StartError) as caught:
+        load_settings()
+    return str(caught.value)
+
+
+DEFAULTS = {
+    "redis_prefix": "tannoy",
+    "host": "127.0.0.1",
+    "port": 8000,
+    "node_id": None,
+    "auth": "none",
+    "allowed_origins": (),
+    "message_max_bytes": 65_536,
+    "outbox_max_bytes": 1_048_576,
+    "slow_policy": SlowPolicy.DISCONNECT,
+    "ping_interval": 25.0,
+    "log_format": LogFormat.CONSOLE,
+}
+
+
+@pytest.mark.parametrize(("name", "value"), DEFAULTS.items())
+def test_a_default_is_the_contracts(name: str, value: object) -> None:
+    assert getattr(load_settings(), name) == value
+
+
+GOOD = [
+    ("PORT", "1", "port", 1),
+    ("PORT", "65535", "port", 65_535),
+    ("REDIS_PREFIX", "my.app-1_x", "redis_prefix", "my.app-1_x"),
+    ("NODE_ID", "eu-1:a", "node_id", "eu-1:a"),
+    ("SLOW_POLICY", "skip", "slow_policy", SlowPolicy.SKIP),
+    ("PING_INTERVAL", "1.5", "ping_interval", 1.5),
+    ("LOG_LEVEL", "debug", "log_level", "DEBUG"),
+    ("LOG_FORMAT", "json", "log_format", LogFormat.JSON),
+    ("LOG_FILE", "/var/log/tannoy.log", "log_file", Path("/var/log/tannoy.log")),
+    ("MESSAGE_MAX_BYTES", "128", "message_max_bytes", 128),
+    ("OUTBOX_MAX_BYTES", "4096", "outbox_max_bytes", 4096),
+    ("ALLOWED_ORIGINS", "*", "allowed_origins", ("*",)),
+    ("ALLOWED_ORIGINS", "", "allowed_origins", ()),
+    (
+        "ALLOWED_ORIGINS",
+        "https://a.example, http://b.example:81/ ,",
+        "allowed_origins",
+        ("https://a.example", "http://b.example:81"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("variable", "text", "field", "value"), GOOD)
+def test_a_good_value_is_read(environment: Environment, variable: str, text: str, field: str, value: object) -> None:
+    environment.setenv(f"TANNOY_{variable}", text)
+    assert getattr(load_settings(), field) == value
+
+
+BAD = [
+    ("PORT", "0", "greater than or equal to 1"),
+    ("PORT", "65536", "less than or equal to 65535"),
+    ("PORT", "http", "valid integer"),
+    ("PORT", "", "valid integer"),
+    ("REDIS_PREFIX", "", "pattern"),
+    ("REDIS_PREFIX", "a{b}", "pattern"),
+    ("REDIS_PREFIX", "a:b", "pattern"),
+    ("NODE_ID", "a b", "A-Z a-z 0-9 _ . : @ ~ -"),
+    ("NODE_ID", "", "1 to 128 characters"),
+    ("AUTH", "basic", "'none' or 'jwt'"),
+    ("AUTH", "jwt", "only none"),
+    ("ALLOWED_ORIGINS", "example.com", "scheme://host[:port]"),
+    ("ALLOWED_ORIGINS", "https://a.example/chat", "scheme://host[:port]"),
+    ("ALLOWED_ORIGINS", "ftp://a.example", "scheme://host[:port]"),
+    ("ALLOWED_ORIGINS", "https://", "scheme://host[:port]"),
+    ("ALLOWED_ORIGINS", "https://a.example,null", "'null' is not an origin"),
+    ("MESSAGE_MAX_BYTES", "127", "greater than or equal to 128"),
+    ("MESSAGE_MAX_BYTES", "16777217", "less than or equal to 16777216"),
+    ("OUTBOX_MAX_BYTES", "4095", "greater than or equal to 4096"),
+    ("OUTBOX_MAX_BYTES", "1.5", "valid integer"),
+    ("SLOW_POLICY", "panic", "'disconnect' or 'skip'"),
+    ("PING_INTERVAL", "0", "greater than or equal to 1"),
+    ("PING_INTERVAL", "3601", "less than or equal to 3600"),
+    ("PING_INTERVAL", "nan", ""),
+    ("PING_INTERVAL", "inf", "less than or equal to 3600"),
+    ("LOG_FORMAT", "xml", "'console' or 'json'"),
+    ("LOG_LEVEL", "LOUD", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
+]
+
+
+@pytest.mark.parametrize(("variable", "value", "allowed"), BAD)
+def test_a_bad_value_stops_the_start_with_its_name_the_value_and_what_is_allowed(
+    environment: Environment, variable: str, value: str, allowed: str
+) -> None:
+    environment.setenv(f"TANNOY_{variable}", value)
+    told = complaint()
+    assert told.startswith(f"TANNOY_{variable}={value}: ")
+    assert allowed in told
+
+
+def test_each_bad_value_has_a_line_of_its_own(environment: Environment) -> None:
+    environment.setenv("TANNOY_PORT", "x")
+    environment.setenv("TANNOY_LOG_FORMAT", "y")
+    assert [line.partition("=")[0] for line in sorted(complaint().splitlines())] == ["TANNOY_LOG_FORMAT", "TANNOY_PORT"]
+
+
+@pytest.mark.parametrize("url", ["redis://h", "rediss://h:1/2", "unix:///run/redis.sock"])
+def test_a_redis_url_of_a_known_scheme_is_read(environment: Environment, url: str) -> None:
+    environment.setenv("TANNOY_REDIS_URL", url)
+    assert load_settings().redis_url.get_secret_value() == url
+
+
+@pytest.mark.parametrize("url", ["", "localhost:6379", "http://h", "redis+sentinel://h/master", "redis+cluster://h"])
+def test_a_redis_url_of_another_scheme_stops_the_start(environment: Environment, url: str) -> None:
+    environment.setenv("TANNOY_REDIS_URL", url)
+    told = complaint()
+    assert told.startswith("TANNOY_REDIS_URL: ")
+    assert "redis://, rediss:// and" in told.replace("or", "and")
+
+
+SECRET = "hunter2hunter2"
+
+
+@pytest.mark.parametrize("url", [f"http://u:{SECRET}@h", f"redis+cluster://:{SECRET}@h"])
+def test_a_refused_redis_url_does_not_show_its_password(environment: Environment, url: str) -> None:
+    environment.setenv("TANNOY_REDIS_URL", url)
+    assert SECRET not in complaint()
+
+
+@pytest.mark.parametrize("url", [f"http://u:{SECRET}@h", f"redis+cluster://:{SECRET}@h"])
+def test_a_refused_redis_url_does_not_show_its_password_in_a_traceback_either(
+    environment: Environment, url: str
+) -> None:
+    environment.setenv("TANNOY_REDIS_URL", url)
+    with pytest.raises(StartError) as caught:
+        load_settings()
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+def test_settings_do_not_show_their_secrets(environment: Environment) -> None:
+    for name in ("REDIS_URL", "CLUSTER_SECRET", "API_KEY"):
+        environment.setenv(f"TANNOY_{name}", f"redis://:{SECRET}@h")
+    settings = load_settings()
+    assert SECRET not in f"{settings!r} {settings} {settings.model_dump()}"
+
+
+def test_settings_can_not_be_changed() -> None:
+    settings = load_settings()
+    with pytest.raises(Exception, match="frozen"):
+        settings.port = 1
+
+
+def test_dotenv_is_read(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("TANNOY_PORT=8123\nTANNOY_API_KEY='quoted'\nOTHER=1\n")
+    settings = load_settings()
+    assert (settings.port, settings.api_key) == (8123, SecretStr("quoted"))
+
+
+def test_the_environment_wins_over_dotenv(environment: Environment, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("TANNOY_PORT=8123\n")
+    environment.setenv("TANNOY_PORT", "8124")
+    assert load_settings().port == 8124
+
+
+def test_an_override_wins_over_the_environment(environment: Environment) -> None:
+    environment.setenv("TANNOY_PORT", "8124")
+    assert load_settings(port=8125).port == 8125
+
+
+def test_an_override_of_none_is_none(environment: Environment) -> None:
+    environment.setenv("TANNOY_PORT", "8124")
+    assert load_settings(port=None).port == 8124
+
+
+def test_a_bad_override_is_told_like_a_bad_variable() -> None:
+    with pytest.raises(StartError, match="TANNOY_PORT=0: "):
+        load_settings(port=0)
+
+
+def test_settings_that_have_no_effect_yet_are_told() -> None:
+    environment = {"TANNOY_HISTORY_SIZE": "10", "TANNOY_PORT": "1", "HISTORY_TTL": "1", "TANNOY_JWT_SECRET": "x"}
+    assert set_without_effect(environment) == ["TANNOY_HISTORY_SIZE", "TANNOY_JWT_SECRET"]
+
+
+def test_a_misspelt_setting_is_told() -> None:
+    environment = {"TANNOY_PROT": "1", "TANNOY_PORT": "1", "TANNOY_HISTORY_SIZE": "1", "PROT": "1"}
+    assert unknown_settings(environment) == ["TANNOY_PROT"]
+
+
+OF_THE_CONTRACT = """
+    REDIS_URL REDIS_PREFIX HOST PORT NODE_ID CLUSTER_SECRET AUTH JWT_SECRET JWT_PUBLIC_KEY JWT_ALGORITHMS JWT_AUDIENCE
+    JWT_ISSUER API_KEY ALLOWED_ORIGINS AGENT_MAX_SESSIONS AGENT_LIMIT_POLICY USER_MAX_SESSIONS NODE_MAX_SESSIONS
+    LIMIT_MODE MESSAGE_MAX_BYTES OUTBOX_MAX_BYTES SLOW_POLICY PING_INTERVAL HISTORY_SIZE HISTORY_TTL RATE_MESSAGES
+    RATE_CONNECTS PRESENCE_INLINE_MAX PRESENCE_EVENTS_MAX PRESENCE_GRACE MEMORY_MAX_MB CPU_MAX_PERCENT LOOP_LAG_MAX_MS
+    DRAIN_SECONDS LOG_FORMAT LOG_LEVEL LOG_FILE AUTH_QUERY_TOKEN
+"""
+
+
+def test_every_setting_is_in_the_contract_and_each_of_the_contract_is_known() -> None:
+    known = {name.upper() for name in Settings.model_fields} | NOT_IN_EFFECT
+    assert known == set(OF_THE_CONTRACT.split())
