@@ -90,7 +90,7 @@ class Pipeline:
     def _flush(self) -> None:
         self._flush_is_due = False
         wire = self._wire
-        if wire is None:
+        if wire is None or wire.lost.done():
             return
         unsent, self._unsent = self._unsent, []
         packed: list[bytes] = []

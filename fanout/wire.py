@@ -20,6 +20,7 @@ from ..shared.errors import TannoyError
 Word = str | bytes | int
 Reply = Any
 Pushes = list[list[Any]]
+_NOT_ENOUGH = object()
 
 
 # Its own annotation knows only tuples of one word.
@@ -57,8 +58,13 @@ def parse_address(url: str) -> RedisAddress:
     if url.startswith("rediss://"):
         try:
             tls = ssl.create_default_context(cafile=parts.get("ssl_ca_certs"))
+            if certificate := parts.get("ssl_certfile"):
+                tls.load_cert_chain(certificate, parts.get("ssl_keyfile"), parts.get("ssl_password"))
         except OSError as error:
-            raise ValueError(f"ssl_ca_certs={parts.get('ssl_ca_certs')} can't be read: {error.strerror}") from error
+            files = ", ".join(f"{n}={parts[n]}" for n in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile") if n in parts)
+            raise ValueError(f"{files} can't be read: {error.strerror}") from error
+        if str(parts.get("ssl_check_hostname", True)).lower() in ("false", "0", "no"):
+            tls.check_hostname = False
         if parts.get("ssl_cert_reqs") in ("none", ssl.CERT_NONE):
             tls.check_hostname = False
             tls.verify_mode = ssl.CERT_NONE
@@ -71,7 +77,8 @@ class Wire(asyncio.Protocol):
 
     def __init__(self, on_pushes: Callable[[Pushes], None]) -> None:
         self._on_pushes = on_pushes
-        self._reader = hiredis.Reader(protocolError=WireLost, replyError=ServerRefused)
+        # Told apart from RESP3's own False.
+        self._reader = hiredis.Reader(protocolError=WireLost, replyError=ServerRefused, notEnoughData=_NOT_ENOUGH)
         self._waiting: deque[Callable[[Reply], None]] = deque()
         self._transport: asyncio.Transport | None = None
         self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
@@ -86,7 +93,7 @@ class Wire(asyncio.Protocol):
         reader.feed(data)
         pushes: Pushes = []
         try:
-            while (reply := reader.gets()) is not False:
+            while (reply := reader.gets()) is not _NOT_ENOUGH:
                 if type(reply) is hiredis.PushNotification:
                     pushes.append(reply)
                 else:

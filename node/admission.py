@@ -13,7 +13,7 @@ from ..shared.close import CloseCode, ErrorCode
 from ..shared.codec import JSON, WIRE_FORMATS, WireFormat
 from ..shared.errors import BadName, Refused
 from ..shared.names import parse_agent, parse_room
-from .auth import identify
+from .auth import host_name, identify, is_loopback
 from .session import Endpoint, Session
 
 WS_PATH = "/ws"
@@ -63,10 +63,14 @@ def is_ours(path: str) -> bool:
 
 
 class Admission:
-    """`allowed_origins` as in the settings; empty: only pages that this host itself has served."""
+    """`allowed_origins` as in the settings; empty: only pages that this host itself has served.
 
-    def __init__(self, channels: Channels, allowed_origins: tuple[str, ...]) -> None:
+    `is_local`: the node listens on loopback alone.
+    """
+
+    def __init__(self, channels: Channels, allowed_origins: tuple[str, ...], *, is_local: bool = False) -> None:
         self._channels = channels
+        self._is_local = is_local
         self._allowed_origins = frozenset(origin.lower() for origin in allowed_origins)
 
     def decide(self, handshake: Handshake) -> Admitted | TurnedAway | Rejected:
@@ -85,7 +89,10 @@ class Admission:
         if self._allowed_origins:
             return "*" in self._allowed_origins or origin in self._allowed_origins
         scheme, _, site = origin.partition("://")
-        return scheme in ("http", "https") and site != "" and site == host.lower()
+        if scheme not in ("http", "https") or site == "" or site != host.lower():
+            return False
+        # On loopback no name but loopback's is ours: another one was made to point here (DNS rebinding).
+        return not self._is_local or is_loopback(host_name(host))
 
     def _session(self, handshake: Handshake) -> Session:
         """Raises BadName."""

@@ -29,6 +29,7 @@ from ..shared.messages import DeliverToSession, DeliverToUser
 from ..shared.names import NodeId
 from ..shared.settings import Settings
 from .admission import Admission, Admitted, Handshake, Rejected, TurnedAway
+from .auth import is_loopback
 from .carrier import Carried, Carrier
 from .connection import Connection
 from .farewell import Farewell
@@ -95,7 +96,7 @@ class Node:
             limits=OutboxLimits(settings.outbox_max_bytes, settings.slow_policy),
             ping_interval=_whole_if_possible(settings.ping_interval),
         )
-        self._admission = Admission(self.channels, settings.allowed_origins)
+        self._admission = Admission(self.channels, settings.allowed_origins, is_local=is_loopback(settings.host))
         self._control_addresses = frozenset(self.control.addresses)
 
     # ---- Acceptor, for the carriers

@@ -25,15 +25,43 @@ BACKLOG_MAX_BYTES = 8 * 1024 * 1024
 _log = structlog.get_logger("tannoy.relay")
 
 
+class _Batch:
+    """What one read of the link brought in for a channel; framed once per wire format, however many get it."""
+
+    __slots__ = ("_frames", "excluded", "publications")
+
+    def __init__(self, publications: list[Publication]) -> None:
+        self.publications = publications
+        self.excluded = {publication.exclude for publication in publications if publication.exclude}
+        self._frames: dict[WireFormat, bytes] = {}
+
+    def frames(self, wire: WireFormat) -> bytes:
+        frames = self._frames.get(wire)
+        if frames is None:
+            frames = b"".join([frame_ready(publication.ready, wire) for publication in self.publications])
+            self._frames[wire] = frames
+        return frames
+
+    def frames_without(self, session_id: str, wire: WireFormat) -> bytes:
+        return b"".join([frame_ready(p.ready, wire) for p in self.publications if p.exclude != session_id])
+
+    def __len__(self) -> int:
+        return len(self.publications)
+
+    @property
+    def size(self) -> int:
+        return sum(len(publication.ready.json) for publication in self.publications)
+
+
 class _Sweep:
     """A large roster that is being served: the sockets still to come, and the batches behind this one."""
 
     __slots__ = ("batch", "behind", "left")
 
-    def __init__(self, batch: list[Publication], left: list[tuple[WireFormat, Outbox]]) -> None:
+    def __init__(self, batch: _Batch, left: list[tuple[WireFormat, Outbox]]) -> None:
         self.batch = batch
         self.left = left
-        self.behind: deque[list[Publication]] = deque()
+        self.behind: deque[_Batch] = deque()
 
 
 class Relay:
@@ -72,40 +100,39 @@ class Relay:
         for address, publications in by_channel.items():
             self._messages += len(publications)
             if roster := self._hub.rosters.get(address):
-                self._serve(roster, publications)
+                self._serve(roster, _Batch(publications))
 
-    def _serve(self, roster: Roster, publications: list[Publication]) -> None:
+    def _serve(self, roster: Roster, batch: _Batch) -> None:
         sweep = self._sweeps.get(roster.channel.address)
         if sweep is not None:
-            sweep.behind.append(publications)
-            self._wait_for(publications)
+            sweep.behind.append(batch)
+            self._wait_for(batch)
         elif len(roster) > self._slice:
-            self._sweeps[roster.channel.address] = self._sweep(roster, publications)
-            self._wait_for(publications)
+            self._sweeps[roster.channel.address] = self._sweep(roster, batch)
+            self._wait_for(batch)
             self._next_slice(roster.channel.address)
         else:
             for wire, outboxes in tuple(roster.outboxes.items()):
-                self._write(wire, tuple(outboxes), publications)
+                self._write(wire, tuple(outboxes), batch)
 
-    def _write(self, wire: WireFormat, outboxes: tuple[Outbox, ...], publications: list[Publication]) -> None:
+    def _write(self, wire: WireFormat, outboxes: tuple[Outbox, ...], batch: _Batch) -> None:
         """The loop that everything else is for. The tuple: a write may make an outbox leave its roster."""
-        frames = b"".join([frame_ready(publication.ready, wire) for publication in publications])
-        excluded = {publication.exclude for publication in publications if publication.exclude}
-        self._deliveries += len(outboxes) * len(publications)
-        if not excluded:
+        frames = batch.frames(wire)
+        self._deliveries += len(outboxes) * len(batch)
+        if not batch.excluded:
             for outbox in outboxes:
                 outbox.write(frames)
             return
         for outbox in outboxes:
-            if outbox.session_id not in excluded:
+            if outbox.session_id not in batch.excluded:
                 outbox.write(frames)
-            elif own := b"".join([frame_ready(p.ready, wire) for p in publications if p.exclude != outbox.session_id]):
+            elif own := batch.frames_without(outbox.session_id, wire):
                 outbox.write(own)
 
     # ---- slices
 
-    def _sweep(self, roster: Roster, publications: list[Publication]) -> _Sweep:
-        return _Sweep(publications, [(wire, outbox) for wire, boxes in roster.outboxes.items() for outbox in boxes])
+    def _sweep(self, roster: Roster, batch: _Batch) -> _Sweep:
+        return _Sweep(batch, [(wire, outbox) for wire, boxes in roster.outboxes.items() for outbox in boxes])
 
     def _next_slice(self, address: bytes) -> None:
         sweep = self._sweeps[address]
@@ -114,7 +141,8 @@ class Relay:
         for wire, outboxes in tuple(roster.outboxes.items()) if roster else ():
             # Whoever has left since the sweep began hears nothing more.
             still_here = tuple(outbox for its, outbox in now if its is wire and outbox in outboxes)
-            self._write(wire, still_here, sweep.batch)
+            if still_here:
+                self._write(wire, still_here, sweep.batch)
         if not sweep.left:
             self._waited_for(sweep.batch)
             if roster is None or not sweep.behind:
@@ -122,19 +150,19 @@ class Relay:
                     self._waited_for(batch)
                 del self._sweeps[address]
                 return
-            behind, next_batch = sweep.behind, [p for batch in sweep.behind for p in batch]
+            behind, next_batch = sweep.behind, _Batch([p for batch in sweep.behind for p in batch.publications])
             behind.clear()
             self._sweeps[address] = self._sweep(roster, next_batch)
         asyncio.get_running_loop().call_soon(self._next_slice, address)
 
-    def _wait_for(self, publications: list[Publication]) -> None:
-        self._backlog_bytes += _size(publications)
+    def _wait_for(self, batch: _Batch) -> None:
+        self._backlog_bytes += batch.size
         if self._backlog_bytes > BACKLOG_MAX_BYTES and not self._link_paused:
             self._link_paused = True
             self._pause_link()
 
-    def _waited_for(self, publications: list[Publication]) -> None:
-        self._backlog_bytes -= _size(publications)
+    def _waited_for(self, batch: _Batch) -> None:
+        self._backlog_bytes -= batch.size
         if self._link_paused and self._backlog_bytes < BACKLOG_MAX_BYTES // 2:
             self._link_paused = False
             self._resume_link()
@@ -147,7 +175,3 @@ class Relay:
             "backlog_bytes": self._backlog_bytes,
             "link_paused": self._link_paused,
         }
-
-
-def _size(publications: list[Publication]) -> int:
-    return sum(len(publication.ready.json) for publication in publications)

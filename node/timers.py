@@ -45,6 +45,8 @@ class TimerWheel:
         if timed.tick:
             if waiting := self._ticks.get(timed.tick):
                 waiting.discard(timed)
+                if not waiting:
+                    del self._ticks[timed.tick]
             timed.tick = 0
             self._count(-1)
 
@@ -76,7 +78,7 @@ class TimerWheel:
                 timed.tick = 0
                 self._count(-1)
                 timed.due(now)
-            del self._ticks[tick]
+            self._ticks.pop(tick, None)
 
     def close(self) -> None:
         if self._timer is not None:

@@ -56,6 +56,7 @@ def parse_username(value: object) -> str:
     """A username is for people: any printable text of at most 128 characters. Raises BadName."""
     if isinstance(value, str) and 0 < len(value) <= USERNAME_MAX_CHARACTERS:
         # The zero-width joiner is not printable by itself, and holds half of all emoji together.
-        if value.replace("\u200d", "").isprintable():
+        visible = value.replace("\u200d", "").strip()
+        if visible and visible.isprintable():
             return value
     raise BadName(f"username has to be printable text of 1 to {USERNAME_MAX_CHARACTERS} characters")

@@ -4,6 +4,7 @@ The names are those of the contract, §8. Settings of the contract that have no 
 `NOT_IN_EFFECT`, and a node that finds one set says so at start.
 """
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -27,6 +28,9 @@ NOT_IN_EFFECT = frozenset(
 )
 
 
+_is_origin = re.compile(r"https?://([a-zA-Z0-9._-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?").fullmatch
+
+
 class LogFormat(StrEnum):
     CONSOLE = "console"
     JSON = "json"
@@ -35,7 +39,9 @@ class LogFormat(StrEnum):
 class Settings(BaseSettings):
     """One node's settings. Sizes are in bytes, times in seconds."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379")
     redis_prefix: str = Field("tannoy", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
@@ -89,8 +95,7 @@ class Settings(BaseSettings):
             return value
         origins = tuple(origin.strip().rstrip("/") for origin in value.split(",") if origin.strip())
         for origin in origins:
-            parts = urlsplit(origin)
-            if origin != "*" and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path):
+            if origin != "*" and not _is_origin(origin):
                 raise ValueError(
                     f"{origin!r} is not an origin: scheme://host[:port], separated by commas, or * for any"
                 )

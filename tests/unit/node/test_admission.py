@@ -248,3 +248,15 @@ def test_a_query_means_the_same_with_and_without_escapes(query: str) -> None:
 @pytest.mark.parametrize("query", ["&&&", "=", "user_id", "%", "a=%ff&b=%zz", "user_id=ada&user_id=ada", ";;"])
 def test_an_odd_query_is_no_failure(query: str) -> None:
     assert isinstance(decide("/ws", query), Admitted | TurnedAway)
+
+
+@pytest.mark.parametrize(
+    ("host", "admitted"),
+    [("127.0.0.1:8000", True), ("localhost:8000", True), ("[::1]:8000", True), ("evil.example:8000", False)],
+)
+def test_on_loopback_a_name_that_was_made_to_point_here_is_not_ours(host: str, admitted: bool) -> None:
+    """DNS rebinding: the page's host and ours are the same name, and it is the attacker's."""
+    decision = Admission(CHANNELS, (), is_local=True).decide(
+        Handshake("/ws", "", {"host": host, "origin": f"http://{host}"})
+    )
+    assert isinstance(decision, Admitted) is admitted

@@ -80,3 +80,9 @@ def test_a_username_may_be_any_printable_text(name: str) -> None:
 def test_a_username_that_could_not_be_shown_is_refused(name: object) -> None:
     with pytest.raises(BadName):
         parse_username(name)
+
+
+@pytest.mark.parametrize("name", ["\u200d", "\u200d" * 3], ids=ascii)
+def test_a_username_of_which_nothing_could_be_seen_is_refused(name: str) -> None:
+    with pytest.raises(BadName):
+        parse_username(name)
