@@ -1,0 +1,91 @@
+-- Places of one owner (an agent, a user), and who may hold them. The head of every lease_*.lua script.
+--
+-- A lease is named INCARNATION|NUMBER|SESSION: which process holds it, which of its connections, under which name.
+-- Alive is what belongs to an incarnation whose heartbeat has not run out.
+--
+-- ARGV  those of the script below it
+-- Returns nothing by itself; each function is O(log n), vacate_the_dead O(n)
+-- KEYS  1 nodes    zset  incarnation → when its heartbeat runs out (ms of Redis TIME)
+--       2 held     zset  lease → generation; the number of members is the count that the limit bounds
+--       3 info     hash  lease → what people want to know of it (JSON), also of those that wait
+--       4 names    hash  session → the newest lease of that name, held or waiting
+--       5 tickets  hash  n|NEWCOMER → victim, v|VICTIM → newcomer: a place that is kept for the newcomer until the
+--                        victim's socket is closed; g|NEWCOMER → its generation, given when it came
+--       6 meta     hash  g: last generation; max, policy: a limit of this owner's own
+local NODES, HELD, INFO, NAMES, TICKETS, META = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local KEEP_SECONDS = 86400
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local function alive(lease)
+  local expiry = redis.call('ZSCORE', NODES, lease:match('^[^|]*'))
+  return expiry and tonumber(expiry) > now
+end
+
+local function session_of(lease)
+  return lease:match('^[^|]*|[^|]*|(.*)$')
+end
+
+-- Rises even if a failover has lost the last increments: counter or clock, whichever is ahead. Below 2^53 until 2255.
+local function next_generation()
+  local stored = tonumber(redis.call('HGET', META, 'g') or '0')
+  local generation = string.format('%.0f', math.max(stored + 1, now * 1000))
+  redis.call('HSET', META, 'g', generation)
+  return generation
+end
+
+local function keep()
+  for key = 2, 6 do
+    redis.call('EXPIRE', KEYS[key], KEEP_SECONDS)
+  end
+end
+
+local function hold(lease, generation)
+  redis.call('ZADD', HELD, generation, lease)
+  keep()
+  return generation
+end
+
+local function forget(lease)
+  local session = session_of(lease)
+  redis.call('HDEL', INFO, lease)
+  if redis.call('HGET', NAMES, session) == lease then
+    redis.call('HDEL', NAMES, session)
+  end
+end
+
+local function cancel_ticket(newcomer)
+  local victim = redis.call('HGET', TICKETS, 'n|' .. newcomer)
+  if victim then
+    redis.call('HDEL', TICKETS, 'n|' .. newcomer, 'v|' .. victim, 'g|' .. newcomer)
+  end
+  return victim
+end
+
+-- Free the place of a lease whose socket is closed, or whose node is dead. Whoever waits for it gets it in the same
+-- step; returned is that lease, or ''.
+local function vacate(lease)
+  redis.call('ZREM', HELD, lease)
+  forget(lease)
+  local newcomer = redis.call('HGET', TICKETS, 'v|' .. lease)
+  if not newcomer then
+    return ''
+  end
+  local generation = redis.call('HGET', TICKETS, 'g|' .. newcomer)
+  cancel_ticket(newcomer)
+  if not alive(newcomer) then
+    forget(newcomer)
+    return ''
+  end
+  hold(newcomer, generation)
+  return newcomer
+end
+
+local function vacate_the_dead()
+  for _, lease in ipairs(redis.call('ZRANGE', HELD, 0, -1)) do
+    if not alive(lease) then
+      vacate(lease)
+    end
+  end
+end

@@ -1,0 +1,17 @@
+-- Give a place back once its socket is closed, or stop waiting for one.
+-- KEYS  the six of lease_common.lua
+-- ARGV  1 lease  2 generation it was held under ('' while it waited)
+-- Returns the lease that has got the place, or ''.   O(log n)
+local lease, generation = ARGV[1], ARGV[2]
+
+local held = redis.call('ZSCORE', HELD, lease)
+if held then
+  if generation ~= '' and string.format('%.0f', held) ~= generation then
+    return ''
+  end
+  return vacate(lease)
+end
+if cancel_ticket(lease) then
+  forget(lease)
+end
+return ''
