@@ -14,12 +14,11 @@ LINGER = 1.0
 
 
 class _Subscription:
-    __slots__ = ("holders", "linger", "waiters")
+    __slots__ = ("holders", "waiters")
 
     def __init__(self) -> None:
         self.holders = 0
         self.waiters: list[asyncio.Future[None]] = []
-        self.linger: asyncio.TimerHandle | None = None
 
 
 class Subscriber:
@@ -28,6 +27,10 @@ class Subscriber:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._subscriptions: dict[bytes, _Subscription] = {}
+        # Channels without a holder, and until when they linger: oldest first, since all linger equally long. One timer
+        # serves them all; one each would cost a join more than all the rest of it.
+        self._lingering: dict[bytes, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
         self._rolled_back = 0
 
     def acquire(self, channel: bytes) -> asyncio.Future[None] | None:
@@ -42,9 +45,7 @@ class Subscriber:
             subscription = self._subscriptions[channel] = _Subscription()
             self._link.want(channel)
         subscription.holders += 1
-        if subscription.linger is not None:
-            subscription.linger.cancel()
-            subscription.linger = None
+        self._lingering.pop(channel, None)
         if self._link.state.is_confirmed(channel):
             return None
         loop = asyncio.get_running_loop()
@@ -59,7 +60,10 @@ class Subscriber:
         subscription = self._subscriptions[channel]
         subscription.holders -= 1
         if subscription.holders == 0:
-            subscription.linger = asyncio.get_running_loop().call_later(LINGER, self._leave, channel)
+            loop = asyncio.get_running_loop()
+            self._lingering[channel] = loop.time() + LINGER
+            if self._timer is None:
+                self._timer = loop.call_later(LINGER, self._leave_due)
 
     def confirmed(self, channels: list[bytes]) -> None:
         """The link tells which subscriptions Redis has acknowledged."""
@@ -80,10 +84,15 @@ class Subscriber:
         self.release(channel)
         waiter.set_exception(Unavailable("the bus did not confirm the subscription in time"))
 
-    def _leave(self, channel: bytes) -> None:
-        subscription = self._subscriptions[channel]
-        subscription.linger = None
-        if subscription.holders == 0:
+    def _leave_due(self) -> None:
+        self._timer = None
+        loop = asyncio.get_running_loop()
+        while self._lingering:
+            channel, until = next(iter(self._lingering.items()))
+            if until > loop.time():
+                self._timer = loop.call_at(until, self._leave_due)
+                return
+            del self._lingering[channel]
             del self._subscriptions[channel]
             self._link.unwant(channel)
 
