@@ -139,3 +139,15 @@ async def test_a_private_message_counts_without_waiting_for_a_dead_node(cluster:
     assert (await bob.expect("private"))["content"] == 1
     await ada.close()
     await bob.close()
+
+
+async def test_a_key_still_publishes_once_after_redis_has_lost_its_scripts(cluster: Cluster) -> None:
+    client = await cluster.nodes[0].connect("/ws/chat/room.0")
+    await cluster.valkey.run("SCRIPT", "FLUSH")
+
+    for content in ("first", "again"):
+        await client.ok("message", content=content, key="k")
+    await client.ok("message", content="last")
+
+    assert await client.contents(2) == ["first", "last"]
+    await client.close()

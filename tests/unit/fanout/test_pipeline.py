@@ -1,4 +1,4 @@
-"""Publishes: one pipeline per loop turn, one deadline, no retry, never a false ok."""
+"""The pipeline, by what is published over it: one write per loop turn, one deadline, no retry, never a false ok."""
 
 import asyncio
 from collections.abc import AsyncGenerator

@@ -1,0 +1,28 @@
+"""One object, two wire formats: text frames hold JSON, binary frames msgpack."""
+
+import json
+
+import msgpack
+import pytest
+from tannoy.node.frames import Opcode, split_frames
+from tannoy.node.framing import frame_object, frame_ready
+from tannoy.shared.codec import JSON, MSGPACK, WireFormat, encode_ready
+from tannoy.shared.messages import IsTyping
+from tannoy.shared.names import RoomName, UserId
+
+TYPING = IsTyping(RoomName("lobby"), UserId("ada"), "Ada é")
+
+
+def _read(frames: bytes) -> tuple[Opcode, object]:
+    ((opcode, payload),) = split_frames(frames)
+    return opcode, msgpack.unpackb(payload) if opcode is Opcode.BINARY else json.loads(payload)
+
+
+@pytest.mark.parametrize(("wire", "opcode"), [(JSON, Opcode.TEXT), (MSGPACK, Opcode.BINARY)], ids=["json", "msgpack"])
+def test_an_object_becomes_one_frame_of_its_format(wire: WireFormat, opcode: Opcode) -> None:
+    assert _read(frame_object(TYPING, wire)) == (opcode, TYPING.as_object())
+
+
+@pytest.mark.parametrize("wire", [JSON, MSGPACK], ids=["json", "msgpack"])
+def test_what_another_node_has_encoded_is_the_same_frame(wire: WireFormat) -> None:
+    assert frame_ready(encode_ready(TYPING), wire) == frame_object(TYPING, wire)
