@@ -1,0 +1,1 @@
+"""Benchmarks of Tannoy and its rivals: each answers one question, `README.md` has the figures."""

@@ -1,0 +1,119 @@
+"""How many deliveries does a CPU-second of the servers buy?
+
+500 sockets in one room, 64 bytes of payload, a closed loop of W messages. With several nodes the sockets are split
+evenly over them and the sender sits on the first. CPU counts for every process of the system, Valkey's too.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from .clients import Client, Crowd, connect_all
+from .dialects import DIALECTS, payload_of
+from .errors import BenchError
+from .generator import ask
+from .load import ClosedLoop, Meter, check_exact
+from .servers import BROADCAST, FLOOR, NAIVE, SOCKET_IO, SOCKET_IO_2, TANNOY, TANNOY_2, Cluster, System, running
+
+SYSTEMS = (FLOOR, NAIVE, BROADCAST, SOCKET_IO, TANNOY, SOCKET_IO_2, TANNOY_2)
+UNDER_WAY = (1, 8)
+SOCKETS = 500
+PAYLOAD_BYTES = 64
+WARM_UP_SECONDS = 0.5
+
+
+@dataclass(slots=True)
+class Row:
+    """One system at one W: a list has one figure per round."""
+
+    system: str
+    title: str
+    nodes: int
+    under_way: int
+    per_cpu_second: list[float] = field(default_factory=list[float])
+    per_second: list[float] = field(default_factory=list[float])
+    p50_ms: list[float] = field(default_factory=list[float])
+    p99_ms: list[float] = field(default_factory=list[float])
+    store_share: list[float] = field(default_factory=list[float])  # of the CPU time
+    kernel_share: list[float] = field(default_factory=list[float])
+    frame_bytes: int = 0  # the text of a message as it arrived, frame header not counted
+    numbered: bool = False  # messages carried an offset, so they were stored as history
+    errors: list[str] = field(default_factory=list[str])
+
+    def add(self, point: dict[str, Any]) -> None:
+        """Take in one round's figures."""
+        cpu = point["node_cpu"] + point["store_cpu"]
+        self.per_cpu_second.append(point["deliveries"] / cpu)
+        self.per_second.append(point["deliveries"] / point["wall"])
+        self.p50_ms.append(point["p50_ms"])
+        self.p99_ms.append(point["p99_ms"])
+        self.store_share.append(point["store_cpu"] / cpu)
+        self.kernel_share.append(point["kernel_cpu"] / cpu)
+        self.frame_bytes, self.numbered = point["frame_bytes"], point["numbered"]
+
+
+async def load(
+    *, dialect: str, cluster: dict[str, list[int]], sockets: int, under_way: list[int], seconds: float
+) -> list[dict[str, Any]]:
+    """In the generator: connect the sockets once, then run the loop for each W."""
+    speech, payload = DIALECTS[dialect], payload_of(PAYLOAD_BYTES)
+    crowd = Crowd(sockets)
+    clients = [Client(speech, speech.path.format(room="bench", n=n), payload, crowd) for n in range(sockets)]
+    await connect_all(clients, cluster["ports"])
+    text = speech.say(payload)
+    points: list[dict[str, Any]] = []
+    for messages_under_way in under_way:
+        await ClosedLoop(crowd, clients[0], text, messages_under_way).run(WARM_UP_SECONDS)
+        node, store = Meter(cluster["nodes"]), Meter(cluster["store"])
+        run = await ClosedLoop(crowd, clients[0], text, messages_under_way).run(seconds)
+        (node_cpu, node_kernel), (store_cpu, store_kernel) = node.read(), store.read()
+        await check_exact(clients, crowd.everyone_has)
+        if run.stuck or crowd.failure is not None or not run.messages:
+            raise BenchError(crowd.failure or "messages were lost: the loop came to a stop")
+        points.append(
+            {
+                "deliveries": run.messages * sockets,
+                "wall": run.wall_seconds,
+                "node_cpu": node_cpu,
+                "store_cpu": store_cpu,
+                "kernel_cpu": node_kernel + store_kernel,
+                "p50_ms": run.percentile(0.5),
+                "p99_ms": run.percentile(0.99),
+                "frame_bytes": len(crowd.sample),
+                "numbered": b'"offset":' in crowd.sample,
+            }
+        )
+    return points
+
+
+def measure(*, rounds: int, seconds: float, sockets: int, tell: Callable[[str], None]) -> list[Row]:
+    """All systems, one after the other, as many times as there are rounds; each run starts its servers afresh."""
+    rows = {
+        (system.key, w): Row(system.key, system.title, system.nodes, w) for system in SYSTEMS for w in UNDER_WAY
+    }  # fmt: skip
+    for number in range(1, rounds + 1):
+        for system in SYSTEMS:
+            tell(f"fan-out, round {number} of {rounds}: {system.title}")
+            try:
+                with running(system) as cluster:
+                    points = _ask(system, cluster, sockets, seconds)
+            except BenchError as error:
+                for w in UNDER_WAY:
+                    rows[system.key, w].errors.append(str(error))
+                continue
+            for w, point in zip(UNDER_WAY, points, strict=True):
+                rows[system.key, w].add(point)
+    return list(rows.values())
+
+
+def _ask(system: System, cluster: Cluster, sockets: int, seconds: float) -> list[dict[str, Any]]:
+    points: list[dict[str, Any]] = ask(
+        "fanout",
+        60 + len(UNDER_WAY) * (seconds + 12),
+        dialect=system.dialect,
+        cluster={"ports": cluster.ports, "nodes": cluster.nodes, "store": cluster.store},
+        sockets=sockets,
+        under_way=list(UNDER_WAY),
+        seconds=seconds,
+    )
+    return points

@@ -1,0 +1,117 @@
+"""What does a connection cost that comes and goes?
+
+64 at a time connect, wait for the server's first word (`welcome`, or a hello) and close properly, several thousand in
+all. The node's CPU time, with a while afterwards for work put off, divided by their number.
+"""
+
+import asyncio
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count as counting
+from typing import Any
+
+from .clients import Client, Crowd, connect
+from .dialects import DIALECTS, payload_of
+from .errors import BenchError
+from .generator import ask
+from .load import Meter
+from .servers import BROADCAST, FLOOR, NAIVE, TANNOY, System, running
+
+AT_ONCE = 64
+WARM_UP = 200
+ROOMS = 500
+# Presence may show a leave only after PRESENCE_GRACE (5 s): such work belongs to the handshake as well.
+AFTERWARDS_SECONDS = {"tannoy": 6.5}
+NO_ROOM = dataclasses.replace(TANNOY, key="tannoy-ws", title="Tannoy, `/ws`: no room", dialect="tannoy, no room")
+IN_ROOM = dataclasses.replace(TANNOY, title="Tannoy, `/ws/chat/{room}`: joins a room")
+SYSTEMS = (NO_ROOM, IN_ROOM, FLOOR, NAIVE, BROADCAST)
+
+
+@dataclass(slots=True)
+class Row:
+    """One server: a list has one figure per round."""
+
+    system: str
+    title: str
+    handshakes: int
+    node_us: list[float] = field(default_factory=list[float])  # CPU of the node per handshake, microseconds
+    store_us: list[float] = field(default_factory=list[float])  # CPU of Valkey
+    per_second: list[float] = field(default_factory=list[float])
+    presence: bool = False  # the welcome counted the users of the room
+    errors: list[str] = field(default_factory=list[str])
+
+
+async def _come_and_go(dialect: str, port: int, numbers: range) -> bytes:
+    """Have so many come and go; returns the welcome that the last of them got."""
+    welcome = b""
+    speech, payload, crowd = DIALECTS[dialect], payload_of(64), Crowd(0)
+    turns = counting(numbers.start)
+
+    async def work() -> None:
+        nonlocal welcome
+        while (n := next(turns)) < numbers.stop:
+            path = speech.path.format(room=f"room-{n % ROOMS}", n=n)
+            client = await connect(Client(speech, path, payload, crowd), n, port)
+            if not await client.close() or client.close_code != 1000:
+                raise BenchError(f"a connection was not closed properly, code {client.close_code}")
+            welcome = client.welcome
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(AT_ONCE):
+            group.create_task(work())
+    return welcome
+
+
+async def load(
+    *, dialect: str, port: int, node: list[int], store: list[int], handshakes: int, afterwards: float
+) -> dict[str, Any]:
+    """In the generator: a few to warm up, then the ones that count."""
+    loop = asyncio.get_running_loop()
+    await _come_and_go(dialect, port, range(WARM_UP))
+    await asyncio.sleep(afterwards)
+    node_meter, store_meter = Meter(node), Meter(store)
+    begun = loop.time()
+    welcome = await _come_and_go(dialect, port, range(WARM_UP, WARM_UP + handshakes))
+    seconds = loop.time() - begun
+    await asyncio.sleep(afterwards)
+    return {
+        "node_cpu": node_meter.read()[0],
+        "store_cpu": store_meter.read()[0],
+        "seconds": seconds,
+        "presence": b'"users_count"' in welcome,
+    }
+
+
+def measure(*, rounds: int, handshakes: int, tell: Callable[[str], None]) -> list[Row]:
+    """All servers, one after the other, as many times as there are rounds."""
+    rows = {system.key: Row(system.key, system.title, handshakes) for system in SYSTEMS}
+    for number in range(1, rounds + 1):
+        for system in SYSTEMS:
+            tell(f"handshakes, round {number} of {rounds}: {system.title}")
+            row = rows[system.key]
+            try:
+                result = _ask(system, handshakes)
+            except BenchError as error:
+                row.errors.append(str(error))
+                continue
+            row.node_us.append(result["node_cpu"] / handshakes * 1e6)
+            row.store_us.append(result["store_cpu"] / handshakes * 1e6)
+            row.presence = bool(result["presence"])
+            row.per_second.append(handshakes / result["seconds"])
+    return list(rows.values())
+
+
+def _ask(system: System, handshakes: int) -> dict[str, float]:
+    with running(system) as cluster:
+        result: dict[str, float] = ask(
+            "handshake",
+            180,
+            dialect=system.dialect,
+            port=cluster.ports[0],
+            node=cluster.nodes,
+            store=cluster.store,
+            handshakes=handshakes,
+            afterwards=AFTERWARDS_SECONDS.get(system.key, 0.5),
+        )
+    return result

@@ -1,0 +1,99 @@
+"""What does a session cost that does nothing?
+
+Sessions connect to rooms of 100 and then only answer pings. The growth of the node's memory from a small warm-up crowd
+to the full one, once it has settled, is divided by the sessions that came in between.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .clients import Client, Crowd, connect_all
+from .dialects import DIALECTS, payload_of
+from .errors import BenchError
+from .generator import ask
+from .proc import memory, raise_file_limit, resident
+from .servers import BROADCAST, FLOOR, NAIVE, TANNOY, System, running
+
+ROOM_SIZE = 100
+WARM_UP_SESSIONS = 200
+SETTLE_SECONDS = 15
+STEADY_SECONDS = 3  # so long without growth counts as settled
+STEADY_BYTES = 64 * 1024
+SPARE_FILES = 500  # what a process needs besides the sessions' sockets
+# The rivals get half the sessions: their cost per session is large enough to show, and the run stays short.
+SHARES = ((TANNOY, 1.0), (FLOOR, 0.5), (NAIVE, 0.5), (BROADCAST, 0.5))
+
+
+@dataclass(slots=True)
+class Row:
+    """One server's growth, in bytes per session."""
+
+    system: str
+    title: str
+    sessions: int
+    rss: float = 0.0
+    pss: float = 0.0
+    private: float = 0.0
+    seconds: float = 0.0  # that connecting them all took
+    presence: bool = False  # the welcome counted the users of the room
+    error: str | None = None
+
+
+async def _settled(pid: int) -> dict[str, int]:
+    """The node's memory once it has stopped changing, or after a while in any case."""
+    steady, last = 0, resident(pid)
+    for _ in range(SETTLE_SECONDS):
+        await asyncio.sleep(1)
+        now = resident(pid)
+        steady = steady + 1 if abs(now - last) < STEADY_BYTES else 0
+        last = now
+        if steady >= STEADY_SECONDS:
+            break
+    return asdict(memory(pid))
+
+
+async def load(*, dialect: str, port: int, node: int, sessions: int) -> dict[str, Any]:
+    """In the generator: connect some, read the node's memory, connect the rest, read it again."""
+    loop = asyncio.get_running_loop()
+    speech, payload, crowd = DIALECTS[dialect], payload_of(64), Crowd(0)
+    paths = (speech.path.format(room=f"room-{n // ROOM_SIZE}", n=n) for n in range(WARM_UP_SESSIONS + sessions))
+    clients = [Client(speech, path, payload, crowd) for path in paths]
+    await connect_all(clients[:WARM_UP_SESSIONS], [port])
+    before = await _settled(node)
+    begun = loop.time()
+    await connect_all(clients[WARM_UP_SESSIONS:], [port])
+    seconds = loop.time() - begun
+    after = await _settled(node)
+    if lost := sum(client.closed.done() for client in clients):
+        raise BenchError(f"{lost} of {len(clients)} sessions were closed while idle")
+    growth = {name: (after[name] - before[name]) / sessions for name in before}
+    return {**growth, "seconds": seconds, "presence": b'"users_count"' in clients[-1].welcome}
+
+
+def measure(*, sessions: int, tell: Callable[[str], None]) -> list[Row]:
+    """Each server by itself, afresh."""
+    most = raise_file_limit() - SPARE_FILES - WARM_UP_SESSIONS
+    return [_row(system, min(int(sessions * share), most), tell) for system, share in SHARES]
+
+
+def _row(system: System, sessions: int, tell: Callable[[str], None]) -> Row:
+    tell(f"idle, {sessions:,} sessions: {system.title}")
+    row = Row(system.key, system.title, sessions)
+    try:
+        with running(system) as cluster:
+            growth: dict[str, Any] = ask(
+                "idle",
+                240,
+                dialect=system.dialect,
+                port=cluster.ports[0],
+                node=cluster.nodes[0],
+                sessions=sessions,
+            )
+    except BenchError as error:
+        row.error = str(error)
+    else:
+        row.rss, row.pss, row.private, row.seconds = (growth[key] for key in ("rss", "pss", "private", "seconds"))
+        row.presence = growth["presence"]
+    return row

