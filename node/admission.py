@@ -104,7 +104,8 @@ class Admission:
             return Session(Endpoint.ROOM, identify(query), room, self._channels)
         if path.startswith(AGENTS_PREFIX):
             agent = self._channels.agent(parse_agent(unquote(path[len(AGENTS_PREFIX) :])))
-            return Session(Endpoint.AGENT, identify(query), agent, self._channels)
+            recovers = "epoch" in query or "offset" in query
+            return Session(Endpoint.AGENT, identify(query), agent, self._channels, recovers=recovers)
         query.pop("session_id", None)
         return Session(Endpoint.ROOMS, identify(query), None, self._channels)
 

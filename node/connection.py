@@ -92,7 +92,7 @@ class Connection:
         services.hub.register(self)
         services.wheel.set(self, services.ping_interval)
         if self.session.home is not None:
-            self._enter(self.session.home, None)
+            self._enter(Enter(self.session.home, None))
         else:
             self._welcome()
 
@@ -204,8 +204,8 @@ class Connection:
         match effect:
             case Answer(answer):
                 self.answer(answer)
-            case Enter(channel, id):
-                self._enter(channel, id)
+            case Enter():
+                self._enter(effect)
             case Exit(channel, id):
                 self._exit(channel)
                 if ok := self.session.in_room(channel, id):
@@ -222,34 +222,34 @@ class Connection:
 
     # ---- channels
 
-    def _enter(self, channel: Channel, id: CommandId | None) -> None:
-        waiter = self._services.subscriber.acquire(channel.address)
+    def _enter(self, effect: Enter) -> None:
+        waiter = self._services.subscriber.acquire(effect.channel.address)
         if waiter is None:
-            self._entered(channel, id)
+            self._entered(effect)
         else:
             self._busy = True
-            waiter.add_done_callback(partial(self._acquired, channel, id))
+            waiter.add_done_callback(partial(self._acquired, effect))
 
-    def _acquired(self, channel: Channel, id: CommandId | None, waiter: asyncio.Future[None]) -> None:
+    def _acquired(self, effect: Enter, waiter: asyncio.Future[None]) -> None:
         self._busy = False
         error = waiter.exception()
         if error is None and self._state in (_State.CLOSING, _State.CLOSED):
-            self._services.subscriber.release(channel.address)
+            self._services.subscriber.release(effect.channel.address)
         elif error is None:
-            self._entered(channel, id)
+            self._entered(effect)
         elif self._state is _State.OPENING:
             self.close(CloseCode.TRY_AGAIN_LATER, retry_after=1.0)
         elif self._state is _State.OPEN and isinstance(error, Refused):
-            self._refuse(id, error)
+            self._refuse(effect.id, error)
         self._go_on()
 
-    def _entered(self, channel: Channel, id: CommandId | None) -> None:
-        channel = self._services.hub.known(channel)
+    def _entered(self, effect: Enter) -> None:
+        channel = self._services.hub.known(effect.channel)
         self._services.hub.add(channel, self)
         self.session.entered(channel)
         if self._state is _State.OPENING:
             self._welcome()
-        elif ok := self.session.in_room(channel, id):
+        elif ok := self.session.in_room(channel, effect.id, recover=effect.recover):
             self.answer(ok)
 
     def _exit(self, channel: Channel) -> None:

@@ -5,6 +5,7 @@ It is what both carriers find in the lifespan state: it decides over handshakes 
 
 import asyncio
 import os
+import random
 import secrets
 import signal
 import socket
@@ -45,6 +46,8 @@ BUS_START_TIMEOUT = 5.0
 WRITE_HIGH_WATER = 65_536
 """Bytes that a socket may owe the kernel before it counts as slow."""
 GOODBYE_DEADLINE = 2.0
+COME_BACK_WITHIN = 2.0
+"""Seconds over which those who are sent away are asked to spread their return."""
 
 _log = structlog.get_logger("tannoy.node")
 
@@ -210,7 +213,7 @@ class Node:
         self.is_draining = True
         for member in self.hub.sessions():
             if isinstance(member, Connection):
-                member.close(CloseCode.DRAINING, retry_after=0)
+                member.close(CloseCode.DRAINING, retry_after=round(random.uniform(0, COME_BACK_WITHIN), 2))
         try:
             async with asyncio.timeout(GOODBYE_DEADLINE):
                 await self.wheel.idle.wait()

@@ -49,6 +49,7 @@ class Enter:
 
     channel: Channel
     id: CommandId | None
+    recover: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +89,23 @@ Effect = Answer | Enter | Exit | Publish | TellUser | Alive
 class Session:
     """One live session. `home` is the channel its endpoint names, if any: entered on connect."""
 
-    __slots__ = ("_channels", "author", "endpoint", "home", "joined")
+    __slots__ = ("_channels", "_recovers", "author", "endpoint", "home", "joined")
 
-    def __init__(self, endpoint: Endpoint, author: Author, home: Channel | None, channels: Channels) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        author: Author,
+        home: Channel | None,
+        channels: Channels,
+        *,
+        recovers: bool = False,
+    ) -> None:
         self.endpoint = endpoint
         self.author = author
         self.home = home
         self.joined: dict[str, Channel] = {}
         self._channels = channels
+        self._recovers = recovers  # asked to be brought up to date on connect
 
     @property
     def session_id(self) -> SessionId:
@@ -117,8 +127,8 @@ class Session:
         if not isinstance(command, _LEGAL[self.endpoint]):
             raise BadRequest(f"{type(command).__name__.lower()} is not a command of {self.endpoint.value}")
         match command:
-            case Join(id, room):
-                return Enter(self._channel_to_join(room), id)
+            case Join(id, room, recover):
+                return Enter(self._channel_to_join(room), id, recover is not None)
             case Leave(id, room):
                 return Exit(self._channel(room), id)
             case Message(id, room, content, key):
@@ -179,9 +189,12 @@ class Session:
     def exited(self, channel: Channel) -> None:
         del self.joined[channel.name]
 
-    def in_room(self, channel: Channel, id: CommandId | None) -> Ok | None:
-        """The `ok` of join and leave."""
-        return None if id is None else Ok(id, {"room": channel.name})
+    def in_room(self, channel: Channel, id: CommandId | None, *, recover: bool = False) -> Ok | None:
+        """The `ok` of join and leave. Without history nothing is ever recovered, and whoever asked for it is told."""
+        if id is None:
+            return None
+        return Ok(id, {"room": channel.name, "recovered": False} if recover else {"room": channel.name})
 
     def welcome(self, node: NodeId, ping_interval: float) -> Welcome:
-        return Welcome(self.session_id, self.user_id, self.username, node, ping_interval, self.home)
+        recovered = False if self._recovers else None
+        return Welcome(self.session_id, self.user_id, self.username, node, ping_interval, self.home, recovered)

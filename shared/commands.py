@@ -16,9 +16,18 @@ KEY_MAX_CHARACTERS = 256
 
 
 @dataclass(frozen=True, slots=True)
+class Position:
+    """Up to where a client has heard a channel."""
+
+    epoch: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
 class Join:
     id: CommandId | None
     room: RoomName | None
+    recover: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +147,17 @@ def _parse_room(fields: Object) -> RoomName | None:
 
 def _parse_join(id: CommandId | None, fields: Object) -> Join:
     recover = fields.get("recover")
-    if recover is not None and not isinstance(recover, dict):
-        raise BadRequest("recover has to be an object with epoch and offset")
-    return Join(id, _parse_room(fields))
+    return Join(id, _parse_room(fields), None if recover is None else _parse_position(recover))
+
+
+def _parse_position(value: object) -> Position:
+    match value:
+        case {"epoch": str(epoch), "offset": int(offset), **others} if not others and offset >= 0:
+            if not isinstance(offset, bool):
+                return Position(epoch, offset)
+        case _:
+            pass
+    raise BadRequest("recover has to be an object of epoch, a string, and offset, an integer from 0")
 
 
 def _parse_leave(id: CommandId | None, fields: Object) -> Leave:

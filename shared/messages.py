@@ -35,6 +35,7 @@ class Welcome:
     node: NodeId
     ping_interval: float
     channel: Channel | None
+    recovered: bool | None = None
 
     def as_object(self) -> Object:
         whole: Object = {
@@ -45,7 +46,11 @@ class Welcome:
             "node": self.node,
             "ping_interval": self.ping_interval,
         }
-        return whole | _channel_field(self.channel) if self.channel else whole
+        if self.channel is not None:
+            whole |= _channel_field(self.channel)
+        if self.recovered is not None:
+            whole["recovered"] = self.recovered
+        return whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from tannoy.shared.commands import (
     Message,
     Ping,
     Pong,
+    Position,
     Private,
     Typing,
     parse_command,
@@ -26,7 +27,7 @@ LOBBY = RoomName("lobby")
 WELL_FORMED: list[tuple[dict[str, object], Command]] = [
     ({"type": "join", "room": "lobby"}, Join(None, LOBBY)),
     ({"type": "join"}, Join(None, None)),
-    ({"type": "join", "room": "lobby", "recover": {"epoch": "e", "offset": 1}}, Join(None, LOBBY)),
+    ({"type": "join", "room": "lobby", "recover": {"epoch": "e", "offset": 1}}, Join(None, LOBBY, Position("e", 1))),
     ({"type": "leave", "room": "lobby"}, Leave(None, LOBBY)),
     ({"type": "leave"}, Leave(None, None)),
     ({"type": "message", "room": "lobby", "content": "hi"}, Message(None, LOBBY, "hi", None)),
@@ -112,8 +113,23 @@ def test_a_receiver_that_is_no_name_is_refused(to: object) -> None:
     assert refusal_of({"type": "private", "to": to, "content": 1}).refusal.code is ErrorCode.BAD_NAME
 
 
-@pytest.mark.parametrize("recover", [1, "e", [], True])
-def test_recover_has_to_be_an_object(recover: object) -> None:
+NO_POSITIONS: tuple[object, ...] = (
+    1,
+    "e",
+    [],
+    True,
+    {},
+    {"epoch": "e"},
+    {"epoch": 1, "offset": 1},
+    {"epoch": "e", "offset": -1},
+    {"epoch": "e", "offset": "1"},
+    {"epoch": "e", "offset": True},
+    {"epoch": "e", "offset": 1, "limit": 2},
+)
+
+
+@pytest.mark.parametrize("recover", NO_POSITIONS)
+def test_recover_has_to_be_a_position(recover: object) -> None:
     assert refusal_of({"type": "join", "room": "lobby", "recover": recover}).refusal.code is ErrorCode.BAD_REQUEST
 
 
