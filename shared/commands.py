@@ -5,7 +5,7 @@ Every field is named in `_FIELDS`; a missing, an extra or a wrongly typed one is
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeGuard, cast
 
 from .errors import BadRequest, Refused
 from .messages import CommandId, Object
@@ -151,12 +151,11 @@ def _parse_join(id: CommandId | None, fields: Object) -> Join:
 
 
 def _parse_position(value: object) -> Position:
-    match value:
-        case {"epoch": str(epoch), "offset": int(offset), **others} if not others and offset >= 0:
-            if not isinstance(offset, bool):
-                return Position(epoch, offset)
-        case _:
-            pass
+    if isinstance(value, dict):
+        fields = cast(Object, value)
+        epoch, offset = fields.get("epoch"), fields.get("offset")
+        if isinstance(epoch, str) and _is_count(offset) and len(fields) == 2:
+            return Position(epoch, offset)
     raise BadRequest("recover has to be an object of epoch, a string, and offset, an integer from 0")
 
 
@@ -202,6 +201,10 @@ def parse_key(fields: Object) -> str | None:
     if not isinstance(key, str) or not 0 < len(key) <= KEY_MAX_CHARACTERS:
         raise BadRequest(f"key has to be a string of 1 to {KEY_MAX_CHARACTERS} characters")
     return key
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _type_name(value: object) -> str:
