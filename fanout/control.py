@@ -56,10 +56,12 @@ class Control:
         incarnation: str,
         secret: bytes,
         execute: Callable[[DeliverToUser | DeliverToSession], int],
+        is_listening: Callable[[], bool],
     ) -> None:
         self._publisher = publisher
         self._secret = secret
         self._execute = execute
+        self._is_listening = is_listening
         self._everybody = channels.control
         self._self = channels.node(incarnation)
         self._numbers = itertools.count(1)
@@ -91,22 +93,27 @@ class Control:
             self._questions.pop(number, None)
 
         question.total.add_done_callback(close)
+        if not self._is_listening():
+            # The answers could not reach us, and a count without them would be a false one.
+            question.total.set_exception(Unavailable("this node does not hear the bus"))
+            return question.total
         sent = self._publisher.send(self._everybody, pack_order(order, self._secret))
         sent.add_done_callback(lambda done: self._sent(question, done))
         return question.total
 
     def _sent(self, question: _Question, sent: asyncio.Future[Reply]) -> None:
         error = sent.exception()
-        if error is None:
+        if error is None and int(sent.result()) > 0:
             question.heard = int(sent.result())
             question.check()
         elif not question.total.done():
-            question.total.set_exception(error)
+            # This node itself counts as one that hears; if none has, its link has just been lost.
+            question.total.set_exception(error or Unavailable("no node has heard it"))
 
     def _give_up(self, question: _Question) -> None:
-        if question.heard is None:
+        if question.heard is None or question.answered == 0:
             if not question.total.done():
-                question.total.set_exception(Unavailable("the bus did not confirm in time"))
+                question.total.set_exception(Unavailable("no node has confirmed in time"))
         else:
             self._silent_nodes += question.heard - question.answered
             question.settle()

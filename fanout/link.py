@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
+from functools import partial
 
 import structlog
 
@@ -44,8 +45,14 @@ class Link:
         self._flush_is_due = False
         self._reading_paused = False
         self._connections_lost = 0
+        self._down_since: float | None = clock.monotonic()
         self._deaf = 0
         self._deliveries = 0
+
+    @property
+    def down_for(self) -> float:
+        """Seconds since the link last heard what it should; 0 while it does."""
+        return 0.0 if self._down_since is None else self._clock.monotonic() - self._down_since
 
     def want(self, channel: bytes) -> None:
         self.state.want(channel)
@@ -71,14 +78,15 @@ class Link:
         attempt = 0
         while True:
             try:
-                await self._one_connection()
-                attempt = 0
+                was_live = await self._one_connection()
+                attempt = 0 if was_live else attempt + 1
             except (OSError, TimeoutError, WireLost, ServerRefused) as error:
                 _log.warning("no link to Redis", redis=str(self._address), error=str(error) or type(error).__name__)
                 attempt += 1
             await asyncio.sleep(full_jitter(attempt, base=BACKOFF_BASE, cap=BACKOFF_CAP, uniform=random.uniform))
 
-    async def _one_connection(self) -> None:
+    async def _one_connection(self) -> bool:
+        """Until it is lost; whether it was live before."""
         wire = await dial(self._address, name=self._name, on_pushes=self._received, timeout=CONNECT_TIMEOUT)
         try:
             await self._keep_buffer(wire)
@@ -96,8 +104,13 @@ class Link:
                 if nonce:
                     wire.command("PUBLISH", self._echo_channel, nonce).add_done_callback(_report_refusal)
                 await asyncio.wait((wire.lost,), timeout=ECHO_PERIOD)
+            return self.live.is_set()
         finally:
             self._wire = None
+            if self.live.is_set():
+                self._down_since = self._clock.monotonic()
+                reason = wire.lost.result() if wire.lost.done() else None
+                _log.warning("link to Redis was lost", redis=str(self._address), error=str(reason or "closed"))
             self.live.clear()
             self._connections_lost += 1
             self.state.closed()
@@ -124,8 +137,9 @@ class Link:
             self._deliveries += len(events.deliveries)
             self._on_deliveries(events.deliveries)
         self._flush()
-        if self.state.is_live:
+        if self.state.is_live and not self.live.is_set():
             self.live.set()
+            self._down_since = None
 
     def _flush_soon(self) -> None:
         if not self._flush_is_due:
@@ -134,8 +148,16 @@ class Link:
 
     def _flush(self) -> None:
         self._flush_is_due = False
-        if self._wire and (data := self.state.data_to_send()):
-            self._wire.write(data)
+        if self._wire is None:
+            return
+        for verb, channels in self.state.commands_to_send():
+            self._wire.subscribe((verb, *channels), partial(self._refused, channels))
+
+    def _refused(self, channels: list[bytes], error: ServerRefused) -> None:
+        if len(channels) == 1:
+            _log.error("Redis refused a subscription", channel=channels[0].decode(), error=str(error))
+        self.state.refused(channels)
+        self._flush_soon()
 
     def statistics(self) -> dict[str, int | bool]:
         return {

@@ -8,7 +8,6 @@ Redis can freeze without breaking any connection. So the link hears itself: each
 its own echo channel, and one that does not come back within `ECHO_DEADLINE` proves the link deaf.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from .wire import Pushes, pack
@@ -39,6 +38,7 @@ class LinkState:
         self._dirty: set[bytes] = set()  # intent changed since the last `data_to_send`
         self._unanswered: dict[bytes, int] = {}  # commands per channel that Redis has not acknowledged
         self._confirmed: set[bytes] = set()
+        self._suspect: set[bytes] = set()  # of a SUBSCRIBE that was refused: asked for alone
         self._nonce = 0
         self._asked_at: float | None = None  # when the oldest nonce still out was sent
         self._ticked_at: float | None = None
@@ -56,6 +56,7 @@ class LinkState:
     def unwant(self, channel: bytes) -> None:
         self._wanted.discard(channel)
         self._restoring.discard(channel)
+        self._suspect.discard(channel)
         self._dirty.add(channel)
 
     def is_confirmed(self, channel: bytes) -> bool:
@@ -92,22 +93,42 @@ class LinkState:
 
     # ---- bytes
 
-    def data_to_send(self) -> bytes:
-        """SUBSCRIBE and UNSUBSCRIBE for all that changed; empty while there is no connection."""
+    def commands_to_send(self) -> list[tuple[str, list[bytes]]]:
+        """SUBSCRIBE and UNSUBSCRIBE, with their channels, for all that changed; empty without a connection."""
         if not self.connected or not self._dirty:
-            return b""
+            return []
         dirty, self._dirty = self._dirty, set()
         # Redis answers in order, so a channel's last acknowledgement tells its final state.
         joins = [c for c in dirty if c in self._wanted and not self.is_confirmed(c)]
         leaves = [c for c in dirty if c not in self._wanted and (c in self._confirmed or c in self._unanswered)]
         joins.sort(key=lambda channel: channel != self._echo)
-        return b"".join((*self._batches("SUBSCRIBE", joins), *self._batches("UNSUBSCRIBE", leaves)))
-
-    def _batches(self, verb: str, channels: list[bytes]) -> Iterable[bytes]:
-        for channel in channels:
+        for channel in (*joins, *leaves):
             self._unanswered[channel] = self._unanswered.get(channel, 0) + 1
-        for start in range(0, len(channels), BATCH):
-            yield pack((verb, *channels[start : start + BATCH]))
+        alone = [channel for channel in joins if channel in self._suspect]
+        together = [channel for channel in joins if channel not in self._suspect]
+        return [
+            *(("SUBSCRIBE", [channel]) for channel in alone),
+            *(("SUBSCRIBE", together[start : start + BATCH]) for start in range(0, len(together), BATCH)),
+            *(("UNSUBSCRIBE", leaves[start : start + BATCH]) for start in range(0, len(leaves), BATCH)),
+        ]
+
+    def data_to_send(self) -> bytes:
+        """The same as bytes."""
+        return b"".join(pack((verb, *channels)) for verb, channels in self.commands_to_send())
+
+    def refused(self, channels: list[bytes]) -> None:
+        """Redis has refused a SUBSCRIBE (an ACL forbids one of its channels): each is tried alone, once."""
+        for channel in channels:
+            left = self._unanswered.get(channel, 0) - 1
+            if left > 0:
+                self._unanswered[channel] = left
+            else:
+                self._unanswered.pop(channel, None)
+            if len(channels) > 1:
+                self._suspect.add(channel)
+                self._dirty.add(channel)
+            else:
+                self._restoring.discard(channel)  # it never will be heard; the others still are
 
     def received(self, pushes: Pushes) -> LinkEvents:
         events = LinkEvents()

@@ -138,7 +138,7 @@ class Pipeline:
                 break
             if not command.answer.done():
                 overdue = True
-                self._fail(command, "the bus did not confirm in time: repeat with the same key")
+                self._fail(command, "the bus did not confirm in time")
         self._forget_done()
         self._unsent = [command for command in self._unsent if not command.answer.done()]
         if overdue and self._wire is not None:

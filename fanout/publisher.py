@@ -17,14 +17,16 @@ class Publisher:
         self.pipeline = pipeline
         self._channels = channels
 
-    def publish(self, channel: Channel, payload: bytes, key: str | None = None) -> asyncio.Future[Reply]:
-        """Say `payload` on a room's or an agent's channel; with `key`, at most once per key.
+    def publish(
+        self, channel: Channel, payload: bytes, *, author: str = "", key: str | None = None
+    ) -> asyncio.Future[Reply]:
+        """Say `payload` on a room's or an agent's channel; with `key`, at most once per author and key.
 
         The future is done when Redis has confirmed, and raises Unavailable where it has not in time.
         """
         if key is None:
             return self.send(channel.address, payload)
-        memory = self._channels.once(channel, key)
+        memory = self._channels.once(channel, author, key)
         return self.pipeline.run_script(PUBLISH_ONCE, (memory,), (channel.address, payload, REMEMBER_KEY_SECONDS))
 
     def send(self, address: bytes, payload: bytes) -> asyncio.Future[Reply]:

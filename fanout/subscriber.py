@@ -50,6 +50,11 @@ class Subscriber:
             return None
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()
+        if self._link.down_for > ACKNOWLEDGE_TIMEOUT:
+            # It would have to wait for nothing, and everything behind it too.
+            self.release(channel)
+            waiter.set_exception(Unavailable("this node does not hear the bus"))
+            return waiter
         subscription.waiters.append(waiter)
         timer = loop.call_later(ACKNOWLEDGE_TIMEOUT, self._roll_back, channel, waiter)
         waiter.add_done_callback(lambda _: timer.cancel())

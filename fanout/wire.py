@@ -72,6 +72,18 @@ def parse_address(url: str) -> RedisAddress:
     return RedisAddress(host, port, parts.get("username"), parts.get("password"), int(parts.get("db", 0)), tls)
 
 
+@dataclass(slots=True)
+class _Subscribing:
+    """Waits in the queue of replies, for that of the PING behind a SUBSCRIBE."""
+
+    refused: Callable[["ServerRefused"], None]
+
+    def __call__(self, reply: Reply) -> None: ...
+
+
+_PING = b"*1\r\n$4\r\nPING\r\n"
+
+
 class Wire(asyncio.Protocol):
     """The asyncio end of one connection. `on_pushes` gets all pushes that one read brought in, in order."""
 
@@ -111,10 +123,12 @@ class Wire(asyncio.Protocol):
             self._waiting.popleft()(error)
 
     def _answer(self, reply: Reply) -> None:
-        if self._waiting:
-            self._waiting.popleft()(reply)
-        else:
+        if not self._waiting:
             self.abort()  # an answer nobody asked for: we no longer know whose the next one is
+        elif isinstance(self._waiting[0], _Subscribing) and isinstance(reply, ServerRefused):
+            self._waiting[0].refused(reply)  # its own answer, that of the PING behind it, is still to come
+        else:
+            self._waiting.popleft()(reply)
 
     # ---- ours
 
@@ -126,6 +140,14 @@ class Wire(asyncio.Protocol):
     def expect(self, answered: Callable[[Reply], None]) -> None:
         """The next reply in order goes to `answered`: a value, or a ServerRefused or WireLost instance."""
         self._waiting.append(answered)
+
+    def subscribe(self, words: Sequence[Word], refused: Callable[["ServerRefused"], None]) -> None:
+        """Send SUBSCRIBE or its like. Success is told by pushes; a refusal is a reply, and goes to `refused`.
+
+        A PING behind it tells whose refusal it was: without it, an error would be taken for the next command's.
+        """
+        self.expect(_Subscribing(refused))
+        self.write(pack(words) + _PING)
 
     def command(self, *words: Word) -> asyncio.Future[Reply]:
         """Send one command. The future raises ServerRefused or WireLost."""

@@ -106,6 +106,8 @@ class Admission:
             agent = self._channels.agent(parse_agent(unquote(path[len(AGENTS_PREFIX) :])))
             recovers = "epoch" in query or "offset" in query
             return Session(Endpoint.AGENT, identify(query), agent, self._channels, recovers=recovers)
+        if path != WS_PATH:
+            raise BadName(f"there is no endpoint at {path!r:.100}: /ws, /ws/chat/ROOM and /ws/agents/AGENT are")
         query.pop("session_id", None)
         return Session(Endpoint.ROOMS, identify(query), None, self._channels)
 

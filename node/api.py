@@ -54,6 +54,7 @@ def _authorize(node: Node, request: Request) -> None:
         node.settings.api_key.get_secret_value(),
         headers=request.headers,
         client_host=request.client.host if request.client else None,
+        server_host=server[0] if (server := request.scope.get("server")) else None,
     )
 
 
@@ -85,9 +86,10 @@ def _author(fields: Object) -> Author:
 
 async def _publish(node: Node, channel: Channel, fields: Object) -> Object:
     exclude = "" if fields.get("exclude_session") is None else parse_session(fields["exclude_session"])
-    said = Said(channel, _author(fields), required(fields, "content"), rfc3339(node.clock.now()))
+    author = _author(fields)
+    said = Said(channel, author, required(fields, "content"), rfc3339(node.clock.now()))
     payload = pack_publication(Publication(encode_ready(said), exclude))
-    await node.publisher.publish(channel, payload, parse_key(fields))
+    await node.publisher.publish(channel, payload, author=author.user_id or "", key=parse_key(fields))
     return {}
 
 

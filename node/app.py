@@ -19,8 +19,9 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope, StatefulLifespan
 
-from ..shared.settings import Settings, load_settings, set_without_effect, unknown_settings
-from .api import api_routes
+from ..shared.errors import Refused
+from ..shared.settings import Settings, load_settings, named_settings, set_without_effect, unknown_settings
+from .api import api_routes, problem_response
 from .auth import is_loopback
 from .endpoints import websocket_routes
 from .health import health_routes
@@ -75,13 +76,20 @@ def create_app_of(node: Node) -> Starlette:
 def _build(settings: Settings, lifespan: StatefulLifespan[Starlette]) -> Starlette:
     _warn(settings)
     routes = [*websocket_routes(), *health_routes(), *api_routes(), *_page_routes()]
-    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _http_error})
+    return Starlette(
+        routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _http_error, Exception: _internal_error}
+    )
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     """Not found, method not allowed: as a problem document like all others."""
     assert isinstance(error, HTTPException)
     return Response(http_problem(error.status_code, error.detail), error.status_code, error.headers, CONTENT_TYPE)
+
+
+async def _internal_error(request: Request, error: Exception) -> Response:
+    """What is ours to mend. Starlette raises it again behind the answer, so the log has it too."""
+    return problem_response(Refused("something went wrong in the node; its log says what"))
 
 
 async def _page(request: Request) -> Response:
@@ -107,7 +115,8 @@ def _warn(settings: Settings) -> None:
         _log.warning("TANNOY_AUTH=none: every client may say who it is, on every interface", host=settings.host)
     if not settings.api_key.get_secret_value():
         _log.warning("no TANNOY_API_KEY is set: the API serves clients on this machine only")
-    if names := set_without_effect(os.environ):
+    named = named_settings(os.environ)
+    if names := set_without_effect(named):
         _log.warning("these settings have no effect in this version yet", settings=names)
-    if names := unknown_settings(os.environ):
+    if names := unknown_settings(named):
         _log.warning("no such settings: misspelt?", settings=names)

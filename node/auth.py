@@ -38,14 +38,19 @@ def host_name(host: str) -> str:
     return host.rpartition(":")[0].strip("[]") if ":" in host.rpartition("]")[2] else host.strip("[]")
 
 
-def authorize_api(api_key: str, *, headers: Mapping[str, str], client_host: str | None) -> None:
+def authorize_api(
+    api_key: str, *, headers: Mapping[str, str], client_host: str | None, server_host: str | None = None
+) -> None:
     """Let a back end in: by the key, or, where none is set, from loopback alone. Raises Refused.
 
     A browser on this machine is a client on this machine whatever page it shows. So without a key no page may call,
-    be it by its Origin or by a host name that it made point here (DNS rebinding).
+    be it by its Origin or by a host name that it made point here (DNS rebinding). `server_host` is the address that
+    was connected to: whoever comes from it is on this machine too.
     """
     if not api_key:
-        if is_loopback(client_host) and is_loopback(host_name(headers.get("host", ""))) and "origin" not in headers:
+        comes_from_here = is_loopback(client_host) or client_host == server_host
+        named = host_name(headers.get("host", ""))
+        if comes_from_here and (is_loopback(named) or named == server_host) and "origin" not in headers:
             return
         message = "no TANNOY_API_KEY is set, so only clients on this machine, and no web pages, are served"
         raise Refused(message, code=ErrorCode.FORBIDDEN)

@@ -5,6 +5,11 @@ are the two of them; a transport such as SSE would be a third.
 from collections.abc import Callable
 from typing import Protocol
 
+from .admission import Admitted, Handshake, Rejected, TurnedAway
+
+CLOSE_DEADLINE = 5.0
+"""Seconds for a peer to end a connection that has been closed."""
+
 
 class Carrier(Protocol):
     """The way out. Its writer takes whole frames of RFC 6455, any number of them joined.
@@ -51,3 +56,13 @@ class Carried(Protocol):
         ...
 
     def closed(self) -> None: ...
+
+
+class Acceptor(Protocol):
+    """What a carrier finds under "node": decides over handshakes and makes connections."""
+
+    message_max_bytes: int
+    write_high_water: int
+
+    def admit(self, handshake: Handshake) -> Admitted | TurnedAway | Rejected: ...
+    def connect(self, carrier: Carrier, decision: Admitted | TurnedAway) -> Carried: ...

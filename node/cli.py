@@ -7,18 +7,19 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from ..shared.errors import StartError
+from ..shared.errors import BadRequest, StartError
 from ..shared.settings import Settings, load_settings
 from .logs import configure_logs
 from .server import run_node
 from .supervisor import Supervisor
-from .talk import Talk, TalkError, api_path, check_target, read_content, watch
+from .talk import Talk, TalkError, api_path, check_target, read_content, url_of, watch
 
 NODES_MAX = 64
 
@@ -87,7 +88,10 @@ def node(
       TANNOY_LOG_FORMAT=json tannoy node
     """
     settings = _settings(port=port, host=host, node_id=node_id)
-    configure_logs(settings)
+    try:
+        configure_logs(settings)
+    except StartError as error:
+        _fail(str(error))
     if while_stdin_is_open:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
     _exit_with(lambda: run_node(settings, shared_port=shared_port))
@@ -96,7 +100,9 @@ def node(
 @app.command()
 def publish(
     target: Annotated[str, typer.Argument(help="room:NAME or agent:ID")],
-    content: Annotated[str, typer.Argument(help="JSON; any other text is sent as a string")],
+    content: Annotated[
+        str, typer.Argument(help="JSON; any other text is sent as a string; - reads it from standard input")
+    ],
     key: Annotated[str | None, typer.Option(help="Idempotency key: twice the same is published once.")] = None,
     text: Annotated[bool, typer.Option("--text", help="Send the content as a string even if it is JSON.")] = False,
     username: Annotated[str | None, typer.Option(help="Who speaks.")] = None,
@@ -111,13 +117,16 @@ def publish(
       tannoy publish room:lobby "Lunch is ready" --username kitchen
     """
     optional = {"key": key, "username": username}
-    _post(target, read_content(content, is_text=text), {k: v for k, v in optional.items() if v is not None}, url)
+    _checked(target, "room", "agent")
+    _post(target, _content(content, text), {k: v for k, v in optional.items() if v is not None}, url)
 
 
 @app.command()
 def send(
     target: Annotated[str, typer.Argument(help="agent:ID, agent:ID/SESSION or user:ID")],
-    content: Annotated[str, typer.Argument(help="JSON; any other text is sent as a string")],
+    content: Annotated[
+        str, typer.Argument(help="JSON; any other text is sent as a string; - reads it from standard input")
+    ],
     text: Annotated[bool, typer.Option("--text", help="Send the content as a string even if it is JSON.")] = False,
     username: Annotated[str | None, typer.Option(help="Who speaks.")] = None,
     url: Url = None,
@@ -132,7 +141,8 @@ def send(
 
       tannoy send user:ada "hello"
     """
-    _post(target, read_content(content, is_text=text), {} if username is None else {"username": username}, url)
+    _checked(target, "agent", "session", "user")
+    _post(target, _content(content, text), {} if username is None else {"username": username}, url)
 
 
 @app.command(name="watch")
@@ -149,7 +159,7 @@ def watch_command(
 
       tannoy watch agent:42 --json | jq .content
     """
-    _checked(target, to_watch=True)
+    _checked(target, "room", "agent")
     try:
         asyncio.run(_print_frames(_url(url, _settings()), target, raw))
     except TalkError as error:
@@ -177,15 +187,19 @@ def _line(frame: dict[str, Any]) -> Text:
     content = frame["content"]
     said = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
     who = frame["username"] or frame["user_id"] or "–"
-    return Text.assemble((frame["timestamp"][11:19], "dim"), " ", (f"{who}:", "cyan"), " ", said)
+    return Text.assemble((frame["timestamp"][11:19], "dim"), " ", (f"{who}:", "cyan"), " ", _printable(said))
+
+
+def _printable(text: str) -> str:
+    """What others say must not drive this terminal: no control sequences."""
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
 
 
 def _post(target: str, content: object, fields: dict[str, str], url: str | None) -> None:
-    path = api_path(_checked(target, to_watch=False))
     settings = _settings()
-    talk = Talk(_url(url, settings), settings.api_key.get_secret_value())
     try:
-        result = talk.post(path, {"content": content} | fields)
+        talk = Talk(_url(url, settings), settings.api_key.get_secret_value())
+        result = talk.post(api_path(target), {"content": content} | fields)
     except TalkError as error:
         _fail(str(error))
     sessions = result.get("sessions")
@@ -194,15 +208,38 @@ def _post(target: str, content: object, fields: dict[str, str], url: str | None)
         sys.exit(1)
 
 
-def _checked(target: str, *, to_watch: bool) -> str:
+def _checked(target: str, *kinds: str) -> str:
     try:
-        return check_target(target, to_watch=to_watch)
+        return check_target(target, kinds)
     except ValueError as error:
         _fail(str(error))
 
 
+def _content(given: str, is_text: bool) -> object:
+    """`-` means standard input."""
+    try:
+        return read_content(sys.stdin.read() if given == "-" else given, is_text=is_text)
+    except BadRequest as error:
+        _fail(error.message)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tannoy {version('tannoy')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main_options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options of the command itself; what it is for stands at its head."""
+
+
 def _url(given: str | None, settings: Settings) -> str:
-    return given or f"http://{settings.host}:{settings.port}"
+    return given or url_of(settings.host, settings.port)
 
 
 def _settings(**overrides: Any) -> Settings:

@@ -18,24 +18,23 @@ from ..shared.close import CLOSE_RULES, CloseCode
 from ..shared.codec import WireFormat, decode_command, encode_ready, pack_publication
 from ..shared.commands import BadCommand
 from ..shared.errors import BadName, BadRequest, Refused
-from ..shared.messages import Bye, CommandId, Failure, NodeFrame, Ok, PingFrame, Publication, Resync
+from ..shared.messages import Bye, CommandId, Failure, NodeFrame, Ok, Publication, Resync
 from ..shared.names import UserId
-from .carrier import Carrier
+from .carrier import CLOSE_DEADLINE, Carrier
 from .frames import Opcode, frame
-from .framing import frame_object
+from .framing import frame_object, frame_ping
 from .outbox import Outbox
 from .services import Services
 from .session import Alive, Answer, Effect, Enter, Exit, Publish, Session, TellUser
 
 PONG_DEADLINE = 10.0
-CLOSE_DEADLINE = 5.0
-"""Seconds for the peer to answer our close frame."""
 BAD_FRAMES_MAX = 10
 BAD_FRAMES_WINDOW = 60.0
 UNDER_WAY_MAX = 64
 """Publishes of one connection that Redis has not confirmed yet; further commands wait."""
 WAITING_MAX = 64
-"""Commands that wait; beyond them the carrier stops reading."""
+WAITING_MAX_BYTES = 131_072
+"""Commands that wait, and what they weigh; beyond either the carrier stops reading."""
 
 _log = structlog.get_logger("tannoy.connection")
 
@@ -59,6 +58,7 @@ class Connection:
         "_state",
         "_under_way",
         "_waiting",
+        "_waiting_bytes",
         "outbox",
         "session",
         "tick",
@@ -79,11 +79,16 @@ class Connection:
         self._busy = False  # a channel is being entered
         self._under_way = 0
         self._waiting: deque[tuple[bytes, bool]] | None = None
+        self._waiting_bytes = 0
         self._bad_at: list[float] | None = None
 
     @property
     def user_id(self) -> UserId:
         return self.session.user_id
+
+    @property
+    def is_open(self) -> bool:
+        return self._state is _State.OPEN
 
     # ---- Carried
 
@@ -157,11 +162,14 @@ class Connection:
     def due(self, now: float) -> None:
         if self._state is _State.CLOSING:
             self._carrier.abort()
-        elif self._ping_out:
+        elif self._ping_out and not self._waiting:
             self.close(CloseCode.NO_PONG)
+        elif self._ping_out or self._state is _State.OPENING:
+            # Its pong may stand behind commands that wait for us; and nothing comes before `welcome`.
+            self._services.wheel.set(self, PONG_DEADLINE)
         else:
             self._ping_out = True
-            self.answer(PingFrame())
+            self.outbox.answer(frame_ping(self.wire))
             self._services.wheel.set(self, PONG_DEADLINE)
 
     def _alive(self) -> None:
@@ -175,13 +183,16 @@ class Connection:
         if self._waiting is None:
             self._waiting = deque()
         self._waiting.append((payload, binary))
-        if len(self._waiting) == WAITING_MAX:
+        self._waiting_bytes += len(payload)
+        if len(self._waiting) >= WAITING_MAX or self._waiting_bytes > WAITING_MAX_BYTES:
             self._carrier.pause_reading()
 
     def _go_on(self) -> None:
         """Handle what has waited, up to the next command that has to wait itself."""
         while self._waiting and not self._busy and self._under_way < UNDER_WAY_MAX:
-            self._handle(*self._waiting.popleft())
+            payload, binary = self._waiting.popleft()
+            self._waiting_bytes -= len(payload)
+            self._handle(payload, binary)
         if not self._waiting and self._state in (_State.OPENING, _State.OPEN):
             self._carrier.resume_reading()
 
@@ -265,7 +276,7 @@ class Connection:
 
     def _publish(self, effect: Publish) -> None:
         payload = pack_publication(Publication(encode_ready(effect.frame), effect.exclude or ""))
-        confirmed = self._services.publisher.publish(effect.channel, payload, effect.key)
+        confirmed = self._services.publisher.publish(effect.channel, payload, author=self.user_id, key=effect.key)
         self._answer_later(confirmed, effect.id, None)
 
     def _answer_later(self, done: asyncio.Future[Any], id: CommandId | None, result_field: str | None) -> None:

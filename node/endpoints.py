@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute, WebSocketRoute
@@ -15,10 +16,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ..shared.close import CLOSE_RULES, CloseCode
 from .admission import AGENTS_PREFIX, CHAT_PREFIX, WS_PATH, Handshake, Rejected
-from .carrier import Carried
+from .carrier import Acceptor, Carried
 from .frames import Opcode, split_frames
 from .problems import CONTENT_TYPE, problem_body
-from .websocket import Acceptor
 
 
 class PortableCarrier:
@@ -125,7 +125,7 @@ class PortableCarrier:
 async def serve(websocket: WebSocket) -> None:
     """One socket from handshake to end."""
     node: Acceptor = websocket.state.node
-    decision = node.admit(_handshake(websocket))
+    decision = node.admit(handshake_of(websocket))
     if isinstance(decision, Rejected):
         body = problem_body(decision.status, decision.refusal)
         await websocket.send_denial_response(Response(body, decision.status, media_type=CONTENT_TYPE))
@@ -158,11 +158,14 @@ async def _run(carrier: PortableCarrier, max_bytes: int) -> None:
             raise result
 
 
-def _handshake(websocket: WebSocket) -> Handshake:
+def handshake_of(websocket: WebSocket) -> Handshake:
+    """The opening handshake's words, as if there were no mount and no prefix."""
     headers: dict[str, str] = {}
     for name, value in websocket.headers.items():
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    raw_path: bytes = websocket.scope.get("raw_path") or websocket.scope["path"].encode()
+    # Below a mount or a proxy's prefix the path begins with that; our names begin behind it.
+    raw_path: bytes = websocket.scope.get("raw_path") or quote(websocket.scope["path"]).encode()
+    raw_path = raw_path.removeprefix(quote(websocket.scope.get("root_path", "")).encode())
     return Handshake(
         raw_path.partition(b"?")[0].decode("latin-1"), websocket.scope["query_string"].decode("latin-1"), headers
     )

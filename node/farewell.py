@@ -3,8 +3,7 @@
 from ..shared.close import CLOSE_RULES
 from ..shared.messages import Bye, Failure
 from .admission import TurnedAway
-from .carrier import Carrier
-from .connection import CLOSE_DEADLINE
+from .carrier import CLOSE_DEADLINE, Carrier
 from .framing import frame_object
 from .timers import TimerWheel
 

@@ -1,13 +1,21 @@
 """From objects to frames: the one place where a wire format meets RFC 6455."""
 
-from ..shared.codec import WireFormat
-from ..shared.messages import NodeFrame, ReadyBytes
+from ..shared.codec import WIRE_FORMATS, WireFormat
+from ..shared.messages import NodeFrame, PingFrame, ReadyBytes
 from .frames import Opcode, frame
 
 
 def frame_object(node_frame: NodeFrame, wire: WireFormat) -> bytes:
     """Encode and frame what one session alone gets."""
     return frame(Opcode.BINARY if wire.binary else Opcode.TEXT, wire.encode(node_frame.as_object()))
+
+
+_pings: dict[WireFormat, bytes] = {wire: frame_object(PingFrame(), wire) for wire in WIRE_FORMATS.values()}
+
+
+def frame_ping(wire: WireFormat) -> bytes:
+    """The node's ping: the same for everyone, so framed once."""
+    return _pings[wire]
 
 
 def frame_ready(ready: ReadyBytes, wire: WireFormat) -> bytes:

@@ -6,11 +6,12 @@ from typing import Any
 
 import structlog
 
+from ..shared.errors import StartError
 from ..shared.settings import LogFormat, Settings
 
 
 def configure_logs(settings: Settings) -> None:
-    """Call once per process. JSON escapes control characters, and so does the console's `repr` of values."""
+    """Call once per process. JSON escapes control characters, as the console's `repr` does. Raises StartError."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -23,7 +24,7 @@ def configure_logs(settings: Settings) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.FileHandler(settings.log_file) if settings.log_file else logging.StreamHandler(sys.stderr)
+    handler = _handler(settings)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_renderers(settings)))
     root = logging.getLogger()
     root.handlers = [handler]
@@ -32,6 +33,17 @@ def configure_logs(settings: Settings) -> None:
     logging.getLogger("uvicorn.access").disabled = True
     for chatty in ("uvicorn.error", "asyncio"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
+
+
+def _handler(settings: Settings) -> logging.Handler:
+    if settings.log_file is None:
+        return logging.StreamHandler(sys.stderr)
+    try:
+        return logging.FileHandler(settings.log_file)
+    except OSError as error:
+        raise StartError(
+            f"TANNOY_LOG_FILE={settings.log_file}: {error.strerror}; name a file in a folder that is there"
+        ) from error
 
 
 def _renderers(settings: Settings) -> list[Any]:

@@ -86,6 +86,7 @@ class Node:
             incarnation=self.incarnation,
             secret=settings.cluster_secret.get_secret_value().encode(),
             execute=self._execute,
+            is_listening=self.link.live.is_set,
         )
         self.relay = Relay(self.hub, pause_link=self.link.pause_reading, resume_link=self.link.resume_reading)
         self.services = Services(
@@ -133,7 +134,8 @@ class Node:
             wire, outbox = found
             outbox.answer(frame_ready(order.ready, wire))
             return 1
-        sessions = self.hub.sessions_of(order.user_id)
+        # Nothing before `welcome`, nothing after `bye`.
+        sessions = [session for session in self.hub.sessions_of(order.user_id) if session.is_open]
         for session in sessions:
             session.outbox.answer(frame_ready(order.ready, session.wire))
         return len(sessions)

@@ -33,7 +33,11 @@ class _Server(uvicorn.Server):
 
 
 def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    """A listening socket; `shared`: other processes may listen on the same port. Raises StartError."""
+    """A listening socket. Raises StartError.
+
+    `shared`: other processes may listen on the same port. Such a one listens only once the server runs, or the kernel
+    would give connections to a node that is not ready.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -41,7 +45,8 @@ def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((host, port))
-        listener.listen(BACKLOG)
+        if not shared:
+            listener.listen(BACKLOG)
     except (OSError, OverflowError) as error:
         listener.close()
         reason = error.strerror if isinstance(error, OSError) else str(error)
@@ -56,13 +61,14 @@ def run_node(settings: Settings, *, shared_port: int | None = None) -> int:
 
     `shared_port`: listen on it too, together with the other nodes of this machine.
     """
+    node = Node(settings)
+    application = create_app_of(node)
     listeners = [listen(settings.host, settings.port)]
     if shared_port is not None:
         listeners.append(listen(settings.host, shared_port, shared=True))
     _raise_file_limit()
-    node = Node(settings)
     config = uvicorn.Config(
-        create_app_of(node),
+        application,
         loop="uvloop",
         http="httptools",
         ws=TannoyWebSocketProtocol,

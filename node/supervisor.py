@@ -8,6 +8,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -22,12 +23,13 @@ from ..fanout.embedded import EmbeddedValkey
 from ..shared.errors import StartError
 from ..shared.settings import Settings
 from .server import listen
-from .talk import Talk, TalkError
+from .talk import Talk, TalkError, url_of
 
 STOP_TIMEOUT = 10.0
 RESTART_AFTER = 1.0
 REFRESH = 1.0
 FIRST_START_TIMEOUT = 30.0
+LINE_MAX_BYTES = 65_536
 
 
 @dataclass(slots=True)
@@ -38,6 +40,8 @@ class _Supervised:
     port: int
     process: asyncio.subprocess.Process | None = None
     starts: int = 0
+    was_ready: bool = False
+    read_at: float = 0.0
     state: str = "starting"
     sessions: int = 0
     messages: int = 0
@@ -46,8 +50,10 @@ class _Supervised:
     deliveries_per_second: float = 0.0
     tasks: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
 
-    def read(self, diagnostics: Mapping[str, Any], seconds: float) -> None:
+    def read(self, diagnostics: Mapping[str, Any], now: float) -> None:
         relay = diagnostics["relay"]
+        seconds, self.read_at = max(now - self.read_at, 0.001), now
+        self.was_ready = self.was_ready or diagnostics["ready"]
         self.state = "ready" if diagnostics["ready"] else "not ready"
         self.sessions = diagnostics["hub"]["sessions"]
         # A node that has started again counts from nothing.
@@ -64,7 +70,8 @@ class Supervisor:
         self._console = console
         self._nodes = [_Supervised(f"node-{number}", settings.port + number) for number in range(1, nodes + 1)]
         self._stop = asyncio.Event()
-        self._url = f"http://{settings.host}:{settings.port}"
+        self._could_not_start = False
+        self._url = url_of(settings.host, settings.port)
         self._redis = "your Redis"
 
     async def run(self) -> int:
@@ -79,15 +86,18 @@ class Supervisor:
             stack.push_async_callback(self._end_all)
             for node in self._nodes:
                 node.tasks.append(asyncio.create_task(self._keep(node, environment)))
+                node.tasks[-1].add_done_callback(self._kept)
             await self._wait_for_first_start()
             if not self._stop.is_set():
                 self._announce()
                 await self._show()
         self._console.print("Stopped: nothing is left running.")
-        return 0
+        return 1 if self._could_not_start else 0
 
     def _environment(self, stack: AsyncExitStack) -> dict[str, str]:
-        environment = {"TANNOY_LOG_LEVEL": "WARNING", **os.environ}
+        environment = dict(os.environ)
+        if "log_level" not in self._settings.model_fields_set:
+            environment["TANNOY_LOG_LEVEL"] = "WARNING"
         if "redis_url" not in self._settings.model_fields_set:
             valkey = stack.enter_context(EmbeddedValkey())
             environment["TANNOY_REDIS_URL"] = valkey.url
@@ -100,19 +110,37 @@ class Supervisor:
         """Start one node again and again, until told to stop."""
         while not self._stop.is_set():
             process = await self._start(node, environment)
-            assert process.stderr is not None
-            async for line in process.stderr:
-                said = Text.from_ansi(line.decode(errors="replace").rstrip())
-                self._console.print(Text.assemble((f"{node.name} ", "cyan"), said), soft_wrap=True)
+            if self._stop.is_set():
+                process.terminate()  # told to stop while it was being started
+            await self._print_what_it_says(node, process)
             code = await process.wait()
             node.state, node.sessions, node.process = "down", 0, None
             if self._stop.is_set():
                 return
-            if node.starts == 1 and node.messages == 0 and code == 1:
-                self._stop.set()  # it could not start, and has said why
+            if not node.was_ready and code == 1:
+                self._could_not_start = True  # and it has said why
+                self._stop.set()
                 return
             self._console.print(f"{node.name} ended ({_how(code)}); starting it again")
-            await asyncio.sleep(RESTART_AFTER)
+            await self._sleep(RESTART_AFTER)
+
+    def _kept(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._console.print(f"can't keep the nodes going: {error!r}")
+            self._could_not_start = True
+            self._stop.set()
+
+    async def _print_what_it_says(self, node: _Supervised, process: asyncio.subprocess.Process) -> None:
+        """Until it says no more. In pieces: a line of any length has to be taken, or the node would block on it."""
+        assert process.stderr is not None
+        rest = b""
+        while piece := await process.stderr.read(65_536):
+            *lines, rest = (rest + piece).split(b"\n")
+            if len(rest) > LINE_MAX_BYTES:
+                lines, rest = [*lines, rest], b""
+            for line in lines:
+                said = Text.from_ansi(line.decode(errors="replace").rstrip())
+                self._console.print(Text.assemble((f"{node.name} ", "cyan"), said), soft_wrap=True)
 
     async def _start(self, node: _Supervised, environment: Mapping[str, str]) -> asyncio.subprocess.Process:
         node.starts += 1
@@ -129,20 +157,18 @@ class Supervisor:
         return node.process
 
     async def _end_all(self) -> None:
+        """Every task that keeps a node ends with its node; what does not end in time is killed."""
         self._stop.set()
-        running = [node.process for node in self._nodes if node.process is not None]
-        for process in running:
-            if process.returncode is None:
-                process.terminate()
-        try:
-            async with asyncio.timeout(STOP_TIMEOUT):
-                await asyncio.gather(*(process.wait() for process in running))
-        except TimeoutError:
-            for process in running:
-                if process.returncode is None:
-                    process.kill()
+        for node in self._nodes:
+            if node.process is not None and node.process.returncode is None:
+                node.process.terminate()
         tasks = [task for node in self._nodes for task in node.tasks]
-        for task in tasks:
+        _, late = await asyncio.wait(tasks, timeout=STOP_TIMEOUT)
+        for node in self._nodes:
+            if node.process is not None and node.process.returncode is None:
+                node.process.kill()
+                await node.process.wait()
+        for task in late:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -152,11 +178,11 @@ class Supervisor:
         try:
             async with asyncio.timeout(FIRST_START_TIMEOUT):
                 while not self._stop.is_set() and any(node.state != "ready" for node in self._nodes):
-                    await self._refresh(REFRESH)
+                    await self._refresh()
                     await self._sleep(0.1)
         except TimeoutError as error:
             raise StartError(f"the nodes were not ready within {FIRST_START_TIMEOUT:g} seconds") from error
-        if self._stop.is_set() and any(node.state == "down" for node in self._nodes):
+        if self._could_not_start:
             raise StartError("a node could not start: see above")
 
     def _announce(self) -> None:
@@ -170,7 +196,7 @@ class Supervisor:
             return
         with Live(self._table(), console=self._console, auto_refresh=False, transient=True) as live:
             while not self._stop.is_set():
-                await self._refresh(REFRESH)
+                await self._refresh()
                 live.update(self._table(), refresh=True)
                 await self._sleep(REFRESH)
 
@@ -182,13 +208,13 @@ class Supervisor:
         except TimeoutError:
             return
 
-    async def _refresh(self, seconds: float) -> None:
-        await asyncio.gather(*(self._ask(node, seconds) for node in self._nodes if node.process is not None))
+    async def _refresh(self) -> None:
+        await asyncio.gather(*(self._ask(node) for node in self._nodes if node.process is not None))
 
-    async def _ask(self, node: _Supervised, seconds: float) -> None:
-        talk = Talk(f"http://{self._settings.host}:{node.port}", self._settings.api_key.get_secret_value())
+    async def _ask(self, node: _Supervised) -> None:
+        talk = Talk(url_of(self._settings.host, node.port), self._settings.api_key.get_secret_value())
         try:
-            node.read(await asyncio.to_thread(talk.get, "/diagnostics"), seconds)
+            node.read(await asyncio.to_thread(talk.get, "/diagnostics"), time.monotonic())
         except TalkError:
             if node.state == "ready":
                 node.state = "no answer"

@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
 from typing import Any, cast
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
@@ -24,6 +24,27 @@ BACKOFF_BASE, BACKOFF_CAP = 0.5, 15.0
 
 class TalkError(TannoyError):
     """The cluster could not be spoken to; the message is a sentence."""
+
+
+def url_of(host: str, port: int) -> str:
+    """How to reach, from this machine, what listens on `host`: every interface includes loopback."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
+
+
+def check_url(url: str) -> str:
+    """The URL of a node or balancer, without a slash at its end. Raises TalkError."""
+    try:
+        parts = urlsplit(url)
+        is_good = (
+            parts.scheme in ("http", "https") and parts.hostname is not None and url.isprintable() and " " not in url
+        )
+        _ = parts.port
+    except ValueError:
+        is_good = False
+    if not is_good:
+        raise TalkError(f"{url!r} is no address of a cluster: http://HOST:PORT and https://HOST:PORT are")
+    return url.rstrip("/")
 
 
 def api_path(target: str) -> str:
@@ -54,21 +75,27 @@ def websocket_path(target: str) -> str:
 
 
 def read_content(text: str, *, is_text: bool) -> object:
-    """JSON where it is JSON; any other text as a string."""
+    """JSON where it is JSON; any other text as a string. Raises BadRequest."""
     if is_text:
         return text
     try:
-        value: object = json.loads(text)
+        value: object = json.loads(text, parse_constant=_no_constant)
     except ValueError:
         return text
+    except RecursionError as error:
+        raise BadRequest("the content nests too deep") from error
     return value
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is no JSON")
 
 
 class Talk:
     """HTTP calls to one node or balancer. Raises TalkError."""
 
     def __init__(self, url: str, api_key: str) -> None:
-        self._url = url.rstrip("/")
+        self._url = check_url(url)
         self._api_key = api_key
 
     def get(self, path: str) -> dict[str, Any]:
@@ -79,8 +106,6 @@ class Talk:
         return self._call(urllib.request.Request(self._url + path, data, {"Content-Type": "application/json"}))
 
     def _call(self, request: urllib.request.Request) -> dict[str, Any]:
-        if not self._url.startswith(("http://", "https://")):
-            raise TalkError(f"{self._url} has to begin with http:// or https://")
         if self._api_key:
             request.add_header("Authorization", f"Bearer {self._api_key}")
         try:
@@ -104,15 +129,16 @@ def _problem(error: urllib.error.HTTPError) -> str:
 async def watch(url: str, target: str) -> AsyncIterator[dict[str, Any]]:
     """All frames that a session of `target` gets; comes back after every loss for which the contract says so.
 
-    Yields `{"type": "lost", "reason": …}` between two connections. Raises TalkError where coming back is pointless.
+    Yields `{"type": "lost", "reason": …}` between two connections. Raises TalkError where coming back is pointless,
+    and where there never was a connection.
     """
-    address = url.rstrip("/").replace("http", "ws", 1) + websocket_path(target)
+    address = check_url(url).replace("http", "ws", 1) + websocket_path(target)
     address += "?" + urlencode({"username": "tannoy watch"})
-    attempt = 0
+    attempt, was_connected = 0, False
     while True:
         try:
             async with connect(address, subprotocols=[Subprotocol(JSON.subprotocol)], max_size=None) as socket:
-                attempt = 0
+                attempt, was_connected = 0, True
                 async for frame in _frames(socket):
                     yield frame
             reason = "the connection ended"
@@ -123,6 +149,8 @@ async def watch(url: str, target: str) -> AsyncIterator[dict[str, Any]]:
                 raise TalkError(f"the cluster closed the connection for good: {reason}") from closed
         except (OSError, InvalidHandshake, TimeoutError) as error:
             reason = str(error)
+            if not was_connected:
+                raise TalkError(f"can't connect to {url}: {reason}. Is a cluster running there?") from error
         yield {"type": "lost", "reason": reason}
         await asyncio.sleep(full_jitter(attempt, base=BACKOFF_BASE, cap=BACKOFF_CAP, uniform=random.uniform))
         attempt += 1
@@ -137,10 +165,15 @@ async def _frames(socket: ClientConnection) -> AsyncIterator[dict[str, Any]]:
             yield frame
 
 
-def check_target(target: str, *, to_watch: bool) -> str:
-    """The target itself. Raises ValueError with the sentence."""
+def check_target(target: str, kinds: tuple[str, ...]) -> str:
+    """The target itself, if it is one of `kinds` (room, agent, session, user). Raises ValueError with the sentence."""
+    kind, _, name = target.partition(":")
+    kind = "session" if kind == "agent" and "/" in name else kind
+    forms = {"room": "room:NAME", "agent": "agent:ID", "session": "agent:ID/SESSION", "user": "user:ID"}
+    if kind not in kinds:
+        raise ValueError(f"{target!r} is no target here: {', '.join(forms[allowed] for allowed in kinds)} can be used")
     try:
-        (websocket_path if to_watch else api_path)(target)
+        api_path(target)
     except (BadName, BadRequest) as error:
         raise ValueError(error.message) from error
     return target

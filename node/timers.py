@@ -72,7 +72,7 @@ class TimerWheel:
     def _ring(self, now: float) -> None:
         current = int(now / TICK)
         for tick in sorted(tick for tick in self._ticks if tick <= current):
-            waiting = self._ticks[tick]
+            waiting = self._ticks.get(tick, set())
             while waiting:  # what is due may clear or move others
                 timed = waiting.pop()
                 timed.tick = 0

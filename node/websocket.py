@@ -11,35 +11,34 @@ import binascii
 from collections.abc import Callable
 from hashlib import sha1
 from http import HTTPStatus
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
 from ..shared.errors import ProtocolViolation
-from .admission import Admitted, Handshake, Rejected, TurnedAway, is_ours
-from .carrier import Carried, Carrier
+from .admission import Handshake, Rejected, is_ours
+from .carrier import CLOSE_DEADLINE, Acceptor, Carried
 from .frames import FrameReader, Opcode, close_frame
 from .problems import problem_body
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
 
 
-class Acceptor(Protocol):
-    """What the carrier finds under "node": decides over handshakes and makes connections."""
-
-    message_max_bytes: int
-    write_high_water: int
-
-    def admit(self, handshake: Handshake) -> Admitted | TurnedAway | Rejected: ...
-    def connect(self, carrier: Carrier, decision: Admitted | TurnedAway) -> Carried: ...
-
-
 class TannoyWebSocketProtocol(asyncio.Protocol):
     """One socket. A Carrier."""
 
-    __slots__ = ("_carried", "_hand_over", "_has_failed", "_node", "_reader", "_transport", "_we_closed")
+    __slots__ = (
+        "_carried",
+        "_hand_over",
+        "_has_failed",
+        "_node",
+        "_other",
+        "_reader",
+        "_transport",
+        "_we_closed",
+    )
 
     def __init__(
         self,
@@ -56,6 +55,7 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
         self._carried: Carried | None = None
         self._we_closed = False
         self._has_failed = False
+        self._other: WebSocketsSansIOProtocol | None = None
 
     # ---- asyncio.Protocol
 
@@ -94,6 +94,8 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
         carried, self._carried = self._carried, None
         if carried is not None:
             carried.closed()
+        if self._other is not None:
+            self._other.connection_lost(exc)  # before `set_protocol` took effect
 
     # ---- Carrier
 
@@ -144,7 +146,7 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
 
     def _give_to_uvicorn(self, head: bytes) -> None:
         assert self._hand_over is not None
-        other = self._hand_over()
+        other = self._other = self._hand_over()
         other.connection_made(self._transport)
         other.data_received(head)
         # uvicorn sets us as the transport's protocol when this call returns: its own class has to come after.
@@ -178,6 +180,9 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
         if not self._we_closed:
             self._transport.write(close_frame(code, ""))
         self._transport.close()
+        if self._transport.get_write_buffer_size():
+            # It has said goodbye and does not read ours: `close` alone would wait for that for ever.
+            asyncio.get_running_loop().call_later(CLOSE_DEADLINE, self._transport.abort)
 
 
 _BAD_HANDSHAKE = (

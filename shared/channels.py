@@ -83,15 +83,17 @@ class Channels:
         """The channel on which one process's link hears itself."""
         return f"{self._prefix}:echo:{incarnation}".encode()
 
-    def once(self, channel: Channel, key: str) -> bytes:
-        """The Redis key that remembers an idempotency key; it shares the channel's hash tag.
+    def once(self, channel: Channel, author: str, key: str) -> bytes:
+        """The Redis key that remembers an author's idempotency key; it shares the channel's hash tag.
+
+        Keys are each author's own: nobody's message is swallowed because somebody else counts from 1 too.
 
         The key is the client's text, of any alphabet: only its digest gets into Redis.
         """
         return (
             channel.address.replace(b"}:", b"}:once:", 1)
             + b":"
-            + blake2b(key.encode(), digest_size=16).hexdigest().encode()
+            + blake2b(f"{author}\n{key}".encode(), digest_size=16).hexdigest().encode()
         )
 
     def _channel(self, kind: ChannelKind, name: str) -> Channel:

@@ -53,7 +53,7 @@ def _decode_json(data: bytes) -> object:
     try:
         value: object = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise BadRequest(f"the frame is not JSON: {error}") from error
+        raise BadRequest(f"this is not JSON: {error}") from error
     # Opening brackets are an upper bound of the depth; only a frame that has many is walked.
     if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
         _check_tree(value)
@@ -64,7 +64,7 @@ def _decode_msgpack(data: bytes) -> object:
     try:
         value = msgpack.unpackb(data, raw=False, strict_map_key=False)
     except (ValueError, TypeError, msgpack.exceptions.UnpackException) as error:
-        raise BadRequest(f"the frame is not msgpack: {error or type(error).__name__}") from error
+        raise BadRequest(f"this is not msgpack: {error or type(error).__name__}") from error
     _check_tree(value)
     return value
 
@@ -76,7 +76,7 @@ def _check_tree(root: object) -> None:
         below: list[object] = []
         for value in level:
             if depth > MAX_DEPTH and isinstance(value, (dict, list)):
-                raise BadRequest(f"the frame nests deeper than {MAX_DEPTH} levels")
+                raise BadRequest(f"this nests deeper than {MAX_DEPTH} levels")
             if isinstance(value, dict):
                 for key, item in cast("dict[object, object]", value).items():
                     if not isinstance(key, str):

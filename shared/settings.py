@@ -5,12 +5,13 @@ The names are those of the contract, §8. Settings of the contract that have no 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -126,14 +127,18 @@ def _complaint(problem: Mapping[str, Any]) -> str:
     return f"{PREFIX}{name.upper()}{shown}: {problem['msg'].removeprefix('Value error, ')}"
 
 
-def set_without_effect(environment: Mapping[str, str]) -> list[str]:
-    """Names of settings in `environment` that the contract knows and this version does not carry out."""
-    return sorted(
-        name for name in environment if name.removeprefix(PREFIX) in NOT_IN_EFFECT and name.startswith(PREFIX)
-    )
+def named_settings(environment: Mapping[str, str]) -> set[str]:
+    """All names with our prefix, in the environment and in `.env`."""
+    in_file = dotenv_values(".env") if Path(".env").is_file() else {}
+    return {name.upper() for name in (*environment, *in_file) if name.upper().startswith(PREFIX)}
 
 
-def unknown_settings(environment: Mapping[str, str]) -> list[str]:
-    """Names in `environment` that look like settings and are none: most likely misspelt."""
+def set_without_effect(names: Iterable[str]) -> list[str]:
+    """Those that the contract knows and this version does not carry out."""
+    return sorted(name for name in names if name.removeprefix(PREFIX) in NOT_IN_EFFECT)
+
+
+def unknown_settings(names: Iterable[str]) -> list[str]:
+    """Those that are no settings at all: most likely misspelt."""
     known = {PREFIX + name.upper() for name in Settings.model_fields} | {PREFIX + name for name in NOT_IN_EFFECT}
-    return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
+    return sorted(name for name in names if name not in known)

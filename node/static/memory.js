@@ -58,9 +58,9 @@ function userIdFor(username) {
   return `${readable || "user"}-${randomKey().slice(0, 8)}`;
 }
 
-/** A node turns away names with invisible characters, such as the joiners inside some emoji. */
+/** A node turns away names with invisible characters, but for the joiners that hold some emoji together. */
 function printable(name) {
-  return name.replace(/\p{Z}+/gu, " ").replace(/\p{C}/gu, "").trim();
+  return name.replace(/\p{Z}+/gu, " ").replace(/(?!\u200d)\p{C}/gu, "").trim();
 }
 
 function store(key, value) {

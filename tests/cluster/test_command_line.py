@@ -61,6 +61,7 @@ def _is_one_sentence(text: str) -> bool:
         ("AUTH", "jwt", "not available yet"),
         ("ALLOWED_ORIGINS", "example.com", "scheme://host"),
         ("REDIS_PREFIX", "a{b}", "match pattern"),
+        ("LOG_FILE", "/nowhere/at/all.log", "No such file"),
     ],
 )
 def test_a_setting_that_makes_no_sense_stops_the_start(setting: str, value: str, allowed: str) -> None:
@@ -79,7 +80,7 @@ def test_a_port_in_use_is_a_sentence() -> None:
         port = str(taken.getsockname()[1])
 
         for command in ("node", "up"):
-            ended = _tannoy(command, "--port", port)
+            ended = _tannoy(command, "--port", port, LOG_LEVEL="ERROR")
             assert ended.returncode == 1
             assert _is_one_sentence(ended.stderr)
             assert f"127.0.0.1:{port}" in ended.stderr
@@ -166,7 +167,13 @@ async def test_send_to_nobody_says_so_and_fails(cluster: Cluster) -> None:
     [
         (("publish", "lobby", "x"), "room:NAME"),
         (("publish", "room:a b", "x"), "A-Z a-z"),
-        (("watch", "user:ada"), "can't be watched"),
+        (("watch", "user:ada"), "room:NAME, agent:ID"),
+        (("watch", "room:a", "--url", "localhost:8000"), "http://HOST:PORT"),
+        (("watch", "room:a", "--url", f"http://127.0.0.1:{free_port()}"), "Is a cluster running there?"),
+        (("send", "room:a", "x"), "agent:ID/SESSION"),
+        (("publish", "user:ada", "x"), "room:NAME, agent:ID"),
+        (("publish", "room:a", "[" * 100_000), "nests too deep"),
+        (("publish", "room:a", "x", "--url", "http://[::1"), "http://HOST:PORT"),
         (("send", "user:ada", "x", "--url", "ftp://x"), "http://"),
         (("send", "user:ada", "x", "--url", f"http://127.0.0.1:{free_port()}"), "Is a cluster running there?"),
     ],
@@ -194,6 +201,42 @@ async def test_watch_prints_what_is_said_until_it_is_interrupted(cluster: Cluste
         assert await process.wait() == 0
 
 
+async def test_watch_shows_what_others_say_and_not_what_they_would_do_to_the_terminal(cluster: Cluster) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tannoy.node.cli", "watch", "room:escaped", "--url", cluster.nodes[0].url),
+        env=environment({}) | {"PYTHONUNBUFFERED": "1"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    async with asyncio.timeout(PATIENCE):
+        assert b"watching room:escaped" in await process.stderr.readline()
+        content = "\x1b]0;pwned\x07\x1b[31mred\u202e é"
+        await cluster.nodes[1].http.post("/api/v1/rooms/escaped/messages", json={"content": content})
+        line = await process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        await process.wait()
+    assert line.decode().endswith(" \ufffd]0;pwned\ufffd\ufffd[31mred\ufffd é\n")
+
+
+async def test_content_may_come_from_standard_input(cluster: Cluster) -> None:
+    in_room = await cluster.nodes[0].connect("/ws/chat/piped")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tannoy.node.cli", "publish", "room:piped", "-", "--url", cluster.nodes[0].url),
+        env=environment({}),
+        stdin=asyncio.subprocess.PIPE,
+    )
+    await process.communicate(b'{"big": "' + b"x" * 50_000 + b'"}')
+    assert process.returncode == 0
+    assert await in_room.contents(1) == [{"big": "x" * 50_000}]
+    await in_room.close()
+
+
+def test_the_version_is_told() -> None:
+    assert _tannoy("--version").stdout.startswith("tannoy 0.")
+
+
 # ---- up
 
 
@@ -210,9 +253,9 @@ def _free_ports_in_a_row(count: int) -> int:
 
 
 @asynccontextmanager
-async def _up(port: int) -> AsyncGenerator[asyncio.subprocess.Process]:
+async def _up(port: int, *options: str) -> AsyncGenerator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tannoy.node.cli", "up", "--nodes", "2", "--port", str(port)),
+        *(sys.executable, "-m", "tannoy.node.cli", "up", "--nodes", "2", "--port", str(port), *options),
         env=environment({}) | {"PYTHONUNBUFFERED": "1"},
         stdout=asyncio.subprocess.PIPE,
     )
@@ -297,6 +340,15 @@ async def test_up_starts_a_killed_node_again() -> None:
 
         await eventually(is_back, within=PATIENCE, what="node-1 runs again")
         assert (await _pids(port))[1] == second
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 0
+
+
+async def test_up_on_every_interface_without_a_key_is_ready() -> None:
+    """The way to look at the page on a phone."""
+    port = _free_ports_in_a_row(3)
+    async with _up(port, "--host", "0.0.0.0") as process:
+        assert len(await _pids(port)) == 2
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 0
 

@@ -18,7 +18,7 @@ CLIENTS = 1000
 
 @pytest.fixture(params=[Carrier.FAST, Carrier.PORTABLE], ids=str)
 async def cluster(request: pytest.FixtureRequest) -> AsyncGenerator[Cluster]:
-    async with Cluster(nodes=3, carrier=request.param) as running:
+    async with Cluster(nodes=3, carrier=request.param, PING_INTERVAL="3600") as running:
         yield running
 
 

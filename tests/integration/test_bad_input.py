@@ -63,7 +63,7 @@ async def neighbour(nodes: list[NodeProcess], connect: Connect, name: str) -> As
 async def test_a_bad_json_frame_is_answered_and_the_session_goes_on(
     nodes: list[NodeProcess], connect: Connect, name: str, case: str
 ) -> None:
-    client = await connect(nodes[0], f"/ws/chat/{name}.2", wire="json")
+    client = await connect(nodes[0], f"/ws/chat/{name}", wire="json")
 
     await client.send_raw(BAD_JSON[case])
 
@@ -76,7 +76,7 @@ async def test_a_bad_json_frame_is_answered_and_the_session_goes_on(
 async def test_a_bad_msgpack_frame_is_answered_and_the_session_goes_on(
     nodes: list[NodeProcess], connect: Connect, name: str, case: str
 ) -> None:
-    client = await connect(nodes[0], f"/ws/chat/{name}.2", wire="msgpack")
+    client = await connect(nodes[0], f"/ws/chat/{name}", wire="msgpack")
 
     await client.send_raw(BAD_MSGPACK[case])
 
@@ -117,7 +117,7 @@ async def test_commands_of_later_versions_say_so(
 
 @pytest.mark.usefixtures("neighbour")
 async def test_ten_bad_frames_end_the_session(nodes: list[NodeProcess], connect: Connect, name: str) -> None:
-    client = await connect(nodes[0], f"/ws/chat/{name}.2")
+    client = await connect(nodes[0], f"/ws/chat/{name}")
 
     for _ in range(10):
         await client.send_raw("x")
@@ -130,7 +130,7 @@ async def test_ten_bad_frames_end_the_session(nodes: list[NodeProcess], connect:
 
 @pytest.mark.usefixtures("neighbour")
 async def test_a_message_over_the_limit_closes_with_1009(nodes: list[NodeProcess], connect: Connect, name: str) -> None:
-    client = await connect(nodes[0], f"/ws/chat/{name}.2")
+    client = await connect(nodes[0], f"/ws/chat/{name}")
 
     await client.send("message", content="x" * 65_536)
     bye, code = await client.bye()
@@ -148,15 +148,17 @@ async def test_a_message_at_the_limit_passes(nodes: list[NodeProcess], connect: 
     assert await client.contents(1) == [content]
 
 
-@pytest.mark.usefixtures("neighbour")
-async def test_a_client_that_vanishes_is_forgotten(nodes: list[NodeProcess], name: str) -> None:
-    before = await nodes[0].count("hub", "sessions")
-    client = await nodes[0].connect(f"/ws/chat/{name}.2")
-    assert await nodes[0].count("hub", "sessions") == before + 1
+async def test_a_client_that_vanishes_is_forgotten(nodes: list[NodeProcess], connect: Connect, name: str) -> None:
+    ada = await connect(nodes[1], "/ws")
+    client = await nodes[0].connect(f"/ws/chat/{name}?user_id=gone.{name}")
 
+    async def sessions_of_the_vanished() -> object:
+        return (await ada.ok("private", to=f"gone.{name}", content=1))["sessions"]
+
+    assert await sessions_of_the_vanished() == 1
     client.vanish()
 
-    await value_becomes(lambda: nodes[0].count("hub", "sessions"), before, within=5)
+    await value_becomes(sessions_of_the_vanished, 0, within=5)
 
 
 @pytest.mark.parametrize("path", ["/ws/chat/no%20name", "/ws/chat/", "/ws/agents/a*", "/ws/chat/a%2Fb"])

@@ -20,7 +20,7 @@ async def strict(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGen
         yield running.nodes[0]
 
 
-@pytest.fixture(scope="module", params=[Carrier.FAST, Carrier.PORTABLE], ids=str)
+@pytest.fixture(scope="module", params=list(Carrier), ids=str)
 async def lenient(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[NodeProcess]:
     settings = {"SLOW_POLICY": "skip", "OUTBOX_MAX_BYTES": str(OUTBOX_MAX_BYTES)}
     async with Cluster(nodes=1, carrier=request.param, **settings) as running:
@@ -61,11 +61,16 @@ async def _stalled(node: NodeProcess, path: str) -> Client:
     return await Client.open(node.ws_url + path, sock=raw, max_queue=1)
 
 
-async def _speak_until(node: NodeProcess, room: str, what: str, at_least: int) -> int:
-    """Post to the room until the node has counted `what` of its outboxes; the number of posts."""
+async def _speak_until(node: NodeProcess, room: str, what: str, at_least: int, *readers: Client) -> int:
+    """Post to the room until the node has counted `what` of its outboxes; the number of posts.
+
+    `readers` read all the while, so that they answer pings.
+    """
     for number in range(2000):
         answer = await node.http.post(f"/api/v1/rooms/{room}/messages", json={"content": [number, "x" * 30_000]})
         assert answer.status_code == 200
+        for reader in readers:
+            await reader.call("ping")
         if number % 10 == 0 and await node.count("outbox", what) >= at_least:
             return number + 1
     raise AssertionError(f"the outbox never counted {what}")
@@ -76,7 +81,7 @@ async def test_a_reader_too_slow_is_closed_with_4002_and_others_hear_everything(
     before = await strict.count("outbox", "overflowed")
     stalled = await _stalled(strict, "/ws/chat/slow.1")
 
-    posts = await _speak_until(strict, "slow.1", "overflowed", before + 1)
+    posts = await _speak_until(strict, "slow.1", "overflowed", before + 1, healthy)
 
     assert [number for number, _ in await healthy.contents(posts)] == list(range(posts))
     bye, code = await stalled.bye()

@@ -49,6 +49,7 @@ class ScriptedLink(Link):
 
     def connect(self) -> None:
         self.state.opened(self._clock.monotonic())
+        self._down_since = None
 
     def lose(self) -> None:
         """The connection, and with it all that Redis knew of it."""
@@ -82,7 +83,9 @@ class ScriptedPublisher(Publisher):
         """(address, payload, key) of each publish."""
         self.confirmations: list[asyncio.Future[Reply]] = []
 
-    def publish(self, channel: Channel, payload: bytes, key: str | None = None) -> asyncio.Future[Reply]:
+    def publish(
+        self, channel: Channel, payload: bytes, *, author: str = "", key: str | None = None
+    ) -> asyncio.Future[Reply]:
         return self._record(channel.address, payload, key)
 
     def send(self, address: bytes, payload: bytes) -> asyncio.Future[Reply]:

@@ -126,7 +126,7 @@ class Client:
         self._socket.transport.pause_reading()
 
     def vanish(self) -> None:
-        """Be gone without a word, as a phone in a tunnel."""
+        """Be gone without a closing handshake, as a process that was killed."""
         self._socket.transport.abort()
 
     async def close(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, Self, cast
@@ -18,8 +19,13 @@ class RawSocket:
 
     @classmethod
     @asynccontextmanager
-    async def to(cls, port: int) -> AsyncGenerator[Self]:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async def to(cls, port: int, *, receive_buffer: int | None = None) -> AsyncGenerator[Self]:
+        raw = socket.socket()
+        raw.setblocking(False)
+        if receive_buffer is not None:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", port))
+        reader, writer = await asyncio.open_connection(sock=raw, limit=4096 if receive_buffer else 2**16)
         try:
             yield cls(reader, writer)
         finally:

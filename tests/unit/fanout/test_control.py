@@ -26,7 +26,15 @@ class Desk:
         self.executed: list[DeliverToUser | DeliverToSession] = []
         self.publisher = ScriptedPublisher(CHANNELS)
         self._sessions = sessions
-        self.control = Control(CHANNELS, self.publisher, incarnation="me", secret=SECRET, execute=self._execute)
+        self.listens = True
+        self.control = Control(
+            CHANNELS,
+            self.publisher,
+            incarnation="me",
+            secret=SECRET,
+            execute=self._execute,
+            is_listening=lambda: self.listens,
+        )
 
     def _execute(self, order: DeliverToUser | DeliverToSession) -> int:
         self.executed.append(order)
@@ -83,13 +91,30 @@ async def test_answers_may_come_before_redis_has_told_how_many_nodes_heard() -> 
 
 
 @on_manual_time
-async def test_nobody_who_hears_is_nobody_reached() -> None:
+async def test_if_not_even_this_node_has_heard_it_nothing_is_known() -> None:
     desk = Desk()
     total = desk.control.deliver_to_user(ADA, READY)
     desk.heard_by(0)
-    await turns()
-    assert total.done()
-    assert await total == 0
+    with pytest.raises(Unavailable):
+        await total
+
+
+@on_manual_time
+async def test_if_no_node_answers_nothing_is_known() -> None:
+    desk = Desk()
+    total = desk.control.deliver_to_user(ADA, READY)
+    desk.heard_by(2)
+    with pytest.raises(Unavailable):
+        await total
+
+
+@on_manual_time
+async def test_a_node_that_does_not_hear_the_bus_asks_nobody() -> None:
+    desk = Desk()
+    desk.listens = False
+    with pytest.raises(Unavailable):
+        await desk.control.deliver_to_user(ADA, READY)
+    assert desk.publisher.sent == []
 
 
 @on_manual_time
@@ -152,7 +177,8 @@ async def test_an_answer_that_comes_too_late_is_ignored() -> None:
     desk = Desk()
     total = desk.control.deliver_to_user(ADA, READY)
     desk.heard_by(1)
-    assert await total == 0
+    with pytest.raises(Unavailable):
+        await total
     await turns()
     desk.answer(1, 1)
     assert desk.control.statistics()["questions"] == 0

@@ -61,16 +61,16 @@ async def test_all_publishes_of_a_turn_go_out_in_one_write_and_in_order(redis: M
 @on_manual_time
 async def test_a_publish_with_a_key_is_the_script_by_its_digest(redis: MemoryRedis) -> None:
     async with running() as publisher:
-        await publisher.publish(LOBBY, b"hi", "k")
+        await publisher.publish(LOBBY, b"hi", key="k")
     (call,) = redis.said("EVALSHA")
-    once = CHANNELS.once(LOBBY, "k")
+    once = CHANNELS.once(LOBBY, "", "k")
     assert call == [PUBLISH_ONCE.digest.encode(), b"1", once, LOBBY.address, b"hi", b"%d" % REMEMBER_KEY_SECONDS]
 
 
 @on_manual_time
 async def test_the_script_is_loaded_before_anything_is_published(redis: MemoryRedis) -> None:
     async with running(connected=False) as publisher:
-        await publisher.publish(LOBBY, b"hi", "k")
+        await publisher.publish(LOBBY, b"hi", key="k")
     assert [command[0] for command in redis.commands[:2]] == [b"SCRIPT", b"EVALSHA"]
     assert redis.said("SCRIPT") == [[b"LOAD", PUBLISH_ONCE.source]]
 
@@ -79,7 +79,7 @@ async def test_the_script_is_loaded_before_anything_is_published(redis: MemoryRe
 async def test_a_script_that_redis_has_lost_is_loaded_again_and_called_again(redis: MemoryRedis) -> None:
     redis.replies[b"EVALSHA"] = b"-NOSCRIPT No matching script.\r\n"
     async with running() as publisher:
-        confirmed = publisher.publish(LOBBY, b"hi", "k")
+        confirmed = publisher.publish(LOBBY, b"hi", key="k")
         await turns(2)
         redis.replies[b"EVALSHA"] = b":1\r\n"
         assert await confirmed == 1
@@ -90,7 +90,7 @@ async def test_a_script_that_redis_has_lost_is_loaded_again_and_called_again(red
 async def test_a_script_that_redis_never_keeps_fails_at_the_deadline(redis: MemoryRedis) -> None:
     redis.replies[b"EVALSHA"] = b"-NOSCRIPT No matching script.\r\n"
     async with running() as publisher:
-        confirmed = publisher.publish(LOBBY, b"hi", "k")
+        confirmed = publisher.publish(LOBBY, b"hi", key="k")
         while not confirmed.done():
             manual_clock().advance(DEADLINE / 20)  # a Redis that answers at once would let no time pass
             await turns(1)

@@ -6,8 +6,9 @@ import pytest
 from tannoy.node.connection import BAD_FRAMES_MAX, BAD_FRAMES_WINDOW, UNDER_WAY_MAX, WAITING_MAX
 from tannoy.node.session import Endpoint
 from tannoy.shared.clock import rfc3339
-from tannoy.shared.codec import JSON, MSGPACK, WireFormat, unpack_publication
+from tannoy.shared.codec import JSON, MSGPACK, WireFormat, pack_order, unpack_publication
 from tannoy.shared.errors import Unavailable
+from tannoy.shared.messages import Delivered
 
 from tests.support.clock import on_manual_time, turns
 from tests.support.desk import ROOM, Desk, House
@@ -123,9 +124,11 @@ async def test_a_private_message_is_answered_with_the_sessions_reached() -> None
     desk = Desk(house)
     desk.heard()
     desk.say(type="private", to="bob", content=1, id="p")
-    house.publisher.confirmations[0].set_result(0)
+    house.publisher.confirmations[0].set_result(1)
     await turns()
-    assert desk.heard() == [{"type": "ok", "id": "p", "sessions": 0}]
+    house.services.control.received(pack_order(Delivered(1, 3), b""))
+    await turns()
+    assert desk.heard() == [{"type": "ok", "id": "p", "sessions": 3}]
 
 
 @on_manual_time

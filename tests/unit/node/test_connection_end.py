@@ -3,7 +3,8 @@
 import asyncio
 
 import pytest
-from tannoy.node.connection import CLOSE_DEADLINE, PONG_DEADLINE
+from tannoy.node.carrier import CLOSE_DEADLINE
+from tannoy.node.connection import PONG_DEADLINE
 from tannoy.node.frames import Opcode, split_frames
 from tannoy.node.session import ROOMS_MAX, Endpoint
 from tannoy.node.timers import TICK

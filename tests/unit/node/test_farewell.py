@@ -3,7 +3,7 @@
 import asyncio
 
 from tannoy.node.admission import TurnedAway
-from tannoy.node.connection import CLOSE_DEADLINE
+from tannoy.node.carrier import CLOSE_DEADLINE
 from tannoy.node.farewell import Farewell
 from tannoy.node.timers import TimerWheel
 from tannoy.shared.close import CloseCode

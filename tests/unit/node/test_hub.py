@@ -23,6 +23,7 @@ class Somebody:
     outbox: Outbox
     wire: WireFormat
     user_id: UserId
+    is_open: bool = True
 
 
 def somebody(session_id: str = "s", *, user: str = "ada", wire: WireFormat = JSON) -> Somebody:

@@ -56,13 +56,13 @@ def test_names_spread_over_all_partitions() -> None:
 def test_everything_of_one_room_lies_in_one_slot() -> None:
     for name in names(200):
         room = channels.room(RoomName(name))
-        assert hash_tag(room.address) == hash_tag(channels.once(room, "any key"))
+        assert hash_tag(room.address) == hash_tag(channels.once(room, "ada", "any key"))
 
 
 def test_everything_of_one_agent_lies_in_one_slot() -> None:
     for name in names(200):
         agent = channels.agent(AgentId(name))
-        assert hash_tag(agent.address) == hash_tag(channels.once(agent, "any key"))
+        assert hash_tag(agent.address) == hash_tag(channels.once(agent, "ada", "any key"))
 
 
 def test_no_two_channels_share_an_address() -> None:
@@ -77,19 +77,21 @@ def test_the_address_is_the_documented_one() -> None:
     assert channels.room(RoomName("lobby")).address == f"tannoy:{{{tag}}}:room:lobby".encode()
 
 
-def test_an_idempotency_key_is_remembered_per_channel_and_key() -> None:
+def test_an_idempotency_key_is_remembered_per_channel_author_and_key() -> None:
     lobby, other = channels.room(RoomName("lobby")), channels.room(RoomName("lobby:k"))
     keys = ["k", "K", "k ", "", "é", "}", "{x}:", "k" * 256]
-    assert len({channels.once(room, key) for room in (lobby, other) for key in keys}) == 2 * len(keys)
+    assert len(
+        {channels.once(room, by, key) for room in (lobby, other) for by in ("a", "b") for key in keys}
+    ) == 4 * len(keys)
 
 
 def test_a_clients_key_never_gets_into_redis_as_it_is() -> None:
-    once = channels.once(channels.room(RoomName("lobby")), "se{cr}et *\r\n")
+    once = channels.once(channels.room(RoomName("lobby")), "ada", "se{cr}et *\r\n")
     assert re.fullmatch(rb"tannoy:\{\d+\}:once:room:lobby:[0-9a-f]{32}", once)
 
 
 def test_the_memory_of_a_key_is_no_channel() -> None:
-    once = channels.once(channels.room(RoomName("lobby")), "k")
+    once = channels.once(channels.room(RoomName("lobby")), "ada", "k")
     assert once != channels.room(RoomName("once:room:lobby")).address
 
 

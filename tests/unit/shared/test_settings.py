@@ -13,6 +13,7 @@ from tannoy.shared.settings import (
     LogFormat,
     Settings,
     load_settings,
+    named_settings,
     set_without_effect,
     unknown_settings,
 )
@@ -207,12 +208,12 @@ def test_a_bad_override_is_told_like_a_bad_variable() -> None:
 
 def test_settings_that_have_no_effect_yet_are_told() -> None:
     environment = {"TANNOY_HISTORY_SIZE": "10", "TANNOY_PORT": "1", "HISTORY_TTL": "1", "TANNOY_JWT_SECRET": "x"}
-    assert set_without_effect(environment) == ["TANNOY_HISTORY_SIZE", "TANNOY_JWT_SECRET"]
+    assert set_without_effect(named_settings(environment)) == ["TANNOY_HISTORY_SIZE", "TANNOY_JWT_SECRET"]
 
 
 def test_a_misspelt_setting_is_told() -> None:
     environment = {"TANNOY_PROT": "1", "TANNOY_PORT": "1", "TANNOY_HISTORY_SIZE": "1", "PROT": "1"}
-    assert unknown_settings(environment) == ["TANNOY_PROT"]
+    assert unknown_settings(named_settings(environment)) == ["TANNOY_PROT"]
 
 
 OF_THE_CONTRACT = """

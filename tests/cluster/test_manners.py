@@ -1,0 +1,123 @@
+"""What peers without manners, and nodes in trouble, may not do to others."""
+
+import asyncio
+import struct
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from tests.support.cluster import Carrier, Cluster
+from tests.support.raw import RawSocket
+from tests.support.waiting import eventually, value_becomes
+
+
+@pytest.fixture
+async def cluster() -> AsyncGenerator[Cluster]:
+    async with Cluster(nodes=2, PING_INTERVAL="2") as running:
+        yield running
+
+
+def _open_sockets(port: int) -> int:
+    """Connections to a port that the kernel holds open for its server."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[1].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
+
+
+async def test_a_peer_that_says_goodbye_and_does_not_read_is_cut_off(cluster: Cluster) -> None:
+    node = cluster.nodes[0]
+    async with RawSocket.to(node.port, receive_buffer=4096) as socket:
+        await socket.handshake("/ws/chat/full")
+        for _ in range(100):
+            await node.http.post("/api/v1/rooms/full/messages", json={"content": "x" * 60_000})
+        await socket.send(b"\x88\x82\0\0\0\0" + struct.pack(">H", 1000))
+
+        await value_becomes(lambda: node.count("hub", "sessions"), 0, within=5)
+        await eventually(lambda: _only_ours(node.port), within=15, what="the connection is gone")
+
+
+async def _only_ours(port: int) -> bool:
+    """Nothing but the keep-alive connection of the test's own HTTP client."""
+    return _open_sockets(port) <= 1
+
+
+async def test_nothing_comes_before_welcome(cluster: Cluster) -> None:
+    node = cluster.nodes[0]
+
+    async def speak() -> None:
+        while True:
+            await cluster.nodes[1].http.post("/api/v1/users/ada/messages", json={"content": 1})
+
+    speaking = asyncio.create_task(speak())
+    for number in range(60):
+        async with RawSocket.to(node.port) as socket:
+            await socket.handshake(f"/ws/chat/room.{number}?user_id=ada")
+            assert (await socket.object())["type"] == "welcome"
+    speaking.cancel()
+    await asyncio.gather(speaking, return_exceptions=True)
+
+
+async def test_a_client_that_answers_pings_is_not_closed_because_redis_is_away(cluster: Cluster) -> None:
+    client = await cluster.nodes[0].connect("/ws")
+    cluster.valkey.freeze()
+    for number in range(20):
+        await client.send("join", room=f"room.{number}", id=number)
+
+    codes = [(await client.answer_to(number))["code"] for number in range(20)]
+    cluster.valkey.thaw()
+
+    assert codes == ["unavailable"] * 20
+    await client.close()
+
+
+async def test_a_private_message_that_no_node_hears_is_not_said_to_reach_nobody(cluster: Cluster) -> None:
+    """Right after its link is cut a node knows nothing of anyone's sessions; zero would be a lie."""
+    ada = await cluster.nodes[0].connect("/ws")
+    bob = await cluster.nodes[0].connect("/ws?user_id=bob")
+    for _ in range(10):
+        await cluster.valkey.run("CLIENT", "KILL", "TYPE", "pubsub")
+        answer = await ada.call("private", to="bob", content=1)
+        assert answer.get("sessions") == 1 or answer["code"] == "unavailable"
+    await ada.close()
+    await bob.close()
+
+
+async def test_a_forbidden_channel_costs_its_own_room_alone() -> None:
+    """An ACL that allows some rooms: the others are refused, and the link stays."""
+    async with Cluster(nodes=1, PING_INTERVAL="3600") as cluster:
+        node = cluster.nodes[0]
+        await cluster.valkey.run("ACL", "SETUSER", "default", "resetchannels", "&tannoy:control", "&tannoy:*:room:ok.*")
+        await cluster.valkey.run("ACL", "SETUSER", "default", "&tannoy:node:*", "&tannoy:echo:*")
+        await cluster.valkey.run("CLIENT", "KILL", "TYPE", "pubsub")
+        await eventually(node.is_ready, within=10, what="the node is ready again")
+        client = await node.connect("/ws")
+        incarnation = await node.count("link", "incarnation")
+
+        assert (await client.call("join", room="secret"))["code"] == "unavailable"
+        await client.ok("join", room="ok.1")
+        await client.ok("message", room="ok.1", content="heard")
+
+        assert await client.contents(1) == ["heard"]
+        assert await node.count("link", "incarnation") == incarnation
+        await client.close()
+
+
+async def test_a_foreign_websocket_path_with_a_bad_handshake_does_not_hold_up_the_end() -> None:
+    async with Cluster(nodes=1, carrier=Carrier.FAST) as cluster:
+        async with RawSocket.to(cluster.nodes[0].port) as socket:
+            await socket.handshake("/elsewhere", Sec_WebSocket_Version="12")
+        await cluster.nodes[0].stop()
+        assert "exceeded" not in cluster.nodes[0].log()
+
+
+async def test_keys_are_each_authors_own(cluster: Cluster) -> None:
+    ada, bob = [await cluster.nodes[0].connect(f"/ws/chat/keys?user_id={who}") for who in ("ada", "bob")]
+
+    await ada.ok("message", content="A", key="1")
+    await bob.ok("message", content="B", key="1")
+    await ada.ok("message", content="A again", key="1")
+
+    assert await ada.contents(2) == ["A", "B"]
+    assert await ada.heard_since() == []
+    await ada.close()
+    await bob.close()
