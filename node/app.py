@@ -28,6 +28,7 @@ from .health import health_routes
 from .logs import configure_logs
 from .node import Node
 from .problems import CONTENT_TYPE, http_problem
+from .signals import goodbye_first
 
 _STATIC = Path(__file__).parent / "static"
 _PAGE_HEADERS = {
@@ -58,7 +59,8 @@ def create_app(settings: Settings | None = None) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncGenerator[LifespanState]:
         node = Node(settings)
         async with node.running():
-            yield {"node": node}
+            with goodbye_first(node.say_goodbye):
+                yield {"node": node}
 
     return _build(settings, lifespan)
 

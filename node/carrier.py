@@ -43,7 +43,11 @@ class Carrier(Protocol):
 class Carried(Protocol):
     """What a carrier calls back. After `closed` nothing more comes."""
 
-    def opened(self) -> None: ...
+    def opened(self, opening: bytes = b"") -> None:
+        """The handshake has succeeded. `opening` answers it, and has to be written before all else: with it, if there
+        is something to say at once, since one write costs half of two."""
+        ...
+
     def received(self, payload: bytes, binary: bool) -> None: ...
     def pinged(self, payload: bytes) -> None:
         """A ping of RFC 6455, which has to be answered by a pong; through the outbox, so that it is bounded."""

@@ -5,7 +5,6 @@ No task of its own. A command that has to wait for Redis goes on in the callback
 """
 
 import asyncio
-from collections import deque
 from enum import Enum, auto
 from functools import partial
 from typing import Any, assert_never
@@ -24,17 +23,13 @@ from .carrier import CLOSE_DEADLINE, Carrier
 from .frames import Opcode, frame
 from .framing import frame_object, frame_ping
 from .outbox import Outbox
+from .patience import BadFrames, Waiting
 from .services import Services
 from .session import Alive, Answer, Effect, Enter, Exit, Publish, Session, TellUser
 
 PONG_DEADLINE = 10.0
-BAD_FRAMES_MAX = 10
-BAD_FRAMES_WINDOW = 60.0
 UNDER_WAY_MAX = 64
 """Publishes of one connection that Redis has not confirmed yet; further commands wait."""
-WAITING_MAX = 64
-WAITING_MAX_BYTES = 131_072
-"""Commands that wait, and what they weigh; beyond either the carrier stops reading."""
 
 _log = structlog.get_logger("tannoy.connection")
 
@@ -50,7 +45,7 @@ class Connection:
     """A Carried, a Member of the hub, and Timed by the wheel."""
 
     __slots__ = (
-        "_bad_at",
+        "_bad_frames",
         "_busy",
         "_carrier",
         "_ping_out",
@@ -58,7 +53,6 @@ class Connection:
         "_state",
         "_under_way",
         "_waiting",
-        "_waiting_bytes",
         "outbox",
         "session",
         "tick",
@@ -78,9 +72,8 @@ class Connection:
         self._ping_out = False
         self._busy = False  # a channel is being entered
         self._under_way = 0
-        self._waiting: deque[tuple[bytes, bool]] | None = None
-        self._waiting_bytes = 0
-        self._bad_at: list[float] | None = None
+        self._waiting: Waiting | None = None
+        self._bad_frames: BadFrames | None = None
 
     @property
     def user_id(self) -> UserId:
@@ -92,14 +85,20 @@ class Connection:
 
     # ---- Carried
 
-    def opened(self) -> None:
-        services = self._services
+    def opened(self, opening: bytes = b"") -> None:
+        services, home = self._services, self.session.home
         services.hub.register(self)
         services.wheel.set(self, services.ping_interval)
-        if self.session.home is not None:
-            self._enter(Enter(self.session.home, None))
-        else:
-            self._welcome()
+        if home is not None:
+            waiter = services.subscriber.acquire(home.address)
+            if waiter is not None:
+                if opening:
+                    self.outbox.answer(opening)
+                self._busy = True
+                waiter.add_done_callback(partial(self._acquired, Enter(home, None)))
+                return
+            self._join(home)
+        self._welcome(opening)
 
     def received(self, payload: bytes, binary: bool) -> None:
         if self._state in (_State.CLOSING, _State.CLOSED):
@@ -181,18 +180,15 @@ class Connection:
 
     def _wait(self, payload: bytes, binary: bool) -> None:
         if self._waiting is None:
-            self._waiting = deque()
-        self._waiting.append((payload, binary))
-        self._waiting_bytes += len(payload)
-        if len(self._waiting) >= WAITING_MAX or self._waiting_bytes > WAITING_MAX_BYTES:
+            self._waiting = Waiting()
+        self._waiting.push(payload, binary)
+        if self._waiting.is_full:
             self._carrier.pause_reading()
 
     def _go_on(self) -> None:
         """Handle what has waited, up to the next command that has to wait itself."""
         while self._waiting and not self._busy and self._under_way < UNDER_WAY_MAX:
-            payload, binary = self._waiting.popleft()
-            self._waiting_bytes -= len(payload)
-            self._handle(payload, binary)
+            self._handle(*self._waiting.pop())
         if not self._waiting and self._state in (_State.OPENING, _State.OPEN):
             self._carrier.resume_reading()
 
@@ -255,22 +251,26 @@ class Connection:
         self._go_on()
 
     def _entered(self, effect: Enter) -> None:
-        channel = self._services.hub.known(effect.channel)
-        self._services.hub.add(channel, self)
-        self.session.entered(channel)
+        self._join(effect.channel)
         if self._state is _State.OPENING:
             self._welcome()
-        elif ok := self.session.in_room(channel, effect.id, recover=effect.recover):
+        elif ok := self.session.in_room(effect.channel, effect.id, recover=effect.recover):
             self.answer(ok)
+
+    def _join(self, channel: Channel) -> None:
+        channel = self._services.hub.known(channel)
+        self._services.hub.add(channel, self)
+        self.session.entered(channel)
 
     def _exit(self, channel: Channel) -> None:
         self.session.exited(channel)
         self._services.hub.remove(channel, self)
         self._services.subscriber.release(channel.address)
 
-    def _welcome(self) -> None:
+    def _welcome(self, opening: bytes = b"") -> None:
         self._state = _State.OPEN
-        self.answer(self.session.welcome(self._services.node_id, self._services.ping_interval))
+        welcome = self.session.welcome(self._services.node_id, self._services.ping_interval)
+        self.outbox.answer(opening + frame_object(welcome, self.wire))
 
     # ---- speaking
 
@@ -308,9 +308,7 @@ class Connection:
         self.answer(Failure(id, refusal.code, refusal.message, refusal.retry_after))
 
     def _count_bad_frame(self) -> None:
-        now = self._services.clock.monotonic()
-        recent = [at for at in self._bad_at or () if now - at < BAD_FRAMES_WINDOW]
-        recent.append(now)
-        self._bad_at = recent
-        if len(recent) >= BAD_FRAMES_MAX:
+        if self._bad_frames is None:
+            self._bad_frames = BadFrames()
+        if self._bad_frames.one_more(self._services.clock.monotonic()):
             self.close(CloseCode.BAD_FRAMES)

@@ -19,10 +19,12 @@ class Farewell:
         self._turned_away = turned_away
         self._wheel = wheel
 
-    def opened(self) -> None:
+    def opened(self, opening: bytes = b"") -> None:
         refusal, code, wire = self._turned_away.refusal, self._turned_away.code, self._turned_away.wire
         failure = Failure(None, refusal.code, refusal.message, refusal.retry_after)
-        self._carrier.writer()(frame_object(failure, wire) + frame_object(Bye(code, refusal.retry_after), wire))
+        self._carrier.writer()(
+            opening + frame_object(failure, wire) + frame_object(Bye(code, refusal.retry_after), wire)
+        )
         self._carrier.close(code, CLOSE_RULES[code].reason)
         self._wheel.set(self, CLOSE_DEADLINE)
 

@@ -23,6 +23,7 @@ from .carrier import CLOSE_DEADLINE, Acceptor, Carried
 from .frames import FrameReader, Opcode, close_frame
 from .problems import problem_body
 
+TRANSPORT_HIGH_WATER = 65_536  # what asyncio and uvloop set by themselves
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
 
 
@@ -138,11 +139,11 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
         if isinstance(decision, Rejected):
             self._reject(decision.status, b"", problem_body(decision.status, decision.refusal))
             return
-        self._transport.set_write_buffer_limits(high=self._node.write_high_water)
+        if self._node.write_high_water != TRANSPORT_HIGH_WATER:
+            self._transport.set_write_buffer_limits(high=self._node.write_high_water)
         self._reader = FrameReader(self._node.message_max_bytes)
-        self._transport.write(_accept(key, decision.subprotocol))
         self._carried = self._node.connect(self, decision)
-        self._carried.opened()
+        self._carried.opened(_accept(key, decision.subprotocol))
 
     def _give_to_uvicorn(self, head: bytes) -> None:
         assert self._hand_over is not None

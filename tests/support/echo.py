@@ -27,7 +27,8 @@ class Echo:
         self._carrier = carrier
         self._write = carrier.writer()
 
-    def opened(self) -> None: ...
+    def opened(self, opening: bytes = b"") -> None:
+        self._write(opening)
 
     def received(self, payload: bytes, binary: bool) -> None:
         self._write(frame(Opcode.BINARY if binary else Opcode.TEXT, payload))

@@ -3,7 +3,8 @@
 import asyncio
 
 import pytest
-from tannoy.node.connection import BAD_FRAMES_MAX, BAD_FRAMES_WINDOW, UNDER_WAY_MAX, WAITING_MAX
+from tannoy.node.connection import UNDER_WAY_MAX
+from tannoy.node.patience import BAD_FRAMES_MAX, BAD_FRAMES_WINDOW, WAITING_MAX
 from tannoy.node.session import Endpoint
 from tannoy.shared.clock import rfc3339
 from tannoy.shared.codec import JSON, MSGPACK, WireFormat, pack_order, unpack_publication
