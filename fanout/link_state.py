@@ -10,7 +10,7 @@ its own echo channel, and one that does not come back within `ECHO_DEADLINE` pro
 
 from dataclasses import dataclass, field
 
-from .wire import Pushes, pack
+from .wire import Pushes
 
 ECHO_PERIOD = 0.5
 ECHO_DEADLINE = 1.5
@@ -35,7 +35,7 @@ class LinkState:
     def __init__(self, echo_channel: bytes) -> None:
         self._echo = echo_channel
         self._wanted: set[bytes] = {echo_channel}
-        self._dirty: set[bytes] = set()  # intent changed since the last `data_to_send`
+        self._dirty: set[bytes] = set()  # intent changed since the last `commands_to_send`
         self._unanswered: dict[bytes, int] = {}  # commands per channel that Redis has not acknowledged
         self._confirmed: set[bytes] = set()
         self._suspect: set[bytes] = set()  # of a SUBSCRIBE that was refused: asked for alone
@@ -112,18 +112,10 @@ class LinkState:
             *(("UNSUBSCRIBE", leaves[start : start + BATCH]) for start in range(0, len(leaves), BATCH)),
         ]
 
-    def data_to_send(self) -> bytes:
-        """The same as bytes."""
-        return b"".join(pack((verb, *channels)) for verb, channels in self.commands_to_send())
-
     def refused(self, channels: list[bytes]) -> None:
         """Redis has refused a SUBSCRIBE (an ACL forbids one of its channels): each is tried alone, once."""
         for channel in channels:
-            left = self._unanswered.get(channel, 0) - 1
-            if left > 0:
-                self._unanswered[channel] = left
-            else:
-                self._unanswered.pop(channel, None)
+            self._answered(channel)
             if len(channels) > 1:
                 self._suspect.add(channel)
                 self._dirty.add(channel)
@@ -149,16 +141,22 @@ class LinkState:
         return events
 
     def _acknowledged(self, channel: bytes, events: LinkEvents) -> None:
-        left = self._unanswered.get(channel, 0) - 1
-        if left > 0:
-            self._unanswered[channel] = left
+        if not self._answered(channel):
             return
-        self._unanswered.pop(channel, None)
         self._restoring.discard(channel)
         if self.is_confirmed(channel):
             events.confirmed.append(channel)
         elif channel in self._wanted:
             self._dirty.add(channel)  # Redis took away, unasked, what we still want
+
+    def _answered(self, channel: bytes) -> bool:
+        """One command of this channel has its answer; True if none is under way any more."""
+        left = self._unanswered.get(channel, 0) - 1
+        if left > 0:
+            self._unanswered[channel] = left
+            return False
+        self._unanswered.pop(channel, None)
+        return True
 
     # ---- echo
 

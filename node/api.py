@@ -58,8 +58,8 @@ def _authorize(node: Node, request: Request) -> None:
     )
 
 
-async def _read_object(node: Node, request: Request, *, times: int = 1) -> Object:
-    """The body, a JSON object; never more than `times` messages of it in memory. Raises Refused."""
+async def _read_object(node: Node, request: Request, *allowed: str, times: int = 1) -> Object:
+    """The body, an object of `allowed` fields; never more than `times` messages of it in memory. Raises Refused."""
     limit, body = node.settings.message_max_bytes * times, bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -68,7 +68,9 @@ async def _read_object(node: Node, request: Request, *, times: int = 1) -> Objec
     value = JSON.decode(bytes(body))
     if not isinstance(value, dict):
         raise BadRequest("the body has to be one JSON object")
-    return cast("Object", value)
+    fields = cast("Object", value)
+    _check_fields(fields, *allowed)
+    return fields
 
 
 def _check_fields(fields: Object, *allowed: str) -> None:
@@ -98,23 +100,20 @@ _MESSAGE = ("content", "user_id", "username", "exclude_session", "key")
 
 async def _to_room(node: Node, request: Request) -> Object:
     channel = node.channels.room(parse_room(request.path_params["room"]))
-    fields = await _read_object(node, request)
-    _check_fields(fields, *_MESSAGE)
+    fields = await _read_object(node, request, *_MESSAGE)
     return await _publish(node, channel, fields)
 
 
 async def _to_agent(node: Node, request: Request) -> Object:
     channel = node.channels.agent(parse_agent(request.path_params["agent_id"]))
-    fields = await _read_object(node, request)
-    _check_fields(fields, *_MESSAGE)
+    fields = await _read_object(node, request, *_MESSAGE)
     return await _publish(node, channel, fields)
 
 
 async def _to_session(node: Node, request: Request) -> Object:
     agent_id = parse_agent(request.path_params["agent_id"])
     session_id = parse_session(request.path_params["session_id"])
-    fields = await _read_object(node, request)
-    _check_fields(fields, "content", "user_id", "username")
+    fields = await _read_object(node, request, "content", "user_id", "username")
     channel = node.channels.agent(agent_id)
     said = Said(channel, _author(fields), required(fields, "content"), rfc3339(node.clock.now()))
     return {"sessions": await node.control.deliver_to_session(agent_id, session_id, encode_ready(said))}
@@ -122,15 +121,13 @@ async def _to_session(node: Node, request: Request) -> Object:
 
 async def _to_user(node: Node, request: Request) -> Object:
     user_id = parse_user(request.path_params["user_id"])
-    fields = await _read_object(node, request)
-    _check_fields(fields, "content", "user_id", "username")
+    fields = await _read_object(node, request, "content", "user_id", "username")
     said = SaidPrivately(_author(fields), required(fields, "content"), rfc3339(node.clock.now()))
     return {"sessions": await node.control.deliver_to_user(user_id, encode_ready(said))}
 
 
 async def _to_many(node: Node, request: Request) -> Object:
-    fields = await _read_object(node, request, times=16)
-    _check_fields(fields, "messages")
+    fields = await _read_object(node, request, "messages", times=16)
     messages = required(fields, "messages")
     if not isinstance(messages, list) or len(cast("list[object]", messages)) > BATCH_MAX:
         raise BadRequest(f"messages has to be an array of at most {BATCH_MAX} messages")

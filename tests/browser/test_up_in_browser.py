@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -16,6 +15,7 @@ from playwright.async_api import expect
 
 from tests.browser.tabs import RECONNECT_MS, Tab, Tabs
 from tests.support.cluster import environment
+from tests.support.valkey import free_ports_in_a_row
 from tests.support.waiting import eventually
 
 NODES = 3
@@ -57,22 +57,9 @@ class Up:
         raise AssertionError(f"no node is named {name}")
 
 
-def free_ports(count: int) -> int:
-    """The first of `count` ports in a row that nobody listens on."""
-    for first in range(20_000, 30_000, count):
-        try:
-            for port in range(first, first + count):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return first
-    raise AssertionError("no free ports in a row")
-
-
 @pytest.fixture
 async def up(tmp_path: Path) -> AsyncIterator[Up]:
-    running = Up(free_ports(NODES + 1))
+    running = Up(free_ports_in_a_row(NODES + 1))
     log = tmp_path / "up.log"
     command = [sys.executable, "-m", "tannoy.node.cli", "up", "--nodes", str(NODES), "--port", str(running.port)]
     with log.open("wb") as output:

@@ -18,7 +18,7 @@ import pytest
 
 from tests.support.client import Client
 from tests.support.cluster import Cluster, environment
-from tests.support.valkey import Valkey, free_port
+from tests.support.valkey import Valkey, free_port, free_ports_in_a_row
 from tests.support.waiting import eventually
 
 PATIENCE = 30.0
@@ -240,18 +240,6 @@ def test_the_version_is_told() -> None:
 # ---- up
 
 
-def _free_ports_in_a_row(count: int) -> int:
-    while True:
-        first = free_port()
-        try:
-            for port in range(first, first + count):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return first
-
-
 @asynccontextmanager
 async def _up(port: int, *options: str) -> AsyncGenerator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
@@ -298,7 +286,7 @@ async def _pids(port: int) -> list[int]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 async def test_up_leaves_nothing_running_however_it_is_ended(number: signal.Signals) -> None:
-    port = _free_ports_in_a_row(3)
+    port = free_ports_in_a_row(3)
     async with _up(port) as process:
         pids = await _pids(port)
         children = _descendants(process.pid)
@@ -326,7 +314,7 @@ def _descendants(pid: int) -> list[int]:
 
 
 async def test_up_starts_a_killed_node_again() -> None:
-    port = _free_ports_in_a_row(3)
+    port = free_ports_in_a_row(3)
     async with _up(port) as process:
         first, second = await _pids(port)
 
@@ -346,7 +334,7 @@ async def test_up_starts_a_killed_node_again() -> None:
 
 async def test_up_on_every_interface_without_a_key_is_ready() -> None:
     """The way to look at the page on a phone."""
-    port = _free_ports_in_a_row(3)
+    port = free_ports_in_a_row(3)
     async with _up(port, "--host", "0.0.0.0") as process:
         assert len(await _pids(port)) == 2
         process.send_signal(signal.SIGINT)
@@ -354,7 +342,7 @@ async def test_up_on_every_interface_without_a_key_is_ready() -> None:
 
 
 async def test_the_shared_port_leads_to_any_node() -> None:
-    port = _free_ports_in_a_row(3)
+    port = free_ports_in_a_row(3)
     async with _up(port) as process:
         clients = [await Client.open(f"ws://127.0.0.1:{port}/ws/chat/lobby") for _ in range(40)]
         nodes = {(await client.welcomed())["node"] for client in clients}

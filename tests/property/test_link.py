@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tannoy.fanout.link_state import LinkState
 from tannoy.fanout.wire import Pushes
 
-from tests.support.bus import read_commands
+from tests.support.bus import data_to_send, read_commands
 
 ECHO = b"echo"
 CHANNELS = [b"a", b"b", b"c"]
@@ -62,7 +62,7 @@ class LinkMachine(RuleBasedStateMachine):
 
     @rule()
     def flush(self) -> None:
-        for verb, *named in read_commands(self.state.data_to_send()):
+        for verb, *named in read_commands(data_to_send(self.state)):
             self.redis.inbox.extend((verb, channel) for channel in named)
 
     # ---- the connection's
@@ -139,7 +139,7 @@ class LinkMachine(RuleBasedStateMachine):
                 self.redis.work()
             while self.redis.outbox:
                 self.answer(5)
-        assert self.state.data_to_send() == b""
+        assert data_to_send(self.state) == b""
         assert self.redis.subscribed == self.intent
         assert all(self.state.is_confirmed(channel) for channel in self.intent)
         assert self.heard[len(self.heard) - len(self.on_the_way) :] == self.on_the_way

@@ -6,9 +6,10 @@ from typing import Any, cast
 
 import hiredis
 from tannoy.fanout.link import Link
+from tannoy.fanout.link_state import LinkState
 from tannoy.fanout.pipeline import Pipeline
 from tannoy.fanout.publisher import Publisher
-from tannoy.fanout.wire import Pushes, RedisAddress, Reply, Wire, Word
+from tannoy.fanout.wire import Pushes, RedisAddress, Reply, Wire, Word, pack
 from tannoy.shared.channels import Channel, Channels
 from tannoy.shared.clock import Clock
 
@@ -27,6 +28,11 @@ def read_commands(data: bytes) -> list[list[bytes]]:
 
 
 def _ignore(channels: list[bytes]) -> None: ...
+
+
+def data_to_send(state: LinkState) -> bytes:
+    """What the link would write now."""
+    return b"".join(pack((verb, *channels)) for verb, channels in state.commands_to_send())
 
 
 class ScriptedLink(Link):
@@ -59,7 +65,7 @@ class ScriptedLink(Link):
 
     def _flush(self) -> None:
         super()._flush()
-        commands = read_commands(self.state.data_to_send())
+        commands = read_commands(data_to_send(self.state))
         self._asked += [(command[0].decode(), channel) for command in commands for channel in command[1:]]
 
     def acknowledge(self, count: int | None = None) -> list[tuple[str, bytes]]:

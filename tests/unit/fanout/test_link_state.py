@@ -6,7 +6,7 @@ import pytest
 from tannoy.fanout.link_state import BATCH, LinkState
 from tannoy.fanout.wire import Pushes
 
-from tests.support.bus import read_commands
+from tests.support.bus import data_to_send, read_commands
 
 ECHO = b"echo"
 A, B = b"a", b"b"
@@ -14,7 +14,7 @@ A, B = b"a", b"b"
 
 def sent(state: LinkState) -> list[list[bytes]]:
     """The commands that the link sends now, without the subscription to its own echo."""
-    commands = [[word for word in command if word != ECHO] for command in read_commands(state.data_to_send())]
+    commands = [[word for word in command if word != ECHO] for command in read_commands(data_to_send(state))]
     return [command for command in commands if len(command) > 1]
 
 
@@ -28,7 +28,7 @@ def connected(*wanted: bytes) -> LinkState:
     for channel in wanted:
         state.want(channel)
     state.opened(0.0)
-    state.data_to_send()
+    data_to_send(state)
     state.received(push("subscribe", ECHO, *wanted))
     return state
 
@@ -46,7 +46,7 @@ def test_what_is_wanted_is_asked_for_and_not_confirmed_yet() -> None:
 def test_what_redis_acknowledges_is_confirmed_and_told_once() -> None:
     state = connected()
     state.want(A)
-    state.data_to_send()
+    data_to_send(state)
     assert state.received(push("subscribe", A)).confirmed == [A]
     assert state.is_confirmed(A)
     assert state.received([]).confirmed == []
@@ -55,8 +55,8 @@ def test_what_redis_acknowledges_is_confirmed_and_told_once() -> None:
 def test_the_same_is_not_asked_for_twice() -> None:
     state = connected()
     state.want(A)
-    state.data_to_send()
-    assert state.data_to_send() == b""
+    data_to_send(state)
+    assert data_to_send(state) == b""
 
 
 def test_what_is_confirmed_already_is_not_asked_for_again() -> None:
@@ -91,7 +91,7 @@ def test_unwant_and_want_within_a_turn_cost_redis_nothing() -> None:
 def test_unwant_while_the_subscription_is_unanswered_is_sent_behind_it() -> None:
     state = connected()
     state.want(A)
-    state.data_to_send()
+    data_to_send(state)
     state.unwant(A)
     assert sent(state) == [[b"UNSUBSCRIBE", A]]
 
@@ -100,7 +100,7 @@ def test_only_the_last_of_several_unanswered_commands_decides() -> None:
     state = connected()
     for change in (state.want, state.unwant, state.want):
         change(A)
-        state.data_to_send()
+        data_to_send(state)
     assert state.received(push("subscribe", A)).confirmed == []
     assert not state.is_confirmed(A), "an UNSUBSCRIBE is still under way"
     assert state.received(push("unsubscribe", A)).confirmed == []
@@ -111,7 +111,7 @@ def test_only_the_last_of_several_unanswered_commands_decides() -> None:
 def test_an_acknowledgement_of_what_is_no_longer_wanted_confirms_nothing() -> None:
     state = connected()
     state.want(A)
-    state.data_to_send()
+    data_to_send(state)
     state.unwant(A)
     assert state.received(push("subscribe", A)).confirmed == []
     assert not state.is_confirmed(A)
@@ -129,7 +129,7 @@ def test_what_redis_takes_away_unasked_is_asked_for_again() -> None:
 def test_what_redis_takes_away_and_nobody_wants_stays_away() -> None:
     state = connected(A)
     state.unwant(A)
-    state.data_to_send()
+    data_to_send(state)
     state.received(push("unsubscribe", A))
     assert sent(state) == []
 
@@ -156,7 +156,7 @@ def test_a_reconnect_asks_for_each_channel_once_and_for_its_echo_first() -> None
     for number in range(2 * BATCH):
         state.want(b"%d" % number)
     state.opened(0.0)
-    channels = [channel for command in read_commands(state.data_to_send()) for channel in command[1:]]
+    channels = [channel for command in read_commands(data_to_send(state)) for channel in command[1:]]
     assert channels[0] == ECHO
     assert set(Counter(channels).values()) == {1}
     assert len(channels) == 2 * BATCH + 1
@@ -168,7 +168,7 @@ def test_a_reconnect_asks_for_each_channel_once_and_for_its_echo_first() -> None
 def test_without_a_connection_nothing_is_sent_and_the_intent_is_kept() -> None:
     state = LinkState(ECHO)
     state.want(A)
-    assert state.data_to_send() == b""
+    assert data_to_send(state) == b""
     state.opened(0.0)
     assert sent(state) == [[b"SUBSCRIBE", A]]
 
@@ -177,7 +177,7 @@ def test_a_lost_connection_takes_the_acknowledgements_with_it() -> None:
     state = connected(A)
     state.closed()
     assert not state.is_confirmed(A)
-    assert state.data_to_send() == b""
+    assert data_to_send(state) == b""
 
 
 def test_a_reconnect_restores_the_intent_as_it_is_by_then() -> None:
@@ -192,10 +192,10 @@ def test_a_reconnect_restores_the_intent_as_it_is_by_then() -> None:
 def test_commands_that_died_with_a_connection_are_not_waited_for_on_the_next() -> None:
     state = connected()
     state.want(A)
-    state.data_to_send()
+    data_to_send(state)
     state.closed()
     state.opened(1.0)
-    state.data_to_send()
+    data_to_send(state)
     assert state.received(push("subscribe", ECHO, A)).confirmed == [ECHO, A]
 
 

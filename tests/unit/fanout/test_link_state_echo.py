@@ -2,6 +2,7 @@
 
 from tannoy.fanout.link_state import ECHO_DEADLINE, ECHO_PERIOD, LinkState
 
+from tests.support.bus import data_to_send
 from tests.unit.fanout.test_link_state import ECHO, A, connected, push
 
 # ---- echo
@@ -81,7 +82,7 @@ def test_a_link_that_hears_itself_is_not_live_while_something_is_unconfirmed() -
     state = LinkState(ECHO)
     state.want(A)
     state.opened(0.0)
-    state.data_to_send()
+    data_to_send(state)
     state.received(push("subscribe", ECHO))
     hear(state, state.tick(0.0))
     assert not state.is_live
@@ -93,7 +94,7 @@ def test_a_link_stays_live_while_it_subscribes_to_more() -> None:
     state = connected()
     hear(state, state.tick(0.0))
     state.want(A)
-    state.data_to_send()
+    data_to_send(state)
     assert state.is_live
 
 
@@ -101,9 +102,9 @@ def test_what_is_wanted_after_a_reconnect_does_not_delay_being_live() -> None:
     # `is_live`: "all that was wanted when this incarnation began is confirmed".
     state = LinkState(ECHO)
     state.opened(0.0)
-    state.data_to_send()
+    data_to_send(state)
     state.want(A)
-    state.data_to_send()
+    data_to_send(state)
     state.received(push("subscribe", ECHO))
     hear(state, state.tick(0.0))
     assert state.is_live
