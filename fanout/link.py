@@ -1,16 +1,15 @@
 """The link on which everything arrives that other nodes say: carries a `LinkState` over real connections."""
 
 import asyncio
-import random
 from collections.abc import Callable
 from functools import partial
 
 import structlog
 
 from ..shared.clock import Clock
-from ..shared.policy import full_jitter
 from .link_state import ECHO_PERIOD, Batch, LinkState
-from .wire import Pushes, RedisAddress, ServerRefused, Wire, WireLost, dial
+from .reconnect import keep_connected
+from .wire import Pushes, RedisAddress, ServerRefused, Wire, dial
 
 CONNECT_TIMEOUT = 2.0
 BACKOFF_BASE = 0.1
@@ -75,15 +74,9 @@ class Link:
 
     async def run(self) -> None:
         """Keep a connection for ever. Only what no retry can mend gets out of here."""
-        attempt = 0
-        while True:
-            try:
-                was_live = await self._one_connection()
-                attempt = 0 if was_live else attempt + 1
-            except (OSError, TimeoutError, WireLost, ServerRefused) as error:
-                _log.warning("no link to Redis", redis=str(self._address), error=str(error) or type(error).__name__)
-                attempt += 1
-            await asyncio.sleep(full_jitter(attempt, base=BACKOFF_BASE, cap=BACKOFF_CAP, uniform=random.uniform))
+        await keep_connected(
+            self._one_connection, address=self._address, what="no link to Redis", base=BACKOFF_BASE, cap=BACKOFF_CAP
+        )
 
     async def _one_connection(self) -> bool:
         """Until it is lost; whether it was live before."""

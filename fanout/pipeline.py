@@ -6,20 +6,19 @@ fails at the same deadline, and certainly has not been carried out.
 """
 
 import asyncio
-import random
 from collections import deque
+from collections.abc import Awaitable, Callable
 from functools import partial
 
-import structlog
-
 from ..shared.errors import TannoyError, Unavailable
-from ..shared.policy import full_jitter
+from .reconnect import keep_connected
 from .scripts import Script
-from .wire import RedisAddress, Reply, ServerRefused, Wire, WireLost, Word, dial, pack
+from .wire import RedisAddress, Reply, ServerRefused, Wire, Word, dial, pack
 
 DEADLINE = 0.45
 """Seconds; the contract promises an answer within 0.5."""
 CONNECT_TIMEOUT = 1.0
+GREETING_TIMEOUT = 3.0
 BACKOFF_BASE = 0.05
 BACKOFF_CAP = 1.0
 UNANSWERED_MAX_BYTES = 32 * 1024 * 1024
@@ -27,7 +26,6 @@ UNANSWERED_MAX_BYTES = 32 * 1024 * 1024
 WORD_OVERHEAD_BYTES = 256
 """What a command weighs beyond its payload; so a flood of empty ones is bounded too."""
 
-_log = structlog.get_logger("tannoy.pipeline")
 _NO_SCRIPT = "NOSCRIPT"
 
 
@@ -45,14 +43,25 @@ class _Command:
 
 
 class Pipeline:
-    """Needs `run` running. `scripts` are loaded on every new connection."""
+    """Needs `run` running. `scripts` are loaded on every new connection.
 
-    def __init__(self, address: RedisAddress, *, name: str, scripts: tuple[Script, ...]) -> None:
+    `greet` has the connection to itself before any other command; what it raises costs the connection.
+    """
+
+    def __init__(
+        self,
+        address: RedisAddress,
+        *,
+        name: str,
+        scripts: tuple[Script, ...],
+        greet: Callable[[Wire], Awaitable[None]] | None = None,
+    ) -> None:
         self.connected = asyncio.Event()
         """Set while Redis takes commands."""
         self._address = address
         self._name = name
         self._scripts = scripts
+        self._greet = greet
         self._wire: Wire | None = None
         self._unsent: list[_Command] = []
         self._under_way: deque[_Command] = deque()  # in the order of their deadlines
@@ -148,26 +157,28 @@ class Pipeline:
 
     async def run(self) -> None:
         """Keep a connection for ever. Only what no retry can mend gets out of here."""
-        attempt = 0
-        while True:
-            try:
-                await self._one_connection()
-                attempt = 0
-            except (OSError, TimeoutError, WireLost, ServerRefused) as error:
-                _log.warning("Redis takes no commands", redis=str(self._address), error=str(error) or "no answer")
-                attempt += 1
-            await asyncio.sleep(full_jitter(attempt, base=BACKOFF_BASE, cap=BACKOFF_CAP, uniform=random.uniform))
+        await keep_connected(
+            self._one_connection,
+            address=self._address,
+            what="Redis takes no commands",
+            base=BACKOFF_BASE,
+            cap=BACKOFF_CAP,
+        )
 
-    async def _one_connection(self) -> None:
+    async def _one_connection(self) -> bool:
         wire = await dial(self._address, name=self._name, on_pushes=lambda pushes: None, timeout=CONNECT_TIMEOUT)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 for script in self._scripts:
                     await wire.command("SCRIPT", "LOAD", script.source)
+            if self._greet is not None:
+                async with asyncio.timeout(GREETING_TIMEOUT):
+                    await self._greet(wire)
             self._wire = wire
             self.connected.set()
             self._flush()
             await wire.lost
+            return True
         finally:
             self._wire = None
             self.connected.clear()

@@ -3,8 +3,12 @@
     {prefix}:{tag}:room:lobby       what is said in a room
     {prefix}:{tag}:agent:42         what is said to an agent
     {prefix}:{tag}:once:room:lobby:DIGEST  an idempotency key that was seen
+    {prefix}:{tag}:held:agent:42    who holds the agent's places, and what else belongs to them: `PlaceKeys`
+    {prefix}:{tag}:users:room:lobby who is in a room, and what else belongs to it: `PresenceKeys`
+    {prefix}:{tag}:gone:agent:42    why sessions of the agent were closed
+    {prefix}:{tag}:nodes            heartbeats, in each partition
     {prefix}:control                orders to every node
-    {prefix}:node:INCARNATION       answers to one node
+    {prefix}:node:INCARNATION       orders and answers to one node
     {prefix}:echo:INCARNATION       on which its link hears itself
 
 `{tag}` is a Redis Cluster hash tag: everything that belongs to one room or agent lies in one of 64 partitions, so a
@@ -16,6 +20,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
 from itertools import count
+from typing import NamedTuple
 
 from .names import AgentId, RoomName
 
@@ -56,8 +61,49 @@ class Channel:
     address: bytes
 
 
-def partition(kind: ChannelKind, name: str) -> int:
+def partition(kind: str, name: str) -> int:
+    """Rooms, agents and users lie in it; an agent's channel and its places in the same one."""
     return crc32(f"{kind}:{name}".encode()) % PARTITIONS
+
+
+class OwnerKind(StrEnum):
+    AGENT = "agent"
+    USER = "user"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose sessions are counted against a limit."""
+
+    kind: OwnerKind
+    name: str
+
+    @property
+    def partition(self) -> int:
+        return partition(self.kind, self.name)
+
+
+class PlaceKeys(NamedTuple):
+    """What the lease scripts work on; `lua/lease_common.lua` says what each one holds."""
+
+    nodes: bytes
+    server: bytes
+    mine: bytes
+    held: bytes
+    info: bytes
+    state: bytes
+    limit: bytes
+
+
+class PresenceKeys(NamedTuple):
+    """What the presence scripts work on; `lua/presence_common.lua` says what each one holds."""
+
+    nodes: bytes
+    rooms: bytes
+    due: bytes
+    users: bytes
+    leaving: bytes
+    meta: bytes
 
 
 class Channels:
@@ -95,6 +141,66 @@ class Channels:
             + b":"
             + blake2b(f"{author}\n{key}".encode(), digest_size=16).hexdigest().encode()
         )
+
+    # ---- keys of a partition
+
+    def nodes(self, part: int) -> bytes:
+        """Heartbeats: incarnation → when it runs out."""
+        return self._in_partition(part, "nodes")
+
+    def server(self, part: int) -> bytes:
+        """Which Redis server this is, and until when it has to be given time to hear from all nodes."""
+        return self._in_partition(part, "server")
+
+    def node_info(self) -> bytes:
+        """What nodes tell about themselves; beside the heartbeats of partition 0."""
+        return self._in_partition(0, "node-info")
+
+    def owners(self, part: int, incarnation: str) -> bytes:
+        """Owners with places that a process holds: `kind:name`."""
+        return self._in_partition(part, f"owners:{incarnation}")
+
+    def rooms(self, part: int) -> bytes:
+        """Rooms with someone in them, and how many users."""
+        return self._in_partition(part, "rooms")
+
+    def due(self, part: int) -> bytes:
+        """Rooms whose presence has to be looked at, and when."""
+        return self._in_partition(part, "due")
+
+    def rooms_of(self, part: int, incarnation: str) -> bytes:
+        """Rooms in which a process has sessions."""
+        return self._in_partition(part, f"on:{incarnation}")
+
+    def places(self, owner: Owner, incarnation: str) -> PlaceKeys:
+        part = owner.partition
+        of_owner = f"{owner.kind}:{owner.name}"
+        return PlaceKeys(
+            self.nodes(part),
+            self.server(part),
+            self.owners(part, incarnation),
+            *(self._in_partition(part, f"{what}:{of_owner}") for what in ("held", "info", "state", "limit")),
+        )
+
+    def presence(self, room: Channel) -> PresenceKeys:
+        part = partition(room.kind, room.name)
+        return PresenceKeys(
+            self.nodes(part),
+            self.rooms(part),
+            self.due(part),
+            *(self._in_partition(part, f"{what}:room:{room.name}") for what in ("users", "leaving", "presence")),
+        )
+
+    def sessions_in(self, room: Channel, incarnation: str) -> bytes:
+        """A process's sessions in a room: number → user."""
+        return self._in_partition(partition(room.kind, room.name), f"in:{incarnation}:room:{room.name}")
+
+    def gone(self, owner: Owner) -> bytes:
+        """Why sessions of an owner were refused or closed: a list, newest first."""
+        return self._in_partition(owner.partition, f"gone:{owner.kind}:{owner.name}")
+
+    def _in_partition(self, part: int, what: str) -> bytes:
+        return f"{self._prefix}:{{{PARTITION_TAGS[part]}}}:{what}".encode()
 
     def _channel(self, kind: ChannelKind, name: str) -> Channel:
         tag = PARTITION_TAGS[partition(kind, name)]

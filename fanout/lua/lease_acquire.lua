@@ -1,14 +1,17 @@
 -- Take a place, or wait for one, or be told that there is none. Idempotent: asked again, it tells how things stand.
--- KEYS  the six of lease_common.lua
--- ARGV  1 lease  2 info (JSON)  3 max (0: no limit)  4 policy: reject or evict_oldest
--- Returns  {'fenced'}                          the asking node's heartbeat has run out: it may hold nothing
+-- KEYS  the seven of lease_common.lua
+-- ARGV  1 lease  2 info (JSON)  3 max (0: no limit)  4 policy: reject or evict_oldest  5 owner, as it stands in mine
+--       6 '1': it was told to wait before
+-- Returns  {'fenced'}                 the asking node's heartbeat has run out: it may hold nothing
+--          {'recovering', ms}         the server may have forgotten leases: ask again then (-1: it is not known at all)
 --          {'held', generation}
 --          {'full', count, max}
---          {'wait', victim, code, displaced}   the victim has to be closed with `code`, and so has `displaced`, a
---                                              newcomer whose turn to wait is taken over ('' if none)
+--          {'displaced'}              it was told to wait, and its turn has been taken over since
+--          {'wait', victim, displaced, count, max}
+--                                     the victim has to be closed, and so has `displaced`, a newcomer whose turn to
+--                                     wait is taken over ('' if none)
 -- O(log n), and O(n) only when full
-local lease, info = ARGV[1], ARGV[2]
-local EVICTED, REPLACED = 4500, 4506
+local lease, info, owner = ARGV[1], ARGV[2], ARGV[5]
 
 if not alive(lease) then
   return { 'fenced' }
@@ -19,45 +22,61 @@ if generation then
   return { 'held', string.format('%.0f', generation) }
 end
 
-local own = redis.call('HMGET', META, 'max', 'policy')
-local max, policy = tonumber(own[1] or ARGV[3]), own[2] or ARGV[4]
+local waits_until = redis.call('HGET', SERVER, 'until')
+if not waits_until then
+  return { 'recovering', -1 }
+end
+if tonumber(waits_until) > now then
+  return { 'recovering', waits_until - now }
+end
 
-local waits_for = redis.call('HGET', TICKETS, 'n|' .. lease)
+local max, policy = limit(ARGV[3], ARGV[4])
+
+local function wait(victim, displaced)
+  return { 'wait', victim, displaced, redis.call('ZCARD', HELD), max }
+end
+
+local waits_for = redis.call('HGET', STATE, 'n|' .. lease)
 if waits_for then
   if redis.call('ZSCORE', HELD, waits_for) and alive(waits_for) then
-    return { 'wait', waits_for, EVICTED, '' }
+    return wait(waits_for, '')
   end
   vacate(waits_for)
   return { 'held', string.format('%.0f', redis.call('ZSCORE', HELD, lease)) }
 end
 
-local namesake = redis.call('HGET', NAMES, session_of(lease))
+if ARGV[6] == '1' then
+  return { 'displaced' }
+end
 
-local function wait_for(victim, code, displaced)
-  redis.call('HSET', TICKETS, 'n|' .. lease, victim, 'v|' .. victim, lease, 'g|' .. lease, next_generation())
+local name = 's|' .. session_of(lease)
+local namesake = redis.call('HGET', STATE, name)
+
+local function wait_for(victim, displaced)
+  redis.call('HSET', STATE, 'n|' .. lease, victim, 'v|' .. victim, lease, 'g|' .. lease, next_generation(), name, lease)
   redis.call('HSET', INFO, lease, info)
-  redis.call('HSET', NAMES, session_of(lease), lease)
+  redis.call('SADD', MINE, owner)
   keep()
   if not alive(victim) then
     vacate(victim)
     return { 'held', string.format('%.0f', redis.call('ZSCORE', HELD, lease)) }
   end
-  return { 'wait', victim, code, displaced }
+  return wait(victim, displaced)
 end
 
-local function take_turn_of(newcomer, code)
+local function take_turn_of(newcomer)
   local victim = cancel_ticket(newcomer)
   forget(newcomer)
-  return wait_for(victim, code, newcomer)
+  return wait_for(victim, newcomer)
 end
 
 -- The same session again replaces itself, and never counts twice.
 if namesake then
-  if redis.call('HEXISTS', TICKETS, 'n|' .. namesake) == 1 then
-    return take_turn_of(namesake, REPLACED)
+  if redis.call('HEXISTS', STATE, 'n|' .. namesake) == 1 then
+    return take_turn_of(namesake)
   end
-  if redis.call('ZSCORE', HELD, namesake) and redis.call('HEXISTS', TICKETS, 'v|' .. namesake) == 0 then
-    return wait_for(namesake, REPLACED, '')
+  if redis.call('ZSCORE', HELD, namesake) and redis.call('HEXISTS', STATE, 'v|' .. namesake) == 0 then
+    return wait_for(namesake, '')
   end
 end
 
@@ -67,7 +86,8 @@ end
 local count = redis.call('ZCARD', HELD)
 if max == 0 or count < max then
   redis.call('HSET', INFO, lease, info)
-  redis.call('HSET', NAMES, session_of(lease), lease)
+  redis.call('HSET', STATE, name, lease)
+  redis.call('SADD', MINE, owner)
   return { 'held', hold(lease, next_generation()) }
 end
 if policy == 'reject' then
@@ -77,13 +97,13 @@ end
 -- longest is now the oldest: it gives up its turn.
 local longest, since
 for _, holder in ipairs(redis.call('ZRANGE', HELD, 0, -1)) do
-  local newcomer = redis.call('HGET', TICKETS, 'v|' .. holder)
+  local newcomer = redis.call('HGET', STATE, 'v|' .. holder)
   if not newcomer then
-    return wait_for(holder, EVICTED, '')
+    return wait_for(holder, '')
   end
-  local came = tonumber(redis.call('HGET', TICKETS, 'g|' .. newcomer))
+  local came = tonumber(redis.call('HGET', STATE, 'g|' .. newcomer))
   if not since or came < since then
     longest, since = newcomer, came
   end
 end
-return take_turn_of(longest, EVICTED)
+return take_turn_of(longest)

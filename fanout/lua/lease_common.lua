@@ -5,14 +5,17 @@
 --
 -- ARGV  those of the script below it
 -- Returns nothing by itself; each function is O(log n), vacate_the_dead O(n)
--- KEYS  1 nodes    zset  incarnation → when its heartbeat runs out (ms of Redis TIME)
---       2 held     zset  lease → generation; the number of members is the count that the limit bounds
---       3 info     hash  lease → what people want to know of it (JSON), also of those that wait
---       4 names    hash  session → the newest lease of that name, held or waiting
---       5 tickets  hash  n|NEWCOMER → victim, v|VICTIM → newcomer: a place that is kept for the newcomer until the
---                        victim's socket is closed; g|NEWCOMER → its generation, given when it came
---       6 meta     hash  g: last generation; max, policy: a limit of this owner's own
-local NODES, HELD, INFO, NAMES, TICKETS, META = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+-- KEYS  1 nodes   zset  incarnation → when its heartbeat runs out (ms of Redis TIME)
+--       2 server  hash  id: which Redis server this is; until: before that (ms) nobody new gets a place
+--       3 mine    set   owners of which the asking process has held places
+--       4 held    zset  lease → generation; the number of members is the count that the limit bounds
+--       5 info    hash  lease → what people want to know of it (JSON), also of those that wait
+--       6 state   hash  s|SESSION → the newest lease of that name, held or waiting
+--                       n|NEWCOMER → victim, v|VICTIM → newcomer: a place that is kept for the newcomer until the
+--                       victim's socket is closed; g|NEWCOMER → its generation, given when it came
+--                       .g: the last generation
+--       7 limit   hash  max, policy: a limit of this owner's own
+local NODES, SERVER, MINE, HELD, INFO, STATE, LIMIT = unpack(KEYS)
 local KEEP_SECONDS = 86400
 
 local time = redis.call('TIME')
@@ -29,14 +32,14 @@ end
 
 -- Rises even if a failover has lost the last increments: counter or clock, whichever is ahead. Below 2^53 until 2255.
 local function next_generation()
-  local stored = tonumber(redis.call('HGET', META, 'g') or '0')
+  local stored = tonumber(redis.call('HGET', STATE, '.g') or '0')
   local generation = string.format('%.0f', math.max(stored + 1, now * 1000))
-  redis.call('HSET', META, 'g', generation)
+  redis.call('HSET', STATE, '.g', generation)
   return generation
 end
 
 local function keep()
-  for key = 2, 6 do
+  for key = 3, 6 do
     redis.call('EXPIRE', KEYS[key], KEEP_SECONDS)
   end
 end
@@ -48,17 +51,17 @@ local function hold(lease, generation)
 end
 
 local function forget(lease)
-  local session = session_of(lease)
+  local name = 's|' .. session_of(lease)
   redis.call('HDEL', INFO, lease)
-  if redis.call('HGET', NAMES, session) == lease then
-    redis.call('HDEL', NAMES, session)
+  if redis.call('HGET', STATE, name) == lease then
+    redis.call('HDEL', STATE, name)
   end
 end
 
 local function cancel_ticket(newcomer)
-  local victim = redis.call('HGET', TICKETS, 'n|' .. newcomer)
+  local victim = redis.call('HGET', STATE, 'n|' .. newcomer)
   if victim then
-    redis.call('HDEL', TICKETS, 'n|' .. newcomer, 'v|' .. victim, 'g|' .. newcomer)
+    redis.call('HDEL', STATE, 'n|' .. newcomer, 'v|' .. victim, 'g|' .. newcomer)
   end
   return victim
 end
@@ -68,11 +71,11 @@ end
 local function vacate(lease)
   redis.call('ZREM', HELD, lease)
   forget(lease)
-  local newcomer = redis.call('HGET', TICKETS, 'v|' .. lease)
+  local newcomer = redis.call('HGET', STATE, 'v|' .. lease)
   if not newcomer then
     return ''
   end
-  local generation = redis.call('HGET', TICKETS, 'g|' .. newcomer)
+  local generation = redis.call('HGET', STATE, 'g|' .. newcomer)
   cancel_ticket(newcomer)
   if not alive(newcomer) then
     forget(newcomer)
@@ -88,4 +91,25 @@ local function vacate_the_dead()
       vacate(lease)
     end
   end
+end
+
+-- The owner's own limit, or what the node has as its setting.
+local function limit(max, policy)
+  local own = redis.call('HMGET', LIMIT, 'max', 'policy')
+  return tonumber(own[1] or max), own[2] or policy
+end
+
+-- Who has to go so that no more than max hold a place: whoever is not leaving already. Under evict_oldest the oldest,
+-- under reject the newest.
+local function surplus(max, policy)
+  local over = redis.call('ZCARD', HELD) - max
+  if max == 0 or over <= 0 then
+    return {}
+  end
+  vacate_the_dead()
+  over = redis.call('ZCARD', HELD) - max
+  if over <= 0 then
+    return {}
+  end
+  return redis.call(policy == 'reject' and 'ZREVRANGE' or 'ZRANGE', HELD, 0, over - 1)
 end

@@ -1,6 +1,6 @@
 -- Give a place back once its socket is closed, or stop waiting for one.
--- KEYS  the six of lease_common.lua
--- ARGV  1 lease  2 generation it was held under ('' while it waited)
+-- KEYS  the seven of lease_common.lua
+-- ARGV  1 lease  2 generation it was held under ('': whatever it is; a lease is only ever released by who holds it)
 -- Returns the lease that has got the place, or ''.   O(log n)
 local lease, generation = ARGV[1], ARGV[2]
 

@@ -5,7 +5,15 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
-from tannoy.fanout.scripts import HEARTBEAT, LEASE_ACQUIRE, LEASE_RELEASE, Script
+from tannoy.fanout.scripts import (
+    HEARTBEAT,
+    LEASE_ACQUIRE,
+    LEASE_LIMIT,
+    LEASE_RELEASE,
+    LEASE_REPAIR,
+    SERVER_ENSURE,
+    Script,
+)
 
 from tests.support.valkey import Valkey
 
@@ -19,34 +27,49 @@ class Owner:
     def __init__(self, valkey: Valkey, *, max: int, policy: str) -> None:
         self._valkey = valkey
         tag = f"{{{next(_owners)}}}"
-        self._keys = [f"{tag}:{part}" for part in ("nodes", "held", "info", "names", "tickets", "meta")]
+        self._keys = [f"{tag}:{part}" for part in ("nodes", "server", "mine", "held", "info", "state", "limit")]
         self._max, self._policy = max, policy
 
     async def _run(self, script: Script, keys: list[str], *arguments: str | int) -> Any:
         return await self._valkey.run("EVAL", script.source, str(len(keys)), *keys, *map(str, arguments))
 
-    async def beat(self, *nodes: str, ms: int = ALIVE_MS) -> None:
-        for node in nodes:
-            await self._run(HEARTBEAT, self._keys[:1], node, ms)
+    async def ensure(self, *, wait_ms: int = 0) -> None:
+        await self._run(SERVER_ENSURE, self._keys[1:2], wait_ms)
+
+    async def beat(self, *nodes: str, ms: int = ALIVE_MS) -> list[str]:
+        """Of each node, what it was taken for before."""
+        return [(await self._run(HEARTBEAT, self._keys[:2], node, ms))[0].decode() for node in nodes]
 
     async def dies(self, node: str) -> None:
         await self._valkey.run("ZREM", self._keys[0], node)
 
-    async def acquire(self, lease: str) -> list[str]:
-        answer = await self._run(LEASE_ACQUIRE, self._keys, lease, "{}", self._max, self._policy)
+    async def acquire(self, lease: str, *, again: bool = False) -> list[str]:
+        arguments = (lease, "{}", self._max, self._policy, "agent:42", int(again))
+        answer = await self._run(LEASE_ACQUIRE, self._keys, *arguments)
         return [part.decode() if isinstance(part, bytes) else str(part) for part in answer]
 
     async def release(self, lease: str, generation: str = "") -> str:
         answer: bytes = await self._run(LEASE_RELEASE, self._keys, lease, generation)
         return answer.decode()
 
+    async def repair(self, node: str, *stated: tuple[str, str], adding: bool = False) -> list[list[str]]:
+        """`stated`: (lease, generation). Returns missing, granted, surplus."""
+        words = [word for lease, generation in stated for word in (lease, generation, "{}")]
+        arguments = (node, "agent:42", self._max, self._policy, int(adding), *words)
+        answer = await self._run(LEASE_REPAIR, self._keys, *arguments)
+        return [[lease.decode() for lease in leases] for leases in answer]
+
+    async def limit(self, max: int, policy: str) -> list[str]:
+        return [lease.decode() for lease in await self._run(LEASE_LIMIT, self._keys, max, policy)]
+
     async def held(self) -> list[str]:
         """Oldest first."""
-        return [lease.decode() for lease in await self._valkey.run("ZRANGE", self._keys[1], "0", "-1")]
+        return [lease.decode() for lease in await self._valkey.run("ZRANGE", self._keys[3], "0", "-1")]
 
     async def left_over(self) -> int:
-        """Keys with anything in them but the heartbeats and the last generation."""
-        return int(await self._valkey.run("EXISTS", *self._keys[1:5]))
+        """Who holds, who waits, and under which names; the last generation alone may stay for a day."""
+        state = set(await self._valkey.run("HKEYS", self._keys[5])) - {b".g"}
+        return int(await self._valkey.run("EXISTS", *self._keys[3:5])) + len(state)
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +81,7 @@ async def valkey(anyio_backend: str) -> AsyncGenerator[Valkey]:
 @pytest.fixture
 async def rejecting(valkey: Valkey) -> Owner:
     owner = Owner(valkey, max=2, policy="reject")
+    await owner.ensure()
     await owner.beat("n1", "n2")
     return owner
 
@@ -65,6 +89,7 @@ async def rejecting(valkey: Valkey) -> Owner:
 @pytest.fixture
 async def evicting(valkey: Valkey) -> Owner:
     owner = Owner(valkey, max=2, policy="evict_oldest")
+    await owner.ensure()
     await owner.beat("n1", "n2", "n3")
     return owner
 
@@ -117,7 +142,7 @@ async def test_a_node_whose_heartbeat_has_run_out_gets_no_place(rejecting: Owner
 async def test_the_oldest_has_to_go_and_its_place_is_kept_for_the_newcomer(evicting: Owner) -> None:
     _, generation = await evicting.acquire("n1|1|a")
     await evicting.acquire("n2|1|b")
-    assert await evicting.acquire("n3|1|c") == ["wait", "n1|1|a", "4500", ""]
+    assert await evicting.acquire("n3|1|c") == ["wait", "n1|1|a", "", "2", "2"]
     assert await evicting.held() == ["n1|1|a", "n2|1|b"]
 
     assert await evicting.release("n1|1|a", generation) == "n3|1|c"
@@ -137,11 +162,11 @@ async def test_a_newcomer_does_not_wait_for_a_dead_victim(evicting: Owner) -> No
 
 async def test_newcomers_beyond_the_limit_displace_the_one_that_waits_longest(evicting: Owner) -> None:
     generations = {lease: (await evicting.acquire(lease))[1] for lease in ("n1|1|a", "n1|2|b")}
-    assert await evicting.acquire("n2|1|c") == ["wait", "n1|1|a", "4500", ""]
-    assert await evicting.acquire("n2|2|d") == ["wait", "n1|2|b", "4500", ""]
-    assert await evicting.acquire("n2|3|e") == ["wait", "n1|1|a", "4500", "n2|1|c"]
-    assert await evicting.acquire("n2|4|f") == ["wait", "n1|2|b", "4500", "n2|2|d"]
-    assert await evicting.acquire("n2|5|g") == ["wait", "n1|1|a", "4500", "n2|3|e"]
+    assert await evicting.acquire("n2|1|c") == ["wait", "n1|1|a", "", "2", "2"]
+    assert await evicting.acquire("n2|2|d") == ["wait", "n1|2|b", "", "2", "2"]
+    assert await evicting.acquire("n2|3|e") == ["wait", "n1|1|a", "n2|1|c", "2", "2"]
+    assert await evicting.acquire("n2|4|f") == ["wait", "n1|2|b", "n2|2|d", "2", "2"]
+    assert await evicting.acquire("n2|5|g") == ["wait", "n1|1|a", "n2|3|e", "2", "2"]
 
     for victim, generation in generations.items():
         await evicting.release(victim, generation)
@@ -170,7 +195,7 @@ async def test_a_newcomer_whose_node_died_leaves_the_place_free(evicting: Owner)
 async def test_a_session_that_connects_again_replaces_itself_and_never_counts_twice(rejecting: Owner) -> None:
     _, generation = await rejecting.acquire("n1|1|a")
     await rejecting.acquire("n1|2|b")
-    assert await rejecting.acquire("n2|1|a") == ["wait", "n1|1|a", "4506", ""]
+    assert await rejecting.acquire("n2|1|a") == ["wait", "n1|1|a", "", "2", "2"]
     assert await rejecting.release("n1|1|a", generation) == "n2|1|a"
     assert await rejecting.held() == ["n1|2|b", "n2|1|a"]
 
@@ -178,7 +203,7 @@ async def test_a_session_that_connects_again_replaces_itself_and_never_counts_tw
 async def test_a_session_that_connects_again_while_it_waits_takes_its_own_turn(rejecting: Owner) -> None:
     _, generation = await rejecting.acquire("n1|1|a")
     await rejecting.acquire("n2|1|a")
-    assert await rejecting.acquire("n2|2|a") == ["wait", "n1|1|a", "4506", "n2|1|a"]
+    assert await rejecting.acquire("n2|2|a") == ["wait", "n1|1|a", "n2|1|a", "1", "2"]
     assert await rejecting.release("n1|1|a", generation) == "n2|2|a"
     assert await rejecting.held() == ["n2|2|a"]
 
@@ -199,3 +224,86 @@ async def test_nothing_is_left_when_all_have_gone(evicting: Owner) -> None:
     await evicting.release("n1|2|b", second)
     await evicting.release("n2|1|c", third)
     assert await evicting.left_over() == 0
+
+
+async def test_whose_turn_was_taken_over_does_not_push_in_again(evicting: Owner) -> None:
+    await evicting.acquire("n1|1|a")
+    await evicting.acquire("n1|2|b")
+    for newcomer in ("n2|1|c", "n2|2|d", "n2|3|e"):
+        await evicting.acquire(newcomer)
+    assert await evicting.acquire("n2|1|c", again=True) == ["displaced"]
+    assert (await evicting.acquire("n2|3|e", again=True))[:2] == ["wait", "n1|1|a"]
+
+
+async def test_a_server_that_nobody_has_asked_who_it_is_gives_no_places(valkey: Valkey) -> None:
+    owner = Owner(valkey, max=2, policy="reject")
+    await owner.beat("n1")
+    assert await owner.acquire("n1|1|a") == ["recovering", "-1"]
+    await owner.ensure()
+    assert (await owner.acquire("n1|1|a"))[0] == "held"
+
+
+async def test_a_new_server_gives_places_only_after_the_time_to_recover(valkey: Valkey) -> None:
+    owner = Owner(valkey, max=2, policy="reject")
+    await owner.beat("n1")
+    await owner.ensure(wait_ms=60_000)
+    verdict, wait_ms = await owner.acquire("n1|1|a")
+    assert verdict == "recovering"
+    assert 0 < int(wait_ms) <= 60_000
+    await owner.ensure(wait_ms=0)
+    assert (await owner.acquire("n1|1|a"))[0] == "recovering", "asked again, the server is known, and nothing changes"
+
+
+async def test_a_heartbeat_tells_what_the_node_was_taken_for(valkey: Valkey) -> None:
+    owner = Owner(valkey, max=2, policy="reject")
+    assert await owner.beat("n1", ms=-1) == ["unknown"]
+    assert await owner.beat("n1") == ["expired"]
+    assert await owner.beat("n1") == ["alive"]
+
+
+async def test_repair_takes_out_what_the_node_does_not_hold_and_grants_its_place(evicting: Owner) -> None:
+    _, generation = await evicting.acquire("n1|1|a")
+    await evicting.acquire("n1|2|b")
+    await evicting.acquire("n2|1|c")
+    await evicting.acquire("n2|2|d")
+    missing, granted, surplus = await evicting.repair("n1", ("n1|1|a", generation))
+    assert (missing, granted, surplus) == ([], ["n2|2|d"], [])
+    assert await evicting.held() == ["n1|1|a", "n2|2|d"]
+
+
+async def test_repair_tells_what_redis_lacks_or_adds_it(rejecting: Owner) -> None:
+    stated = ("n1|1|a", "1795000000000001")
+    assert await rejecting.repair("n1", stated) == [["n1|1|a"], [], []]
+    assert await rejecting.held() == []
+    assert await rejecting.repair("n1", stated, adding=True) == [[], [], []]
+    assert await rejecting.acquire("n1|1|a") == ["held", "1795000000000001"]
+
+
+async def test_repair_leaves_alone_what_is_being_asked_for(rejecting: Owner) -> None:
+    await rejecting.acquire("n1|1|a")
+    assert await rejecting.repair("n1", ("n1|1|a", ""), ("n1|2|b", "")) == [[], [], []]
+    assert await rejecting.held() == ["n1|1|a"]
+
+
+async def test_repair_leaves_the_places_of_other_nodes_alone(rejecting: Owner) -> None:
+    await rejecting.acquire("n2|1|b")
+    await rejecting.repair("n1")
+    assert await rejecting.held() == ["n2|1|b"]
+
+
+@pytest.mark.parametrize(("policy", "goes"), [("reject", "n2|1|c"), ("evict_oldest", "n1|1|a")])
+async def test_a_lower_limit_names_who_has_to_go(valkey: Valkey, policy: str, goes: str) -> None:
+    owner = Owner(valkey, max=3, policy=policy)
+    await owner.ensure()
+    await owner.beat("n1", "n2")
+    for lease in ("n1|1|a", "n1|2|b", "n2|1|c"):
+        await owner.acquire(lease)
+    assert await owner.limit(2, policy) == [goes]
+    await owner.release(goes)
+    assert await owner.limit(2, policy) == []
+
+
+async def test_a_limit_of_its_own_goes_before_the_setting(rejecting: Owner) -> None:
+    await rejecting.limit(1, "evict_oldest")
+    await rejecting.acquire("n1|1|a")
+    assert await rejecting.acquire("n2|1|b") == ["wait", "n1|1|a", "", "1", "1"]
