@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help env run test check format bench lock clean
+.PHONY: help env run test check format bench chaos lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ format: env ## let ruff mend what it can
 
 bench: env ## every benchmark; `make bench ARGS=--quick` for a first look
 	$(BIN)/python -m bench $(ARGS)
+
+chaos: env ## the long run under faults; `make chaos ARGS='--seed 7 --connects 200000'`
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 lock: env ## resolve the dependencies anew into requirements.lock
 	$(BIN)/python -m pip install --quiet uv

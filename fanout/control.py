@@ -1,8 +1,8 @@
-"""Orders between nodes: hand something to a user's sessions, or to one session, wherever they live.
+"""Orders between nodes: hand something to a user's sessions, close an agent's, wherever they live.
 
-An order goes to every node at once. Each answers on the asker's own channel with the number of sessions it served, so
+A question goes to every node at once. Each answers on the asker's own channel with the number of sessions it served, so
 the count is of deliveries, not of hopes. Redis says how many nodes heard the order; a node that has died in that
-moment does not answer, and the deadline ends the wait for it.
+moment does not answer, and the deadline ends the wait for it. An errand goes to one node, and is not answered.
 """
 
 import asyncio
@@ -11,10 +11,22 @@ from collections.abc import Callable
 
 import structlog
 
-from ..shared.channels import Channels
+from ..shared.channels import Channels, Owner
 from ..shared.codec import MalformedBytes, pack_order, unpack_order
 from ..shared.errors import Unavailable
-from ..shared.messages import Delivered, DeliverToSession, DeliverToUser, Order, ReadyBytes
+from ..shared.messages import (
+    CloseSessions,
+    Delivered,
+    DeliverToSession,
+    DeliverToUser,
+    Errand,
+    Evict,
+    Granted,
+    ListSessions,
+    Object,
+    Question,
+    ReadyBytes,
+)
 from ..shared.names import AgentId, SessionId, UserId
 from .publisher import Publisher
 from .wire import Reply
@@ -25,15 +37,16 @@ ANSWER_DEADLINE = 0.45
 _log = structlog.get_logger("tannoy.control")
 
 
-class _Question:
-    """An order on its way: done when as many nodes have answered as have heard it."""
+class _Pending:
+    """A question on its way: done when as many nodes have answered as have heard it."""
 
-    __slots__ = ("answered", "heard", "served", "total")
+    __slots__ = ("answered", "heard", "listed", "served", "total")
 
     def __init__(self) -> None:
         self.heard: int | None = None  # nodes; unknown until Redis has confirmed the publish
         self.answered = 0
         self.served = 0
+        self.listed: list[Object] = []
         self.total: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     def settle(self) -> None:
@@ -46,7 +59,11 @@ class _Question:
 
 
 class Control:
-    """Gives orders to all nodes, and carries out those of others through `execute` (sessions served: returned)."""
+    """Gives orders, and carries out those of other nodes.
+
+    `answer` tells how many sessions a question concerned here, and which of them if it asks for that; `run_errand`
+    takes what is meant for this node alone.
+    """
 
     def __init__(
         self,
@@ -55,17 +72,20 @@ class Control:
         *,
         incarnation: str,
         secret: bytes,
-        execute: Callable[[DeliverToUser | DeliverToSession], int],
+        answer: Callable[[Question], tuple[int, tuple[Object, ...]]],
+        run_errand: Callable[[Errand], None],
         is_listening: Callable[[], bool],
     ) -> None:
         self._publisher = publisher
         self._secret = secret
-        self._execute = execute
+        self._answer = answer
+        self._run_errand = run_errand
+        self._channels = channels
         self._is_listening = is_listening
         self._everybody = channels.control
         self._self = channels.node(incarnation)
         self._numbers = itertools.count(1)
-        self._questions: dict[int, _Question] = {}
+        self._questions: dict[int, _Pending] = {}
         self._malformed = 0
         self._silent_nodes = 0
 
@@ -76,16 +96,33 @@ class Control:
 
     def deliver_to_user(self, user_id: UserId, ready: ReadyBytes) -> asyncio.Future[int]:
         """The number of the user's sessions that got it, on all nodes. Raises Unavailable."""
-        number = next(self._numbers)
-        return self._ask(number, DeliverToUser(number, self._self, user_id, ready))
+        return self._ask(DeliverToUser(next(self._numbers), self._self, user_id, ready)).total
 
     def deliver_to_session(self, agent_id: AgentId, session_id: SessionId, ready: ReadyBytes) -> asyncio.Future[int]:
         """1 if the session was on any node and got it, else 0. Raises Unavailable."""
-        number = next(self._numbers)
-        return self._ask(number, DeliverToSession(number, self._self, agent_id, session_id, ready))
+        return self._ask(DeliverToSession(next(self._numbers), self._self, agent_id, session_id, ready)).total
 
-    def _ask(self, number: int, order: Order) -> asyncio.Future[int]:
-        question = self._questions[number] = _Question()
+    def close_sessions(self, owner: Owner, session_id: SessionId | None) -> asyncio.Future[int]:
+        """The number of the owner's sessions that were closed (4504); all, or the one. Raises Unavailable."""
+        return self._ask(CloseSessions(next(self._numbers), self._self, owner, session_id)).total
+
+    async def list_sessions(self, user_id: UserId) -> list[Object]:
+        """The user's sessions on all nodes. Raises Unavailable."""
+        question = self._ask(ListSessions(next(self._numbers), self._self, user_id))
+        await question.total
+        return question.listed
+
+    def tell(self, incarnation: str, errand: Errand) -> None:
+        """Send one node on an errand. It may get lost: whoever tells looks again at what has come of it."""
+        address = self._channels.node(incarnation)
+        if address == self._self:
+            asyncio.get_running_loop().call_soon(self._run_errand, errand)
+            return
+        self._publisher.send(address, pack_order(errand, self._secret)).add_done_callback(self._answer_sent)
+
+    def _ask(self, order: Question) -> _Pending:
+        number = order.request
+        question = self._questions[number] = _Pending()
         deadline = asyncio.get_running_loop().call_later(ANSWER_DEADLINE, self._give_up, question)
 
         def close(_: object) -> None:
@@ -96,12 +133,12 @@ class Control:
         if not self._is_listening():
             # The answers could not reach us, and a count without them would be a false one.
             question.total.set_exception(Unavailable("this node does not hear the bus"))
-            return question.total
+            return question
         sent = self._publisher.send(self._everybody, pack_order(order, self._secret))
         sent.add_done_callback(lambda done: self._sent(question, done))
-        return question.total
+        return question
 
-    def _sent(self, question: _Question, sent: asyncio.Future[Reply]) -> None:
+    def _sent(self, question: _Pending, sent: asyncio.Future[Reply]) -> None:
         error = sent.exception()
         if error is None and int(sent.result()) > 0:
             question.heard = int(sent.result())
@@ -110,7 +147,7 @@ class Control:
             # This node itself counts as one that hears; if none has, its link has just been lost.
             question.total.set_exception(error or Unavailable("no node has heard it"))
 
-    def _give_up(self, question: _Question) -> None:
+    def _give_up(self, question: _Pending) -> None:
         if question.heard is None or question.answered == 0:
             if not question.total.done():
                 question.total.set_exception(Unavailable("no node has confirmed in time"))
@@ -127,19 +164,22 @@ class Control:
             _log.warning("dropped an order", error=str(error))
             return
         match order:
-            case Delivered(request, sessions):
+            case Delivered(request, sessions, listed):
                 if question := self._questions.get(request):
                     question.answered += 1
                     question.served += sessions
+                    question.listed += listed
                     question.check()
-            case DeliverToUser() | DeliverToSession():
-                answer = Delivered(order.request, self._execute(order))
+            case Evict() | Granted():
+                self._run_errand(order)
+            case _:
+                answer = Delivered(order.request, *self._answer(order))
                 sent = self._publisher.send(order.reply_to, pack_order(answer, self._secret))
                 sent.add_done_callback(self._answer_sent)
 
     def _answer_sent(self, sent: asyncio.Future[Reply]) -> None:
         if error := sent.exception():
-            _log.warning("could not answer an order", error=str(error))
+            _log.warning("an order or its answer did not get out", error=str(error))
 
     def statistics(self) -> dict[str, int]:
         return {

@@ -25,6 +25,8 @@ async def keep_connected(
         try:
             attempt = 0 if await connection() else attempt + 1
         except (OSError, TimeoutError, WireLost, ServerRefused) as error:
-            _log.warning(what, redis=str(address), error=str(error) or type(error).__name__)
+            # Once an outage; whoever wants each attempt asks for DEBUG.
+            log = _log.debug if attempt else _log.warning
+            log(what, redis=str(address), error=str(error) or type(error).__name__)
             attempt += 1
         await asyncio.sleep(full_jitter(attempt, base=base, cap=cap, uniform=random.uniform))

@@ -35,10 +35,13 @@ PUBLISH_ONCE = load_script("publish_once")
 """KEYS: memory of the key. ARGV: channel, envelope, seconds. Returns 1 (published) or 0 (was published before)."""
 
 HEARTBEAT = load_script("heartbeat", allow_oom=True)
-"""KEYS: nodes, server. ARGV: incarnation, milliseconds. Returns [before, alive, id]."""
+"""KEYS: nodes, server. ARGV: incarnation, milliseconds. Returns [before, alive, life]."""
 
 SERVER_ENSURE = load_script("server_ensure", allow_oom=True)
-"""KEYS: server. ARGV: milliseconds. Returns the server's id."""
+"""KEYS: server. ARGV: milliseconds. Returns [life, milliseconds until it gives places]."""
+
+NODE_TELL = load_script("node_tell", allow_oom=True)
+"""KEYS: node-info. ARGV: incarnation, JSON."""
 
 NODES_LIST = load_script("nodes_list", allow_oom=True)
 """KEYS: nodes, node-info. Returns the JSON of each living node."""
@@ -63,3 +66,30 @@ LEASE_LIMIT = load_script("lease_limit", head="lease_common")
 
 LEASE_LIST = load_script("lease_list", head="lease_common")
 """KEYS: of the owner. ARGV: max, policy. Returns [max, policy, infos]."""
+
+PRESENCE_JOIN = load_script("presence_join", head="presence_common")
+"""KEYS: of the room and the process. ARGV: room, inline_max, events_max, incarnation, number, user, username.
+
+Returns [version, users, [user, entry, …] or None], or None: the process's heartbeat has run out.
+"""
+
+PRESENCE_LEAVE = load_script("presence_leave", head="presence_common", allow_oom=True)
+"""KEYS: of the room and the process. ARGV: room, inline_max, events_max, number, grace in ms. Returns 1 (left) or 0."""
+
+PRESENCE_DEAD = load_script("presence_dead", head="presence_common", allow_oom=True)
+"""KEYS: of the room and the process. ARGV: room, inline_max, events_max, incarnation, grace in ms.
+
+Returns how many of its sessions are left.
+"""
+
+PRESENCE_SWEEP = load_script("presence_sweep", head="presence_common", allow_oom=True)
+"""KEYS: of the room. ARGV: room, inline_max, events_max. Returns how many leaves it has shown."""
+
+PRESENCE_LIST = load_script("presence_list", head="presence_common")
+"""KEYS: of the room. ARGV: room, limit. Returns [version, users, sessions, [user, entry, …]]."""
+
+PRESENCE_DUE = load_script("presence_due", allow_oom=True)
+"""KEYS: nodes, due. Returns [[room, …], [incarnation that is dead, …]]."""
+
+PRESENCE_FORGET = load_script("presence_forget")
+"""KEYS: nodes, rooms of the process. ARGV: incarnation. Returns 1 (forgotten) or 0."""

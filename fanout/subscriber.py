@@ -45,12 +45,7 @@ class Subscriber:
         with the count rolled back, where that takes longer than ACKNOWLEDGE_TIMEOUT. Whoever got one of the two
         without an error owes one `release`.
         """
-        subscription = self._subscriptions.get(channel)
-        if subscription is None:
-            subscription = self._subscriptions[channel] = _Subscription()
-            self._link.want(channel)
-        subscription.holders += 1
-        self._lingering.pop(channel, None)
+        self.hold(channel)
         if self._link.state.is_confirmed(channel):
             return None
         loop = asyncio.get_running_loop()
@@ -60,10 +55,19 @@ class Subscriber:
             self.release(channel)
             waiter.set_exception(Unavailable("this node does not hear the bus"))
             return waiter
-        subscription.waiters.append(waiter)
+        self._subscriptions[channel].waiters.append(waiter)
         self._unacknowledged.append((loop.time() + ACKNOWLEDGE_TIMEOUT, channel, waiter))
         self._sweep_at(loop.time() + ACKNOWLEDGE_TIMEOUT)
         return waiter
+
+    def hold(self, channel: bytes) -> None:
+        """Count one more holder, heard or not: for those who are let in while Redis is away. It owes one `release`."""
+        subscription = self._subscriptions.get(channel)
+        if subscription is None:
+            subscription = self._subscriptions[channel] = _Subscription()
+            self._link.want(channel)
+        subscription.holders += 1
+        self._lingering.pop(channel, None)
 
     def release(self, channel: bytes) -> None:
         """Count one holder less."""

@@ -55,6 +55,8 @@ class Rejected:
 
     status: int
     refusal: Refused
+    retry_after: int | None = None
+    """Whole seconds, for the header of that name."""
 
 
 def is_ours(path: str) -> bool:

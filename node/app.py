@@ -21,7 +21,8 @@ from starlette.types import Scope, StatefulLifespan
 
 from ..shared.errors import Refused
 from ..shared.settings import Settings, load_settings, named_settings, set_without_effect, unknown_settings
-from .api import api_routes, problem_response
+from .api import api_routes
+from .api_requests import problem_response
 from .auth import is_loopback
 from .endpoints import websocket_routes
 from .health import health_routes

@@ -15,10 +15,18 @@ def made_up_session_id() -> SessionId:
     return SessionId(secrets.token_urlsafe(12))
 
 
+_GUEST = "guest-"
+
+
+def is_guest(user_id: UserId) -> bool:
+    """Whether the name was made up for somebody who gave none."""
+    return user_id.startswith(_GUEST)
+
+
 def identify(query: Mapping[str, str]) -> Author:
     """`TANNOY_AUTH=none`: the client says who it is, or gets a guest's name. Raises BadName."""
     session_id = parse_session(query["session_id"]) if "session_id" in query else made_up_session_id()
-    user_id = parse_user(query["user_id"]) if "user_id" in query else UserId(f"guest-{secrets.token_hex(3)}")
+    user_id = parse_user(query["user_id"]) if "user_id" in query else UserId(f"{_GUEST}{secrets.token_hex(3)}")
     username = parse_username(query["username"]) if "username" in query else str(user_id)
     return Author(user_id, username, session_id)
 

@@ -32,7 +32,7 @@ class Carrier(Protocol):
     def resume_reading(self) -> None: ...
 
     def close(self, code: int, reason: str) -> None:
-        """Send a close frame behind all that was written, and end when the peer has answered it."""
+        """Send a close frame behind all that was written, tell `goodbye_sent`, and end when the peer has answered."""
         ...
 
     def abort(self) -> None:
@@ -57,6 +57,10 @@ class Carried(Protocol):
     def resumed(self) -> None: ...
     def violated(self, code: int, reason: str) -> None:
         """The peer broke RFC 6455; whoever is carried says its last words and closes with this code."""
+        ...
+
+    def goodbye_sent(self) -> None:
+        """The close frame has been handed over: nothing that comes later can reach the peer."""
         ...
 
     def closed(self) -> None: ...

@@ -1,35 +1,31 @@
-"""One connection, whatever carries it: commands in, keepalive, the reason it ends.
+"""One connection, whatever carries it: from the handshake over its place and its keepalive to the reason it ends.
 
-No task of its own. A command that has to wait for Redis goes on in the callback of a future; those that follow a
-`join` wait behind it, in order, and when too many wait the carrier stops reading.
+No task of its own, but while it waits for a place.
 """
 
 import asyncio
+import random
 from enum import Enum, auto
-from functools import partial
-from typing import Any, assert_never
 
 import structlog
 
-from ..shared.channels import Channel
-from ..shared.clock import rfc3339
+from ..fanout.lease import Closing, Lease
+from ..shared.channels import Owner, OwnerKind
 from ..shared.close import CLOSE_RULES, CloseCode
-from ..shared.codec import WireFormat, decode_command, encode_ready, pack_publication
-from ..shared.commands import BadCommand
-from ..shared.errors import BadName, BadRequest, Refused
-from ..shared.messages import Bye, CommandId, Failure, NodeFrame, Ok, Publication, Resync
-from ..shared.names import UserId
+from ..shared.codec import WireFormat
+from ..shared.errors import LimitReached, Refused
+from ..shared.messages import Bye, Resync, Roll
 from .carrier import CLOSE_DEADLINE, Carrier
+from .conversation import Conversation
 from .frames import Opcode, frame
 from .framing import frame_object, frame_ping
 from .outbox import Outbox
-from .patience import BadFrames, Waiting
 from .services import Services
-from .session import Alive, Answer, Effect, Enter, Exit, Publish, Session, TellUser
+from .session import Enter, Session
 
 PONG_DEADLINE = 10.0
-UNDER_WAY_MAX = 64
-"""Publishes of one connection that Redis has not confirmed yet; further commands wait."""
+COME_BACK_AFTER = (1.0, 2.0)
+"""Seconds after which somebody who found no place may ask again, spread so that not all ask at once."""
 
 _log = structlog.get_logger("tannoy.connection")
 
@@ -41,129 +37,179 @@ class _State(Enum):
     CLOSED = auto()
 
 
-class Connection:
+class Connection(Conversation):
     """A Carried, a Member of the hub, and Timed by the wheel."""
 
-    __slots__ = (
-        "_bad_frames",
-        "_busy",
-        "_carrier",
-        "_ping_out",
-        "_services",
-        "_state",
-        "_under_way",
-        "_waiting",
-        "outbox",
-        "session",
-        "tick",
-        "wire",
-    )
+    __slots__ = ("_arrival", "_carrier", "_leases", "_opening", "_ping_out", "_state", "connected_at", "tick")
 
     def __init__(self, services: Services, carrier: Carrier, session: Session, wire: WireFormat) -> None:
-        self.session = session
-        self.wire = wire
-        self.outbox = Outbox(
+        outbox = Outbox(
             carrier, services.limits, session.session_id, on_overflow=self._overflowed, on_skipped=self._skipped
         )
+        super().__init__(services, session, wire, outbox)
         self.tick = 0
-        self._services = services
+        self.connected_at = services.clock.now()
         self._carrier = carrier
         self._state = _State.OPENING
         self._ping_out = False
-        self._busy = False  # a channel is being entered
-        self._under_way = 0
-        self._waiting: Waiting | None = None
-        self._bad_frames: BadFrames | None = None
-
-    @property
-    def user_id(self) -> UserId:
-        return self.session.user_id
+        self._opening = b""  # answers the handshake, together with the first frame
+        self._arrival: asyncio.Task[tuple[Lease, ...]] | None = None  # until there are places
+        self._leases: tuple[Lease, ...] = ()
+        services.connections += 1
 
     @property
     def is_open(self) -> bool:
         return self._state is _State.OPEN
 
-    # ---- Carried
+    @property
+    def is_arriving(self) -> bool:
+        return self._state is _State.OPENING
+
+    @property
+    def _has_ended(self) -> bool:
+        return self._state in (_State.CLOSING, _State.CLOSED)
+
+    def is_trusted(self) -> bool:
+        return not self._leases or self._services.places.are_trusted()
+
+    # ---- from the handshake to `welcome`
 
     def opened(self, opening: bytes = b"") -> None:
-        services, home = self._services, self.session.home
+        services = self._services
         services.hub.register(self)
         services.wheel.set(self, services.ping_interval)
-        if home is not None:
-            waiter = services.subscriber.acquire(home.address)
-            if waiter is not None:
-                if opening:
-                    self.outbox.answer(opening)
-                self._busy = True
-                waiter.add_done_callback(partial(self._acquired, Enter(home, None)))
-                return
-            self._join(home)
-        self._welcome(opening)
+        self._opening = opening
+        if services.places.are_limited(self.session):
+            self._say_first(b"")  # a place may take a while
+            take = services.places.take(self.session, self.connected_at, self._lost_place)
+            self._arrival = asyncio.get_running_loop().create_task(take)
+            self._arrival.add_done_callback(self._arrived)
+        else:
+            self._enter_home()
+
+    def _arrived(self, arrival: asyncio.Task[tuple[Lease, ...]]) -> None:
+        self._arrival = None
+        if arrival.cancelled():
+            return
+        error = arrival.exception()
+        if self._has_ended:
+            self._services.places.give_back(() if error else arrival.result())
+        elif error is None:
+            self._leases = arrival.result()
+            self._enter_home()
+        elif isinstance(error, LimitReached):
+            closing = Closing(CloseCode.TRY_AGAIN_LATER, Owner(OwnerKind(error.kind), error.name), error.count)
+            self.close(CloseCode.TRY_AGAIN_LATER, closing=closing)
+        elif isinstance(error, Refused):
+            self.close(CloseCode.TRY_AGAIN_LATER)
+        else:
+            self.close(CloseCode.INTERNAL)
+            raise error
+
+    def _enter_home(self) -> None:
+        if self.session.home is None:
+            self.welcome(None)
+            self._go_on()
+        else:
+            self.enter(Enter(self.session.home, None))
+
+    def welcome(self, roll: Roll | None) -> None:
+        self._state = _State.OPEN
+        welcome = self.session.welcome(self._services.node_id, self._services.ping_interval, roll)
+        self._say_first(frame_object(welcome, self.wire))
+
+    def _say_first(self, frames: bytes) -> None:
+        """The handshake's answer, if it is still to be sent, and `frames`, in one write: two cost twice as much."""
+        opening, self._opening = self._opening, b""
+        if opening or frames:
+            self.outbox.answer(opening + frames)
+
+    # ---- Carried
 
     def received(self, payload: bytes, binary: bool) -> None:
-        if self._state in (_State.CLOSING, _State.CLOSED):
-            return
-        self._services.received += 1
-        if self._busy or self._waiting or self._under_way >= UNDER_WAY_MAX:
-            self._wait(payload, binary)
-        else:
-            self._handle(payload, binary)
+        if not self._has_ended and self.is_trusted():
+            self.hear(payload, binary)
 
     def pinged(self, payload: bytes) -> None:
-        self.outbox.answer(frame(Opcode.PONG, payload))
+        if self.is_trusted():
+            self.outbox.answer(frame(Opcode.PONG, payload))
 
     def paused(self) -> None:
         self.outbox.paused()
 
     def resumed(self) -> None:
-        self.outbox.resumed()
+        if self.is_trusted():
+            self.outbox.resumed()
 
     def violated(self, code: int, reason: str) -> None:
         _log.debug("broke RFC 6455", session=self.session.session_id, reason=reason)
         self.close(CloseCode(code))
 
+    def goodbye_sent(self) -> None:
+        """Only now may somebody else have the place."""
+        leases, self._leases = self._leases, ()
+        self._services.places.give_back(leases)
+
     def closed(self) -> None:
-        self._leave_everything()
+        self._end()
         self._state = _State.CLOSED
         self._services.wheel.clear(self)
+        self._services.connections -= 1
+        self.goodbye_sent()
+
+    def pause_reading(self) -> None:
+        self._carrier.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._carrier.resume_reading()
 
     # ---- the end
 
-    def close(self, code: CloseCode, *, retry_after: float | None = None) -> None:
-        """Say `bye`, close. From here on nothing is delivered; a peer that does not answer is cut off."""
-        if self._state in (_State.CLOSING, _State.CLOSED):
+    def close(self, code: CloseCode, *, retry_after: float | None = None, closing: Closing | None = None) -> None:
+        """Say `bye`, close. From here on nothing is delivered; a peer that does not answer is cut off.
+
+        `closing` tells what is remembered of it. 1013 always says when to come back.
+        """
+        if self._has_ended:
             return
-        self._leave_everything()
+        if retry_after is None and code is CloseCode.TRY_AGAIN_LATER:
+            retry_after = round(random.uniform(*COME_BACK_AFTER), 2)
+        self._end()
         self._state = _State.CLOSING
-        self._carrier.writer()(frame_object(Bye(code, retry_after), self.wire))
+        self._carrier.writer()(self._opening + frame_object(Bye(code, retry_after), self.wire))
         self._carrier.close(code, CLOSE_RULES[code].reason)
         self._services.wheel.set(self, CLOSE_DEADLINE)
+        self._services.places.remember(self.session, code, closing)
         _log.debug("closing", session=self.session.session_id, user=self.user_id, code=int(code))
 
-    def _leave_everything(self) -> None:
-        if self._state in (_State.CLOSING, _State.CLOSED):
+    def _end(self) -> None:
+        if self._has_ended:
             return
-        self.outbox.discard()
-        for channel in tuple(self.session.joined.values()):
-            self._exit(channel)
+        if self._arrival is not None:
+            self._arrival.cancel()
+        self.leave_everything()
         self._services.hub.unregister(self)
-        self._waiting = None
+
+    def _lost_place(self, closing: Closing) -> None:
+        self.close(closing.code, closing=closing)
 
     def _overflowed(self) -> None:
         self.close(CloseCode.TOO_SLOW)
 
     def _skipped(self) -> None:
-        for channel in tuple(self.session.joined.values()):  # an answer too many closes, and leaves them all
-            self.answer(Resync(channel, "too slow to read: messages were dropped"))
+        for stay in tuple(self.session.joined.values()):  # an answer too many closes, and leaves them all
+            self.answer(Resync(stay.channel, "too slow to read: messages were dropped"))
 
     # ---- keepalive
 
     def due(self, now: float) -> None:
         if self._state is _State.CLOSING:
             self._carrier.abort()
+        elif not self.is_trusted():
+            return
         elif self._ping_out and not self._waiting:
             self.close(CloseCode.NO_PONG)
-        elif self._ping_out or self._state is _State.OPENING:
+        elif self._ping_out or self.is_arriving:
             # Its pong may stand behind commands that wait for us; and nothing comes before `welcome`.
             self._services.wheel.set(self, PONG_DEADLINE)
         else:
@@ -171,144 +217,7 @@ class Connection:
             self.outbox.answer(frame_ping(self.wire))
             self._services.wheel.set(self, PONG_DEADLINE)
 
-    def _alive(self) -> None:
+    def answered_ping(self) -> None:
         if self._ping_out:
             self._ping_out = False
             self._services.wheel.set(self, self._services.ping_interval)
-
-    # ---- commands in
-
-    def _wait(self, payload: bytes, binary: bool) -> None:
-        if self._waiting is None:
-            self._waiting = Waiting()
-        self._waiting.push(payload, binary)
-        if self._waiting.is_full:
-            self._carrier.pause_reading()
-
-    def _go_on(self) -> None:
-        """Handle what has waited, up to the next command that has to wait itself."""
-        while self._waiting and not self._busy and self._under_way < UNDER_WAY_MAX:
-            self._handle(*self._waiting.pop())
-        if not self._waiting and self._state in (_State.OPENING, _State.OPEN):
-            self._carrier.resume_reading()
-
-    def _handle(self, payload: bytes, binary: bool) -> None:
-        try:
-            command = decode_command(payload, binary=binary, wire=self.wire)
-        except BadCommand as bad:
-            self._refuse(bad.id, bad.refusal)
-            self._count_bad_frame()
-            return
-        try:
-            timestamp = rfc3339(self._services.clock.now())
-            self._perform(self.session.handle(command, timestamp))
-        except Refused as refusal:
-            self._refuse(command.id, refusal)
-            if isinstance(refusal, (BadRequest, BadName)):
-                self._count_bad_frame()
-
-    def _perform(self, effect: Effect) -> None:
-        match effect:
-            case Answer(answer):
-                self.answer(answer)
-            case Enter():
-                self._enter(effect)
-            case Exit(channel, id):
-                self._exit(channel)
-                if ok := self.session.in_room(channel, id):
-                    self.answer(ok)
-            case Publish():
-                self._publish(effect)
-            case TellUser(to, said, id):
-                served = self._services.control.deliver_to_user(to, encode_ready(said))
-                self._answer_later(served, id, "sessions")
-            case Alive():
-                self._alive()
-            case _:
-                assert_never(effect)
-
-    # ---- channels
-
-    def _enter(self, effect: Enter) -> None:
-        waiter = self._services.subscriber.acquire(effect.channel.address)
-        if waiter is None:
-            self._entered(effect)
-        else:
-            self._busy = True
-            waiter.add_done_callback(partial(self._acquired, effect))
-
-    def _acquired(self, effect: Enter, waiter: asyncio.Future[None]) -> None:
-        self._busy = False
-        error = waiter.exception()
-        if error is None and self._state in (_State.CLOSING, _State.CLOSED):
-            self._services.subscriber.release(effect.channel.address)
-        elif error is None:
-            self._entered(effect)
-        elif self._state is _State.OPENING:
-            self.close(CloseCode.TRY_AGAIN_LATER, retry_after=1.0)
-        elif self._state is _State.OPEN and isinstance(error, Refused):
-            self._refuse(effect.id, error)
-        self._go_on()
-
-    def _entered(self, effect: Enter) -> None:
-        self._join(effect.channel)
-        if self._state is _State.OPENING:
-            self._welcome()
-        elif ok := self.session.in_room(effect.channel, effect.id, recover=effect.recover):
-            self.answer(ok)
-
-    def _join(self, channel: Channel) -> None:
-        channel = self._services.hub.known(channel)
-        self._services.hub.add(channel, self)
-        self.session.entered(channel)
-
-    def _exit(self, channel: Channel) -> None:
-        self.session.exited(channel)
-        self._services.hub.remove(channel, self)
-        self._services.subscriber.release(channel.address)
-
-    def _welcome(self, opening: bytes = b"") -> None:
-        self._state = _State.OPEN
-        welcome = self.session.welcome(self._services.node_id, self._services.ping_interval)
-        self.outbox.answer(opening + frame_object(welcome, self.wire))
-
-    # ---- speaking
-
-    def _publish(self, effect: Publish) -> None:
-        payload = pack_publication(Publication(encode_ready(effect.frame), effect.exclude or ""))
-        confirmed = self._services.publisher.publish(effect.channel, payload, author=self.user_id, key=effect.key)
-        self._answer_later(confirmed, effect.id, None)
-
-    def _answer_later(self, done: asyncio.Future[Any], id: CommandId | None, result_field: str | None) -> None:
-        self._under_way += 1
-        done.add_done_callback(partial(self._done, id, result_field))
-
-    def _done(self, id: CommandId | None, result_field: str | None, done: asyncio.Future[Any]) -> None:
-        self._under_way -= 1
-        error = done.exception()
-        if self._state is not _State.OPEN:
-            return
-        if isinstance(error, Refused):
-            self._refuse(id, error)
-        elif error is not None:
-            raise error
-        elif id is not None:
-            self.answer(Ok(id, {result_field: done.result()} if result_field else {}))
-        if self._waiting:
-            self._go_on()
-
-    # ---- answers out
-
-    def answer(self, node_frame: NodeFrame) -> None:
-        """Send one frame to this session alone."""
-        self.outbox.answer(frame_object(node_frame, self.wire))
-
-    def _refuse(self, id: CommandId | None, refusal: Refused) -> None:
-        self._services.refused += 1
-        self.answer(Failure(id, refusal.code, refusal.message, refusal.retry_after))
-
-    def _count_bad_frame(self) -> None:
-        if self._bad_frames is None:
-            self._bad_frames = BadFrames()
-        if self._bad_frames.one_more(self._services.clock.monotonic()):
-            self.close(CloseCode.BAD_FRAMES)

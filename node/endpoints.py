@@ -86,6 +86,8 @@ class PortableCarrier:
             if self._closing is not None:
                 code, reason = self._closing
                 await self._websocket.close(code, reason)
+                if self.carried is not None:
+                    self.carried.goodbye_sent()
                 return
 
     async def _send(self, frames: bytes) -> None:
@@ -128,7 +130,8 @@ async def serve(websocket: WebSocket) -> None:
     decision = node.admit(handshake_of(websocket))
     if isinstance(decision, Rejected):
         body = problem_body(decision.status, decision.refusal)
-        await websocket.send_denial_response(Response(body, decision.status, media_type=CONTENT_TYPE))
+        headers = {} if decision.retry_after is None else {"Retry-After": str(decision.retry_after)}
+        await websocket.send_denial_response(Response(body, decision.status, headers, CONTENT_TYPE))
         return
     await websocket.accept(decision.subprotocol)
     carrier = PortableCarrier(websocket, node.write_high_water)

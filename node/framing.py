@@ -1,7 +1,9 @@
 """From objects to frames: the one place where a wire format meets RFC 6455."""
 
+from collections.abc import Iterable
+
 from ..shared.codec import WIRE_FORMATS, WireFormat
-from ..shared.messages import NodeFrame, PingFrame, ReadyBytes
+from ..shared.messages import NodeFrame, PingFrame, Publication, ReadyBytes
 from .frames import Opcode, frame
 
 
@@ -21,3 +23,8 @@ def frame_ping(wire: WireFormat) -> bytes:
 def frame_ready(ready: ReadyBytes, wire: WireFormat) -> bytes:
     """Frame what was encoded by the node it entered at."""
     return frame(Opcode.BINARY, ready.msgpack) if wire.binary else frame(Opcode.TEXT, ready.json)
+
+
+def frames_of(publications: Iterable[Publication], wire: WireFormat, session_id: str) -> bytes:
+    """What one session alone gets of them, joined: all but those that exclude it."""
+    return b"".join([frame_ready(p.ready, wire) for p in publications if p.exclude != session_id])

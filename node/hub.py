@@ -2,15 +2,24 @@
 
 Synchronous, local, without I/O. A two-way index: a channel knows its outboxes, a connection its channels; empty rosters
 are removed at once. `add` and `remove` report the edges: first in, last out.
+
+Whoever enters a room hears it before it knows who is in it, and either may come first: what the room says goes to a
+gate (`expect`) until the snapshot is there (`admit`). Then nothing is told that the snapshot holds, and all else once.
 """
 
+from collections import deque
 from collections.abc import Iterable
 from typing import Protocol
 
 from ..shared.channels import Channel
 from ..shared.codec import WireFormat
+from ..shared.messages import Publication
 from ..shared.names import UserId
 from .outbox import Outbox
+
+GATE_MAX_PUBLICATIONS = 1000
+GATE_MAX_BYTES = 1024 * 1024
+"""Of publications that wait for one newcomer's snapshot, as JSON. Beyond either bound the oldest are dropped."""
 
 
 class Member(Protocol):
@@ -26,17 +35,58 @@ class Member(Protocol):
     def is_open(self) -> bool: ...
 
 
-class Roster:
-    """The sockets of one channel on this node, by wire format: each format is framed once for all its sockets."""
+class Gate:
+    """What a channel says while one of its newcomers waits for the snapshot."""
 
-    __slots__ = ("channel", "outboxes")
+    __slots__ = ("_bytes", "kept", "overflowed")
+
+    def __init__(self) -> None:
+        self.kept: deque[Publication] = deque()
+        self.overflowed = False
+        """Not all is in it that was said."""
+        self._bytes = 0
+
+    def keep(self, publications: Iterable[Publication]) -> None:
+        kept = self.kept
+        for publication in publications:
+            kept.append(publication)
+            self._bytes += len(publication.ready.json)
+        while len(kept) > GATE_MAX_PUBLICATIONS or self._bytes > GATE_MAX_BYTES:
+            self._bytes -= len(kept.popleft().ready.json)
+            self.overflowed = True
+
+
+class Roster:
+    """The sockets of one channel on this node, by wire format: each format is framed once for all its sockets.
+
+    Not empty, but of length 0, while nobody but newcomers is in it.
+    """
+
+    __slots__ = ("arriving", "channel", "outboxes", "passed", "unseen")
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.outboxes: dict[WireFormat, set[Outbox]] = {}
+        self.arriving: dict[Outbox, Gate] = {}
+        self.unseen: dict[Outbox, int] = {}
+        """Members whose snapshot was ahead of the bus: its version. Events up to it are not for them."""
+        self.passed = 0
+        """Version of the last presence event that all members have been given."""
 
     def __len__(self) -> int:
+        """Full members only."""
         return sum(map(len, self.outboxes.values()))
+
+    def began(self, publications: Iterable[Publication]) -> None:
+        """These are being delivered from now on: newcomers of this moment need them too, later ones do not."""
+        for gate in self.arriving.values():
+            gate.keep(publications)
+
+    def ended(self, version: int) -> None:
+        """Presence events up to `version` have been delivered; they rise on the bus, so no lower one comes any more."""
+        self.passed = version
+        if self.unseen:
+            self.unseen = {outbox: seen for outbox, seen in self.unseen.items() if seen > version}
 
     def find(self, session_id: str) -> tuple[WireFormat, Outbox] | None:
         """The outbox of one session; for rosters as small as an agent's."""
@@ -89,15 +139,12 @@ class Hub:
     def known(self, channel: Channel) -> Channel:
         """The same channel as one object for all its members."""
         roster = self.rosters.get(channel.address)
-        return roster.channel if roster else channel
+        return channel if roster is None else roster.channel
 
     def add(self, channel: Channel, member: Member) -> bool:
         """True: the first one in."""
-        roster = self.rosters.get(channel.address)
-        first = roster is None
-        if roster is None:
-            roster = self.rosters[channel.address] = Roster(channel)
-        roster.outboxes.setdefault(member.wire, set()).add(member.outbox)
+        first = channel.address not in self.rosters
+        self._roster(channel).outboxes.setdefault(member.wire, set()).add(member.outbox)
         return first
 
     def remove(self, channel: Channel, member: Member) -> bool:
@@ -105,12 +152,45 @@ class Hub:
         roster = self.rosters[channel.address]
         outboxes = roster.outboxes[member.wire]
         outboxes.remove(member.outbox)
+        roster.unseen.pop(member.outbox, None)
         if not outboxes:
             del roster.outboxes[member.wire]
-        if not roster.outboxes:
-            del self.rosters[channel.address]
-            return True
-        return False
+        return self._drop_if_empty(roster)
+
+    def expect(self, channel: Channel, member: Member) -> Gate:
+        """Keep what the channel says from now on, until the newcomer's snapshot is there."""
+        gate = self._roster(channel).arriving[member.outbox] = Gate()
+        return gate
+
+    def admit(self, channel: Channel, member: Member, version: int) -> list[Publication]:
+        """The newcomer has its snapshot, as of `version`: make it a member.
+
+        Returned is what it has to be given first: all that was said since `expect`, but for what the snapshot holds.
+        """
+        roster = self.rosters[channel.address]
+        kept = roster.arriving.pop(member.outbox).kept
+        self.add(channel, member)
+        if version > roster.passed:
+            roster.unseen[member.outbox] = version
+        return [publication for publication in kept if not 0 < publication.version <= version]
+
+    def dismiss(self, channel: Channel, member: Member) -> None:
+        """The newcomer does not come in after all."""
+        roster = self.rosters[channel.address]
+        del roster.arriving[member.outbox]
+        self._drop_if_empty(roster)
+
+    def _roster(self, channel: Channel) -> Roster:
+        roster = self.rosters.get(channel.address)
+        if roster is None:
+            roster = self.rosters[channel.address] = Roster(channel)
+        return roster
+
+    def _drop_if_empty(self, roster: Roster) -> bool:
+        if roster.outboxes or roster.arriving:
+            return False
+        del self.rosters[roster.channel.address]
+        return True
 
     def statistics(self) -> dict[str, int]:
         return {"sessions": len(self._sessions), "users": len(self._users), "channels": len(self.rosters)}

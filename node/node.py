@@ -1,4 +1,4 @@
-"""One node: the parts of `fanout` and `node` wired together, and the tasks that keep it going.
+"""One node: the bus of `fanout` and the sockets of this folder, wired together, and the tasks that keep them going.
 
 It is what both carriers find in the lifespan state: it decides over handshakes and makes connections.
 """
@@ -9,40 +9,41 @@ import random
 import secrets
 import signal
 import socket
-from collections.abc import AsyncGenerator, Callable, Coroutine
+import time
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from typing import Any
 
 import structlog
 
-from ..fanout.control import Control
-from ..fanout.link import Link
-from ..fanout.pipeline import Pipeline
-from ..fanout.publisher import Publisher
-from ..fanout.scripts import PUBLISH_ONCE
-from ..fanout.subscriber import Subscriber
-from ..fanout.wire import RedisAddress, ServerRefused, WireLost, dial, parse_address
-from ..shared.channels import Channels
-from ..shared.clock import Clock, SystemClock
+from ..fanout.bus import Bus, BusEvents, BusRules
+from ..fanout.lease import Limit
+from ..fanout.presence import Present
+from ..fanout.presence_calls import PresenceRules
+from ..fanout.wire import RedisAddress, parse_address
+from ..shared.channels import ChannelKind, OwnerKind
+from ..shared.clock import Clock, SystemClock, rfc3339
 from ..shared.close import CloseCode
-from ..shared.errors import StartError
-from ..shared.messages import DeliverToSession, DeliverToUser
+from ..shared.errors import StartError, Unavailable
+from ..shared.messages import Object
 from ..shared.names import NodeId
+from ..shared.policy import LimitPolicy
 from ..shared.settings import Settings
 from .admission import Admission, Admitted, Handshake, Rejected, TurnedAway
 from .auth import is_loopback
 from .carrier import Carried, Carrier
 from .connection import Connection
 from .farewell import Farewell
-from .framing import frame_ready
 from .hub import Hub
+from .orders import Orders
 from .outbox import OutboxLimits
+from .places import Places
 from .relay import Relay
+from .roll_call import RollCall
 from .services import Services
 from .timers import TimerWheel
 
-BUS_START_TIMEOUT = 5.0
-"""Seconds in which a node that starts has to hear the bus."""
 WRITE_HIGH_WATER = 65_536
 """Bytes that a socket may owe the kernel before it counts as slow."""
 GOODBYE_DEADLINE = 2.0
@@ -64,48 +65,52 @@ class Node:
         self.write_high_water = min(WRITE_HIGH_WATER, settings.outbox_max_bytes)
         self.is_draining = False
         self.has_failed = False
+        self._started_at = rfc3339(self.clock.now())
+        self._last_load = (time.process_time(), time.monotonic())
 
-        self.channels = Channels(settings.redis_prefix)
         self.hub = Hub()
         self.wheel = TimerWheel(self.clock)
-        self._address = _address(settings)
-        self.link = Link(
-            self._address,
-            name=f"tannoy-link-{self.node_id}",
-            echo_channel=self.channels.echo(self.incarnation),
-            clock=self.clock,
-            on_deliveries=self._dispatch,
-            on_confirmed=lambda channels: self.subscriber.confirmed(channels),
+        events = BusEvents(
+            deliver=lambda batch: self.relay.deliver(batch),
+            answer=lambda question: self.orders.answer(question),
+            describe=self.describe,
+            present=self._present,
         )
-        self.subscriber = Subscriber(self.link)
-        self.pipeline = Pipeline(self._address, name=f"tannoy-publisher-{self.node_id}", scripts=(PUBLISH_ONCE,))
-        self.publisher = Publisher(self.pipeline, self.channels)
-        self.control = Control(
-            self.channels,
-            self.publisher,
-            incarnation=self.incarnation,
-            secret=settings.cluster_secret.get_secret_value().encode(),
-            execute=self._execute,
-            is_listening=self.link.live.is_set,
+        address = _address(settings)
+        rules = _bus_rules(settings)
+        bus = self.bus = Bus(address, rules, events, incarnation=self.incarnation, name=self.node_id, clock=self.clock)
+        self.channels = bus.channels
+        self.relay = Relay(
+            self.hub,
+            pause_link=bus.link.pause_reading,
+            resume_link=bus.link.resume_reading,
+            before_slice=bus.leases.are_trusted,
         )
-        self.relay = Relay(self.hub, pause_link=self.link.pause_reading, resume_link=self.link.resume_reading)
+        places = Places(bus.leases, bus.departures, node_id=self.node_id, clock=self.clock)
+        listed_max = max(settings.presence_events_max, settings.presence_inline_max)
         self.services = Services(
             node_id=self.node_id,
             hub=self.hub,
-            subscriber=self.subscriber,
-            publisher=self.publisher,
-            control=self.control,
+            subscriber=bus.subscriber,
+            publisher=bus.publisher,
+            control=bus.control,
+            presence=bus.presence,
+            places=places,
+            roll_call=RollCall(bus.presence, bus.leases, listed_max=listed_max),
             wheel=self.wheel,
             clock=self.clock,
             limits=OutboxLimits(settings.outbox_max_bytes, settings.slow_policy),
             ping_interval=_whole_if_possible(settings.ping_interval),
         )
+        self.orders = Orders(self.hub, self.channels, places)
         self._admission = Admission(self.channels, settings.allowed_origins, is_local=is_loopback(settings.host))
-        self._control_addresses = frozenset(self.control.addresses)
 
     # ---- Acceptor, for the carriers
 
     def admit(self, handshake: Handshake) -> Admitted | TurnedAway | Rejected:
+        if self.is_draining or self.services.connections >= self.settings.node_max_sessions:
+            message = "the node is draining" if self.is_draining else "this node has as many sessions as it may have"
+            return Rejected(503, Unavailable(message), retry_after=1)
         return self._admission.decide(handshake)
 
     def connect(self, carrier: Carrier, decision: Admitted | TurnedAway) -> Carried:
@@ -113,34 +118,38 @@ class Node:
             return Farewell(carrier, decision, self.wheel)
         return Connection(self.services, carrier, decision.session, decision.wire)
 
-    # ---- what the bus brings
+    # ---- what others may know of it
 
-    def _dispatch(self, batch: list[tuple[bytes, bytes]]) -> None:
-        if self._control_addresses.isdisjoint([address for address, _ in batch]):
-            self.relay.deliver(batch)
-            return
-        self.relay.deliver([delivery for delivery in batch if delivery[0] not in self._control_addresses])
-        for address, payload in batch:
-            if address in self._control_addresses:
-                self.control.received(payload)
+    def describe(self) -> Object:
+        """What `GET /nodes` tells of it. `load` is the share of one core that the process took since last asked."""
+        cpu, now = time.process_time(), time.monotonic()
+        last_cpu, last_now = self._last_load
+        self._last_load = (cpu, now)
+        hub = self.hub.statistics()
+        return {
+            "node": self.node_id,
+            "incarnation": self.incarnation,
+            "sessions": hub["sessions"],
+            "channels": hub["channels"],
+            "load": round((cpu - last_cpu) / max(now - last_now, 0.001), 3),
+            "version": version("tannoy"),
+            "draining": self.is_draining,
+            "ready": self.not_ready is None,
+            "started_at": self._started_at,
+        }
 
-    def _execute(self, order: DeliverToUser | DeliverToSession) -> int:
-        """Carry out another node's order; the number of sessions that it reached here."""
-        if isinstance(order, DeliverToSession):
-            roster = self.hub.rosters.get(self.channels.agent(order.agent_id).address)
-            found = roster.find(order.session_id) if roster else None
-            if found is None:
-                return 0
-            wire, outbox = found
-            outbox.answer(frame_ready(order.ready, wire))
-            return 1
-        # Nothing before `welcome`, nothing after `bye`.
-        sessions = [session for session in self.hub.sessions_of(order.user_id) if session.is_open]
-        for session in sessions:
-            session.outbox.answer(frame_ready(order.ready, session.wire))
-        return len(sessions)
-
-    # ---- life
+    def _present(self, partitions: Collection[int]) -> Mapping[int, Present]:
+        """This node's sessions in the rooms of these partitions."""
+        wanted = frozenset(partitions)
+        present: dict[int, dict[Any, dict[int, Any]]] = {}
+        for member in self.hub.sessions():
+            if isinstance(member, Connection):
+                for stay in member.session.joined.values():
+                    part = stay.channel.partition
+                    if part in wanted and stay.channel.kind is ChannelKind.ROOM:
+                        who = (member.session.user_id, member.session.username)
+                        present.setdefault(part, {}).setdefault(stay.channel, {})[stay.number] = who
+        return present
 
     @property
     def not_ready(self) -> str | None:
@@ -149,23 +158,23 @@ class Node:
             return "the node has failed"
         if self.is_draining:
             return "the node is draining"
-        if not self.link.live.is_set():
-            return "the bus is silent"
-        return None if self.pipeline.connected.is_set() else "the bus takes no publishes"
+        return self.bus.is_silent
+
+    # ---- life
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Everything that the node does by itself. Raises StartError where the bus can't be reached."""
-        await self._check_bus()
-        for address in self.control.addresses:
-            self.link.want(address)
-        tasks = [self._keep(self.link.run, "link"), self._keep(self.pipeline.run, "pipeline")]
+        await self.bus.check()
+        tasks = [self._keep(job, name) for name, job in self.bus.jobs.items()]
         try:
-            await self._wait_until_ready()
-            _log.info("node is ready", node=self.node_id, redis=str(self._address))
+            await self.bus.wait_until_ready()
+            await self._look_for_namesakes()
+            _log.info("node is ready", node=self.node_id)
             yield
         finally:
             await self.say_goodbye()
+            await self.bus.leave()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -184,31 +193,14 @@ class Node:
         _log.critical("a part of the node has failed, ending the node", part=task.get_name(), exc_info=task.exception())
         signal.raise_signal(signal.SIGTERM)
 
-    async def _check_bus(self) -> None:
-        """One connection by hand: at start a sentence is worth more than a retry."""
-        at = f"Redis at {self._address} (TANNOY_REDIS_URL)"
+    async def _look_for_namesakes(self) -> None:
+        """Two nodes of one name confuse people; the nodes themselves go by their incarnations."""
         try:
-            wire = await dial(self._address, name="tannoy-check", on_pushes=lambda _: None, timeout=BUS_START_TIMEOUT)
-        except ServerRefused as error:
-            if str(error).startswith(("NOAUTH", "WRONGPASS")) or "AUTH" in str(error):
-                hint = "put the right user and password into the URL: redis://user:password@host:port"
-                raise StartError(f"{at} wants other credentials: {error}. {hint}") from error
-            if "unknown command" in str(error).lower():
-                raise StartError(f"{at} is too old: version 7.0 or later is needed ({error})") from error
-            raise StartError(f"{at} refuses to talk to us: {error}") from error
-        except TimeoutError as error:
-            raise StartError(f"{at} does not answer within {BUS_START_TIMEOUT:g} seconds") from error
-        except (OSError, WireLost) as error:
-            raise StartError(f"{at} can't be reached: {error}. Is it running?") from error
-        wire.abort()
-
-    async def _wait_until_ready(self) -> None:
-        try:
-            async with asyncio.timeout(BUS_START_TIMEOUT):
-                await self.link.live.wait()
-                await self.pipeline.connected.wait()
-        except TimeoutError as error:
-            raise StartError(f"not ready within {BUS_START_TIMEOUT:g} seconds: {self.not_ready}") from error
+            nodes = await self.bus.membership.nodes(self.bus.counted)
+        except Unavailable:
+            return
+        if any(node["node"] == self.node_id and node["incarnation"] != self.incarnation for node in nodes):
+            _log.error("another node of this cluster has the same TANNOY_NODE_ID: give each its own", node=self.node_id)
 
     async def say_goodbye(self) -> None:
         """Not ready any more; every socket gets `bye` 4001, and a moment to answer the close frame."""
@@ -231,13 +223,14 @@ class Node:
             "ready": self.not_ready is None,
             "hub": self.hub.statistics(),
             "relay": self.relay.statistics(),
-            "link": self.link.statistics(),
-            "subscriber": self.subscriber.statistics(),
-            "pipeline": self.pipeline.statistics(),
-            "control": self.control.statistics(),
             "wheel": self.wheel.statistics(),
-            "connections": {"frames_received": services.received, "refused": services.refused},
+            "connections": {
+                "open": services.connections,
+                "frames_received": services.received,
+                "refused": services.refused,
+            },
             "outbox": services.limits.statistics(),
+            **self.bus.statistics(),
         }
 
 
@@ -246,6 +239,19 @@ def _address(settings: Settings) -> RedisAddress:
         return parse_address(settings.redis_url.get_secret_value())
     except ValueError as error:
         raise StartError(f"TANNOY_REDIS_URL: {error}") from error
+
+
+def _bus_rules(settings: Settings) -> BusRules:
+    return BusRules(
+        prefix=settings.redis_prefix,
+        secret=settings.cluster_secret.get_secret_value().encode(),
+        limits={
+            OwnerKind.AGENT: Limit(settings.agent_max_sessions, settings.agent_limit_policy),
+            OwnerKind.USER: Limit(settings.user_max_sessions, LimitPolicy.REJECT),
+        },
+        mode=settings.limit_mode,
+        presence=PresenceRules(settings.presence_inline_max, settings.presence_events_max, settings.presence_grace),
+    )
 
 
 def _host_name() -> str:

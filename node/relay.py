@@ -13,7 +13,7 @@ import structlog
 
 from ..shared.codec import MalformedBytes, WireFormat, unpack_publication
 from ..shared.messages import Publication
-from .framing import frame_ready
+from .framing import frame_ready, frames_of
 from .hub import Hub, Roster
 from .outbox import Outbox
 
@@ -25,14 +25,18 @@ BACKLOG_MAX_BYTES = 8 * 1024 * 1024
 _log = structlog.get_logger("tannoy.relay")
 
 
+_NOBODY: dict[Outbox, int] = {}
+
+
 class _Batch:
     """What one read of the link brought in for a channel; framed once per wire format, however many get it."""
 
-    __slots__ = ("_frames", "excluded", "publications")
+    __slots__ = ("_frames", "excluded", "publications", "version")
 
     def __init__(self, publications: list[Publication]) -> None:
         self.publications = publications
         self.excluded = {publication.exclude for publication in publications if publication.exclude}
+        self.version = max([publication.version for publication in publications])  # 0: no presence events
         self._frames: dict[WireFormat, bytes] = {}
 
     def frames(self, wire: WireFormat) -> bytes:
@@ -42,8 +46,9 @@ class _Batch:
             self._frames[wire] = frames
         return frames
 
-    def frames_without(self, session_id: str, wire: WireFormat) -> bytes:
-        return b"".join([frame_ready(p.ready, wire) for p in self.publications if p.exclude != session_id])
+    def frames_for(self, session_id: str, seen: int, wire: WireFormat) -> bytes:
+        """Without what excludes the session, and without presence events up to version `seen`."""
+        return frames_of([p for p in self.publications if not 0 < p.version <= seen], wire, session_id)
 
     def __len__(self) -> int:
         return len(self.publications)
@@ -65,7 +70,8 @@ class _Sweep:
 
 
 class Relay:
-    """Serves the hub's rosters. `pause_link` and `resume_link` are called to bound what waits."""
+    """Serves the hub's rosters. `pause_link` and `resume_link` are called to bound what waits; `before_slice` before
+    each slice, since time has passed: it may close those that must not be served any more."""
 
     def __init__(
         self,
@@ -73,11 +79,13 @@ class Relay:
         *,
         pause_link: Callable[[], None],
         resume_link: Callable[[], None],
+        before_slice: Callable[[], object] = lambda: None,
         slice_size: int = SLICE,
     ) -> None:
         self._hub = hub
         self._pause_link = pause_link
         self._resume_link = resume_link
+        self._before_slice = before_slice
         self._slice = slice_size
         self._sweeps: dict[bytes, _Sweep] = {}
         self._backlog_bytes = 0
@@ -99,7 +107,8 @@ class Relay:
                 _log.warning("dropped a delivery", error=str(error))
         for address, publications in by_channel.items():
             self._messages += len(publications)
-            if roster := self._hub.rosters.get(address):
+            roster = self._hub.rosters.get(address)
+            if roster is not None:
                 self._serve(roster, _Batch(publications))
 
     def _serve(self, roster: Roster, batch: _Batch) -> None:
@@ -112,39 +121,47 @@ class Relay:
             self._wait_for(batch)
             self._next_slice(roster.channel.address)
         else:
+            roster.began(batch.publications)
             for wire, outboxes in tuple(roster.outboxes.items()):
-                self._write(wire, tuple(outboxes), batch)
+                self._write(roster, wire, tuple(outboxes), batch)
+            self._ended(roster, batch)
 
-    def _write(self, wire: WireFormat, outboxes: tuple[Outbox, ...], batch: _Batch) -> None:
+    def _write(self, roster: Roster, wire: WireFormat, outboxes: tuple[Outbox, ...], batch: _Batch) -> None:
         """The loop that everything else is for. The tuple: a write may make an outbox leave its roster."""
         frames = batch.frames(wire)
         self._deliveries += len(outboxes) * len(batch)
-        if not batch.excluded:
+        unseen = roster.unseen if batch.version else _NOBODY
+        if not (batch.excluded or unseen):
             for outbox in outboxes:
                 outbox.write(frames)
             return
         for outbox in outboxes:
-            if outbox.session_id not in batch.excluded:
+            if outbox not in unseen and outbox.session_id not in batch.excluded:
                 outbox.write(frames)
-            elif own := batch.frames_without(outbox.session_id, wire):
+            elif own := batch.frames_for(outbox.session_id, unseen.get(outbox, 0), wire):
                 outbox.write(own)
+
+    def _ended(self, roster: Roster, batch: _Batch) -> None:
+        if batch.version:
+            roster.ended(batch.version)
 
     # ---- slices
 
     def _sweep(self, roster: Roster, batch: _Batch) -> _Sweep:
+        roster.began(batch.publications)
         return _Sweep(batch, [(wire, outbox) for wire, boxes in roster.outboxes.items() for outbox in boxes])
 
     def _next_slice(self, address: bytes) -> None:
+        self._before_slice()
         sweep = self._sweeps[address]
         now, sweep.left = sweep.left[: self._slice], sweep.left[self._slice :]
         roster = self._hub.rosters.get(address)
-        for wire, outboxes in tuple(roster.outboxes.items()) if roster else ():
-            # Whoever has left since the sweep began hears nothing more.
-            still_here = tuple(outbox for its, outbox in now if its is wire and outbox in outboxes)
-            if still_here:
-                self._write(wire, still_here, sweep.batch)
+        if roster is not None:
+            self._write_slice(roster, now, sweep.batch)
         if not sweep.left:
             self._waited_for(sweep.batch)
+            if roster is not None:
+                self._ended(roster, sweep.batch)
             if roster is None or not sweep.behind:
                 for batch in sweep.behind:
                     self._waited_for(batch)
@@ -154,6 +171,13 @@ class Relay:
             behind.clear()
             self._sweeps[address] = self._sweep(roster, next_batch)
         asyncio.get_running_loop().call_soon(self._next_slice, address)
+
+    def _write_slice(self, roster: Roster, sockets: list[tuple[WireFormat, Outbox]], batch: _Batch) -> None:
+        for wire, outboxes in tuple(roster.outboxes.items()):
+            # Whoever has left since the sweep began hears nothing more.
+            still_here = tuple(outbox for its, outbox in sockets if its is wire and outbox in outboxes)
+            if still_here:
+                self._write(roster, wire, still_here, batch)
 
     def _wait_for(self, batch: _Batch) -> None:
         self._backlog_bytes += batch.size

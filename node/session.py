@@ -9,9 +9,21 @@ from typing import assert_never
 
 from ..shared.channels import Channel, Channels
 from ..shared.close import ErrorCode
-from ..shared.commands import Command, Join, Later, Leave, Message, Ping, Pong, Private, Typing
+from ..shared.commands import Command, Join, Later, Leave, Message, Ping, Pong, Private, ShowPresence, Typing
 from ..shared.errors import BadRequest, Refused
-from ..shared.messages import Author, CommandId, IsTyping, NodeFrame, Ok, PongFrame, Said, SaidPrivately, Welcome
+from ..shared.messages import (
+    Author,
+    CommandId,
+    IsTyping,
+    NodeFrame,
+    Object,
+    Ok,
+    PongFrame,
+    Roll,
+    Said,
+    SaidPrivately,
+    Welcome,
+)
 from ..shared.names import NodeId, RoomName, SessionId, UserId
 
 ROOMS_MAX = 512
@@ -27,9 +39,9 @@ class Endpoint(Enum):
 
 
 _LEGAL: dict[Endpoint, tuple[type[Command], ...]] = {
-    Endpoint.ROOMS: (Join, Leave, Message, Private, Typing, Ping, Pong, Later),
-    Endpoint.ROOM: (Join, Leave, Message, Private, Typing, Ping, Pong, Later),
-    Endpoint.AGENT: (Message, Private, Ping, Pong, Later),
+    Endpoint.ROOMS: (Join, Leave, Message, Private, Typing, ShowPresence, Ping, Pong, Later),
+    Endpoint.ROOM: (Join, Leave, Message, Private, Typing, ShowPresence, Ping, Pong, Later),
+    Endpoint.AGENT: (Message, Private, ShowPresence, Ping, Pong, Later),
 }
 
 
@@ -53,8 +65,16 @@ class Enter:
 
 
 @dataclass(frozen=True, slots=True)
-class Exit:
+class Stay:
+    """A channel that the session is in. `number` is that of its presence there; unique in this process."""
+
     channel: Channel
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    stay: Stay
     id: CommandId | None
 
 
@@ -79,11 +99,19 @@ class TellUser:
 
 
 @dataclass(frozen=True, slots=True)
+class TellPresence:
+    """Answer with who is in the channel."""
+
+    channel: Channel
+    id: CommandId | None
+
+
+@dataclass(frozen=True, slots=True)
 class Alive:
     """The peer has answered the node's ping."""
 
 
-Effect = Answer | Enter | Exit | Publish | TellUser | Alive
+Effect = Answer | Enter | Exit | Publish | TellUser | TellPresence | Alive
 
 
 class Session:
@@ -103,7 +131,7 @@ class Session:
         self.endpoint = endpoint
         self.author = author
         self.home = home
-        self.joined: dict[str, Channel] = {}
+        self.joined: dict[str, Stay] = {}
         self._channels = channels
         self._recovers = recovers  # asked to be brought up to date on connect
 
@@ -130,7 +158,7 @@ class Session:
             case Join(id, room, recover):
                 return Enter(self._channel_to_join(room), id, recover is not None)
             case Leave(id, room):
-                return Exit(self._channel(room), id)
+                return Exit(self._stay(room), id)
             case Message(id, room, content, key):
                 channel = self._channel(room)
                 return Publish(channel, Said(channel, self.author, content, timestamp), id, key)
@@ -140,6 +168,8 @@ class Session:
                 channel = self._channel(room)
                 frame = IsTyping(RoomName(channel.name), self.user_id, self.username)
                 return Publish(channel, frame, id, exclude=self.session_id)
+            case ShowPresence(id, room):
+                return TellPresence(self._channel(room), id)
             case Ping(id):
                 return Answer(PongFrame(id))
             case Pong():
@@ -158,11 +188,14 @@ class Session:
                 raise BadRequest(f"a session of an agent has no rooms: leave {'room'!r} out")
             assert self.home is not None
             return self.home
+        return self._stay(room).channel
+
+    def _stay(self, room: RoomName | None) -> Stay:
         name = self._room_name(room)
-        channel = self.joined.get(name)
-        if channel is None:
+        stay = self.joined.get(name)
+        if stay is None:
             raise Refused(f"this session is not in room {name}: join it first", code=ErrorCode.NOT_JOINED)
-        return channel
+        return stay
 
     def _channel_to_join(self, room: RoomName | None) -> Channel:
         name = self._room_name(room)
@@ -183,18 +216,23 @@ class Session:
 
     # ---- what has happened
 
-    def entered(self, channel: Channel) -> None:
-        self.joined[channel.name] = channel
+    def entered(self, stay: Stay) -> None:
+        self.joined[stay.channel.name] = stay
 
-    def exited(self, channel: Channel) -> None:
-        del self.joined[channel.name]
+    def exited(self, stay: Stay) -> None:
+        del self.joined[stay.channel.name]
 
-    def in_room(self, channel: Channel, id: CommandId | None, *, recover: bool = False) -> Ok | None:
-        """The `ok` of join and leave. Without history nothing is ever recovered, and whoever asked for it is told."""
+    def in_room(self, channel: Channel, id: CommandId | None, roll: Roll | None, *, recover: bool = False) -> Ok | None:
+        """The `ok` of join. Without history nothing is ever recovered, and whoever asked for it is told."""
         if id is None:
             return None
-        return Ok(id, {"room": channel.name, "recovered": False} if recover else {"room": channel.name})
+        fields: Object = {"room": channel.name}
+        if roll is not None:
+            fields |= roll.as_fields()
+        if recover:
+            fields["recovered"] = False
+        return Ok(id, fields)
 
-    def welcome(self, node: NodeId, ping_interval: float) -> Welcome:
+    def welcome(self, node: NodeId, ping_interval: float, roll: Roll | None = None) -> Welcome:
         recovered = False if self._recovers else None
-        return Welcome(self.session_id, self.user_id, self.username, node, ping_interval, self.home, recovered)
+        return Welcome(self.session_id, self.user_id, self.username, node, ping_interval, self.home, recovered, roll)

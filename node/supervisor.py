@@ -20,12 +20,15 @@ from rich.table import Table
 from rich.text import Text
 
 from ..fanout.embedded import EmbeddedValkey
+from ..fanout.membership import vouch_for_new_server
+from ..fanout.wire import parse_address
 from ..shared.errors import StartError
 from ..shared.settings import Settings
 from .server import listen
 from .talk import Talk, TalkError, url_of
 
 STOP_TIMEOUT = 10.0
+VOUCH_TIMEOUT = 5.0
 RESTART_AFTER = 1.0
 REFRESH = 1.0
 FIRST_START_TIMEOUT = 30.0
@@ -82,7 +85,7 @@ class Supervisor:
         for port in range(self._settings.port, self._settings.port + len(self._nodes) + 1):
             listen(self._settings.host, port).close()
         async with AsyncExitStack() as stack:
-            environment = self._environment(stack)
+            environment = await self._environment(stack)
             stack.push_async_callback(self._end_all)
             for node in self._nodes:
                 node.tasks.append(asyncio.create_task(self._keep(node, environment)))
@@ -94,13 +97,14 @@ class Supervisor:
         self._console.print("Stopped: nothing is left running.")
         return 1 if self._could_not_start else 0
 
-    def _environment(self, stack: AsyncExitStack) -> dict[str, str]:
+    async def _environment(self, stack: AsyncExitStack) -> dict[str, str]:
         environment = dict(os.environ)
         if "log_level" not in self._settings.model_fields_set:
             environment["TANNOY_LOG_LEVEL"] = "WARNING"
         if "redis_url" not in self._settings.model_fields_set:
             valkey = stack.enter_context(EmbeddedValkey())
             environment["TANNOY_REDIS_URL"] = valkey.url
+            await vouch_for_new_server(parse_address(valkey.url), self._settings.redis_prefix, VOUCH_TIMEOUT)
             self._redis = f"an embedded Valkey at {valkey.url}"
         return environment
 

@@ -118,6 +118,8 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
         self._we_closed = True
         self.resume_reading()  # or the peer's close frame would not be heard
         self._transport.write(close_frame(code, reason))
+        if self._carried is not None:
+            self._carried.goodbye_sent()
 
     def abort(self) -> None:
         self._transport.abort()
@@ -137,7 +139,8 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
             return
         decision = self._node.admit(handshake)
         if isinstance(decision, Rejected):
-            self._reject(decision.status, b"", problem_body(decision.status, decision.refusal))
+            wait = b"" if decision.retry_after is None else b"retry-after: %d\r\n" % decision.retry_after
+            self._reject(decision.status, wait, problem_body(decision.status, decision.refusal))
             return
         if self._node.write_high_water != TRANSPORT_HIGH_WATER:
             self._transport.set_write_buffer_limits(high=self._node.write_high_water)

@@ -60,6 +60,10 @@ class Channel:
     name: str
     address: bytes
 
+    @property
+    def partition(self) -> int:
+        return partition(self.kind, self.name)
+
 
 def partition(kind: str, name: str) -> int:
     """Rooms, agents and users lie in it; an agent's channel and its places in the same one."""

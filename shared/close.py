@@ -68,6 +68,20 @@ class CloseRule:
     reconnect: bool
 
 
+class DepartureRule(StrEnum):
+    """What a session was refused or closed for, as `disconnects` tells it: mostly the setting that decided."""
+
+    AGENT_MAX_SESSIONS = "agent_max_sessions"
+    USER_MAX_SESSIONS = "user_max_sessions"
+    SAME_SESSION = "same_session"
+    LEASE = "lease"
+    OUTBOX_MAX_BYTES = "outbox_max_bytes"
+    PONG = "pong"
+    BAD_FRAMES = "bad_frames"
+    OPERATOR = "operator"
+    BUS = "bus"
+
+
 CLOSE_RULES: dict[CloseCode, CloseRule] = {
     CloseCode.NORMAL: CloseRule("normal", False),
     CloseCode.GOING_AWAY: CloseRule("page left", False),

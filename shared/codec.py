@@ -8,12 +8,21 @@ Envelope of a publication (all integers big-endian):
     …        exclude · JSON · msgpack
 
 Both wire formats travel ready-made, so that a node that delivers never parses or encodes: it frames and copies.
+
+Changes of a room's presence are told by Redis itself (`lua/presence_common.lua`), as a msgpack array behind a byte 2:
+
+    room, "count", users_count, version
+    room, "joined" or "left", users_count, version, user_id, username, users or false
+
+`users` is flat, as in every answer of the presence scripts: user_id, "SESSIONS|CONNECTED_AT|USERNAME", user_id, …
+
 Orders between nodes are msgpack arrays, sealed with an HMAC where a `CLUSTER_SECRET` is set.
 """
 
 import hmac
 import itertools
 import math
+import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,10 +31,29 @@ from typing import Any, cast
 import msgpack
 import orjson
 
+from .channels import Owner, OwnerKind
+from .close import CloseCode
 from .commands import BadCommand, Command, parse_command
 from .errors import BadRequest, TannoyError
-from .messages import Delivered, DeliverToSession, DeliverToUser, NodeFrame, Order, Publication, ReadyBytes
-from .names import AgentId, SessionId, UserId
+from .messages import (
+    CloseSessions,
+    Delivered,
+    DeliverToSession,
+    DeliverToUser,
+    Evict,
+    Granted,
+    ListSessions,
+    NodeFrame,
+    Object,
+    Order,
+    PresenceCount,
+    PresentUser,
+    Publication,
+    ReadyBytes,
+    UserJoined,
+    UserLeft,
+)
+from .names import AgentId, RoomName, SessionId, UserId
 
 MAX_DEPTH = 64
 """Levels of nesting that a frame may have. What nests deeper is an attack on somebody's recursive parser."""
@@ -121,6 +149,9 @@ def encode_ready(frame: NodeFrame) -> ReadyBytes:
 # ---- what travels on the bus
 
 _VERSION = 1
+_PRESENCE = b"\x02"
+_CHANGES: dict[bytes, type[UserJoined | UserLeft]] = {b"joined": UserJoined, b"left": UserLeft}
+_read_entry = re.compile(rb"(\d{1,9})\|(\d{1,14})\|(.*)", re.DOTALL).fullmatch
 _ENVELOPE = struct.Struct(">BBI")
 
 
@@ -131,6 +162,8 @@ def pack_publication(publication: Publication) -> bytes:
 
 def unpack_publication(data: bytes) -> Publication:
     """Raises MalformedBytes."""
+    if data[:1] == _PRESENCE:
+        return _unpack_presence(data)
     try:
         version, exclude_length, json_length = _ENVELOPE.unpack_from(data)
         start = _ENVELOPE.size + exclude_length
@@ -140,6 +173,43 @@ def unpack_publication(data: bytes) -> Publication:
     if version != _VERSION or len(data) < start + json_length:
         raise MalformedBytes(f"an envelope of version {version} and {len(data)} bytes")
     return Publication(ReadyBytes(data[start : start + json_length], data[start + json_length :]), exclude)
+
+
+def _unpack_presence(data: bytes) -> Publication:
+    try:
+        change = _read_change(msgpack.unpackb(data[1:], raw=True))
+        return Publication(encode_ready(change), version=change.version)
+    except (ValueError, msgpack.exceptions.UnpackException) as error:
+        raise MalformedBytes(f"a change of presence of {len(data)} bytes: {error}") from error
+
+
+def _read_change(parts: Any) -> UserJoined | UserLeft | PresenceCount:
+    match parts:
+        case [bytes(room), b"count", int(users_count), int(version)] if version > 0:
+            return PresenceCount(RoomName(room.decode()), users_count, version)
+        case [bytes(room), bytes(kind), int(users_count), int(version), bytes(user_id), bytes(username), flat] if (
+            version > 0 and kind in _CHANGES
+        ):
+            users = None if flat is False else read_users(flat)
+            who = UserId(user_id.decode()), username.decode()
+            return _CHANGES[kind](RoomName(room.decode()), *who, users_count, version, users)
+        case _:
+            raise ValueError(f"of unknown form: {parts!r:.80}")
+
+
+def read_users(flat: object) -> tuple[PresentUser, ...]:
+    """The users of an answer of the presence scripts, those first who came first. Raises ValueError."""
+    if not isinstance(flat, list):
+        raise ValueError(f"users of unknown form: {flat!r:.80}")
+    listed, users = cast("list[object]", flat), list[PresentUser]()
+    for user_id, entry in zip(listed[::2], listed[1::2], strict=True):
+        parts = _read_entry(entry) if isinstance(entry, bytes) else None
+        if parts is None or not isinstance(user_id, bytes):
+            raise ValueError(f"a user of unknown form: {user_id!r:.40} {entry!r:.40}")
+        sessions, connected_at, username = parts.groups()
+        users.append(PresentUser(UserId(user_id.decode()), username.decode(), int(connected_at), int(sessions)))
+    users.sort(key=lambda user: (user.connected_at, user.user_id))
+    return tuple(users)
 
 
 _SEAL_BYTES = 16
@@ -158,8 +228,16 @@ def pack_order(order: Order, secret: bytes) -> bytes:
         case DeliverToSession():
             address = (order.agent_id, order.session_id)
             parts = ("session", order.request, order.reply_to, *address, order.ready.json, order.ready.msgpack)
+        case CloseSessions(request, reply_to, owner, session_id):
+            parts = ("close", request, reply_to, owner.kind, owner.name, session_id)
+        case ListSessions():
+            parts = ("list", order.request, order.reply_to, order.user_id)
         case Delivered():
-            parts = ("delivered", order.request, order.sessions)
+            parts = ("delivered", order.request, order.sessions, order.listed)
+        case Evict(owner, lease, code, count, displaced_by):
+            parts = ("evict", owner.kind, owner.name, lease, int(code), count, displaced_by)
+        case Granted(owner, lease):
+            parts = ("granted", owner.kind, owner.name, lease)
     body = msgpack.packb(parts)
     return _seal(body, secret) + body
 
@@ -177,8 +255,17 @@ def unpack_order(data: bytes, secret: bytes) -> Order:
             case ["session", int(request), bytes(reply_to), str(agent), str(session), bytes(json), bytes(packed)]:
                 ready = ReadyBytes(json, packed)
                 return DeliverToSession(request, reply_to, AgentId(agent), SessionId(session), ready)
-            case ["delivered", int(request), int(sessions)]:
-                return Delivered(request, sessions)
+            case ["close", int(request), bytes(reply_to), str(kind), str(name), str() | None as session_id]:
+                owner = Owner(OwnerKind(kind), name)
+                return CloseSessions(request, reply_to, owner, None if session_id is None else SessionId(session_id))
+            case ["list", int(request), bytes(reply_to), str(user)]:
+                return ListSessions(request, reply_to, UserId(user))
+            case ["delivered", int(request), int(sessions), list(listed)]:
+                return Delivered(request, sessions, tuple(cast("list[Object]", listed)))  # pyright: ignore[reportUnknownArgumentType]
+            case ["evict", str(kind), str(name), str(lease), int(code), int(count), str(by)]:
+                return Evict(Owner(OwnerKind(kind), name), lease, CloseCode(code), count, by)
+            case ["granted", str(kind), str(name), str(lease)]:
+                return Granted(Owner(OwnerKind(kind), name), lease)
             case _:
                 raise MalformedBytes(f"an order of unknown form: {parts!r:.80}")
     except (ValueError, msgpack.exceptions.UnpackException) as error:

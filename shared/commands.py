@@ -58,6 +58,12 @@ class Typing:
 
 
 @dataclass(frozen=True, slots=True)
+class ShowPresence:
+    id: CommandId | None
+    room: RoomName | None
+
+
+@dataclass(frozen=True, slots=True)
 class Ping:
     id: CommandId | None
 
@@ -77,7 +83,7 @@ class Later:
     type: str
 
 
-Command = Join | Leave | Message | Private | Typing | Ping | Pong | Later
+Command = Join | Leave | Message | Private | Typing | ShowPresence | Ping | Pong | Later
 
 _FIELDS: dict[str, frozenset[str]] = {
     "join": frozenset({"type", "id", "room", "recover"}),
@@ -181,6 +187,7 @@ _PARSERS: dict[str, Callable[[CommandId | None, Object], Command]] = {
     "message": _parse_message,
     "private": _parse_private,
     "typing": _parse_typing,
+    "presence": lambda id, fields: ShowPresence(id, _parse_room(fields)),
     "ping": lambda id, _: Ping(id),
     "pong": lambda id, _: Pong(id),
 }

@@ -4,6 +4,7 @@ TannoyError
 ├── Refused                 what the contract answers: an error frame, or a problem document over HTTP
 │   ├── BadRequest          the words are wrong: the sender has to change them
 │   ├── BadName             a name outside the alphabet of the contract
+│   ├── LimitReached        every place of the agent or user is taken
 │   └── Unavailable         the bus did not confirm in time: repeat later
 ├── ProtocolViolation       RFC 6455 broken: the connection fails with this close code
 └── StartError              the node cannot start; the message is a sentence for the operator
@@ -45,6 +46,18 @@ class Unavailable(Refused):
 
     def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
         super().__init__(message, retry_after=retry_after)
+
+
+class LimitReached(Refused):
+    """`count` sessions are there, `max_sessions` may be. `kind` is agent or user."""
+
+    code = ErrorCode.LIMIT_REACHED
+
+    def __init__(self, kind: str, name: str, count: int, max_sessions: int) -> None:
+        super().__init__(f"{kind} {name} has {count} sessions: {max_sessions} may be")
+        self.kind = kind
+        self.name = name
+        self.count = count
 
 
 class ProtocolViolation(TannoyError):

@@ -6,7 +6,8 @@ all others are always there.
 
 from dataclasses import dataclass
 
-from .channels import Channel, ChannelKind
+from .channels import Channel, ChannelKind, Owner
+from .clock import rfc3339
 from .close import CLOSE_RULES, CloseCode, ErrorCode
 from .names import AgentId, NodeId, RoomName, SessionId, UserId
 
@@ -36,6 +37,7 @@ class Welcome:
     ping_interval: float
     channel: Channel | None
     recovered: bool | None = None
+    roll: "Roll | None" = None
 
     def as_object(self) -> Object:
         whole: Object = {
@@ -48,6 +50,8 @@ class Welcome:
         }
         if self.channel is not None:
             whole |= _channel_field(self.channel)
+        if self.roll is not None:
+            whole |= self.roll.as_fields()
         if self.recovered is not None:
             whole["recovered"] = self.recovered
         return whole
@@ -131,6 +135,96 @@ class IsTyping:
 
 
 @dataclass(frozen=True, slots=True)
+class PresentUser:
+    """A user who is in a room. `connected_at` is in ms since 1970; without `sessions` it is about to leave."""
+
+    user_id: UserId
+    username: str
+    connected_at: int
+    sessions: int
+
+    def as_object(self) -> Object:
+        return {
+            "user_id": self.user_id,
+            "username": self.username,
+            "connected_at": rfc3339(self.connected_at / 1000),
+            "sessions": self.sessions,
+        }
+
+
+def _users_field(users: tuple[PresentUser, ...] | None) -> Object:
+    return {} if users is None else {"users": [user.as_object() for user in users]}
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """Who is in a room, as of `version`: for `welcome`, and for `ok` of `join` and `presence`.
+
+    `users` is None where there are too many to list.
+    """
+
+    version: int
+    users_count: int
+    users: tuple[PresentUser, ...] | None
+
+    def as_fields(self) -> Object:
+        return {"users_count": self.users_count, "version": self.version, **_users_field(self.users)}
+
+
+@dataclass(frozen=True, slots=True)
+class UserJoined:
+    """`users` is None where there are too many to list."""
+
+    room: RoomName
+    user_id: UserId
+    username: str
+    users_count: int
+    version: int
+    users: tuple[PresentUser, ...] | None = None
+
+    def as_object(self) -> Object:
+        return {"type": "user_joined", **_change(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class UserLeft:
+    """`users` is None where there are too many to list."""
+
+    room: RoomName
+    user_id: UserId
+    username: str
+    users_count: int
+    version: int
+    users: tuple[PresentUser, ...] | None = None
+
+    def as_object(self) -> Object:
+        return {"type": "user_left", **_change(self)}
+
+
+def _change(frame: UserJoined | UserLeft) -> Object:
+    return {
+        "room": frame.room,
+        "user_id": frame.user_id,
+        "username": frame.username,
+        "users_count": frame.users_count,
+        "version": frame.version,
+        **_users_field(frame.users),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceCount:
+    """The `presence` frame: in large rooms, instead of single events."""
+
+    room: RoomName
+    users_count: int
+    version: int
+
+    def as_object(self) -> Object:
+        return {"type": "presence", "room": self.room, "users_count": self.users_count, "version": self.version}
+
+
+@dataclass(frozen=True, slots=True)
 class Resync:
     """Messages may be missing before `offset`. Without history there is no position: both are null."""
 
@@ -181,7 +275,8 @@ class Bye:
 
 
 NodeFrame = (
-    Welcome | Ok | Failure | Said | SaidPrivately | IsTyping | Resync | PingFrame | PongFrame | Bye
+    Welcome | Ok | Failure | Said | SaidPrivately | IsTyping | UserJoined | UserLeft | PresenceCount
+    | Resync | PingFrame | PongFrame | Bye
 )  # fmt: skip
 
 
@@ -195,10 +290,14 @@ class ReadyBytes:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What travels on the bus of a room or an agent. `exclude` is a session that does not get it."""
+    """What travels on the bus of a room or an agent. `exclude` is a session that does not get it.
+
+    `version` is that of the room's presence if this tells of a change, and 0 if it does not.
+    """
 
     ready: ReadyBytes
     exclude: str = ""
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,11 +322,59 @@ class DeliverToSession:
 
 
 @dataclass(frozen=True, slots=True)
+class CloseSessions:
+    """Order to every node: an operator closes an owner's sessions (4504), or the one of that name. Answered."""
+
+    request: int
+    reply_to: bytes
+    owner: Owner
+    session_id: SessionId | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListSessions:
+    """Order to every node: tell which sessions of the user are here."""
+
+    request: int
+    reply_to: bytes
+    user_id: UserId
+
+
+@dataclass(frozen=True, slots=True)
 class Delivered:
-    """A node's answer to an order: how many of its sessions got it."""
+    """A node's answer to an order: how many of its sessions it concerned, and, if asked for, which."""
 
     request: int
     sessions: int
+    listed: tuple[Object, ...] = ()
 
 
-Order = DeliverToUser | DeliverToSession | Delivered
+@dataclass(frozen=True, slots=True)
+class Evict:
+    """Order to the node of a lease: close its session with this code; its place is wanted by `displaced_by`.
+
+    `count` is that of the owner's sessions when it was decided.
+    """
+
+    owner: Owner
+    lease: str
+    code: CloseCode
+    count: int
+    displaced_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """Word to the node of a lease: the place that it waits for is its own now. May get lost: Redis knows."""
+
+    owner: Owner
+    lease: str
+
+
+Question = DeliverToUser | DeliverToSession | CloseSessions | ListSessions
+"""Orders to every node, which each of them answers."""
+
+Errand = Evict | Granted
+"""Orders to one node, which are not answered."""
+
+Order = Question | Errand | Delivered

@@ -13,6 +13,32 @@ class SlowPolicy(StrEnum):
     """Drop what is queued of its channels and tell it with `resync`; answers to its own commands stay."""
 
 
+class LimitPolicy(StrEnum):
+    """What happens when somebody comes and every place is taken."""
+
+    REJECT = "reject"
+    """The newcomer is turned away, and told when to come back."""
+    EVICT_OLDEST = "evict_oldest"
+    """The oldest session has to go, and is closed before the newcomer is let in."""
+
+
+class LimitMode(StrEnum):
+    """What happens to limited sessions while Redis is away."""
+
+    STRICT = "strict"
+    """They are closed before anybody else can have taken their places: the limit holds, whatever happens."""
+    AVAILABLE = "available"
+    """They stay, a few newcomers are let in, and what is too many is closed afterwards."""
+
+
+def local_share(limit: int, nodes: int) -> int:
+    """How many newcomers of one owner a node lets in by itself, while Redis is away and the mode is `available`.
+
+    All nodes together let in at most about one limit's worth, on top of those that are there.
+    """
+    return max(1, limit // max(1, nodes))
+
+
 class Overflow(StrEnum):
     """The verdict on one frame that does not fit."""
 

@@ -17,15 +17,16 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from .errors import BadName, StartError
 from .names import parse_node
-from .policy import SlowPolicy
+from .policy import LimitMode, LimitPolicy, SlowPolicy
 
 PREFIX = "TANNOY_"
 
+LIMIT_MAX = 100_000
+"""Sessions that one agent or user may be allowed; what is counted is also listed."""
+
 NOT_IN_EFFECT = frozenset(
-    "JWT_SECRET JWT_PUBLIC_KEY JWT_ALGORITHMS JWT_AUDIENCE JWT_ISSUER AUTH_QUERY_TOKEN AGENT_MAX_SESSIONS"
-    " AGENT_LIMIT_POLICY USER_MAX_SESSIONS NODE_MAX_SESSIONS LIMIT_MODE HISTORY_SIZE HISTORY_TTL RATE_MESSAGES"
-    " RATE_CONNECTS PRESENCE_INLINE_MAX PRESENCE_EVENTS_MAX PRESENCE_GRACE MEMORY_MAX_MB CPU_MAX_PERCENT"
-    " LOOP_LAG_MAX_MS DRAIN_SECONDS".split()
+    "JWT_SECRET JWT_PUBLIC_KEY JWT_ALGORITHMS JWT_AUDIENCE JWT_ISSUER AUTH_QUERY_TOKEN HISTORY_SIZE HISTORY_TTL"
+    " RATE_MESSAGES RATE_CONNECTS MEMORY_MAX_MB CPU_MAX_PERCENT LOOP_LAG_MAX_MS DRAIN_SECONDS".split()
 )
 
 
@@ -59,6 +60,16 @@ class Settings(BaseSettings):
     outbox_max_bytes: int = Field(1_048_576, ge=4096, le=1_073_741_824)
     slow_policy: SlowPolicy = SlowPolicy.DISCONNECT
     ping_interval: float = Field(25.0, ge=1, le=3600)
+
+    agent_max_sessions: int = Field(10, ge=1, le=LIMIT_MAX)
+    agent_limit_policy: LimitPolicy = LimitPolicy.REJECT
+    user_max_sessions: int = Field(0, ge=0, le=LIMIT_MAX)
+    node_max_sessions: int = Field(20_000, ge=1, le=10_000_000)
+    limit_mode: LimitMode = LimitMode.STRICT
+
+    presence_inline_max: int = Field(50, ge=0, le=1000)
+    presence_events_max: int = Field(1000, ge=0, le=100_000)
+    presence_grace: float = Field(5.0, ge=0, le=3600)
 
     log_format: LogFormat = LogFormat.CONSOLE
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -56,7 +56,6 @@ local function wait_for(victim, displaced)
   redis.call('HSET', STATE, 'n|' .. lease, victim, 'v|' .. victim, lease, 'g|' .. lease, next_generation(), name, lease)
   redis.call('HSET', INFO, lease, info)
   redis.call('SADD', MINE, owner)
-  keep()
   if not alive(victim) then
     vacate(victim)
     return { 'held', string.format('%.0f', redis.call('ZSCORE', HELD, lease)) }
@@ -88,7 +87,12 @@ if max == 0 or count < max then
   redis.call('HSET', INFO, lease, info)
   redis.call('HSET', STATE, name, lease)
   redis.call('SADD', MINE, owner)
-  return { 'held', hold(lease, next_generation()) }
+  local new = next_generation()
+  redis.call('ZADD', HELD, new, lease)
+  if count == 0 then
+    keep()
+  end
+  return { 'held', new }
 end
 if policy == 'reject' then
   return { 'full', count, max }
@@ -96,7 +100,8 @@ end
 -- The oldest of those that hold a place and are not leaving yet. If all are leaving, the newcomer that has waited
 -- longest is now the oldest: it gives up its turn.
 local longest, since
-for _, holder in ipairs(redis.call('ZRANGE', HELD, 0, -1)) do
+for at = 0, count - 1 do
+  local holder = redis.call('ZRANGE', HELD, at, at)[1]
   local newcomer = redis.call('HGET', STATE, 'v|' .. holder)
   if not newcomer then
     return wait_for(holder, '')

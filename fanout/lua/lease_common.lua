@@ -6,17 +6,19 @@
 -- ARGV  those of the script below it
 -- Returns nothing by itself; each function is O(log n), vacate_the_dead O(n)
 -- KEYS  1 nodes   zset  incarnation → when its heartbeat runs out (ms of Redis TIME)
---       2 server  hash  id: which Redis server this is; until: before that (ms) nobody new gets a place
+--       2 server  hash  id, life: which Redis server, with which data, this is; until: before that (ms) nobody new
+--                       gets a place
 --       3 mine    set   owners of which the asking process has held places
 --       4 held    zset  lease → generation; the number of members is the count that the limit bounds
 --       5 info    hash  lease → what people want to know of it (JSON), also of those that wait
 --       6 state   hash  s|SESSION → the newest lease of that name, held or waiting
 --                       n|NEWCOMER → victim, v|VICTIM → newcomer: a place that is kept for the newcomer until the
 --                       victim's socket is closed; g|NEWCOMER → its generation, given when it came
---                       .g: the last generation
+--                       .g: the last generation; .d: when the dead were last searched for (ms)
 --       7 limit   hash  max, policy: a limit of this owner's own
 local NODES, SERVER, MINE, HELD, INFO, STATE, LIMIT = unpack(KEYS)
 local KEEP_SECONDS = 86400
+local SMALL, SEARCH_EVERY_MS = 64, 500
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -38,16 +40,11 @@ local function next_generation()
   return generation
 end
 
+-- When the first one comes, and by every repair: what is left of nodes that died with everybody else goes after a day.
 local function keep()
   for key = 3, 6 do
     redis.call('EXPIRE', KEYS[key], KEEP_SECONDS)
   end
-end
-
-local function hold(lease, generation)
-  redis.call('ZADD', HELD, generation, lease)
-  keep()
-  return generation
 end
 
 local function forget(lease)
@@ -81,13 +78,25 @@ local function vacate(lease)
     forget(newcomer)
     return ''
   end
-  hold(newcomer, generation)
+  redis.call('ZADD', HELD, generation, newcomer)
   return newcomer
 end
 
+-- Asked for by everybody who finds the house full: a large one is searched twice a second at most.
 local function vacate_the_dead()
+  if redis.call('ZCARD', HELD) > SMALL then
+    if now < tonumber(redis.call('HGET', STATE, '.d') or '0') + SEARCH_EVERY_MS then
+      return
+    end
+    redis.call('HSET', STATE, '.d', string.format('%.0f', now))
+  end
+  local lives = {}
   for _, lease in ipairs(redis.call('ZRANGE', HELD, 0, -1)) do
-    if not alive(lease) then
+    local incarnation = lease:match('^[^|]*')
+    if lives[incarnation] == nil then
+      lives[incarnation] = alive(lease) or false
+    end
+    if not lives[incarnation] then
       vacate(lease)
     end
   end

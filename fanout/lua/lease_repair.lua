@@ -16,7 +16,7 @@ for at = 6, #ARGV, 3 do
       redis.call('HSET', INFO, lease, info)
       redis.call('HSET', STATE, 's|' .. session_of(lease), lease)
       redis.call('SADD', MINE, owner)
-      hold(lease, generation)
+      redis.call('ZADD', HELD, generation, lease)
     else
       table.insert(missing, lease)
     end
@@ -34,5 +34,7 @@ end
 
 if next(stated) == nil then
   redis.call('SREM', MINE, owner)
+else
+  keep()
 end
 return { missing, granted, surplus(max, policy) }

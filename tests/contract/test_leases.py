@@ -68,7 +68,7 @@ class Owner:
 
     async def left_over(self) -> int:
         """Who holds, who waits, and under which names; the last generation alone may stay for a day."""
-        state = set(await self._valkey.run("HKEYS", self._keys[5])) - {b".g"}
+        state = set(await self._valkey.run("HKEYS", self._keys[5])) - {b".g", b".d"}
         return int(await self._valkey.run("EXISTS", *self._keys[3:5])) + len(state)
 
 
@@ -307,3 +307,14 @@ async def test_a_limit_of_its_own_goes_before_the_setting(rejecting: Owner) -> N
     await rejecting.limit(1, "evict_oldest")
     await rejecting.acquire("n1|1|a")
     assert await rejecting.acquire("n2|1|b") == ["wait", "n1|1|a", "", "1", "1"]
+
+
+async def test_a_large_house_is_searched_for_the_dead_too(valkey: Valkey) -> None:
+    owner = Owner(valkey, max=200, policy="reject")
+    await owner.ensure()
+    await owner.beat("n1", "n2")
+    for number in range(200):
+        await owner.acquire(f"n{1 + number % 2}|{number}|s{number}")
+    await owner.dies("n1")
+    assert (await owner.acquire("n2|200|new"))[0] == "held"
+    assert len(await owner.held()) == 101

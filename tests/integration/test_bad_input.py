@@ -103,7 +103,7 @@ async def test_commands_before_join_and_join_twice(nodes: list[NodeProcess], con
 
 
 @pytest.mark.parametrize(
-    ("command", "fields"), [("auth", {"token": "x"}), ("presence", {}), ("history", {}), ("refresh", {"token": "x"})]
+    ("command", "fields"), [("auth", {"token": "x"}), ("history", {}), ("refresh", {"token": "x"})]
 )
 async def test_commands_of_later_versions_say_so(
     nodes: list[NodeProcess], connect: Connect, name: str, command: str, fields: dict[str, str]

@@ -73,6 +73,9 @@ async def test_websockets_with_json_and_npm_ws_with_msgpack_hear_each_other(
 ) -> None:
     python = await connect(nodes[0], f"/ws/chat/{name}?user_id=py", wire="json")
 
+    joined = await from_npm.frame()
+    assert (joined["type"], joined["user_id"], joined["users_count"]) == ("user_joined", "py", 2)
+
     await python.ok("message", content=CONTENT)
     heard_by_js, heard_by_python = await from_npm.frame(), await python.expect("message")
     assert heard_by_js == heard_by_python

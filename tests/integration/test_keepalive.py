@@ -58,7 +58,9 @@ async def _stalled(node: NodeProcess, path: str) -> Client:
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     raw.setblocking(False)
     await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", node.port))
-    return await Client.open(node.ws_url + path, sock=raw, max_queue=1)
+    client = await Client.open(node.ws_url + path, sock=raw, max_queue=1)
+    await client.welcomed()
+    return client
 
 
 async def _speak_until(node: NodeProcess, room: str, what: str, at_least: int, *readers: Client) -> int:

@@ -8,6 +8,8 @@ from typing import Any
 import msgpack
 from hypothesis import given
 from hypothesis import strategies as st
+from tannoy.shared.channels import Owner, OwnerKind
+from tannoy.shared.close import CloseCode
 from tannoy.shared.codec import (
     JSON,
     MSGPACK,
@@ -21,7 +23,18 @@ from tannoy.shared.codec import (
 )
 from tannoy.shared.commands import BadCommand
 from tannoy.shared.errors import BadRequest
-from tannoy.shared.messages import Delivered, DeliverToSession, DeliverToUser, Order, Publication, ReadyBytes
+from tannoy.shared.messages import (
+    CloseSessions,
+    Delivered,
+    DeliverToSession,
+    DeliverToUser,
+    Evict,
+    Granted,
+    ListSessions,
+    Order,
+    Publication,
+    ReadyBytes,
+)
 from tannoy.shared.names import AgentId, SessionId, UserId
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -109,10 +122,16 @@ def test_any_frame_is_a_command_or_a_bad_one(value: object, wire: WireFormat) ->
 ready = st.builds(ReadyBytes, st.binary(max_size=50), st.binary(max_size=50))
 names = st.text("abcXYZ019_.:@~-", min_size=1, max_size=128)
 counts = st.integers(0, 2**63)
+owners = st.builds(Owner, st.sampled_from(OwnerKind), names)
+described = st.dictionaries(text, text, max_size=3)
 orders: st.SearchStrategy[Order] = (
     st.builds(DeliverToUser, counts, st.binary(max_size=20), names.map(UserId), ready)
     | st.builds(DeliverToSession, counts, st.binary(max_size=20), names.map(AgentId), names.map(SessionId), ready)
-    | st.builds(Delivered, counts, counts)
+    | st.builds(Delivered, counts, counts, st.lists(described, max_size=3).map(tuple))
+    | st.builds(CloseSessions, counts, st.binary(max_size=20), owners, st.none() | names.map(SessionId))
+    | st.builds(ListSessions, counts, st.binary(max_size=20), names.map(UserId))
+    | st.builds(Evict, owners, names, st.sampled_from(CloseCode), counts, names)
+    | st.builds(Granted, owners, names)
 )
 secrets = st.binary(max_size=40)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import hiredis
@@ -9,9 +10,11 @@ from tannoy.fanout.link import Link
 from tannoy.fanout.link_state import LinkState
 from tannoy.fanout.pipeline import Pipeline
 from tannoy.fanout.publisher import Publisher
+from tannoy.fanout.scripts import Script
 from tannoy.fanout.wire import Pushes, RedisAddress, Reply, Wire, Word, pack
 from tannoy.shared.channels import Channel, Channels
 from tannoy.shared.clock import Clock
+from tannoy.shared.errors import Unavailable
 
 NOWHERE = RedisAddress("nowhere.invalid", 6379, None, None, 0, None)
 ECHO = b"test:echo"
@@ -101,6 +104,93 @@ class ScriptedPublisher(Publisher):
         self.sent.append((address, payload, key))
         self.confirmations.append(asyncio.get_running_loop().create_future())
         return self.confirmations[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A script or a command (`what`: its verb) as it was asked; words are bytes, as Redis reads them."""
+
+    what: Script | str
+    keys: tuple[bytes, ...]
+    words: list[bytes]
+
+
+Says = Reply | Callable[[Call], Reply]
+
+
+class ScriptedPipeline(Pipeline):
+    """A Pipeline that never dials. What the test has told it to `say` is answered on the event loop's next turn."""
+
+    def __init__(self) -> None:
+        super().__init__(NOWHERE, name="test", scripts=())
+        self.calls: list[Call] = []
+        self.connected.set()
+        self._says: dict[Script | str, Says] = {}
+        self._next: dict[Script | str, list[Says]] = {}
+        self._held: dict[Script | str, list[tuple[Call, asyncio.Future[Reply]]]] = {}
+        self._refused: set[Script | str] = set()
+
+    # ---- Pipeline
+
+    def run_script(self, script: Script, keys: tuple[bytes, ...], arguments: tuple[Word, ...]) -> asyncio.Future[Reply]:
+        return self._ask(Call(script, keys, words(arguments)))
+
+    def send(self, *command: Word) -> asyncio.Future[Reply]:
+        verb, *rest = command
+        return self._ask(Call(str(verb), (), words(rest)))
+
+    def _ask(self, call: Call) -> asyncio.Future[Reply]:
+        self.calls.append(call)
+        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        if call.what in self._held:
+            self._held[call.what].append((call, answer))
+        else:
+            asyncio.get_running_loop().call_soon(self._answer, call, answer)
+        return answer
+
+    def _answer(self, call: Call, answer: asyncio.Future[Reply]) -> None:
+        if answer.done():
+            return
+        if call.what in self._refused or not self.connected.is_set():
+            answer.set_exception(Unavailable("the bus did not confirm in time"))
+            return
+        following = self._next.get(call.what)
+        says = following.pop(0) if following else self._says[call.what]
+        answer.set_result(says(call) if callable(says) else says)
+
+    # ---- what a test does and sees
+
+    def say(self, what: Script | str, *following: Says) -> None:
+        """Each of these to one call, and the last one to all that come after."""
+        *first, self._says[what] = following
+        self._next[what] = first
+
+    def refuse(self, *what: Script | str) -> None:
+        """Redis does not confirm these any more; whether it has carried them out nobody knows."""
+        self._refused.update(what)
+
+    def accept(self, *what: Script | str) -> None:
+        self._refused.difference_update(what)
+
+    def lose(self) -> None:
+        """The connection, and with it every answer that is still to come."""
+        self.connected.clear()
+
+    def connect(self) -> None:
+        self.connected.set()
+
+    def hold(self, *what: Script | str) -> None:
+        """Redis takes its time over these, until `answer_held`."""
+        for each in what:
+            self._held.setdefault(each, [])
+
+    def answer_held(self, what: Script | str) -> None:
+        for call, answer in self._held.pop(what):
+            self._answer(call, answer)
+
+    def asked(self, what: Script | str) -> list[list[bytes]]:
+        """The words of every call of it."""
+        return [call.words for call in self.calls if call.what == what]
 
 
 class MemoryRedis:

@@ -9,15 +9,19 @@ from tannoy.shared.codec import JSON, MSGPACK
 
 
 class RecordingCarrier:
-    """A Carrier. `high_water`: like a transport, it calls `paused` in the midst of a write that exceeds it."""
+    """A Carrier. `high_water`: like a transport, it calls `paused` in the midst of a write that exceeds it.
 
-    def __init__(self, *, high_water: int | None = None) -> None:
+    `hands_over`: the close frame is out as soon as it is written; else only when the test calls `hand_over`.
+    """
+
+    def __init__(self, *, high_water: int | None = None, hands_over: bool = True) -> None:
         self.carried: Carried | None = None
         self.writes: list[bytes] = []
         self.reading = True
         self.closed_with: tuple[int, str] | None = None
         self.aborted = False
         self._high_water = high_water
+        self._hands_over = hands_over
         self._buffered = 0
         self._paused = False
 
@@ -49,11 +53,18 @@ class RecordingCarrier:
         assert self.closed_with is None, "closed twice"
         self.closed_with = (code, reason)
         self.reading = True
+        if self._hands_over:
+            self.hand_over()
 
     def abort(self) -> None:
         self.aborted = True
 
     # ---- what a test does and sees
+
+    def hand_over(self) -> None:
+        """The kernel has taken the close frame."""
+        if self.carried is not None:
+            self.carried.goodbye_sent()
 
     def stall(self, *, buffered: int = 0) -> None:
         """The peer reads no more; the kernel's buffer is full, and `buffered` bytes wait in ours."""

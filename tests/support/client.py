@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 Frame = dict[str, Any]
+PRESENCE_EVENTS = ("user_joined", "user_left", "presence")
 PATIENCE = 20.0
 """Seconds for a frame that has to come. Far more than any needs: it only bounds a failure."""
 
@@ -101,10 +102,13 @@ class Client:
         """The contents of the next `count` messages."""
         return [(await self.expect("message"))["content"] for _ in range(count)]
 
-    async def heard_since(self) -> list[Frame]:
-        """All that has come up to now: whatever was sent before our ping was answered is here."""
+    async def heard_since(self, *, with_presence: bool = False) -> list[Frame]:
+        """All that has come up to now: whatever was sent before our ping was answered is here.
+
+        Who came and went is left out, unless a test is about that.
+        """
         await self.call("ping")
-        frames = list(self.inbox)
+        frames = [frame for frame in self.inbox if with_presence or frame["type"] not in PRESENCE_EVENTS]
         self.inbox.clear()
         return frames
 

@@ -14,6 +14,8 @@ from types import TracebackType
 from typing import IO, Any, Self, cast
 
 import httpx
+from tannoy.fanout.membership import vouch_for_new_server
+from tannoy.fanout.wire import parse_address
 
 from tests.support.client import Client
 from tests.support.valkey import Valkey, free_port
@@ -32,7 +34,9 @@ class Carrier(StrEnum):
     HYPERCORN = "hypercorn"
 
 
-def _command(carrier: Carrier, port: int) -> list[str]:
+def _command(carrier: Carrier, port: int, mutant: str | None) -> list[str]:
+    if mutant is not None:
+        return ["tests.chaos.mutants", mutant, "node", "--port", str(port)]
     match carrier:
         case Carrier.FAST:
             return ["tannoy.node.cli", "node", "--port", str(port)]
@@ -50,28 +54,37 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 class NodeProcess:
-    """One node. It keeps its port and its name over kills and restarts."""
+    """One node. It keeps its port and its name over kills and restarts.
 
-    def __init__(self, name: str, carrier: Carrier, settings: Mapping[str, str]) -> None:
+    `mutant`: start it with a safety taken out, by its name in `tests/chaos/mutants.py`.
+    """
+
+    def __init__(self, name: str, carrier: Carrier, settings: Mapping[str, str], *, mutant: str | None = None) -> None:
         self.name = name
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.ws_url = f"ws://127.0.0.1:{self.port}"
         self.http = httpx.AsyncClient(base_url=self.url, timeout=5)
         self._carrier = carrier
+        self._mutant = mutant
         self._settings = {**settings, "NODE_ID": name}
+        self._clients: list[Client] = []
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] = tempfile.TemporaryFile()  # closed with the node
 
     async def start(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", *_command(self._carrier, self.port)],
-            cwd=tempfile.gettempdir(),
+            [sys.executable, "-m", *_command(self._carrier, self.port, self._mutant)],
+            cwd=tempfile.gettempdir() if self._mutant is None else PROJECT,
             env=environment(self._settings),
             stdout=self._log,
             stderr=self._log,
         )
         await eventually(self.is_ready, within=START_SECONDS, what=f"{self.name} is ready")
+
+    def rename(self, name: str) -> None:
+        """From its next start on it has this NODE_ID."""
+        self._settings["NODE_ID"] = name
 
     async def is_ready(self) -> bool:
         assert self._running.poll() is None, f"{self.name} has ended:\n{self.log()}"
@@ -93,8 +106,9 @@ class NodeProcess:
         return self._log.read().decode(errors="replace")
 
     async def connect(self, path: str, **options: Any) -> Client:
-        """A client whose `welcome` has come; it is the caller's to close."""
+        """A client whose `welcome` has come; it ends with the node at the latest."""
         client = await Client.open(self.ws_url + path, **options)
+        self._clients.append(client)
         await client.welcomed()
         return client
 
@@ -103,9 +117,17 @@ class NodeProcess:
         return self._running.pid
 
     @property
+    def is_alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def _running(self) -> "subprocess.Popen[bytes]":
         assert self._process is not None, f"{self.name} does not run"
         return self._process
+
+    def signal(self, number: signal.Signals) -> None:
+        """SIGSTOP freezes it, SIGCONT wakes it up."""
+        self._running.send_signal(number)
 
     async def kill(self) -> None:
         """SIGKILL: no goodbye, no clean-up."""
@@ -121,6 +143,8 @@ class NodeProcess:
         return code
 
     async def close(self) -> None:
+        for client in self._clients:
+            client.vanish()
         await self.http.aclose()
         if self._process is not None:
             await self.kill()
@@ -133,6 +157,7 @@ class Cluster:
     def __init__(self, nodes: int = 3, carrier: Carrier = Carrier.FAST, **settings: str) -> None:
         self.valkey = Valkey()
         self.carrier = carrier
+        self.prefix = settings.get("REDIS_PREFIX", "tannoy")
         self._stack: AsyncExitStack
         every = {"REDIS_URL": self.valkey.url, **settings}
         self.nodes = [NodeProcess(f"n{number}", carrier, every) for number in range(1, nodes + 1)]
@@ -140,6 +165,8 @@ class Cluster:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.valkey)
+            # No node was there before, so none has to wait until all have stated what they hold.
+            await vouch_for_new_server(parse_address(self.valkey.url), self.prefix, START_SECONDS)
             for node in self.nodes:
                 stack.push_async_callback(node.close)
             await asyncio.gather(*(node.start() for node in self.nodes))

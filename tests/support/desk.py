@@ -1,24 +1,45 @@
 """A Connection with everything it stands on: a recording carrier below, a bus in the test's hand above."""
 
+import math
+from collections.abc import Collection
 from typing import Any
 
 from tannoy.fanout.control import Control
+from tannoy.fanout.departures import Departures
+from tannoy.fanout.lease import Limit
+from tannoy.fanout.leases import Leases
+from tannoy.fanout.membership import Commands, Membership
+from tannoy.fanout.presence import Presence
+from tannoy.fanout.presence_calls import PresenceRules
+from tannoy.fanout.scripts import (
+    LEASE_ACQUIRE,
+    LEASE_LIST,
+    LEASE_RELEASE,
+    LEASE_REPAIR,
+    PRESENCE_JOIN,
+    PRESENCE_LEAVE,
+    PRESENCE_LIST,
+    REMEMBER_GONE,
+)
 from tannoy.fanout.subscriber import Subscriber
 from tannoy.node.connection import Connection
 from tannoy.node.frames import split_frames
 from tannoy.node.framing import frame_ready
 from tannoy.node.hub import Hub
+from tannoy.node.orders import Orders
 from tannoy.node.outbox import OutboxLimits
+from tannoy.node.places import Places
+from tannoy.node.roll_call import RollCall
 from tannoy.node.services import Services
 from tannoy.node.session import Endpoint, Session
 from tannoy.node.timers import TimerWheel
-from tannoy.shared.channels import Channel, Channels
+from tannoy.shared.channels import Channel, Channels, Owner, OwnerKind
 from tannoy.shared.codec import JSON, WireFormat, unpack_publication
-from tannoy.shared.messages import Author, ReadyBytes
+from tannoy.shared.messages import Author, Errand, Object, Question, ReadyBytes
 from tannoy.shared.names import AgentId, NodeId, RoomName, SessionId, UserId
-from tannoy.shared.policy import SlowPolicy
+from tannoy.shared.policy import LimitMode, LimitPolicy, SlowPolicy
 
-from tests.support.bus import ScriptedLink, ScriptedPublisher
+from tests.support.bus import ScriptedLink, ScriptedPipeline, ScriptedPublisher
 from tests.support.carrier import RecordingCarrier
 from tests.support.clock import manual_clock
 
@@ -26,33 +47,86 @@ PING_INTERVAL = 25
 CHANNELS = Channels("tannoy")
 ROOM = CHANNELS.room(RoomName("lobby"))
 AGENT = CHANNELS.agent(AgentId("42"))
+OWNER = Owner(OwnerKind.AGENT, "42")
 HOMES: dict[Endpoint, Channel | None] = {Endpoint.ROOMS: None, Endpoint.ROOM: ROOM, Endpoint.AGENT: AGENT}
+VERSION = 7
+ROLL = {"users_count": 60, "version": VERSION}
+"""What every newcomer is told of its room: too many to be listed."""
+GENERATION = b"1795000000000000"
+
+
+def counting_redis() -> ScriptedPipeline:
+    """Where there is always a place, and every room has its `ROLL`."""
+    redis = ScriptedPipeline()
+    redis.say(PRESENCE_JOIN, [VERSION, 60, None])
+    redis.say(PRESENCE_LEAVE, 1)
+    redis.say(PRESENCE_LIST, [VERSION, 0, 0, []])
+    redis.say(LEASE_ACQUIRE, [b"held", GENERATION])
+    redis.say(LEASE_RELEASE, b"")
+    redis.say(LEASE_REPAIR, [[], [], []])
+    redis.say(LEASE_LIST, [10, b"reject", []])
+    redis.say(REMEMBER_GONE, 1)
+    redis.say("SMEMBERS", [])
+    return redis
 
 
 class House:
-    """The services of one node, on manual time."""
+    """The services of one node, on manual time. Its heartbeat holds until `fence`."""
 
-    def __init__(self, *, policy: SlowPolicy = SlowPolicy.DISCONNECT, outbox_max_bytes: int = 10_000) -> None:
+    def __init__(
+        self,
+        *,
+        policy: SlowPolicy = SlowPolicy.DISCONNECT,
+        outbox_max_bytes: int = 10_000,
+        mode: LimitMode = LimitMode.STRICT,
+        user_max_sessions: int = 0,
+    ) -> None:
         self.clock = manual_clock()
         self.link = ScriptedLink(self.clock)
         self.publisher = ScriptedPublisher(CHANNELS)
+        self.redis = counting_redis()
         self.hub = Hub()
         self.subscriber = Subscriber(self.link)
         self.link.on_confirmed = self.subscriber.confirmed
         self.wheel = TimerWheel(self.clock)
+        self.control = Control(
+            CHANNELS,
+            self.publisher,
+            incarnation="me",
+            secret=b"",
+            answer=self._answer,
+            run_errand=self._run_errand,
+            is_listening=lambda: True,
+        )
+        self.membership = Membership(
+            CHANNELS,
+            incarnation="me",
+            clock=self.clock,
+            restate=self._restate,
+            on_expired=lambda: self.leases.expired(),
+            describe=dict,
+        )
+        self.membership.valid_until = math.inf
+        limits = {
+            OwnerKind.AGENT: Limit(10, LimitPolicy.REJECT),
+            OwnerKind.USER: Limit(user_max_sessions, LimitPolicy.REJECT),
+        }
+        self.leases = Leases(
+            self.redis, self.membership, CHANNELS, incarnation="me", limits=limits, mode=mode, tell=self.control.tell
+        )
+        self.presence = Presence(self.redis, CHANNELS, incarnation="me", rules=PresenceRules(50, 1000, 5.0))
+        self.departures = Departures(self.redis, CHANNELS)
+        self.places = Places(self.leases, self.departures, node_id=NodeId("n1"), clock=self.clock)
+        self.orders = Orders(self.hub, CHANNELS, self.places)
         self.services = Services(
             node_id=NodeId("n1"),
             hub=self.hub,
             subscriber=self.subscriber,
             publisher=self.publisher,
-            control=Control(
-                CHANNELS,
-                self.publisher,
-                incarnation="me",
-                secret=b"",
-                execute=lambda order: 0,
-                is_listening=lambda: True,
-            ),
+            control=self.control,
+            presence=self.presence,
+            places=self.places,
+            roll_call=RollCall(self.presence, self.leases, listed_max=1000),
             wheel=self.wheel,
             clock=self.clock,
             limits=OutboxLimits(outbox_max_bytes, policy),
@@ -60,9 +134,22 @@ class House:
         )
         self.link.acknowledge()
 
+    def _answer(self, question: Question) -> tuple[int, tuple[Object, ...]]:
+        return self.orders.answer(question)
+
+    def _run_errand(self, errand: Errand) -> None:
+        self.leases.run_errand(errand)
+
+    async def _restate(self, bus: Commands, partitions: Collection[int], adding: bool) -> None:
+        await self.leases.restate(bus, partitions, adding)
+
+    def fence(self) -> None:
+        """The heartbeat has run out, as after a freeze: no timer has noticed yet."""
+        self.membership.valid_until = self.clock.monotonic()
+
 
 class Desk:
-    """One connection of a house, with `say` and `heard` in objects. Opened at once; `welcomed` awaits its home."""
+    """One connection of a house, with `say` and `heard` in objects. Opened at once; `welcome` awaits its home."""
 
     def __init__(
         self,
@@ -71,17 +158,20 @@ class Desk:
         *,
         wire: WireFormat = JSON,
         session_id: str = "s1",
+        user_id: str = "ada",
         high_water: int | None = None,
+        hands_over: bool = True,
+        opening: bytes = b"",
     ) -> None:
         self.house = house
         self.wire = wire
-        self.carrier = RecordingCarrier(high_water=high_water)
-        author = Author(UserId("ada"), "Ada", SessionId(session_id))
+        self.carrier = RecordingCarrier(high_water=high_water, hands_over=hands_over)
+        author = Author(UserId(user_id), user_id.title(), SessionId(session_id))
         self.connection = Connection(
             house.services, self.carrier, Session(endpoint, author, HOMES[endpoint], CHANNELS), wire
         )
         self.carrier.carried = self.connection
-        self.connection.opened()
+        self.connection.opened(opening)
 
     def say(self, **fields: object) -> None:
         """The client sends one command."""

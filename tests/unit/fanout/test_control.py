@@ -4,10 +4,20 @@ import asyncio
 
 import pytest
 from tannoy.fanout.control import ANSWER_DEADLINE, Control
-from tannoy.shared.channels import Channels
+from tannoy.shared.channels import Channels, Owner, OwnerKind
 from tannoy.shared.codec import pack_order, unpack_order
 from tannoy.shared.errors import Unavailable
-from tannoy.shared.messages import Delivered, DeliverToSession, DeliverToUser, ReadyBytes
+from tannoy.shared.messages import (
+    CloseSessions,
+    Delivered,
+    DeliverToSession,
+    DeliverToUser,
+    Errand,
+    ListSessions,
+    Object,
+    Question,
+    ReadyBytes,
+)
 from tannoy.shared.names import AgentId, SessionId, UserId
 
 from tests.support.bus import ScriptedPublisher
@@ -15,6 +25,7 @@ from tests.support.clock import manual_clock, on_manual_time, turns
 
 CHANNELS = Channels("tannoy")
 ADA = UserId("ada")
+OWNER = Owner(OwnerKind.AGENT, "42")
 READY = ReadyBytes(b"{}", b"\x80")
 SECRET = b"cluster"
 
@@ -22,31 +33,33 @@ SECRET = b"cluster"
 class Desk:
     """One node's Control, and the bus in the test's hand."""
 
-    def __init__(self, *, sessions: int = 0) -> None:
-        self.executed: list[DeliverToUser | DeliverToSession] = []
+    def __init__(self, *, sessions: int = 0, listed: tuple[Object, ...] = ()) -> None:
+        self.asked: list[Question] = []
+        self.errands: list[Errand] = []
         self.publisher = ScriptedPublisher(CHANNELS)
-        self._sessions = sessions
+        self._answer = sessions, listed
         self.listens = True
         self.control = Control(
             CHANNELS,
             self.publisher,
             incarnation="me",
             secret=SECRET,
-            execute=self._execute,
+            answer=self._answer_question,
+            run_errand=self.errands.append,
             is_listening=lambda: self.listens,
         )
 
-    def _execute(self, order: DeliverToUser | DeliverToSession) -> int:
-        self.executed.append(order)
-        return self._sessions
+    def _answer_question(self, question: Question) -> tuple[int, tuple[Object, ...]]:
+        self.asked.append(question)
+        return self._answer
 
     def heard_by(self, nodes: int) -> None:
         """Redis confirms the last publish: so many nodes heard it."""
         self.publisher.confirmations[-1].set_result(nodes)
 
-    def answer(self, request: int, sessions: int) -> None:
+    def answer(self, request: int, sessions: int, *listed: Object) -> None:
         """A node answers."""
-        self.control.received(pack_order(Delivered(request, sessions), SECRET))
+        self.control.received(pack_order(Delivered(request, sessions, listed), SECRET))
 
 
 @on_manual_time
@@ -66,6 +79,15 @@ async def test_an_order_to_a_session_names_the_agent_and_the_session() -> None:
     assert order == DeliverToSession(1, CHANNELS.node("me"), AgentId("42"), SessionId("s1"), READY)
 
 
+@pytest.mark.parametrize("session_id", [None, SessionId("s1")])
+@on_manual_time
+async def test_an_order_to_close_names_the_owner_and_the_session_if_it_is_one(session_id: SessionId | None) -> None:
+    desk = Desk()
+    desk.control.close_sessions(OWNER, session_id)
+    order = unpack_order(desk.publisher.sent[0][1], SECRET)
+    assert order == CloseSessions(1, CHANNELS.node("me"), OWNER, session_id)
+
+
 @on_manual_time
 async def test_the_result_is_the_sum_of_all_answers() -> None:
     desk = Desk()
@@ -77,6 +99,19 @@ async def test_the_result_is_the_sum_of_all_answers() -> None:
         desk.answer(1, sessions)
     assert total.done(), "the last answer ends the wait, not the deadline"
     assert await total == 7
+
+
+@on_manual_time
+async def test_what_each_node_lists_is_put_together() -> None:
+    desk = Desk()
+    sessions = asyncio.ensure_future(desk.control.list_sessions(ADA))
+    await turns()
+    assert unpack_order(desk.publisher.sent[0][1], SECRET) == ListSessions(1, CHANNELS.node("me"), ADA)
+    desk.heard_by(2)
+    await turns()
+    desk.answer(1, 2, {"session_id": "s1"}, {"session_id": "s2"})
+    desk.answer(1, 1, {"session_id": "s3"})
+    assert await sessions == [{"session_id": "s1"}, {"session_id": "s2"}, {"session_id": "s3"}]
 
 
 @on_manual_time
@@ -189,7 +224,7 @@ async def test_an_order_of_another_node_is_carried_out_and_answered() -> None:
     desk = Desk(sessions=3)
     order = DeliverToUser(9, CHANNELS.node("other"), ADA, READY)
     desk.control.received(pack_order(order, SECRET))
-    assert desk.executed == [order]
+    assert desk.asked == [order]
     ((address, payload, _),) = desk.publisher.sent
     assert (address, unpack_order(payload, SECRET)) == (CHANNELS.node("other"), Delivered(9, 3))
 
@@ -207,7 +242,7 @@ async def test_an_order_with_another_seal_is_dropped_and_counted() -> None:
     desk = Desk()
     desk.control.received(pack_order(DeliverToUser(9, b"other", ADA, READY), b"stranger"))
     desk.control.received(b"garbage")
-    assert desk.executed == []
+    assert desk.asked == []
     assert desk.publisher.sent == []
     assert desk.control.statistics()["malformed"] == 2
 
@@ -215,3 +250,10 @@ async def test_an_order_with_another_seal_is_dropped_and_counted() -> None:
 @on_manual_time
 async def test_it_hears_what_is_for_everybody_and_what_is_for_itself() -> None:
     assert Desk().control.addresses == (CHANNELS.control, CHANNELS.node("me"))
+
+
+@on_manual_time
+async def test_a_question_is_answered_with_what_it_asked_to_be_listed() -> None:
+    desk = Desk(sessions=1, listed=({"session_id": "s1"},))
+    desk.control.received(pack_order(ListSessions(9, b"other", ADA), SECRET))
+    assert unpack_order(desk.publisher.sent[0][1], SECRET) == Delivered(9, 1, ({"session_id": "s1"},))

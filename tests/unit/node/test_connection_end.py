@@ -115,7 +115,7 @@ async def test_with_skip_more_resyncs_than_the_bound_end_the_session_in_order() 
     for number in range(ROOMS_MAX):
         desk.say(type="join", room=f"room-{number}")
         house.link.acknowledge()
-        await turns(2)
+        await turns()
     desk.hear_from_room(6000)
     desk.carrier.drain()
     assert desk.carrier.closed_with == (4002, "too slow to read")
@@ -206,7 +206,8 @@ async def test_a_connection_that_can_not_enter_its_home_is_asked_to_come_back() 
     desk = Desk(House(), Endpoint.ROOM)
     await asyncio.sleep(1.1)
     (bye,) = desk.heard()
-    assert (bye["code"], bye["reconnect"], bye["retry_after"]) == (1013, True, 1.0)
+    assert (bye["code"], bye["reconnect"]) == (1013, True)
+    assert 1 <= bye["retry_after"] <= 2
 
 
 # ---- what is given back

@@ -5,9 +5,9 @@ import json
 import msgpack
 import pytest
 from tannoy.node.frames import Opcode, split_frames
-from tannoy.node.framing import frame_object, frame_ready
+from tannoy.node.framing import frame_object, frame_ready, frames_of
 from tannoy.shared.codec import JSON, MSGPACK, WireFormat, encode_ready
-from tannoy.shared.messages import IsTyping
+from tannoy.shared.messages import IsTyping, Publication
 from tannoy.shared.names import RoomName, UserId
 
 TYPING = IsTyping(RoomName("lobby"), UserId("ada"), "Ada é")
@@ -26,3 +26,11 @@ def test_an_object_becomes_one_frame_of_its_format(wire: WireFormat, opcode: Opc
 @pytest.mark.parametrize("wire", [JSON, MSGPACK], ids=["json", "msgpack"])
 def test_what_another_node_has_encoded_is_the_same_frame(wire: WireFormat) -> None:
     assert frame_ready(encode_ready(TYPING), wire) == frame_object(TYPING, wire)
+
+
+@pytest.mark.parametrize("wire", [JSON, MSGPACK], ids=["json", "msgpack"])
+def test_a_session_gets_all_but_what_excludes_it_in_order(wire: WireFormat) -> None:
+    ready = [encode_ready(IsTyping(RoomName("lobby"), UserId(user), user)) for user in ("ada", "bob", "cyd")]
+    publications = [Publication(ready[0]), Publication(ready[1], "s1"), Publication(ready[2], "s2")]
+    assert frames_of(publications, wire, "s1") == frame_ready(ready[0], wire) + frame_ready(ready[2], wire)
+    assert frames_of(publications[1:2], wire, "s1") == b""

@@ -11,13 +11,27 @@ from tannoy.node.session import (
     Exit,
     Publish,
     Session,
+    Stay,
+    TellPresence,
     TellUser,
 )
 from tannoy.shared.channels import Channel, Channels
 from tannoy.shared.close import ErrorCode
-from tannoy.shared.commands import Command, Join, Later, Leave, Message, Ping, Pong, Private, Typing
+from tannoy.shared.commands import (
+    Command,
+    Join,
+    Later,
+    Leave,
+    Message,
+    Ping,
+    Pong,
+    Position,
+    Private,
+    ShowPresence,
+    Typing,
+)
 from tannoy.shared.errors import Refused
-from tannoy.shared.messages import Author, IsTyping, Ok, PongFrame, Said, SaidPrivately
+from tannoy.shared.messages import Author, IsTyping, Ok, PongFrame, Roll, Said, SaidPrivately
 from tannoy.shared.names import AgentId, NodeId, RoomName, SessionId, UserId
 
 CHANNELS = Channels("tannoy")
@@ -26,6 +40,9 @@ AT = "2026-11-21T08:15:30.123Z"
 LOBBY, KITCHEN = RoomName("lobby"), RoomName("kitchen")
 ROOM, OTHER_ROOM = CHANNELS.room(LOBBY), CHANNELS.room(KITCHEN)
 AGENT = CHANNELS.agent(AgentId("42"))
+IN_ROOM = Stay(ROOM, 1)
+RECOVER = Position("e", 1)
+ROLL = Roll(17, 51, None)
 HOMES: dict[Endpoint, Channel | None] = {Endpoint.ROOMS: None, Endpoint.ROOM: ROOM, Endpoint.AGENT: AGENT}
 
 
@@ -34,7 +51,7 @@ def session(endpoint: Endpoint, *joined: Channel) -> Session:
     made = Session(endpoint, ADA, HOMES[endpoint], CHANNELS)
     for channel in (HOMES[endpoint], *joined):
         if channel is not None:
-            made.entered(channel)
+            made.entered(Stay(channel, 1))
     return made
 
 
@@ -53,11 +70,15 @@ TYPES_LOBBY = IsTyping(LOBBY, UserId("ada"), "Ada")
 LEGAL: list[tuple[Endpoint, tuple[Channel, ...], Command, Effect]] = [
     (Endpoint.ROOMS, (), Join(1, LOBBY), Enter(ROOM, 1)),
     (Endpoint.ROOMS, (OTHER_ROOM,), Join(None, LOBBY), Enter(ROOM, None)),
-    (Endpoint.ROOMS, (ROOM,), Leave(2, LOBBY), Exit(ROOM, 2)),
+    (Endpoint.ROOMS, (ROOM,), Leave(2, LOBBY), Exit(IN_ROOM, 2)),
     (Endpoint.ROOMS, (ROOM,), Message(3, LOBBY, "hi", "k"), Publish(ROOM, said(ROOM), 3, "k")),
     (Endpoint.ROOMS, (ROOM,), Typing(4, LOBBY), Publish(ROOM, TYPES_LOBBY, 4, exclude=SessionId("s1"))),
-    (Endpoint.ROOM, (), Leave(2, None), Exit(ROOM, 2)),
-    (Endpoint.ROOM, (), Leave(2, LOBBY), Exit(ROOM, 2)),
+    (Endpoint.ROOMS, (), Join(5, LOBBY, RECOVER), Enter(ROOM, 5, recover=True)),
+    (Endpoint.ROOMS, (ROOM,), ShowPresence(5, LOBBY), TellPresence(ROOM, 5)),
+    (Endpoint.ROOM, (), ShowPresence(5, None), TellPresence(ROOM, 5)),
+    (Endpoint.AGENT, (), ShowPresence(5, None), TellPresence(AGENT, 5)),
+    (Endpoint.ROOM, (), Leave(2, None), Exit(IN_ROOM, 2)),
+    (Endpoint.ROOM, (), Leave(2, LOBBY), Exit(IN_ROOM, 2)),
     (Endpoint.ROOM, (), Message(3, None, "hi", None), Publish(ROOM, said(ROOM), 3)),
     (Endpoint.ROOM, (), Message(3, LOBBY, "hi", None), Publish(ROOM, said(ROOM), 3)),
     (Endpoint.ROOM, (), Typing(4, None), Publish(ROOM, TYPES_LOBBY, 4, exclude=SessionId("s1"))),
@@ -78,6 +99,9 @@ ILLEGAL: list[tuple[Endpoint, tuple[Channel, ...], Command, ErrorCode]] = [
     (Endpoint.ROOMS, (OTHER_ROOM,), Message(1, LOBBY, 1, None), ErrorCode.NOT_JOINED),
     (Endpoint.ROOMS, (ROOM,), Message(1, None, 1, None), ErrorCode.BAD_REQUEST),
     (Endpoint.ROOMS, (), Typing(1, LOBBY), ErrorCode.NOT_JOINED),
+    (Endpoint.ROOMS, (OTHER_ROOM,), ShowPresence(1, LOBBY), ErrorCode.NOT_JOINED),
+    (Endpoint.ROOMS, (), ShowPresence(1, None), ErrorCode.BAD_REQUEST),
+    (Endpoint.AGENT, (), ShowPresence(1, LOBBY), ErrorCode.BAD_REQUEST),
     (Endpoint.ROOM, (), Join(1, None), ErrorCode.ALREADY_JOINED),
     (Endpoint.ROOM, (), Join(1, LOBBY), ErrorCode.ALREADY_JOINED),
     (Endpoint.ROOM, (), Join(1, KITCHEN), ErrorCode.BAD_REQUEST),
@@ -107,7 +131,7 @@ def test_an_illegal_command_is_refused_with_its_code(
 
 
 def test_every_command_is_tried_at_every_endpoint() -> None:
-    commands = {Join, Leave, Message, Private, Typing, Ping, Pong, Later}
+    commands = set(Command.__args__)
     tried = {(endpoint, type(command)) for endpoint, _, command, _ in (*LEGAL, *ILLEGAL)}
     assert tried == {(endpoint, command) for endpoint in Endpoint for command in commands}
 
@@ -116,7 +140,7 @@ def test_a_refused_command_changes_nothing() -> None:
     made = session(Endpoint.ROOMS, ROOM)
     refusal(made, Join(1, LOBBY))
     refusal(made, Leave(1, KITCHEN))
-    assert made.joined == {"lobby": ROOM}
+    assert made.joined == {"lobby": IN_ROOM}
 
 
 def test_entering_is_asked_for_and_counts_only_once_it_has_happened() -> None:
@@ -127,7 +151,7 @@ def test_entering_is_asked_for_and_counts_only_once_it_has_happened() -> None:
 
 def test_a_room_that_was_left_can_be_joined_again() -> None:
     made = session(Endpoint.ROOM)
-    made.exited(ROOM)
+    made.exited(IN_ROOM)
     assert refusal(made, Message(1, None, 1, None)) is ErrorCode.NOT_JOINED
     assert made.handle(Join(2, None), AT) == Enter(ROOM, 2)
 
@@ -135,7 +159,7 @@ def test_a_room_that_was_left_can_be_joined_again() -> None:
 def test_a_session_may_be_in_a_bounded_number_of_rooms() -> None:
     made = session(Endpoint.ROOMS)
     for number in range(ROOMS_MAX):
-        made.entered(CHANNELS.room(RoomName(f"room-{number}")))
+        made.entered(Stay(CHANNELS.room(RoomName(f"room-{number}")), number))
     assert refusal(made, Join(1, LOBBY)) is ErrorCode.LIMIT_REACHED
 
 
@@ -165,5 +189,25 @@ def test_welcome_names_the_session_and_its_home(endpoint: Endpoint, home: dict[s
 
 def test_ok_names_the_room_where_an_answer_is_wanted() -> None:
     made = session(Endpoint.ROOMS)
-    assert made.in_room(ROOM, 7) == Ok(7, {"room": "lobby"})
-    assert made.in_room(ROOM, None) is None
+    assert made.in_room(ROOM, 7, None) == Ok(7, {"room": "lobby"})
+    assert made.in_room(ROOM, None, ROLL) is None
+
+
+def test_ok_of_a_join_tells_who_is_in_the_room() -> None:
+    assert session(Endpoint.ROOMS).in_room(ROOM, 7, ROLL) == Ok(7, {"room": "lobby", "users_count": 51, "version": 17})
+
+
+def test_whoever_asked_to_recover_is_told_that_nothing_was() -> None:
+    made = session(Endpoint.ROOMS).in_room(ROOM, 7, None, recover=True)
+    assert made == Ok(7, {"room": "lobby", "recovered": False})
+
+
+@pytest.mark.parametrize(("recovers", "told"), [(True, {"recovered": False}), (False, {})])
+def test_welcome_tells_whoever_asked_to_recover_that_nothing_was(recovers: bool, told: dict[str, bool]) -> None:
+    whole = Session(Endpoint.AGENT, ADA, AGENT, CHANNELS, recovers=recovers).welcome(NodeId("n1"), 25).as_object()
+    assert {name: value for name, value in whole.items() if name == "recovered"} == told
+
+
+def test_welcome_tells_who_is_in_the_room() -> None:
+    whole = session(Endpoint.ROOM).welcome(NodeId("n1"), 25, ROLL).as_object()
+    assert (whole["users_count"], whole["version"], "users" in whole) == (51, 17, False)

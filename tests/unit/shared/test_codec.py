@@ -1,12 +1,13 @@
 """Two wire formats with the same objects, and what nodes say to each other."""
 
+import hmac
 import math
 
 import msgpack
 import orjson
 import pytest
-from tannoy.shared.channels import Channels
-from tannoy.shared.close import ErrorCode
+from tannoy.shared.channels import Channels, Owner, OwnerKind
+from tannoy.shared.close import CloseCode, ErrorCode
 from tannoy.shared.codec import (
     JSON,
     MAX_DEPTH,
@@ -25,9 +26,13 @@ from tannoy.shared.commands import BadCommand, Message, Ping
 from tannoy.shared.errors import BadRequest
 from tannoy.shared.messages import (
     Author,
+    CloseSessions,
     Delivered,
     DeliverToSession,
     DeliverToUser,
+    Evict,
+    Granted,
+    ListSessions,
     Order,
     Publication,
     ReadyBytes,
@@ -240,6 +245,12 @@ ORDERS: list[Order] = [
     DeliverToUser(1, b"tannoy:node:i1", UserId("ada"), READY),
     DeliverToSession(2**40, b"tannoy:node:i1", AgentId("42"), SessionId("s1"), READY),
     Delivered(3, 0),
+    Delivered(3, 1, ({"session_id": "s1", "node": "n1"},)),
+    CloseSessions(4, b"tannoy:node:i1", Owner(OwnerKind.AGENT, "42"), None),
+    CloseSessions(4, b"tannoy:node:i1", Owner(OwnerKind.USER, "ada"), SessionId("s1")),
+    ListSessions(5, b"tannoy:node:i1", UserId("ada")),
+    Evict(Owner(OwnerKind.AGENT, "42"), "i1|7|s1", CloseCode.EVICTED, 10, "s2"),
+    Granted(Owner(OwnerKind.USER, "ada"), "i1|7|42/s1"),
 ]
 every_order = pytest.mark.parametrize("order", ORDERS, ids=lambda order: type(order).__name__)
 
@@ -273,3 +284,29 @@ def test_a_truncated_order_is_malformed(order: Order) -> None:
     for length in range(len(packed)):
         with pytest.raises(MalformedBytes):
             unpack_order(packed[:length], b"")
+
+
+def test_every_kind_of_order_is_in_the_table() -> None:
+    assert {type(order) for order in ORDERS} == set(Order.__args__)
+
+
+STRANGE: list[tuple[object, ...]] = [
+    ("evict", "planet", "42", "i1|7|s1", 4500, 10, "s2"),
+    ("evict", "agent", "42", "i1|7|s1", 4999, 10, "s2"),
+    ("evict", "agent", "42", "i1|7|s1", 4500, 10),
+    ("granted", "planet", "42", "i1|7|s1"),
+    ("granted", "agent", 42, "i1|7|s1"),
+    ("close", 1, b"i1", "planet", "42", None),
+    ("close", 1, b"i1", "agent", "42", 7),
+    ("list", 1, b"i1"),
+    ("delivered", 1, 1, None),
+    ("dance",),
+]
+
+
+@pytest.mark.parametrize("parts", STRANGE, ids=str)
+def test_an_order_that_no_node_of_this_version_gives_is_malformed(parts: tuple[object, ...]) -> None:
+    body = msgpack.packb(parts)
+    sealed = hmac.digest(b"", body, "sha256")[:16] + body
+    with pytest.raises(MalformedBytes):
+        unpack_order(sealed, b"")

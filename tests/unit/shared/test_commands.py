@@ -15,6 +15,7 @@ from tannoy.shared.commands import (
     Pong,
     Position,
     Private,
+    ShowPresence,
     Typing,
     parse_command,
     parse_key,
@@ -39,7 +40,8 @@ WELL_FORMED: list[tuple[dict[str, object], Command]] = [
     ({"type": "ping"}, Ping(None)),
     ({"type": "pong"}, Pong(None)),
     ({"type": "auth", "token": "t"}, Later(None, "auth")),
-    ({"type": "presence", "room": "lobby"}, Later(None, "presence")),
+    ({"type": "presence", "room": "lobby"}, ShowPresence(None, RoomName("lobby"))),
+    ({"type": "presence"}, ShowPresence(None, None)),
     ({"type": "history", "room": "lobby", "limit": 10, "before": 5, "since": 1}, Later(None, "history")),
     ({"type": "refresh", "token": "t"}, Later(None, "refresh")),
 ]

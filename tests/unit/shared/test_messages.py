@@ -12,9 +12,14 @@ from tannoy.shared.messages import (
     Ok,
     PingFrame,
     PongFrame,
+    PresenceCount,
+    PresentUser,
     Resync,
+    Roll,
     Said,
     SaidPrivately,
+    UserJoined,
+    UserLeft,
     Welcome,
 )
 from tannoy.shared.names import AgentId, NodeId, RoomName, SessionId, UserId
@@ -40,6 +45,11 @@ ADA_SAYS: dict[str, object] = {
     "content": {"a": 1},
     "timestamp": AT,
 }
+
+LOBBY = RoomName("lobby")
+ADA_CHANGES: dict[str, object] = {"user_id": "ada", "username": "Ada", "users_count": 1, "version": 17}
+PRESENT = PresentUser(UserId("ada"), "Ada", 1_795_249_330_123, 2)
+PRESENT_OBJECT = {"user_id": "ada", "username": "Ada", "connected_at": "2026-11-21T08:22:10.123Z", "sessions": 2}
 
 FRAMES: list[tuple[NodeFrame, dict[str, object]]] = [
     (Welcome(SessionId("s1"), UserId("ada"), "Ada", NodeId("n1"), 25, None), WELCOME),
@@ -77,6 +87,17 @@ FRAMES: list[tuple[NodeFrame, dict[str, object]]] = [
         {"type": "typing", "room": "lobby", "user_id": "ada", "username": "Ada"},
     ),
     (
+        UserJoined(LOBBY, UserId("ada"), "Ada", 1, 17, (PRESENT,)),
+        {"type": "user_joined", "room": "lobby", **ADA_CHANGES, "users": [PRESENT_OBJECT]},
+    ),
+    (UserJoined(LOBBY, UserId("ada"), "Ada", 1, 17), {"type": "user_joined", "room": "lobby", **ADA_CHANGES}),
+    (
+        UserLeft(LOBBY, UserId("ada"), "Ada", 1, 17, ()),
+        {"type": "user_left", "room": "lobby", **ADA_CHANGES, "users": []},
+    ),
+    (UserLeft(LOBBY, UserId("ada"), "Ada", 1, 17), {"type": "user_left", "room": "lobby", **ADA_CHANGES}),
+    (PresenceCount(LOBBY, 2000, 17), {"type": "presence", "room": "lobby", "users_count": 2000, "version": 17}),
+    (
         Resync(ROOM, "why", "e1", 7),
         {"type": "resync", "room": "lobby", "epoch": "e1", "offset": 7, "reason": "why"},
     ),
@@ -98,6 +119,18 @@ FRAMES: list[tuple[NodeFrame, dict[str, object]]] = [
 @pytest.mark.parametrize(("frame", "whole"), FRAMES, ids=lambda value: type(value).__name__)
 def test_a_frame_is_the_object_of_the_contract(frame: NodeFrame, whole: dict[str, object]) -> None:
     assert frame.as_object() == whole
+
+
+@pytest.mark.parametrize(
+    ("roll", "fields"),
+    [
+        (Roll(17, 1, (PRESENT,)), {"version": 17, "users_count": 1, "users": [PRESENT_OBJECT]}),
+        (Roll(17, 51, None), {"version": 17, "users_count": 51}),
+        (Roll(17, 0, ()), {"version": 17, "users_count": 0, "users": []}),
+    ],
+)
+def test_a_roll_lists_its_users_unless_there_are_too_many(roll: Roll, fields: dict[str, object]) -> None:
+    assert roll.as_fields() == fields
 
 
 def test_every_kind_of_frame_is_in_the_table() -> None:

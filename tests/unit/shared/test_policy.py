@@ -1,7 +1,7 @@
 """Pure decisions, as tables."""
 
 import pytest
-from tannoy.shared.policy import Overflow, SlowPolicy, full_jitter, when_full
+from tannoy.shared.policy import Overflow, SlowPolicy, full_jitter, local_share, when_full
 
 LIMIT = 1000
 
@@ -36,3 +36,13 @@ def test_the_longest_wait_doubles_up_to_the_cap(attempt: int, longest: float) ->
 @pytest.mark.parametrize("attempt", [0, 1, 5, 100_000])
 def test_the_shortest_wait_is_none_at_all(attempt: int) -> None:
     assert full_jitter(attempt, base=0.1, cap=2.0, uniform=lambda low, high: low) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("limit", "nodes", "share"),
+    [(10, 1, 10), (10, 2, 5), (10, 3, 3), (10, 10, 1), (10, 100, 1), (1, 3, 1), (10, 0, 10)],
+)
+def test_while_redis_is_away_all_nodes_let_in_about_one_limit_and_each_at_least_one(
+    limit: int, nodes: int, share: int
+) -> None:
+    assert local_share(limit, nodes) == share

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 from tannoy.shared.errors import StartError
-from tannoy.shared.policy import SlowPolicy
+from tannoy.shared.policy import LimitMode, LimitPolicy, SlowPolicy
 from tannoy.shared.settings import (
     NOT_IN_EFFECT,
     LogFormat,
@@ -48,6 +48,14 @@ DEFAULTS = {
     "outbox_max_bytes": 1_048_576,
     "slow_policy": SlowPolicy.DISCONNECT,
     "ping_interval": 25.0,
+    "agent_max_sessions": 10,
+    "agent_limit_policy": LimitPolicy.REJECT,
+    "user_max_sessions": 0,
+    "node_max_sessions": 20_000,
+    "limit_mode": LimitMode.STRICT,
+    "presence_inline_max": 50,
+    "presence_events_max": 1000,
+    "presence_grace": 5.0,
     "log_format": LogFormat.CONSOLE,
 }
 
@@ -69,6 +77,15 @@ GOOD = [
     ("LOG_FILE", "/var/log/tannoy.log", "log_file", Path("/var/log/tannoy.log")),
     ("MESSAGE_MAX_BYTES", "128", "message_max_bytes", 128),
     ("OUTBOX_MAX_BYTES", "4096", "outbox_max_bytes", 4096),
+    ("AGENT_MAX_SESSIONS", "1", "agent_max_sessions", 1),
+    ("AGENT_MAX_SESSIONS", "100000", "agent_max_sessions", 100_000),
+    ("AGENT_LIMIT_POLICY", "evict_oldest", "agent_limit_policy", LimitPolicy.EVICT_OLDEST),
+    ("USER_MAX_SESSIONS", "3", "user_max_sessions", 3),
+    ("NODE_MAX_SESSIONS", "1", "node_max_sessions", 1),
+    ("LIMIT_MODE", "available", "limit_mode", LimitMode.AVAILABLE),
+    ("PRESENCE_INLINE_MAX", "0", "presence_inline_max", 0),
+    ("PRESENCE_EVENTS_MAX", "0", "presence_events_max", 0),
+    ("PRESENCE_GRACE", "0", "presence_grace", 0.0),
     ("ALLOWED_ORIGINS", "*", "allowed_origins", ("*",)),
     ("ALLOWED_ORIGINS", "", "allowed_origins", ()),
     (
@@ -112,6 +129,20 @@ BAD = [
     ("PING_INTERVAL", "3601", "less than or equal to 3600"),
     ("PING_INTERVAL", "nan", ""),
     ("PING_INTERVAL", "inf", "less than or equal to 3600"),
+    ("AGENT_MAX_SESSIONS", "0", "greater than or equal to 1"),
+    ("AGENT_MAX_SESSIONS", "100001", "less than or equal to 100000"),
+    ("AGENT_MAX_SESSIONS", "many", "valid integer"),
+    ("AGENT_LIMIT_POLICY", "evict_newest", "'reject' or 'evict_oldest'"),
+    ("AGENT_LIMIT_POLICY", "", "'reject' or 'evict_oldest'"),
+    ("USER_MAX_SESSIONS", "-1", "greater than or equal to 0"),
+    ("USER_MAX_SESSIONS", "100001", "less than or equal to 100000"),
+    ("NODE_MAX_SESSIONS", "0", "greater than or equal to 1"),
+    ("LIMIT_MODE", "lenient", "'strict' or 'available'"),
+    ("PRESENCE_INLINE_MAX", "-1", "greater than or equal to 0"),
+    ("PRESENCE_INLINE_MAX", "1001", "less than or equal to 1000"),
+    ("PRESENCE_EVENTS_MAX", "100001", "less than or equal to 100000"),
+    ("PRESENCE_GRACE", "-1", "greater than or equal to 0"),
+    ("PRESENCE_GRACE", "3601", "less than or equal to 3600"),
     ("LOG_FORMAT", "xml", "'console' or 'json'"),
     ("LOG_LEVEL", "LOUD", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
 ]

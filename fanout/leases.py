@@ -1,0 +1,319 @@
+"""Places of an agent, of a user: who may connect, across all nodes, at every instant.
+
+Redis decides, in one script per question (`lua/lease_*.lua`); here is what a node has to do about the answers. A lease
+is known here from the moment it is asked for until Redis has confirmed that it is given back, so that whatever got
+lost between the two is found by `restate`.
+"""
+
+import asyncio
+import itertools
+import random
+from collections.abc import Callable, Collection, Iterator
+
+import structlog
+
+from ..shared.channels import PARTITIONS, Channels, Owner, OwnerKind
+from ..shared.close import CloseCode
+from ..shared.errors import LimitReached, Unavailable
+from ..shared.messages import Errand, Evict, Granted
+from ..shared.policy import LimitMode, LimitPolicy, local_share
+from .lease import Closing, Lease, Limit, incarnation_of, nobody, owner_of, session_of, word_of
+from .membership import Commands, Membership
+from .pipeline import Pipeline
+from .scripts import LEASE_ACQUIRE, LEASE_LIMIT, LEASE_LIST, LEASE_RELEASE, LEASE_REPAIR
+from .wire import Reply
+
+ADMISSION_DEADLINE = 10.0
+"""Seconds to wait for a place that is being freed: longer than the lease of a victim's node that has died."""
+ASK_AGAIN = 0.5
+"""Seconds to wait for word that a place is free, before Redis is asked itself: the word may get lost."""
+HEARTBEAT_WAIT = 0.1
+LIMIT_DEADLINE = 2.0
+
+_log = structlog.get_logger("tannoy.leases")
+
+
+class Leases:
+    """All places that this process holds or wants. `tell` sends an errand to the process of that incarnation."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        membership: Membership,
+        channels: Channels,
+        *,
+        incarnation: str,
+        limits: dict[OwnerKind, Limit],
+        mode: LimitMode,
+        tell: Callable[[str, Errand], None],
+    ) -> None:
+        self._pipeline = pipeline
+        self._membership = membership
+        self._channels = channels
+        self._incarnation = incarnation
+        self._limits = limits
+        self._mode = mode
+        self._tell = tell
+        self._numbers = itertools.count(1)
+        self._known: list[dict[Owner, dict[str, Lease]]] = [{} for _ in range(PARTITIONS)]
+        self._unreleased: dict[str, Lease] = {}
+        self._acquired = 0
+        self._refused = 0
+        self._evictions = 0
+        self._lost = 0
+
+    # ---- until when
+
+    def are_trusted(self) -> bool:
+        """Whether this process may serve those that hold a place. Where not any more, it has told them first."""
+        return self._mode is LimitMode.AVAILABLE or self._membership.check()
+
+    @property
+    def lets_in_unheard(self) -> bool:
+        """In `available` mode whoever has a place comes in, even if this node does not hear the bus."""
+        return self._mode is LimitMode.AVAILABLE
+
+    def expired(self) -> None:
+        """The heartbeat has run out. In `strict` mode nobody is served any more: others may be in their places."""
+        if self._mode is LimitMode.STRICT:
+            for lease in [lease for lease in self._all() if lease.generation]:
+                self._lost += 1
+                lease.on_lost(Closing(CloseCode.LEASE_LOST, lease.owner))
+
+    # ---- taking a place
+
+    def wish(self, owner: Owner, session: str, info: bytes, on_lost: Callable[[Closing], None]) -> Lease:
+        """A lease to `acquire`. `session` is its name among the owner's: the same one again replaces itself."""
+        return Lease(owner, f"{self._incarnation}|{next(self._numbers)}|{session}", info, on_lost)
+
+    async def acquire(self, lease: Lease) -> None:
+        """Return when the lease is held. Whoever called owes one `release`, unless this raises.
+
+        Raises LimitReached, or Unavailable where Redis is away or no place became free in ADMISSION_DEADLINE.
+        """
+        self._known[lease.owner.partition].setdefault(lease.owner, {})[lease.name] = lease
+        try:
+            async with asyncio.timeout(ADMISSION_DEADLINE):
+                await self._take(lease)
+        except LimitReached:
+            self._refused += 1
+            self._forget(lease)
+            raise
+        except Unavailable:
+            if not self._let_in(lease):
+                self.release(lease)
+                raise
+        except TimeoutError:
+            self.release(lease)
+            raise Unavailable(f"no place of {lease.owner.kind} {lease.owner.name} became free in time") from None
+        except asyncio.CancelledError:
+            self.release(lease)
+            raise
+        self._acquired += 1
+
+    async def _take(self, lease: Lease) -> None:
+        was_told_to_wait = False
+        while True:
+            term = self._membership.term
+            lease.turn.clear()
+            match await self._ask(lease, again=was_told_to_wait):
+                case [b"held", generation]:
+                    # After an expiry meanwhile somebody else may have it by now.
+                    if self._membership.term == term and self._membership.check():
+                        lease.generation = str(generation, "ascii")
+                        return
+                    self._membership.hurry()
+                    await self._wait_for_turn(lease, HEARTBEAT_WAIT)
+                case [b"full", count, max_sessions]:
+                    raise LimitReached(lease.owner.kind, lease.owner.name, int(count), int(max_sessions))
+                case [b"wait", victim, displaced, count, _]:
+                    was_told_to_wait = True
+                    for other in (victim, displaced):
+                        if other:
+                            self._send_away(lease, str(other, "utf-8"), int(count))
+                    await self._wait_for_turn(lease, ASK_AGAIN)
+                case [b"recovering", milliseconds]:
+                    was_told_to_wait = False
+                    if milliseconds < 0:
+                        self._membership.hurry()
+                    await self._wait_for_turn(lease, max(0.1, milliseconds / 1000) + random.uniform(0.0, 0.1))
+                case [b"displaced"]:
+                    raise Unavailable("a newer session took the turn of this one")
+                case _:  # fenced: our own heartbeat is not there
+                    was_told_to_wait = False
+                    self._membership.hurry()
+                    await self._wait_for_turn(lease, HEARTBEAT_WAIT)
+
+    def _ask(self, lease: Lease, *, again: bool) -> "asyncio.Future[Reply]":
+        limit = self._limits[lease.owner.kind]
+        arguments = (lease.name, lease.info, limit.max_sessions, limit.policy, word_of(lease.owner), int(again))
+        return self._pipeline.run_script(LEASE_ACQUIRE, self._keys(lease.owner), arguments)
+
+    async def _wait_for_turn(self, lease: Lease, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await lease.turn.wait()
+        except TimeoutError:
+            pass  # Redis knows how things stand
+
+    def _send_away(self, newcomer: Lease, other: str, count: int) -> None:
+        same = session_of(other) == newcomer.session
+        code = CloseCode.REPLACED if same else CloseCode.EVICTED
+        self._tell(incarnation_of(other), Evict(newcomer.owner, other, code, count, newcomer.session))
+
+    def _let_in(self, lease: Lease) -> bool:
+        """In `available` mode a node that can't ask lets a few in by itself."""
+        if self._mode is LimitMode.STRICT or self._pipeline.connected.is_set():
+            return False
+        local = sum(1 for other in self._known[lease.owner.partition][lease.owner].values() if other.is_local)
+        limit = self._limits[lease.owner.kind].max_sessions
+        lease.is_local = limit == 0 or local < local_share(limit, self._membership.nodes_alive)
+        return lease.is_local
+
+    # ---- giving it back
+
+    def release(self, lease: Lease) -> None:
+        """Give a place back, or stop wanting one; repeated until Redis has confirmed it."""
+        self._forget(lease)
+        self._unreleased[lease.name] = lease
+        self._send_release(lease)
+
+    def _send_release(self, lease: Lease) -> None:
+        arguments = (lease.name, lease.generation)
+        released = self._pipeline.run_script(LEASE_RELEASE, self._keys(lease.owner), arguments)
+        released.add_done_callback(lambda done: self._released(lease, done))
+
+    def _released(self, lease: Lease, done: "asyncio.Future[Reply]") -> None:
+        if isinstance(done.exception(), Unavailable):
+            return  # `release_again` will
+        self._unreleased.pop(lease.name, None)
+        if granted := str(done.result(), "utf-8"):
+            self._grant(lease.owner, granted)
+
+    def release_again(self) -> None:
+        """Once Redis takes commands: what it has not confirmed."""
+        for lease in tuple(self._unreleased.values()):
+            self._send_release(lease)
+
+    def _grant(self, owner: Owner, lease: str) -> None:
+        self._tell(incarnation_of(lease), Granted(owner, lease))
+
+    def _forget(self, lease: Lease) -> None:
+        owners = self._known[lease.owner.partition]
+        if leases := owners.get(lease.owner):
+            leases.pop(lease.name, None)
+            if not leases:
+                del owners[lease.owner]
+
+    # ---- what other nodes want
+
+    def run_errand(self, errand: Errand) -> None:
+        lease = self._known[errand.owner.partition].get(errand.owner, {}).get(errand.lease)
+        match errand:
+            case Granted():
+                if lease is not None:
+                    lease.turn.set()
+            case Evict(owner, name, code, count, displaced_by):
+                if lease is not None:
+                    self._evictions += 1
+                    lease.on_lost(Closing(code, owner, count, displaced_by))
+                elif name not in self._unreleased:
+                    # Redis believes that we hold it. Nobody else can tell it otherwise.
+                    self.release(Lease(owner, name, b"", nobody))
+
+    # ---- limits at run time
+
+    def limit_of(self, kind: OwnerKind) -> Limit:
+        """What holds for owners without a limit of their own."""
+        return self._limits[kind]
+
+    async def set_limit(self, owner: Owner, limit: Limit) -> int:
+        """Give an owner a limit of its own; the number of sessions that are closed for it. Raises Unavailable."""
+        code = CloseCode.TRY_AGAIN_LATER if limit.policy is LimitPolicy.REJECT else CloseCode.EVICTED
+        told: set[str] = set()
+        give_up = asyncio.get_running_loop().time() + LIMIT_DEADLINE
+        while True:
+            arguments = (limit.max_sessions, limit.policy)
+            surplus = await self._pipeline.run_script(LEASE_LIMIT, self._keys(owner), arguments)
+            if not surplus or asyncio.get_running_loop().time() > give_up:
+                return len(told)
+            for name in (str(each, "utf-8") for each in surplus):
+                told.add(name)
+                self._tell(incarnation_of(name), Evict(owner, name, code, limit.max_sessions, ""))
+            await asyncio.sleep(0.05)  # for their nodes to close them; then see whether all have gone
+
+    async def roster(self, owner: Owner) -> tuple[Limit, list[bytes]]:
+        """The limit that holds for an owner, and the infos of its sessions, oldest first. Raises Unavailable."""
+        default = self._limits[owner.kind]
+        arguments = (default.max_sessions, default.policy)
+        max_sessions, policy, infos = await self._pipeline.run_script(LEASE_LIST, self._keys(owner), arguments)
+        return Limit(int(max_sessions), LimitPolicy(str(policy, "ascii"))), infos
+
+    # ---- repair
+
+    async def restate(self, bus: Commands, partitions: Collection[int], adding: bool) -> None:
+        """Tell Redis what this process holds there. What it has too many of goes; what it lacks is added, or lost.
+
+        Raises Unavailable, or what the bus raises.
+        """
+        for part in partitions:
+            owners = set(self._known[part])
+            owners.update(map(owner_of, await bus.send("SMEMBERS", self._channels.owners(part, self._incarnation))))
+            await asyncio.gather(*(self._restate_owner(bus, owner, adding) for owner in owners))
+
+    async def _restate_owner(self, bus: Commands, owner: Owner, adding: bool) -> None:
+        leases = dict(self._known[owner.partition].get(owner, {}))
+        stated = [word for lease in leases.values() for word in (lease.name, lease.generation, lease.info)]
+        limit = self._limits[owner.kind]
+        arguments = (self._incarnation, word_of(owner), limit.max_sessions, limit.policy, int(adding), *stated)
+        missing, granted, surplus = await bus.run_script(LEASE_REPAIR, self._keys(owner), arguments)
+        for name in missing:
+            self._was_lost(leases[str(name, "utf-8")])
+        for name in granted:
+            self._grant(owner, str(name, "utf-8"))
+        code = CloseCode.TRY_AGAIN_LATER if limit.policy is LimitPolicy.REJECT else CloseCode.EVICTED
+        for name in (str(each, "utf-8") for each in surplus):
+            self._tell(incarnation_of(name), Evict(owner, name, code, limit.max_sessions, ""))
+
+    def _was_lost(self, lease: Lease) -> None:
+        """Redis has given the place away, or forgotten it."""
+        if self._mode is LimitMode.AVAILABLE:
+            lease.is_local, lease.generation = True, ""
+        elif lease.name not in self._unreleased:
+            self._lost += 1
+            lease.on_lost(Closing(CloseCode.LEASE_LOST, lease.owner))
+
+    async def confirm_local(self) -> None:
+        """Ask for the places of those that were let in while Redis was away. Raises Unavailable."""
+        for lease in [lease for lease in self._all() if lease.is_local]:
+            if not self._knows(lease):
+                continue  # gone while those before it were asked for
+            try:
+                async with asyncio.timeout(ASK_AGAIN):
+                    await self._take(lease)
+                lease.is_local = False
+                if not self._knows(lease):
+                    self.release(lease)
+            except TimeoutError:
+                continue  # its turn will come; asked again with the next repair
+            except LimitReached as full:
+                lease.on_lost(Closing(CloseCode.TRY_AGAIN_LATER, lease.owner, full.count))
+
+    def _knows(self, lease: Lease) -> bool:
+        return lease.name in self._known[lease.owner.partition].get(lease.owner, {})
+
+    def _all(self) -> Iterator[Lease]:
+        return (lease for owners in self._known for leases in owners.values() for lease in leases.values())
+
+    def _keys(self, owner: Owner) -> tuple[bytes, ...]:
+        return self._channels.places(owner, self._incarnation)
+
+    def statistics(self) -> dict[str, int]:
+        return {
+            "known": sum(1 for _ in self._all()),
+            "unreleased": len(self._unreleased),
+            "acquired": self._acquired,
+            "refused": self._refused,
+            "evictions": self._evictions,
+            "lost": self._lost,
+        }

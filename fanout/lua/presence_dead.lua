@@ -1,0 +1,33 @@
+-- Take the sessions of a dead process out of a room, a piece at a time.
+-- KEYS  the nine of presence_common.lua
+-- ARGV  1 room  2 inline_max  3 events_max  4 incarnation  5 grace of a leave in ms
+-- Returns how many of its sessions are left; 0 also where the process turns out to live.   O(1,000 log n)
+local incarnation, grace = ARGV[4], tonumber(ARGV[5])
+local AT_ONCE = 1000
+-- A heartbeat holds 6 s and comes every 2 s: who has not sent the next one has been dead for 4 s when it runs out.
+local DEAD_BEFORE_EXPIRY = 4000
+
+local expiry = tonumber(redis.call('ZSCORE', NODES, incarnation)) or now
+if expiry > now then
+  return 0
+end
+
+-- Not HSCAN: in a hash that has been thinned out, its first piece may be empty.
+local piece = redis.call('HRANDFIELD', SESSIONS, AT_ONCE, 'WITHVALUES')
+local numbers, taken = {}, {}
+for index = 1, #piece, 2 do
+  local user_id = piece[index + 1]
+  numbers[#numbers + 1] = piece[index]
+  taken[user_id] = (taken[user_id] or 0) + 1
+end
+if #numbers > 0 then
+  redis.call('HDEL', SESSIONS, unpack(numbers))
+  take_sessions(taken, math.max(now, expiry - DEAD_BEFORE_EXPIRY + grace))
+end
+
+local left = redis.call('HLEN', SESSIONS)
+if left == 0 then
+  redis.call('SREM', ON, ROOM)
+end
+forget_if_empty()
+return left

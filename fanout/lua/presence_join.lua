@@ -1,0 +1,34 @@
+-- Put a session into a room. Idempotent: asked again for the same number, it tells how things stand.
+-- KEYS  the nine of presence_common.lua
+-- ARGV  1 room  2 inline_max  3 events_max  4 incarnation  5 number  6 user  7 username
+--       8 '1': the session has been there all the while, and Redis has forgotten it
+-- Returns  {version, users, {user, COUNT|SINCE|NAME, …} or nil if there are more than inline_max}
+--          nil   the asking process's heartbeat has run out: it may put nobody in
+-- O(log n), and O(inline_max) for the list
+local incarnation, number, user_id, username, is_stated_again = ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8] == '1'
+
+local expiry = redis.call('ZSCORE', NODES, incarnation)
+if not expiry or tonumber(expiry) <= now then
+  return false
+end
+
+if redis.call('HSETNX', SESSIONS, number, user_id) == 1 then
+  redis.call('SADD', ON, ROOM)
+  redis.call('HINCRBY', META, 's', 1)
+  local count, since, name = user(user_id)
+  if count then
+    -- Nobody was told that it began to leave, so nobody is told that it is back. Its name stays the one they know.
+    redis.call('ZREM', LEAVING, user_id)
+    set_user(user_id, count + 1, since, name)
+  else
+    set_user(user_id, 1, digits(now), username)
+    if is_stated_again then
+      stated_again()
+    else
+      changed('joined', user_id, username)
+    end
+  end
+end
+
+local count = redis.call('HLEN', USERS)
+return { version(), count, count <= INLINE_MAX and redis.call('HGETALL', USERS) }

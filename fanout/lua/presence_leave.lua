@@ -1,0 +1,20 @@
+-- Take a session out of a room. Idempotent: a number that is not there is nobody's.
+-- KEYS  the nine of presence_common.lua
+-- ARGV  1 room  2 inline_max  3 events_max  4 number  5 ms for which the user may come back before its leave is shown
+-- Returns 1 if the session was there, 0 if not.   O(log n), and O(inline_max) for the list in the event
+local number, grace = ARGV[4], tonumber(ARGV[5])
+
+local user_id = redis.call('HGET', SESSIONS, number)
+if not user_id then
+  return 0
+end
+redis.call('HDEL', SESSIONS, number)
+if redis.call('EXISTS', SESSIONS) == 0 then
+  redis.call('SREM', ON, ROOM)
+end
+take_sessions({ [user_id] = 1 }, now + grace)
+if grace == 0 and redis.call('ZSCORE', LEAVING, user_id) then
+  show_leaves({ user_id }, 1)
+end
+forget_if_empty()
+return 1

@@ -1,0 +1,12 @@
+-- Who is in a room. Changes nothing.
+-- KEYS  1 to 7 of presence_common.lua
+-- ARGV  1 room  2 how many users to list at the most (any of them, where there are more)
+-- Returns {version, users, sessions, {user, COUNT|SINCE|NAME, …}}.   O(users listed)
+local count = redis.call('HLEN', USERS)
+local users = {}
+if count <= INLINE_MAX then
+  users = redis.call('HGETALL', USERS)
+elseif INLINE_MAX > 0 then
+  users = redis.call('HRANDFIELD', USERS, INLINE_MAX, 'WITHVALUES')
+end
+return { version(), count, tonumber(redis.call('HGET', META, 's') or '0'), users }

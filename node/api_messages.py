@@ -1,0 +1,95 @@
+"""What a back end says: to rooms, agents, single sessions and users."""
+
+import asyncio
+from typing import cast
+
+from starlette.requests import Request
+
+from ..shared.channels import Channel
+from ..shared.clock import rfc3339
+from ..shared.close import HTTP_STATUS
+from ..shared.codec import encode_ready, pack_publication
+from ..shared.commands import parse_key, required
+from ..shared.errors import BadRequest, Refused
+from ..shared.messages import Author, Object, Publication, Said, SaidPrivately
+from ..shared.names import parse_agent, parse_room, parse_session, parse_user, parse_username
+from .api_requests import check_fields, read_object
+from .node import Node
+from .problems import problem_object
+
+BATCH_MAX = 1000
+"""Messages in one `POST /messages`."""
+
+
+def _author(fields: Object) -> Author:
+    """Whom the back end lets speak; nobody in particular if it names nobody."""
+    user_id = None if fields.get("user_id") is None else parse_user(fields["user_id"])
+    username = user_id if fields.get("username") is None else parse_username(fields["username"])
+    return Author(user_id, username, None)
+
+
+async def _publish(node: Node, channel: Channel, fields: Object) -> Object:
+    exclude = "" if fields.get("exclude_session") is None else parse_session(fields["exclude_session"])
+    author = _author(fields)
+    said = Said(channel, author, required(fields, "content"), rfc3339(node.clock.now()))
+    payload = pack_publication(Publication(encode_ready(said), exclude))
+    await node.bus.publisher.publish(channel, payload, author=author.user_id or "", key=parse_key(fields))
+    return {}
+
+
+_MESSAGE = ("content", "user_id", "username", "exclude_session", "key")
+
+
+async def to_room(node: Node, request: Request) -> Object:
+    channel = node.channels.room(parse_room(request.path_params["room"]))
+    fields = await read_object(node, request, *_MESSAGE)
+    return await _publish(node, channel, fields)
+
+
+async def to_agent(node: Node, request: Request) -> Object:
+    channel = node.channels.agent(parse_agent(request.path_params["agent_id"]))
+    fields = await read_object(node, request, *_MESSAGE)
+    return await _publish(node, channel, fields)
+
+
+async def to_session(node: Node, request: Request) -> Object:
+    agent_id = parse_agent(request.path_params["agent_id"])
+    session_id = parse_session(request.path_params["session_id"])
+    fields = await read_object(node, request, "content", "user_id", "username")
+    channel = node.channels.agent(agent_id)
+    said = Said(channel, _author(fields), required(fields, "content"), rfc3339(node.clock.now()))
+    return {"sessions": await node.bus.control.deliver_to_session(agent_id, session_id, encode_ready(said))}
+
+
+async def to_user(node: Node, request: Request) -> Object:
+    user_id = parse_user(request.path_params["user_id"])
+    fields = await read_object(node, request, "content", "user_id", "username")
+    said = SaidPrivately(_author(fields), required(fields, "content"), rfc3339(node.clock.now()))
+    return {"sessions": await node.bus.control.deliver_to_user(user_id, encode_ready(said))}
+
+
+async def to_many(node: Node, request: Request) -> Object:
+    fields = await read_object(node, request, "messages", times=16)
+    messages = required(fields, "messages")
+    if not isinstance(messages, list) or len(cast("list[object]", messages)) > BATCH_MAX:
+        raise BadRequest(f"messages has to be an array of at most {BATCH_MAX} messages")
+    one_by_one = [_one_of_many(node, message) for message in cast("list[object]", messages)]
+    return {"results": await asyncio.gather(*one_by_one)}
+
+
+async def _one_of_many(node: Node, message: object) -> Object:
+    """A result of its own for each message: one that is refused does not hold up the others."""
+    try:
+        if not isinstance(message, dict):
+            raise BadRequest("a message has to be an object")
+        fields = cast("Object", message)
+        check_fields(fields, "room", "agent_id", *_MESSAGE)
+        if ("room" in fields) is ("agent_id" in fields):
+            raise BadRequest("a message names either a room or an agent_id")
+        if "room" in fields:
+            channel = node.channels.room(parse_room(fields["room"]))
+        else:
+            channel = node.channels.agent(parse_agent(fields["agent_id"]))
+        return await _publish(node, channel, fields)
+    except Refused as refusal:
+        return problem_object(HTTP_STATUS[refusal.code], refusal)

@@ -1,0 +1,240 @@
+"""Limits while Redis is full, read-only, emptied, forgetful or away; and the limits of nodes and users."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from tests.support.client import Client
+from tests.support.cluster import Carrier, Cluster, NodeProcess
+from tests.support.waiting import eventually, value_becomes
+
+FULL, LEASE_LOST = 1013, 4004
+LIMIT = 2
+NOBODY_LISTENS = "1"
+_agents = itertools.count(1)
+
+
+@pytest.fixture
+def agent() -> str:
+    return f"agent-{next(_agents)}"
+
+
+@pytest.fixture
+async def cluster() -> AsyncGenerator[Cluster]:
+    async with Cluster(nodes=2, AGENT_MAX_SESSIONS=str(LIMIT)) as running:
+        yield running
+
+
+async def _refused(node: NodeProcess, path: str) -> dict[str, Any]:
+    """The `bye` of a client that is turned away without a `welcome`."""
+    client = await Client.open(node.ws_url + path)
+    bye, code = await client.bye()
+    assert (bye["code"], code) == (FULL, FULL)
+    assert [frame["type"] for frame in client.inbox] == ["bye"]
+    return bye
+
+
+async def _shown(node: NodeProcess, agent: str) -> int:
+    answer = await node.http.get(f"/api/v1/agents/{agent}")
+    return len(answer.json()["sessions"]) if answer.status_code == 200 else -1
+
+
+Attempt = Callable[[NodeProcess, str], Awaitable[bool]]
+
+
+@pytest.fixture
+async def gets_in() -> AsyncGenerator[Attempt]:
+    """Whether the agent gets another session on this node; if so it stays until the test ends."""
+    clients: list[Client] = []
+
+    async def attempt(node: NodeProcess, agent: str) -> bool:
+        clients.append(await Client.open(f"{node.ws_url}/ws/agents/{agent}"))
+        first = await clients[-1].find(lambda frame: frame["type"] in ("welcome", "bye"), "welcome or bye")
+        return bool(first["type"] == "welcome")
+
+    yield attempt
+    for client in clients:
+        await client.close()
+
+
+async def _fill(cluster: Cluster, agent: str) -> list[Client]:
+    return [await cluster.nodes[number % 2].connect(f"/ws/agents/{agent}") for number in range(LIMIT)]
+
+
+async def test_scripts_that_redis_has_lost_are_loaded_again(cluster: Cluster, agent: str, gets_in: Attempt) -> None:
+    holders = await _fill(cluster, agent)
+    await cluster.valkey.run("SCRIPT", "FLUSH", "SYNC")
+
+    await _refused(cluster.nodes[0], f"/ws/agents/{agent}")
+    await holders[0].close()
+    await value_becomes(lambda: _shown(cluster.nodes[1], agent), LIMIT - 1, within=5)
+    assert await gets_in(cluster.nodes[1], agent)
+
+
+async def test_a_redis_without_memory_lets_nobody_in_and_loses_nobody(cluster: Cluster, agent: str) -> None:
+    holder = await cluster.nodes[0].connect(f"/ws/agents/{agent}")
+    beats = await cluster.nodes[0].count("membership", "beats")
+    await cluster.valkey.run("CONFIG", "SET", "maxmemory", "1")
+
+    await _refused(cluster.nodes[1], f"/ws/agents/{agent}")
+
+    async def beats_on() -> bool:
+        return await cluster.nodes[0].count("membership", "beats") >= beats + 2
+
+    await eventually(beats_on, within=10, what="heartbeats go on")
+    await holder.call("ping")
+    await holder.close()
+    await value_becomes(lambda: _shown(cluster.nodes[0], agent), 0, within=5)
+    await cluster.valkey.run("CONFIG", "SET", "maxmemory", "0")
+    for client in await _fill(cluster, agent):
+        await client.call("ping")
+    await _refused(cluster.nodes[1], f"/ws/agents/{agent}")
+
+
+async def test_a_redis_that_only_reads_lets_nobody_in_and_the_limit_holds_after_it(
+    cluster: Cluster, agent: str, gets_in: Attempt
+) -> None:
+    holders = await _fill(cluster, agent)
+    await cluster.valkey.run("REPLICAOF", "127.0.0.1", NOBODY_LISTENS)
+
+    await _refused(cluster.nodes[0], f"/ws/agents/{agent}")
+    for client in holders:  # no heartbeat gets through, so others might take their places
+        assert (await client.bye())[1] == LEASE_LOST
+
+    await cluster.valkey.run("REPLICAOF", "NO", "ONE")
+    for node in cluster.nodes:
+        await eventually(lambda node=node: gets_in(node, agent), within=20, what="places are given again")
+    await _refused(cluster.nodes[0], f"/ws/agents/{agent}")
+
+
+async def test_a_redis_that_was_emptied_is_told_who_is_there_before_it_gives_places(
+    cluster: Cluster, agent: str
+) -> None:
+    holders = await _fill(cluster, agent)
+    await cluster.valkey.run("FLUSHALL")
+
+    await _refused(cluster.nodes[1], f"/ws/agents/{agent}")
+
+    assert await _shown(cluster.nodes[0], agent) == LIMIT
+    for client in holders:
+        await client.call("ping")
+
+
+async def test_a_redis_that_was_restarted_empty_is_told_who_is_there_before_it_gives_places(
+    cluster: Cluster, agent: str
+) -> None:
+    holders = await _fill(cluster, agent)
+    cluster.valkey.kill()
+    await cluster.valkey.start()
+    for node in cluster.nodes:
+        await eventually(node.is_ready, within=10, what=f"{node.name} is ready again")
+
+    await _refused(cluster.nodes[1], f"/ws/agents/{agent}")
+
+    for client in holders:
+        await client.call("ping")
+    assert await _shown(cluster.nodes[0], agent) == LIMIT
+
+
+async def test_nodes_of_one_name_are_told_apart_and_complained_of(agent: str) -> None:
+    async with Cluster(nodes=2, AGENT_MAX_SESSIONS=str(LIMIT)) as cluster:
+        first, second = cluster.nodes
+        await second.stop()
+        second.rename(first.name)
+        await second.start()
+
+        assert "another node of this cluster has the same TANNOY_NODE_ID" in second.log()
+        await _fill(cluster, agent)
+        await _refused(second, f"/ws/agents/{agent}")
+
+
+async def test_in_available_mode_sockets_stay_and_what_was_too_many_goes_afterwards(agent: str) -> None:
+    async with Cluster(nodes=2, AGENT_MAX_SESSIONS=str(LIMIT), LIMIT_MODE="available") as cluster:
+        holders = await _fill(cluster, agent)
+        for node in cluster.nodes:
+            await value_becomes(lambda node=node: node.count("membership", "nodes_alive"), 2, within=5)
+        cluster.valkey.kill()
+
+        async def lost_it() -> bool:
+            return not any([await node.count("counted", "connected") for node in cluster.nodes])
+
+        await eventually(lost_it, within=5, what="both nodes know that Redis is away")
+        newcomers = [await node.connect(f"/ws/agents/{agent}") for node in cluster.nodes]
+        for node in cluster.nodes:  # one each: more than their share of the limit is not let in
+            await _refused(node, f"/ws/agents/{agent}")
+        await cluster.valkey.start()
+
+        for client in newcomers:
+            bye, code = await client.bye()
+            assert (bye["code"], code) == (FULL, FULL)
+        for client in holders:
+            await client.call("ping")
+        await value_becomes(lambda: _shown(cluster.nodes[0], agent), LIMIT, within=5)
+
+
+@pytest.mark.parametrize("carrier", list(Carrier), ids=str)
+async def test_a_node_that_is_full_refuses_the_handshake_itself(carrier: Carrier) -> None:
+    async with Cluster(nodes=1, carrier=carrier, NODE_MAX_SESSIONS="2") as cluster:
+        (node,) = cluster.nodes
+        first, _ = await node.connect("/ws"), await node.connect("/ws/chat/lobby")
+
+        with pytest.raises(InvalidStatus) as refused:
+            await Client.open(f"{node.ws_url}/ws")
+
+        assert refused.value.response.status_code == 503
+        assert int(refused.value.response.headers["Retry-After"]) >= 1
+        await first.close()
+
+        async def takes_one() -> bool:
+            try:
+                await node.connect("/ws")
+            except InvalidStatus:
+                return False
+            return True
+
+        await eventually(takes_one, within=5, what="a place on the node is free again")
+
+
+@pytest.mark.parametrize("carrier", [Carrier.FAST, Carrier.PORTABLE], ids=str)
+async def test_a_user_may_have_so_many_sessions_in_rooms_and_agents_together(carrier: Carrier) -> None:
+    async with Cluster(nodes=2, carrier=carrier, USER_MAX_SESSIONS="2") as cluster:
+        one, other = cluster.nodes
+        in_room = await one.connect("/ws/chat/lobby?user_id=ada")
+        await other.connect("/ws/agents/42?user_id=ada&session_id=tab")
+
+        await _refused(one, "/ws?user_id=ada")
+        await other.connect("/ws/chat/lobby?user_id=bob")
+        await one.connect("/ws/agents/42?user_id=ada&session_id=tab")  # replaces itself, so it does not count twice
+        await in_room.close()
+
+        async def has_one() -> int:
+            return len((await one.http.get("/api/v1/users/ada")).json()["sessions"])
+
+        await value_becomes(has_one, 1, within=5)
+        await other.connect("/ws?user_id=ada")
+        shown = (await one.http.get("/api/v1/users/ada")).json()
+        assert (shown["max_sessions"], shown["policy"], len(shown["sessions"])) == (2, "reject", 2)
+        assert {gone["rule"] for gone in shown["disconnects"]} == {"user_max_sessions", "same_session"}
+
+
+async def test_a_session_that_can_not_be_counted_in_time_is_refused_honestly(
+    cluster: Cluster, agent: str, gets_in: Attempt
+) -> None:
+    cluster.valkey.freeze()
+    async with asyncio.timeout(3):
+        bye = await _refused(cluster.nodes[0], f"/ws/agents/{agent}")
+    assert bye["retry_after"] > 0
+    cluster.valkey.thaw()
+    await eventually(lambda: gets_in(cluster.nodes[0], agent), within=10, what="let in again")
+
+
+async def test_a_read_of_the_api_says_that_redis_is_away(cluster: Cluster, agent: str) -> None:
+    cluster.valkey.freeze()
+    answer: httpx.Response = await cluster.nodes[0].http.get(f"/api/v1/agents/{agent}")
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    cluster.valkey.thaw()

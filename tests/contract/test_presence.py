@@ -1,0 +1,481 @@
+"""The presence scripts, against a real Valkey: who is in a room, who came and went, and what is told of it."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from tannoy.fanout.pipeline import Pipeline
+from tannoy.fanout.presence_calls import PresenceRules
+from tannoy.shared.channels import Channels
+from tannoy.shared.names import UserId
+
+from tests.support.presence import RULES, Room, pipeline_to
+from tests.support.valkey import Valkey
+from tests.support.waiting import eventually
+
+_prefixes = itertools.count(1)
+SHORT = 0.05
+"""Seconds of grace where a test waits for a leave."""
+LONG = 60.0
+"""Seconds of grace that no test sees the end of."""
+
+Open = Callable[..., Awaitable[Room]]
+
+
+@pytest.fixture(scope="module")
+async def valkey(anyio_backend: str) -> AsyncGenerator[Valkey]:
+    async with Valkey() as running:
+        yield running
+
+
+@pytest.fixture
+async def pipeline(valkey: Valkey) -> AsyncGenerator[Pipeline]:
+    async with pipeline_to(valkey) as pipeline:
+        yield pipeline
+
+
+@pytest.fixture
+async def open_room(valkey: Valkey, pipeline: Pipeline) -> AsyncGenerator[Open]:
+    """`await open_room(grace=…, events_max=…, inline_max=…)`: a room of its own."""
+    async with AsyncExitStack() as stack:
+
+        async def open_it(
+            *, grace: float = 0, events_max: int = RULES.events_max, inline_max: int = RULES.inline_max
+        ) -> Room:
+            rules = PresenceRules(inline_max=inline_max, events_max=events_max, grace=grace)
+            channels = Channels(f"p{next(_prefixes)}")
+            return await stack.enter_async_context(Room.open(valkey, pipeline, channels, rules))
+
+        yield open_it
+
+
+@pytest.fixture
+async def room(open_room: Open) -> Room:
+    return await open_room()
+
+
+async def shows_leaves(room: Room, count: int = 1) -> None:
+    """Sweep until that many leaves have been shown."""
+    shown = [0]
+
+    async def swept() -> bool:
+        shown[0] += await room.sweep()
+        return shown[0] >= count
+
+    await eventually(swept, within=5, what=f"{count} leaves are shown")
+    assert shown[0] == count
+
+
+# ---- users and their sessions
+
+
+async def test_whoever_comes_is_told_to_the_room_and_is_in_the_snapshot(room: Room) -> None:
+    version, users, flat = await room.join("n1", 1, "ada")
+    (event,) = await room.events()
+    assert (users, flat[0]) == (1, b"ada")
+    assert event["users"] == [
+        {"user_id": "ada", "username": "Ada", "connected_at": event["users"][0]["connected_at"], "sessions": 1}
+    ]
+    assert (event["type"], event["users_count"], event["version"]) == ("user_joined", 1, version)
+
+
+async def test_two_sessions_of_one_user_are_one_user(room: Room) -> None:
+    await room.join("n1", 1, "ada")
+    await room.join("n2", 1, "ada")
+    assert await room.told() == [("user_joined", "ada", 1)]
+    assert (await room.counts())[1:] == (1, 2)
+
+    await room.leave("n1", 1)
+    assert (await room.counts())[1:] == (1, 1)
+    assert await room.told() == []
+    await room.leave("n2", 1)
+    assert await room.told() == [("user_left", "ada", 0)]
+
+
+async def test_a_join_that_is_repeated_changes_nothing(room: Room) -> None:
+    first = await room.join("n1", 1, "ada")
+    assert await room.join("n1", 1, "ada") == first
+    assert (await room.counts())[1:] == (1, 1)
+    assert len(await room.events()) == 1
+
+
+async def test_a_leave_that_is_repeated_changes_nothing(room: Room) -> None:
+    await room.join("n1", 1, "ada")
+    await room.join("n1", 2, "ada")
+    assert [await room.leave("n1", 1) for _ in range(3)] == [1, 0, 0]
+    assert (await room.counts())[1:] == (1, 1)
+
+
+async def test_numbers_are_each_processs_own(room: Room) -> None:
+    await room.join("n1", 1, "ada")
+    await room.join("n2", 1, "bob")
+    await room.leave("n2", 1)
+    assert list(await room.users()) == ["ada"]
+
+
+@pytest.mark.parametrize("username", ["a|b|c", "|", "1|2|3", "👩‍💻 é", "line\nbreak", "x" * 128])
+async def test_a_username_may_be_anything(room: Room, username: str) -> None:
+    await room.join("n1", 1, "ada", username)
+    await room.join("n1", 2, "ada", username)
+    await room.leave("n1", 1)
+    assert (await room.users())["ada"].split("|", 2)[2] == username
+    await room.leave("n1", 2)
+    joined, left = await room.events()
+    assert (joined["username"], left["username"], joined["users"][0]["username"]) == (username, username, username)
+
+
+async def test_a_user_keeps_the_name_and_the_time_that_the_room_was_told(room: Room) -> None:
+    await room.join("n1", 1, "ada", "Ada")
+    first = (await room.users())["ada"]
+    await room.join("n1", 2, "ada", "Countess")
+    assert (await room.users())["ada"] == first.replace("1|", "2|", 1)
+
+
+async def test_a_process_without_a_heartbeat_puts_nobody_in(room: Room) -> None:
+    await room.dies("n1")
+    assert await room.join("n1", 1, "ada") is None
+    assert await room.join("stranger", 1, "ada") is None
+    assert await room.left_over() == set()
+
+
+async def test_users_are_listed_up_to_inline_max(open_room: Open) -> None:
+    room = await open_room(inline_max=2)
+    snapshots = [await room.join("n1", number, f"u{number}") for number in range(3)]
+    assert [flat is not None and len(flat) // 2 for _, _, flat in snapshots] == [1, 2, False]
+    assert [len(event.get("users", "none")) for event in await room.events()] == [1, 2, len("none")]
+
+
+async def test_a_list_is_cut_at_its_limit(room: Room) -> None:
+    for number in range(10):
+        await room.join("n1", number, f"u{number}")
+    assert [len(await room.users(limit)) for limit in (0, 1, 9, 10, 11)] == [0, 1, 9, 10, 10]
+
+
+# ---- leaving
+
+
+async def test_a_leave_is_shown_after_the_grace_and_once(open_room: Open) -> None:
+    room = await open_room(grace=SHORT)
+    await room.join("n1", 1, "ada")
+    await room.join("n1", 2, "bob")
+    await room.leave("n1", 1)
+    left_at = await room.now_ms()
+    assert (await room.counts())[1:] == (2, 1)
+    assert (await room.users())["ada"].startswith("0|")
+    assert len(await room.events()) == 2
+    await shows_leaves(room)
+    assert await room.now_ms() - left_at >= SHORT * 1000 - 2  # both ends are cut to ms
+    assert await room.told() == [("user_left", "ada", 1)]
+    assert await room.sweep() == 0
+
+
+async def test_whoever_comes_back_within_the_grace_was_never_gone(open_room: Open) -> None:
+    room = await open_room(grace=SHORT)
+    before = await room.join("n1", 1, "ada")
+    _, again = await asyncio.gather(room.leave("n1", 1), room.join("n2", 1, "ada"))
+    assert again == before
+    await _passes(room, SHORT)
+    assert await room.sweep() == 0
+    assert len(await room.events()) == 1
+    assert (await room.counts())[1:] == (1, 1)
+
+
+async def _passes(room: Room, seconds: float) -> None:
+    """On the clock of Redis."""
+    end = await room.now_ms() + seconds * 1000
+
+    async def passed() -> bool:
+        return await room.now_ms() > end
+
+    await eventually(passed, within=5, what=f"{seconds:g} s pass")
+
+
+async def test_a_room_is_due_when_its_first_leave_is(open_room: Open) -> None:
+    room = await open_room(grace=SHORT)
+    await room.join("n1", 1, "ada")
+    await room.leave("n1", 1)
+
+    async def is_due() -> bool:
+        return (await room.due())[0] == ["lobby"]
+
+    await eventually(is_due, within=5, what="the room is due")
+    assert (await room.due())[0] == [], "claimed for a second"
+    assert await room.sweep() == 1
+    assert await room.left_over() == set()
+
+
+async def test_a_room_that_nobody_swept_is_claimed_by_another(open_room: Open) -> None:
+    room = await open_room(grace=SHORT)
+    await room.join("n1", 1, "ada")
+    await room.leave("n1", 1)
+    claims = [0]
+
+    async def claimed_twice() -> bool:
+        claims[0] += len((await room.due())[0])
+        return claims[0] == 2
+
+    assert await eventually(claimed_twice, within=5, what="it is claimed again") >= 0.9
+
+
+async def test_a_crowd_leaves_in_pieces(open_room: Open) -> None:
+    room = await open_room(inline_max=0)
+    await asyncio.gather(*(room.join("n1", number, f"u{number}") for number in range(300)))
+    await room.events()
+    await room.dies("n1", ago_ms=5000)
+    await room.take_out("n1")
+    assert (await room.due())[0] == ["lobby"]
+    assert await room.sweep() == 250
+    assert (await room.due())[0] == [], "the room is left alone for a while"
+    assert [event["users_count"] for event in await room.events()] == list(range(299, 49, -1))
+
+    async def is_due() -> bool:
+        return (await room.due())[0] == ["lobby"]
+
+    assert await eventually(is_due, within=5, what="the room is due again") >= 0.4
+    assert await room.sweep() == 50
+    assert await room.left_over() == set()
+
+
+# ---- versions
+
+
+async def test_versions_are_contiguous_and_above_the_snapshot(open_room: Open) -> None:
+    room = await open_room(grace=SHORT)
+    version, *_ = await room.join("n1", 0, "u0")
+    for number in range(1, 20):
+        await room.join("n1", number, f"u{number}")
+    for number in range(10):
+        await room.leave("n1", number)
+    await shows_leaves(room, 10)
+    versions = [event["version"] for event in await room.events()]
+    assert versions == list(range(version, version + 30))
+    assert (await room.counts())[0] == versions[-1]
+
+
+async def test_a_version_never_goes_back_after_the_room_was_emptied(room: Room) -> None:
+    # As fast as one connection can: a version born from a clock in ms would not keep up.
+    for _ in range(50):
+        answers = [room.join("n1", 1, "ada"), room.leave("n1", 1)]
+        await asyncio.gather(*answers, *(room.join("n2", 1, "bob"), room.leave("n2", 1)))
+    versions = [event["version"] for event in await room.events()]
+    assert len(versions) >= 100
+    assert versions == sorted(set(versions))
+
+
+async def test_a_room_that_redis_has_lost_goes_on_above(valkey: Valkey, room: Room) -> None:
+    version, *_ = await room.join("n1", 1, "ada")
+    await valkey.run("FLUSHALL")
+    await room.beat("n1")
+    again, *_ = await room.join("n1", 1, "ada")
+    assert again > version
+
+
+async def test_an_empty_room_has_a_version_too(room: Room) -> None:
+    before, users, sessions = await room.counts()
+    assert (users, sessions) == (0, 0)
+    assert (await room.join("n1", 1, "ada"))[0] > before
+    await room.leave("n1", 1)
+    assert await room.left_over() == set()
+
+
+# ---- count mode
+
+
+async def test_large_rooms_are_told_counts_at_most_one_a_second(open_room: Open) -> None:
+    room = await open_room(events_max=2)
+    for number in range(6):
+        await room.join("n1", number, f"u{number}")
+    assert await room.told() == [("user_joined", "u0", 1), ("user_joined", "u1", 2), ("presence", None, 3)]
+    before = (await room.counts())[0]
+
+    async def owed_count_is_told() -> bool:
+        rooms, _ = await room.due()
+        return bool(rooms) and await room.sweep() == 0
+
+    assert await eventually(owed_count_is_told, within=5, what="the owed count is told") >= 0.9
+    (event,) = await room.events()
+    assert event == {"type": "presence", "room": "lobby", "users_count": 6, "version": before + 1}
+    assert (await room.due())[0] == []
+    await room.sweep()
+    assert await room.events() == []
+
+
+async def test_a_crowd_that_leaves_a_large_room_is_told_as_one_count(valkey: Valkey, open_room: Open) -> None:
+    room = await open_room(events_max=2)
+    for number in range(6):
+        await room.join("n1" if number < 3 else "n2", number, f"u{number}")
+    await eventually(lambda: _count_is_told(room, 6), within=5, what="the count of those who came is told")
+    await room.dies("n1", ago_ms=5000)
+    await room.take_out("n1")
+    assert await room.sweep() == 3
+    assert await valkey.run("ZSCORE", room.channels.rooms(room.part), "lobby") == 3
+    await eventually(lambda: _count_is_told(room, 3), within=5, what="the count of those who are left is told")
+
+
+async def _count_is_told(room: Room, users: int) -> bool:
+    """Sweeps if it is time. No single user is told meanwhile."""
+    if (await room.due())[0]:
+        await room.sweep()
+    told = await room.told()
+    assert [user for kind, user, _ in told if kind == "user_left"] == []
+    return ("presence", None, users) in told
+
+
+async def test_a_room_back_from_counts_leaves_one_version_out(open_room: Open) -> None:
+    room = await open_room(events_max=2)
+    for number in range(4):
+        await room.join("n1", number, f"u{number}")
+    counted = (await room.events())[-1]["version"]
+    for number in range(4):
+        await room.leave("n1", number)
+    events = await room.events()
+    assert [(event["type"], event["user_id"]) for event in events] == [("user_left", f"u{n}") for n in (1, 2, 3)]
+    assert [event["version"] for event in events] == [counted + 2, counted + 3, counted + 4]
+
+
+# ---- processes that die
+
+
+async def test_users_of_a_dead_process_leave_once_even_if_two_take_them_out(open_room: Open) -> None:
+    room = await open_room()
+    await asyncio.gather(*(room.join("n1", number, f"u{number}") for number in range(40)))
+    await room.join("n2", 1, "u0")
+    await room.events()
+    await room.dies("n1", ago_ms=5000)
+    assert await room.due() == ([], ["n1"])
+    await asyncio.gather(*(room.take_out("n1") for _ in range(5)), *(room.sweep() for _ in range(5)))
+    left = await room.told()
+    assert sorted(user for _, user, _ in left if user) == sorted(f"u{number}" for number in range(1, 40))
+    assert (await room.counts())[1:] == (1, 1)
+
+
+async def test_users_of_a_dead_process_have_the_grace_from_its_death_on(open_room: Open) -> None:
+    room = await open_room(grace=4 + SHORT)
+    await room.join("n1", 1, "ada")
+    await room.dies("n1")
+    await room.take_out("n1")
+    assert await room.sweep() == 0, "its heartbeat ran out 4 s after it died, just now"
+    await shows_leaves(room)
+
+
+async def test_a_user_of_a_dead_process_may_come_back_elsewhere(open_room: Open) -> None:
+    room = await open_room(grace=LONG)
+    await room.join("n1", 1, "ada")
+    await room.dies("n1")
+    await room.take_out("n1")
+    await room.join("n2", 1, "ada")
+    await room.sweep()
+    assert len(await room.events()) == 1
+    assert (await room.counts())[1:] == (1, 1)
+
+
+async def test_the_living_are_not_taken_out(room: Room) -> None:
+    await room.join("n1", 1, "ada")
+    assert await room.take_out("n1") == 0
+    assert (await room.counts())[1:] == (1, 1)
+
+
+async def test_a_large_process_is_taken_out_in_pieces(open_room: Open) -> None:
+    room = await open_room(inline_max=0)
+    await asyncio.gather(*(room.join("n1", number, f"u{number % 600}") for number in range(1200)))
+    await room.dies("n1", ago_ms=5000)
+    assert await room.take_out("n1") == 200
+    assert (await room.counts())[2] == 200
+    assert await room.take_out("n1") == 0
+    assert (await room.counts())[1:] == (600, 0)
+    for shown in (250, 250, 100):
+        assert await room.sweep() == shown
+    assert await room.left_over() == set()
+
+
+async def test_a_dead_process_is_forgotten_after_its_last_room(room: Room) -> None:
+    forget = room.under(RULES).forget
+    assert await forget(room.part, "n1") == 0, "it lives"
+    await room.join("n1", 1, "ada")
+    await room.dies("n1", ago_ms=5000)
+    assert await forget(room.part, "n1") == 0, "it has sessions"
+    await room.take_out("n1")
+    assert await forget(room.part, "n1") == 1
+    assert (await room.due())[1] == []
+
+
+# ---- faults
+
+
+async def test_scripts_that_redis_has_lost_are_no_loss(valkey: Valkey, room: Room) -> None:
+    await room.join("n1", 1, "ada")
+    await valkey.run("SCRIPT", "FLUSH")
+    await room.join("n1", 2, "bob")
+    await valkey.run("SCRIPT", "FLUSH")
+    await asyncio.gather(room.leave("n1", 1), room.leave("n1", 2))
+    assert await room.told() == [
+        ("user_joined", "ada", 1),
+        ("user_joined", "bob", 2),
+        ("user_left", "ada", 1),
+        ("user_left", "bob", 0),
+    ]
+    assert await room.left_over() == set()
+
+
+@pytest.mark.parametrize("lost", ["users", "presence", "leaving"])
+async def test_a_room_of_which_a_part_was_lost_empties_nevertheless(valkey: Valkey, open_room: Open, lost: str) -> None:
+    room = await open_room(grace=SHORT)
+    await room.join("n1", 1, "ada")
+    await room.join("n1", 2, "bob")
+    await room.leave("n1", 2)
+    keys = room.channels.presence(room.channel)
+    await valkey.run("DEL", {"users": keys.users, "presence": keys.meta, "leaving": keys.leaving}[lost])
+    await room.join("n1", 3, "bob")
+    await _passes(room, SHORT)
+    assert await room.sweep() == 0, "whoever is there does not leave"
+    await room.leave("n1", 3)
+    await room.leave("n1", 1)
+
+    async def nothing_left() -> bool:
+        await room.sweep()
+        return await room.left_over() == set()
+
+    await eventually(nothing_left, within=5, what="nothing is left over")
+    await room.events()  # and none of them is malformed
+
+
+async def test_leaves_are_carried_out_when_redis_is_out_of_memory(valkey: Valkey, open_room: Open) -> None:
+    room = await open_room(grace=SHORT)
+    await room.join("n1", 1, "ada")
+    await room.join("n2", 1, "bob")
+    await valkey.run("CONFIG", "SET", "maxmemory", "1")
+    try:
+        with pytest.raises(Exception, match="OOM"):
+            await room.join("n1", 2, "cyd")
+        await room.leave("n1", 1)
+        await room.under(RULES).dead(room.channel, "nobody")
+
+        async def shown() -> bool:
+            return bool((await room.due())[0]) and await room.sweep() == 1
+
+        await eventually(shown, within=5, what="the leave is shown")
+    finally:
+        await valkey.run("CONFIG", "SET", "maxmemory", "0")
+    assert (await room.told())[-1] == ("user_left", "ada", 1)
+
+
+async def test_nothing_goes_wrong_with_many_at_random(open_room: Open) -> None:
+    """Whatever is done: the snapshot is what the events say, and nothing is left over."""
+    room = await open_room()
+    shadow: dict[str, int] = {}
+    steps: list[Awaitable[Any]] = []
+    for number in range(300):
+        steps.append(room.join(f"n{number % 2 + 1}", number, f"u{number * 7 % 23}"))
+        if number % 3:
+            steps.append(room.leave(f"n{(number - 2) % 2 + 1}", number - 2))
+    await asyncio.gather(*steps)
+    for event in await room.events():
+        user = UserId(event["user_id"])
+        shadow[user] = 1 if event["type"] == "user_joined" else 0
+        assert event["users_count"] == sum(shadow.values())
+    assert {user for user, there in shadow.items() if there} == set(await room.users())
+    await asyncio.gather(*(room.leave(f"n{number % 2 + 1}", number) for number in range(300)))
+    assert await room.left_over() == set()

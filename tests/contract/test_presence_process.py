@@ -1,0 +1,284 @@
+"""A process's own part in presence, over a real Valkey: what was not confirmed, the dead of others, and drift."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from tannoy.fanout.pipeline import Pipeline
+from tannoy.fanout.presence import Presence
+from tannoy.fanout.presence_calls import PresenceRules
+from tannoy.shared.channels import Channel, Channels
+from tannoy.shared.errors import Unavailable
+from tannoy.shared.messages import PresentUser
+from tannoy.shared.names import RoomName, UserId
+
+from tests.support.presence import RULES, Room, pipeline_to
+from tests.support.valkey import Valkey
+from tests.support.waiting import eventually, value_becomes
+
+_prefixes = itertools.count(1)
+ADA, BOB = UserId("ada"), UserId("bob")
+
+
+@pytest.fixture(scope="module")
+async def shared_valkey(anyio_backend: str) -> AsyncGenerator[Valkey]:
+    async with Valkey() as running:
+        yield running
+
+
+@pytest.fixture
+async def own_valkey() -> AsyncGenerator[Valkey]:
+    """For tests that freeze or kill it."""
+    async with Valkey() as running:
+        yield running
+
+
+@asynccontextmanager
+async def opened(valkey: Valkey, rules: PresenceRules = RULES) -> AsyncGenerator[tuple[Presence, Room, Pipeline]]:
+    """The presence of process n1, which is not sweeping, and its room."""
+    channels = Channels(f"q{next(_prefixes)}")
+    async with pipeline_to(valkey) as pipeline, Room.open(valkey, pipeline, channels, rules) as room:
+        yield Presence(pipeline, channels, incarnation="n1", rules=rules), room, pipeline
+
+
+@asynccontextmanager
+async def sweeping(*processes: Presence) -> AsyncGenerator[None]:
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(process.run()) for process in processes]
+        yield
+        for task in running:
+            task.cancel()
+
+
+# ---- in and out
+
+
+async def test_a_join_answers_with_the_roll(shared_valkey: Valkey) -> None:
+    async with opened(shared_valkey) as (presence, room, _):
+        now = await room.now_ms()
+        first = await presence.join(room.channel, 1, BOB, "Bob | 🎉")
+        second = await presence.join(room.channel, 2, ADA, "Ada")
+        assert second.version == first.version + 1
+        assert second.users_count == 2
+        assert second.users is not None
+        bob, ada = sorted(second.users, key=lambda user: user.user_id, reverse=True)
+        assert bob == PresentUser(BOB, "Bob | 🎉", bob.connected_at, 1)
+        assert ada == PresentUser(ADA, "Ada", ada.connected_at, 1)
+        assert now <= bob.connected_at <= ada.connected_at <= await room.now_ms()
+        assert await presence.roll(room.channel, 50) == second
+        assert await presence.room(room.channel) == (2, 2)
+
+
+async def test_a_roll_lists_nobody_where_there_are_too_many(shared_valkey: Valkey) -> None:
+    async with opened(shared_valkey, PresenceRules(inline_max=1, events_max=1000, grace=0)) as (presence, room, _):
+        await presence.join(room.channel, 1, ADA, "Ada")
+        assert (await presence.join(room.channel, 2, BOB, "Bob")).users is None
+        assert len((await presence.roll(room.channel, 1)).users or ()) == 1
+
+
+async def test_a_process_that_was_taken_for_dead_is_told_so(shared_valkey: Valkey) -> None:
+    async with opened(shared_valkey) as (presence, room, _):
+        await room.dies("n1")
+        with pytest.raises(Unavailable, match="heartbeat"):
+            await presence.join(room.channel, 1, ADA, "Ada")
+
+
+async def test_rooms_are_listed_fullest_first(shared_valkey: Valkey) -> None:
+    async with opened(shared_valkey) as (presence, room, _):
+        numbers = itertools.count(1)
+        for users in range(1, 11):
+            channel = room.channels.room(RoomName(f"room{users}"))
+            for user in range(users):
+                await presence.join(channel, next(numbers), UserId(f"u{user}"), "U")
+        assert await presence.rooms(3) == ([("room10", 10), ("room9", 9), ("room8", 8)], 10)
+        rooms, total = await presence.rooms(100)
+        assert (len(rooms), total) == (10, 10)
+
+
+# ---- what was not confirmed
+
+
+async def test_a_join_that_was_not_confirmed_is_taken_back(own_valkey: Valkey) -> None:
+    async with opened(own_valkey) as (presence, room, pipeline), sweeping(presence):
+        own_valkey.freeze()
+        with pytest.raises(Unavailable):
+            await presence.join(room.channel, 1, ADA, "Ada")
+        own_valkey.thaw()  # and now it carries it out
+        await pipeline.connected.wait()
+        assert await _all_told(room, 2) == [("user_joined", "ada", 1), ("user_left", "ada", 0)]
+        assert await room.left_over() == set()
+        await eventually(_not(lambda: presence.statistics()["leaves_owed"] > 0), within=5, what="nothing is owed")
+
+
+async def test_a_join_that_nobody_waits_for_any_more_is_taken_back(shared_valkey: Valkey) -> None:
+    async with opened(shared_valkey) as (presence, room, _):
+        presence.join(room.channel, 1, ADA, "Ada").cancel()
+        assert await _all_told(room, 2) == [("user_joined", "ada", 1), ("user_left", "ada", 0)]
+
+
+async def test_leaves_during_an_outage_are_repeated_after_it(own_valkey: Valkey) -> None:
+    async with opened(own_valkey) as (presence, room, pipeline), sweeping(presence):
+        for number in range(1, 1201):
+            presence.join(room.channel, number, UserId(f"u{number % 100}"), "U")
+        await value_becomes(room.counts_only, (100, 1200), within=10)
+        own_valkey.freeze()
+        for number in range(1, 600):
+            presence.leave(room.channel, number)  # under way when it fails
+        await eventually(_not(pipeline.connected.is_set), within=5, what="the connection is given up")
+        for number in range(600, 1200):
+            presence.leave(room.channel, number)  # there is no connection
+        assert presence.statistics()["leaves_owed"] == 1199
+        own_valkey.thaw()
+        await value_becomes(room.counts_only, (1, 1), within=10)
+        await eventually(_not(lambda: presence.statistics()["leaves_owed"] > 0), within=5, what="nothing is owed")
+
+
+async def _all_told(room: Room, count: int) -> list[tuple[str, str | None, int]]:
+    """The next `count` events."""
+    told: list[tuple[str, str | None, int]] = []
+
+    async def enough() -> bool:
+        told.extend(await room.told())
+        return len(told) >= count
+
+    await eventually(enough, within=10, what=f"{count} events")
+    return told
+
+
+def _not(condition: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
+    async def negated() -> bool:
+        return not condition()
+
+    return negated
+
+
+# ---- sweeping
+
+
+async def test_the_users_of_a_dead_process_leave_all_its_rooms_once(shared_valkey: Valkey) -> None:
+    async with opened(shared_valkey) as (presence, room, pipeline):
+        dead = Presence(pipeline, room.channels, incarnation="n2", rules=RULES)
+        channels = [room.channel, *(room.channels.room(RoomName(f"r{number}")) for number in range(200))]
+        await asyncio.gather(*(dead.join(channel, n, ADA, "Ada") for n, channel in enumerate(channels)))
+        await presence.join(room.channel, 1, BOB, "Bob")
+        await room.events()
+        await room.dies("n2", ago_ms=5000)
+        third = Presence(pipeline, room.channels, incarnation="n3", rules=RULES)
+        async with sweeping(presence, third):
+            await value_becomes(lambda: presence.rooms(10), ([("lobby", 1)], 1), within=10)
+            await value_becomes(lambda: _processes(shared_valkey, room), {b"n1"}, within=10)
+        assert await room.told() == [("user_left", "ada", 1)]
+        forgotten = presence.statistics()["dead_forgotten"] + third.statistics()["dead_forgotten"]
+        assert forgotten == 64
+
+
+async def _processes(valkey: Valkey, room: Room) -> set[bytes]:
+    """Those that stand in any partition."""
+    found: set[bytes] = set()
+    for part in range(64):
+        found |= set(await valkey.run("ZRANGE", room.channels.nodes(part), "0", "-1"))
+    return found
+
+
+async def test_sweeping_survives_an_outage_and_goes_on(own_valkey: Valkey) -> None:
+    rules = PresenceRules(inline_max=50, events_max=1000, grace=0.05)
+    async with opened(own_valkey, rules) as (presence, room, pipeline), sweeping(presence):
+        await presence.join(room.channel, 1, ADA, "Ada")
+        own_valkey.freeze()
+        await eventually(_not(pipeline.connected.is_set), within=5, what="the sweep fails")
+        own_valkey.thaw()
+        await pipeline.connected.wait()
+        presence.leave(room.channel, 1)
+        await value_becomes(room.counts_only, (0, 0), within=10)
+        assert await room.left_over() == set()
+
+
+# ---- against drift
+
+
+async def test_restating_puts_in_what_redis_lacks_and_takes_out_what_it_has_too_much(shared_valkey: Valkey) -> None:
+    async with opened(shared_valkey) as (presence, room, _):
+        kitchen = _neighbour(room, "kitchen")
+        for number, channel in ((1, room.channel), (2, room.channel), (3, kitchen)):
+            await presence.join(channel, number, ADA, "Ada")
+        await presence.restate(room.part, {room.channel: {2: (ADA, "Ada"), 4: (BOB, "Bob")}})
+        assert await presence.room(room.channel) == (2, 2)
+        assert await presence.room(kitchen) == (0, 0)
+        assert await room.leave("n1", 1) == 0
+        assert await room.leave("n1", 4) == 1
+
+
+async def test_restating_what_is_true_changes_nothing(shared_valkey: Valkey) -> None:
+    async with opened(shared_valkey) as (presence, room, _):
+        await presence.join(room.channel, 1, ADA, "Ada")
+        before = await room.counts()
+        await presence.restate(room.part, {room.channel: {1: (ADA, "Ada")}})
+        assert await room.counts() == before
+        assert presence.statistics()["restated"] == 0
+
+
+async def test_restating_after_redis_has_lost_its_data_brings_everyone_back(shared_valkey: Valkey) -> None:
+    async with opened(shared_valkey) as (presence, room, _):
+        sessions = {number: (UserId(f"u{number % 70}"), "U") for number in range(1, 1301)}
+        await asyncio.gather(*(presence.join(room.channel, n, *who) for n, who in sessions.items()))
+        before = await room.counts()
+        await shared_valkey.run("FLUSHALL")
+        with pytest.raises(Unavailable, match="heartbeat"):
+            await presence.restate(room.part, {room.channel: sessions})
+        await room.beat("n1")
+        await presence.restate(room.part, {room.channel: sessions})
+        version, *counts = await room.counts()
+        assert counts == [70, 1300]
+        assert version > before[0]
+
+
+async def test_after_a_loss_nobody_came_clients_are_told_that_they_have_to_ask(shared_valkey: Valkey) -> None:
+    async with opened(shared_valkey) as (presence, room, _):
+        sessions = {number: (UserId(f"u{number}"), "U") for number in range(1, 21)}
+        await asyncio.gather(*(presence.join(room.channel, n, *who) for n, who in sessions.items()))
+        last = (await room.events())[-1]
+        await shared_valkey.run("FLUSHALL")
+        await room.beat("n1")
+        await presence.restate(room.part, {room.channel: sessions})
+        (count,) = await room.events()
+        assert count["type"] == "presence"
+        assert count["version"] > last["version"] + 1
+        await presence.join(room.channel, 99, UserId("new"), "New")
+        joined = (await room.events())[-1]
+        assert (joined["type"], joined["user_id"]) == ("user_joined", "new")
+        assert joined["version"] > count["version"] + 1, "a gap again, now that single events tell of changes"
+
+
+async def test_whoever_comes_or_goes_while_it_is_restated_is_left_alone(shared_valkey: Valkey) -> None:
+    async with opened(shared_valkey) as (presence, room, _):
+        await presence.join(room.channel, 1, ADA, "Ada")
+        under_way = presence.join(room.channel, 2, BOB, "Bob")
+        restated = asyncio.create_task(presence.restate(room.part, {room.channel: {1: (ADA, "Ada")}}))
+        await asyncio.sleep(0)  # it has begun
+        presence.leave(room.channel, 1)
+        later = presence.join(room.channel, 0, UserId("cyd"), "Cyd")
+        await asyncio.gather(under_way, later, restated)
+        assert await presence.room(room.channel) == (2, 2)
+        assert set(await room.users()) == {"bob", "cyd"}
+
+
+async def test_restating_does_not_bring_back_a_leave_that_is_still_owed(own_valkey: Valkey) -> None:
+    async with opened(own_valkey) as (presence, room, pipeline):
+        await presence.join(room.channel, 1, ADA, "Ada")
+        own_valkey.freeze()
+        presence.leave(room.channel, 1)
+        await eventually(_not(pipeline.connected.is_set), within=5, what="the connection is given up")
+        own_valkey.thaw()
+        await pipeline.connected.wait()
+        await presence.restate(room.part, {room.channel: {1: (ADA, "Ada")}})  # what the owner knew before
+        async with sweeping(presence):
+            await eventually(_not(lambda: presence.statistics()["leaves_owed"] > 0), within=5, what="nothing is owed")
+        assert await room.told() == [("user_joined", "ada", 1), ("user_left", "ada", 0)]
+
+
+def _neighbour(room: Room, name: str) -> Channel:
+    """A room of the same partition, whose name begins with `name`."""
+    names = (RoomName(f"{name}{number}") for number in itertools.count())
+    return next(c for c in map(room.channels.room, names) if c.partition == room.part)

@@ -1,0 +1,87 @@
+"""Why sessions were closed: told to Redis, and kept until it has taken it, within a bound."""
+
+import pytest
+from tannoy.fanout.departures import KEEP_SECONDS, KEPT, PENDING_MAX, Departures
+from tannoy.fanout.scripts import REMEMBER_GONE
+from tannoy.shared.channels import Channels, Owner, OwnerKind
+from tannoy.shared.errors import Unavailable
+
+from tests.support.bus import ScriptedPipeline
+from tests.support.clock import on_manual_time, turns
+
+CHANNELS = Channels("tannoy")
+AGENT, ADA = Owner(OwnerKind.AGENT, "42"), Owner(OwnerKind.USER, "ada")
+
+
+def departures() -> tuple[Departures, ScriptedPipeline]:
+    redis = ScriptedPipeline()
+    redis.say(REMEMBER_GONE, 1)
+    return Departures(redis, CHANNELS), redis
+
+
+@on_manual_time
+async def test_a_departure_is_remembered_with_each_of_its_owners() -> None:
+    made, redis = departures()
+    made.remember([AGENT, ADA], {"code": 4500})
+    await turns()
+    assert [(call.keys, call.words) for call in redis.calls] == [
+        ((CHANNELS.gone(owner),), [b'{"code":4500}', str(KEPT).encode(), str(KEEP_SECONDS).encode()])
+        for owner in (AGENT, ADA)
+    ]
+    assert made.statistics() == {"remembered": 2, "pending": 0, "forgotten": 0}
+
+
+@on_manual_time
+async def test_what_redis_does_not_take_is_kept_and_told_again() -> None:
+    made, redis = departures()
+    redis.refuse(REMEMBER_GONE)
+    made.remember([AGENT], {"number": 1})
+    await turns()
+    assert made.statistics() == {"remembered": 0, "pending": 1, "forgotten": 0}
+    redis.accept(REMEMBER_GONE)
+    made.try_again()
+    await turns()
+    assert made.statistics() == {"remembered": 1, "pending": 0, "forgotten": 0}
+    made.try_again()
+    assert [words[0] for words in redis.asked(REMEMBER_GONE)] == [b'{"number":1}'] * 2
+
+
+@on_manual_time
+async def test_what_is_still_not_taken_stays_pending() -> None:
+    made, redis = departures()
+    redis.refuse(REMEMBER_GONE)
+    made.remember([AGENT, ADA], {})
+    await turns()
+    made.try_again()
+    await turns()
+    assert made.statistics()["pending"] == 2
+
+
+@on_manual_time
+async def test_of_more_than_the_bound_the_oldest_are_lost_and_counted() -> None:
+    made, redis = departures()
+    redis.refuse(REMEMBER_GONE)
+    for number in range(PENDING_MAX + 3):
+        made.remember([AGENT], {"number": number})
+    await turns()
+    assert made.statistics() == {"remembered": 0, "pending": PENDING_MAX, "forgotten": 3}
+    redis.accept(REMEMBER_GONE)
+    redis.calls.clear()
+    made.try_again()
+    assert redis.asked(REMEMBER_GONE)[0][0] == b'{"number":3}'
+
+
+@on_manual_time
+async def test_recent_departures_are_told_as_redis_has_them() -> None:
+    made, redis = departures()
+    redis.say("LRANGE", [b'{"number":2}', b'{"number":1}'])
+    assert await made.recent(AGENT) == [{"number": 2}, {"number": 1}]
+    assert redis.asked("LRANGE") == [[CHANNELS.gone(AGENT), b"0", str(KEPT - 1).encode()]]
+
+
+@on_manual_time
+async def test_departures_that_redis_does_not_tell_are_unavailable() -> None:
+    made, redis = departures()
+    redis.refuse("LRANGE")
+    with pytest.raises(Unavailable):
+        await made.recent(AGENT)

@@ -1,0 +1,218 @@
+"""What a heartbeat may find, another server or itself taken for dead, and what is stated before it is extended."""
+
+import asyncio
+
+import pytest
+from tannoy.fanout.membership import BEAT, RECOVERY
+from tannoy.fanout.scripts import HEARTBEAT, NODE_TELL, SERVER_ENSURE
+from tannoy.fanout.wire import WireLost
+from tannoy.shared.channels import PARTITIONS
+
+from tests.support.bus import Call
+from tests.support.clock import on_manual_time
+from tests.unit.fanout.test_membership import A_WHILE, ALL, CHANNELS, HOLDS, Heart
+
+# ---- greeting a connection
+
+
+@on_manual_time
+async def test_a_new_connection_is_asked_which_server_it_is_before_the_heartbeat_goes_out() -> None:
+    heart = Heart()
+    await heart.greet()
+    assert [call.what for call in heart.redis.calls] == [SERVER_ENSURE] * 64 + [HEARTBEAT] * 64 + [NODE_TELL]
+
+
+@on_manual_time
+async def test_after_a_new_connection_every_partition_is_looked_at() -> None:
+    heart = Heart()
+    await heart.greet()
+    assert heart.membership.to_look_at == set(ALL)
+
+
+@on_manual_time
+async def test_a_process_that_has_just_begun_has_nothing_to_state() -> None:
+    heart = Heart()
+    heart.finds(before="unknown", server="one")
+    await heart.greet()
+    assert (heart.restated, heart.membership.is_valid) == ([], True)
+
+
+@on_manual_time
+async def test_a_connection_that_is_lost_while_it_is_greeted_extends_nothing() -> None:
+    heart = Heart()
+    heart.redis.refuse(HEARTBEAT)
+    with pytest.raises(WireLost):
+        await heart.greet()
+    assert not heart.membership.is_valid
+
+
+@on_manual_time
+async def test_a_server_that_may_have_forgotten_gives_no_places_for_the_longest_time_that_any_partition_asks() -> None:
+    heart = Heart()
+    heart.redis.say(SERVER_ENSURE, [b"one", int(RECOVERY * 1000)], [b"one", 0])
+    await heart.greet()
+    assert heart.membership.recovers_for == pytest.approx(RECOVERY)
+    await asyncio.sleep(RECOVERY - 1)
+    assert heart.membership.recovers_for == pytest.approx(1)
+    await asyncio.sleep(1 + A_WHILE)
+    assert heart.membership.recovers_for == 0
+
+
+# ---- what was lost
+
+
+@on_manual_time
+async def test_where_all_is_well_nothing_is_stated() -> None:
+    heart = Heart()
+    await heart.greet()
+    for _ in range(3):
+        await heart.beat()
+    assert heart.restated == []
+
+
+@pytest.mark.parametrize("before", ["expired", "unknown"])
+@on_manual_time
+async def test_where_it_was_taken_for_dead_what_is_missing_is_not_added(before: str) -> None:
+    heart = Heart()
+    await heart.greet()
+    heart.finds(before=before, only=[3, 60])
+    await heart.beat()
+    assert heart.restated == [([3, 60], False)]
+
+
+@on_manual_time
+async def test_where_it_is_another_server_what_is_missing_is_added() -> None:
+    heart = Heart()
+    await heart.greet()
+    heart.finds(server="two", only=[0, 63])
+    await heart.beat()
+    assert heart.restated == [([0, 63], True)]
+
+
+@on_manual_time
+async def test_another_server_that_does_not_know_it_is_stated_to_once() -> None:
+    heart = Heart()
+    await heart.greet()
+    heart.finds(before="unknown", server="two")
+    await heart.beat()
+    assert heart.restated == [(ALL, True)]
+
+
+@on_manual_time
+async def test_another_server_is_stated_to_once_and_not_with_every_heartbeat() -> None:
+    heart = Heart()
+    await heart.greet()
+    heart.finds(server="two")
+    for _ in range(3):
+        await heart.beat()
+    assert heart.restated == [(ALL, True)]
+
+
+@pytest.mark.parametrize(("before", "server"), [("expired", "one"), ("alive", "two"), ("unknown", "")])
+@on_manual_time
+async def test_it_is_stated_before_the_lease_is_extended(before: str, server: str) -> None:
+    heart = Heart()
+    await heart.greet()
+    heart.finds(before, server, only=[7])
+    await asyncio.sleep(BEAT)
+    await heart.beat()
+    ((word, held_until),) = heart.told
+    assert word == "restate"
+    assert held_until == pytest.approx(HOLDS)
+    assert heart.holds_until == pytest.approx(BEAT + HOLDS)
+
+
+@pytest.mark.parametrize(("before", "server"), [("expired", "one"), ("alive", "two"), ("unknown", "")])
+@on_manual_time
+async def test_while_it_can_not_be_stated_the_lease_is_not_extended(before: str, server: str) -> None:
+    heart = Heart()
+    await heart.greet()
+    heart.finds(before, server, only=[7])
+    heart.restates = False
+    await asyncio.sleep(BEAT)
+    await heart.beat()
+    assert heart.words == ["restate"]
+    assert heart.holds_until == pytest.approx(HOLDS)
+
+
+@pytest.mark.parametrize("greets", [True, False], ids=["on a new connection", "on the same connection"])
+@on_manual_time
+async def test_what_could_not_be_stated_to_another_server_is_stated_with_the_next_heartbeat(greets: bool) -> None:
+    heart = Heart()
+    await heart.greet()
+    heart.finds(server="two", only=[7])
+    heart.restates = False
+    await heart.beat()
+    heart.restates = True
+    await (heart.greet() if greets else heart.beat())
+    assert heart.restated == [([7], True), ([7], True)]
+
+
+@pytest.mark.parametrize("greets", [True, False], ids=["on a new connection", "on the same connection"])
+@on_manual_time
+async def test_what_could_not_be_stated_when_it_was_taken_for_dead_is_stated_with_the_next_heartbeat(
+    greets: bool,
+) -> None:
+    heart = Heart()
+    await heart.greet()
+    heart.finds(before="expired", only=[7])
+    heart.restates = False
+    await heart.beat()
+    heart.restates = True
+    heart.finds()
+    await (heart.greet() if greets else heart.beat())
+    assert heart.restated == [([7], False), ([7], False)]
+
+
+@on_manual_time
+async def test_what_was_lost_is_looked_at_again() -> None:
+    heart = Heart()
+    await heart.greet()
+    heart.membership.to_look_at.clear()
+    heart.finds(before="expired", only=[1])
+    await heart.beat()
+    heart.finds(server="two", only=[2])
+    await heart.beat()
+    assert heart.membership.to_look_at == {1, 2}
+
+
+@on_manual_time
+async def test_a_server_that_has_lost_its_data_is_made_to_wait_before_it_gives_places() -> None:
+    heart = Heart()
+    await heart.greet()
+    heart.redis.calls.clear()
+    heart.finds(before="unknown", server="", only=[7])
+    await heart.beat()
+    asked = [call for call in heart.redis.calls if call.what == SERVER_ENSURE]
+    assert [(call.keys, call.words) for call in asked] == [((CHANNELS.server(part),), [b"5500"]) for part in ALL]
+    assert heart.restated == [([7], True)]
+
+
+@on_manual_time
+async def test_a_server_that_is_known_is_not_asked_again_with_every_heartbeat() -> None:
+    heart = Heart()
+    await heart.greet()
+    heart.redis.calls.clear()
+    await heart.beat()
+    assert heart.redis.asked(SERVER_ENSURE) == []
+
+
+@on_manual_time
+async def test_what_has_run_out_while_it_was_stated_is_told_before_it_holds_again() -> None:
+    heart = Heart()
+    await heart.greet()
+    await asyncio.sleep(HOLDS - A_WHILE)
+    heart.finds(server="two", only=[7])
+
+    def too_slow(call: Call) -> list[object]:
+        heart.redis.hold(NODE_TELL)
+        return [b"alive", 1, b"two"]
+
+    heart.redis.say(HEARTBEAT, too_slow)
+    beating = asyncio.create_task(heart.greet())
+    await asyncio.sleep(2 * A_WHILE)
+    heart.redis.answer_held(NODE_TELL)
+    await beating
+    assert heart.words == ["expired", "restate"]
+    assert heart.membership.is_valid
+    assert len(heart.redis.asked(HEARTBEAT)) == 2 * PARTITIONS

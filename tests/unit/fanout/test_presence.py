@@ -1,0 +1,129 @@
+"""A process's part in presence, on manual time: what it says over an outage, and what it keeps."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import pytest
+from structlog.testing import capture_logs
+from tannoy.fanout.pipeline import Pipeline
+from tannoy.fanout.presence import Presence
+from tannoy.fanout.presence_calls import PRESENCE_SCRIPTS, PresenceRules
+from tannoy.fanout.scripts import PRESENCE_LEAVE
+from tannoy.shared.channels import Channels
+from tannoy.shared.errors import Unavailable
+from tannoy.shared.names import RoomName, UserId
+
+from tests.support.bus import NOWHERE, MemoryRedis
+from tests.support.clock import on_manual_time, turns
+
+CHANNELS = Channels("tannoy")
+LOBBY = CHANNELS.room(RoomName("lobby"))
+RULES = PresenceRules(inline_max=50, events_max=1000, grace=5)
+NOTHING_DUE = b"*2\r\n*0\r\n*0\r\n"
+
+
+@pytest.fixture
+def redis(monkeypatch: pytest.MonkeyPatch) -> MemoryRedis:
+    """Where nothing is ever due."""
+    memory = MemoryRedis()
+    memory.replies[b"EVALSHA"] = NOTHING_DUE
+    monkeypatch.setattr("tannoy.fanout.pipeline.dial", memory.dial)
+    return memory
+
+
+@asynccontextmanager
+async def running(*, sweeping: bool = True) -> AsyncGenerator[tuple[Presence, Pipeline]]:
+    pipeline = Pipeline(NOWHERE, name="test", scripts=PRESENCE_SCRIPTS)
+    presence = Presence(pipeline, CHANNELS, incarnation="i1", rules=RULES)
+    tasks = [asyncio.create_task(pipeline.run())]
+    if sweeping:
+        tasks.append(asyncio.create_task(presence.run()))
+    await pipeline.connected.wait()
+    try:
+        yield presence, pipeline
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await turns()
+
+
+def leaves(redis: MemoryRedis) -> list[int]:
+    """Numbers of the leaves that Redis was told."""
+    calls = [call for call in redis.said("EVALSHA") if call[0] == PRESENCE_LEAVE.digest.encode()]
+    return [int(call[-2]) for call in calls]
+
+
+@on_manual_time
+async def test_all_partitions_are_asked_in_one_go_every_second(redis: MemoryRedis) -> None:
+    async with running():
+        await asyncio.sleep(10.5)
+    assert redis.reads.count(64) == 11
+
+
+@on_manual_time
+async def test_an_outage_is_told_once(redis: MemoryRedis) -> None:
+    with capture_logs() as logs:
+        async with running() as (_, pipeline):
+            for _ in range(2):
+                redis.mute = True
+                await asyncio.sleep(20)
+                redis.mute = False
+                await pipeline.connected.wait()
+                await asyncio.sleep(5)
+    assert [entry["event"] for entry in logs if "swept" in entry["event"]] == [
+        "presence can't be swept; trying again every second"
+    ] * 2
+
+
+@on_manual_time
+async def test_what_is_owed_is_bounded_by_what_was_held(redis: MemoryRedis) -> None:
+    async with running(sweeping=False) as (presence, pipeline):
+        redis.refuses_connections = True
+        redis.break_connection()
+        await turns()
+        assert not pipeline.connected.is_set()
+        for _ in range(3):
+            for number in range(10):
+                presence.leave(LOBBY, number)
+        assert presence.statistics()["leaves_owed"] == 10
+    assert leaves(redis) == []
+
+
+@on_manual_time
+async def test_what_is_owed_is_repeated_once_redis_is_back(redis: MemoryRedis) -> None:
+    async with running() as (presence, pipeline):
+        redis.refuses_connections = True
+        redis.break_connection()
+        await turns()
+        for number in range(1200):
+            presence.leave(LOBBY, number)
+        await asyncio.sleep(5)
+        redis.refuses_connections = False
+        await pipeline.connected.wait()
+        await asyncio.sleep(2)
+        assert presence.statistics()["leaves_owed"] == 0
+    assert leaves(redis) == list(range(1200))
+    assert redis.reads.count(500) == 2, "a piece at a time"
+
+
+@on_manual_time
+async def test_a_join_that_was_not_confirmed_is_taken_back_behind_it(redis: MemoryRedis) -> None:
+    async with running() as (presence, pipeline):
+        redis.mute = True
+        with pytest.raises(Unavailable):
+            await presence.join(LOBBY, 7, UserId("ada"), "Ada")
+        redis.mute = False
+        await pipeline.connected.wait()
+        await asyncio.sleep(2)
+        assert presence.statistics()["leaves_owed"] == 0
+    assert leaves(redis)[-1] == 7
+
+
+@on_manual_time
+async def test_an_answer_that_no_script_gives_is_unavailable(redis: MemoryRedis) -> None:
+    redis.replies[b"EVALSHA"] = b"*3\r\n:1\r\n:1\r\n*1\r\n$3\r\nada\r\n"
+    async with running(sweeping=False) as (presence, _):
+        with pytest.raises(Unavailable):
+            await presence.join(LOBBY, 1, UserId("ada"), "Ada")

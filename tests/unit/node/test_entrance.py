@@ -1,0 +1,120 @@
+"""On the way into a channel: subscribed, then present, then in. Whoever turns back at any step leaves nothing."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from tannoy.fanout.scripts import PRESENCE_JOIN, PRESENCE_LEAVE
+from tannoy.node.session import Endpoint
+from tannoy.shared.close import CloseCode
+from tannoy.shared.names import RoomName
+from tannoy.shared.policy import LimitMode
+
+from tests.support.clock import on_manual_time, turns
+from tests.support.desk import AGENT, CHANNELS, ROOM, Desk, House
+
+KITCHEN = CHANNELS.room(RoomName("kitchen"))
+
+
+def numbers(house: House, script: object) -> list[int]:
+    """Of the presences that were joined, or left."""
+    at = 4 if script is PRESENCE_JOIN else 3
+    return [int(call.words[at]) for call in house.redis.calls if call.what is script]
+
+
+# ---- turning back
+
+ARRIVALS: dict[str, Callable[[House], Desk]] = {
+    "at home": lambda house: Desk(house, Endpoint.ROOM),
+    "by join": lambda house: joining(house),
+}
+ENDS: dict[str, Callable[[Desk], None]] = {
+    "gone": lambda desk: desk.connection.closed(),
+    "closed": lambda desk: desk.connection.close(CloseCode.DRAINING),
+}
+every_arrival = pytest.mark.parametrize("arrival", ARRIVALS.values(), ids=ARRIVALS)
+every_end = pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+
+
+def joining(house: House) -> Desk:
+    desk = Desk(house)
+    desk.say(type="join", room="lobby", id=1)
+    return desk
+
+
+async def subscribing(house: House) -> None: ...
+
+
+async def just_subscribed(house: House) -> None:
+    house.link.acknowledge()
+
+
+async def counting(house: House) -> None:
+    house.link.acknowledge()
+    await turns()
+
+
+async def just_counted(house: House) -> None:
+    await counting(house)
+    house.redis.answer_held(PRESENCE_JOIN)
+
+
+async def almost_in(house: House) -> None:
+    await just_counted(house)
+    await turns(1)
+
+
+STAGES = [subscribing, just_subscribed, counting, just_counted, almost_in]
+
+
+@pytest.mark.parametrize("until", STAGES, ids=lambda stage: stage.__name__)
+@every_end
+@every_arrival
+@on_manual_time
+async def test_whoever_turns_back_at_any_step_leaves_nothing(
+    arrival: Callable[[House], Desk], end: Callable[[Desk], None], until: Callable[..., object]
+) -> None:
+    house = House()
+    house.redis.hold(PRESENCE_JOIN)
+    desk = arrival(house)
+    stage = until(house)
+    assert asyncio.iscoroutine(stage)
+    await stage
+    end(desk)
+    house.link.acknowledge()
+    await turns()
+    if numbers(house, PRESENCE_JOIN) and until in (subscribing, just_subscribed, counting):
+        house.redis.answer_held(PRESENCE_JOIN)
+    await turns()
+    assert house.subscriber.holders(ROOM.address) == 0
+    assert house.hub.statistics() == {"sessions": 0, "users": 0, "channels": 0}
+    assert numbers(house, PRESENCE_JOIN) == numbers(house, PRESENCE_LEAVE)
+
+
+@every_end
+@every_arrival
+@on_manual_time
+async def test_whoever_turns_back_before_it_was_refused_leaves_nothing(
+    arrival: Callable[[House], Desk], end: Callable[[Desk], None]
+) -> None:
+    house = House()
+    house.redis.hold(PRESENCE_JOIN)
+    desk = arrival(house)
+    await counting(house)
+    end(desk)
+    house.redis.refuse(PRESENCE_JOIN)
+    house.redis.answer_held(PRESENCE_JOIN)
+    await turns()
+    assert house.subscriber.holders(ROOM.address) == 0
+    assert numbers(house, PRESENCE_JOIN) == numbers(house, PRESENCE_LEAVE)
+
+
+@every_end
+@on_manual_time
+async def test_whoever_turns_back_before_it_was_let_in_unheard_leaves_nothing(end: Callable[[Desk], None]) -> None:
+    house = House(mode=LimitMode.AVAILABLE)
+    desk = Desk(house, Endpoint.AGENT)
+    await turns(6)
+    end(desk)
+    await asyncio.sleep(1.1)
+    assert (house.subscriber.holders(AGENT.address), house.hub.rosters) == (0, {})

@@ -1,0 +1,171 @@
+"""What other nodes ask of this one: answered from its own sessions, and only from those that are open."""
+
+import json
+
+import pytest
+from tannoy.fanout.scripts import LEASE_ACQUIRE
+from tannoy.node import orders as orders_module
+from tannoy.node.session import Endpoint
+from tannoy.shared.channels import Owner, OwnerKind
+from tannoy.shared.clock import rfc3339
+from tannoy.shared.close import CloseCode
+from tannoy.shared.codec import MSGPACK
+from tannoy.shared.messages import CloseSessions, DeliverToSession, DeliverToUser, ListSessions, Question, ReadyBytes
+from tannoy.shared.names import AgentId, SessionId, UserId
+
+from tests.support.clock import on_manual_time, turns
+from tests.support.desk import OWNER, Desk, House
+
+READY = ReadyBytes(b'{"hi":1}', MSGPACK.encode({"hi": 1}))
+ADA, BOB = UserId("ada"), UserId("bob")
+
+
+async def at_agent(house: House, session_id: str = "s1", user_id: str = "ada") -> Desk:
+    """A session of agent 42 with its welcome read."""
+    desk = Desk(house, Endpoint.AGENT, session_id=session_id, user_id=user_id)
+    await turns(6)
+    house.link.acknowledge()
+    await turns()
+    assert [frame["type"] for frame in desk.heard()] == ["welcome"]
+    return desk
+
+
+def to_user(user_id: UserId = ADA) -> Question:
+    return DeliverToUser(1, b"", user_id, READY)
+
+
+def to_session(session_id: str, agent_id: str = "42") -> Question:
+    return DeliverToSession(1, b"", AgentId(agent_id), SessionId(session_id), READY)
+
+
+def closing(owner: Owner, session_id: str | None = None) -> Question:
+    return CloseSessions(1, b"", owner, None if session_id is None else SessionId(session_id))
+
+
+def codes(*desks: Desk) -> list[int | None]:
+    """With which each was closed; None: it is open."""
+    return [desk.carrier.closed_with and desk.carrier.closed_with[0] for desk in desks]
+
+
+# ---- deliver
+
+
+@on_manual_time
+async def test_all_of_a_users_sessions_get_it_each_in_its_own_format() -> None:
+    house = House()
+    desks = [Desk(house), Desk(house, wire=MSGPACK), Desk(house, user_id="bob")]
+    for desk in desks:
+        desk.heard()
+    assert house.orders.answer(to_user()) == (2, ())
+    assert [desk.heard() for desk in desks] == [[{"hi": 1}], [{"hi": 1}], []]
+    assert desks[1].wire.binary
+
+
+@on_manual_time
+async def test_one_session_of_an_agent_gets_it() -> None:
+    house = House()
+    first, second = await at_agent(house, "s1"), await at_agent(house, "s2")
+    assert house.orders.answer(to_session("s2")) == (1, ())
+    assert (first.heard(), second.heard()) == ([], [{"hi": 1}])
+
+
+@pytest.mark.parametrize(("session_id", "agent_id"), [("s3", "42"), ("s1", "43")])
+@on_manual_time
+async def test_a_session_that_is_not_here_is_not_served(session_id: str, agent_id: str) -> None:
+    house = House()
+    desk = await at_agent(house)
+    assert house.orders.answer(to_session(session_id, agent_id)) == (0, ())
+    assert desk.heard() == []
+
+
+@on_manual_time
+async def test_nobody_is_served_before_its_welcome() -> None:
+    house = House()
+    house.redis.hold(LEASE_ACQUIRE)
+    desk = Desk(house, Endpoint.AGENT)
+    await turns()
+    answers = [house.orders.answer(each) for each in (to_user(), to_session("s1"), closing(OWNER))]
+    assert answers == [(0, ())] * 3
+    assert (desk.heard(), codes(desk)) == ([], [None])
+
+
+@on_manual_time
+async def test_nobody_is_served_after_its_bye() -> None:
+    house = House()
+    desk = await at_agent(house)
+    desk.connection.close(CloseCode.DRAINING)
+    desk.heard()
+    answers = [house.orders.answer(each) for each in (to_user(), to_session("s1"), closing(OWNER))]
+    assert answers == [(0, ())] * 3
+    assert desk.heard() == []
+
+
+# ---- close
+
+
+@on_manual_time
+async def test_an_operator_closes_all_sessions_of_an_agent() -> None:
+    house = House()
+    desks = [await at_agent(house, "s1"), await at_agent(house, "s2", "bob"), Desk(house)]
+    assert house.orders.answer(closing(OWNER)) == (2, ())
+    assert codes(*desks) == [4504, 4504, None]
+
+
+@on_manual_time
+async def test_an_operator_closes_one_session_of_an_agent() -> None:
+    house = House()
+    desks = [await at_agent(house, "s1"), await at_agent(house, "s2")]
+    assert house.orders.answer(closing(OWNER, "s1")) == (1, ())
+    assert codes(*desks) == [4504, None]
+
+
+@on_manual_time
+async def test_an_operator_closes_all_sessions_of_a_user_wherever_they_are() -> None:
+    house = House()
+    desks = [await at_agent(house, "s1"), Desk(house, session_id="s2"), Desk(house, user_id="bob")]
+    assert house.orders.answer(closing(Owner(OwnerKind.USER, "ada"))) == (2, ())
+    assert codes(*desks) == [4504, 4504, None]
+
+
+@on_manual_time
+async def test_an_agent_of_another_name_keeps_its_sessions() -> None:
+    house = House()
+    desk = await at_agent(house)
+    assert house.orders.answer(closing(Owner(OwnerKind.AGENT, "43"))) == (0, ())
+    assert codes(desk) == [None]
+
+
+# ---- list
+
+
+@on_manual_time
+async def test_a_users_sessions_are_listed_as_they_are_described() -> None:
+    house = House()
+    connected_at = rfc3339(house.clock.now())
+    await at_agent(house, "s1")
+    house.clock.advance(1)
+    Desk(house, session_id="s2", user_id="bob")
+    assert house.orders.answer(ListSessions(1, b"", ADA)) == (
+        1,
+        (
+            {
+                "session_id": "s1",
+                "user_id": "ada",
+                "username": "Ada",
+                "node": "n1",
+                "connected_at": connected_at,
+                "agent_id": "42",
+            },
+        ),
+    )
+    assert json.dumps(house.orders.answer(ListSessions(1, b"", BOB))[1][0]).count("agent_id") == 0
+
+
+@on_manual_time
+async def test_no_more_sessions_are_listed_than_the_bound_and_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(orders_module, "LISTED_MAX", 2)
+    house = House()
+    for number in range(3):
+        Desk(house, session_id=f"s{number}")
+    count, listed = house.orders.answer(ListSessions(1, b"", ADA))
+    assert (count, len(listed)) == (3, 2)

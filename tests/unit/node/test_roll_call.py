@@ -1,0 +1,90 @@
+"""Who is in a channel, as `presence` and the API tell it."""
+
+import pytest
+from tannoy.fanout.lease import Limit
+from tannoy.fanout.scripts import LEASE_LIST, PRESENCE_LIST
+from tannoy.node.roll_call import RollCall, users_of
+from tannoy.shared.errors import Unavailable
+from tannoy.shared.policy import LimitPolicy
+
+from tests.support.clock import on_manual_time
+from tests.support.desk import AGENT, OWNER, ROOM, House
+
+MS = 1_795_000_000_123
+AT = "2026-11-18T11:06:40.123Z"
+
+
+def of(house: House, *, listed_max: int = 1000) -> RollCall:
+    return RollCall(house.presence, house.leases, listed_max=listed_max)
+
+
+def info(session_id: str, user_id: str, connected_at: str) -> bytes:
+    whole = f'"session_id":"{session_id}","user_id":"{user_id}","username":"{user_id.title()}"'
+    return f'{{{whole},"connected_at":"{connected_at}"}}'.encode()
+
+
+@on_manual_time
+async def test_a_room_tells_its_users() -> None:
+    house = House()
+    house.redis.say(PRESENCE_LIST, [17, 1, 2, [b"ada", b"2|%d|Ada" % MS]])
+    assert await of(house).call(ROOM) == {
+        "version": 17,
+        "users_count": 1,
+        "users": [{"user_id": "ada", "username": "Ada", "connected_at": AT, "sessions": 2}],
+    }
+
+
+@on_manual_time
+async def test_a_room_names_no_more_users_than_it_may_and_counts_them_all() -> None:
+    house = House()
+    house.redis.say(PRESENCE_LIST, [17, 3000, 4000, [b"ada", b"2|%d|Ada" % MS]])
+    told = await of(house, listed_max=1).call(ROOM)
+    assert house.redis.asked(PRESENCE_LIST) == [[b"lobby", b"1"]]
+    assert told["users_count"] == 3000
+
+
+@on_manual_time
+async def test_an_agent_tells_its_sessions_and_whose_they_are() -> None:
+    house = House()
+    infos = [info("s1", "ada", "T1"), info("s2", "bob", "T2"), info("s3", "ada", "T3")]
+    house.redis.say(LEASE_LIST, [10, b"reject", infos])
+    told = await of(house).call(AGENT)
+    assert (told["users_count"], told["users"]) == (
+        2,
+        [
+            {"user_id": "ada", "username": "Ada", "connected_at": "T1", "sessions": 2},
+            {"user_id": "bob", "username": "Bob", "connected_at": "T2", "sessions": 1},
+        ],
+    )
+    assert told["sessions"] == [
+        {"session_id": session, "user_id": user, "username": user.title(), "connected_at": at}
+        for session, user, at in (("s1", "ada", "T1"), ("s2", "bob", "T2"), ("s3", "ada", "T3"))
+    ]
+
+
+@on_manual_time
+async def test_an_agent_without_sessions_has_no_users() -> None:
+    assert await of(House()).call(AGENT) == {"users": [], "users_count": 0, "sessions": []}
+
+
+@on_manual_time
+async def test_the_sessions_of_an_owner_are_told_with_its_limit() -> None:
+    house = House()
+    house.redis.say(LEASE_LIST, [3, b"evict_oldest", [info("s1", "ada", "T1")]])
+    limit, sessions = await of(house).sessions(OWNER)
+    assert (limit, len(sessions)) == (Limit(3, LimitPolicy.EVICT_OLDEST), 1)
+
+
+@pytest.mark.parametrize("channel", [ROOM, AGENT], ids=["a room", "an agent"])
+@on_manual_time
+async def test_what_redis_does_not_tell_is_unavailable(channel: object) -> None:
+    house = House()
+    house.redis.refuse(PRESENCE_LIST, LEASE_LIST)
+    with pytest.raises(Unavailable):
+        await of(house).call(ROOM if channel is ROOM else AGENT)
+
+
+def test_of_a_users_sessions_the_first_tells_since_when() -> None:
+    ada = {"user_id": "ada", "username": "Ada"}
+    sessions = [{**ada, "connected_at": "T1"}, {**ada, "connected_at": "T2", "username": "Ada II"}]
+    assert users_of(sessions) == [{**ada, "connected_at": "T1", "sessions": 2}]
