@@ -1,7 +1,8 @@
 // Puts the page together: address -> view -> session.
 
+import { ChatSession } from "./chat.js";
 import { agentHash, isName, loadIdentity, readAddress, roomsHash, saveIdentity } from "./memory.js";
-import { AgentSession, ChatSession } from "./session.js";
+import { AgentSession } from "./session.js";
 import { View } from "./view.js";
 
 let identity = loadIdentity();
@@ -17,6 +18,7 @@ const view = new View({
     if (isName(name)) location.hash = agentHash(name);
     else view.notice("An agent is named with letters, digits and . _ : @ ~ - only.");
   },
+  write: (userId, username) => session?.openPrivate(userId, username),
   askWho,
 });
 

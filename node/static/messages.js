@@ -3,6 +3,9 @@
 const MESSAGES_MAX = 500;
 const SAME_BREATH_MS = 5 * 60 * 1000;
 const TINTS = 8;
+const COMINGS_IN_A_LINE = 20;
+const NAMES_IN_A_LINE = 3;
+const conjunction = new Intl.ListFormat("en", { type: "conjunction" });
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 
@@ -22,8 +25,9 @@ export class MessageList {
     this.#onAgain = onAgain;
   }
 
+  /** Nothing was said; that somebody came is nothing to read. */
   get isEmpty() {
-    return this.#entries.length === 0;
+    return this.#entries.every(({ comings }) => comings !== undefined);
   }
 
   /** A message as the node says it. */
@@ -71,9 +75,29 @@ export class MessageList {
     this.#place({ element, userId: null, own: false, at: new Date() });
   }
 
-  #place(entry) {
+  /** Who came and who went, in one line where they do so in one breath; for each only the last of it. */
+  comeOrGo({ userId, username, isHere }) {
+    let entry = this.#entries[this.#end - 1];
+    if (!entry?.comings || entry.comings.size >= COMINGS_IN_A_LINE || Date.now() - entry.at > SAME_BREATH_MS) {
+      const element = document.createElement("li");
+      element.className = "coming";
+      element.dataset.testid = "coming";
+      entry = { element, userId: null, own: false, at: new Date(), comings: new Map() };
+      this.#place(entry);
+    }
+    entry.comings.delete(userId);
+    entry.comings.set(userId, { username, isHere });
+    entry.element.textContent = comingsText([...entry.comings.values()]);
+  }
+
+  /** Where the next entry goes: above those that are still on their way. */
+  get #end() {
     const found = this.#entries.findIndex(({ state }) => state === "sending");
-    const index = found < 0 || entry.state === "sending" ? this.#entries.length : found;
+    return found < 0 ? this.#entries.length : found;
+  }
+
+  #place(entry) {
+    const index = entry.state === "sending" ? this.#entries.length : this.#end;
     this.element.insertBefore(entry.element, this.#entries[index]?.element ?? null);
     this.#entries.splice(index, 0, entry);
     this.#group(index);
@@ -148,6 +172,20 @@ function setContent(element, content) {
   else paragraph.textContent = text;
   if (rest === undefined) json.remove();
   else json.textContent = JSON.stringify(rest, null, 2);
+}
+
+function comingsText(comings) {
+  const names = (wanted) => comings.filter(({ isHere }) => isHere === wanted).map(({ username }) => username);
+  return [[names(true), "joined"], [names(false), "left"]]
+    .filter(([who]) => who.length > 0)
+    .map(([who, verb]) => `${enumerated(who)} ${verb}`)
+    .join(" · ");
+}
+
+function enumerated(names) {
+  const shown = names.length > NAMES_IN_A_LINE + 1 ? names.slice(0, NAMES_IN_A_LINE) : names;
+  const more = names.length - shown.length;
+  return conjunction.format(more > 0 ? [...shown, `${more} others`] : shown);
 }
 
 function readable(content) {

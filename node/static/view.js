@@ -1,29 +1,12 @@
-// The shell around the messages: header, tabs, banner, composer, the question for a name. Holds DOM, decides nothing.
+// The shell around the messages: header, tabs, composer, the question for a name. Holds DOM, decides nothing.
 
+import { $, setCurrent, setText } from "./dom.js";
+import { Line } from "./line.js";
 import { initial, tint } from "./messages.js";
+import { Roster } from "./roster.js";
 
 const NOTICE_SHOWN_MS = 8000;
 const AT_THE_END_PX = 60;
-const COUNTDOWN_EVERY_MS = 250;
-const STATE_WORDS = { idle: "Not connected", connecting: "Connecting", live: "Live", waiting: "Reconnecting", ended: "Ended" };
-const REASONS = {
-  1009: "A message was too large",
-  1012: "This node is restarting",
-  1013: "The cluster is full just now",
-  4001: "This node is being replaced",
-  4002: "This tab read too slowly",
-  4003: "The line went silent",
-  4004: "The node lost sight of this session",
-  4401: "The token has expired",
-  4500: "A newer session took the place of this one",
-  4501: "The token was not accepted",
-  4503: "Access is not allowed",
-  4504: "An operator ended this session",
-  4505: "This tab sent too much that made no sense",
-  4506: "This session was opened again elsewhere",
-};
-
-const $ = (id) => document.getElementById(id);
 
 export class View {
   #actions;
@@ -33,7 +16,8 @@ export class View {
   #atTheEnd = true;
   #scrolledTo = 0;
   #sizes;
-  #interrupted = false;
+  #line = new Line({ onOpen: () => this.#session.connection.open() });
+  #roster;
   #noticeTimer = 0;
 
   constructor(actions) {
@@ -41,16 +25,17 @@ export class View {
     this.#bindSide();
     this.#bindComposer();
     this.#bindScroller();
-    $("banner-action").addEventListener("click", () => this.#session.connection.open());
     $("you").addEventListener("click", () => actions.askWho());
-    setInterval(() => this.#countDown(), COUNTDOWN_EVERY_MS);
+    this.#roster = new Roster({ onLook: () => this.#session?.lookAround(), onWrite: actions.write });
   }
 
   /** Draws what changed; called after every change, so it touches only what differs. */
   update(session) {
     this.#session = session;
     this.#drawShown(session?.shown ?? null);
-    this.#drawState(session?.state ?? { name: "idle" });
+    this.#line.update(session?.state ?? { name: "idle" });
+    this.#drawComposer();
+    this.#roster.update(this.#shown, session);
     this.#drawTabs($("room-tabs"), session?.rooms ?? []);
     this.#drawTabs($("private-tabs"), session?.privates ?? []);
     $("private-title").hidden = (session?.privates ?? []).length === 0;
@@ -204,44 +189,11 @@ export class View {
     this.#fit();
   }
 
-  #drawState(state) {
-    const word = $("state");
-    if (word.dataset.state !== state.name) {
-      word.dataset.state = state.name;
-      setText(word, STATE_WORDS[state.name]);
-    }
-    setText($("node"), state.name === "live" ? state.node : "");
-    if (state.name === "waiting" || state.name === "ended") this.#interrupted = true;
-    if (state.name === "live" || state.name === "idle") this.#interrupted = false;
-    $("banner").hidden = !this.#interrupted;
-    $("banner").dataset.state = state.name;
-    this.#countDown();
+  #drawComposer() {
     const cannotWrite = !this.#shown || (this.#shown.kind === "private" && this.#shown.name === "");
     $("text").disabled = cannotWrite;
-    $("send").disabled = cannotWrite || state.name !== "live";
+    $("send").disabled = cannotWrite || !this.#session?.connection.live;
     this.#drawHint();
-  }
-
-  #countDown() {
-    if (!this.#interrupted) return;
-    const state = this.#session.state;
-    const action = $("banner-action");
-    action.hidden = state.name === "connecting";
-    if (state.name === "connecting") {
-      setText($("banner-text"), "Trying again…");
-      return;
-    }
-    const why = whyLost(state);
-    if (state.name === "ended") {
-      setText($("banner-text"), `${why}. This tab does not come back by itself.`);
-      setText(action, "Connect again");
-      action.dataset.testid = "connect-again";
-      return;
-    }
-    const seconds = Math.max(0, Math.ceil((state.until - Date.now()) / 1000));
-    setText($("banner-text"), `${why}. Trying again in ${seconds}\u00a0s.`);
-    setText(action, "Now");
-    action.dataset.testid = "reconnect-now";
   }
 
   #drawHint() {
@@ -307,11 +259,6 @@ function submitOf(formId, inputId, act) {
   });
 }
 
-function whyLost({ code, reason }) {
-  if (!navigator.onLine) return "You are offline";
-  return REASONS[code] ?? (reason ? `Connection lost: ${reason}` : "Connection lost");
-}
-
 function subtitle(conversation) {
   if (!conversation) return "";
   if (!conversation.joined) return "Joining…";
@@ -337,13 +284,4 @@ function typingText(names) {
   if (names.length === 1) return `${names[0]} is typing…`;
   if (names.length === 2) return `${names[0]} and ${names[1]} are typing…`;
   return `${names[0]}, ${names[1]} and others are typing…`;
-}
-
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
-
-function setCurrent(element, isCurrent) {
-  if (isCurrent) element.setAttribute("aria-current", "true");
-  else element.removeAttribute("aria-current");
 }

@@ -21,6 +21,7 @@ LAUNCH_ARGS = [
 DESKTOP = ViewportSize(width=1280, height=800)
 SMALL_PHONE = ViewportSize(width=360, height=740)
 RECONNECT_MS = 20_000
+PRESENCE_MS = 15_000
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,13 @@ class Tab:
 
     def author(self, name: str) -> Locator:
         return self.part("message-author").get_by_text(name, exact=True)
+
+    def person(self, name: str) -> Locator:
+        return self.part("person").filter(has=self.part("person-name").get_by_text(name, exact=True))
+
+    async def sees(self, *names: str) -> None:
+        """In the list of people, in this order, and nobody else."""
+        await expect(self.part("person-name")).to_have_text(list(names), timeout=PRESENCE_MS)
 
     async def node(self) -> str:
         await expect(self.part("node-name")).to_have_text(re.compile("."))

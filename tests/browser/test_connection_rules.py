@@ -1,79 +1,13 @@
 """What the page owes the contract when a node ends, refuses or goes silent: here the test speaks the node's side."""
 
-import json
 import re
-from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
-from playwright.async_api import WebSocketRoute, expect
+from playwright.async_api import expect
 
+from tests.browser.scripted import ScriptedNode, open_on
 from tests.browser.tabs import RECONNECT_MS, Tab, Tabs
 from tests.support.cluster import Cluster
-
-Frame = dict[str, Any]
-
-
-@dataclass
-class ScriptedNode:
-    """Says yes to every command, but to the messages for which `refusals` holds an error code."""
-
-    ping_interval: float = 25
-    refusals: list[str] = field(default_factory=list[str])
-    commands: list[Frame] = field(default_factory=list[Frame])
-    sockets: list[WebSocketRoute] = field(default_factory=list[WebSocketRoute])
-
-    def accept(self, socket: WebSocketRoute) -> None:
-        self.sockets.append(socket)
-        socket.on_message(self.hear)
-        number = len(self.sockets)
-        self.say(
-            type="welcome",
-            session_id=f"session-{number}",
-            user_id="ada",
-            username="Ada",
-            node=f"scripted-{number}",
-            ping_interval=self.ping_interval,
-        )
-
-    def hear(self, data: str | bytes) -> None:
-        command: Frame = json.loads(data)
-        self.commands.append(command)
-        if "id" not in command:
-            return
-        if command["type"] == "message" and self.refusals:
-            self.say(type="error", id=command["id"], code=self.refusals.pop(0), message="refused")
-        else:
-            self.say(type="ok", id=command["id"])
-
-    def say(self, **frame: object) -> None:
-        self.sockets[-1].send(json.dumps(frame))
-
-    def said(self, text: str, *, offset: int) -> None:
-        self.say(
-            type="message",
-            room="lobby",
-            user_id="bob",
-            username="Bob",
-            session_id="session-of-bob",
-            content={"text": text},
-            timestamp=f"2026-01-01T12:00:00.{offset:03}Z",
-        )
-
-    def heard(self, kind: str) -> list[Frame]:
-        return [command for command in self.commands if command["type"] == kind]
-
-    async def end(self, code: int, reason: str, **more: object) -> None:
-        self.say(type="bye", code=code, reason=reason, reconnect=code < 4500, **more)
-        await self.sockets[-1].close(code=code, reason=reason)
-
-
-async def open_on(node: ScriptedNode, cluster: Cluster, tabs: Tabs, *, rooms: str = "lobby") -> Tab:
-    tab = Tab(await tabs.new_page())
-    await tab.page.route_web_socket(re.compile("/ws"), node.accept)
-    await tab.page.goto(f"{cluster.nodes[0].url}/?user_id=ada&username=Ada#rooms={rooms}")
-    await tab.is_in_its_rooms()
-    return tab
 
 
 @pytest.mark.parametrize("code", [4500, 4501, 4503, 4504, 4505, 4506])
@@ -82,6 +16,25 @@ async def test_a_final_close_ends_the_session(cluster: Cluster, tabs: Tabs, code
     tab = await open_on(node, cluster, tabs)
     await node.end(code, "not wanted")
     await expect(tab.part("connection-state")).to_have_text("Ended")
+    await expect(tab.part("connect-again")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (4500, "A newer session took the place of this one"),
+        (4504, "An operator ended this session"),
+        (4506, "This session was opened again elsewhere"),
+    ],
+)
+async def test_an_ended_session_says_why_and_stays_away(cluster: Cluster, tabs: Tabs, code: int, words: str) -> None:
+    node = ScriptedNode()
+    tab = await open_on(node, cluster, tabs, clock=True)
+    await node.end(code, "not wanted")
+    await expect(tab.page.get_by_role("alert").get_by_text(words)).to_be_visible()
+    await tab.page.clock.run_for("02:00")
+    await expect(tab.part("connection-state")).to_have_text("Ended")
+    assert len(node.sockets) == 1
     await expect(tab.part("connect-again")).to_be_visible()
 
 
@@ -107,6 +60,17 @@ async def test_the_nodes_wish_for_a_later_return_is_kept(cluster: Cluster, tabs:
     await node.end(4001, "node is draining", retry_after=600)
     await expect(tab.part("connection-state")).to_have_text("Reconnecting")
     await expect(tab.part("connection-banner")).to_contain_text(re.compile(r"in (600|599)\ss"))
+
+
+async def test_a_full_node_is_tried_again_after_the_time_it_named(cluster: Cluster, tabs: Tabs) -> None:
+    node = ScriptedNode()
+    tab = await open_on(node, cluster, tabs, clock=True)
+    await node.end(1013, "connection limit reached", retry_after=30)
+    await expect(tab.part("connection-banner")).to_contain_text("All places are taken just now")
+    await tab.page.clock.run_for("00:27")
+    assert len(node.sockets) == 1
+    await tab.page.clock.run_for("00:05")
+    await expect(tab.part("node-name")).to_have_text("scripted-2")
 
 
 async def test_a_wait_can_be_cut_short(cluster: Cluster, tabs: Tabs) -> None:
