@@ -20,6 +20,7 @@ from .control import Control
 from .departures import Departures
 from .lease import Limit
 from .leases import Leases
+from .limits import Limits
 from .link import Link
 from .link_state import Batch
 from .membership import Membership
@@ -122,12 +123,15 @@ class Bus:
             describe=events.describe,
         )
         self.counted = Pipeline(address, name=f"tannoy-counted-{name}", scripts=_COUNTED, greet=self.membership.greet)
+        self.limits = Limits(
+            self.counted, self.channels, incarnation=incarnation, defaults=rules.limits, tell=self.control.tell
+        )
         self.leases = Leases(
             self.counted,
             self.membership,
             self.channels,
             incarnation=incarnation,
-            limits=rules.limits,
+            limits=self.limits,
             mode=rules.mode,
             tell=self.control.tell,
         )

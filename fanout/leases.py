@@ -6,21 +6,24 @@ lost between the two is found by `restate`.
 """
 
 import asyncio
-import itertools
 import random
-from collections.abc import Callable, Collection, Iterator
+from collections import deque
+from collections.abc import Callable, Collection
+from functools import partial
 
 import structlog
 
-from ..shared.channels import PARTITIONS, Channels, Owner, OwnerKind
+from ..shared.channels import Channels, Owner
 from ..shared.close import CloseCode
 from ..shared.errors import LimitReached, Unavailable
 from ..shared.messages import Errand, Evict, Granted
 from ..shared.policy import LimitMode, LimitPolicy, local_share
-from .lease import Closing, Lease, Limit, incarnation_of, nobody, owner_of, session_of, word_of
+from .lease import Closing, Lease, incarnation_of, nobody, owner_of, session_of, word_of
+from .lease_book import LeaseBook
+from .limits import Limits
 from .membership import Commands, Membership
-from .pipeline import Pipeline
-from .scripts import LEASE_ACQUIRE, LEASE_LIMIT, LEASE_LIST, LEASE_RELEASE, LEASE_REPAIR
+from .pipeline import DEADLINE, Pipeline
+from .scripts import LEASE_ACQUIRE, LEASE_RELEASE, LEASE_REPAIR
 from .wire import Reply
 
 ADMISSION_DEADLINE = 10.0
@@ -28,7 +31,10 @@ ADMISSION_DEADLINE = 10.0
 ASK_AGAIN = 0.5
 """Seconds to wait for word that a place is free, before Redis is asked itself: the word may get lost."""
 HEARTBEAT_WAIT = 0.1
-LIMIT_DEADLINE = 2.0
+RELEASED_AT_ONCE = 500
+UNRELEASED_MAX = 10_000
+"""Places to be given back that Redis has not confirmed. What is forgotten beyond that is found by `restate`."""
+CONFIRMED_AT_ONCE = 50
 
 _log = structlog.get_logger("tannoy.leases")
 
@@ -43,7 +49,7 @@ class Leases:
         channels: Channels,
         *,
         incarnation: str,
-        limits: dict[OwnerKind, Limit],
+        limits: Limits,
         mode: LimitMode,
         tell: Callable[[str, Errand], None],
     ) -> None:
@@ -54,9 +60,11 @@ class Leases:
         self._limits = limits
         self._mode = mode
         self._tell = tell
-        self._numbers = itertools.count(1)
-        self._known: list[dict[Owner, dict[str, Lease]]] = [{} for _ in range(PARTITIONS)]
+        self._newest = 0
+        self._known = LeaseBook()
         self._unreleased: dict[str, Lease] = {}
+        self._to_release: deque[Lease] = deque()
+        self._being_released = 0
         self._acquired = 0
         self._refused = 0
         self._evictions = 0
@@ -76,7 +84,7 @@ class Leases:
     def expired(self) -> None:
         """The heartbeat has run out. In `strict` mode nobody is served any more: others may be in their places."""
         if self._mode is LimitMode.STRICT:
-            for lease in [lease for lease in self._all() if lease.generation]:
+            for lease in [lease for lease in self._known if lease.generation]:
                 self._lost += 1
                 lease.on_lost(Closing(CloseCode.LEASE_LOST, lease.owner))
 
@@ -84,20 +92,22 @@ class Leases:
 
     def wish(self, owner: Owner, session: str, info: bytes, on_lost: Callable[[Closing], None]) -> Lease:
         """A lease to `acquire`. `session` is its name among the owner's: the same one again replaces itself."""
-        return Lease(owner, f"{self._incarnation}|{next(self._numbers)}|{session}", info, on_lost)
+        self._newest += 1
+        return Lease(owner, f"{self._incarnation}|{self._newest}|{session}", info, on_lost)
 
     async def acquire(self, lease: Lease) -> None:
         """Return when the lease is held. Whoever called owes one `release`, unless this raises.
 
         Raises LimitReached, or Unavailable where Redis is away or no place became free in ADMISSION_DEADLINE.
         """
-        self._known[lease.owner.partition].setdefault(lease.owner, {})[lease.name] = lease
+        self._known.add(lease)
         try:
+            await self._wait_for_redis(lease)
             async with asyncio.timeout(ADMISSION_DEADLINE):
                 await self._take(lease)
         except LimitReached:
             self._refused += 1
-            self._forget(lease)
+            self._known.discard(lease)
             raise
         except Unavailable:
             if not self._let_in(lease):
@@ -110,6 +120,17 @@ class Leases:
             self.release(lease)
             raise
         self._acquired += 1
+
+    async def _wait_for_redis(self, lease: Lease) -> None:
+        """Where Redis is away it is not asked, so that nothing has to be taken back. Raises Unavailable."""
+        if not self._pipeline.connected.is_set():
+            try:
+                async with asyncio.timeout(DEADLINE):
+                    await self._pipeline.connected.wait()
+            except TimeoutError:
+                lease.was_asked = False
+                raise Unavailable("Redis takes no commands") from None
+        lease.was_asked = True
 
     async def _take(self, lease: Lease) -> None:
         was_told_to_wait = False
@@ -137,7 +158,10 @@ class Leases:
                     if milliseconds < 0:
                         self._membership.hurry()
                     await self._wait_for_turn(lease, max(0.1, milliseconds / 1000) + random.uniform(0.0, 0.1))
-                case [b"displaced"]:
+                case [b"displaced", namesake]:
+                    if self._membership.term == term:
+                        # The order to close it got lost, or has not come yet.
+                        lease.on_lost(Closing(CloseCode.REPLACED if namesake else CloseCode.EVICTED, lease.owner))
                     raise Unavailable("a newer session took the turn of this one")
                 case _:  # fenced: our own heartbeat is not there
                     was_told_to_wait = False
@@ -145,7 +169,7 @@ class Leases:
                     await self._wait_for_turn(lease, HEARTBEAT_WAIT)
 
     def _ask(self, lease: Lease, *, again: bool) -> "asyncio.Future[Reply]":
-        limit = self._limits[lease.owner.kind]
+        limit = self._limits.default(lease.owner.kind)
         arguments = (lease.name, lease.info, limit.max_sessions, limit.policy, word_of(lease.owner), int(again))
         return self._pipeline.run_script(LEASE_ACQUIRE, self._keys(lease.owner), arguments)
 
@@ -165,8 +189,8 @@ class Leases:
         """In `available` mode a node that can't ask lets a few in by itself."""
         if self._mode is LimitMode.STRICT or self._pipeline.connected.is_set():
             return False
-        local = sum(1 for other in self._known[lease.owner.partition][lease.owner].values() if other.is_local)
-        limit = self._limits[lease.owner.kind].max_sessions
+        local = sum(1 for other in self._known.of(lease.owner).values() if other.is_local)
+        limit = self._limits.default(lease.owner.kind).max_sessions
         lease.is_local = limit == 0 or local < local_share(limit, self._membership.nodes_alive)
         return lease.is_local
 
@@ -174,80 +198,56 @@ class Leases:
 
     def release(self, lease: Lease) -> None:
         """Give a place back, or stop wanting one; repeated until Redis has confirmed it."""
-        self._forget(lease)
-        self._unreleased[lease.name] = lease
-        self._send_release(lease)
-
-    def _send_release(self, lease: Lease) -> None:
-        arguments = (lease.name, lease.generation)
-        released = self._pipeline.run_script(LEASE_RELEASE, self._keys(lease.owner), arguments)
-        released.add_done_callback(lambda done: self._released(lease, done))
-
-    def _released(self, lease: Lease, done: "asyncio.Future[Reply]") -> None:
-        if isinstance(done.exception(), Unavailable):
-            return  # `release_again` will
-        self._unreleased.pop(lease.name, None)
-        if granted := str(done.result(), "utf-8"):
-            self._grant(lease.owner, granted)
+        self._known.discard(lease)
+        if not lease.was_asked:
+            return
+        if len(self._unreleased) < UNRELEASED_MAX:
+            self._unreleased[lease.name] = lease
+            self._to_release.append(lease)
+            self.release_again()
 
     def release_again(self) -> None:
-        """Once Redis takes commands: what it has not confirmed."""
-        for lease in tuple(self._unreleased.values()):
-            self._send_release(lease)
+        """What Redis has not confirmed, the oldest first, and never too many at once."""
+        while self._to_release and self._being_released < RELEASED_AT_ONCE and self._pipeline.connected.is_set():
+            lease = self._to_release.popleft()
+            self._being_released += 1
+            arguments = (lease.name, lease.generation)
+            released = self._pipeline.run_script(LEASE_RELEASE, self._keys(lease.owner), arguments)
+            released.add_done_callback(partial(self._released, lease))
+
+    def _released(self, lease: Lease, done: "asyncio.Future[Reply]") -> None:
+        self._being_released -= 1
+        if isinstance(done.exception(), Unavailable):
+            self._to_release.append(lease)
+            return
+        del self._unreleased[lease.name]
+        if granted := str(done.result(), "utf-8"):
+            self._grant(lease.owner, granted)
+        self.release_again()
 
     def _grant(self, owner: Owner, lease: str) -> None:
         self._tell(incarnation_of(lease), Granted(owner, lease))
 
-    def _forget(self, lease: Lease) -> None:
-        owners = self._known[lease.owner.partition]
-        if leases := owners.get(lease.owner):
-            leases.pop(lease.name, None)
-            if not leases:
-                del owners[lease.owner]
-
     # ---- what other nodes want
 
     def run_errand(self, errand: Errand) -> None:
-        lease = self._known[errand.owner.partition].get(errand.owner, {}).get(errand.lease)
+        lease = self._known.of(errand.owner).get(errand.lease)
         match errand:
-            case Granted():
+            case Granted(owner, name):
                 if lease is not None:
                     lease.turn.set()
+                elif name not in self._unreleased:
+                    self._release_unheard_of(owner, name)
             case Evict(owner, name, code, count, displaced_by):
                 if lease is not None:
                     self._evictions += 1
                     lease.on_lost(Closing(code, owner, count, displaced_by))
                 elif name not in self._unreleased:
-                    # Redis believes that we hold it. Nobody else can tell it otherwise.
-                    self.release(Lease(owner, name, b"", nobody))
+                    self._release_unheard_of(owner, name)
 
-    # ---- limits at run time
-
-    def limit_of(self, kind: OwnerKind) -> Limit:
-        """What holds for owners without a limit of their own."""
-        return self._limits[kind]
-
-    async def set_limit(self, owner: Owner, limit: Limit) -> int:
-        """Give an owner a limit of its own; the number of sessions that are closed for it. Raises Unavailable."""
-        code = CloseCode.TRY_AGAIN_LATER if limit.policy is LimitPolicy.REJECT else CloseCode.EVICTED
-        told: set[str] = set()
-        give_up = asyncio.get_running_loop().time() + LIMIT_DEADLINE
-        while True:
-            arguments = (limit.max_sessions, limit.policy)
-            surplus = await self._pipeline.run_script(LEASE_LIMIT, self._keys(owner), arguments)
-            if not surplus or asyncio.get_running_loop().time() > give_up:
-                return len(told)
-            for name in (str(each, "utf-8") for each in surplus):
-                told.add(name)
-                self._tell(incarnation_of(name), Evict(owner, name, code, limit.max_sessions, ""))
-            await asyncio.sleep(0.05)  # for their nodes to close them; then see whether all have gone
-
-    async def roster(self, owner: Owner) -> tuple[Limit, list[bytes]]:
-        """The limit that holds for an owner, and the infos of its sessions, oldest first. Raises Unavailable."""
-        default = self._limits[owner.kind]
-        arguments = (default.max_sessions, default.policy)
-        max_sessions, policy, infos = await self._pipeline.run_script(LEASE_LIST, self._keys(owner), arguments)
-        return Limit(int(max_sessions), LimitPolicy(str(policy, "ascii"))), infos
+    def _release_unheard_of(self, owner: Owner, name: str) -> None:
+        """Redis believes that we hold it. Nobody else can tell it otherwise."""
+        self.release(Lease(owner, name, b"", nobody))
 
     # ---- repair
 
@@ -257,23 +257,23 @@ class Leases:
         Raises Unavailable, or what the bus raises.
         """
         for part in partitions:
-            owners = set(self._known[part])
+            owners = self._known.owners_in(part)
             owners.update(map(owner_of, await bus.send("SMEMBERS", self._channels.owners(part, self._incarnation))))
             await asyncio.gather(*(self._restate_owner(bus, owner, adding) for owner in owners))
 
     async def _restate_owner(self, bus: Commands, owner: Owner, adding: bool) -> None:
-        leases = dict(self._known[owner.partition].get(owner, {}))
+        leases = dict(self._known.of(owner))
         stated = [word for lease in leases.values() for word in (lease.name, lease.generation, lease.info)]
-        limit = self._limits[owner.kind]
-        arguments = (self._incarnation, word_of(owner), limit.max_sessions, limit.policy, int(adding), *stated)
-        missing, granted, surplus = await bus.run_script(LEASE_REPAIR, self._keys(owner), arguments)
+        limit = self._limits.default(owner.kind)
+        about = (self._incarnation, word_of(owner), limit.max_sessions, limit.policy)
+        arguments = (*about, int(adding), self._newest, *stated)
+        answer = await bus.run_script(LEASE_REPAIR, self._keys(owner), arguments)
+        missing, granted, surplus, policy, count = answer
         for name in missing:
             self._was_lost(leases[str(name, "utf-8")])
         for name in granted:
             self._grant(owner, str(name, "utf-8"))
-        code = CloseCode.TRY_AGAIN_LATER if limit.policy is LimitPolicy.REJECT else CloseCode.EVICTED
-        for name in (str(each, "utf-8") for each in surplus):
-            self._tell(incarnation_of(name), Evict(owner, name, code, limit.max_sessions, ""))
+        self._limits.send_surplus_away(owner, surplus, LimitPolicy(str(policy, "ascii")), count)
 
     def _was_lost(self, lease: Lease) -> None:
         """Redis has given the place away, or forgotten it."""
@@ -285,35 +285,35 @@ class Leases:
 
     async def confirm_local(self) -> None:
         """Ask for the places of those that were let in while Redis was away. Raises Unavailable."""
-        for lease in [lease for lease in self._all() if lease.is_local]:
-            if not self._knows(lease):
-                continue  # gone while those before it were asked for
-            try:
-                async with asyncio.timeout(ASK_AGAIN):
-                    await self._take(lease)
-                lease.is_local = False
-                if not self._knows(lease):
-                    self.release(lease)
-            except TimeoutError:
-                continue  # its turn will come; asked again with the next repair
-            except LimitReached as full:
-                lease.on_lost(Closing(CloseCode.TRY_AGAIN_LATER, lease.owner, full.count))
+        local = [lease for lease in self._known if lease.is_local]
+        for first in range(0, len(local), CONFIRMED_AT_ONCE):
+            await asyncio.gather(*map(self._confirm, local[first : first + CONFIRMED_AT_ONCE]))
 
-    def _knows(self, lease: Lease) -> bool:
-        return lease.name in self._known[lease.owner.partition].get(lease.owner, {})
-
-    def _all(self) -> Iterator[Lease]:
-        return (lease for owners in self._known for leases in owners.values() for lease in leases.values())
+    async def _confirm(self, lease: Lease) -> None:
+        if lease not in self._known:
+            return  # gone while those before it were asked for
+        lease.was_asked = True
+        try:
+            async with asyncio.timeout(ASK_AGAIN):
+                await self._take(lease)
+        except TimeoutError:
+            return  # its turn will come; asked again with the next repair
+        except LimitReached as full:
+            lease.on_lost(Closing(CloseCode.TRY_AGAIN_LATER, lease.owner, full.count))
+            return
+        lease.is_local = False
+        if lease not in self._known:
+            self.release(lease)
 
     def _keys(self, owner: Owner) -> tuple[bytes, ...]:
         return self._channels.places(owner, self._incarnation)
 
     def statistics(self) -> dict[str, int]:
         return {
-            "known": sum(1 for _ in self._all()),
+            "known": len(self._known),
             "unreleased": len(self._unreleased),
             "acquired": self._acquired,
             "refused": self._refused,
-            "evictions": self._evictions,
+            "evict_orders": self._evictions,
             "lost": self._lost,
         }

@@ -159,37 +159,50 @@ class Membership:
         """Do not wait for the next heartbeat's time."""
         self._hurry.set()
 
-    async def _ensure(self, bus: Commands) -> None:
+    async def _ensure(self, bus: Commands) -> list[str | None]:
+        """Of each partition, which server with which data it is."""
         window = int(RECOVERY * 1000)
         keys = ((self._channels.server(part),) for part in ALL)
         replies = await asyncio.gather(*(bus.run_script(SERVER_ENSURE, key, (window,)) for key in keys))
         self._places_from = self._clock.monotonic() + max(int(left) for _, left in replies) / 1000
+        return [bytes(life).decode() for life, _ in replies]
 
     async def _beat(self, bus: Commands) -> None:
         sent = self._clock.monotonic()
-        replies = await asyncio.gather(*(self._send_beat(bus, part, LEASE) for part in ALL))
+        replies = await self._send_beats(bus)
         info = orjson.dumps(self._describe())
         await bus.run_script(NODE_TELL, (self._channels.node_info(),), (self._incarnation, info))
         self.check()  # an answer that comes too late must not save what has run out
         servers = [bytes(server).decode() or None for _, _, server in replies]
         if None in servers:
-            await self._ensure(bus)
+            servers = await self._ensure(bus)
         self.nodes_alive = max(int(alive) for _, alive, _ in replies)
-        await self._state_what_was_lost(bus, [bytes(before) for before, _, _ in replies], servers)
+        await self._state_what_was_lost(bus, servers)
         self._servers = servers
         self._beats += 1
         self._extend(sent)
+
+    async def _send_beats(self, bus: Commands) -> list[Reply]:
+        """Of each partition what the heartbeat found. What it has made good is noted even if another one fails."""
+        beats = (self._send_beat(bus, part, LEASE) for part in ALL)
+        replies: list[Reply] = await asyncio.gather(*beats, return_exceptions=True)
+        failures = [reply for reply in replies if isinstance(reply, BaseException)]
+        for part, reply in enumerate(replies):
+            if not isinstance(reply, BaseException) and bytes(reply[0]) != b"alive" and self._beats:
+                self._overdue.add(part)
+        if failures:
+            raise failures[0]
+        return replies
 
     def _send_beat(self, bus: Commands, part: int, seconds: float) -> "asyncio.Future[Reply]":
         keys = (self._channels.nodes(part), self._channels.server(part))
         return bus.run_script(HEARTBEAT, keys, (self._incarnation, int(seconds * 1000)))
 
-    async def _state_what_was_lost(self, bus: Commands, before: list[bytes], servers: list[str | None]) -> None:
+    async def _state_what_was_lost(self, bus: Commands, servers: list[str | None]) -> None:
         """Before the lease is extended: until Redis knows again what this node holds, it must not hold it longer."""
         if self._beats == 0:
             return
-        forgotten = {part for part in ALL if servers[part] is None or servers[part] != self._servers[part]}
-        self._overdue |= {part for part in ALL if before[part] != b"alive"}
+        forgotten = {part for part in ALL if servers[part] != self._servers[part]}
         self._overdue -= forgotten
         if forgotten:
             _log.warning("Redis is another one, or has lost its data: stating what this node holds")

@@ -58,12 +58,18 @@ class Presence:
 
     def join(self, room: Channel, number: int, user_id: UserId, username: str) -> asyncio.Future[Roll]:
         """Put a session into the room; its roll as of then. Raises Unavailable: then the session is not in it."""
+        if not self._pipeline.connected.is_set():
+            # Not even asked, so that nothing has to be taken back.
+            refused: asyncio.Future[Roll] = asyncio.get_running_loop().create_future()
+            refused.set_exception(Unavailable("Redis takes no commands"))
+            return refused
         self._joining.add(number)
         if self._restating:
             self._moved.add(number)
         asked = self._calls.join(room, self._incarnation, number, user_id, username)
         roll = _read(asked, _roll_of_join)
-        asked.add_done_callback(lambda _: self._joining.discard(number))
+        # A turn later: until then whoever asked has not noted it.
+        asked.add_done_callback(lambda _: asyncio.get_running_loop().call_soon(self._joining.discard, number))
         roll.add_done_callback(partial(self._joined, room, number))
         return roll
 

@@ -59,8 +59,13 @@ class Repair:
                 self._departures.try_again()
                 await self._leases.confirm_local()
                 if urgent := self._urgent():
-                    await self._state(urgent)
+                    # Taken out first: what is marked meanwhile is looked at again.
                     self._membership.to_look_at.difference_update(urgent)
+                    try:
+                        await self._state(urgent)
+                    except Unavailable:
+                        self._membership.to_look_at.update(urgent)
+                        raise
                 elif turns % turns_between == 0:
                     await self._state(self._next_group())
             except Unavailable as error:
@@ -79,9 +84,9 @@ class Repair:
     async def _state(self, partitions: list[int]) -> None:
         """Raises Unavailable."""
         await self._leases.restate(self._pipeline, partitions, False)
-        present = self._present(partitions)
         for part in partitions:
-            await self._presence.restate(part, present.get(part, {}))
+            # Read in this very turn: whoever comes or goes from now on is known to `restate`.
+            await self._presence.restate(part, self._present([part]).get(part, {}))
 
     def statistics(self) -> dict[str, int]:
         return {"urgent": len(self._membership.to_look_at), "rounds": self._rounds}

@@ -50,19 +50,22 @@ REMEMBER_GONE = load_script("remember_gone")
 """KEYS: gone. ARGV: entry, how many are kept, seconds."""
 
 LEASE_ACQUIRE = load_script("lease_acquire", head="lease_common")
-"""KEYS: of the owner. ARGV: lease, info, max, policy, owner. Returns a list: held, full, wait, recovering or fenced."""
+"""KEYS: of the owner. ARGV: lease, info, max, policy, owner, was told to wait.
+
+Returns a list that begins with held, full, wait, displaced, recovering or fenced.
+"""
 
 LEASE_RELEASE = load_script("lease_release", head="lease_common", allow_oom=True)
 """KEYS: of the owner. ARGV: lease, generation. Returns the lease that has got the place, or an empty string."""
 
 LEASE_REPAIR = load_script("lease_repair", head="lease_common", allow_oom=True)
-"""KEYS: of the owner. ARGV: incarnation, owner, max, policy, adding, then lease, generation, info of each.
+"""KEYS: of the owner. ARGV: incarnation, owner, max, policy, adding, newest, then lease, generation, info of each.
 
-Returns [missing, granted, surplus].
+Returns [missing, granted, surplus, policy, count].
 """
 
 LEASE_LIMIT = load_script("lease_limit", head="lease_common")
-"""KEYS: of the owner. ARGV: max, policy. Returns the leases that have to be closed."""
+"""KEYS: of the owner. ARGV: max, policy. Returns [count, leases that have to be closed]."""
 
 LEASE_LIST = load_script("lease_list", head="lease_common")
 """KEYS: of the owner. ARGV: max, policy. Returns [max, policy, infos]."""

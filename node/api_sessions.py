@@ -44,7 +44,7 @@ async def show_user(node: Node, request: Request) -> Object:
     user_id = parse_user(request.path_params["user_id"])
     sessions = await node.bus.control.list_sessions(user_id)
     disconnects = await node.bus.departures.recent(Owner(OwnerKind.USER, user_id))
-    limit = node.bus.leases.limit_of(OwnerKind.USER)
+    limit = node.bus.limits.default(OwnerKind.USER)
     return {"user_id": user_id, **_limit_fields(limit), "sessions": sessions, "disconnects": disconnects}
 
 
@@ -52,7 +52,7 @@ async def set_limit(node: Node, request: Request) -> Object:
     agent = _agent(request)
     fields = await read_object(node, request, "max_sessions", "policy")
     limit = Limit(_max_sessions(required(fields, "max_sessions")), _policy(required(fields, "policy")))
-    closed = await node.bus.leases.set_limit(agent, limit)
+    closed = await node.bus.limits.set(agent, limit)
     return {"agent_id": agent.name, **_limit_fields(limit), "closed": closed}
 
 

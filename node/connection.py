@@ -66,7 +66,7 @@ class Connection(Conversation):
         return self._state is _State.OPENING
 
     @property
-    def _has_ended(self) -> bool:
+    def has_ended(self) -> bool:
         return self._state in (_State.CLOSING, _State.CLOSED)
 
     def is_trusted(self) -> bool:
@@ -92,11 +92,12 @@ class Connection(Conversation):
         if arrival.cancelled():
             return
         error = arrival.exception()
-        if self._has_ended:
+        if self.has_ended:
             self._services.places.give_back(() if error else arrival.result())
         elif error is None:
             self._leases = arrival.result()
-            self._enter_home()
+            if self.is_trusted():
+                self._enter_home()
         elif isinstance(error, LimitReached):
             closing = Closing(CloseCode.TRY_AGAIN_LATER, Owner(OwnerKind(error.kind), error.name), error.count)
             self.close(CloseCode.TRY_AGAIN_LATER, closing=closing)
@@ -127,7 +128,7 @@ class Connection(Conversation):
     # ---- Carried
 
     def received(self, payload: bytes, binary: bool) -> None:
-        if not self._has_ended and self.is_trusted():
+        if not self.has_ended and self.is_trusted():
             self.hear(payload, binary)
 
     def pinged(self, payload: bytes) -> None:
@@ -170,7 +171,7 @@ class Connection(Conversation):
 
         `closing` tells what is remembered of it. 1013 always says when to come back.
         """
-        if self._has_ended:
+        if self.has_ended:
             return
         if retry_after is None and code is CloseCode.TRY_AGAIN_LATER:
             retry_after = round(random.uniform(*COME_BACK_AFTER), 2)
@@ -183,7 +184,7 @@ class Connection(Conversation):
         _log.debug("closing", session=self.session.session_id, user=self.user_id, code=int(code))
 
     def _end(self) -> None:
-        if self._has_ended:
+        if self.has_ended:
             return
         if self._arrival is not None:
             self._arrival.cancel()

@@ -145,6 +145,8 @@ class Conversation(ABC):
     def entered(self, effect: Enter, stay: Stay, roll: Roll | None, kept: Sequence[Publication]) -> None:
         self._entrance = None
         self.session.entered(stay)
+        if not self.is_trusted():
+            return
         if self.is_arriving:
             self.welcome(roll)
         elif ok := self.session.in_room(stay.channel, effect.id, roll, recover=effect.recover):
@@ -155,6 +157,8 @@ class Conversation(ABC):
 
     def not_entered(self, effect: Enter, refusal: Refused) -> None:
         self._entrance = None
+        if not self.is_trusted():
+            return
         if self.is_arriving:
             self.close(CloseCode.TRY_AGAIN_LATER)
         else:
@@ -194,6 +198,7 @@ class Conversation(ABC):
         if isinstance(error, Refused):
             self._refuse(id, error)
         elif error is not None:
+            self._refuse(id, Refused("something went wrong in the node; its log says what"))
             raise error
         elif id is not None:
             self.answer(Ok(id, fields(done.result())))

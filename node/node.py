@@ -86,7 +86,7 @@ class Node:
             resume_link=bus.link.resume_reading,
             before_slice=bus.leases.are_trusted,
         )
-        places = Places(bus.leases, bus.departures, node_id=self.node_id, clock=self.clock)
+        places = Places(bus.leases, bus.limits, bus.departures, node_id=self.node_id, clock=self.clock)
         listed_max = max(settings.presence_events_max, settings.presence_inline_max)
         self.services = Services(
             node_id=self.node_id,
@@ -96,7 +96,7 @@ class Node:
             control=bus.control,
             presence=bus.presence,
             places=places,
-            roll_call=RollCall(bus.presence, bus.leases, listed_max=listed_max),
+            roll_call=RollCall(bus.presence, bus.limits, listed_max=listed_max),
             wheel=self.wheel,
             clock=self.clock,
             limits=OutboxLimits(settings.outbox_max_bytes, settings.slow_policy),

@@ -18,7 +18,7 @@ Answer = tuple[int, tuple[Object, ...]]
 
 
 class Orders:
-    """Nothing before `welcome`, nothing after `bye`: only sessions that are open count."""
+    """Nothing is delivered before `welcome` or after `bye`; but whoever still waits for a place can be closed too."""
 
     def __init__(self, hub: Hub, channels: Channels, places: Places) -> None:
         self._hub = hub
@@ -57,13 +57,17 @@ class Orders:
 
     def _close(self, owner: Owner, session_id: SessionId | None) -> int:
         if owner.kind is OwnerKind.USER:
-            sessions = self._of_user(UserId(owner.name))
+            sessions = _living(self._hub.sessions_of(UserId(owner.name)))
         else:
-            sessions = [each for each in _open(self._hub.sessions()) if agent_of(each.session) == owner]
+            sessions = [each for each in _living(self._hub.sessions()) if agent_of(each.session) == owner]
         named = [each for each in sessions if session_id in (None, each.session.session_id)]
         for session in named:
             session.close(CloseCode.DISCONNECTED)
         return len(named)
+
+
+def _living(sessions: Iterable[object]) -> list[Connection]:
+    return [session for session in sessions if isinstance(session, Connection) and not session.has_ended]
 
 
 def _open(sessions: Iterable[object]) -> list[Connection]:

@@ -7,6 +7,7 @@ import orjson
 from ..fanout.departures import Departures
 from ..fanout.lease import Closing, Lease
 from ..fanout.leases import Leases
+from ..fanout.limits import Limits
 from ..shared.channels import Owner, OwnerKind
 from ..shared.clock import Clock, rfc3339
 from ..shared.close import CLOSE_RULES, CloseCode, DepartureRule
@@ -18,14 +19,12 @@ from .session import Endpoint, Session
 _RULES = {
     CloseCode.TRY_AGAIN_LATER: DepartureRule.BUS,
     CloseCode.TOO_SLOW: DepartureRule.OUTBOX_MAX_BYTES,
-    CloseCode.NO_PONG: DepartureRule.PONG,
     CloseCode.LEASE_LOST: DepartureRule.LEASE,
     CloseCode.EVICTED: DepartureRule.AGENT_MAX_SESSIONS,
     CloseCode.DISCONNECTED: DepartureRule.OPERATOR,
-    CloseCode.BAD_FRAMES: DepartureRule.BAD_FRAMES,
     CloseCode.REPLACED: DepartureRule.SAME_SESSION,
 }
-"""What is remembered; any other end was the client's own, or everybody's."""
+"""What is remembered; any other end was the client's own doing, or everybody's."""
 
 
 def agent_of(session: Session) -> Owner | None:
@@ -38,12 +37,14 @@ def agent_of(session: Session) -> Owner | None:
 class Places:
     """What connections ask before they let anything in or out."""
 
-    def __init__(self, leases: Leases, departures: Departures, *, node_id: NodeId, clock: Clock) -> None:
+    def __init__(
+        self, leases: Leases, limits: Limits, departures: Departures, *, node_id: NodeId, clock: Clock
+    ) -> None:
         self._leases = leases
         self._departures = departures
         self._node_id = node_id
         self._clock = clock
-        self._limits_users = leases.limit_of(OwnerKind.USER).max_sessions > 0
+        self._limits_users = limits.default(OwnerKind.USER).max_sessions > 0
 
     def are_limited(self, session: Session) -> bool:
         return self._limits_users or session.endpoint is Endpoint.AGENT

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from ..fanout.lease import Limit
-from ..fanout.leases import Leases
+from ..fanout.limits import Limits
 from ..fanout.presence import Presence
 from ..shared.channels import Channel, ChannelKind, Owner, OwnerKind
 from ..shared.messages import Object
@@ -15,10 +15,10 @@ from ..shared.messages import Object
 class RollCall:
     """Asks Redis. Everything raises Unavailable. `listed_max`: users of a room that are named."""
 
-    def __init__(self, presence: Presence, leases: Leases, *, listed_max: int) -> None:
+    def __init__(self, presence: Presence, limits: Limits, *, listed_max: int) -> None:
         self._listed_max = listed_max
         self._presence = presence
-        self._leases = leases
+        self._limits = limits
 
     async def call(self, channel: Channel) -> Object:
         """What `ok` of `presence` carries."""
@@ -34,7 +34,7 @@ class RollCall:
 
     async def sessions(self, owner: Owner) -> tuple[Limit, list[Object]]:
         """An owner's limit, and those who hold its places, oldest first."""
-        limit, infos = await self._leases.roster(owner)
+        limit, infos = await self._limits.roster(owner)
         return limit, [orjson.loads(info) for info in infos]
 
 

@@ -108,6 +108,7 @@ class PresenceKeys(NamedTuple):
     users: bytes
     leaving: bytes
     meta: bytes
+    server: bytes
 
 
 class Channels:
@@ -192,7 +193,10 @@ class Channels:
             self.nodes(part),
             self.rooms(part),
             self.due(part),
-            *(self._in_partition(part, f"{what}:room:{room.name}") for what in ("users", "leaving", "presence")),
+            self._in_partition(part, f"users:room:{room.name}"),
+            self._in_partition(part, f"leaving:room:{room.name}"),
+            self._in_partition(part, f"presence:room:{room.name}"),
+            self.server(part),
         )
 
     def sessions_in(self, room: Channel, incarnation: str) -> bytes:

@@ -76,8 +76,6 @@ class DepartureRule(StrEnum):
     SAME_SESSION = "same_session"
     LEASE = "lease"
     OUTBOX_MAX_BYTES = "outbox_max_bytes"
-    PONG = "pong"
-    BAD_FRAMES = "bad_frames"
     OPERATOR = "operator"
     BUS = "bus"
 

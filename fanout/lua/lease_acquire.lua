@@ -6,12 +6,14 @@
 --          {'recovering', ms}         the server may have forgotten leases: ask again then (-1: it is not known at all)
 --          {'held', generation}
 --          {'full', count, max}
---          {'displaced'}              it was told to wait, and its turn has been taken over since
+--          {'displaced', by}          it was told to wait, and its turn has been taken over since; by: the newest lease
+--                                     of the same session, or ''
 --          {'wait', victim, displaced, count, max}
 --                                     the victim has to be closed, and so has `displaced`, a newcomer whose turn to
 --                                     wait is taken over ('' if none)
 -- O(log n), and O(n) only when full
 local lease, info, owner = ARGV[1], ARGV[2], ARGV[5]
+local LONGEST_WAIT_MS = 6000
 
 if not alive(lease) then
   return { 'fenced' }
@@ -26,8 +28,14 @@ local waits_until = redis.call('HGET', SERVER, 'until')
 if not waits_until then
   return { 'recovering', -1 }
 end
-if tonumber(waits_until) > now then
-  return { 'recovering', waits_until - now }
+local wait_ms = waits_until - now
+if wait_ms > LONGEST_WAIT_MS then
+  -- The clock was set back. As long again as the window is, and no longer.
+  wait_ms = LONGEST_WAIT_MS
+  redis.call('HSET', SERVER, 'until', string.format('%.0f', now + wait_ms))
+end
+if wait_ms > 0 then
+  return { 'recovering', wait_ms }
 end
 
 local max, policy = limit(ARGV[3], ARGV[4])
@@ -45,17 +53,16 @@ if waits_for then
   return { 'held', string.format('%.0f', redis.call('ZSCORE', HELD, lease)) }
 end
 
-if ARGV[6] == '1' then
-  return { 'displaced' }
-end
-
 local name = 's|' .. session_of(lease)
 local namesake = redis.call('HGET', STATE, name)
+if ARGV[6] == '1' then
+  return { 'displaced', namesake or '' }
+end
 
 local function wait_for(victim, displaced)
   redis.call('HSET', STATE, 'n|' .. lease, victim, 'v|' .. victim, lease, 'g|' .. lease, next_generation(), name, lease)
   redis.call('HSET', INFO, lease, info)
-  redis.call('SADD', MINE, owner)
+  note_as_mine(owner)
   if not alive(victim) then
     vacate(victim)
     return { 'held', string.format('%.0f', redis.call('ZSCORE', HELD, lease)) }
@@ -69,12 +76,31 @@ local function take_turn_of(newcomer)
   return wait_for(victim, newcomer)
 end
 
+local function oldest_that_stays()
+  for at = 0, redis.call('ZCARD', HELD) - 1 do
+    local holder = redis.call('ZRANGE', HELD, at, at)[1]
+    if not newcomer_for(holder) then
+      return holder
+    end
+  end
+end
+
 -- The same session again replaces itself, and never counts twice.
 if namesake then
   if redis.call('HEXISTS', STATE, 'n|' .. namesake) == 1 then
     return take_turn_of(namesake)
   end
-  if redis.call('ZSCORE', HELD, namesake) and redis.call('HEXISTS', STATE, 'v|' .. namesake) == 0 then
+  if redis.call('ZSCORE', HELD, namesake) then
+    local other = newcomer_for(namesake)
+    if not other then
+      return wait_for(namesake, '')
+    end
+    -- It is leaving already, for somebody else: who then has to wait for the next oldest, and asks whom.
+    local spare = oldest_that_stays()
+    if not spare then
+      return take_turn_of(other)
+    end
+    redis.call('HSET', STATE, 'n|' .. other, spare, 'v|' .. spare, other)
     return wait_for(namesake, '')
   end
 end
@@ -86,7 +112,7 @@ local count = redis.call('ZCARD', HELD)
 if max == 0 or count < max then
   redis.call('HSET', INFO, lease, info)
   redis.call('HSET', STATE, name, lease)
-  redis.call('SADD', MINE, owner)
+  note_as_mine(owner)
   local new = next_generation()
   redis.call('ZADD', HELD, new, lease)
   if count == 0 then
@@ -97,15 +123,14 @@ end
 if policy == 'reject' then
   return { 'full', count, max }
 end
--- The oldest of those that hold a place and are not leaving yet. If all are leaving, the newcomer that has waited
--- longest is now the oldest: it gives up its turn.
+-- If all are leaving, the newcomer that has waited longest is now the oldest: it gives up its turn.
+local oldest = oldest_that_stays()
+if oldest then
+  return wait_for(oldest, '')
+end
 local longest, since
 for at = 0, count - 1 do
-  local holder = redis.call('ZRANGE', HELD, at, at)[1]
-  local newcomer = redis.call('HGET', STATE, 'v|' .. holder)
-  if not newcomer then
-    return wait_for(holder, '')
-  end
+  local newcomer = redis.call('HGET', STATE, 'v|' .. redis.call('ZRANGE', HELD, at, at)[1])
   local came = tonumber(redis.call('HGET', STATE, 'g|' .. newcomer))
   if not since or came < since then
     longest, since = newcomer, came

@@ -42,8 +42,21 @@ end
 
 -- When the first one comes, and by every repair: what is left of nodes that died with everybody else goes after a day.
 local function keep()
-  for key = 3, 6 do
-    redis.call('EXPIRE', KEYS[key], KEEP_SECONDS)
+  redis.call('EXPIRE', HELD, KEEP_SECONDS)
+  redis.call('EXPIRE', INFO, KEEP_SECONDS)
+  redis.call('EXPIRE', STATE, KEEP_SECONDS)
+end
+
+local function note_as_mine(owner)
+  redis.call('SADD', MINE, owner)
+  redis.call('EXPIRE', MINE, KEEP_SECONDS)
+end
+
+-- Nothing is kept of an owner whom nobody holds a place of, and nobody waits for. A generation that is forgotten is
+-- made good by the clock, and no lease has the same name twice.
+local function tidy_up()
+  if redis.call('EXISTS', HELD, INFO) == 0 then
+    redis.call('DEL', STATE)
   end
 end
 
@@ -55,12 +68,27 @@ local function forget(lease)
   end
 end
 
+-- Whoever waited no longer does. A namesake that was to be replaced goes by the name again.
 local function cancel_ticket(newcomer)
   local victim = redis.call('HGET', STATE, 'n|' .. newcomer)
   if victim then
     redis.call('HDEL', STATE, 'n|' .. newcomer, 'v|' .. victim, 'g|' .. newcomer)
+    if session_of(victim) == session_of(newcomer) and redis.call('ZSCORE', HELD, victim) then
+      redis.call('HSET', STATE, 's|' .. session_of(victim), victim)
+    end
   end
   return victim
+end
+
+-- Who waits for the place of a lease, if it lives. The dead do not keep a place from the living.
+local function newcomer_for(victim)
+  local newcomer = redis.call('HGET', STATE, 'v|' .. victim)
+  if newcomer and not alive(newcomer) then
+    forget(newcomer)
+    cancel_ticket(newcomer)
+    return nil
+  end
+  return newcomer or nil
 end
 
 -- Free the place of a lease whose socket is closed, or whose node is dead. Whoever waits for it gets it in the same
@@ -68,16 +96,12 @@ end
 local function vacate(lease)
   redis.call('ZREM', HELD, lease)
   forget(lease)
-  local newcomer = redis.call('HGET', STATE, 'v|' .. lease)
+  local newcomer = newcomer_for(lease)
   if not newcomer then
     return ''
   end
   local generation = redis.call('HGET', STATE, 'g|' .. newcomer)
   cancel_ticket(newcomer)
-  if not alive(newcomer) then
-    forget(newcomer)
-    return ''
-  end
   redis.call('ZADD', HELD, generation, newcomer)
   return newcomer
 end
@@ -85,7 +109,8 @@ end
 -- Asked for by everybody who finds the house full: a large one is searched twice a second at most.
 local function vacate_the_dead()
   if redis.call('ZCARD', HELD) > SMALL then
-    if now < tonumber(redis.call('HGET', STATE, '.d') or '0') + SEARCH_EVERY_MS then
+    local ago = now - tonumber(redis.call('HGET', STATE, '.d') or '0')
+    if ago >= 0 and ago < SEARCH_EVERY_MS then
       return
     end
     redis.call('HSET', STATE, '.d', string.format('%.0f', now))
@@ -108,8 +133,7 @@ local function limit(max, policy)
   return tonumber(own[1] or max), own[2] or policy
 end
 
--- Who has to go so that no more than max hold a place: whoever is not leaving already. Under evict_oldest the oldest,
--- under reject the newest.
+-- Who has to go so that no more than max hold a place: under evict_oldest the oldest, under reject the newest.
 local function surplus(max, policy)
   local over = redis.call('ZCARD', HELD) - max
   if max == 0 or over <= 0 then

@@ -9,9 +9,13 @@ if held then
   if generation ~= '' and string.format('%.0f', held) ~= generation then
     return ''
   end
-  return vacate(lease)
+  local granted = vacate(lease)
+  tidy_up()
+  return granted
 end
-if cancel_ticket(lease) then
+if redis.call('HEXISTS', STATE, 'n|' .. lease) == 1 then
   forget(lease)
+  cancel_ticket(lease)
+  tidy_up()
 end
 return ''

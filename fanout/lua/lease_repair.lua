@@ -1,21 +1,22 @@
 -- A process states which places of an owner it holds: what Redis has too many of goes, what it lacks is told or added.
 -- KEYS  the seven of lease_common.lua
 -- ARGV  1 incarnation  2 owner, as it stands in mine  3 max  4 policy  5 '1': add what is missing
---       6… lease, generation ('': it is being asked for right now, leave it alone), info; any number of them
--- Returns  {missing, granted, surplus}: leases that are not there (and were not added); waiting ones that have got a
---          place by this; those that have to be closed because there are more than the limit.   O(n)
-local incarnation, owner, adding = ARGV[1], ARGV[2], ARGV[5] == '1'
+--       6 the number of the newest lease when this was stated: this may come late, and says nothing of later ones
+--       7… lease, generation ('': it is being asked for right now, leave it alone), info; any number of them
+-- Returns  {missing, granted, surplus, policy, count}: leases that are not there (and were not added); waiting ones that
+--          have got a place by this; those that have to be closed because there are more than the limit.   O(n)
+local incarnation, owner, adding, newest = ARGV[1], ARGV[2], ARGV[5] == '1', tonumber(ARGV[6])
 local max, policy = limit(ARGV[3], ARGV[4])
 
 local stated, missing, granted = {}, {}, {}
-for at = 6, #ARGV, 3 do
+for at = 7, #ARGV, 3 do
   local lease, generation, info = ARGV[at], ARGV[at + 1], ARGV[at + 2]
   stated[lease] = true
   if generation ~= '' and not redis.call('ZSCORE', HELD, lease) then
     if adding then
       redis.call('HSET', INFO, lease, info)
       redis.call('HSET', STATE, 's|' .. session_of(lease), lease)
-      redis.call('SADD', MINE, owner)
+      note_as_mine(owner)
       redis.call('ZADD', HELD, generation, lease)
     else
       table.insert(missing, lease)
@@ -23,8 +24,20 @@ for at = 6, #ARGV, 3 do
   end
 end
 
+local function is_unheard_of(lease)
+  local process, number = lease:match('^([^|]*)|(%d+)|')
+  return process == incarnation and tonumber(number) <= newest and not stated[lease]
+end
+
+for _, field in ipairs(redis.call('HKEYS', STATE)) do
+  local newcomer = field:match('^n|(.*)$')
+  if newcomer and is_unheard_of(newcomer) then
+    forget(newcomer)
+    cancel_ticket(newcomer)
+  end
+end
 for _, lease in ipairs(redis.call('ZRANGE', HELD, 0, -1)) do
-  if lease:match('^[^|]*') == incarnation and not stated[lease] then
+  if is_unheard_of(lease) then
     local newcomer = vacate(lease)
     if newcomer ~= '' then
       table.insert(granted, newcomer)
@@ -37,4 +50,7 @@ if next(stated) == nil then
 else
   keep()
 end
-return { missing, granted, surplus(max, policy) }
+tidy_up()
+-- Before everybody has stated what is there, nobody is too many: an old dump may hold more than there are.
+local is_recovering = tonumber(redis.call('HGET', SERVER, 'until') or '0') > now
+return { missing, granted, is_recovering and {} or surplus(max, policy), policy, redis.call('ZCARD', HELD) }

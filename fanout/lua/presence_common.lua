@@ -14,11 +14,11 @@
 --       5 leaving  zset  user → when its leave is shown (ms)
 --       6 meta     hash  v: version  s: sessions  counted: when the last count was told (ms)
 --                        pending: a count is owed  big: changes are told as counts
---       7 channel        where changes are told (no key: PUBLISH)
---       8 sessions hash  NUMBER → user: the sessions of one process in the room
---       9 on       set   the rooms in which that process has sessions
-local NODES, ROOMS, DUE, USERS, LEAVING, META, CHANNEL = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
-local SESSIONS, ON = KEYS[8], KEYS[9]
+--       7 server   hash  born: since when this server has its data (microseconds)
+--       8 channel        where changes are told (no key: PUBLISH)
+--       9 sessions hash  NUMBER → user: the sessions of one process in the room
+--       10 on      set   the rooms in which that process has sessions
+local NODES, ROOMS, DUE, USERS, LEAVING, META, SERVER, CHANNEL, SESSIONS, ON = unpack(KEYS)
 local ROOM, INLINE_MAX, EVENTS_MAX = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local COUNT_EVERY = 1000
 
@@ -31,9 +31,14 @@ local function digits(number)
 end
 
 -- Contiguous while the room lives. It is born from the clock, in microseconds: no room changes more often than that,
--- so one that was emptied, or lost, never begins below where it ended. Below 2^53 until 2255.
+-- so one that was emptied, or lost, never begins below where it ended; nor does one that came back from an old dump,
+-- since that is another server's life. Below 2^53 until 2255.
 local function version()
-  return tonumber(redis.call('HGET', META, 'v')) or time[1] * 1000000 + time[2]
+  local stored = redis.call('HGET', META, 'v')
+  if not stored then
+    return time[1] * 1000000 + time[2]
+  end
+  return math.max(tonumber(stored), tonumber(redis.call('HGET', SERVER, 'born') or '0'))
 end
 
 local function raise_version(by)
@@ -65,7 +70,7 @@ end
 
 local function tell_count()
   local next_count = tonumber(redis.call('HGET', META, 'counted') or '0') + COUNT_EVERY
-  if now < next_count then
+  if now < next_count and next_count - now <= COUNT_EVERY then
     redis.call('HSET', META, 'pending', '1')
     look_at(next_count)
     return

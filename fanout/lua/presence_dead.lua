@@ -1,5 +1,5 @@
 -- Take the sessions of a dead process out of a room, a piece at a time.
--- KEYS  the nine of presence_common.lua
+-- KEYS  the ten of presence_common.lua
 -- ARGV  1 room  2 inline_max  3 events_max  4 incarnation  5 grace of a leave in ms
 -- Returns how many of its sessions are left; 0 also where the process turns out to live.   O(1,000 log n)
 local incarnation, grace = ARGV[4], tonumber(ARGV[5])

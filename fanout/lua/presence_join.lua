@@ -1,5 +1,5 @@
 -- Put a session into a room. Idempotent: asked again for the same number, it tells how things stand.
--- KEYS  the nine of presence_common.lua
+-- KEYS  the ten of presence_common.lua
 -- ARGV  1 room  2 inline_max  3 events_max  4 incarnation  5 number  6 user  7 username
 --       8 '1': the session has been there all the while, and Redis has forgotten it
 -- Returns  {version, users, {user, COUNT|SINCE|NAME, …} or nil if there are more than inline_max}

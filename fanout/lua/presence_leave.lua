@@ -1,5 +1,5 @@
 -- Take a session out of a room. Idempotent: a number that is not there is nobody's.
--- KEYS  the nine of presence_common.lua
+-- KEYS  the ten of presence_common.lua
 -- ARGV  1 room  2 inline_max  3 events_max  4 number  5 ms for which the user may come back before its leave is shown
 -- Returns 1 if the session was there, 0 if not.   O(log n), and O(inline_max) for the list in the event
 local number, grace = ARGV[4], tonumber(ARGV[5])

@@ -1,6 +1,6 @@
 -- Look at a room that is due: show the leaves whose time has come, tell the count that is owed. Two sweepers at once
 -- are harmless: what one has shown, the other does not find any more.
--- KEYS  1 to 7 of presence_common.lua
+-- KEYS  1 to 8 of presence_common.lua
 -- ARGV  1 room  2 inline_max  3 events_max
 -- Returns how many leaves it has shown.   O(1,000 log n), and O(250 inline_max) for the lists in the events
 local LEAVES_AT_ONCE, EVENTS_AT_ONCE = 1000, 250

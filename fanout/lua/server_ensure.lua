@@ -8,7 +8,9 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local id = redis.call('INFO', 'replication'):match('master_replid:(%x+)')
 if redis.call('HGET', KEYS[1], 'id') ~= id then
   local life = id .. '-' .. time[1] .. '-' .. time[2]
-  redis.call('HSET', KEYS[1], 'id', id, 'life', life, 'until', string.format('%.0f', now + tonumber(ARGV[1])))
+  local born = string.format('%.0f', time[1] * 1000000 + time[2])
+  local wait_until = string.format('%.0f', now + tonumber(ARGV[1]))
+  redis.call('HSET', KEYS[1], 'id', id, 'life', life, 'born', born, 'until', wait_until)
 end
 local known = redis.call('HMGET', KEYS[1], 'life', 'until')
 return { known[1], math.max(0, known[2] - now) }

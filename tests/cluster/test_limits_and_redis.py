@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import httpx
@@ -108,7 +109,7 @@ async def test_a_redis_that_only_reads_lets_nobody_in_and_the_limit_holds_after_
 
     await cluster.valkey.run("REPLICAOF", "NO", "ONE")
     for node in cluster.nodes:
-        await eventually(lambda node=node: gets_in(node, agent), within=20, what="places are given again")
+        await eventually(partial(gets_in, node, agent), within=20, what="places are given again")
     await _refused(cluster.nodes[0], f"/ws/agents/{agent}")
 
 
@@ -157,7 +158,7 @@ async def test_in_available_mode_sockets_stay_and_what_was_too_many_goes_afterwa
     async with Cluster(nodes=2, AGENT_MAX_SESSIONS=str(LIMIT), LIMIT_MODE="available") as cluster:
         holders = await _fill(cluster, agent)
         for node in cluster.nodes:
-            await value_becomes(lambda node=node: node.count("membership", "nodes_alive"), 2, within=5)
+            await value_becomes(partial(node.count, "membership", "nodes_alive"), 2, within=5)
         cluster.valkey.kill()
 
         async def lost_it() -> bool:

@@ -52,19 +52,26 @@ class Owner:
         answer: bytes = await self._run(LEASE_RELEASE, self._keys, lease, generation)
         return answer.decode()
 
-    async def repair(self, node: str, *stated: tuple[str, str], adding: bool = False) -> list[list[str]]:
+    async def repair(
+        self, node: str, *stated: tuple[str, str], adding: bool = False, newest: int = 1000
+    ) -> list[list[str]]:
         """`stated`: (lease, generation). Returns missing, granted, surplus."""
         words = [word for lease, generation in stated for word in (lease, generation, "{}")]
-        arguments = (node, "agent:42", self._max, self._policy, int(adding), *words)
+        arguments: tuple[str | int, ...] = (node, "agent:42", self._max, self._policy, int(adding), newest, *words)
         answer = await self._run(LEASE_REPAIR, self._keys, *arguments)
-        return [[lease.decode() for lease in leases] for leases in answer]
+        return [[lease.decode() for lease in leases] for leases in answer[:3]]
 
     async def limit(self, max: int, policy: str) -> list[str]:
-        return [lease.decode() for lease in await self._run(LEASE_LIMIT, self._keys, max, policy)]
+        _, surplus = await self._run(LEASE_LIMIT, self._keys, max, policy)
+        return [lease.decode() for lease in surplus]
 
     async def held(self) -> list[str]:
         """Oldest first."""
         return [lease.decode() for lease in await self._valkey.run("ZRANGE", self._keys[3], "0", "-1")]
+
+    async def keys(self) -> set[str]:
+        """Which of the owner's keys there are."""
+        return {key.rpartition(":")[2] for key in self._keys if await self._valkey.run("EXISTS", key)}
 
     async def left_over(self) -> int:
         """Who holds, who waits, and under which names; the last generation alone may stay for a day."""
@@ -231,7 +238,7 @@ async def test_whose_turn_was_taken_over_does_not_push_in_again(evicting: Owner)
     await evicting.acquire("n1|2|b")
     for newcomer in ("n2|1|c", "n2|2|d", "n2|3|e"):
         await evicting.acquire(newcomer)
-    assert await evicting.acquire("n2|1|c", again=True) == ["displaced"]
+    assert await evicting.acquire("n2|1|c", again=True) == ["displaced", ""]
     assert (await evicting.acquire("n2|3|e", again=True))[:2] == ["wait", "n1|1|a"]
 
 
@@ -318,3 +325,79 @@ async def test_a_large_house_is_searched_for_the_dead_too(valkey: Valkey) -> Non
     await owner.dies("n1")
     assert (await owner.acquire("n2|200|new"))[0] == "held"
     assert len(await owner.held()) == 101
+
+
+async def test_a_repair_that_comes_late_says_nothing_of_later_leases(rejecting: Owner) -> None:
+    _, generation = await rejecting.acquire("n1|1|a")
+    await rejecting.acquire("n1|2|b")
+    await rejecting.repair("n1", ("n1|1|a", generation), newest=1)
+    assert await rejecting.held() == ["n1|1|a", "n1|2|b"]
+
+
+async def test_repair_ends_the_waiting_of_whoever_the_node_does_not_know(evicting: Owner) -> None:
+    _, generation = await evicting.acquire("n1|1|a")
+    await evicting.acquire("n1|2|b")
+    await evicting.acquire("n2|1|c")
+    await evicting.repair("n2")
+    assert await evicting.release("n1|1|a", generation) == ""
+
+
+async def test_a_newcomer_that_gives_up_leaves_its_namesake_the_name(rejecting: Owner) -> None:
+    await rejecting.acquire("n1|1|a")
+    await rejecting.acquire("n1|2|b")
+    assert (await rejecting.acquire("n2|1|a"))[:2] == ["wait", "n1|1|a"]
+    await rejecting.release("n2|1|a")
+    assert (await rejecting.acquire("n2|2|a"))[:2] == ["wait", "n1|1|a"], "it replaces itself still"
+
+
+async def test_a_dead_newcomer_keeps_no_place_from_the_living(evicting: Owner) -> None:
+    await evicting.acquire("n1|1|a")
+    await evicting.acquire("n1|2|b")
+    await evicting.acquire("n2|1|c")
+    await evicting.dies("n2")
+    assert await evicting.acquire("n3|1|d") == ["wait", "n1|1|a", "", "2", "2"], "the oldest, though c waited for it"
+
+
+async def test_a_session_that_is_leaving_for_another_replaces_itself_all_the_same(evicting: Owner) -> None:
+    _, first = await evicting.acquire("n1|1|a")
+    _, second = await evicting.acquire("n1|2|b")
+    await evicting.acquire("n2|1|c")
+
+    assert (await evicting.acquire("n3|1|a"))[:2] == ["wait", "n1|1|a"]
+
+    assert (await evicting.acquire("n2|1|c", again=True))[:2] == ["wait", "n1|2|b"], "it waits for the next oldest"
+    assert await evicting.release("n1|1|a", first) == "n3|1|a"
+    assert await evicting.release("n1|2|b", second) == "n2|1|c"
+    assert await evicting.held() == ["n2|1|c", "n3|1|a"]
+
+
+async def test_a_session_that_is_leaving_takes_the_turn_back_if_all_are_leaving(evicting: Owner) -> None:
+    await evicting.acquire("n1|1|a")
+    await evicting.acquire("n1|2|b")
+    await evicting.acquire("n2|1|c")
+    await evicting.acquire("n2|2|d")
+    assert (await evicting.acquire("n3|1|a"))[:3] == ["wait", "n1|1|a", "n2|1|c"]
+
+
+async def test_a_clock_that_was_set_back_keeps_nobody_waiting_for_longer_than_a_window(valkey: Valkey) -> None:
+    owner = Owner(valkey, max=2, policy="reject")
+    await owner.beat("n1")
+    await owner.ensure(wait_ms=3_600_000)
+    assert (await owner.acquire("n1|1|a"))[0] == "recovering"
+    verdict, wait_ms = await owner.acquire("n1|1|a")
+    assert (verdict, int(wait_ms) <= 6000) == ("recovering", True)
+
+
+async def test_nobody_is_too_many_while_others_may_still_have_to_state_what_they_hold(valkey: Valkey) -> None:
+    owner = Owner(valkey, max=1, policy="reject")
+    await owner.beat("n1", "n2")
+    await owner.ensure(wait_ms=5000)
+    await owner.repair("n1", ("n1|1|old", "1795000000000001"), adding=True)
+    assert await owner.repair("n2", ("n2|1|new", "1795000000000002"), adding=True) == [[], [], []]
+    assert len(await owner.held()) == 2
+
+
+async def test_nothing_at_all_is_kept_of_an_owner_without_sessions(rejecting: Owner, valkey: Valkey) -> None:
+    _, generation = await rejecting.acquire("n1|1|a")
+    await rejecting.release("n1|1|a", generation)
+    assert await rejecting.keys() == {"nodes", "server", "mine"}

@@ -203,6 +203,7 @@ async def test_restating_puts_in_what_redis_lacks_and_takes_out_what_it_has_too_
         kitchen = _neighbour(room, "kitchen")
         for number, channel in ((1, room.channel), (2, room.channel), (3, kitchen)):
             await presence.join(channel, number, ADA, "Ada")
+        await asyncio.sleep(0)  # whoever asked has noted it
         await presence.restate(room.part, {room.channel: {2: (ADA, "Ada"), 4: (BOB, "Bob")}})
         assert await presence.room(room.channel) == (2, 2)
         assert await presence.room(kitchen) == (0, 0)

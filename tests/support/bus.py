@@ -156,12 +156,16 @@ class ScriptedPipeline(Pipeline):
             return
         following = self._next.get(call.what)
         says = following.pop(0) if following else self._says[call.what]
-        answer.set_result(says(call) if callable(says) else says)
+        reply = says(call) if callable(says) else says
+        if isinstance(reply, Unavailable):
+            answer.set_exception(reply)
+        else:
+            answer.set_result(reply)
 
     # ---- what a test does and sees
 
     def say(self, what: Script | str, *following: Says) -> None:
-        """Each of these to one call, and the last one to all that come after."""
+        """Each of these to one call, and the last one to all that come after. An Unavailable is raised."""
         *first, self._says[what] = following
         self._next[what] = first
 
@@ -184,8 +188,12 @@ class ScriptedPipeline(Pipeline):
         for each in what:
             self._held.setdefault(each, [])
 
-    def answer_held(self, what: Script | str) -> None:
-        for call, answer in self._held.pop(what):
+    def answer_held(self, what: Script | str, count: int | None = None) -> None:
+        """All of them, and nothing is held any more; or the first `count`, and what comes is held on."""
+        held = self._held.pop(what)
+        if count is not None:
+            self._held[what] = held[count:]
+        for call, answer in held[:count]:
             self._answer(call, answer)
 
     def asked(self, what: Script | str) -> list[list[bytes]]:

@@ -8,6 +8,7 @@ from tannoy.fanout.control import Control
 from tannoy.fanout.departures import Departures
 from tannoy.fanout.lease import Limit
 from tannoy.fanout.leases import Leases
+from tannoy.fanout.limits import Limits
 from tannoy.fanout.membership import Commands, Membership
 from tannoy.fanout.presence import Presence
 from tannoy.fanout.presence_calls import PresenceRules
@@ -107,16 +108,18 @@ class House:
             describe=dict,
         )
         self.membership.valid_until = math.inf
-        limits = {
+        defaults = {
             OwnerKind.AGENT: Limit(10, LimitPolicy.REJECT),
             OwnerKind.USER: Limit(user_max_sessions, LimitPolicy.REJECT),
         }
+        tell = self.control.tell
+        self.limits = Limits(self.redis, CHANNELS, incarnation="me", defaults=defaults, tell=tell)
         self.leases = Leases(
-            self.redis, self.membership, CHANNELS, incarnation="me", limits=limits, mode=mode, tell=self.control.tell
+            self.redis, self.membership, CHANNELS, incarnation="me", limits=self.limits, mode=mode, tell=tell
         )
         self.presence = Presence(self.redis, CHANNELS, incarnation="me", rules=PresenceRules(50, 1000, 5.0))
         self.departures = Departures(self.redis, CHANNELS)
-        self.places = Places(self.leases, self.departures, node_id=NodeId("n1"), clock=self.clock)
+        self.places = Places(self.leases, self.limits, self.departures, node_id=NodeId("n1"), clock=self.clock)
         self.orders = Orders(self.hub, CHANNELS, self.places)
         self.services = Services(
             node_id=NodeId("n1"),
@@ -126,7 +129,7 @@ class House:
             control=self.control,
             presence=self.presence,
             places=self.places,
-            roll_call=RollCall(self.presence, self.leases, listed_max=1000),
+            roll_call=RollCall(self.presence, self.limits, listed_max=1000),
             wheel=self.wheel,
             clock=self.clock,
             limits=OutboxLimits(outbox_max_bytes, policy),

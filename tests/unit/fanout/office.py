@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from tannoy.fanout.lease import Closing, Lease, Limit
 from tannoy.fanout.leases import Leases
+from tannoy.fanout.limits import Limits
 from tannoy.fanout.membership import Commands, Membership
 from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_RELEASE, LEASE_REPAIR
 from tannoy.shared.channels import Channels, Owner, OwnerKind
@@ -54,7 +55,7 @@ class Office:
         self.redis = ScriptedPipeline()
         self.redis.say(LEASE_ACQUIRE, HELD)
         self.redis.say(LEASE_RELEASE, b"")
-        self.redis.say(LEASE_REPAIR, [[], [], []])
+        self.redis.say(LEASE_REPAIR, [[], [], [], b"reject", 0])
         self.redis.say("SMEMBERS", [])
         self.told: list[tuple[str, Errand]] = []
         self.heartbeat = Heartbeat(
@@ -66,12 +67,19 @@ class Office:
             describe=dict,
         )
         self.heartbeat.come_back()
+        self.limits = Limits(
+            self.redis,
+            CHANNELS,
+            incarnation="me",
+            defaults={OwnerKind.AGENT: Limit(MAX, policy), OwnerKind.USER: Limit(0, LimitPolicy.REJECT)},
+            tell=lambda incarnation, errand: self.told.append((incarnation, errand)),
+        )
         self.leases = Leases(
             self.redis,
             self.heartbeat,
             CHANNELS,
             incarnation="me",
-            limits={OwnerKind.AGENT: Limit(MAX, policy), OwnerKind.USER: Limit(0, LimitPolicy.REJECT)},
+            limits=self.limits,
             mode=mode,
             tell=lambda incarnation, errand: self.told.append((incarnation, errand)),
         )

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from tannoy.fanout.lease import Closing
 from tannoy.fanout.leases import ADMISSION_DEADLINE, ASK_AGAIN, HEARTBEAT_WAIT
 from tannoy.fanout.scripts import LEASE_ACQUIRE
 from tannoy.shared.close import CloseCode
@@ -106,6 +107,17 @@ async def test_word_that_comes_before_the_answer_to_wait_is_not_lost() -> None:
 
 
 @on_manual_time
+async def test_word_that_comes_too_early_does_not_make_it_ask_without_a_pause() -> None:
+    office = Office()
+    office.redis.say(LEASE_ACQUIRE, WAIT, WAIT, HELD)
+    before, guest = now(), office.comes()
+    await turns(6)
+    office.leases.run_errand(Granted(OWNER, guest.lease.name))
+    await guest.arrival
+    assert now() - before == pytest.approx(ASK_AGAIN)
+
+
+@on_manual_time
 async def test_word_that_got_lost_is_made_good_by_asking_again() -> None:
     office = Office()
     office.redis.say(LEASE_ACQUIRE, WAIT, WAIT, HELD)
@@ -115,12 +127,15 @@ async def test_word_that_got_lost_is_made_good_by_asking_again() -> None:
     assert office.asked_again == [b"0", b"1", b"1"]
 
 
+@pytest.mark.parametrize(("namesake", "code"), [(b"", CloseCode.EVICTED), (b"other|3|s1", CloseCode.REPLACED)])
 @on_manual_time
-async def test_whoever_loses_its_turn_to_a_newer_session_is_turned_away() -> None:
+async def test_whoever_loses_its_turn_to_a_newer_session_is_closed(namesake: bytes, code: CloseCode) -> None:
     office = Office()
-    office.redis.say(LEASE_ACQUIRE, WAIT, [b"displaced"])
+    office.redis.say(LEASE_ACQUIRE, WAIT, [b"displaced", namesake])
+    guest = office.comes()
     with pytest.raises(Unavailable, match="newer session"):
-        await office.admitted()
+        await guest.arrival
+    assert guest.losses == [Closing(code, OWNER)]
     assert office.released == ["me|1|s1"]
     assert office.counts("known", "unreleased") == [0, 1]
     await turns()

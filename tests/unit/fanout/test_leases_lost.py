@@ -1,8 +1,10 @@
 """Places that are given back, taken away, or run out; and limits that change while sessions are there."""
 
 import pytest
+from tannoy.fanout import leases as leases_module
 from tannoy.fanout.lease import Closing, Limit
-from tannoy.fanout.leases import LIMIT_DEADLINE
+from tannoy.fanout.leases import RELEASED_AT_ONCE
+from tannoy.fanout.limits import DEADLINE as LIMIT_DEADLINE
 from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_LIMIT, LEASE_LIST, LEASE_RELEASE
 from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.close import CloseCode
@@ -54,6 +56,74 @@ async def test_a_place_is_given_back_again_and_again_until_redis_has_confirmed_i
     assert len(office.released) == 3
 
 
+async def released_all(office: Office, count: int) -> list[str]:
+    """So many places that are given back at once; their leases."""
+    guests = [await office.admitted(f"s{number}") for number in range(count)]
+    for guest in guests:
+        office.leases.release(guest.lease)
+    return [guest.lease.name for guest in guests]
+
+
+@on_manual_time
+async def test_no_more_places_than_the_bound_are_given_back_at_once_and_each_confirmation_sends_the_next() -> None:
+    office = Office()
+    office.redis.hold(LEASE_RELEASE)
+    leases = await released_all(office, RELEASED_AT_ONCE + 3)
+    office.leases.release_again()
+    assert office.released == leases[:RELEASED_AT_ONCE]
+    office.redis.answer_held(LEASE_RELEASE, 2)
+    await turns()
+    assert office.released == leases[: RELEASED_AT_ONCE + 2]
+    office.redis.answer_held(LEASE_RELEASE)
+    await turns()
+    assert (office.released, office.counts("unreleased")) == (leases, [0])
+
+
+@on_manual_time
+async def test_places_that_redis_does_not_confirm_are_given_back_behind_those_that_wait() -> None:
+    office = Office()
+    office.redis.refuse(LEASE_RELEASE)
+    leases = await released_all(office, RELEASED_AT_ONCE + 1)
+    await turns()
+    assert (office.released, office.counts("unreleased")) == (leases[:-1], [RELEASED_AT_ONCE + 1])
+    office.redis.accept(LEASE_RELEASE)
+    office.redis.calls.clear()
+    office.leases.release_again()
+    await turns()
+    assert (office.released, office.counts("unreleased")) == ([leases[-1], *leases[:-1]], [0])
+
+
+@on_manual_time
+async def test_while_redis_is_away_no_place_is_given_back_until_it_is_there() -> None:
+    office = Office()
+    guest = await office.admitted()
+    office.redis.lose()
+    office.leases.release(guest.lease)
+    office.leases.release_again()
+    assert (office.released, office.counts("known", "unreleased")) == ([], [0, 1])
+    office.redis.connect()
+    office.leases.release_again()
+    await turns()
+    assert (office.released, office.counts("unreleased")) == (["me|1|s1"], [0])
+
+
+@on_manual_time
+async def test_what_is_to_be_given_back_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases_module, "UNRELEASED_MAX", 3)
+    office = Office()
+    guests = [await office.admitted(f"s{number}") for number in range(5)]
+    office.redis.lose()
+    for guest in guests:
+        office.leases.release(guest.lease)
+    assert office.counts("known", "unreleased") == [0, 3]
+    office.redis.connect()
+    office.leases.release_again()
+    await turns()
+    assert (office.released, office.counts("unreleased")) == ([guest.lease.name for guest in guests[:3]], [0])
+    office.leases.release((await office.admitted("s9")).lease)
+    assert office.released[3:] == ["me|6|s9"], "there is room again"
+
+
 # ---- taken away
 
 
@@ -63,7 +133,7 @@ async def test_whoever_is_sent_away_learns_why_and_keeps_its_place_until_its_soc
     guest = await office.admitted()
     office.leases.run_errand(Evict(OWNER, "me|1|s1", CloseCode.EVICTED, 4, "s2"))
     assert guest.losses == [Closing(CloseCode.EVICTED, OWNER, 4, "s2")]
-    assert (office.released, office.counts("known", "evictions")) == ([], [1, 1])
+    assert (office.released, office.counts("known", "evict_orders")) == ([], [1, 1])
 
 
 @on_manual_time
@@ -97,10 +167,32 @@ async def test_a_lease_that_is_being_given_back_is_not_given_back_twice() -> Non
 
 
 @on_manual_time
-async def test_word_of_a_place_for_somebody_who_has_gone_changes_nothing() -> None:
+async def test_a_place_that_somebody_gets_who_has_gone_is_given_back() -> None:
     office = Office()
     office.leases.run_errand(Granted(OWNER, "me|7|gone"))
-    assert office.redis.calls == []
+    assert office.redis.asked(LEASE_RELEASE) == [[b"me|7|gone", b""]]
+    await turns()
+    assert office.counts("unreleased") == [0]
+
+
+@on_manual_time
+async def test_a_place_that_somebody_gets_who_is_going_is_not_given_back_twice() -> None:
+    office = Office()
+    guest = await office.admitted()
+    office.redis.refuse(LEASE_RELEASE)
+    office.leases.release(guest.lease)
+    office.leases.run_errand(Granted(OWNER, "me|1|s1"))
+    await turns()
+    office.leases.run_errand(Granted(OWNER, "me|1|s1"))
+    assert (office.released, office.counts("unreleased")) == (["me|1|s1"], [1])
+
+
+@on_manual_time
+async def test_word_of_a_place_for_somebody_who_is_here_gives_nothing_back() -> None:
+    office = Office()
+    await office.admitted()
+    office.leases.run_errand(Granted(OWNER, "me|1|s1"))
+    assert office.released == []
 
 
 # ---- run out
@@ -150,34 +242,34 @@ async def test_in_available_mode_nobody_loses_anything_when_the_heartbeat_runs_o
 @on_manual_time
 async def test_whoever_is_too_many_under_a_new_limit_is_sent_away(policy: LimitPolicy, code: CloseCode) -> None:
     office = Office()
-    office.redis.say(LEASE_LIMIT, [b"a|1|s1", b"b|2|s2"], [])
-    assert await office.leases.set_limit(OWNER, Limit(1, policy)) == 2
-    assert office.told == [("a", Evict(OWNER, "a|1|s1", code, 1, "")), ("b", Evict(OWNER, "b|2|s2", code, 1, ""))]
+    office.redis.say(LEASE_LIMIT, [7, [b"a|1|s1", b"b|2|s2"]], [7, []])
+    assert await office.limits.set(OWNER, Limit(1, policy)) == 2
+    assert office.told == [("a", Evict(OWNER, "a|1|s1", code, 7, "")), ("b", Evict(OWNER, "b|2|s2", code, 7, ""))]
     assert office.redis.asked(LEASE_LIMIT)[0] == [b"1", policy.value.encode()]
 
 
 @on_manual_time
 async def test_a_new_limit_that_all_fit_into_closes_nobody() -> None:
     office = Office()
-    office.redis.say(LEASE_LIMIT, [])
-    assert await office.leases.set_limit(OWNER, Limit(10, LimitPolicy.REJECT)) == 0
+    office.redis.say(LEASE_LIMIT, [7, []])
+    assert await office.limits.set(OWNER, Limit(10, LimitPolicy.REJECT)) == 0
     assert office.told == []
 
 
 @on_manual_time
 async def test_a_new_limit_is_waited_for_until_all_have_gone_and_each_counts_once() -> None:
     office = Office()
-    office.redis.say(LEASE_LIMIT, [b"a|1|s1", b"b|2|s2"], [b"b|2|s2"], [b"b|2|s2"], [])
-    assert await office.leases.set_limit(OWNER, Limit(1, LimitPolicy.REJECT)) == 2
+    office.redis.say(LEASE_LIMIT, [7, [b"a|1|s1", b"b|2|s2"]], [7, [b"b|2|s2"]], [7, [b"b|2|s2"]], [7, []])
+    assert await office.limits.set(OWNER, Limit(1, LimitPolicy.REJECT)) == 2
     assert len(office.redis.asked(LEASE_LIMIT)) == 4
 
 
 @on_manual_time
 async def test_whoever_does_not_go_is_not_waited_for_longer_than_the_deadline() -> None:
     office = Office()
-    office.redis.say(LEASE_LIMIT, [b"a|1|s1"])
+    office.redis.say(LEASE_LIMIT, [7, [b"a|1|s1"]])
     before = now()
-    assert await office.leases.set_limit(OWNER, Limit(1, LimitPolicy.REJECT)) == 1
+    assert await office.limits.set(OWNER, Limit(1, LimitPolicy.REJECT)) == 1
     assert now() - before == pytest.approx(LIMIT_DEADLINE, abs=0.1)
 
 
@@ -186,14 +278,14 @@ async def test_a_limit_that_redis_does_not_confirm_is_unavailable() -> None:
     office = Office()
     office.redis.refuse(LEASE_LIMIT)
     with pytest.raises(Unavailable):
-        await office.leases.set_limit(OWNER, Limit(1, LimitPolicy.REJECT))
+        await office.limits.set(OWNER, Limit(1, LimitPolicy.REJECT))
 
 
 @on_manual_time
 async def test_the_roster_tells_the_limit_that_holds_and_who_is_there() -> None:
     office = Office()
     office.redis.say(LEASE_LIST, [3, b"evict_oldest", [b'{"a":1}', b'{"a":2}']])
-    limit, infos = await office.leases.roster(OWNER)
+    limit, infos = await office.limits.roster(OWNER)
     assert (limit, infos) == (Limit(3, LimitPolicy.EVICT_OLDEST), [b'{"a":1}', b'{"a":2}'])
     assert office.redis.asked(LEASE_LIST) == [[str(MAX).encode(), b"reject"]]
     assert office.redis.calls[0].keys == tuple(CHANNELS.places(OWNER, "me"))
@@ -202,4 +294,4 @@ async def test_the_roster_tells_the_limit_that_holds_and_who_is_there() -> None:
 @pytest.mark.parametrize(("kind", "limit"), [(OwnerKind.AGENT, MAX), (OwnerKind.USER, 0)])
 @on_manual_time
 async def test_the_limit_of_a_kind_is_the_settings(kind: OwnerKind, limit: int) -> None:
-    assert Office().leases.limit_of(kind) == Limit(limit, LimitPolicy.REJECT)
+    assert Office().limits.default(kind) == Limit(limit, LimitPolicy.REJECT)

@@ -5,14 +5,16 @@ import asyncio
 import pytest
 from tannoy.fanout.lease import Closing
 from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_RELEASE, LEASE_REPAIR
+from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.close import CloseCode
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.messages import Evict, Granted
 from tannoy.shared.policy import LimitMode, LimitPolicy
 
 from tests.support.clock import on_manual_time, turns
-from tests.unit.fanout.office import CHANNELS, MAX, OWNER, Office
+from tests.unit.fanout.office import CHANNELS, OWNER, Office
 
+ADA = Owner(OwnerKind.USER, "ada")
 PART = OWNER.partition
 
 
@@ -30,7 +32,7 @@ async def test_what_is_held_is_stated_with_its_generation_and_its_info(adding: b
     await office.admitted("s1")
     await restate(office, adding=adding)
     (words,) = office.redis.asked(LEASE_REPAIR)
-    assert words == [b"me", b"agent:42", b"4", b"reject", word, b"me|1|s1", b"17", b'{"session_id":"s1"}']
+    assert words == [b"me", b"agent:42", b"4", b"reject", word, b"1", b"me|1|s1", b"17", b'{"session_id":"s1"}']
 
 
 @on_manual_time
@@ -40,7 +42,7 @@ async def test_what_is_only_asked_for_is_stated_without_a_generation() -> None:
     guest = office.comes()
     await turns()
     await restate(office)
-    assert office.redis.asked(LEASE_REPAIR)[0][5:] == [b"me|1|s1", b"", b'{"session_id":"s1"}']
+    assert office.redis.asked(LEASE_REPAIR)[0][5:] == [b"1", b"me|1|s1", b"", b'{"session_id":"s1"}']
     guest.arrival.cancel()
 
 
@@ -58,7 +60,32 @@ async def test_owners_of_whom_only_redis_knows_are_stated_to_be_empty() -> None:
     office.redis.say("SMEMBERS", [b"agent:42"])
     await restate(office)
     assert office.redis.asked("SMEMBERS") == [[CHANNELS.owners(PART, "me")]]
-    assert office.redis.asked(LEASE_REPAIR) == [[b"me", b"agent:42", b"4", b"reject", b"0"]]
+    assert office.redis.asked(LEASE_REPAIR) == [[b"me", b"agent:42", b"4", b"reject", b"0", b"0"]]
+
+
+@on_manual_time
+async def test_with_what_is_stated_goes_which_lease_was_the_newest_whoever_has_it() -> None:
+    office = Office()
+    await office.admitted("s1")
+    second, _ = await office.admitted("s2"), await office.admitted("s3", ADA)
+    office.leases.release(second.lease)
+    await restate(office)
+    (words,) = office.redis.asked(LEASE_REPAIR)
+    assert words[5:] == [b"3", b"me|1|s1", b"17", b'{"session_id":"s1"}']
+
+
+@on_manual_time
+async def test_whoever_comes_behind_the_statement_is_newer_than_what_it_says() -> None:
+    office = Office()
+    await office.admitted("s1")
+    office.redis.hold(LEASE_REPAIR)
+    stating = asyncio.create_task(restate(office))
+    await turns()
+    newcomer = await office.admitted("s2")
+    office.redis.answer_held(LEASE_REPAIR)
+    await stating
+    (words,) = office.redis.asked(LEASE_REPAIR)
+    assert (words[5], newcomer.lease.name, newcomer.losses) == (b"1", "me|2|s2", [])
 
 
 @pytest.mark.parametrize("what", [LEASE_REPAIR, "SMEMBERS"], ids=["the script", "the owners"])
@@ -78,7 +105,7 @@ async def test_what_redis_does_not_confirm_is_told_to_whoever_states(what: objec
 async def test_in_strict_mode_a_place_that_redis_does_not_know_is_lost() -> None:
     office = Office()
     first, second = await office.admitted("s1"), await office.admitted("s2")
-    office.redis.say(LEASE_REPAIR, [[b"me|2|s2"], [], []])
+    office.redis.say(LEASE_REPAIR, [[b"me|2|s2"], [], [], b"reject", 1])
     await restate(office)
     assert (first.losses, second.losses) == ([], [Closing(CloseCode.LEASE_LOST, OWNER)])
     assert office.counts("lost") == [1]
@@ -88,7 +115,7 @@ async def test_in_strict_mode_a_place_that_redis_does_not_know_is_lost() -> None
 async def test_in_available_mode_it_is_kept_until_it_can_be_confirmed() -> None:
     office = Office(mode=LimitMode.AVAILABLE)
     guest = await office.admitted()
-    office.redis.say(LEASE_REPAIR, [[b"me|1|s1"], [], []])
+    office.redis.say(LEASE_REPAIR, [[b"me|1|s1"], [], [], b"reject", 1])
     await restate(office)
     assert (guest.losses, guest.lease.is_local, guest.lease.generation) == ([], True, "")
 
@@ -98,7 +125,7 @@ async def test_a_place_that_was_given_back_meanwhile_is_nobodys_loss() -> None:
     office = Office()
     guest = await office.admitted()
     office.redis.refuse(LEASE_RELEASE)
-    office.redis.say(LEASE_REPAIR, [[b"me|1|s1"], [], []])
+    office.redis.say(LEASE_REPAIR, [[b"me|1|s1"], [], [], b"reject", 1])
     office.redis.hold(LEASE_REPAIR)
     stating = asyncio.create_task(restate(office))
     await turns()
@@ -112,7 +139,7 @@ async def test_a_place_that_was_given_back_meanwhile_is_nobodys_loss() -> None:
 async def test_whoever_gets_a_place_by_it_is_told() -> None:
     office = Office()
     await office.admitted()
-    office.redis.say(LEASE_REPAIR, [[], [b"other|2|s2"], []])
+    office.redis.say(LEASE_REPAIR, [[], [b"other|2|s2"], [], b"reject", 1])
     await restate(office)
     assert office.told == [("other", Granted(OWNER, "other|2|s2"))]
 
@@ -123,8 +150,8 @@ async def test_whoever_gets_a_place_by_it_is_told() -> None:
 )
 @on_manual_time
 async def test_whoever_is_too_many_is_sent_away(policy: LimitPolicy, code: CloseCode) -> None:
-    office = Office(policy=policy)
+    office = Office()
     await office.admitted()
-    office.redis.say(LEASE_REPAIR, [[], [], [b"other|2|s2"]])
+    office.redis.say(LEASE_REPAIR, [[], [], [b"other|2|s2"], policy.value.encode(), 9])
     await restate(office)
-    assert office.told == [("other", Evict(OWNER, "other|2|s2", code, MAX, ""))]
+    assert office.told == [("other", Evict(OWNER, "other|2|s2", code, 9, ""))]

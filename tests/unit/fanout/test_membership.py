@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import cast
 
 import pytest
-from tannoy.fanout.membership import BEAT, LEASE, MARGIN, Commands, Membership
+from tannoy.fanout.membership import BEAT, LEASE, MARGIN, RECOVERY, Commands, Membership
 from tannoy.fanout.scripts import HEARTBEAT, NODE_TELL, SERVER_ENSURE, Script
 from tannoy.fanout.wire import Reply, Wire, WireLost, Word
 from tannoy.shared.channels import PARTITIONS, Channels
@@ -20,6 +20,9 @@ ALL = list(range(PARTITIONS))
 HOLDS = LEASE - MARGIN
 """Seconds that a heartbeat holds, from before it was sent."""
 PART_OF = {CHANNELS.nodes(part): part for part in ALL}
+SERVER_OF = {CHANNELS.server(part): part for part in ALL}
+AFTER_LOSS = "one, after a loss"
+"""The life of a server that has lost its data."""
 A_WHILE = 0.01
 
 
@@ -69,7 +72,6 @@ class Heart:
     def __init__(self, clock: Clock | None = None) -> None:
         self.began = manual_clock().monotonic()
         self.redis = ScriptedPipeline()
-        self.redis.say(SERVER_ENSURE, [b"one", 0])
         self.redis.say(NODE_TELL, 1)
         self.finds()
         self.told: list[tuple[str, float]] = []
@@ -91,14 +93,23 @@ class Heart:
             raise Unavailable("not now")
 
     def finds(self, before: str = "alive", server: str = "one", *, only: Collection[int] = ALL) -> None:
-        """What heartbeats are answered in these partitions; in the others all is well."""
+        """What heartbeats are answered in these partitions; in the others all is well.
+
+        `server` "": it has lost its data, and gets another life once it is made to wait.
+        """
 
         def answer(call: Call) -> list[object]:
             if PART_OF[call.keys[0]] in only:
                 return [before.encode(), 3, server.encode()]
             return [b"alive", 3, b"one"]
 
+        def ensure(call: Call) -> list[object]:
+            if SERVER_OF[call.keys[0]] not in only:
+                return [b"one", 0]
+            return [server.encode(), 0] if server else [AFTER_LOSS.encode(), int(RECOVERY * 1000)]
+
         self.redis.say(HEARTBEAT, answer)
+        self.redis.say(SERVER_ENSURE, ensure)
 
     @property
     def holds_until(self) -> float:

@@ -6,11 +6,10 @@ import pytest
 from tannoy.fanout.membership import BEAT, RECOVERY
 from tannoy.fanout.scripts import HEARTBEAT, NODE_TELL, SERVER_ENSURE
 from tannoy.fanout.wire import WireLost
-from tannoy.shared.channels import PARTITIONS
+from tannoy.shared.errors import Unavailable
 
-from tests.support.bus import Call
-from tests.support.clock import on_manual_time
-from tests.unit.fanout.test_membership import A_WHILE, ALL, CHANNELS, HOLDS, Heart
+from tests.support.clock import manual_clock, on_manual_time, turns
+from tests.unit.fanout.test_membership import A_WHILE, AFTER_LOSS, ALL, CHANNELS, HOLDS, SERVER_OF, Heart
 
 # ---- greeting a connection
 
@@ -164,6 +163,24 @@ async def test_what_could_not_be_stated_when_it_was_taken_for_dead_is_stated_wit
     assert heart.restated == [([7], False), ([7], False)]
 
 
+@pytest.mark.parametrize("fails", ["the heartbeat of another partition", "what the node tells of itself"])
+@on_manual_time
+async def test_what_a_heartbeat_found_is_not_forgotten_where_the_rest_of_it_fails(fails: str) -> None:
+    heart = Heart()
+    await heart.greet()
+    answers: list[object] = [[b"alive", 1, b"one"] for _ in ALL]
+    answers[7] = [b"expired", 1, b"one"]
+    if "heartbeat" in fails:
+        answers[8] = Unavailable("not now")
+    else:
+        heart.redis.say(NODE_TELL, Unavailable("not now"), 1)
+    heart.redis.say(HEARTBEAT, *answers, [b"alive", 1, b"one"])
+    await heart.beat()
+    assert heart.membership.statistics()["missed"] == 1
+    await heart.beat()
+    assert heart.restated == [([7], False)]
+
+
 @on_manual_time
 async def test_what_was_lost_is_looked_at_again() -> None:
     heart = Heart()
@@ -186,6 +203,53 @@ async def test_a_server_that_has_lost_its_data_is_made_to_wait_before_it_gives_p
     asked = [call for call in heart.redis.calls if call.what == SERVER_ENSURE]
     assert [(call.keys, call.words) for call in asked] == [((CHANNELS.server(part),), [b"5500"]) for part in ALL]
     assert heart.restated == [([7], True)]
+    assert heart.membership.recovers_for == pytest.approx(RECOVERY)
+
+
+@on_manual_time
+async def test_a_server_that_has_lost_its_data_is_stated_to_once() -> None:
+    heart = Heart()
+    await heart.greet()
+    heart.finds(before="unknown", server="", only=[7])
+    await heart.beat()
+    heart.finds(server=AFTER_LOSS, only=[7])
+    for _ in range(3):
+        await heart.beat()
+    assert heart.restated == [([7], True)]
+
+
+@on_manual_time
+async def test_what_could_not_be_stated_to_a_server_that_has_lost_its_data_is_stated_with_the_next_heartbeat() -> None:
+    heart = Heart()
+    await heart.greet()
+    heart.finds(before="unknown", server="", only=[7])
+    heart.restates = False
+    await heart.beat()
+    heart.restates = True
+    heart.finds(server=AFTER_LOSS, only=[7])
+    await heart.beat()
+    assert heart.restated == [([7], True), ([7], True)]
+
+
+@on_manual_time
+async def test_the_lives_of_all_partitions_are_taken_as_they_are_once_one_was_found_empty() -> None:
+    heart = Heart()
+    await heart.greet()
+    heart.finds(before="unknown", server="", only=[7])
+    heart.redis.say(SERVER_ENSURE, lambda call: [b"two" if SERVER_OF[call.keys[0]] in (3, 7) else b"one", 0])
+    await heart.beat()
+    assert heart.restated == [([3, 7], True)]
+
+
+@pytest.mark.parametrize(("before", "restated"), [("alive", []), ("expired", [([7], False)])])
+@on_manual_time
+async def test_where_the_life_is_the_one_that_was_known_nothing_is_added(before: str, restated: list[object]) -> None:
+    heart = Heart()
+    await heart.greet()
+    heart.finds(before=before, server="", only=[7])
+    heart.redis.say(SERVER_ENSURE, [b"one", 0])
+    await heart.beat()
+    assert heart.restated == restated
 
 
 @on_manual_time
@@ -198,21 +262,32 @@ async def test_a_server_that_is_known_is_not_asked_again_with_every_heartbeat() 
 
 
 @on_manual_time
+async def test_what_has_run_out_while_redis_answered_is_told_before_it_holds_again() -> None:
+    heart = Heart()
+    await heart.greet()
+    await asyncio.sleep(HOLDS - 1)
+    heart.redis.hold(NODE_TELL)
+    beating = asyncio.create_task(heart.membership.run(heart.redis))
+    heart.membership.hurry()
+    await turns(10)
+    manual_clock().advance(2)  # frozen: the answer and the timer are due at once, and the answer comes first
+    heart.redis.answer_held(NODE_TELL)
+    await turns(10)
+    beating.cancel()
+    assert (heart.words, heart.membership.term) == (["expired"], 1)
+    assert heart.holds_until == pytest.approx(HOLDS - 1 + HOLDS)
+
+
+@on_manual_time
 async def test_what_has_run_out_while_it_was_stated_is_told_before_it_holds_again() -> None:
     heart = Heart()
     await heart.greet()
     await asyncio.sleep(HOLDS - A_WHILE)
     heart.finds(server="two", only=[7])
-
-    def too_slow(call: Call) -> list[object]:
-        heart.redis.hold(NODE_TELL)
-        return [b"alive", 1, b"two"]
-
-    heart.redis.say(HEARTBEAT, too_slow)
+    heart.redis.hold(NODE_TELL)
     beating = asyncio.create_task(heart.greet())
     await asyncio.sleep(2 * A_WHILE)
     heart.redis.answer_held(NODE_TELL)
     await beating
     assert heart.words == ["expired", "restate"]
     assert heart.membership.is_valid
-    assert len(heart.redis.asked(HEARTBEAT)) == 2 * PARTITIONS

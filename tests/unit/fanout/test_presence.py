@@ -9,13 +9,13 @@ from structlog.testing import capture_logs
 from tannoy.fanout.pipeline import Pipeline
 from tannoy.fanout.presence import Presence
 from tannoy.fanout.presence_calls import PRESENCE_SCRIPTS, PresenceRules
-from tannoy.fanout.scripts import PRESENCE_LEAVE
+from tannoy.fanout.scripts import PRESENCE_JOIN, PRESENCE_LEAVE
 from tannoy.shared.channels import Channels
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.names import RoomName, UserId
 
 from tests.support.bus import NOWHERE, MemoryRedis
-from tests.support.clock import on_manual_time, turns
+from tests.support.clock import manual_clock, on_manual_time, turns
 
 CHANNELS = Channels("tannoy")
 LOBBY = CHANNELS.room(RoomName("lobby"))
@@ -127,3 +127,23 @@ async def test_an_answer_that_no_script_gives_is_unavailable(redis: MemoryRedis)
     async with running(sweeping=False) as (presence, _):
         with pytest.raises(Unavailable):
             await presence.join(LOBBY, 1, UserId("ada"), "Ada")
+
+
+@on_manual_time
+async def test_while_redis_is_away_a_join_fails_at_once_and_owes_nothing(redis: MemoryRedis) -> None:
+    async with running() as (presence, pipeline):
+        redis.refuses_connections = True
+        redis.break_connection()
+        await turns()
+        redis.commands.clear()
+        before = manual_clock().monotonic()
+        with pytest.raises(Unavailable):
+            await presence.join(LOBBY, 7, UserId("ada"), "Ada")
+        assert manual_clock().monotonic() == before
+        statistics = presence.statistics()
+        assert [statistics[name] for name in ("joining", "leaves_owed", "joins_taken_back")] == [0, 0, 0]
+        redis.refuses_connections = False
+        await pipeline.connected.wait()
+        await asyncio.sleep(2)
+    asked = {call[0] for call in redis.said("EVALSHA")}
+    assert asked.isdisjoint({PRESENCE_JOIN.digest.encode(), PRESENCE_LEAVE.digest.encode()})

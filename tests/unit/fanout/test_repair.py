@@ -14,6 +14,7 @@ from tannoy.shared.names import RoomName, UserId
 from tests.support.clock import on_manual_time, turns
 from tests.unit.fanout.office import CHANNELS, OWNER, Office
 
+ROOMS = {CHANNELS.rooms_of(part, "me"): part for part in ALL}
 OWNERS = {CHANNELS.owners(part, "me"): part for part in ALL}
 LOBBY = CHANNELS.room(RoomName("lobby"))
 
@@ -31,9 +32,12 @@ class Workshop:
         presence = Presence(self.redis, CHANNELS, incarnation="me", rules=PresenceRules(50, 1000, 5.0))
         heartbeat, leases = self.office.heartbeat, self.office.leases
         self.to_look_at = heartbeat.to_look_at
+        self.present_asked: list[tuple[list[int], list[int]]] = []
+        """Partitions whose sessions were asked for, and those that had been compared by then."""
         self.repair = Repair(self.redis, heartbeat, leases, presence, self.departures, self._present)
 
     def _present(self, partitions: Collection[int]) -> Mapping[int, Present]:
+        self.present_asked.append((list(partitions), self.rooms_looked_at))
         return {part: {LOBBY: {1: (UserId("ada"), "Ada")}} for part in partitions if part == LOBBY.partition}
 
     async def run(self, seconds: float) -> None:
@@ -45,6 +49,11 @@ class Workshop:
     def looked_at(self) -> list[int]:
         """Partitions whose owners Redis was asked for, in order."""
         return [OWNERS[words[0]] for words in self.redis.asked("SMEMBERS") if words[0] in OWNERS]
+
+    @property
+    def rooms_looked_at(self) -> list[int]:
+        """Partitions whose rooms Redis was asked for, in order."""
+        return [ROOMS[words[0]] for words in self.redis.asked("SMEMBERS") if words[0] in ROOMS]
 
 
 @on_manual_time
@@ -92,6 +101,46 @@ async def test_what_was_cut_short_is_taken_up_again() -> None:
     workshop.redis.accept("SMEMBERS")
     await workshop.run(TURN / 2)
     assert workshop.to_look_at == set()
+
+
+@on_manual_time
+async def test_what_is_marked_while_it_is_stated_is_looked_at_again() -> None:
+    workshop = Workshop()
+    workshop.to_look_at.add(3)
+    workshop.redis.hold("SMEMBERS")
+    running = asyncio.create_task(workshop.repair.run())
+    await turns()
+    assert (workshop.looked_at, workshop.to_look_at) == ([3], set())
+    workshop.to_look_at.add(3)
+    workshop.redis.answer_held("SMEMBERS")
+    await asyncio.sleep(TURN / 2)
+    assert (workshop.looked_at, workshop.to_look_at) == ([3], {3})
+    await asyncio.sleep(TURN)
+    running.cancel()
+    assert (workshop.looked_at, workshop.to_look_at) == ([3, 3], set())
+
+
+@on_manual_time
+async def test_what_was_marked_meanwhile_and_what_was_cut_short_are_both_looked_at_again() -> None:
+    workshop = Workshop()
+    workshop.to_look_at.add(3)
+    workshop.redis.refuse("SMEMBERS")
+    workshop.redis.hold("SMEMBERS")
+    running = asyncio.create_task(workshop.repair.run())
+    await turns()
+    workshop.to_look_at.add(50)
+    workshop.redis.answer_held("SMEMBERS")
+    await turns(6)
+    running.cancel()
+    assert workshop.to_look_at == {3, 50}
+
+
+@on_manual_time
+async def test_who_is_there_is_read_for_each_partition_right_before_it_is_stated() -> None:
+    workshop = Workshop()
+    workshop.to_look_at.update((3, 50))
+    await workshop.run(TURN / 2)
+    assert workshop.present_asked == [([3], []), ([50], [3])]
 
 
 @on_manual_time

@@ -2,13 +2,15 @@
 
 import asyncio
 
+import pytest
 from tannoy.fanout.scripts import PRESENCE_JOIN, PRESENCE_LIST
+from tannoy.node.conversation import UNDER_WAY_MAX
 from tannoy.shared.clock import rfc3339
 from tannoy.shared.codec import pack_order, unpack_publication
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.messages import Delivered
 
-from tests.support.clock import on_manual_time, turns
+from tests.support.clock import loop_errors, on_manual_time, turns
 from tests.support.desk import ROLL, ROOM, VERSION, Desk, House
 from tests.unit.node.test_connection import in_room
 
@@ -48,6 +50,37 @@ async def test_a_message_that_the_bus_does_not_confirm_is_never_ok() -> None:
     await turns()
     (answer,) = desk.heard()
     assert (answer["type"], answer["id"], answer["code"], answer["retry_after"]) == ("error", 7, "unavailable", 1.0)
+
+
+@pytest.mark.parametrize("id", [7, None], ids=["with an id", "without an id"])
+@on_manual_time
+async def test_an_error_that_nobody_expected_is_answered_as_internal_and_told_loudly(id: int | None) -> None:
+    house = House()
+    desk = await in_room(house)
+    desk.say(type="message", content=1, **({} if id is None else {"id": id}))
+    house.publisher.confirmations[0].set_exception(ZeroDivisionError("a secret"))
+    await turns()
+    (answer,) = desk.heard()
+    assert (answer["type"], answer.get("id"), answer["code"]) == ("error", id, "internal")
+    assert "secret" not in answer["message"]
+    assert isinstance(loop_errors().pop()["exception"], ZeroDivisionError)
+    desk.say(type="ping", id=8)
+    assert desk.heard() == [{"type": "pong", "id": 8}]
+
+
+@pytest.mark.xfail(reason="Conversation._done raises before it goes on", strict=True)
+@on_manual_time
+async def test_what_waited_behind_an_error_that_nobody_expected_is_carried_out() -> None:
+    house = House()
+    desk = await in_room(house)
+    for number in range(UNDER_WAY_MAX):
+        desk.say(type="message", content=number, id=number)
+    desk.say(type="ping", id=1000)
+    assert desk.heard() == []
+    house.publisher.confirmations[0].set_exception(ZeroDivisionError("unexpected"))
+    await turns()
+    loop_errors().clear()
+    assert [frame["type"] for frame in desk.heard()] == ["error", "pong"]
 
 
 @on_manual_time

@@ -63,7 +63,7 @@ def heard(member: Somebody) -> list[Any]:
     return [whole["message"] if "message" in whole else f"v{whole['version']}" for whole in carrier.objects]
 
 
-BUS = ["v1", 1, "v2", 2, 3, "v3", "v4", 4]
+BUS: list[str | int] = ["v1", 1, "v2", 2, 3, "v3", "v4", 4]
 """What the room says, in the order of the bus."""
 
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tannoy.fanout.scripts import LEASE_ACQUIRE
+from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_RELEASE
 from tannoy.node import orders as orders_module
 from tannoy.node.session import Endpoint
 from tannoy.shared.channels import Owner, OwnerKind
@@ -84,7 +84,7 @@ async def test_nobody_is_served_before_its_welcome() -> None:
     house.redis.hold(LEASE_ACQUIRE)
     desk = Desk(house, Endpoint.AGENT)
     await turns()
-    answers = [house.orders.answer(each) for each in (to_user(), to_session("s1"), closing(OWNER))]
+    answers = [house.orders.answer(each) for each in (to_user(), to_session("s1"), ListSessions(1, b"", ADA))]
     assert answers == [(0, ())] * 3
     assert (desk.heard(), codes(desk)) == ([], [None])
 
@@ -133,6 +133,27 @@ async def test_an_agent_of_another_name_keeps_its_sessions() -> None:
     desk = await at_agent(house)
     assert house.orders.answer(closing(Owner(OwnerKind.AGENT, "43"))) == (0, ())
     assert codes(desk) == [None]
+
+
+@pytest.mark.parametrize("owner", [OWNER, Owner(OwnerKind.USER, "ada")], ids=lambda owner: owner.kind)
+@pytest.mark.parametrize("waits_for", ["its place", "its home"])
+@on_manual_time
+async def test_an_operator_closes_who_has_not_been_welcomed_yet(waits_for: str, owner: Owner) -> None:
+    house = House()
+    if waits_for == "its place":
+        house.redis.hold(LEASE_ACQUIRE)
+    desk = Desk(house, Endpoint.AGENT)
+    await turns(6)
+    assert house.orders.answer(closing(owner, "s2")) == (0, ())
+    assert house.orders.answer(closing(owner, "s1")) == (1, ())
+    assert house.orders.answer(closing(owner, "s1")) == (0, ())
+    if waits_for == "its place":
+        house.redis.answer_held(LEASE_ACQUIRE)
+    house.link.acknowledge()
+    await turns(6)
+    assert [(frame["type"], frame["code"]) for frame in desk.heard()] == [("bye", 4504)]
+    assert [words[0] for words in house.redis.asked(LEASE_RELEASE)] == [b"me|1|s1"]
+    assert (house.leases.statistics()["known"], house.hub.rosters) == (0, {})
 
 
 # ---- list

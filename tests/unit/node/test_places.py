@@ -9,7 +9,7 @@ from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_RELEASE, REMEMBER_GONE
 from tannoy.node.session import Endpoint, Session
 from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.clock import rfc3339
-from tannoy.shared.close import CLOSE_RULES, CloseCode
+from tannoy.shared.close import CLOSE_RULES, CloseCode, DepartureRule
 from tannoy.shared.errors import LimitReached
 from tannoy.shared.messages import Author
 from tannoy.shared.names import SessionId, UserId
@@ -139,8 +139,6 @@ RULES: list[tuple[CloseCode, Closing | None, str]] = [
     (CloseCode.REPLACED, Closing(CloseCode.REPLACED, ADA, 10, "s1"), "same_session"),
     (CloseCode.LEASE_LOST, Closing(CloseCode.LEASE_LOST, OWNER), "lease"),
     (CloseCode.TOO_SLOW, None, "outbox_max_bytes"),
-    (CloseCode.NO_PONG, None, "pong"),
-    (CloseCode.BAD_FRAMES, None, "bad_frames"),
     (CloseCode.DISCONNECTED, None, "operator"),
 ]
 
@@ -160,21 +158,31 @@ async def test_any_other_end_is_the_clients_own_or_everybodys_and_not_remembered
     assert await remembered(code) == []
 
 
+def test_every_rule_may_decide() -> None:
+    assert {rule for _, _, rule in RULES} == {rule.value for rule in DepartureRule}
+
+
+@pytest.mark.parametrize("code", [CloseCode.NO_PONG, CloseCode.BAD_FRAMES], ids=int)
+@on_manual_time
+async def test_what_a_client_has_brought_on_itself_is_not_remembered_whatever_is_told_of_it(code: CloseCode) -> None:
+    assert await remembered(code, Closing(code, OWNER, 10)) == []
+
+
 @on_manual_time
 async def test_a_departure_is_remembered_with_the_agent_and_with_the_user() -> None:
-    assert [key for key, _ in await remembered(CloseCode.NO_PONG)] == [CHANNELS.gone(OWNER), CHANNELS.gone(ADA)]
+    assert [key for key, _ in await remembered(CloseCode.TOO_SLOW)] == [CHANNELS.gone(OWNER), CHANNELS.gone(ADA)]
 
 
 @on_manual_time
 async def test_whoever_is_no_agents_session_is_remembered_with_its_user_alone() -> None:
-    departures = await remembered(CloseCode.NO_PONG, who=session(Endpoint.ROOM))
+    departures = await remembered(CloseCode.TOO_SLOW, who=session(Endpoint.ROOM))
     assert [key for key, _ in departures] == [CHANNELS.gone(ADA)]
 
 
 @pytest.mark.parametrize(("endpoint", "keys"), [(Endpoint.AGENT, [CHANNELS.gone(OWNER)]), (Endpoint.ROOMS, [])])
 @on_manual_time
 async def test_nothing_is_remembered_with_a_guest(endpoint: Endpoint, keys: list[bytes]) -> None:
-    departures = await remembered(CloseCode.NO_PONG, who=session(endpoint, "guest-0a1b2c"))
+    departures = await remembered(CloseCode.TOO_SLOW, who=session(endpoint, "guest-0a1b2c"))
     assert [key for key, _ in departures] == keys
 
 

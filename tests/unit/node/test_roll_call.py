@@ -15,7 +15,7 @@ AT = "2026-11-18T11:06:40.123Z"
 
 
 def of(house: House, *, listed_max: int = 1000) -> RollCall:
-    return RollCall(house.presence, house.leases, listed_max=listed_max)
+    return RollCall(house.presence, house.limits, listed_max=listed_max)
 
 
 def info(session_id: str, user_id: str, connected_at: str) -> bytes:

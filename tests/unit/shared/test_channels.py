@@ -103,3 +103,11 @@ def test_another_prefix_is_another_cluster() -> None:
 
 def test_channels_between_nodes_are_told_apart() -> None:
     assert len({channels.control, channels.node("i1"), channels.node("i2"), channels.echo("i1")}) == 4
+
+
+def test_the_keys_of_a_rooms_presence_are_the_seven_of_its_partition() -> None:
+    room = channels.room(RoomName("lobby"))
+    keys = channels.presence(room)
+    assert len(set(keys)) == 7
+    assert keys[6] == keys.server == channels.server(room.partition)
+    assert {key.partition(b"}")[0] for key in keys} == {channels.nodes(room.partition).partition(b"}")[0]}

@@ -1,5 +1,7 @@
 """Contract §4: `timestamp` is RFC 3339 UTC with milliseconds."""
 
+import time
+
 import pytest
 from tannoy.shared.clock import SystemClock, rfc3339
 
@@ -21,3 +23,9 @@ def test_the_system_clocks_deadlines_never_go_back() -> None:
     clock = SystemClock()
     readings = [clock.monotonic() for _ in range(100)]
     assert readings == sorted(readings)
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="this system has no such clock")
+def test_the_system_clocks_deadlines_go_on_while_the_machine_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "clock_gettime", {time.CLOCK_BOOTTIME: 12.5}.__getitem__)
+    assert SystemClock().monotonic() == 12.5

@@ -1,0 +1,109 @@
+"""Users with one or two tabs in a few rooms: they come, go, come back within the grace or later, and watch."""
+
+import asyncio
+import random
+from collections import Counter
+from typing import Any
+
+from tests.chaos.history import Complaint, Left
+from tests.chaos.recorder import Recorder, Socket
+from tests.chaos.stage import Stage
+from tests.chaos.view import Then, View
+from tests.chaos.workload import PATIENCE, Tasks
+from tests.support.cluster import NodeProcess
+
+ROOMS = ("lobby", "garden", "attic")
+USERS = 6
+"""In each room; half of them with two tabs."""
+ASK_AGAIN = 0.5
+PRESENCE_EVENTS = ("user_joined", "user_left", "presence")
+
+
+class Tab(Socket):
+    """One socket in a room, with its own view of who else is there."""
+
+    def __init__(self, recorder: Recorder, node: NodeProcess, room: str, user: str) -> None:
+        self.view = View()
+        self._is_asking = False
+        self._reported = 0
+        path = f"/ws/chat/{room}?user_id={user}&username={user}"
+        super().__init__(recorder, node=node.name, port=node.port, path=path, room=room, user=user)
+
+    def welcomed(self, at: float, frame: dict[str, Any]) -> None:
+        self._follow(at, self.view.snapshot(frame, is_answer=False))
+
+    def took(self, at: float, frame: dict[str, Any]) -> None:
+        kind = frame["type"]
+        if kind in PRESENCE_EVENTS:
+            if kind == "user_left":
+                self._record(Left(at, self.number, self.room or "", frame["user_id"]))
+            self._follow(at, self.view.event(frame))
+        elif kind == "ok":
+            self._is_asking = False
+            self._follow(at, self.view.snapshot(frame, is_answer=True))
+        elif kind == "error" and self._is_asking:
+            self._loop.call_later(ASK_AGAIN, self._ask)
+
+    def _follow(self, at: float, then: Then) -> None:
+        for complaint in self.view.complaints[self._reported :]:
+            self._record(Complaint(at, self.number, self.room or "", complaint))
+        self._reported = len(self.view.complaints)
+        if then is Then.ASK and not self._is_asking:
+            self._is_asking = True
+            self._ask()
+
+    def _ask(self) -> None:
+        if self.is_live:
+            self.recorder.asked_anew += 1
+            self.send(type="presence", id=self.recorder.asked_anew)
+
+
+class Tabs:
+    """`start` it, `settle` it: then nobody comes or goes any more. `connected` is the truth on the wire."""
+
+    def __init__(self, stage: Stage, recorder: Recorder, *, seed: int) -> None:
+        self._stage = stage
+        self._recorder = recorder
+        self._chance = random.Random(f"tabs {seed}")
+        self._tasks = Tasks()
+        self._is_settling = False
+
+    def start(self) -> None:
+        for room in ROOMS:
+            for number in range(USERS):
+                for _ in range(1 + number % 2):
+                    self._tasks.start(self._use(room, f"user.{number}"))
+
+    def check(self) -> None:
+        self._tasks.check()
+
+    async def settle(self) -> None:
+        """Those that are away, or were turned away, stay away."""
+        self._is_settling = True
+        await self._tasks.close()
+        for each in tuple(self._recorder.sockets):
+            if each.room is not None and not each.is_live:
+                each.vanish()
+
+    def live(self, room: str) -> list[Tab]:
+        return [each for each in self._recorder.sockets if isinstance(each, Tab) and each.room == room and each.is_live]
+
+    def connected(self, room: str) -> dict[str, int]:
+        return dict(Counter(tab.user for tab in self.live(room)))
+
+    async def mark(self, room: str, node: NodeProcess) -> None:
+        """Somebody comes whom all have to see: if the last event was lost, this one leaves a version out."""
+        await Tab(self._recorder, node, room, "marker").settle(PATIENCE)
+
+    async def _use(self, room: str, user: str) -> None:
+        chance = self._chance
+        while not self._is_settling:
+            tab = Tab(self._recorder, chance.choice(self._stage.nodes), room, user)
+            if await tab.settle(PATIENCE):
+                await tab.stay(chance.uniform(0.5, 12.0))
+            if chance.random() < 0.6:
+                tab.leave()
+            else:
+                tab.vanish(reset=chance.random() < 0.5)
+            # Sometimes within the grace, sometimes after it.
+            await asyncio.sleep(chance.uniform(0.1, 5.0))

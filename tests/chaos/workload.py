@@ -1,0 +1,240 @@
+"""Clients of a handful of agents that come and go at random, and a publisher that lets each live session prove itself.
+
+What they do is drawn from the seed; when they do it depends on how the cluster answers.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from tests.chaos.history import LimitSet, Published
+from tests.chaos.recorder import Recorder, Socket
+from tests.chaos.stage import Stage
+from tests.support.cluster import NodeProcess
+
+PATIENCE = 14.0
+"""Seconds that a client waits for its welcome: a node may wait 10 s for a place that is being freed."""
+AT_ONCE_MAX = 200
+"""Clients that are connecting or connected at the same time."""
+STAY_MEAN = 0.6
+PUBLISH_EVERY = 0.06
+PUBLISHES_AT_ONCE = 32
+NAMES = ("tab.1", "tab.2", "tab.3")
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """`is_default`: it lives by the nodes' settings, not by a limit of its own."""
+
+    name: str
+    max_sessions: int
+    policy: str
+    is_default: bool = False
+
+
+DEFAULT_MAX = 1
+"""AGENT_MAX_SESSIONS of the nodes. No agent has less: one whose own limit is lost with Redis' memory may then have
+fewer sessions for a while, but never more than it should."""
+
+
+def agents_for(policy: str) -> list[Agent]:
+    """`policy`: reject, evict_oldest, or both."""
+    policies = ("reject", "evict_oldest") if policy == "both" else (policy,)
+    own = [Agent(f"{p}.{limit}", limit, p) for p in policies for limit in (1, 2, 5)]
+    return [Agent("default", DEFAULT_MAX, policies[-1], is_default=True), *own]
+
+
+def settings_for(policy: str) -> dict[str, str]:
+    default = agents_for(policy)[0]
+    return {"AGENT_MAX_SESSIONS": str(default.max_sessions), "AGENT_LIMIT_POLICY": default.policy}
+
+
+class Tasks:
+    """Tasks with an owner: the first that fails is raised by `check`, and none outlives `close`."""
+
+    def __init__(self) -> None:
+        self.running: set[asyncio.Task[None]] = set()
+        self._failed: BaseException | None = None
+
+    def start(self, job: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(job)
+        self.running.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self.running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failed = self._failed or error
+
+    def check(self) -> None:
+        if self._failed is not None:
+            raise self._failed
+
+    async def close(self) -> None:
+        for task in tuple(self.running):
+            task.cancel()
+        await asyncio.gather(*self.running, return_exceptions=True)
+        self.check()
+
+
+async def set_limit(stage: Stage, agent: Agent) -> bool:
+    """On any node that answers; whether one has."""
+    for node in stage.up():
+        try:
+            body = {"max_sessions": agent.max_sessions, "policy": agent.policy}
+            answer = await node.http.put(f"/api/v1/agents/{agent.name}/limit", json=body)
+        except httpx.TransportError:
+            continue
+        if answer.status_code == 200:
+            return True
+    return False
+
+
+def record_limits(stage: Stage, agents: list[Agent]) -> None:
+    for agent in agents:
+        now = stage.history.now()
+        stage.history.add(LimitSet(now, agent.name, agent.max_sessions, agent.policy))
+
+
+class Limits:
+    """Gives the agents their own limits, and again whenever Redis has lost its memory."""
+
+    def __init__(self, stage: Stage, agents: list[Agent]) -> None:
+        self._stage = stage
+        self._agents = [agent for agent in agents if not agent.is_default]
+        self._given_at = -1
+
+    async def give(self) -> bool:
+        """Whether all have theirs now."""
+        empties = self._stage.empties
+        if self._given_at == empties:
+            return True
+        if not all([await set_limit(self._stage, agent) for agent in self._agents]):
+            return False
+        if self._stage.empties == empties:
+            self._given_at = empties
+        return self._given_at == empties
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            await self.give()
+            await asyncio.sleep(0.2)
+
+
+class Publisher:
+    """A numbered message to all agents every PUBLISH_EVERY seconds, each through a random node. Not all get there."""
+
+    def __init__(self, stage: Stage, agents: list[Agent], seed: int) -> None:
+        self._stage = stage
+        self._agents = [agent.name for agent in agents]
+        self._chance = random.Random(f"publisher {seed}")
+        self._tasks = Tasks()
+        self._number = 0
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        try:
+            while True:
+                self._tasks.check()
+                if (up := self._stage.up()) and len(self._tasks.running) < PUBLISHES_AT_ONCE:
+                    self._tasks.start(self.publish(self._chance.choice(up)))
+                await asyncio.sleep(PUBLISH_EVERY)
+        finally:
+            await self._tasks.close()
+
+    async def publish(self, node: NodeProcess) -> None:
+        self._number += 1
+        number = self._number
+        messages = [{"agent_id": agent, "content": {"n": number}} for agent in self._agents]
+        history = self._stage.history
+        history.add(Published(history.now(), number))
+        try:
+            await node.http.post("/api/v1/messages", json={"messages": messages}, timeout=2)
+        except httpx.TransportError:
+            pass  # whoever hears it, hears it
+
+
+class Workload:
+    """`run` until so many connects have been begun; then `finish`, and the sessions that live go on living."""
+
+    def __init__(self, stage: Stage, recorder: Recorder, agents: list[Agent], *, seed: int, rate: float) -> None:
+        self._stage = stage
+        self._recorder = recorder
+        self._agents = agents
+        # Who is refused comes again: without this nearly all connects would be refusals.
+        self._weights = [1 if agent.policy == "reject" else 4 for agent in agents]
+        self._chance = random.Random(f"workload {seed}")
+        self._rate = rate
+        self._tasks = Tasks()
+        self.connects = 0
+        self.is_stopping = False
+
+    async def run(self, connects: int, is_late: Callable[[], bool]) -> None:
+        """Until then, or until it is late."""
+        loop = asyncio.get_running_loop()
+        began = due = loop.time()
+        while self.connects < connects and not is_late():
+            self._tasks.check()
+            # What the limit of clients at once has held up is made up for, but not all at once.
+            due = max(due, loop.time() - 1.0, began)
+            while due <= loop.time() and len(self._tasks.running) < AT_ONCE_MAX and self.connects < connects:
+                burst = self._chance.randint(4, 8) if self._chance.random() < 0.02 else 1
+                agent = self._chance.choices(self._agents, self._weights)[0]
+                for _ in range(burst):
+                    self._tasks.start(self._visit(agent))
+                due += burst / self._rate
+            await asyncio.sleep(min(0.05, max(0.001, due - loop.time())))
+
+    async def finish(self) -> None:
+        """Nobody comes any more; who has not been let in yet gives up."""
+        self.is_stopping = True
+        await self._tasks.close()
+        for each in tuple(self._recorder.sockets):
+            if each.agent is not None and not each.is_live:
+                each.vanish()
+
+    async def _visit(self, agent: Agent) -> None:
+        """Come, stay a while, go; where there is no place, come again when told to, a few times."""
+        chance = self._chance
+        called = chance.choice(NAMES) if chance.random() < 0.25 else None
+        is_patient = chance.random() < 0.8
+        for _ in range(3):
+            if self.is_stopping:
+                return
+            client = self._connect(agent, called)
+            if await client.settle(PATIENCE):
+                await self._be_there(client, agent)
+            if client.code != 1013:
+                return
+            await asyncio.sleep(client.retry_after or 1.0 if is_patient else chance.uniform(0.0, 0.2))
+
+    async def _be_there(self, client: Socket, agent: Agent) -> None:
+        chance = self._chance
+        how = chance.random()
+        await client.stay(chance.expovariate(1 / STAY_MEAN) if how < 0.85 else 5 * STAY_MEAN)
+        if how < 0.55:
+            client.leave()
+        elif how < 0.8:
+            client.vanish(reset=chance.random() < 0.5)
+        else:
+            if agent.policy == "evict_oldest":
+                await client.stay(20 * STAY_MEAN)  # it would stay for ever: somebody else has to come
+            client.leave()
+
+    def _connect(self, agent: Agent, called: str | None) -> Socket:
+        self.connects += 1
+        node = self._chance.choice(self._stage.nodes)
+        query = "" if called is None else f"?session_id={called}"
+        return Socket(
+            self._recorder,
+            node=node.name,
+            port=node.port,
+            path=f"/ws/agents/{agent.name}{query}",
+            agent=agent.name,
+            called=called,
+        )
