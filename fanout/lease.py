@@ -39,7 +39,7 @@ class Lease:
     """Empty while it is only a wish."""
     is_local: bool = False
     """Let in by this node alone, while Redis is away: still to be confirmed."""
-    was_asked: bool = True
+    was_asked: bool = False
     """Whether Redis may know of it."""
     turn: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -128,7 +128,6 @@ class Leases:
                 async with asyncio.timeout(DEADLINE):
                     await self._pipeline.connected.wait()
             except TimeoutError:
-                lease.was_asked = False
                 raise Unavailable("Redis takes no commands") from None
         lease.was_asked = True
 
@@ -199,7 +198,7 @@ class Leases:
     def release(self, lease: Lease) -> None:
         """Give a place back, or stop wanting one; repeated until Redis has confirmed it."""
         self._known.discard(lease)
-        if not lease.was_asked:
+        if not lease.was_asked or lease.name in self._unreleased:
             return
         if len(self._unreleased) < UNRELEASED_MAX:
             self._unreleased[lease.name] = lease
@@ -247,7 +246,7 @@ class Leases:
 
     def _release_unheard_of(self, owner: Owner, name: str) -> None:
         """Redis believes that we hold it. Nobody else can tell it otherwise."""
-        self.release(Lease(owner, name, b"", nobody))
+        self.release(Lease(owner, name, b"", nobody, was_asked=True))
 
     # ---- repair
 
@@ -287,23 +286,30 @@ class Leases:
         """Ask for the places of those that were let in while Redis was away. Raises Unavailable."""
         local = [lease for lease in self._known if lease.is_local]
         for first in range(0, len(local), CONFIRMED_AT_ONCE):
-            await asyncio.gather(*map(self._confirm, local[first : first + CONFIRMED_AT_ONCE]))
+            async with asyncio.TaskGroup() as group:
+                asked = [group.create_task(self._confirm(lease)) for lease in local[first : first + CONFIRMED_AT_ONCE]]
+            if not all(task.result() for task in asked):
+                raise Unavailable("not all places could be confirmed")
 
-    async def _confirm(self, lease: Lease) -> None:
+    async def _confirm(self, lease: Lease) -> bool:
+        """False where Redis did not answer."""
         if lease not in self._known:
-            return  # gone while those before it were asked for
+            return True  # gone while those before it were asked for
         lease.was_asked = True
         try:
             async with asyncio.timeout(ASK_AGAIN):
                 await self._take(lease)
         except TimeoutError:
-            return  # its turn will come; asked again with the next repair
+            return True  # its turn will come; asked again with the next repair
         except LimitReached as full:
             lease.on_lost(Closing(CloseCode.TRY_AGAIN_LATER, lease.owner, full.count))
-            return
+            return True
+        except Unavailable:
+            return lease not in self._known
         lease.is_local = False
         if lease not in self._known:
             self.release(lease)
+        return True
 
     def _keys(self, owner: Owner) -> tuple[bytes, ...]:
         return self._channels.places(owner, self._incarnation)

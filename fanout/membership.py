@@ -180,6 +180,7 @@ class Membership:
         await self._state_what_was_lost(bus, servers)
         self._servers = servers
         self._beats += 1
+        self.check()
         self._extend(sent)
 
     async def _send_beats(self, bus: Commands) -> list[Reply]:

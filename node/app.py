@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope, StatefulLifespan
 
-from ..shared.errors import Refused
+from ..shared.errors import internal_error
 from ..shared.settings import Settings, load_settings, named_settings, set_without_effect, unknown_settings
 from .api import api_routes
 from .api_requests import problem_response
@@ -92,7 +92,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 async def _internal_error(request: Request, error: Exception) -> Response:
     """What is ours to mend. Starlette raises it again behind the answer, so the log has it too."""
-    return problem_response(Refused("something went wrong in the node; its log says what"))
+    return problem_response(internal_error())
 
 
 async def _page(request: Request) -> Response:

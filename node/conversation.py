@@ -14,7 +14,7 @@ from ..shared.clock import rfc3339
 from ..shared.close import CloseCode
 from ..shared.codec import WireFormat, decode_command, encode_ready, pack_publication
 from ..shared.commands import BadCommand
-from ..shared.errors import BadName, BadRequest, Refused
+from ..shared.errors import BadName, BadRequest, Refused, internal_error
 from ..shared.messages import CommandId, Failure, NodeFrame, Object, Ok, Publication, Roll
 from ..shared.names import UserId
 from .entrance import Entrance, exit_channel
@@ -198,12 +198,13 @@ class Conversation(ABC):
         if isinstance(error, Refused):
             self._refuse(id, error)
         elif error is not None:
-            self._refuse(id, Refused("something went wrong in the node; its log says what"))
-            raise error
+            self._refuse(id, internal_error())
         elif id is not None:
             self.answer(Ok(id, fields(done.result())))
         if self._waiting:
             self._go_on()
+        if error is not None and not isinstance(error, Refused):
+            raise error  # ours to mend: the event loop logs it
 
     # ---- answers out
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ..shared.channels import ChannelKind
-from ..shared.errors import Refused
+from ..shared.errors import Refused, internal_error
 from ..shared.messages import NodeFrame, Publication, Resync, Roll
 from .hub import Gate, Member
 from .services import Services
@@ -103,9 +103,10 @@ class Entrance:
     def _fail(self, error: BaseException) -> None:
         if self._abandoned:
             return
-        if not isinstance(error, Refused):
+        is_ours = not isinstance(error, Refused)
+        self._member.not_entered(self._effect, error if isinstance(error, Refused) else internal_error())
+        if is_ours:
             raise error
-        self._member.not_entered(self._effect, error)
 
 
 def exit_channel(services: Services, member: Arriving, stay: Stay) -> None:

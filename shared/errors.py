@@ -60,6 +60,11 @@ class LimitReached(Refused):
         self.count = count
 
 
+def internal_error() -> Refused:
+    """What whoever asked is told of a fault that is ours to mend."""
+    return Refused("something went wrong in the node; its log says what")
+
+
 class ProtocolViolation(TannoyError):
     """The peer broke RFC 6455; `code` is the close code that §7.4.1 asks for."""
 

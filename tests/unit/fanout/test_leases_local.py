@@ -6,7 +6,7 @@ import pytest
 from tannoy.fanout.lease import Closing
 from tannoy.fanout.leases import CONFIRMED_AT_ONCE
 from tannoy.fanout.pipeline import DEADLINE
-from tannoy.fanout.scripts import LEASE_ACQUIRE
+from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_RELEASE
 from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.close import CloseCode
 from tannoy.shared.errors import Unavailable
@@ -110,7 +110,6 @@ async def test_whoever_was_let_in_and_goes_before_redis_has_heard_of_it_has_noth
     assert (office.redis.calls, office.counts("known", "unreleased")) == ([], [0, 0])
 
 
-@pytest.mark.xfail(reason="cancelled in _wait_for_redis, was_asked is still True", strict=True)
 @on_manual_time
 async def test_whoever_gives_up_before_redis_was_asked_has_nothing_to_give_back() -> None:
     office = Office()
@@ -156,6 +155,17 @@ async def test_whoever_was_let_in_gets_a_place_once_redis_is_back() -> None:
     assert (guest.lease.is_local, guest.lease.generation, guest.losses) == (False, "17", [])
     await office.leases.confirm_local()
     assert len(office.redis.asked(LEASE_ACQUIRE)) == 1
+
+
+@on_manual_time
+async def test_whoever_was_let_in_and_has_got_its_place_gives_it_back_when_it_goes() -> None:
+    office = Office(mode=LimitMode.AVAILABLE)
+    guest = await let_in_by_itself(office)
+    await office.leases.confirm_local()
+    office.leases.release(guest.lease)
+    await turns()
+    assert office.redis.asked(LEASE_RELEASE) == [[b"me|1|s1", b"17"]]
+    assert office.counts("known", "unreleased") == [0, 0]
 
 
 @on_manual_time
@@ -234,7 +244,6 @@ async def test_whoever_has_to_wait_holds_up_nobody_who_is_asked_for_with_it() ->
     await confirming
 
 
-@pytest.mark.xfail(reason="released twice: KeyError in Leases._released", strict=True)
 @on_manual_time
 async def test_whoever_goes_while_its_place_is_asked_for_gives_it_back() -> None:
     office = Office(mode=LimitMode.AVAILABLE)

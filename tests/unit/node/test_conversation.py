@@ -68,7 +68,6 @@ async def test_an_error_that_nobody_expected_is_answered_as_internal_and_told_lo
     assert desk.heard() == [{"type": "pong", "id": 8}]
 
 
-@pytest.mark.xfail(reason="Conversation._done raises before it goes on", strict=True)
 @on_manual_time
 async def test_what_waited_behind_an_error_that_nobody_expected_is_carried_out() -> None:
     house = House()
