@@ -154,6 +154,21 @@ def stalled_table(results: Results) -> Table:
     return Table(columns, lines)
 
 
+def limits_table(results: Results) -> Table:
+    """What exact limits cost, and how soon they act."""
+    lines: list[tuple[str, ...]] = []
+    for row in results.limits():
+        ordered = sorted(row.figures)
+        if not ordered:
+            continue
+        p99 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+        wanted = f"≤ {row.wanted:g} {row.unit}" if row.wanted else "the same"
+        lines.append(
+            (row.title, wanted, *(f"{figure:,.1f} {row.unit}" for figure in (middle(ordered), p99, ordered[-1])))
+        )
+    return Table(("what", "wanted", "p50", "p99", "most"), lines)
+
+
 def tables(results: Results) -> dict[str, Table]:
     """All tables there are figures for, by title."""
     found = {f"Fan-out, W={w}": fanout_table(results, w) for w in fanout.UNDER_WAY}
@@ -161,6 +176,7 @@ def tables(results: Results) -> dict[str, Table]:
         "Idle sessions": idle_table(results),
         "Handshakes": handshake_table(results),
         "Stalled sockets": stalled_table(results),
+        "Limits": limits_table(results),
     }
     return {title: table for title, table in found.items() if table.rows}
 
@@ -225,6 +241,7 @@ def write(results: Results) -> None:
         "idle": idle_table(results).markdown(),
         "handshake": handshake_table(results).markdown(),
         "stalled": stalled_table(results).markdown(),
+        "limits": limits_table(results).markdown(),
         "caveats": caveats(results),
         "what_tannoy_did": _what_tannoy_did(results),
         "idle_presence": _presence(next((row.presence for row in results.idle() if row.system == "tannoy"), None)),
@@ -233,7 +250,9 @@ def write(results: Results) -> None:
         ),
         "errors": "\n".join(f"- {error}" for error in errors(results)) or "None: every round gave its figure.",
     }
-    values |= {f"{name}_run": _circumstances(results, name) for name in ("fanout", "idle", "handshake", "stalled")}
+    values |= {
+        f"{name}_run": _circumstances(results, name) for name in ("fanout", "idle", "handshake", "stalled", "limits")
+    }
     (FOLDER / "README.md").write_text(string.Template(TEMPLATE.read_text()).substitute(values))
     if rows := results.fanout():
         (FOLDER / "figures.svg").write_text(draw(rows))

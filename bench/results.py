@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from . import fanout, handshake, idle, stalled
+from . import fanout, handshake, idle, limits, stalled
 
 FILE = Path(__file__).with_name("results.json")
 _PACKAGES = (
@@ -58,6 +58,10 @@ class Results:
     def stalled(self) -> list[stalled.Row]:
         """The rows of the stalled sockets, or none."""
         return [stalled.Row(**row) for row in self._rows("stalled")]
+
+    def limits(self) -> list[limits.Row]:
+        """The rows of the limits, or none."""
+        return [limits.Row(**row) for row in self._rows("limits")]
 
     def _rows(self, name: str) -> list[dict[str, Any]]:
         return self.sections[name].rows if name in self.sections else []

@@ -14,7 +14,8 @@ import structlog
 from ..shared.channels import Channels, OwnerKind
 from ..shared.clock import Clock
 from ..shared.errors import StartError, Unavailable
-from ..shared.messages import Object, Question
+from ..shared.messages import Object
+from ..shared.orders import Question
 from ..shared.policy import LimitMode
 from .control import Control
 from .departures import Departures

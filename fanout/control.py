@@ -14,7 +14,9 @@ import structlog
 from ..shared.channels import Channels, Owner
 from ..shared.codec import MalformedBytes, pack_order, unpack_order
 from ..shared.errors import Unavailable
-from ..shared.messages import (
+from ..shared.messages import Object, ReadyBytes
+from ..shared.names import AgentId, SessionId, UserId
+from ..shared.orders import (
     CloseSessions,
     Delivered,
     DeliverToSession,
@@ -23,11 +25,8 @@ from ..shared.messages import (
     Evict,
     Granted,
     ListSessions,
-    Object,
     Question,
-    ReadyBytes,
 )
-from ..shared.names import AgentId, SessionId, UserId
 from .publisher import Publisher
 from .wire import Reply
 

@@ -16,7 +16,7 @@ import structlog
 from ..shared.channels import Channels, Owner
 from ..shared.close import CloseCode
 from ..shared.errors import LimitReached, Unavailable
-from ..shared.messages import Errand, Evict, Granted
+from ..shared.orders import Errand, Evict, Granted
 from ..shared.policy import LimitMode, LimitPolicy, local_share
 from .lease import Closing, Lease, incarnation_of, nobody, owner_of, session_of, word_of
 from .lease_book import LeaseBook

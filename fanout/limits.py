@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 from ..shared.channels import Channels, Owner, OwnerKind
 from ..shared.close import CloseCode
-from ..shared.messages import Errand, Evict
+from ..shared.orders import Errand, Evict
 from ..shared.policy import LimitPolicy
 from .lease import Limit, incarnation_of
 from .pipeline import Pipeline

@@ -35,25 +35,9 @@ from .channels import Owner, OwnerKind
 from .close import CloseCode
 from .commands import BadCommand, Command, parse_command
 from .errors import BadRequest, TannoyError
-from .messages import (
-    CloseSessions,
-    Delivered,
-    DeliverToSession,
-    DeliverToUser,
-    Evict,
-    Granted,
-    ListSessions,
-    NodeFrame,
-    Object,
-    Order,
-    PresenceCount,
-    PresentUser,
-    Publication,
-    ReadyBytes,
-    UserJoined,
-    UserLeft,
-)
+from .messages import NodeFrame, Object, PresenceCount, PresentUser, Publication, ReadyBytes, UserJoined, UserLeft
 from .names import AgentId, RoomName, SessionId, UserId
+from .orders import CloseSessions, Delivered, DeliverToSession, DeliverToUser, Evict, Granted, ListSessions, Order
 
 MAX_DEPTH = 64
 """Levels of nesting that a frame may have. What nests deeper is an attack on somebody's recursive parser."""
@@ -260,8 +244,8 @@ def unpack_order(data: bytes, secret: bytes) -> Order:
                 return CloseSessions(request, reply_to, owner, None if session_id is None else SessionId(session_id))
             case ["list", int(request), bytes(reply_to), str(user)]:
                 return ListSessions(request, reply_to, UserId(user))
-            case ["delivered", int(request), int(sessions), list(listed)]:
-                return Delivered(request, sessions, tuple(cast("list[Object]", listed)))  # pyright: ignore[reportUnknownArgumentType]
+            case ["delivered", int(request), int(sessions), list()]:
+                return Delivered(request, sessions, tuple(cast("list[Object]", parts[3])))
             case ["evict", str(kind), str(name), str(lease), int(code), int(count), str(by)]:
                 return Evict(Owner(OwnerKind(kind), name), lease, CloseCode(code), count, by)
             case ["granted", str(kind), str(name), str(lease)]:

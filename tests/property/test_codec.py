@@ -23,7 +23,9 @@ from tannoy.shared.codec import (
 )
 from tannoy.shared.commands import BadCommand
 from tannoy.shared.errors import BadRequest
-from tannoy.shared.messages import (
+from tannoy.shared.messages import Publication, ReadyBytes
+from tannoy.shared.names import AgentId, SessionId, UserId
+from tannoy.shared.orders import (
     CloseSessions,
     Delivered,
     DeliverToSession,
@@ -32,10 +34,7 @@ from tannoy.shared.messages import (
     Granted,
     ListSessions,
     Order,
-    Publication,
-    ReadyBytes,
 )
-from tannoy.shared.names import AgentId, SessionId, UserId
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 scalars = (

@@ -36,8 +36,9 @@ from tannoy.node.session import Endpoint, Session
 from tannoy.node.timers import TimerWheel
 from tannoy.shared.channels import Channel, Channels, Owner, OwnerKind
 from tannoy.shared.codec import JSON, WireFormat, unpack_publication
-from tannoy.shared.messages import Author, Errand, Object, Question, ReadyBytes
+from tannoy.shared.messages import Author, Object, ReadyBytes
 from tannoy.shared.names import AgentId, NodeId, RoomName, SessionId, UserId
+from tannoy.shared.orders import Errand, Question
 from tannoy.shared.policy import LimitMode, LimitPolicy, SlowPolicy
 
 from tests.support.bus import ScriptedLink, ScriptedPipeline, ScriptedPublisher

@@ -10,7 +10,7 @@ from tannoy.fanout.limits import Limits
 from tannoy.fanout.membership import Commands, Membership
 from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_RELEASE, LEASE_REPAIR
 from tannoy.shared.channels import Channels, Owner, OwnerKind
-from tannoy.shared.messages import Errand
+from tannoy.shared.orders import Errand
 from tannoy.shared.policy import LimitMode, LimitPolicy
 
 from tests.support.bus import ScriptedPipeline

@@ -7,18 +7,17 @@ from tannoy.fanout.control import ANSWER_DEADLINE, Control
 from tannoy.shared.channels import Channels, Owner, OwnerKind
 from tannoy.shared.codec import pack_order, unpack_order
 from tannoy.shared.errors import Unavailable
-from tannoy.shared.messages import (
+from tannoy.shared.messages import Object, ReadyBytes
+from tannoy.shared.names import AgentId, SessionId, UserId
+from tannoy.shared.orders import (
     CloseSessions,
     Delivered,
     DeliverToSession,
     DeliverToUser,
     Errand,
     ListSessions,
-    Object,
     Question,
-    ReadyBytes,
 )
-from tannoy.shared.names import AgentId, SessionId, UserId
 
 from tests.support.bus import ScriptedPublisher
 from tests.support.clock import manual_clock, on_manual_time, turns

@@ -4,7 +4,7 @@ import pytest
 from tannoy.shared.close import CloseCode
 from tannoy.shared.codec import pack_order, unpack_order
 from tannoy.shared.errors import Unavailable
-from tannoy.shared.messages import Errand, Evict, Granted
+from tannoy.shared.orders import Errand, Evict, Granted
 
 from tests.support.clock import on_manual_time, turns
 from tests.unit.fanout.test_control import CHANNELS, OWNER, SECRET, Desk

@@ -8,7 +8,7 @@ from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_RELEASE, LEASE_REPAIR
 from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.close import CloseCode
 from tannoy.shared.errors import Unavailable
-from tannoy.shared.messages import Evict, Granted
+from tannoy.shared.orders import Evict, Granted
 from tannoy.shared.policy import LimitMode, LimitPolicy
 
 from tests.support.clock import on_manual_time, turns

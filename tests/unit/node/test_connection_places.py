@@ -8,7 +8,7 @@ from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_RELEASE, REMEMBER_GONE
 from tannoy.node.session import Endpoint
 from tannoy.shared.close import CloseCode
 from tannoy.shared.codec import JSON
-from tannoy.shared.messages import Evict
+from tannoy.shared.orders import Evict
 
 from tests.support.clock import loop_errors, on_manual_time, turns
 from tests.support.desk import GENERATION, OWNER, Desk, House

@@ -8,7 +8,7 @@ from tannoy.node.conversation import UNDER_WAY_MAX
 from tannoy.shared.clock import rfc3339
 from tannoy.shared.codec import pack_order, unpack_publication
 from tannoy.shared.errors import Unavailable
-from tannoy.shared.messages import Delivered
+from tannoy.shared.orders import Delivered
 
 from tests.support.clock import loop_errors, on_manual_time, turns
 from tests.support.desk import ROLL, ROOM, VERSION, Desk, House

@@ -24,8 +24,9 @@ from tannoy.shared.codec import (
 )
 from tannoy.shared.commands import BadCommand, Message, Ping
 from tannoy.shared.errors import BadRequest
-from tannoy.shared.messages import (
-    Author,
+from tannoy.shared.messages import Author, Publication, ReadyBytes, Said
+from tannoy.shared.names import AgentId, RoomName, SessionId, UserId
+from tannoy.shared.orders import (
     CloseSessions,
     Delivered,
     DeliverToSession,
@@ -34,11 +35,7 @@ from tannoy.shared.messages import (
     Granted,
     ListSessions,
     Order,
-    Publication,
-    ReadyBytes,
-    Said,
 )
-from tannoy.shared.names import AgentId, RoomName, SessionId, UserId
 
 both_formats = pytest.mark.parametrize("wire", [JSON, MSGPACK], ids=lambda wire: wire.name)
 
