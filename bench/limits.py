@@ -116,10 +116,7 @@ async def _measure_evictions(cluster: Cluster, row: Row) -> None:
 
 async def _measure_kill(cluster: Cluster, rows: dict[str, Row], agent: str) -> None:
     doomed, other = cluster.nodes
-    await _limit(other, agent, 1)
-    (
-        await other.http.put(f"/api/v1/agents/{agent}/limit", json={"max_sessions": 1, "policy": "reject"})
-    ).raise_for_status()
+    await _limit(other, agent, 1, "reject")
     watcher = await other.connect(f"/ws/chat/{agent}?user_id=watcher")
     await doomed.connect(f"/ws/agents/{agent}")
     await doomed.connect(f"/ws/chat/{agent}?user_id=ada")
