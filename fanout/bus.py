@@ -15,7 +15,7 @@ from ..shared.channels import Channels, OwnerKind
 from ..shared.clock import Clock
 from ..shared.errors import StartError, Unavailable
 from ..shared.messages import Object
-from ..shared.orders import Question
+from ..shared.orders import Errand, Question
 from ..shared.policy import LimitMode
 from .control import Control
 from .departures import Departures
@@ -112,7 +112,7 @@ class Bus:
             incarnation=incarnation,
             secret=rules.secret,
             answer=events.answer,
-            run_errand=lambda errand: self.leases.run_errand(errand),
+            run_errand=self._run_errand,
             is_listening=self.link.live.is_set,
         )
         self.membership = Membership(
@@ -152,6 +152,9 @@ class Bus:
         for address, payload in batch:
             if address in self._orders:
                 self.control.received(payload)
+
+    def _run_errand(self, errand: Errand) -> None:
+        self.leases.run_errand(errand)
 
     # ---- life
 

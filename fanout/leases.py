@@ -11,8 +11,6 @@ from collections import deque
 from collections.abc import Callable, Collection
 from functools import partial
 
-import structlog
-
 from ..shared.channels import Channels, Owner
 from ..shared.close import CloseCode
 from ..shared.errors import LimitReached, Unavailable
@@ -35,8 +33,6 @@ RELEASED_AT_ONCE = 500
 UNRELEASED_MAX = 10_000
 """Places to be given back that Redis has not confirmed. What is forgotten beyond that is found by `restate`."""
 CONFIRMED_AT_ONCE = 50
-
-_log = structlog.get_logger("tannoy.leases")
 
 
 class Leases:
@@ -84,9 +80,10 @@ class Leases:
     def expired(self) -> None:
         """The heartbeat has run out. In `strict` mode nobody is served any more: others may be in their places."""
         if self._mode is LimitMode.STRICT:
-            for lease in [lease for lease in self._known if lease.generation]:
-                self._lost += 1
-                lease.on_lost(Closing(CloseCode.LEASE_LOST, lease.owner))
+            for lease in self._known:
+                if lease.generation:
+                    self._lost += 1
+                    lease.on_lost(Closing(CloseCode.LEASE_LOST, lease.owner))
 
     # ---- taking a place
 

@@ -25,6 +25,9 @@ _RULES = {
     CloseCode.REPLACED: DepartureRule.SAME_SESSION,
 }
 """What is remembered; any other end was the client's own doing, or everybody's."""
+_BY_LIMIT = (CloseCode.TRY_AGAIN_LATER, CloseCode.EVICTED)
+_LIMITS = {OwnerKind.AGENT: DepartureRule.AGENT_MAX_SESSIONS, OwnerKind.USER: DepartureRule.USER_MAX_SESSIONS}
+"""Where it was counted against a limit, the owner tells against whose."""
 
 
 def agent_of(session: Session) -> Owner | None:
@@ -102,14 +105,9 @@ class Places:
 
     def remember(self, session: Session, code: CloseCode, closing: Closing | None) -> None:
         """Why the session was refused or closed, for those who ask its agent or its user about it."""
-        rule = _RULES.get(code)
+        rule = _LIMITS[closing.owner.kind] if closing is not None and code in _BY_LIMIT else _RULES.get(code)
         if rule is None:
             return
-        if closing is not None and closing.owner.kind is OwnerKind.USER and rule is DepartureRule.AGENT_MAX_SESSIONS:
-            rule = DepartureRule.USER_MAX_SESSIONS
-        if closing is not None and rule is DepartureRule.BUS:
-            by_user = closing.owner.kind is OwnerKind.USER
-            rule = DepartureRule.USER_MAX_SESSIONS if by_user else DepartureRule.AGENT_MAX_SESSIONS
         departure: Object = {
             "at": rfc3339(self._clock.now()),
             "session_id": session.session_id,
