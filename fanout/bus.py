@@ -24,7 +24,7 @@ from .leases import Leases
 from .limits import Limits
 from .link import Link
 from .link_state import Batch
-from .membership import Membership
+from .membership import Commands, Membership
 from .pipeline import Pipeline
 from .presence import Presence, Present
 from .presence_calls import PRESENCE_SCRIPTS, PresenceRules
@@ -119,7 +119,7 @@ class Bus:
             self.channels,
             incarnation=incarnation,
             clock=clock,
-            restate=lambda bus, partitions, adding: self.leases.restate(bus, partitions, adding),
+            restate=self._restate,
             on_expired=lambda: self.leases.expired(),
             describe=events.describe,
         )
@@ -155,6 +155,9 @@ class Bus:
 
     def _run_errand(self, errand: Errand) -> None:
         self.leases.run_errand(errand)
+
+    async def _restate(self, commands: Commands, partitions: Collection[int], adding: bool) -> None:
+        await self.leases.restate(commands, partitions, adding)
 
     # ---- life
 

@@ -8,6 +8,11 @@
 local incarnation, owner, adding, newest = ARGV[1], ARGV[2], ARGV[5] == '1', tonumber(ARGV[6])
 local max, policy = limit(ARGV[3], ARGV[4])
 
+-- Before everybody has stated what is there, nobody is missing, and nobody too many: the server may have lost its data,
+-- and not even know it yet, or have come back with an old dump.
+local waits_until = redis.call('HGET', SERVER, 'until')
+local is_settled = waits_until and tonumber(waits_until) <= now
+
 local stated, missing, granted = {}, {}, {}
 for at = 7, #ARGV, 3 do
   local lease, generation, info = ARGV[at], ARGV[at + 1], ARGV[at + 2]
@@ -18,7 +23,7 @@ for at = 7, #ARGV, 3 do
       redis.call('HSET', STATE, 's|' .. session_of(lease), lease)
       note_as_mine(owner)
       redis.call('ZADD', HELD, generation, lease)
-    else
+    elseif is_settled then
       table.insert(missing, lease)
     end
   end
@@ -51,6 +56,4 @@ else
   keep()
 end
 tidy_up()
--- Before everybody has stated what is there, nobody is too many: an old dump may hold more than there are.
-local is_recovering = tonumber(redis.call('HGET', SERVER, 'until') or '0') > now
-return { missing, granted, is_recovering and {} or surplus(max, policy), policy, redis.call('ZCARD', HELD) }
+return { missing, granted, is_settled and surplus(max, policy) or {}, policy, redis.call('ZCARD', HELD) }

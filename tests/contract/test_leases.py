@@ -401,3 +401,12 @@ async def test_nothing_at_all_is_kept_of_an_owner_without_sessions(rejecting: Ow
     _, generation = await rejecting.acquire("n1|1|a")
     await rejecting.release("n1|1|a", generation)
     assert await rejecting.keys() == {"nodes", "server", "mine"}
+
+
+async def test_nobody_is_missing_on_a_server_that_has_just_lost_its_data(valkey: Valkey) -> None:
+    owner = Owner(valkey, max=2, policy="reject")
+    await owner.beat("n1")
+    stated = ("n1|1|a", "1795000000000001")
+    assert await owner.repair("n1", stated) == [[], [], []]
+    await owner.ensure(wait_ms=5000)
+    assert await owner.repair("n1", stated) == [[], [], []]
