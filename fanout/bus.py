@@ -1,12 +1,13 @@
 """Everything of `fanout` that one node runs: composed once, kept going by a handful of tasks.
 
-Three connections to Redis: the link, on which all arrives that other nodes say; one for publishes; one for what has to
-be counted exactly (heartbeats, leases, presence), so that a flood of messages holds up no heartbeat.
+Four connections to Redis: the link, on which all arrives that other nodes say; one for publishes; one for reading what
+was said; one for what has to be counted exactly (heartbeats, leases, presence), so that a flood holds up no heartbeat.
 """
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -17,21 +18,27 @@ from ..shared.errors import StartError, Unavailable
 from ..shared.messages import Object
 from ..shared.orders import Errand, Question
 from ..shared.policy import LimitMode
+from .address import AnyAddress
+from .check import Trial, check_server
+from .connections import Connections, connections_to
 from .control import Control
+from .cursors import Cursors, Deliveries
 from .departures import Departures
+from .history import History, HistoryRules
 from .lease import Limit
 from .leases import Leases
 from .limits import Limits
-from .link import Link
+from .link import AnyLink
 from .link_state import Batch
-from .membership import Commands, Membership
-from .pipeline import Pipeline
+from .membership import Membership
+from .pipeline import Commands
 from .presence import Presence, Present
 from .presence_calls import PRESENCE_SCRIPTS, PresenceRules
 from .publisher import Publisher
 from .repair import Repair
 from .scripts import (
     HEARTBEAT,
+    HISTORY_READ,
     LEASE_ACQUIRE,
     LEASE_LIMIT,
     LEASE_LIST,
@@ -39,18 +46,20 @@ from .scripts import (
     LEASE_REPAIR,
     NODE_TELL,
     NODES_LIST,
+    PUBLISH,
     PUBLISH_ONCE,
     REMEMBER_GONE,
     SERVER_ENSURE,
 )
 from .subscriber import Subscriber
-from .wire import RedisAddress, ServerRefused, WireLost, dial
 
 _log = structlog.get_logger("tannoy.bus")
 
 START_TIMEOUT = 5.0
 """Seconds in which a node that starts has to hear the bus."""
 LAST_WORDS_TIMEOUT = 1.0
+_PUBLISHING = (SERVER_ENSURE, PUBLISH, PUBLISH_ONCE)
+_READING = (SERVER_ENSURE, HISTORY_READ)
 _COUNTED = (
     SERVER_ENSURE,
     HEARTBEAT,
@@ -75,13 +84,14 @@ class BusRules:
     limits: dict[OwnerKind, Limit]
     mode: LimitMode
     presence: PresenceRules
+    history: HistoryRules
 
 
 @dataclass(frozen=True, slots=True)
 class BusEvents:
     """What the node does for the bus. `present`: its sessions in the rooms of some partitions."""
 
-    deliver: Callable[[Batch], None]
+    deliver: Callable[[Deliveries], None]
     answer: Callable[[Question], tuple[int, tuple[Object, ...]]]
     describe: Callable[[], Object]
     present: Callable[[Collection[int]], Mapping[int, Present]]
@@ -91,21 +101,30 @@ class Bus:
     """Needs the tasks of `jobs` running."""
 
     def __init__(
-        self, address: RedisAddress, rules: BusRules, events: BusEvents, *, incarnation: str, name: str, clock: Clock
+        self, address: AnyAddress, rules: BusRules, events: BusEvents, *, incarnation: str, name: str, clock: Clock
     ) -> None:
-        self._address = address
         self.channels = Channels(rules.prefix)
-        self.link = Link(
-            address,
+        self._redis: Connections = connections_to(address, self.channels)
+        self.link: AnyLink = self._redis.link(
             name=f"tannoy-link-{name}",
-            echo_channel=self.channels.echo(incarnation),
+            echo_channel=partial(self.channels.echo, incarnation),
             clock=clock,
             on_deliveries=self._dispatch,
             on_confirmed=lambda channels: self.subscriber.confirmed(channels),
+            on_live=lambda: self.cursors.hurry(),
         )
-        self.subscriber = Subscriber(self.link)
-        self.pipeline = Pipeline(address, name=f"tannoy-publisher-{name}", scripts=(PUBLISH_ONCE,))
-        self.publisher = Publisher(self.pipeline, self.channels)
+        self.subscriber = Subscriber(self.link, on_dropped=lambda address: self.cursors.drop(address))
+        self.pipeline = self._redis.pipeline(
+            name=f"tannoy-publisher-{name}",
+            scripts=_PUBLISHING,
+            greet=lambda bus, parts: self.membership.meet(bus, parts),
+        )
+        self.publisher = Publisher(self.pipeline, self.channels, rules.history)
+        self.reading = self._redis.pipeline(
+            name=f"tannoy-history-{name}", scripts=_READING, greet=lambda bus, parts: self.membership.meet(bus, parts)
+        )
+        self.history = History(self.reading, self.channels, rules.history)
+        self.cursors = Cursors(self.history, self.link, clock=clock, deliver=events.deliver)
         self.control = Control(
             self.channels,
             self.publisher,
@@ -123,7 +142,9 @@ class Bus:
             on_expired=lambda: self.leases.expired(),
             describe=events.describe,
         )
-        self.counted = Pipeline(address, name=f"tannoy-counted-{name}", scripts=_COUNTED, greet=self.membership.greet)
+        self.counted = self._redis.pipeline(
+            name=f"tannoy-counted-{name}", scripts=_COUNTED, greet=self.membership.greet
+        )
         self.limits = Limits(
             self.counted, self.channels, incarnation=incarnation, defaults=rules.limits, tell=self.control.tell
         )
@@ -139,16 +160,15 @@ class Bus:
         self.presence = Presence(self.counted, self.channels, incarnation=incarnation, rules=rules.presence)
         self.departures = Departures(self.counted, self.channels)
         self.repair = Repair(self.counted, self.membership, self.leases, self.presence, self.departures, events.present)
-        self._deliver = events.deliver
         self._orders = frozenset(self.control.addresses)
 
     def _dispatch(self, batch: Batch) -> None:
         """Before anything is delivered: may this node still deliver it?"""
         self.leases.are_trusted()
         if self._orders.isdisjoint([address for address, _ in batch]):
-            self._deliver(batch)
+            self.cursors.received(batch)
             return
-        self._deliver([delivery for delivery in batch if delivery[0] not in self._orders])
+        self.cursors.received([delivery for delivery in batch if delivery[0] not in self._orders])
         for address, payload in batch:
             if address in self._orders:
                 self.control.received(payload)
@@ -165,8 +185,11 @@ class Bus:
     def jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What has to run for as long as the node does, by name."""
         return {
+            **self._redis.jobs,
             "link": self.link.run,
             "publisher": self.pipeline.run,
+            "history": self.reading.run,
+            "cursors": self.cursors.run,
             "counted": self.counted.run,
             "heartbeat": lambda: self.membership.run(self.counted),
             "presence": self.presence.run,
@@ -180,25 +203,16 @@ class Bus:
             return "the bus is silent"
         if not self.pipeline.connected.is_set():
             return "the bus takes no publishes"
+        if not self.reading.connected.is_set():
+            return "the bus tells no history"
         return None if self.counted.connected.is_set() else "the bus takes no heartbeats"
 
     async def check(self) -> None:
-        """One connection by hand: at start a sentence is worth more than a retry. Raises StartError."""
-        at = f"Redis at {self._address} (TANNOY_REDIS_URL)"
-        try:
-            wire = await dial(self._address, name="tannoy-check", on_pushes=lambda _: None, timeout=START_TIMEOUT)
-        except ServerRefused as error:
-            if str(error).startswith(("NOAUTH", "WRONGPASS")) or "AUTH" in str(error):
-                hint = "put the right user and password into the URL: redis://user:password@host:port"
-                raise StartError(f"{at} wants other credentials: {error}. {hint}") from error
-            if "unknown command" in str(error).lower():
-                raise StartError(f"{at} is too old: version 7.0 or later is needed ({error})") from error
-            raise StartError(f"{at} refuses to talk to us: {error}") from error
-        except TimeoutError as error:
-            raise StartError(f"{at} does not answer within {START_TIMEOUT:g} seconds") from error
-        except (OSError, WireLost) as error:
-            raise StartError(f"{at} can't be reached: {error}. Is it running?") from error
-        wire.abort()
+        """One connection to each server by hand: at start a sentence is worth more than a retry. Raises StartError."""
+        for server, partitions in await self._redis.servers():
+            meet = partial(self.membership.meet, partitions=partitions)
+            trial = Trial(self.channels.echo("check", partitions[0]), self._redis.verbs, meet)
+            await check_server(server, trial, timeout=START_TIMEOUT)
 
     async def wait_until_ready(self) -> None:
         """Hear the orders of other nodes, and all the rest. Raises StartError."""
@@ -208,6 +222,7 @@ class Bus:
             async with asyncio.timeout(START_TIMEOUT):
                 await self.link.live.wait()
                 await self.pipeline.connected.wait()
+                await self.reading.connected.wait()
                 await self.counted.connected.wait()
         except TimeoutError as error:
             raise StartError(f"not ready within {START_TIMEOUT:g} seconds: {self.is_silent}") from error
@@ -226,9 +241,12 @@ class Bus:
 
     def statistics(self) -> dict[str, object]:
         return {
+            **self._redis.statistics(),
             "link": self.link.statistics(),
             "subscriber": self.subscriber.statistics(),
             "pipeline": self.pipeline.statistics(),
+            "reading": self.reading.statistics(),
+            "cursors": self.cursors.statistics(),
             "counted": self.counted.statistics(),
             "control": self.control.statistics(),
             "membership": self.membership.statistics(),

@@ -12,10 +12,10 @@ from collections.abc import Callable
 import structlog
 
 from ..shared.channels import Channels, Owner
-from ..shared.codec import MalformedBytes, pack_order, unpack_order
-from ..shared.errors import Unavailable
-from ..shared.messages import Object, ReadyBytes
+from ..shared.errors import MalformedBytes, Unavailable
+from ..shared.messages import Object
 from ..shared.names import AgentId, SessionId, UserId
+from ..shared.order_codec import pack_order, unpack_order
 from ..shared.orders import (
     CloseSessions,
     Delivered,
@@ -27,6 +27,7 @@ from ..shared.orders import (
     ListSessions,
     Question,
 )
+from ..shared.publication import ReadyBytes
 from .publisher import Publisher
 from .wire import Reply
 

@@ -12,7 +12,7 @@ import orjson
 from ..shared.channels import Channels, Owner
 from ..shared.errors import Unavailable
 from ..shared.messages import Object
-from .pipeline import Pipeline
+from .pipeline import AnyPipeline
 from .scripts import REMEMBER_GONE
 from .wire import Reply
 
@@ -25,7 +25,7 @@ PENDING_MAX = 1000
 class Departures:
     """Needs somebody to call `try_again` now and then."""
 
-    def __init__(self, pipeline: Pipeline, channels: Channels) -> None:
+    def __init__(self, pipeline: AnyPipeline, channels: Channels) -> None:
         self._pipeline = pipeline
         self._channels = channels
         self._pending: deque[tuple[Owner, bytes]] = deque()

@@ -19,9 +19,10 @@ from ..shared.policy import LimitMode, LimitPolicy, local_share
 from .lease import Closing, Lease, incarnation_of, nobody, owner_of, session_of, word_of
 from .lease_book import LeaseBook
 from .limits import Limits
-from .membership import Commands, Membership
-from .pipeline import DEADLINE, Pipeline
+from .membership import Membership
+from .pipeline import AnyPipeline, Commands
 from .scripts import LEASE_ACQUIRE, LEASE_RELEASE, LEASE_REPAIR
+from .under_way import DEADLINE
 from .wire import Reply
 
 ADMISSION_DEADLINE = 10.0
@@ -40,7 +41,7 @@ class Leases:
 
     def __init__(
         self,
-        pipeline: Pipeline,
+        pipeline: AnyPipeline,
         membership: Membership,
         channels: Channels,
         *,

@@ -8,7 +8,7 @@ from ..shared.close import CloseCode
 from ..shared.orders import Errand, Evict
 from ..shared.policy import LimitPolicy
 from .lease import Limit, incarnation_of
-from .pipeline import Pipeline
+from .pipeline import AnyPipeline
 from .scripts import LEASE_LIMIT, LEASE_LIST
 
 DEADLINE = 2.0
@@ -21,7 +21,7 @@ class Limits:
 
     def __init__(
         self,
-        pipeline: Pipeline,
+        pipeline: AnyPipeline,
         channels: Channels,
         *,
         incarnation: str,

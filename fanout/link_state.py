@@ -6,10 +6,15 @@ by a hole.
 
 Redis can freeze without breaking any connection. So the link hears itself: each `ECHO_PERIOD` it publishes a nonce on
 its own echo channel, and one that does not come back within `ECHO_DEADLINE` proves the link deaf.
+
+In a Redis Cluster a link goes to one master, and hears the channels of its slots. A slot that moves takes them away,
+unasked: whoever owns the link is told which, since no other command will bring them back here.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from ..shared.channels import partition_of
 from .wire import Pushes
 
 ECHO_PERIOD = 0.5
@@ -17,8 +22,37 @@ ECHO_DEADLINE = 1.5
 BATCH = 512
 """Channels in one SUBSCRIBE: long enough to be cheap, short enough not to stall Redis."""
 
+PROOF = b"p"
+"""Begins the nonces on which `Link.proof` waits."""
+
 Batch = list[tuple[bytes, bytes]]
 """Deliveries in the order of the bus: (channel, payload)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verbs:
+    """How to subscribe and to publish, and what Redis pushes then. `slot_of`: channels of one command share it."""
+
+    subscribe: str
+    unsubscribe: str
+    publish: str
+    message: bytes
+    slot_of: Callable[[bytes], int] | None = None
+
+    @property
+    def is_sharded(self) -> bool:
+        return self.slot_of is not None
+
+    def pieces(self, channels: Iterable[bytes]) -> list[list[bytes]]:
+        """What one command may name, at the most BATCH channels of it, in order."""
+        slots: dict[int, list[bytes]] = {}
+        for channel in channels:
+            slots.setdefault(self.slot_of(channel) if self.slot_of else 0, []).append(channel)
+        return [all[start : start + BATCH] for all in slots.values() for start in range(0, len(all), BATCH)]
+
+
+PLAIN = Verbs("SUBSCRIBE", "UNSUBSCRIBE", "PUBLISH", b"message")
+SHARDED = Verbs("SSUBSCRIBE", "SUNSUBSCRIBE", "SPUBLISH", b"smessage", partition_of)
 
 
 @dataclass(slots=True)
@@ -27,12 +61,21 @@ class LinkEvents:
 
     deliveries: Batch = field(default_factory=list[tuple[bytes, bytes]])
     confirmed: list[bytes] = field(default_factory=list[bytes])
+    proofs: list[bytes] = field(default_factory=list[bytes])
+    """Nonces of proofs that have come back."""
+    taken: list[bytes] = field(default_factory=list[bytes])
+    """What Redis took away, unasked, because its slot has moved."""
+    left: list[bytes] = field(default_factory=list[bytes])
+    """What is not wanted any more, and not heard any more."""
 
 
 class LinkState:
     """The subscriber link without I/O: pushes in, events and bytes out."""
 
-    def __init__(self, echo_channel: bytes) -> None:
+    def __init__(self, echo_channel: bytes, verbs: Verbs = PLAIN) -> None:
+        self._verbs = verbs
+        self._subscribed = verbs.subscribe.lower().encode()
+        self._unsubscribed = verbs.unsubscribe.lower().encode()
         self._echo = echo_channel
         self._wanted: set[bytes] = {echo_channel}
         self._dirty: set[bytes] = set()  # intent changed since the last `commands_to_send`
@@ -62,6 +105,21 @@ class LinkState:
     def is_confirmed(self, channel: bytes) -> bool:
         """Redis has acknowledged the subscription, on this incarnation, and nothing contrary is under way."""
         return channel in self._confirmed and channel in self._wanted and channel not in self._unanswered
+
+    def holds(self, channel: bytes) -> bool:
+        """Something of it may still come."""
+        return channel in self._confirmed or channel in self._unanswered
+
+    @property
+    def echo(self) -> bytes:
+        return self._echo
+
+    def move_echo(self, channel: bytes) -> None:
+        """The link hears itself on another channel from now on. Nonces that were out will not be waited for."""
+        self.unwant(self._echo)
+        self._echo = channel
+        self._asked_at = None
+        self.want(channel)
 
     @property
     def is_live(self) -> bool:
@@ -107,9 +165,9 @@ class LinkState:
         alone = [channel for channel in joins if channel in self._suspect]
         together = [channel for channel in joins if channel not in self._suspect]
         return [
-            *(("SUBSCRIBE", [channel]) for channel in alone),
-            *(("SUBSCRIBE", together[start : start + BATCH]) for start in range(0, len(together), BATCH)),
-            *(("UNSUBSCRIBE", leaves[start : start + BATCH]) for start in range(0, len(leaves), BATCH)),
+            *((self._verbs.subscribe, [channel]) for channel in alone),
+            *((self._verbs.subscribe, piece) for piece in self._verbs.pieces(together)),
+            *((self._verbs.unsubscribe, piece) for piece in self._verbs.pieces(leaves)),
         ]
 
     def refused(self, channels: list[bytes]) -> None:
@@ -122,20 +180,31 @@ class LinkState:
             else:
                 self._restoring.discard(channel)  # it never will be heard; the others still are
 
+    def moved(self, channels: list[bytes]) -> LinkEvents:
+        """Redis has refused a command about these: their slot is not here, or not any more."""
+        events = LinkEvents()
+        for channel in channels:
+            self._confirmed.discard(channel)
+            self._acknowledged(channel, events)
+        return events
+
     def received(self, pushes: Pushes) -> LinkEvents:
         events = LinkEvents()
+        message = self._verbs.message
         for kind, channel, payload in pushes:
-            if kind == b"message":
+            if kind == message:
                 if channel == self._echo:
                     if payload == b"%d" % self._nonce:
                         self._asked_at = None
                         self._heard_itself = True
+                    elif payload.startswith(PROOF):
+                        events.proofs.append(payload)
                 else:
                     events.deliveries.append((channel, payload))
-            elif kind == b"subscribe":
+            elif kind == self._subscribed:
                 self._confirmed.add(channel)
                 self._acknowledged(channel, events)
-            elif kind == b"unsubscribe":
+            elif kind == self._unsubscribed:
                 self._confirmed.discard(channel)
                 self._acknowledged(channel, events)
         return events
@@ -146,7 +215,11 @@ class LinkState:
         self._restoring.discard(channel)
         if self.is_confirmed(channel):
             events.confirmed.append(channel)
-        elif channel in self._wanted:
+        elif channel not in self._wanted:
+            events.left.append(channel)
+        elif self._verbs.is_sharded:
+            events.taken.append(channel)
+        else:
             self._dirty.add(channel)  # Redis took away, unasked, what we still want
 
     def _answered(self, channel: bytes) -> bool:

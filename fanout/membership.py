@@ -8,8 +8,7 @@ M. Kleppmann 2016: nobody checks a token when a socket is written to, so the hol
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Collection
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 import orjson
 import structlog
@@ -17,9 +16,11 @@ import structlog
 from ..shared.channels import PARTITIONS, Channels
 from ..shared.clock import Clock
 from ..shared.errors import Unavailable
-from .pipeline import Pipeline
-from .scripts import HEARTBEAT, NODE_TELL, NODES_LIST, SERVER_ENSURE, Script
-from .wire import RedisAddress, Reply, Wire, Word, dial
+from .address import AnyAddress
+from .connections import connections_to
+from .pipeline import AnyPipeline, Commands
+from .scripts import HEARTBEAT, NODE_TELL, NODES_LIST, SERVER_ENSURE
+from .wire import Reply, dial
 
 BEAT = 2.0
 LEASE = 6.0
@@ -32,25 +33,6 @@ that comes back later than that has closed its sockets by itself."""
 
 _log = structlog.get_logger("tannoy.membership")
 ALL = range(PARTITIONS)
-
-
-class Commands(Protocol):
-    """Takes scripts and commands: a pipeline, or a connection that is just being greeted."""
-
-    def run_script(
-        self, script: Script, keys: tuple[bytes, ...], arguments: tuple[Word, ...]
-    ) -> "asyncio.Future[Reply]": ...
-    def send(self, *words: Word) -> "asyncio.Future[Reply]": ...
-
-
-class _Greeting:
-    """A connection before all other commands, as Commands. Its scripts have just been loaded."""
-
-    def __init__(self, wire: Wire) -> None:
-        self.send = wire.command
-
-    def run_script(self, script: Script, keys: tuple[bytes, ...], arguments: tuple[Word, ...]) -> asyncio.Future[Reply]:
-        return self.send(*script.call(keys, arguments))
 
 
 Restate = Callable[[Commands, Collection[int], bool], Awaitable[None]]
@@ -87,6 +69,10 @@ class Membership:
         self._describe = describe
         self._places_from = -math.inf
         self._servers: list[str | None] = [None] * PARTITIONS
+        self._sent = [-math.inf] * PARTITIONS  # when the last good heartbeat was sent
+        self._beating = (
+            asyncio.Lock()
+        )  # in a cluster the connection to one server may be greeted in the midst of a beat
         self._overdue: set[int] = set()  # partitions in which this node was taken for dead, until that is made good
         self._expiry: asyncio.TimerHandle | None = None
         self._hurry = asyncio.Event()
@@ -106,14 +92,17 @@ class Membership:
             return True
         if self.valid_until > -math.inf:
             self.valid_until = -math.inf
+            self._sent = [-math.inf] * PARTITIONS
             self.term += 1
             _log.error("the heartbeat has run out: other nodes may take over what this one holds", term=self.term)
             self._on_expired()
         return False
 
-    def _extend(self, sent: float) -> None:
-        self.valid_until = sent + LEASE - MARGIN
-        self._look_at_expiry()
+    def _extend(self) -> None:
+        oldest = min(self._sent)
+        if oldest > -math.inf:
+            self.valid_until = oldest + LEASE - MARGIN
+            self._look_at_expiry()
 
     def _look_at_expiry(self) -> None:
         """`check` when the time has come, even if nobody asks. A timer may ring a little early: then once more."""
@@ -128,24 +117,36 @@ class Membership:
 
     # ---- heartbeats
 
-    async def greet(self, wire: Wire) -> None:
-        """On every new connection: is this the server we knew? Then the heartbeat. Raises what the wire raises."""
-        bus = _Greeting(wire)
-        await self._ensure(bus)
-        await self._beat(bus)
-        self.to_look_at.update(ALL)  # what was under way on the last connection may have been carried out or not
+    async def greet(self, bus: Commands, partitions: Sequence[int]) -> None:
+        """On every new connection, for what its server serves: is this the one we knew? Then the heartbeat.
 
-    async def run(self, pipeline: Pipeline) -> None:
+        Raises what `bus` raises.
+        """
+        await self._ensure(bus, partitions)
+        await self._beat(bus, partitions)
+        self.to_look_at.update(partitions)  # what was under way on the last connection may have been carried out or not
+        if len(partitions) < PARTITIONS:
+            self.hurry()  # while this server was away there were no heartbeats on the others either
+
+    async def meet(self, bus: Commands, partitions: Sequence[int]) -> None:
+        """On every new connection that does without a heartbeat: whoever writes has to know whose life this is.
+
+        Raises what `bus` raises.
+        """
+        await self._ensure(bus, partitions)
+
+    async def run(self, pipeline: AnyPipeline) -> None:
         """A heartbeat every BEAT seconds, for ever."""
         while True:
             try:
-                await asyncio.wait_for(self._hurry.wait(), BEAT)
+                async with asyncio.timeout(BEAT):
+                    await self._hurry.wait()
             except TimeoutError:
                 pass
             self._hurry.clear()
             if pipeline.connected.is_set():
                 try:
-                    await self._beat(pipeline)
+                    await self._beat(pipeline, ALL)
                 except Unavailable as error:
                     self._missed += 1
                     _log.warning("missed a heartbeat", error=str(error))
@@ -159,37 +160,46 @@ class Membership:
         """Do not wait for the next heartbeat's time."""
         self._hurry.set()
 
-    async def _ensure(self, bus: Commands) -> list[str | None]:
+    async def _ensure(self, bus: Commands, partitions: Sequence[int]) -> dict[int, str | None]:
         """Of each partition, which server with which data it is."""
         window = int(RECOVERY * 1000)
-        keys = ((self._channels.server(part),) for part in ALL)
+        keys = ((self._channels.server(part),) for part in partitions)
         replies = await asyncio.gather(*(bus.run_script(SERVER_ENSURE, key, (window,)) for key in keys))
-        self._places_from = self._clock.monotonic() + max(int(left) for _, left in replies) / 1000
-        return [bytes(life).decode() for life, _ in replies]
+        wait = max((int(left) for _, left in replies), default=0) / 1000
+        self._places_from = max(self._places_from, self._clock.monotonic() + wait)
+        return {part: bytes(life).decode() for part, (life, _) in zip(partitions, replies, strict=True)}
 
-    async def _beat(self, bus: Commands) -> None:
-        sent = self._clock.monotonic()
-        replies = await self._send_beats(bus)
-        info = orjson.dumps(self._describe())
-        await bus.run_script(NODE_TELL, (self._channels.node_info(),), (self._incarnation, info))
-        self.check()  # an answer that comes too late must not save what has run out
-        servers = [bytes(server).decode() or None for _, _, server in replies]
-        if None in servers:
-            servers = await self._ensure(bus)
-        self.nodes_alive = max(int(alive) for _, alive, _ in replies)
-        await self._state_what_was_lost(bus, servers)
-        self._servers = servers
-        self._beats += 1
-        self.check()
-        self._extend(sent)
+    async def _beat(self, bus: Commands, partitions: Sequence[int]) -> None:
+        """The process may trust what it holds from the oldest heartbeat of any partition on."""
+        async with self._beating:
+            sent = self._clock.monotonic()
+            replies = await self._send_beats(bus, partitions)
+            if 0 in partitions:
+                info = orjson.dumps(self._describe())
+                await bus.run_script(NODE_TELL, (self._channels.node_info(),), (self._incarnation, info))
+            self.check()  # an answer that comes too late must not save what has run out
+            servers = {part: bytes(reply[2]).decode() or None for part, reply in replies.items()}
+            if None in servers.values():
+                servers = await self._ensure(bus, partitions)
+            if len(replies) == PARTITIONS:
+                self.nodes_alive = max(int(alive) for _, alive, _ in replies.values())
+            await self._state_what_was_lost(bus, servers)
+            for part, server in servers.items():
+                self._servers[part] = server
+                self._sent[part] = sent
+            self._beats += 1
+            self.check()
+            self._extend()
 
-    async def _send_beats(self, bus: Commands) -> list[Reply]:
+    async def _send_beats(self, bus: Commands, partitions: Sequence[int]) -> dict[int, Reply]:
         """Of each partition what the heartbeat found. What it has made good is noted even if another one fails."""
-        beats = (self._send_beat(bus, part, LEASE) for part in ALL)
-        replies: list[Reply] = await asyncio.gather(*beats, return_exceptions=True)
-        failures = [reply for reply in replies if isinstance(reply, BaseException)]
-        for part, reply in enumerate(replies):
-            if not isinstance(reply, BaseException) and bytes(reply[0]) != b"alive" and self._beats:
+        beats = (self._send_beat(bus, part, LEASE) for part in partitions)
+        replies: dict[int, Reply] = dict(
+            zip(partitions, await asyncio.gather(*beats, return_exceptions=True), strict=True)
+        )
+        failures = [reply for reply in replies.values() if isinstance(reply, BaseException)]
+        for part, reply in replies.items():
+            if not isinstance(reply, BaseException) and bytes(reply[0]) != b"alive" and self._servers[part] is not None:
                 self._overdue.add(part)
         if failures:
             raise failures[0]
@@ -199,26 +209,25 @@ class Membership:
         keys = (self._channels.nodes(part), self._channels.server(part))
         return bus.run_script(HEARTBEAT, keys, (self._incarnation, int(seconds * 1000)))
 
-    async def _state_what_was_lost(self, bus: Commands, servers: list[str | None]) -> None:
+    async def _state_what_was_lost(self, bus: Commands, servers: Mapping[int, str | None]) -> None:
         """Before the lease is extended: until Redis knows again what this node holds, it must not hold it longer."""
-        if self._beats == 0:
-            return
-        forgotten = {part for part in ALL if servers[part] != self._servers[part]}
+        forgotten = {part for part, server in servers.items() if self._servers[part] not in (None, server)}
         self._overdue -= forgotten
         if forgotten:
             _log.warning("Redis is another one, or has lost its data: stating what this node holds")
             await self._restate(bus, sorted(forgotten), True)
-        if self._overdue:
+        overdue = self._overdue & servers.keys()
+        if overdue:
             _log.warning("this node was taken for dead: looking what is left of what it held")
-            await self._restate(bus, sorted(self._overdue), False)
-        self.to_look_at |= forgotten | self._overdue
-        self._overdue.clear()
+            await self._restate(bus, sorted(overdue), False)
+        self.to_look_at |= forgotten | overdue
+        self._overdue -= overdue
 
-    async def leave(self, pipeline: Pipeline) -> None:
+    async def leave(self, pipeline: AnyPipeline) -> None:
         """The node ends: let others take its places at once. Raises Unavailable."""
         await asyncio.gather(*(self._send_beat(pipeline, part, 0) for part in ALL))
 
-    async def nodes(self, pipeline: Pipeline) -> list[dict[str, object]]:
+    async def nodes(self, pipeline: AnyPipeline) -> list[dict[str, object]]:
         """What the living nodes tell about themselves. Raises Unavailable."""
         keys = (self._channels.nodes(0), self._channels.node_info())
         return [orjson.loads(info) for info in await pipeline.run_script(NODES_LIST, keys, ())]
@@ -237,16 +246,18 @@ class Membership:
         }
 
 
-async def vouch_for_new_server(address: RedisAddress, prefix: str, timeout: float) -> None:
+async def vouch_for_new_server(address: AnyAddress, prefix: str, timeout: float) -> None:
     """For whoever has just started a Redis itself: no node can have held anything there, so nobody has to wait.
 
-    Raises what `dial` raises.
+    Raises what `dial` raises, and StartError.
     """
     channels = Channels(prefix)
-    wire = await dial(address, name="tannoy-start", on_pushes=lambda _: None, timeout=timeout)
-    try:
-        async with asyncio.timeout(timeout):
-            await wire.command("SCRIPT", "LOAD", SERVER_ENSURE.source)
-            await asyncio.gather(*(wire.command(*SERVER_ENSURE.call((channels.server(p),), (0,))) for p in ALL))
-    finally:
-        wire.abort()
+    for server, partitions in await connections_to(address, channels).servers():
+        wire = await dial(server, name="tannoy-start", on_pushes=lambda _: None, timeout=timeout)
+        try:
+            async with asyncio.timeout(timeout):
+                await wire.command("SCRIPT", "LOAD", SERVER_ENSURE.source)
+                keys = ((channels.server(part),) for part in partitions)
+                await asyncio.gather(*(wire.command(*SERVER_ENSURE.call(key, (0,))) for key in keys))
+        finally:
+            wire.abort()

@@ -6,55 +6,91 @@ fails at the same deadline, and certainly has not been carried out.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from typing import Protocol, TypeVar
 
-from ..shared.errors import TannoyError, Unavailable
+from ..shared.errors import MalformedBytes, TannoyError, Unavailable
+from .address import Address
 from .reconnect import keep_connected
 from .scripts import Script
-from .wire import RedisAddress, Reply, ServerRefused, Wire, Word, dial, pack
+from .under_way import Command, UnderWay
+from .wire import Reply, ServerRefused, Wire, Word, dial, pack
 
-DEADLINE = 0.45
-"""Seconds; the contract promises an answer within 0.5."""
 CONNECT_TIMEOUT = 1.0
 GREETING_TIMEOUT = 3.0
 BACKOFF_BASE = 0.05
 BACKOFF_CAP = 1.0
-UNANSWERED_MAX_BYTES = 32 * 1024 * 1024
-"""Of commands under way at once. More than this is refused at the door."""
-WORD_OVERHEAD_BYTES = 256
-"""What a command weighs beyond its payload; so a flood of empty ones is bounded too."""
 
+_ASKING = pack(("ASKING",))
 _NO_SCRIPT = "NOSCRIPT"
 
+T = TypeVar("T")
 
-class _Command:
-    """One command from the door to its answer."""
 
-    __slots__ = ("answer", "deadline", "script", "size", "words")
+class NotSent(TannoyError):
+    """The cause of an Unavailable whose command has certainly not been carried out."""
 
-    def __init__(self, words: tuple[Word, ...], script: Script | None, size: int, deadline: float) -> None:
-        self.words = words
-        self.script = script
-        self.size = size
-        self.deadline = deadline
-        self.answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+
+class _Command(Command):
+    __slots__ = ("asking",)
+
+    def __init__(self, words: tuple[Word, ...], script: Script | None, asking: bool) -> None:
+        super().__init__(words, script)
+        self.asking = asking
+
+
+class Commands(Protocol):
+    """Takes scripts and commands: a pipeline, or a connection that is just being greeted."""
+
+    def run_script(
+        self, script: Script, keys: tuple[bytes, ...], arguments: tuple[Word, ...]
+    ) -> "asyncio.Future[Reply]": ...
+    def send(self, *words: Word) -> "asyncio.Future[Reply]": ...
+
+
+class OnWire:
+    """A connection before all other commands, as Commands. Its scripts have just been loaded."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.send = wire.command
+
+    def run_script(self, script: Script, keys: tuple[bytes, ...], arguments: tuple[Word, ...]) -> asyncio.Future[Reply]:
+        return self.send(*script.call(keys, arguments))
+
+
+Greet = Callable[[Commands, Sequence[int]], Awaitable[None]]
+"""(bus, partitions): before anything else is said to the server of these partitions. Raises what `bus` raises."""
+
+
+class AnyPipeline(Commands, Protocol):
+    """To one server, or to all masters of a cluster: whoever uses it can't tell.
+
+    `send` then needs its second word, and `run_script` its first key, to be a name out of `Channels`.
+    """
+
+    connected: asyncio.Event
+
+    def publish(self, channel: bytes, payload: bytes) -> "asyncio.Future[Reply]": ...
+    async def run(self) -> None: ...
+    def statistics(self) -> dict[str, int | bool]: ...
 
 
 class Pipeline:
     """Needs `run` running. `scripts` are loaded on every new connection.
 
-    `greet` has the connection to itself before any other command; what it raises costs the connection.
+    `greet` has the connection to itself before any other command; what it raises costs the connection. `on_connected`
+    is told of every change of `connected`.
     """
 
     def __init__(
         self,
-        address: RedisAddress,
+        address: Address,
         *,
         name: str,
         scripts: tuple[Script, ...],
         greet: Callable[[Wire], Awaitable[None]] | None = None,
+        on_connected: Callable[[bool], None] = lambda connected: None,
     ) -> None:
         self.connected = asyncio.Event()
         """Set while Redis takes commands."""
@@ -62,38 +98,32 @@ class Pipeline:
         self._name = name
         self._scripts = scripts
         self._greet = greet
+        self._on_connected = on_connected
         self._wire: Wire | None = None
         self._unsent: list[_Command] = []
-        self._under_way: deque[_Command] = deque()  # in the order of their deadlines
-        self._under_way_bytes = 0
+        self._under_way: UnderWay[_Command] = UnderWay(self._drop_wire)
         self._flush_is_due = False
-        self._watch: asyncio.TimerHandle | None = None
-        self._answered_count = 0
-        self._failed = 0
 
     def run_script(self, script: Script, keys: tuple[bytes, ...], arguments: tuple[Word, ...]) -> asyncio.Future[Reply]:
-        """EVALSHA. The future raises Unavailable."""
-        payload = sum(len(word) for word in arguments if isinstance(word, bytes))
-        return self._submit(script.call(keys, arguments), script, payload)
+        """EVALSHA. The future raises Unavailable, with what Redis has said as its cause."""
+        return self.submit(script.call(keys, arguments), script)
 
     def send(self, *words: Word) -> asyncio.Future[Reply]:
-        """Any command. The future raises Unavailable."""
-        return self._submit(words, None, sum(len(word) for word in words if isinstance(word, bytes)))
+        """Any command. The future raises Unavailable, with what Redis has said as its cause."""
+        return self.submit(words, None)
 
-    def _submit(self, words: tuple[Word, ...], script: Script | None, payload: int) -> asyncio.Future[Reply]:
-        loop, size = asyncio.get_running_loop(), payload + WORD_OVERHEAD_BYTES
-        command = _Command(words, script, size, loop.time() + DEADLINE)
-        if self._under_way_bytes + size > UNANSWERED_MAX_BYTES:
-            self._fail(command, "the bus is overloaded: too much is still unconfirmed")
-            return command.answer
-        self._under_way.append(command)
-        self._under_way_bytes += size
-        self._unsent.append(command)
-        if not self._flush_is_due:
-            self._flush_is_due = True
-            loop.call_soon(self._flush)
-        if self._watch is None:
-            self._watch = loop.call_at(command.deadline, self._check_deadlines)
+    def publish(self, channel: bytes, payload: bytes) -> asyncio.Future[Reply]:
+        """PUBLISH. The result is the number of links that got it."""
+        return self.submit(("PUBLISH", channel, payload), None)
+
+    def submit(self, words: tuple[Word, ...], script: Script | None, *, asking: bool = False) -> asyncio.Future[Reply]:
+        """`script`: the words are its EVALSHA. `asking`: of a cluster's server that is about to own the slot."""
+        command = _Command(words, script, asking)
+        if self._under_way.admit(command):
+            self._unsent.append(command)
+            if not self._flush_is_due:
+                self._flush_is_due = True
+                asyncio.get_running_loop().call_soon(self._flush)
         return command.answer
 
     def _flush(self) -> None:
@@ -105,6 +135,9 @@ class Pipeline:
         packed: list[bytes] = []
         for command in unsent:
             if not command.answer.done():
+                if command.asking:
+                    wire.expect(_ignore)
+                    packed.append(_ASKING)
                 wire.expect(partial(self._answered, wire, command))
                 packed.append(pack(command.words))
         if packed:
@@ -114,46 +147,28 @@ class Pipeline:
         if command.answer.done():
             return
         if not isinstance(reply, TannoyError):
-            self._answered_count += 1
-            command.answer.set_result(reply)
+            self._under_way.answer(command, reply)
         elif isinstance(reply, ServerRefused) and command.script is not None and str(reply).startswith(_NO_SCRIPT):
             # It has not run, so running it now is no retry.
             wire.command("SCRIPT", "LOAD", command.script.source).add_done_callback(_look_at)
             self._unsent.insert(0, command)
             self._flush()
         else:
-            self._fail(command, f"the bus did not confirm: {reply}")
-        self._forget_done()
+            self._under_way.fail(command, f"the bus did not confirm: {reply}", reply)
+        self._under_way.forget_done()
 
-    def _fail(self, command: _Command, message: str) -> None:
-        if not command.answer.done():
-            self._failed += 1
-            command.answer.set_exception(Unavailable(message))
-
-    def _forget_done(self) -> None:
-        under_way = self._under_way
-        while under_way and under_way[0].answer.done():
-            self._under_way_bytes -= under_way.popleft().size
-        if not under_way and self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
-
-    def _check_deadlines(self) -> None:
-        self._watch = None
-        loop = asyncio.get_running_loop()
-        overdue = False
-        for command in self._under_way:
-            if command.deadline > loop.time():
-                break
-            if not command.answer.done():
-                overdue = True
-                self._fail(command, "the bus did not confirm in time")
-        self._forget_done()
+    def _drop_wire(self) -> None:
+        """Something was not answered in time: the answers would come too late to tell whose they are."""
         self._unsent = [command for command in self._unsent if not command.answer.done()]
-        if overdue and self._wire is not None:
-            self._wire.abort()  # its answers would come too late to tell whose they are
-        if self._under_way:
-            self._watch = loop.call_at(self._under_way[0].deadline, self._check_deadlines)
+        if self._wire is not None:
+            self._wire.abort()
+
+    def give_back_unsent(self) -> None:
+        """What still waits for a connection fails, with NotSent as the cause."""
+        unsent, self._unsent = self._unsent, []
+        for command in unsent:
+            self._under_way.fail(command, "the connection to Redis is lost", NotSent("not sent"))
+        self._under_way.forget_done()
 
     async def run(self) -> None:
         """Keep a connection for ever. Only what no retry can mend gets out of here."""
@@ -176,25 +191,46 @@ class Pipeline:
                     await self._greet(wire)
             self._wire = wire
             self.connected.set()
+            self._on_connected(True)
             self._flush()
             await wire.lost
             return True
         finally:
             self._wire = None
-            self.connected.clear()
+            if self.connected.is_set():
+                self.connected.clear()
+                self._on_connected(False)
             wire.abort()
 
     def statistics(self) -> dict[str, int | bool]:
-        return {
-            "connected": self.connected.is_set(),
-            "answered": self._answered_count,
-            "failed": self._failed,
-            "under_way": len(self._under_way),
-            "under_way_bytes": self._under_way_bytes,
-        }
+        return {"connected": self.connected.is_set(), **self._under_way.statistics()}
+
+
+def _ignore(reply: Reply) -> None:
+    """Of ASKING: the command behind it tells whatever there is to tell."""
 
 
 def _look_at(done: "asyncio.Future[Reply]") -> None:
     """The command that follows tells of any failure; this only marks the exception as seen."""
     if not done.cancelled():
         done.exception()
+
+
+def read_later(asked: "asyncio.Future[Reply]", read: Callable[[Reply], T]) -> "asyncio.Future[T]":
+    """What `read` makes of the answer. Raises Unavailable, also where `read` can't make anything of it."""
+    result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+    def done(asked: "asyncio.Future[Reply]") -> None:
+        error = asked.exception()
+        if result.done():
+            return
+        if error is not None:
+            result.set_exception(error)
+            return
+        try:
+            result.set_result(read(asked.result()))
+        except (Unavailable, MalformedBytes, ValueError) as refusal:
+            result.set_exception(Unavailable(str(refusal)))
+
+    asked.add_done_callback(done)
+    return result

@@ -7,7 +7,7 @@ of a session is unique per process and join, so that what is repeated never hits
 
 import asyncio
 import heapq
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from itertools import islice
 from typing import TypeVar
@@ -15,11 +15,11 @@ from typing import TypeVar
 import structlog
 
 from ..shared.channels import PARTITIONS, Channel, Channels
-from ..shared.codec import read_users
+from ..shared.envelope import read_users
 from ..shared.errors import Unavailable
 from ..shared.messages import Roll
 from ..shared.names import RoomName, UserId
-from .pipeline import Pipeline
+from .pipeline import AnyPipeline, read_later
 from .presence_calls import PresenceCalls, PresenceRules
 from .sweeper import Sweeper
 from .wire import Reply
@@ -40,7 +40,7 @@ _log = structlog.get_logger("tannoy.presence")
 class Presence:
     """Needs `run` running, and a heartbeat of `incarnation`: Redis lets the dead put nobody in."""
 
-    def __init__(self, pipeline: Pipeline, channels: Channels, *, incarnation: str, rules: PresenceRules) -> None:
+    def __init__(self, pipeline: AnyPipeline, channels: Channels, *, incarnation: str, rules: PresenceRules) -> None:
         self._pipeline = pipeline
         self._channels = channels
         self._incarnation = incarnation
@@ -67,7 +67,7 @@ class Presence:
         if self._restating:
             self._moved.add(number)
         asked = self._calls.join(room, self._incarnation, number, user_id, username)
-        roll = _read(asked, _roll_of_join)
+        roll = read_later(asked, _roll_of_join)
         # A turn later: until then whoever asked has not noted it.
         asked.add_done_callback(lambda _: asyncio.get_running_loop().call_soon(self._joining.discard, number))
         roll.add_done_callback(partial(self._joined, room, number))
@@ -102,7 +102,7 @@ class Presence:
 
     def roll(self, room: Channel, limit: int) -> asyncio.Future[Roll]:
         """Who is in the room: at most `limit` of them, any where there are more. Raises Unavailable."""
-        return _read(self._calls.list(room, limit), _roll_of_list)
+        return read_later(self._calls.list(room, limit), _roll_of_list)
 
     async def room(self, room: Channel) -> tuple[int, int]:
         """How many users and how many sessions are in the room. Raises Unavailable."""
@@ -198,26 +198,6 @@ class Presence:
             "restated": self._restated,
             **self._sweeper.statistics(),
         }
-
-
-def _read(asked: asyncio.Future[Reply], read: Callable[[Reply], T]) -> asyncio.Future[T]:
-    """What `read` makes of the answer. Raises Unavailable, also where `read` can't make anything of it."""
-    result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-
-    def done(asked: asyncio.Future[Reply]) -> None:
-        error = asked.exception()
-        if result.done():
-            return
-        if error is not None:
-            result.set_exception(error)
-            return
-        try:
-            result.set_result(read(asked.result()))
-        except (Unavailable, ValueError) as refusal:
-            result.set_exception(Unavailable(str(refusal)))
-
-    asked.add_done_callback(done)
-    return result
 
 
 def _roll_of_join(reply: Reply) -> Roll:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ..shared.channels import Channel, Channels
 from ..shared.names import UserId
-from .pipeline import Pipeline
+from .pipeline import AnyPipeline
 from .scripts import (
     PRESENCE_DEAD,
     PRESENCE_DUE,
@@ -43,7 +43,7 @@ class PresenceRules:
 class PresenceCalls:
     """Each method is one script; `scripts.py` says what it returns. All futures raise Unavailable."""
 
-    def __init__(self, pipeline: Pipeline, channels: Channels, rules: PresenceRules) -> None:
+    def __init__(self, pipeline: AnyPipeline, channels: Channels, rules: PresenceRules) -> None:
         self.pipeline = pipeline
         self.channels = channels
         self._rules = rules

@@ -13,7 +13,7 @@ from ..shared.errors import Unavailable
 from .departures import Departures
 from .leases import Leases
 from .membership import Membership
-from .pipeline import Pipeline
+from .pipeline import AnyPipeline
 from .presence import Presence, Present
 
 TURN = 1.0
@@ -31,7 +31,7 @@ class Repair:
 
     def __init__(
         self,
-        pipeline: Pipeline,
+        pipeline: AnyPipeline,
         membership: Membership,
         leases: Leases,
         presence: Presence,

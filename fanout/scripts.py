@@ -1,6 +1,7 @@
 """Loads `lua/*.lua`. A script is called by its digest; one that Redis has lost is loaded again by who calls it."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha1
 from pathlib import Path
 
@@ -9,27 +10,48 @@ from .wire import Word
 _FOLDER = Path(__file__).parent / "lua"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Script:
     source: bytes
     digest: str
+
+    @cached_property
+    def sharded(self) -> "Script":
+        """The same for a Redis Cluster: what it publishes is heard at the server of the slot, and nowhere else."""
+        source = self.source.replace(b"redis.call('PUBLISH'", b"redis.call('SPUBLISH'")
+        return self if source == self.source else _script(source)
 
     def call(self, keys: tuple[bytes, ...], arguments: tuple[Word, ...]) -> tuple[Word, ...]:
         """The words of its EVALSHA."""
         return ("EVALSHA", self.digest, len(keys), *keys, *arguments)
 
 
-def load_script(name: str, *, head: str | None = None, allow_oom: bool = False) -> Script:
-    """`lua/NAME.lua`, below `lua/HEAD.lua`: Lua in Redis has no modules, so shared functions are text in front.
+def load_script(name: str, *, head: str = "", allow_oom: bool = False) -> Script:
+    """`lua/NAME.lua`, below each `lua/HEAD.lua`: Lua in Redis has no modules, so shared functions are text in front.
 
     `allow_oom`: it has to run when Redis is out of memory too, since it frees some, or keeps alive what is there.
     """
-    names = (name,) if head is None else (head, name)
-    source = b"\n".join((_FOLDER / f"{part}.lua").read_bytes() for part in names)
+    source = b"\n".join((_FOLDER / f"{part}.lua").read_bytes() for part in (*head.split(), name))
     if allow_oom:
         source = b"#!lua flags=allow-oom\n" + source
+    return _script(source)
+
+
+def _script(source: bytes) -> Script:
     return Script(source, sha1(source, usedforsecurity=False).hexdigest())
 
+
+PUBLISH = load_script("publish", head="server_common history_common")
+"""KEYS: of the channel's history, and memory of the key if there is one. ARGV: channel, envelope, size, TTLs, wait.
+
+Returns `EPOCH OFFSET`.
+"""
+
+HISTORY_READ = load_script("history_read", head="server_common history_common")
+"""KEYS: of the channel's history. ARGV: lowest, highest, count, first or last, TTL, wait.
+
+Returns [`EPOCH OFFSET`, [[id, [field, envelope]], …]].
+"""
 
 PUBLISH_ONCE = load_script("publish_once")
 """KEYS: memory of the key. ARGV: channel, envelope, seconds. Returns 1 (published) or 0 (was published before)."""
@@ -37,8 +59,11 @@ PUBLISH_ONCE = load_script("publish_once")
 HEARTBEAT = load_script("heartbeat", allow_oom=True)
 """KEYS: nodes, server. ARGV: incarnation, milliseconds. Returns [before, alive, life]."""
 
-SERVER_ENSURE = load_script("server_ensure", allow_oom=True)
+SERVER_ENSURE = load_script("server_ensure", head="server_common", allow_oom=True)
 """KEYS: server. ARGV: milliseconds. Returns [life, milliseconds until it gives places]."""
+
+SERVER_ADOPT = load_script("server_adopt", allow_oom=True)
+"""KEYS: server. ARGV: replication ids of the server before, and of this one. Returns 1 (its life goes on) or 0."""
 
 NODE_TELL = load_script("node_tell", allow_oom=True)
 """KEYS: node-info. ARGV: incarnation, JSON."""

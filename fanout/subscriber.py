@@ -7,9 +7,10 @@ unsubscribe waits `LINGER` and looks again, so that a page reload costs Redis no
 import asyncio
 import math
 from collections import deque
+from collections.abc import Callable
 
 from ..shared.errors import Unavailable
-from .link import Link
+from .link import AnyLink
 
 ACKNOWLEDGE_TIMEOUT = 1.0
 LINGER = 1.0
@@ -26,10 +27,14 @@ class _Subscription:
 
 
 class Subscriber:
-    """Who on this node wants to hear which channel. `confirmed` has to be wired to the link."""
+    """Who on this node wants to hear which channel. `confirmed` has to be wired to the link.
 
-    def __init__(self, link: Link) -> None:
+    `on_dropped` is told of each channel that is not heard any more.
+    """
+
+    def __init__(self, link: AnyLink, *, on_dropped: Callable[[bytes], None] = lambda address: None) -> None:
         self._link = link
+        self._on_dropped = on_dropped
         self._subscriptions: dict[bytes, _Subscription] = {}
         # Both oldest first, since all wait equally long. One timer serves them all: one each would cost a join more
         # than all the rest of it.
@@ -46,7 +51,7 @@ class Subscriber:
         without an error owes one `release`.
         """
         self.hold(channel)
-        if self._link.state.is_confirmed(channel):
+        if self._link.is_confirmed(channel):
             return None
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()
@@ -117,6 +122,7 @@ class Subscriber:
             del self._lingering[channel]
             del self._subscriptions[channel]
             self._link.unwant(channel)
+            self._on_dropped(channel)
         first = min(
             next(iter(self._lingering.values()), math.inf),
             self._unacknowledged[0][0] if self._unacknowledged else math.inf,

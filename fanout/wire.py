@@ -5,7 +5,6 @@ What redis-py does for every command, this does for the two connections that eve
 """
 
 import asyncio
-import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,14 +12,21 @@ from functools import partial
 from typing import Any, cast
 
 import hiredis
-from redis.asyncio.connection import parse_url
+import structlog
 
 from ..shared.errors import TannoyError
+from .address import Address, RedisAddress, SentinelAddress
+from .address import parse_address as parse_address
+from .role import RoleWatch, tells_no_master, why_not_master
+from .sentinel import locate, until_moved
 
 Word = str | bytes | int
 Reply = Any
 Pushes = list[list[Any]]
+NAMED_MASTER_TIMEOUT = 1.0
+"""Seconds for the master that Sentinels name. It may have frozen, and then they soon name another one."""
 _NOT_ENOUGH = object()
+_log = structlog.get_logger("tannoy.redis")
 
 
 # Its own annotation knows only tuples of one word.
@@ -35,41 +41,8 @@ class ServerRefused(TannoyError):
     """Redis answered with an error: `NOAUTH …`, `NOSCRIPT …`, `READONLY …`."""
 
 
-@dataclass(frozen=True, slots=True)
-class RedisAddress:
-    """Where a Redis server is, and who we are to it. `host` may be the path of a Unix socket."""
-
-    host: str
-    port: int | None
-    username: str | None
-    password: str | None
-    database: int
-    tls: ssl.SSLContext | None
-
-    def __str__(self) -> str:
-        return self.host if self.port is None else f"{self.host}:{self.port}"
-
-
-def parse_address(url: str) -> RedisAddress:
-    """Read `redis://`, `rediss://` and `unix://` URLs as redis-py does. Raises ValueError."""
-    parts = cast("dict[str, Any]", parse_url(url))
-    path = parts.get("path")
-    tls = None
-    if url.startswith("rediss://"):
-        try:
-            tls = ssl.create_default_context(cafile=parts.get("ssl_ca_certs"))
-            if certificate := parts.get("ssl_certfile"):
-                tls.load_cert_chain(certificate, parts.get("ssl_keyfile"), parts.get("ssl_password"))
-        except OSError as error:
-            files = ", ".join(f"{n}={parts[n]}" for n in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile") if n in parts)
-            raise ValueError(f"{files} can't be read: {error.strerror}") from error
-        if str(parts.get("ssl_check_hostname", True)).lower() in ("false", "0", "no"):
-            tls.check_hostname = False
-        if parts.get("ssl_cert_reqs") in ("none", ssl.CERT_NONE):
-            tls.check_hostname = False
-            tls.verify_mode = ssl.CERT_NONE
-    host, port = (path, None) if path else (parts.get("host", "127.0.0.1"), int(parts.get("port", 6379)))
-    return RedisAddress(host, port, parts.get("username"), parts.get("password"), int(parts.get("db", 0)), tls)
+class NotMaster(ServerRefused):
+    """The server is a replica, or no Redis at all."""
 
 
 @dataclass(slots=True)
@@ -93,6 +66,7 @@ class Wire(asyncio.Protocol):
         self._reader = hiredis.Reader(protocolError=WireLost, replyError=ServerRefused, notEnoughData=_NOT_ENOUGH)
         self._waiting: deque[Callable[[Reply], None]] = deque()
         self._transport: asyncio.Transport | None = None
+        self._reason: WireLost | None = None
         self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
 
     # ---- asyncio.Protocol
@@ -117,8 +91,9 @@ class Wire(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.lost.done():
-            self.lost.set_result(exc)
-        error = WireLost("the connection to Redis ended before it answered")
+            self.lost.set_result(exc or self._reason)
+        why = f": {exc or self._reason}" if exc or self._reason else ""
+        error = WireLost(f"the connection to Redis ended before it answered{why}")
         while self._waiting:
             self._waiting.popleft()(error)
 
@@ -129,6 +104,8 @@ class Wire(asyncio.Protocol):
             self._waiting[0].refused(reply)  # its own answer, that of the PING behind it, is still to come
         else:
             self._waiting.popleft()(reply)
+            if type(reply) is ServerRefused and tells_no_master(str(reply)):
+                self.abort(str(reply))
 
     # ---- ours
 
@@ -159,6 +136,10 @@ class Wire(asyncio.Protocol):
         self.write(pack(words))
         return answer
 
+    @property
+    def is_reading(self) -> bool:
+        return self._transport is not None and self._transport.is_reading()
+
     def pause_reading(self) -> None:
         if self._transport is not None and self._transport.is_reading():
             self._transport.pause_reading()
@@ -167,8 +148,10 @@ class Wire(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing() and not self._transport.is_reading():
             self._transport.resume_reading()
 
-    def abort(self) -> None:
-        """End the connection now; what has not been answered never will be."""
+    def abort(self, reason: str | None = None) -> None:
+        """End the connection now; what has not been answered never will be. `reason` is what `lost` will tell."""
+        if reason is not None and self._reason is None:
+            self._reason = WireLost(reason)
         if self._transport is not None:
             self._transport.abort()
 
@@ -187,28 +170,84 @@ def _settle(answer: asyncio.Future[Reply], reply: Reply) -> None:
         answer.set_result(reply)
 
 
-async def dial(address: RedisAddress, *, name: str, on_pushes: Callable[[Pushes], None], timeout: float) -> Wire:
-    """Connect and introduce ourselves, within `timeout` seconds.
+async def dial(address: Address, *, name: str, on_pushes: Callable[[Pushes], None], timeout: float) -> Wire:
+    """Connect and introduce ourselves, within `timeout` seconds, to a server that has to be a master.
 
-    Raises OSError, TimeoutError, WireLost, or ServerRefused where Redis wants other credentials or is too old.
+    Sentinels are asked anew where it is. The connection ends by itself once its server is no master any more, or is not
+    the one that newer Sentinels name.
+
+    Raises OSError, TimeoutError, WireLost, NoMaster; ServerRefused where Redis wants other credentials, is too old or
+    still loading; NotMaster.
     """
+    if not isinstance(address, SentinelAddress):
+        return await _dial_master(address, name, on_pushes, timeout, moved=lambda: None)
     loop = asyncio.get_running_loop()
-    wire = Wire(on_pushes)
+    deadline = loop.time() + timeout
+    named = await locate(address, ask_server)
+    left, moved = min(deadline - loop.time(), NAMED_MASTER_TIMEOUT), partial(address.moved_from, named)
     try:
-        async with asyncio.timeout(timeout):
-            if address.port is None:
-                await loop.create_unix_connection(lambda: wire, address.host)
-            else:
-                await loop.create_connection(lambda: wire, address.host, address.port, ssl=address.tls)
-            await _introduce(wire, address, name)
-    except BaseException:
+        async with until_moved(address):
+            return await _dial_master(named.server, name, on_pushes, left, moved)
+    except TimeoutError as error:
+        raise TimeoutError(f"{named.server} does not answer") from error
+
+
+async def _dial_master(
+    server: RedisAddress,
+    name: str,
+    on_pushes: Callable[[Pushes], None],
+    timeout: float,
+    moved: Callable[[], str | None],
+) -> Wire:
+    select = (("SELECT", server.database),) if server.database else ()
+    # A replica without its master's data, and a server that is still loading, refuse PING.
+    wire, answers = await _connect(server, name, on_pushes, timeout, (("ROLE",), *select, ("PING",)))
+    if (reason := why_not_master(answers[0])) is not None:
         wire.abort()
-        raise
+        raise NotMaster(f"{server} {reason}")
+
+    def leave(why: str) -> None:
+        _log.warning("leaving this Redis server", redis=str(server), reason=why)
+        wire.abort(f"{server} {why}")
+
+    role = partial(wire.command, "ROLE")
+    watch = RoleWatch(ask=role, is_heard=lambda: wire.is_reading, moved=moved, leave=leave)
+    wire.lost.add_done_callback(lambda _: watch.stop())
     return wire
 
 
-async def _introduce(wire: Wire, address: RedisAddress, name: str) -> None:
-    credentials = ("AUTH", address.username or "default", address.password) if address.password else ()
-    await wire.command("HELLO", "3", *credentials, "SETNAME", name)
-    if address.database:
-        await wire.command("SELECT", address.database)
+async def ask_server(server: RedisAddress, commands: Sequence[Sequence[Word]]) -> list[Reply]:
+    """On a connection of its own, whatever it is. An error among the answers is a value. Raises what `dial` raises."""
+    wire, _ = await _connect(server, "tannoy-ask", lambda _: None, NAMED_MASTER_TIMEOUT, ())
+    try:
+        return await asyncio.gather(*(wire.command(*words) for words in commands), return_exceptions=True)
+    finally:
+        wire.abort()
+
+
+async def _connect(
+    server: RedisAddress,
+    name: str,
+    on_pushes: Callable[[Pushes], None],
+    timeout: float,
+    greeting: Sequence[Sequence[Word]],
+) -> tuple[Wire, list[Reply]]:
+    """A connection on which we have said who we are, and the answers to the commands behind that."""
+    loop = asyncio.get_running_loop()
+    wire = Wire(on_pushes)
+    credentials = ("AUTH", server.username or "default", server.password) if server.password else ()
+    hello = ("HELLO", "3", *credentials, "SETNAME", name)
+    try:
+        async with asyncio.timeout(timeout):
+            if server.port is None:
+                await loop.create_unix_connection(lambda: wire, server.host)
+            else:
+                await loop.create_connection(lambda: wire, server.host, server.port, ssl=server.tls)
+            # In one go, and the first error is told: all that follow a refused HELLO are its consequences.
+            _, *answers = await asyncio.gather(*(wire.command(*words) for words in (hello, *greeting)))
+    except BaseException as error:
+        wire.abort()
+        if isinstance(error, TimeoutError):
+            raise TimeoutError(f"{server} does not answer") from error
+        raise
+    return wire, answers

@@ -13,6 +13,7 @@ from ..shared.close import CloseCode, ErrorCode
 from ..shared.codec import JSON, WIRE_FORMATS, WireFormat
 from ..shared.errors import BadName, Refused
 from ..shared.names import parse_agent, parse_room
+from ..shared.publication import Position
 from .auth import host_name, identify, is_loopback
 from .session import Endpoint, Session
 
@@ -64,6 +65,10 @@ def is_ours(path: str) -> bool:
     return path == WS_PATH or path.startswith((CHAT_PREFIX, AGENTS_PREFIX))
 
 
+NOWHERE = Position("", 0)
+"""No epoch is without a name."""
+
+
 class Admission:
     """`allowed_origins` as in the settings; empty: only pages that this host itself has served.
 
@@ -103,15 +108,23 @@ class Admission:
         if path.startswith(CHAT_PREFIX):
             query.pop("session_id", None)
             room = self._channels.room(parse_room(unquote(path[len(CHAT_PREFIX) :])))
-            return Session(Endpoint.ROOM, identify(query), room, self._channels)
+            return Session(Endpoint.ROOM, identify(query), room, self._channels, recover=_position(query))
         if path.startswith(AGENTS_PREFIX):
             agent = self._channels.agent(parse_agent(unquote(path[len(AGENTS_PREFIX) :])))
-            recovers = "epoch" in query or "offset" in query
-            return Session(Endpoint.AGENT, identify(query), agent, self._channels, recovers=recovers)
+            return Session(Endpoint.AGENT, identify(query), agent, self._channels, recover=_position(query))
         if path != WS_PATH:
             raise BadName(f"there is no endpoint at {path!r:.100}: /ws, /ws/chat/ROOM and /ws/agents/AGENT are")
         query.pop("session_id", None)
         return Session(Endpoint.ROOMS, identify(query), None, self._channels)
+
+
+def _position(query: Mapping[str, str]) -> Position | None:
+    """Where to recover from, if that is asked for. From what is no position nothing is recovered, and that is told."""
+    if "epoch" not in query and "offset" not in query:
+        return None
+    epoch, offset = query.get("epoch", ""), query.get("offset", "")
+    is_count = offset.isascii() and offset.isdigit() and len(offset) < 16
+    return Position(epoch, int(offset)) if epoch and is_count else NOWHERE
 
 
 def _parse_query(query: str) -> dict[str, str]:

@@ -18,6 +18,8 @@ _CALLS: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/rooms", sessions.list_rooms),
     ("GET", "/rooms/{room}", sessions.show_room),
     ("GET", "/rooms/{room}/presence", sessions.show_presence),
+    ("GET", "/rooms/{room}/messages", messages.history_of_room),
+    ("GET", "/agents/{agent_id}/messages", messages.history_of_agent),
     ("GET", "/agents/{agent_id}", sessions.show_agent),
     ("GET", "/users/{user_id}", sessions.show_user),
     ("PUT", "/agents/{agent_id}/limit", sessions.set_limit),

@@ -1,6 +1,7 @@
 """What a back end says: to rooms, agents, single sessions and users."""
 
 import asyncio
+import re
 from typing import cast
 
 from starlette.requests import Request
@@ -8,12 +9,15 @@ from starlette.requests import Request
 from ..shared.channels import Channel
 from ..shared.clock import rfc3339
 from ..shared.close import HTTP_STATUS
-from ..shared.codec import encode_ready, pack_publication
-from ..shared.commands import parse_key, required
+from ..shared.codec import encode_ready
+from ..shared.commands import parse_key, parse_page, required
+from ..shared.envelope import pack_publication
 from ..shared.errors import BadRequest, Refused
-from ..shared.messages import Author, Object, Publication, Said, SaidPrivately
+from ..shared.messages import Author, Object, Said, SaidPrivately
 from ..shared.names import parse_agent, parse_room, parse_session, parse_user, parse_username
+from ..shared.publication import Publication
 from .api_requests import check_fields, read_object
+from .archive import position_fields, read_page
 from .node import Node
 from .problems import problem_object
 
@@ -33,10 +37,26 @@ async def _publish(node: Node, channel: Channel, fields: Object) -> Object:
     author = _author(fields)
     said = Said(channel, author, required(fields, "content"), rfc3339(node.clock.now()))
     payload = pack_publication(Publication(encode_ready(said), exclude))
-    await node.bus.publisher.publish(channel, payload, author=author.user_id or "", key=parse_key(fields))
-    return {}
+    position = await node.bus.publisher.publish(channel, payload, author=author.user_id or "", key=parse_key(fields))
+    return position_fields(position)
 
 
+async def history_of_room(node: Node, request: Request) -> Object:
+    return await _history(node, request, node.channels.room(parse_room(request.path_params["room"])))
+
+
+async def history_of_agent(node: Node, request: Request) -> Object:
+    return await _history(node, request, node.channels.agent(parse_agent(request.path_params["agent_id"])))
+
+
+async def _history(node: Node, request: Request, channel: Channel) -> Object:
+    query = request.query_params
+    check_fields(dict(query), "limit", "before", "since")
+    page = parse_page({name: int(text) if _is_number(text) else text for name, text in query.items()})
+    return await read_page(node.bus.history, channel, page)
+
+
+_is_number = re.compile(r"[0-9]{1,18}").fullmatch
 _MESSAGE = ("content", "user_id", "username", "exclude_session", "key")
 
 

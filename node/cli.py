@@ -12,14 +12,15 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
 from ..shared.errors import BadRequest, StartError
 from ..shared.settings import Settings, load_settings
 from .logs import configure_logs
 from .server import run_node
 from .supervisor import Supervisor
-from .talk import Talk, TalkError, api_path, check_target, read_content, url_of, watch
+from .talk import Talk, TalkError, api_path, check_target, is_published, read_content, url_of
+from .transcript import transcribe
+from .watch import Beginning, Watch
 
 NODES_MAX = 64
 
@@ -38,6 +39,10 @@ Port = Annotated[
     int | None, typer.Option(min=1, max=65535, help="Listen here. [TANNOY_PORT, 8000]", show_default=False)
 ]
 Host = Annotated[str | None, typer.Option(help="Listen on this address. [TANNOY_HOST, 127.0.0.1]", show_default=False)]
+Key = Annotated[
+    str | None,
+    typer.Option(help="Idempotency key: what was said under it before is not said again.", show_default=False),
+]
 Url = Annotated[
     str | None, typer.Option(help="A node or balancer. [http://TANNOY_HOST:TANNOY_PORT]", show_default=False)
 ]
@@ -103,22 +108,26 @@ def publish(
     content: Annotated[
         str, typer.Argument(help="JSON; any other text is sent as a string; - reads it from standard input")
     ],
-    key: Annotated[str | None, typer.Option(help="Idempotency key: twice the same is published once.")] = None,
+    key: Key = None,
     text: Annotated[bool, typer.Option("--text", help="Send the content as a string even if it is JSON.")] = False,
     username: Annotated[str | None, typer.Option(help="Who speaks.")] = None,
     url: Url = None,
 ) -> None:
-    """Say something to a room, or to all sessions of an agent.
+    """Say something to a room, or to all sessions of an agent, and print where it stands in the history, as JSON.
+
+    What the cluster does not confirm (Redis is away, or the node ended) is repeated for some seconds under one key, so
+    that it is published once, however often it is sent. Without --key, each call has a key of its own.
 
     Examples:
 
       tannoy publish room:lobby '{"hi": 1}'
 
       tannoy publish room:lobby "Lunch is ready" --username kitchen
+
+      tannoy publish room:orders '{"paid": 4711}' --key order-4711-paid
     """
-    optional = {"key": key, "username": username}
     _checked(target, "room", "agent")
-    _post(target, _content(content, text), {k: v for k, v in optional.items() if v is not None}, url)
+    _say(target, _content(content, text), {"key": key, "username": username}, url)
 
 
 @app.command()
@@ -127,11 +136,15 @@ def send(
     content: Annotated[
         str, typer.Argument(help="JSON; any other text is sent as a string; - reads it from standard input")
     ],
+    key: Key = None,
     text: Annotated[bool, typer.Option("--text", help="Send the content as a string even if it is JSON.")] = False,
     username: Annotated[str | None, typer.Option(help="Who speaks.")] = None,
     url: Url = None,
 ) -> None:
     """Send something to sessions: all of an agent, a single one, or all of a user.
+
+    To all of an agent it is published: kept in the history, repeated until confirmed, with its position as the answer,
+    as `tannoy publish` does it. Single sessions and users get it if they are connected now, and --key is not for them.
 
     Examples:
 
@@ -142,68 +155,68 @@ def send(
       tannoy send user:ada "hello"
     """
     _checked(target, "agent", "session", "user")
-    _post(target, _content(content, text), {} if username is None else {"username": username}, url)
+    if key is not None and not is_published(target):
+        _fail(f"--key is for room:NAME and agent:ID: what is sent to {target} is not kept")
+    _say(target, _content(content, text), {"key": key, "username": username}, url)
 
 
 @app.command(name="watch")
 def watch_command(
     target: Annotated[str, typer.Argument(help="room:NAME or agent:ID")],
+    history: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Begin with the last N messages, as far as they are kept.")
+    ] = 0,
+    since: Annotated[
+        int | None,
+        typer.Option(
+            min=0, metavar="OFFSET", help="Begin with all that was said after this offset.", show_default=False
+        ),
+    ] = None,
+    no_reconnect: Annotated[
+        bool, typer.Option("--no-reconnect", help="End with status 1 when the connection is lost.")
+    ] = False,
     raw: Annotated[bool, typer.Option("--json", help="Print every frame as a line of JSON.")] = False,
     url: Url = None,
 ) -> None:
-    """Print what is said in a room or to an agent, until Ctrl-C. Comes back by itself after a lost connection.
+    """Print what is said in a room or to an agent, until Ctrl-C: each message once, in order.
+
+    After a lost connection it comes back by itself and catches up. Where messages may be missing all the same, since
+    they are not kept any more, a line on standard error names their offsets.
 
     Examples:
 
       tannoy watch room:lobby
 
-      tannoy watch agent:42 --json | jq .content
+      tannoy watch room:lobby --history 20
+
+      tannoy watch room:orders --since 4711 --json
+
+      tannoy watch agent:42 --json | jq 'select(.type == "message").content'
     """
     _checked(target, "room", "agent")
+    if history and since is not None:
+        _fail("--history and --since both say where to begin: give one of them")
     try:
-        asyncio.run(_print_frames(_url(url, _settings()), target, raw))
+        it = Watch(_url(url, _settings()), target, Beginning(since, history), comes_back=not no_reconnect)
+        asyncio.run(transcribe(it, raw=raw))
     except TalkError as error:
         _fail(str(error))
     except KeyboardInterrupt:
         sys.exit(0)
 
 
-async def _print_frames(url: str, target: str, raw: bool) -> None:
-    console, errors = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False)
-    async for frame in watch(url, target):
-        if frame["type"] == "lost":
-            errors.print(Text(f"connection lost ({frame['reason']}), coming back"))
-        elif raw:
-            console.out(json.dumps(frame, ensure_ascii=False), highlight=False)
-        elif frame["type"] == "welcome":
-            errors.print(Text(f"watching {target} on {frame['node']}"))
-        else:
-            console.print(_line(frame))
-
-
-def _line(frame: dict[str, Any]) -> Text:
-    if frame["type"] != "message":
-        return Text(json.dumps(frame, ensure_ascii=False), style="dim")
-    content = frame["content"]
-    said = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
-    who = frame["username"] or frame["user_id"] or "–"
-    return Text.assemble((frame["timestamp"][11:19], "dim"), " ", (f"{who}:", "cyan"), " ", _printable(said))
-
-
-def _printable(text: str) -> str:
-    """What others say must not drive this terminal: no control sequences."""
-    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
-
-
-def _post(target: str, content: object, fields: dict[str, str], url: str | None) -> None:
+def _say(target: str, content: object, optional: dict[str, str | None], url: str | None) -> None:
     settings = _settings()
+    body = {"content": content} | {name: value for name, value in optional.items() if value is not None}
     try:
         talk = Talk(_url(url, settings), settings.api_key.get_secret_value())
-        result = talk.post(api_path(target), {"content": content} | fields)
+        if is_published(target):
+            typer.echo(json.dumps(talk.publish(api_path(target), body, _warn)))
+            return
+        sessions: int = talk.post(api_path(target), body)["sessions"]
     except TalkError as error:
         _fail(str(error))
-    sessions = result.get("sessions")
-    typer.echo("published" if sessions is None else f"delivered to {sessions} session{'' if sessions == 1 else 's'}")
+    typer.echo(f"delivered to {sessions} session{'' if sessions == 1 else 's'}")
     if sessions == 0:
         sys.exit(1)
 
@@ -257,9 +270,13 @@ def _exit_with(run: Callable[[], int]) -> None:
 
 
 def _fail(message: str) -> NoReturn:
+    _warn(message)
+    sys.exit(1)
+
+
+def _warn(message: str) -> None:
     for line in message.splitlines():
         typer.secho(f"tannoy: {line}", err=True, fg="red")
-    sys.exit(1)
 
 
 def _end_with_stdin() -> None:

@@ -15,10 +15,12 @@ from ..shared.close import CLOSE_RULES, CloseCode
 from ..shared.codec import WireFormat
 from ..shared.errors import LimitReached, Refused
 from ..shared.messages import Bye, Resync, Roll
+from ..shared.publication import NO_HISTORY, Arrival
 from .carrier import CLOSE_DEADLINE, Carrier
 from .conversation import Conversation
 from .frames import Opcode, frame
 from .framing import frame_object, frame_ping
+from .hub import Seen
 from .outbox import Outbox
 from .services import Services
 from .session import Enter, Session
@@ -109,14 +111,14 @@ class Connection(Conversation):
 
     def _enter_home(self) -> None:
         if self.session.home is None:
-            self.welcome(None)
+            self.welcome(None, NO_HISTORY)
             self._go_on()
         else:
-            self.enter(Enter(self.session.home, None))
+            self.enter(Enter(self.session.home, None, self.session.recover))
 
-    def welcome(self, roll: Roll | None) -> None:
+    def welcome(self, roll: Roll | None, arrival: Arrival) -> None:
         self._state = _State.OPEN
-        welcome = self.session.welcome(self._services.node_id, self._services.ping_interval, roll)
+        welcome = self.session.welcome(self._services.node_id, self._services.ping_interval, roll, arrival)
         self._say_first(frame_object(welcome, self.wire))
 
     def _say_first(self, frames: bytes) -> None:
@@ -199,7 +201,11 @@ class Connection(Conversation):
 
     def _skipped(self) -> None:
         for stay in tuple(self.session.joined.values()):  # an answer too many closes, and leaves them all
-            self.answer(Resync(stay.channel, "too slow to read: messages were dropped"))
+            position = self._services.cursors.position(stay.channel)
+            if position is not None and self.is_open:
+                # What is still on its way up to there is not for it.
+                position = self._services.hub.skip(stay.channel, self, Seen(0, *position))
+            self.answer(Resync(stay.channel, "too slow to read: messages were dropped", position))
 
     # ---- keepalive
 

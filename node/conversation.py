@@ -12,17 +12,20 @@ from typing import Any, assert_never
 
 from ..shared.clock import rfc3339
 from ..shared.close import CloseCode
-from ..shared.codec import WireFormat, decode_command, encode_ready, pack_publication
+from ..shared.codec import WireFormat, decode_command, encode_ready
 from ..shared.commands import BadCommand
+from ..shared.envelope import pack_publication
 from ..shared.errors import BadName, BadRequest, Refused, internal_error
-from ..shared.messages import CommandId, Failure, NodeFrame, Object, Ok, Publication, Roll
+from ..shared.messages import CommandId, Failure, IsTyping, NodeFrame, Object, Ok, Roll
 from ..shared.names import UserId
+from ..shared.publication import Arrival, Publication
+from .archive import position_fields, read_page
 from .entrance import Entrance, exit_channel
 from .framing import frame_object, frames_of
 from .outbox import Outbox
 from .patience import BadFrames, Waiting
 from .services import Services
-from .session import Alive, Answer, Effect, Enter, Exit, Publish, Session, Stay, TellPresence, TellUser
+from .session import Alive, Answer, Effect, Enter, Exit, Publish, Session, Stay, TellHistory, TellPresence, TellUser
 
 UNDER_WAY_MAX = 64
 """Commands of one connection that Redis has not confirmed yet; further ones wait."""
@@ -62,7 +65,7 @@ class Conversation(ABC):
     @abstractmethod
     def close(self, code: CloseCode) -> None: ...
     @abstractmethod
-    def welcome(self, roll: Roll | None) -> None: ...
+    def welcome(self, roll: Roll | None, arrival: Arrival) -> None: ...
     @abstractmethod
     def answered_ping(self) -> None: ...
     @abstractmethod
@@ -131,6 +134,8 @@ class Conversation(ABC):
             case TellPresence(channel, id):
                 called = asyncio.ensure_future(self._services.roll_call.call(channel))
                 self._answer_later(called, id, lambda fields: fields)
+            case TellHistory(channel, id, page):
+                self._answer_later(read_page(self._services.history, channel, page), id, lambda fields: fields)
             case Alive():
                 self.answered_ping()
             case _:
@@ -142,17 +147,19 @@ class Conversation(ABC):
         self._entrance = Entrance(self._services, self, effect)
         self._entrance.begin()
 
-    def entered(self, effect: Enter, stay: Stay, roll: Roll | None, kept: Sequence[Publication]) -> None:
+    def entered(
+        self, effect: Enter, stay: Stay, roll: Roll | None, arrival: Arrival, kept: Sequence[Publication]
+    ) -> None:
         self._entrance = None
         self.session.entered(stay)
         if not self.is_trusted():
             return
         if self.is_arriving:
-            self.welcome(roll)
-        elif ok := self.session.in_room(stay.channel, effect.id, roll, recover=effect.recover):
+            self.welcome(roll, arrival)
+        elif ok := self.session.in_room(stay.channel, effect.id, roll, arrival):
             self.answer(ok)
-        if kept and self.is_open:
-            self.outbox.write(frames_of(kept, self.wire, self.session.session_id))
+        if (arrival.missed or kept) and self.is_open:
+            self.outbox.write(frames_of((*arrival.missed, *kept), self.wire, self.session.session_id))
         self._go_on()
 
     def not_entered(self, effect: Enter, refusal: Refused) -> None:
@@ -183,8 +190,12 @@ class Conversation(ABC):
 
     def _publish(self, effect: Publish) -> None:
         payload = pack_publication(Publication(encode_ready(effect.frame), effect.exclude or ""))
-        confirmed = self._services.publisher.publish(effect.channel, payload, author=self.user_id, key=effect.key)
-        self._answer_later(confirmed, effect.id, _nothing)
+        publisher, channel = self._services.publisher, effect.channel
+        if isinstance(effect.frame, IsTyping):
+            self._answer_later(publisher.send(channel.address, payload), effect.id, _nothing)
+        else:
+            confirmed = publisher.publish(channel, payload, author=self.user_id, key=effect.key)
+            self._answer_later(confirmed, effect.id, position_fields)
 
     def _answer_later(self, done: asyncio.Future[Any], id: CommandId | None, fields: Callable[[Any], Object]) -> None:
         self._under_way += 1

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
-from ..shared.codec import WIRE_FORMATS, WireFormat
-from ..shared.messages import NodeFrame, PingFrame, Publication, ReadyBytes
+from ..shared.codec import WIRE_FORMATS, WireFormat, payload_of
+from ..shared.messages import NodeFrame, PingFrame
+from ..shared.publication import Publication, ReadyBytes
 from .frames import Opcode, frame
 
 
@@ -25,6 +26,11 @@ def frame_ready(ready: ReadyBytes, wire: WireFormat) -> bytes:
     return frame(Opcode.BINARY, ready.msgpack) if wire.binary else frame(Opcode.TEXT, ready.json)
 
 
+def frame_publication(publication: Publication, wire: WireFormat) -> bytes:
+    """Frame what a channel says."""
+    return frame(Opcode.BINARY if wire.binary else Opcode.TEXT, payload_of(publication, wire))
+
+
 def frames_of(publications: Iterable[Publication], wire: WireFormat, session_id: str) -> bytes:
     """What one session alone gets of them, joined: all but those that exclude it."""
-    return b"".join([frame_ready(p.ready, wire) for p in publications if p.exclude != session_id])
+    return b"".join([frame_publication(p, wire) for p in publications if p.exclude != session_id])

@@ -9,12 +9,12 @@ gate (`expect`) until the snapshot is there (`admit`). Then nothing is told that
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ..shared.channels import Channel
 from ..shared.codec import WireFormat
-from ..shared.messages import Publication
 from ..shared.names import UserId
+from ..shared.publication import Position, Publication
 from .outbox import Outbox
 
 GATE_MAX_PUBLICATIONS = 1000
@@ -56,6 +56,57 @@ class Gate:
             self.overflowed = True
 
 
+class Seen(NamedTuple):
+    """What a member knows already: presence events up to `version`, and messages up to `offset` of `epoch`."""
+
+    version: int = 0
+    epoch: str = ""
+    offset: int = 0
+
+    @classmethod
+    def of(cls, publications: Iterable[Publication]) -> "Seen":
+        """After all of these."""
+        version, epoch, offset = 0, "", 0
+        for publication in publications:
+            version = publication.version or version
+            if publication.epoch:
+                epoch, offset = publication.epoch, publication.offset
+        return cls(version, epoch, offset)
+
+    def includes(self, publication: Publication) -> bool:
+        """A `resync` too: who knows an epoch up to an offset must not be led back before it."""
+        if publication.version:
+            return publication.version <= self.version
+        if not (publication.epoch and self.epoch):
+            return False
+        if publication.epoch != self.epoch:
+            return not publication.resets  # said before the epoch that is known already
+        return publication.offset <= self.offset
+
+    def rest_of(self, publications: Iterable[Publication]) -> list[Publication]:
+        """What of these is not included. Into another epoch a `resync` leads, and behind that all of it is new."""
+        seen, rest = self, list[Publication]()
+        for publication in publications:
+            if not seen.includes(publication):
+                rest.append(publication)
+                if publication.resets:
+                    seen = Seen(seen.version)
+        return rest
+
+    def with_all_of(self, other: "Seen") -> "Seen":
+        """Both; of two epochs, the messages of this one."""
+        offset = max(self.offset, other.offset) if self.epoch == other.epoch else self.offset
+        return Seen(max(self.version, other.version), self.epoch, offset)
+
+    def beyond(self, other: "Seen") -> bool:
+        """Something is included that `other` does not include."""
+        in_history = bool(self.epoch) and (self.epoch != other.epoch or self.offset > other.offset)
+        return self.version > other.version or in_history
+
+
+NOTHING = Seen()
+
+
 class Roster:
     """The sockets of one channel on this node, by wire format: each format is framed once for all its sockets.
 
@@ -68,10 +119,10 @@ class Roster:
         self.channel = channel
         self.outboxes: dict[WireFormat, set[Outbox]] = {}
         self.arriving: dict[Outbox, Gate] = {}
-        self.unseen: dict[Outbox, int] = {}
-        """Members whose snapshot was ahead of the bus: its version. Events up to it are not for them."""
-        self.passed = 0
-        """Version of the last presence event that all members have been given."""
+        self.unseen: dict[Outbox, Seen] = {}
+        """Members whose snapshot was ahead of what the roster had been given: what is in it is not for them."""
+        self.passed = NOTHING
+        """What all members have been given."""
 
     def __len__(self) -> int:
         """Full members only."""
@@ -82,11 +133,18 @@ class Roster:
         for gate in self.arriving.values():
             gate.keep(publications)
 
-    def ended(self, version: int) -> None:
-        """Presence events up to `version` have been delivered; they rise on the bus, so no lower one comes any more."""
-        self.passed = version
+    def ended(self, end: Seen) -> None:
+        """All up to `end` has been delivered; versions and offsets rise, so nothing lower comes any more."""
+        if end == NOTHING:
+            return
+        version, epoch, offset = end
+        passed = self.passed
+        self.passed = Seen(version or passed.version, epoch or passed.epoch, offset if epoch else passed.offset)
         if self.unseen:
-            self.unseen = {outbox: seen for outbox, seen in self.unseen.items() if seen > version}
+            if passed.epoch not in ("", self.passed.epoch):  # whoever was in another epoch was led into this one
+                now = self.passed.epoch
+                self.unseen = {o: seen if seen.epoch == now else Seen(seen.version) for o, seen in self.unseen.items()}
+            self.unseen = {outbox: seen for outbox, seen in self.unseen.items() if seen.beyond(self.passed)}
 
     def find(self, session_id: str) -> tuple[WireFormat, Outbox] | None:
         """The outbox of one session; for rosters as small as an agent's."""
@@ -162,17 +220,36 @@ class Hub:
         gate = self._roster(channel).arriving[member.outbox] = Gate()
         return gate
 
-    def admit(self, channel: Channel, member: Member, version: int) -> list[Publication]:
-        """The newcomer has its snapshot, as of `version`: make it a member.
+    def admit(
+        self, channel: Channel, member: Member, seen: Seen, passed_on: Position | None = None
+    ) -> list[Publication]:
+        """The newcomer has its snapshot, which holds what it has `seen`: make it a member.
+
+        `passed_on`: no message up to there comes any more.
 
         Returned is what it has to be given first: all that was said since `expect`, but for what the snapshot holds.
         """
         roster = self.rosters[channel.address]
         kept = roster.arriving.pop(member.outbox).kept
         self.add(channel, member)
-        if version > roster.passed:
-            roster.unseen[member.outbox] = version
-        return [publication for publication in kept if not 0 < publication.version <= version]
+        if passed_on is not None and not roster.passed.epoch:
+            roster.passed = Seen(roster.passed.version, *passed_on)
+        rest = seen.rest_of(kept)
+        if any(publication.resets for publication in rest):
+            seen = Seen(seen.version)  # it is led into another epoch, or behind a hole: all that comes now is new
+        self.skip(channel, member, seen)
+        return rest
+
+    def skip(self, channel: Channel, member: Member, seen: Seen) -> Position:
+        """What the member has `seen`, or has been told to read elsewhere, is not for it any more.
+
+        Returned is where it goes on: it may have known more before.
+        """
+        roster = self.rosters[channel.address]
+        seen = seen.with_all_of(roster.unseen.get(member.outbox, NOTHING))
+        if seen.beyond(roster.passed):
+            roster.unseen[member.outbox] = seen
+        return Position(seen.epoch, seen.offset)
 
     def dismiss(self, channel: Channel, member: Member) -> None:
         """The newcomer does not come in after all."""

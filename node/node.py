@@ -17,11 +17,12 @@ from typing import Any
 
 import structlog
 
+from ..fanout.address import AnyAddress, parse_address
 from ..fanout.bus import Bus, BusEvents, BusRules
+from ..fanout.history import HistoryRules
 from ..fanout.lease import Limit
 from ..fanout.presence import Present
 from ..fanout.presence_calls import PresenceRules
-from ..fanout.wire import RedisAddress, parse_address
 from ..shared.channels import ChannelKind, OwnerKind
 from ..shared.clock import Clock, SystemClock, rfc3339
 from ..shared.close import CloseCode
@@ -95,6 +96,8 @@ class Node:
             publisher=bus.publisher,
             control=bus.control,
             presence=bus.presence,
+            history=bus.history,
+            cursors=bus.cursors,
             places=places,
             roll_call=RollCall(bus.presence, bus.limits, listed_max=listed_max),
             wheel=self.wheel,
@@ -234,7 +237,7 @@ class Node:
         }
 
 
-def _address(settings: Settings) -> RedisAddress:
+def _address(settings: Settings) -> AnyAddress:
     try:
         return parse_address(settings.redis_url.get_secret_value())
     except ValueError as error:
@@ -251,6 +254,7 @@ def _bus_rules(settings: Settings) -> BusRules:
         },
         mode=settings.limit_mode,
         presence=PresenceRules(settings.presence_inline_max, settings.presence_events_max, settings.presence_grace),
+        history=HistoryRules(settings.history_size, settings.history_ttl),
     )
 
 

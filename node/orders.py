@@ -4,9 +4,10 @@ from collections.abc import Iterable
 
 from ..shared.channels import Channels, Owner, OwnerKind
 from ..shared.close import CloseCode
-from ..shared.messages import Object, ReadyBytes
+from ..shared.messages import Object
 from ..shared.names import AgentId, SessionId, UserId
 from ..shared.orders import CloseSessions, DeliverToSession, DeliverToUser, ListSessions, Question
+from ..shared.publication import ReadyBytes
 from .connection import Connection
 from .framing import frame_ready
 from .hub import Hub

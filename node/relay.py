@@ -9,12 +9,11 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-import structlog
-
-from ..shared.codec import MalformedBytes, WireFormat, unpack_publication
-from ..shared.messages import Publication
-from .framing import frame_ready, frames_of
-from .hub import Hub, Roster
+from ..fanout.cursors import Deliveries
+from ..shared.codec import WireFormat
+from ..shared.publication import Publication
+from .framing import frame_publication, frames_of
+from .hub import NOTHING, Hub, Roster, Seen
 from .outbox import Outbox
 
 SLICE = 4096
@@ -22,33 +21,28 @@ SLICE = 4096
 BACKLOG_MAX_BYTES = 8 * 1024 * 1024
 """Of frames that wait for slices. Beyond it the link stops reading until it has halved."""
 
-_log = structlog.get_logger("tannoy.relay")
-
-
-_NOBODY: dict[Outbox, int] = {}
-
 
 class _Batch:
     """What one read of the link brought in for a channel; framed once per wire format, however many get it."""
 
-    __slots__ = ("_frames", "excluded", "publications", "version")
+    __slots__ = ("_frames", "end", "excluded", "publications")
 
     def __init__(self, publications: list[Publication]) -> None:
         self.publications = publications
         self.excluded = {publication.exclude for publication in publications if publication.exclude}
-        self.version = max([publication.version for publication in publications])  # 0: no presence events
+        self.end = Seen.of(publications)
         self._frames: dict[WireFormat, bytes] = {}
 
     def frames(self, wire: WireFormat) -> bytes:
         frames = self._frames.get(wire)
         if frames is None:
-            frames = b"".join([frame_ready(publication.ready, wire) for publication in self.publications])
+            frames = b"".join([frame_publication(publication, wire) for publication in self.publications])
             self._frames[wire] = frames
         return frames
 
-    def frames_for(self, session_id: str, seen: int, wire: WireFormat) -> bytes:
-        """Without what excludes the session, and without presence events up to version `seen`."""
-        return frames_of([p for p in self.publications if not 0 < p.version <= seen], wire, session_id)
+    def frames_for(self, session_id: str, seen: Seen, wire: WireFormat) -> bytes:
+        """Without what excludes the session, and without what it has `seen`."""
+        return frames_of(seen.rest_of(self.publications), wire, session_id)
 
     def __len__(self) -> int:
         return len(self.publications)
@@ -61,12 +55,17 @@ class _Batch:
 class _Sweep:
     """A large roster that is being served: the sockets still to come, and the batches behind this one."""
 
-    __slots__ = ("batch", "behind", "left")
+    __slots__ = ("batch", "behind", "left", "roster")
 
-    def __init__(self, batch: _Batch, left: list[tuple[WireFormat, Outbox]]) -> None:
-        self.batch = batch
-        self.left = left
+    def __init__(self, roster: Roster, batch: _Batch) -> None:
+        self.roster = roster
         self.behind: deque[_Batch] = deque()
+        self.begin(batch)
+
+    def begin(self, batch: _Batch) -> None:
+        self.batch = batch
+        self.left = [(wire, outbox) for wire, outboxes in self.roster.outboxes.items() for outbox in outboxes]
+        self.roster.began(batch.publications)
 
 
 class Relay:
@@ -92,19 +91,12 @@ class Relay:
         self._link_paused = False
         self._messages = 0
         self._deliveries = 0
-        self._malformed = 0
 
-    def deliver(self, batch: list[tuple[bytes, bytes]]) -> None:
-        """Deliveries in the order of the bus: (channel address, envelope)."""
+    def deliver(self, batch: Deliveries) -> None:
+        """Deliveries in the order of the bus."""
         by_channel: dict[bytes, list[Publication]] = {}
-        for address, payload in batch:
-            if address not in self._hub.rosters:
-                continue
-            try:
-                by_channel.setdefault(address, []).append(unpack_publication(payload))
-            except MalformedBytes as error:
-                self._malformed += 1
-                _log.warning("dropped a delivery", error=str(error))
+        for address, publication in batch:
+            by_channel.setdefault(address, []).append(publication)
         for address, publications in by_channel.items():
             self._messages += len(publications)
             roster = self._hub.rosters.get(address)
@@ -113,24 +105,27 @@ class Relay:
 
     def _serve(self, roster: Roster, batch: _Batch) -> None:
         sweep = self._sweeps.get(roster.channel.address)
+        if sweep is not None and sweep.roster is not roster:
+            self._drop(sweep)  # all have left it, and others have come since
+            sweep = None
         if sweep is not None:
             sweep.behind.append(batch)
             self._wait_for(batch)
         elif len(roster) > self._slice:
-            self._sweeps[roster.channel.address] = self._sweep(roster, batch)
+            sweep = self._sweeps[roster.channel.address] = _Sweep(roster, batch)
             self._wait_for(batch)
-            self._next_slice(roster.channel.address)
+            self._next_slice(sweep)
         else:
             roster.began(batch.publications)
             for wire, outboxes in tuple(roster.outboxes.items()):
                 self._write(roster, wire, tuple(outboxes), batch)
-            self._ended(roster, batch)
+            roster.ended(batch.end)
 
     def _write(self, roster: Roster, wire: WireFormat, outboxes: tuple[Outbox, ...], batch: _Batch) -> None:
         """The loop that everything else is for. The tuple: a write may make an outbox leave its roster."""
         frames = batch.frames(wire)
         self._deliveries += len(outboxes) * len(batch)
-        unseen = roster.unseen if batch.version else _NOBODY
+        unseen = roster.unseen
         if not (batch.excluded or unseen):
             for outbox in outboxes:
                 outbox.write(frames)
@@ -138,39 +133,37 @@ class Relay:
         for outbox in outboxes:
             if outbox not in unseen and outbox.session_id not in batch.excluded:
                 outbox.write(frames)
-            elif own := batch.frames_for(outbox.session_id, unseen.get(outbox, 0), wire):
+            elif own := batch.frames_for(outbox.session_id, unseen.get(outbox, NOTHING), wire):
                 outbox.write(own)
-
-    def _ended(self, roster: Roster, batch: _Batch) -> None:
-        if batch.version:
-            roster.ended(batch.version)
 
     # ---- slices
 
-    def _sweep(self, roster: Roster, batch: _Batch) -> _Sweep:
-        roster.began(batch.publications)
-        return _Sweep(batch, [(wire, outbox) for wire, boxes in roster.outboxes.items() for outbox in boxes])
-
-    def _next_slice(self, address: bytes) -> None:
+    def _next_slice(self, sweep: _Sweep) -> None:
         self._before_slice()
-        sweep = self._sweeps[address]
+        roster, address = sweep.roster, sweep.roster.channel.address
+        if self._sweeps.get(address) is not sweep:
+            return
+        if self._hub.rosters.get(address) is not roster:
+            self._drop(sweep)
+            return
         now, sweep.left = sweep.left[: self._slice], sweep.left[self._slice :]
-        roster = self._hub.rosters.get(address)
-        if roster is not None:
-            self._write_slice(roster, now, sweep.batch)
+        self._write_slice(roster, now, sweep.batch)
         if not sweep.left:
             self._waited_for(sweep.batch)
-            if roster is not None:
-                self._ended(roster, sweep.batch)
-            if roster is None or not sweep.behind:
-                for batch in sweep.behind:
-                    self._waited_for(batch)
+            roster.ended(sweep.batch.end)
+            if not sweep.behind:
                 del self._sweeps[address]
                 return
-            behind, next_batch = sweep.behind, _Batch([p for batch in sweep.behind for p in batch.publications])
-            behind.clear()
-            self._sweeps[address] = self._sweep(roster, next_batch)
-        asyncio.get_running_loop().call_soon(self._next_slice, address)
+            behind = [publication for batch in sweep.behind for publication in batch.publications]
+            sweep.behind.clear()
+            sweep.begin(_Batch(behind))
+        asyncio.get_running_loop().call_soon(self._next_slice, sweep)
+
+    def _drop(self, sweep: _Sweep) -> None:
+        """Nobody is left for whom it was."""
+        for batch in (sweep.batch, *sweep.behind):
+            self._waited_for(batch)
+        del self._sweeps[sweep.roster.channel.address]
 
     def _write_slice(self, roster: Roster, sockets: list[tuple[WireFormat, Outbox]], batch: _Batch) -> None:
         for wire, outboxes in tuple(roster.outboxes.items()):
@@ -195,7 +188,6 @@ class Relay:
         return {
             "messages": self._messages,
             "deliveries": self._deliveries,
-            "malformed": self._malformed,
             "backlog_bytes": self._backlog_bytes,
             "link_paused": self._link_paused,
         }

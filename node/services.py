@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..fanout.control import Control
+from ..fanout.cursors import Cursors
+from ..fanout.history import History
 from ..fanout.presence import Presence
 from ..fanout.publisher import Publisher
 from ..fanout.subscriber import Subscriber
@@ -27,6 +29,8 @@ class Services:
     publisher: Publisher
     control: Control
     presence: Presence
+    history: History
+    cursors: Cursors
     places: Places
     roll_call: RollCall
     wheel: TimerWheel

@@ -9,7 +9,20 @@ from typing import assert_never
 
 from ..shared.channels import Channel, Channels
 from ..shared.close import ErrorCode
-from ..shared.commands import Command, Join, Later, Leave, Message, Ping, Pong, Private, ShowPresence, Typing
+from ..shared.commands import (
+    Command,
+    Join,
+    Later,
+    Leave,
+    Message,
+    Page,
+    Ping,
+    Pong,
+    Private,
+    ShowHistory,
+    ShowPresence,
+    Typing,
+)
 from ..shared.errors import BadRequest, Refused
 from ..shared.messages import (
     Author,
@@ -25,6 +38,7 @@ from ..shared.messages import (
     Welcome,
 )
 from ..shared.names import NodeId, RoomName, SessionId, UserId
+from ..shared.publication import Arrival, Position
 
 ROOMS_MAX = 512
 """Rooms that one session may be in at once: what a client can make a node and Redis hold is bounded."""
@@ -39,9 +53,9 @@ class Endpoint(Enum):
 
 
 _LEGAL: dict[Endpoint, tuple[type[Command], ...]] = {
-    Endpoint.ROOMS: (Join, Leave, Message, Private, Typing, ShowPresence, Ping, Pong, Later),
-    Endpoint.ROOM: (Join, Leave, Message, Private, Typing, ShowPresence, Ping, Pong, Later),
-    Endpoint.AGENT: (Message, Private, ShowPresence, Ping, Pong, Later),
+    Endpoint.ROOMS: (Join, Leave, Message, Private, Typing, ShowPresence, ShowHistory, Ping, Pong, Later),
+    Endpoint.ROOM: (Join, Leave, Message, Private, Typing, ShowPresence, ShowHistory, Ping, Pong, Later),
+    Endpoint.AGENT: (Message, Private, ShowPresence, ShowHistory, Ping, Pong, Later),
 }
 
 
@@ -61,7 +75,7 @@ class Enter:
 
     channel: Channel
     id: CommandId | None
-    recover: bool = False
+    recover: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +121,26 @@ class TellPresence:
 
 
 @dataclass(frozen=True, slots=True)
+class TellHistory:
+    """Answer with what the channel has said."""
+
+    channel: Channel
+    id: CommandId | None
+    page: Page
+
+
+@dataclass(frozen=True, slots=True)
 class Alive:
     """The peer has answered the node's ping."""
 
 
-Effect = Answer | Enter | Exit | Publish | TellUser | TellPresence | Alive
+Effect = Answer | Enter | Exit | Publish | TellUser | TellPresence | TellHistory | Alive
 
 
 class Session:
     """One live session. `home` is the channel its endpoint names, if any: entered on connect."""
 
-    __slots__ = ("_channels", "_recovers", "author", "endpoint", "home", "joined")
+    __slots__ = ("_channels", "author", "endpoint", "home", "joined", "recover")
 
     def __init__(
         self,
@@ -126,14 +149,15 @@ class Session:
         home: Channel | None,
         channels: Channels,
         *,
-        recovers: bool = False,
+        recover: Position | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.author = author
         self.home = home
         self.joined: dict[str, Stay] = {}
         self._channels = channels
-        self._recovers = recovers  # asked to be brought up to date on connect
+        self.recover = recover
+        """Up to where the client has heard its home, if it asks to be brought up to date on connect."""
 
     @property
     def session_id(self) -> SessionId:
@@ -156,7 +180,7 @@ class Session:
             raise BadRequest(f"{type(command).__name__.lower()} is not a command of {self.endpoint.value}")
         match command:
             case Join(id, room, recover):
-                return Enter(self._channel_to_join(room), id, recover is not None)
+                return Enter(self._channel_to_join(room), id, recover)
             case Leave(id, room):
                 return Exit(self._stay(room), id)
             case Message(id, room, content, key):
@@ -170,6 +194,8 @@ class Session:
                 return Publish(channel, frame, id, exclude=self.session_id)
             case ShowPresence(id, room):
                 return TellPresence(self._channel(room), id)
+            case ShowHistory(id, room, page):
+                return TellHistory(self._channel(room), id, page)
             case Ping(id):
                 return Answer(PongFrame(id))
             case Pong():
@@ -222,17 +248,14 @@ class Session:
     def exited(self, stay: Stay) -> None:
         del self.joined[stay.channel.name]
 
-    def in_room(self, channel: Channel, id: CommandId | None, roll: Roll | None, *, recover: bool = False) -> Ok | None:
-        """The `ok` of join. Without history nothing is ever recovered, and whoever asked for it is told."""
+    def in_room(self, channel: Channel, id: CommandId | None, roll: Roll | None, arrival: Arrival) -> Ok | None:
+        """The `ok` of join."""
         if id is None:
             return None
         fields: Object = {"room": channel.name}
         if roll is not None:
             fields |= roll.as_fields()
-        if recover:
-            fields["recovered"] = False
-        return Ok(id, fields)
+        return Ok(id, fields | arrival.as_fields())
 
-    def welcome(self, node: NodeId, ping_interval: float, roll: Roll | None = None) -> Welcome:
-        recovered = False if self._recovers else None
-        return Welcome(self.session_id, self.user_id, self.username, node, ping_interval, self.home, recovered, roll)
+    def welcome(self, node: NodeId, ping_interval: float, roll: Roll | None, arrival: Arrival) -> Welcome:
+        return Welcome(self.session_id, self.user_id, self.username, node, ping_interval, self.home, roll, arrival)

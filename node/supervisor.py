@@ -19,9 +19,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ..fanout.address import parse_address
 from ..fanout.embedded import EmbeddedValkey
 from ..fanout.membership import vouch_for_new_server
-from ..fanout.wire import parse_address
 from ..shared.errors import StartError
 from ..shared.settings import Settings
 from .server import listen

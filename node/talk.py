@@ -1,29 +1,40 @@
-"""The client side of the command line: speaks to a running cluster over its public HTTP and WebSocket interfaces."""
+"""The client side of the command line: speaks to a running cluster over its public HTTP interface.
 
-import asyncio
+Listening, over the WebSocket interface, is `watch.py`.
+"""
+
 import json
 import random
+import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import Callable
+from http import HTTPStatus
+from http.client import HTTPException
 from typing import Any, cast
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlsplit
+from uuid import uuid4
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
-from websockets.typing import Subprotocol
-
-from ..shared.codec import JSON
 from ..shared.errors import BadName, BadRequest, TannoyError
 from ..shared.names import parse_agent, parse_room, parse_session, parse_user
 from ..shared.policy import full_jitter
 
 TIMEOUT = 5.0
-BACKOFF_BASE, BACKOFF_CAP = 0.5, 15.0
+TRIES = 6
+"""Of a message that is not confirmed: some eight seconds, in which a Redis can fail over or a node be replaced."""
+BACKOFF_BASE, BACKOFF_CAP = 0.5, 4.0
 
 
 class TalkError(TannoyError):
     """The cluster could not be spoken to; the message is a sentence."""
+
+
+class NoAnswer(TalkError):
+    """Nobody listens there."""
+
+
+class Unconfirmed(TalkError):
+    """What was asked for may have been done, or not."""
 
 
 def url_of(host: str, port: int) -> str:
@@ -74,6 +85,11 @@ def websocket_path(target: str) -> str:
     raise BadRequest(f"{target!r} can't be watched: room:NAME and agent:ID can")
 
 
+def is_published(target: str) -> bool:
+    """Kept in the history of a room or an agent, and not only handed to who is there."""
+    return not target.startswith("user:") and "/" not in target
+
+
 def read_content(text: str, *, is_text: bool) -> object:
     """JSON where it is JSON; any other text as a string. Raises BadRequest."""
     if is_text:
@@ -105,17 +121,40 @@ class Talk:
         data = json.dumps(body).encode()
         return self._call(urllib.request.Request(self._url + path, data, {"Content-Type": "application/json"}))
 
+    def publish(self, path: str, body: dict[str, Any], told: Callable[[str], None]) -> dict[str, Any]:
+        """Post what has to be said once: again and again, under the same key, until it is confirmed or TRIES are over.
+
+        `told` gets a sentence for each try that was not confirmed. Raises TalkError.
+        """
+        body = {"key": uuid4().hex} | body
+        for attempt in range(TRIES):
+            try:
+                return self.post(path, body)
+            except NoAnswer:
+                if attempt == 0:
+                    raise  # nobody has heard of it
+                told(f"{self._url} is away.")
+            except Unconfirmed as error:
+                told(str(error))
+            if attempt < TRIES - 1:
+                time.sleep(full_jitter(attempt, base=BACKOFF_BASE, cap=BACKOFF_CAP, uniform=random.uniform))
+        raise TalkError(f"not confirmed in {TRIES} tries. Say it again with --key {body['key']}: it is published once.")
+
     def _call(self, request: urllib.request.Request) -> dict[str, Any]:
+        """Raises NoAnswer, Unconfirmed and, where it was refused, TalkError itself."""
         if self._api_key:
             request.add_header("Authorization", f"Bearer {self._api_key}")
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
                 return cast("dict[str, Any]", json.load(response))
         except urllib.error.HTTPError as error:
+            if error.code == HTTPStatus.SERVICE_UNAVAILABLE:
+                raise Unconfirmed(f"{self._url} did not confirm it: {_problem(error)}.") from error
             raise TalkError(f"{self._url} refused it: {_problem(error)}") from error
-        except OSError as error:
-            reason = error.reason if isinstance(error, urllib.error.URLError) else error
-            raise TalkError(f"no answer from {self._url}: {reason}. Is a cluster running there?") from error
+        except urllib.error.URLError as error:
+            raise NoAnswer(f"no answer from {self._url}: {error.reason}. Is a cluster running there?") from error
+        except (OSError, HTTPException) as error:
+            raise Unconfirmed(f"{self._url} broke off: {error}.") from error
 
 
 def _problem(error: urllib.error.HTTPError) -> str:
@@ -124,45 +163,6 @@ def _problem(error: urllib.error.HTTPError) -> str:
     except ValueError:
         return f"HTTP {error.code}"
     return f"{problem.get('code', problem.get('title'))}: {problem.get('detail', '')}"
-
-
-async def watch(url: str, target: str) -> AsyncIterator[dict[str, Any]]:
-    """All frames that a session of `target` gets; comes back after every loss for which the contract says so.
-
-    Yields `{"type": "lost", "reason": …}` between two connections. Raises TalkError where coming back is pointless,
-    and where there never was a connection.
-    """
-    address = check_url(url).replace("http", "ws", 1) + websocket_path(target)
-    address += "?" + urlencode({"username": "tannoy watch"})
-    attempt, was_connected = 0, False
-    while True:
-        try:
-            async with connect(address, subprotocols=[Subprotocol(JSON.subprotocol)], max_size=None) as socket:
-                attempt, was_connected = 0, True
-                async for frame in _frames(socket):
-                    yield frame
-            reason = "the connection ended"
-        except ConnectionClosed as closed:
-            code = closed.rcvd.code if closed.rcvd else 1006
-            reason = f"{code} {closed.rcvd.reason if closed.rcvd else 'connection lost'}"
-            if code >= 4500:
-                raise TalkError(f"the cluster closed the connection for good: {reason}") from closed
-        except (OSError, InvalidHandshake, TimeoutError) as error:
-            reason = str(error)
-            if not was_connected:
-                raise TalkError(f"can't connect to {url}: {reason}. Is a cluster running there?") from error
-        yield {"type": "lost", "reason": reason}
-        await asyncio.sleep(full_jitter(attempt, base=BACKOFF_BASE, cap=BACKOFF_CAP, uniform=random.uniform))
-        attempt += 1
-
-
-async def _frames(socket: ClientConnection) -> AsyncIterator[dict[str, Any]]:
-    async for text in socket:
-        frame: dict[str, Any] = json.loads(text)
-        if frame["type"] == "ping":
-            await socket.send('{"type":"pong"}')
-        else:
-            yield frame
 
 
 def check_target(target: str, kinds: tuple[str, ...]) -> str:

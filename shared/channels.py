@@ -2,17 +2,20 @@
 
     {prefix}:{tag}:room:lobby       what is said in a room
     {prefix}:{tag}:agent:42         what is said to an agent
+    {prefix}:{tag}:head:room:lobby  the channel's epoch and last offset, and
+    {prefix}:{tag}:log:room:lobby   its last messages: `HistoryKeys`
     {prefix}:{tag}:once:room:lobby:DIGEST  an idempotency key that was seen
     {prefix}:{tag}:held:agent:42    who holds the agent's places, and what else belongs to them: `PlaceKeys`
     {prefix}:{tag}:users:room:lobby who is in a room, and what else belongs to it: `PresenceKeys`
     {prefix}:{tag}:gone:agent:42    why sessions of the agent were closed
     {prefix}:{tag}:nodes            heartbeats, in each partition
-    {prefix}:control                orders to every node
-    {prefix}:node:INCARNATION       orders and answers to one node
-    {prefix}:echo:INCARNATION       on which its link hears itself
+    {prefix}:{tag}:control          orders to every node
+    {prefix}:{tag}:node:INCARNATION orders and answers to one node
+    {prefix}:{tag}:echo:INCARNATION on which its link hears itself
 
 `{tag}` is a Redis Cluster hash tag: everything that belongs to one room or agent lies in one of 64 partitions, so a
-script touches one slot. Tags are chosen so that the partitions lie evenly over the 16,384 slots: plain numbers do not.
+script touches one slot, and every name tells by itself which server of a cluster it belongs to. Tags are chosen so that
+the partitions lie evenly over the 16,384 slots: plain numbers do not.
 """
 
 from binascii import crc32, crc_hqx
@@ -45,6 +48,14 @@ def _balanced_tags() -> tuple[str, ...]:
 
 
 PARTITION_TAGS = _balanced_tags()
+PARTITION_SLOTS = tuple(map(key_slot, PARTITION_TAGS))
+_PARTITIONS_OF_TAGS = {tag.encode(): part for part, tag in enumerate(PARTITION_TAGS)}
+
+
+def partition_of(name: bytes) -> int:
+    """Of any key or channel that is built here."""
+    start = name.index(b"{") + 1  # a prefix has no braces
+    return _PARTITIONS_OF_TAGS[name[start : name.index(b"}", start)]]
 
 
 class ChannelKind(StrEnum):
@@ -111,6 +122,20 @@ class PresenceKeys(NamedTuple):
     server: bytes
 
 
+class HistoryKeys(NamedTuple):
+    """What the history scripts work on; `lua/history_common.lua` says what each one holds."""
+
+    server: bytes
+    head: bytes
+    log: bytes
+
+
+def _base_and_name(channel: Channel) -> tuple[bytes, bytes]:
+    """`{prefix}:{tag}:` and `kind:name`, out of what is built already: keys are asked for with every message."""
+    start = channel.address.index(b"}:") + 2  # a prefix has no braces
+    return channel.address[:start], channel.address[start:]
+
+
 class Channels:
     """Builds names under one prefix (`TANNOY_REDIS_PREFIX`)."""
 
@@ -118,7 +143,7 @@ class Channels:
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
-        self.control = f"{prefix}:control".encode()
+        self.control = self._in_partition(0, "control")
 
     def room(self, room: RoomName) -> Channel:
         return self._channel(ChannelKind.ROOM, room)
@@ -128,11 +153,11 @@ class Channels:
 
     def node(self, incarnation: str) -> bytes:
         """The channel that one process alone listens to."""
-        return f"{self._prefix}:node:{incarnation}".encode()
+        return self._in_partition(partition("node", incarnation), f"node:{incarnation}")
 
-    def echo(self, incarnation: str) -> bytes:
-        """The channel on which one process's link hears itself."""
-        return f"{self._prefix}:echo:{incarnation}".encode()
+    def echo(self, incarnation: str, part: int = 0) -> bytes:
+        """The channel on which one process's link hears itself; in a cluster, its link to the master of a partition."""
+        return self._in_partition(part, f"echo:{incarnation}")
 
     def once(self, channel: Channel, author: str, key: str) -> bytes:
         """The Redis key that remembers an author's idempotency key; it shares the channel's hash tag.
@@ -146,6 +171,10 @@ class Channels:
             + b":"
             + blake2b(f"{author}\n{key}".encode(), digest_size=16).hexdigest().encode()
         )
+
+    def history(self, channel: Channel) -> HistoryKeys:
+        base, name = _base_and_name(channel)
+        return HistoryKeys(base + b"server", base + b"head:" + name, base + b"log:" + name)
 
     # ---- keys of a partition
 
@@ -188,15 +217,15 @@ class Channels:
         )
 
     def presence(self, room: Channel) -> PresenceKeys:
-        part = partition(room.kind, room.name)
+        base, name = _base_and_name(room)
         return PresenceKeys(
-            self.nodes(part),
-            self.rooms(part),
-            self.due(part),
-            self._in_partition(part, f"users:room:{room.name}"),
-            self._in_partition(part, f"leaving:room:{room.name}"),
-            self._in_partition(part, f"presence:room:{room.name}"),
-            self.server(part),
+            base + b"nodes",
+            base + b"rooms",
+            base + b"due",
+            base + b"users:" + name,
+            base + b"leaving:" + name,
+            base + b"presence:" + name,
+            base + b"server",
         )
 
     def sessions_in(self, room: Channel, incarnation: str) -> bytes:

@@ -1,50 +1,24 @@
-"""The only place that knows bytes: two wire formats for clients, one envelope and one order format for the bus.
-
-Envelope of a publication (all integers big-endian):
-
-    1 byte   version, 1
-    1 byte   length of `exclude`
-    4 bytes  length of the JSON
-    …        exclude · JSON · msgpack
+"""The two wire formats of clients: objects to bytes and back. What travels on the bus is in `envelope.py`.
 
 Both wire formats travel ready-made, so that a node that delivers never parses or encodes: it frames and copies.
-
-Changes of a room's presence are told by Redis itself (`lua/presence_common.lua`), as a msgpack array behind a byte 2:
-
-    room, "count", users_count, version
-    room, "joined" or "left", users_count, version, user_id, username, users or false
-
-`users` is flat, as in every answer of the presence scripts: user_id, "SESSIONS|CONNECTED_AT|USERNAME", user_id, …
-
-Orders between nodes are msgpack arrays, sealed with an HMAC where a `CLUSTER_SECRET` is set.
 """
 
-import hmac
 import itertools
 import math
-import re
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import msgpack
 import orjson
 
-from .channels import Owner, OwnerKind
-from .close import CloseCode
 from .commands import BadCommand, Command, parse_command
-from .errors import BadRequest, TannoyError
-from .messages import NodeFrame, Object, PresenceCount, PresentUser, Publication, ReadyBytes, UserJoined, UserLeft
-from .names import AgentId, RoomName, SessionId, UserId
-from .orders import CloseSessions, Delivered, DeliverToSession, DeliverToUser, Evict, Granted, ListSessions, Order
+from .errors import BadRequest
+from .messages import NodeFrame, Object
+from .publication import Publication, Ready, ReadyBytes
 
 MAX_DEPTH = 64
 """Levels of nesting that a frame may have. What nests deeper is an attack on somebody's recursive parser."""
-
-
-class MalformedBytes(TannoyError):
-    """Bytes from the bus that no node of this cluster and version has written."""
 
 
 # ---- what clients send and receive
@@ -130,127 +104,48 @@ def encode_ready(frame: NodeFrame) -> ReadyBytes:
     return ReadyBytes(orjson.dumps(whole), msgpack.packb(whole))
 
 
-# ---- what travels on the bus
-
-_VERSION = 1
-_PRESENCE = b"\x02"
-_CHANGES: dict[bytes, type[UserJoined | UserLeft]] = {b"joined": UserJoined, b"left": UserLeft}
-_read_entry = re.compile(rb"(\d{1,9})\|(\d{1,14})\|(.*)", re.DOTALL).fullmatch
-_ENVELOPE = struct.Struct(">BBI")
+_OFFSET_KEY = msgpack.packb("offset")
 
 
-def pack_publication(publication: Publication) -> bytes:
-    exclude, json = publication.exclude.encode(), publication.ready.json
-    return b"".join((_ENVELOPE.pack(_VERSION, len(exclude), len(json)), exclude, json, publication.ready.msgpack))
+def payload_of(publication: Publication, wire: WireFormat) -> bytes:
+    """What a client of this wire format gets: what was encoded by the node it entered at, and its offset."""
+    ready, offset = publication.ready, publication.offset
+    if not wire.binary:
+        return ready.json if not offset or publication.resets else b'%b,"offset":%d}' % (ready.json[:-1], offset)
+    if not offset or publication.resets:
+        return ready.msgpack
+    packed = ready.msgpack  # a map of less than 15 entries: its first byte holds their number
+    return b"%c%b%b%b" % (packed[0] + 1, packed[1:], _OFFSET_KEY, msgpack.packb(offset))
 
 
-def unpack_publication(data: bytes) -> Publication:
-    """Raises MalformedBytes."""
-    if data[:1] == _PRESENCE:
-        return _unpack_presence(data)
-    try:
-        version, exclude_length, json_length = _ENVELOPE.unpack_from(data)
-        start = _ENVELOPE.size + exclude_length
-        exclude = data[_ENVELOPE.size : start].decode() if exclude_length else ""
-    except (struct.error, UnicodeDecodeError) as error:
-        raise MalformedBytes(f"an envelope of {len(data)} bytes: {error}") from error
-    if version != _VERSION or len(data) < start + json_length:
-        raise MalformedBytes(f"an envelope of version {version} and {len(data)} bytes")
-    return Publication(ReadyBytes(data[start : start + json_length], data[start + json_length :]), exclude)
+def object_of(publication: Publication) -> Object:
+    """What a client gets, as the object that it is: for answers that hold several."""
+    return cast("Object", orjson.loads(payload_of(publication, JSON)))
 
 
-def _unpack_presence(data: bytes) -> Publication:
-    try:
-        change = _read_change(msgpack.unpackb(data[1:], raw=True))
-        return Publication(encode_ready(change), version=change.version)
-    except (ValueError, msgpack.exceptions.UnpackException) as error:
-        raise MalformedBytes(f"a change of presence of {len(data)} bytes: {error}") from error
+class _EncodedWhenAsked:
+    """Ready bytes of what this node tells itself: nobody may speak the one wire format or the other."""
+
+    __slots__ = ("_json", "_msgpack", "_object")
+
+    def __init__(self, frame: NodeFrame) -> None:
+        self._object = frame.as_object()
+        self._json: bytes | None = None
+        self._msgpack: bytes | None = None
+
+    @property
+    def json(self) -> bytes:
+        if self._json is None:
+            self._json = orjson.dumps(self._object)
+        return self._json
+
+    @property
+    def msgpack(self) -> bytes:
+        if self._msgpack is None:
+            self._msgpack = msgpack.packb(self._object)
+        return self._msgpack
 
 
-def _read_change(parts: Any) -> UserJoined | UserLeft | PresenceCount:
-    match parts:
-        case [bytes(room), b"count", int(users_count), int(version)] if version > 0:
-            return PresenceCount(RoomName(room.decode()), users_count, version)
-        case [bytes(room), bytes(kind), int(users_count), int(version), bytes(user_id), bytes(username), flat] if (
-            version > 0 and kind in _CHANGES
-        ):
-            users = None if flat is False else read_users(flat)
-            who = UserId(user_id.decode()), username.decode()
-            return _CHANGES[kind](RoomName(room.decode()), *who, users_count, version, users)
-        case _:
-            raise ValueError(f"of unknown form: {parts!r:.80}")
-
-
-def read_users(flat: object) -> tuple[PresentUser, ...]:
-    """The users of an answer of the presence scripts, those first who came first. Raises ValueError."""
-    if not isinstance(flat, list):
-        raise ValueError(f"users of unknown form: {flat!r:.80}")
-    listed, users = cast("list[object]", flat), list[PresentUser]()
-    for user_id, entry in zip(listed[::2], listed[1::2], strict=True):
-        parts = _read_entry(entry) if isinstance(entry, bytes) else None
-        if parts is None or not isinstance(user_id, bytes):
-            raise ValueError(f"a user of unknown form: {user_id!r:.40} {entry!r:.40}")
-        sessions, connected_at, username = parts.groups()
-        users.append(PresentUser(UserId(user_id.decode()), username.decode(), int(connected_at), int(sessions)))
-    users.sort(key=lambda user: (user.connected_at, user.user_id))
-    return tuple(users)
-
-
-_SEAL_BYTES = 16
-
-
-def _seal(body: bytes, secret: bytes) -> bytes:
-    return hmac.digest(secret, body, "sha256")[:_SEAL_BYTES]
-
-
-def pack_order(order: Order, secret: bytes) -> bytes:
-    """`secret` is `CLUSTER_SECRET`; empty: a seal that anyone can make."""
-    parts: tuple[object, ...]
-    match order:
-        case DeliverToUser():
-            parts = ("user", order.request, order.reply_to, order.user_id, order.ready.json, order.ready.msgpack)
-        case DeliverToSession():
-            address = (order.agent_id, order.session_id)
-            parts = ("session", order.request, order.reply_to, *address, order.ready.json, order.ready.msgpack)
-        case CloseSessions(request, reply_to, owner, session_id):
-            parts = ("close", request, reply_to, owner.kind, owner.name, session_id)
-        case ListSessions():
-            parts = ("list", order.request, order.reply_to, order.user_id)
-        case Delivered():
-            parts = ("delivered", order.request, order.sessions, order.listed)
-        case Evict(owner, lease, code, count, displaced_by):
-            parts = ("evict", owner.kind, owner.name, lease, int(code), count, displaced_by)
-        case Granted(owner, lease):
-            parts = ("granted", owner.kind, owner.name, lease)
-    body = msgpack.packb(parts)
-    return _seal(body, secret) + body
-
-
-def unpack_order(data: bytes, secret: bytes) -> Order:
-    """Raises MalformedBytes, also where the seal is not the cluster's."""
-    seal, body = data[:_SEAL_BYTES], data[_SEAL_BYTES:]
-    if not hmac.compare_digest(seal, _seal(body, secret)):
-        raise MalformedBytes("an order whose seal is not this cluster's: is CLUSTER_SECRET the same on all nodes?")
-    try:
-        parts: Any = msgpack.unpackb(body, raw=False)
-        match parts:
-            case ["user", int(request), bytes(reply_to), str(user), bytes(json), bytes(packed)]:
-                return DeliverToUser(request, reply_to, UserId(user), ReadyBytes(json, packed))
-            case ["session", int(request), bytes(reply_to), str(agent), str(session), bytes(json), bytes(packed)]:
-                ready = ReadyBytes(json, packed)
-                return DeliverToSession(request, reply_to, AgentId(agent), SessionId(session), ready)
-            case ["close", int(request), bytes(reply_to), str(kind), str(name), str() | None as session_id]:
-                owner = Owner(OwnerKind(kind), name)
-                return CloseSessions(request, reply_to, owner, None if session_id is None else SessionId(session_id))
-            case ["list", int(request), bytes(reply_to), str(user)]:
-                return ListSessions(request, reply_to, UserId(user))
-            case ["delivered", int(request), int(sessions), list()]:
-                return Delivered(request, sessions, tuple(cast("list[Object]", parts[3])))
-            case ["evict", str(kind), str(name), str(lease), int(code), int(count), str(by)]:
-                return Evict(Owner(OwnerKind(kind), name), lease, CloseCode(code), count, by)
-            case ["granted", str(kind), str(name), str(lease)]:
-                return Granted(Owner(OwnerKind(kind), name), lease)
-            case _:
-                raise MalformedBytes(f"an order of unknown form: {parts!r:.80}")
-    except (ValueError, msgpack.exceptions.UnpackException) as error:
-        raise MalformedBytes(f"an order of {len(data)} bytes: {error}") from error
+def encode_when_asked(frame: NodeFrame) -> Ready:
+    """For this node's own receivers; in each wire format at most once, and only if somebody speaks it."""
+    return _EncodedWhenAsked(frame)

@@ -10,17 +10,24 @@ from typing import TypeGuard, cast
 from .errors import BadRequest, Refused
 from .messages import CommandId, Object
 from .names import RoomName, UserId, parse_room, parse_user
+from .publication import Position
 
 ID_MAX_CHARACTERS = 128
 KEY_MAX_CHARACTERS = 256
+PAGE_MAX = 300
+"""Messages in one answer of `history`."""
+PAGE_DEFAULT = 100
+OFFSET_MAX = 2**53
+"""Beyond it a number of Lua's, or of a browser's, is no longer exact."""
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
-    """Up to where a client has heard a channel."""
+class Page:
+    """Messages above `since` and below `before`: the first `limit` of them if `since` is given, else the last."""
 
-    epoch: str
-    offset: int
+    limit: int = PAGE_DEFAULT
+    before: int | None = None
+    since: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,13 @@ class ShowPresence:
 
 
 @dataclass(frozen=True, slots=True)
+class ShowHistory:
+    id: CommandId | None
+    room: RoomName | None
+    page: "Page"
+
+
+@dataclass(frozen=True, slots=True)
 class Ping:
     id: CommandId | None
 
@@ -83,7 +97,7 @@ class Later:
     type: str
 
 
-Command = Join | Leave | Message | Private | Typing | ShowPresence | Ping | Pong | Later
+Command = Join | Leave | Message | Private | Typing | ShowPresence | ShowHistory | Ping | Pong | Later
 
 _FIELDS: dict[str, frozenset[str]] = {
     "join": frozenset({"type", "id", "room", "recover"}),
@@ -165,6 +179,21 @@ def _parse_position(value: object) -> Position:
     raise BadRequest("recover has to be an object of epoch, a string, and offset, an integer from 0")
 
 
+def parse_page(fields: Object) -> Page:
+    """The fields `limit`, `before` and `since`. Raises BadRequest."""
+    limit = fields.get("limit", PAGE_DEFAULT)
+    if not _is_count(limit) or not 1 <= limit <= PAGE_MAX:
+        raise BadRequest(f"limit has to be an integer from 1 to {PAGE_MAX}")
+    return Page(limit, _parse_offset(fields, "before"), _parse_offset(fields, "since"))
+
+
+def _parse_offset(fields: Object, name: str) -> int | None:
+    offset = fields.get(name)
+    if offset is not None and not (_is_count(offset) and offset <= OFFSET_MAX):
+        raise BadRequest(f"{name} has to be an offset: an integer from 0")
+    return offset
+
+
 def _parse_leave(id: CommandId | None, fields: Object) -> Leave:
     return Leave(id, _parse_room(fields))
 
@@ -188,6 +217,7 @@ _PARSERS: dict[str, Callable[[CommandId | None, Object], Command]] = {
     "private": _parse_private,
     "typing": _parse_typing,
     "presence": lambda id, fields: ShowPresence(id, _parse_room(fields)),
+    "history": lambda id, fields: ShowHistory(id, _parse_room(fields), parse_page(fields)),
     "ping": lambda id, _: Ping(id),
     "pong": lambda id, _: Pong(id),
 }

@@ -76,3 +76,7 @@ class ProtocolViolation(TannoyError):
 
 class StartError(TannoyError):
     """The node cannot start. The message names what was wrong and what would be right."""
+
+
+class MalformedBytes(TannoyError):
+    """Bytes from the bus that no node of this cluster and version has written."""

@@ -5,11 +5,13 @@ all others are always there.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .channels import Channel, ChannelKind
 from .clock import rfc3339
 from .close import CLOSE_RULES, CloseCode, ErrorCode
 from .names import NodeId, RoomName, SessionId, UserId
+from .publication import NO_HISTORY, Arrival, Position
 
 CommandId = str | int
 Object = dict[str, object]
@@ -36,8 +38,8 @@ class Welcome:
     node: NodeId
     ping_interval: float
     channel: Channel | None
-    recovered: bool | None = None
     roll: "Roll | None" = None
+    arrival: Arrival = NO_HISTORY
 
     def as_object(self) -> Object:
         whole: Object = {
@@ -52,9 +54,7 @@ class Welcome:
             whole |= _channel_field(self.channel)
         if self.roll is not None:
             whole |= self.roll.as_fields()
-        if self.recovered is not None:
-            whole["recovered"] = self.recovered
-        return whole
+        return whole | self.arrival.as_fields()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +147,15 @@ class PresentUser:
         return {
             "user_id": self.user_id,
             "username": self.username,
-            "connected_at": rfc3339(self.connected_at / 1000),
+            "connected_at": _moment(self.connected_at),
             "sessions": self.sessions,
         }
+
+
+@lru_cache(maxsize=4096)
+def _moment(milliseconds: int) -> str:
+    """Remembered: a room's list is told anew with every change, and formatting is most of what that costs."""
+    return rfc3339(milliseconds / 1000)
 
 
 def _users_field(users: tuple[PresentUser, ...] | None) -> Object:
@@ -226,19 +232,18 @@ class PresenceCount:
 
 @dataclass(frozen=True, slots=True)
 class Resync:
-    """Messages may be missing before `offset`. Without history there is no position: both are null."""
+    """Messages may be missing up to `position`. Without history there is none: both its fields are null."""
 
     channel: Channel
     reason: str
-    epoch: str | None = None
-    offset: int | None = None
+    position: Position | None = None
 
     def as_object(self) -> Object:
         return {
             "type": "resync",
             **_channel_field(self.channel),
-            "epoch": self.epoch,
-            "offset": self.offset,
+            "epoch": self.position and self.position.epoch,
+            "offset": self.position and self.position.offset,
             "reason": self.reason,
         }
 
@@ -278,23 +283,3 @@ NodeFrame = (
     Welcome | Ok | Failure | Said | SaidPrivately | IsTyping | UserJoined | UserLeft | PresenceCount
     | Resync | PingFrame | PongFrame | Bye
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class ReadyBytes:
-    """One frame's object, encoded once in each wire format by the node it entered at."""
-
-    json: bytes
-    msgpack: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """What travels on the bus of a room or an agent. `exclude` is a session that does not get it.
-
-    `version` is that of the room's presence if this tells of a change, and 0 if it does not.
-    """
-
-    ready: ReadyBytes
-    exclude: str = ""
-    version: int = 0

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from .channels import Owner
 from .close import CloseCode
-from .messages import Object, ReadyBytes
+from .messages import Object
 from .names import AgentId, SessionId, UserId
+from .publication import ReadyBytes
 
 
 @dataclass(frozen=True, slots=True)

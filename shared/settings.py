@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -21,11 +20,24 @@ from .policy import LimitMode, LimitPolicy, SlowPolicy
 
 PREFIX = "TANNOY_"
 
+REDIS_SCHEMES = (
+    "redis",
+    "rediss",
+    "unix",
+    "redis+sentinel",
+    "rediss+sentinel",
+    "redis+cluster",
+    "rediss+cluster",
+)
+
 LIMIT_MAX = 100_000
 """Sessions that one agent or user may be allowed; what is counted is also listed."""
 
+HISTORY_MAX = 10_000
+"""Messages that may be kept per channel: what comes back is recovered in one go."""
+
 NOT_IN_EFFECT = frozenset(
-    "JWT_SECRET JWT_PUBLIC_KEY JWT_ALGORITHMS JWT_AUDIENCE JWT_ISSUER AUTH_QUERY_TOKEN HISTORY_SIZE HISTORY_TTL"
+    "JWT_SECRET JWT_PUBLIC_KEY JWT_ALGORITHMS JWT_AUDIENCE JWT_ISSUER AUTH_QUERY_TOKEN"
     " RATE_MESSAGES RATE_CONNECTS MEMORY_MAX_MB CPU_MAX_PERCENT LOOP_LAG_MAX_MS DRAIN_SECONDS".split()
 )
 
@@ -67,6 +79,9 @@ class Settings(BaseSettings):
     node_max_sessions: int = Field(20_000, ge=1, le=10_000_000)
     limit_mode: LimitMode = LimitMode.STRICT
 
+    history_size: int = Field(100, ge=0, le=HISTORY_MAX)
+    history_ttl: int = Field(300, ge=1, le=30 * 86_400)
+
     presence_inline_max: int = Field(50, ge=0, le=1000)
     presence_events_max: int = Field(1000, ge=0, le=100_000)
     presence_grace: float = Field(5.0, ge=0, le=3600)
@@ -78,11 +93,10 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _known_scheme(cls, value: SecretStr) -> SecretStr:
-        scheme = urlsplit(value.get_secret_value()).scheme
-        if scheme in ("redis+sentinel", "redis+cluster"):
-            raise ValueError(f"{scheme}:// is not available yet: redis://, rediss:// and unix:// are")
-        if scheme not in ("redis", "rediss", "unix"):
-            raise ValueError("has to begin with redis://, rediss:// or unix://")
+        scheme, separator, _ = value.get_secret_value().partition("://")
+        known = ", ".join(f"{name}://" for name in REDIS_SCHEMES)
+        if not separator or scheme not in REDIS_SCHEMES:
+            raise ValueError(f"has to begin with one of {known}")
         return value
 
     @field_validator("auth")

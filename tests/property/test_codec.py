@@ -10,21 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.close import CloseCode
-from tannoy.shared.codec import (
-    JSON,
-    MSGPACK,
-    MalformedBytes,
-    WireFormat,
-    decode_command,
-    pack_order,
-    pack_publication,
-    unpack_order,
-    unpack_publication,
-)
+from tannoy.shared.codec import JSON, MSGPACK, WireFormat, decode_command, payload_of
 from tannoy.shared.commands import BadCommand
-from tannoy.shared.errors import BadRequest
-from tannoy.shared.messages import Publication, ReadyBytes
+from tannoy.shared.envelope import pack_publication, unpack_delivery, unpack_publication
+from tannoy.shared.errors import BadRequest, MalformedBytes
 from tannoy.shared.names import AgentId, SessionId, UserId
+from tannoy.shared.order_codec import pack_order, unpack_order
 from tannoy.shared.orders import (
     CloseSessions,
     Delivered,
@@ -35,6 +26,7 @@ from tannoy.shared.orders import (
     ListSessions,
     Order,
 )
+from tannoy.shared.publication import Publication, ReadyBytes
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 scalars = (
@@ -138,6 +130,25 @@ secrets = st.binary(max_size=40)
 @given(st.builds(Publication, ready, st.just("") | names))
 def test_any_publication_travels_unchanged(publication: Publication) -> None:
     assert unpack_publication(pack_publication(publication)) == publication
+
+
+objects = st.dictionaries(text.filter(lambda name: name != "offset"), json_values, min_size=1, max_size=14)
+
+
+@given(objects, text.filter(lambda epoch: epoch and " " not in epoch), st.integers(1, 2**53))
+def test_any_object_takes_its_offset_in_both_formats(fields: dict[str, object], epoch: str, offset: int) -> None:
+    said = Publication(ReadyBytes(JSON.encode(fields), MSGPACK.encode(fields)))
+    heard = unpack_delivery(b"\x03%b %d %b" % (epoch.encode(), offset, pack_publication(said)))
+    assert (heard.epoch, heard.offset) == (epoch, offset)
+    for wire in (JSON, MSGPACK):
+        assert payload_of(heard, wire) == wire.encode(fields | {"offset": offset})
+
+
+@given(st.binary(max_size=60))
+def test_garbage_behind_a_number_is_malformed_and_nothing_else(data: bytes) -> None:
+    for start in (b"\x03", b"\x03e 1 ", b"\x03e 1 \x01"):
+        with suppress(MalformedBytes):
+            unpack_delivery(start + data)
 
 
 @given(orders, secrets)

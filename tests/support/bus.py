@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import hiredis
+from tannoy.fanout.address import RedisAddress
+from tannoy.fanout.history import HistoryRules
 from tannoy.fanout.link import Link
 from tannoy.fanout.link_state import LinkState
 from tannoy.fanout.pipeline import Pipeline
 from tannoy.fanout.publisher import Publisher
 from tannoy.fanout.scripts import Script
-from tannoy.fanout.wire import Pushes, RedisAddress, Reply, Wire, Word, pack
+from tannoy.fanout.wire import Pushes, Reply, Wire, Word, pack
 from tannoy.shared.channels import Channel, Channels
 from tannoy.shared.clock import Clock
 from tannoy.shared.errors import Unavailable
+from tannoy.shared.publication import Position
 
 NOWHERE = RedisAddress("nowhere.invalid", 6379, None, None, 0, None)
 ECHO = b"test:echo"
@@ -87,20 +90,21 @@ class ScriptedPublisher(Publisher):
     """A Publisher whose confirmations the test gives."""
 
     def __init__(self, channels: Channels) -> None:
-        super().__init__(Pipeline(NOWHERE, name="test", scripts=()), channels)
+        super().__init__(Pipeline(NOWHERE, name="test", scripts=()), channels, HistoryRules(100, 300))
         self.sent: list[tuple[bytes, bytes, str | None]] = []
         """(address, payload, key) of each publish."""
-        self.confirmations: list[asyncio.Future[Reply]] = []
+        self.confirmations: list[asyncio.Future[Any]] = []
+        """Of a publish its position, or None without history; of what was only sent, a number."""
 
     def publish(
         self, channel: Channel, payload: bytes, *, author: str = "", key: str | None = None
-    ) -> asyncio.Future[Reply]:
+    ) -> asyncio.Future[Position | None]:
         return self._record(channel.address, payload, key)
 
     def send(self, address: bytes, payload: bytes) -> asyncio.Future[Reply]:
         return self._record(address, payload, None)
 
-    def _record(self, address: bytes, payload: bytes, key: str | None) -> asyncio.Future[Reply]:
+    def _record(self, address: bytes, payload: bytes, key: str | None) -> asyncio.Future[Any]:
         self.sent.append((address, payload, key))
         self.confirmations.append(asyncio.get_running_loop().create_future())
         return self.confirmations[-1]
@@ -235,7 +239,15 @@ class MemoryRedis:
         self.commands += commands
         for command in commands:
             if not self.mute:
-                transport.bring(self.replies.get(command[0], b":1\r\n"))
+                transport.bring(self.reply(command))
+
+    def reply(self, command: list[bytes]) -> bytes:
+        return self.replies.get(command[0], b":1\r\n")
+
+    def push(self, *words: bytes) -> None:
+        """What a subscriber gets, unasked."""
+        if self._transport is not None:
+            self._transport.bring(b">%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(w), w) for w in words))
 
     def break_connection(self) -> None:
         assert self._transport is not None

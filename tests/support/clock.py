@@ -89,7 +89,7 @@ def on_manual_time(
     return run
 
 
-async def turns(count: int = 4) -> None:
+async def turns(count: int = 12) -> None:
     """Let the event loop turn, so that what is ready runs; no time passes."""
     for _ in range(count):
         await asyncio.sleep(0)

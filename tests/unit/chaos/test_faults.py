@@ -2,29 +2,44 @@
 
 from itertools import islice
 
-from tests.chaos.faults import LENGTHS, schedule
+import pytest
+
+from tests.chaos.faults import AGAINST_LIMITS, AGAINST_MESSAGES, LENGTHS, Planned, Step, schedule
 from tests.chaos.history import FaultKind
 
 
+def steps(seed: int, count: int) -> list[Step]:
+    return list(islice(schedule(seed, 4, AGAINST_MESSAGES), count))
+
+
+def planned(seed: int, count: int, of: tuple[FaultKind, ...] = AGAINST_MESSAGES) -> list[Planned]:
+    return [fault for step in islice(schedule(seed, 4, of), count) for fault in step.faults]
+
+
 def test_a_seed_gives_the_same_schedule_again() -> None:
-    assert list(islice(schedule(7, 4), 200)) == list(islice(schedule(7, 4), 200))
-    assert list(islice(schedule(7, 4), 200)) != list(islice(schedule(8, 4), 200))
+    assert steps(7, 200) == steps(7, 200)
+    assert steps(7, 200) != steps(8, 200)
 
 
-def test_every_kind_comes_before_any_comes_twice() -> None:
-    kinds = [fault.kind for step in islice(schedule(1, 4), 60) for fault in step.faults]
+@pytest.mark.parametrize("of", [AGAINST_LIMITS, AGAINST_MESSAGES])
+def test_every_kind_comes_before_any_comes_twice(of: tuple[FaultKind, ...]) -> None:
+    kinds = [fault.kind for fault in planned(1, 60, of)]
 
-    assert set(kinds[: len(FaultKind)]) == set(FaultKind)
+    assert set(kinds[: len(of)]) == set(of)
+
+
+def test_all_that_are_planned_against_messages_are_known() -> None:
+    assert set(AGAINST_MESSAGES) == set(FaultKind)
 
 
 def test_two_at_once_have_different_victims() -> None:
-    pairs = [step.faults for step in islice(schedule(1, 4), 1000) if len(step.faults) == 2]
+    pairs = [step.faults for step in steps(1, 1000) if len(step.faults) == 2]
 
     assert len(pairs) > 50
     assert all(first.victim != second.victim for first, second in pairs)
 
 
 def test_lengths_are_within_their_bounds() -> None:
-    for fault in (fault for step in islice(schedule(3, 4), 500) for fault in step.faults):
+    for fault in planned(3, 500):
         shortest, longest = LENGTHS.get(fault.kind, (0.0, 0.0))
         assert shortest <= fault.seconds <= longest

@@ -7,7 +7,8 @@ from collections.abc import Collection
 from tannoy.fanout.lease import Closing, Lease, Limit
 from tannoy.fanout.leases import Leases
 from tannoy.fanout.limits import Limits
-from tannoy.fanout.membership import Commands, Membership
+from tannoy.fanout.membership import Membership
+from tannoy.fanout.pipeline import Commands
 from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_RELEASE, LEASE_REPAIR
 from tannoy.shared.channels import Channels, Owner, OwnerKind
 from tannoy.shared.orders import Errand

@@ -5,10 +5,10 @@ import asyncio
 import pytest
 from tannoy.fanout.control import ANSWER_DEADLINE, Control
 from tannoy.shared.channels import Channels, Owner, OwnerKind
-from tannoy.shared.codec import pack_order, unpack_order
 from tannoy.shared.errors import Unavailable
-from tannoy.shared.messages import Object, ReadyBytes
+from tannoy.shared.messages import Object
 from tannoy.shared.names import AgentId, SessionId, UserId
+from tannoy.shared.order_codec import pack_order, unpack_order
 from tannoy.shared.orders import (
     CloseSessions,
     Delivered,
@@ -18,6 +18,7 @@ from tannoy.shared.orders import (
     ListSessions,
     Question,
 )
+from tannoy.shared.publication import ReadyBytes
 
 from tests.support.bus import ScriptedPublisher
 from tests.support.clock import manual_clock, on_manual_time, turns

@@ -2,8 +2,8 @@
 
 import pytest
 from tannoy.shared.close import CloseCode
-from tannoy.shared.codec import pack_order, unpack_order
 from tannoy.shared.errors import Unavailable
+from tannoy.shared.order_codec import pack_order, unpack_order
 from tannoy.shared.orders import Errand, Evict, Granted
 
 from tests.support.clock import on_manual_time, turns

@@ -5,7 +5,8 @@ from collections.abc import Collection
 from typing import cast
 
 import pytest
-from tannoy.fanout.membership import BEAT, LEASE, MARGIN, RECOVERY, Commands, Membership
+from tannoy.fanout.membership import BEAT, LEASE, MARGIN, RECOVERY, Membership
+from tannoy.fanout.pipeline import Commands, OnWire
 from tannoy.fanout.scripts import HEARTBEAT, NODE_TELL, SERVER_ENSURE, Script
 from tannoy.fanout.wire import Reply, Wire, WireLost, Word
 from tannoy.shared.channels import PARTITIONS, Channels
@@ -121,7 +122,7 @@ class Heart:
         return [word for word, _ in self.told]
 
     async def greet(self) -> None:
-        await self.membership.greet(ScriptedWire(self.redis))
+        await self.membership.greet(OnWire(ScriptedWire(self.redis)), ALL)
 
     async def beat(self) -> None:
         """One heartbeat of `run`, at once."""

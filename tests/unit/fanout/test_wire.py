@@ -1,61 +1,12 @@
-"""One connection to Redis: URLs, replies in order, pushes in batches, and every way it can end."""
+"""One connection to Redis: replies in order, pushes in batches, and every way it can end."""
 
 import asyncio
-import ssl
 
 import pytest
-from tannoy.fanout.wire import Pushes, Reply, ServerRefused, Wire, WireLost, pack, parse_address
+from tannoy.fanout.wire import Pushes, Reply, ServerRefused, Wire, WireLost, pack
 
 from tests.support.bus import read_commands
 from tests.support.clock import on_manual_time, turns
-
-URLS = [
-    ("redis://localhost", "localhost", 6379, 0, None, None),
-    ("redis://10.0.0.1:7000", "10.0.0.1", 7000, 0, None, None),
-    ("redis://[::1]:7000/3", "::1", 7000, 3, None, None),
-    ("redis://h?db=5", "h", 6379, 5, None, None),
-    ("redis://:secret@h", "h", 6379, 0, None, "secret"),
-    ("redis://ada:p%40ss%2Fword@h:1/2", "h", 1, 2, "ada", "p@ss/word"),
-    ("unix:///run/redis.sock", "/run/redis.sock", None, 0, None, None),
-    ("unix://ada:pw@/run/redis.sock?db=4", "/run/redis.sock", None, 4, "ada", "pw"),
-]
-
-
-@pytest.mark.parametrize(("url", "host", "port", "database", "username", "password"), URLS)
-def test_a_url_is_read_as_redis_py_reads_it(
-    url: str, host: str, port: int | None, database: int, username: str | None, password: str | None
-) -> None:
-    address = parse_address(url)
-    assert (address.host, address.port, address.database) == (host, port, database)
-    assert (address.username, address.password) == (username, password)
-    assert address.tls is None
-
-
-def test_rediss_checks_the_servers_certificate() -> None:
-    tls = parse_address("rediss://h").tls
-    assert tls is not None
-    assert (tls.check_hostname, tls.verify_mode) == (True, ssl.CERT_REQUIRED)
-
-
-def test_rediss_checks_no_certificate_where_the_url_says_so() -> None:
-    tls = parse_address("rediss://h?ssl_cert_reqs=none").tls
-    assert tls is not None
-    assert (tls.check_hostname, tls.verify_mode) == (False, ssl.CERT_NONE)
-
-
-@pytest.mark.parametrize("url", ["", "h:6379", "http://h", "redis://h:port", "redis://h:99999", "redis://[::1"])
-def test_what_is_no_redis_url_is_a_value_error(url: str) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011  # whose words are those of redis-py
-        parse_address(url)
-
-
-def test_a_certificate_file_that_is_not_there_is_a_value_error() -> None:
-    with pytest.raises(ValueError, match="nowhere"):
-        parse_address("rediss://h?ssl_ca_certs=/nowhere/ca.pem")
-
-
-def test_an_address_does_not_show_its_password() -> None:
-    assert str(parse_address("redis://ada:secret@h:7000/2")) == "h:7000"
 
 
 def test_words_are_packed_as_redis_reads_them() -> None:
@@ -148,6 +99,43 @@ async def test_a_lost_connection_fails_all_that_waits() -> None:
         with pytest.raises(WireLost):
             await reply
     assert wire.lost.done()
+
+
+@on_manual_time
+async def test_whoever_waits_for_a_connection_that_was_ended_on_purpose_is_told_why() -> None:
+    wire, transport = open_wire()
+    waiting = wire.command("PING")
+    wire.abort("it is a replica")
+    assert transport.aborted
+    wire.connection_lost(None)
+    with pytest.raises(WireLost, match="it is a replica"):
+        await waiting
+    assert str(await wire.lost) == "it is a replica"
+
+
+@pytest.mark.parametrize("code", ["READONLY", "LOADING", "MASTERDOWN"])
+def test_an_answer_that_only_a_replica_gives_ends_the_connection(code: str) -> None:
+    @on_manual_time
+    async def test() -> None:
+        wire, transport = open_wire()
+        refused, fine = wire.command("SET", "a", "1"), wire.command("PING")
+        wire.data_received(f"-{code} because\r\n+PONG\r\n".encode())
+        assert transport.aborted
+        with pytest.raises(ServerRefused, match=f"^{code} because$"):
+            await refused
+        assert await fine == b"PONG", "it came with the same read"
+
+    test()
+
+
+@on_manual_time
+async def test_another_error_does_not_end_the_connection() -> None:
+    wire, transport = open_wire()
+    refused = wire.command("SET", "a", "1")
+    wire.data_received(b"-READONLYISH is no code of Redis\r\n")
+    with pytest.raises(ServerRefused):
+        await refused
+    assert not transport.aborted
 
 
 @on_manual_time

@@ -12,7 +12,7 @@ from tannoy.shared.close import CLOSE_RULES, CloseCode
 from tannoy.shared.policy import SlowPolicy
 
 from tests.support.clock import on_manual_time, turns
-from tests.support.desk import PING_INTERVAL, ROOM, Desk, House
+from tests.support.desk import HEAD, PING_INTERVAL, ROOM, Desk, House
 from tests.unit.node.test_connection import in_room
 
 LATE = 2 * TICK
@@ -103,7 +103,7 @@ async def test_with_skip_whoever_was_too_slow_is_told_what_it_has_missed_in() ->
         desk.hear_from_room(1000)
     desk.carrier.drain()
     (resync,) = desk.heard()
-    assert (resync["type"], resync["room"], resync["epoch"], resync["offset"]) == ("resync", "lobby", None, None)
+    assert (resync["type"], resync["room"], resync["epoch"], resync["offset"]) == ("resync", "lobby", *HEAD)
     assert desk.carrier.closed_with is None
 
 

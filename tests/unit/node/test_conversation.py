@@ -6,12 +6,14 @@ import pytest
 from tannoy.fanout.scripts import PRESENCE_JOIN, PRESENCE_LIST
 from tannoy.node.conversation import UNDER_WAY_MAX
 from tannoy.shared.clock import rfc3339
-from tannoy.shared.codec import pack_order, unpack_publication
+from tannoy.shared.envelope import unpack_publication
 from tannoy.shared.errors import Unavailable
+from tannoy.shared.order_codec import pack_order
 from tannoy.shared.orders import Delivered
+from tannoy.shared.publication import Position
 
 from tests.support.clock import loop_errors, on_manual_time, turns
-from tests.support.desk import ROLL, ROOM, VERSION, Desk, House
+from tests.support.desk import HEAD, ROLL, ROOM, VERSION, Desk, House
 from tests.unit.node.test_connection import in_room
 
 # ---- commands
@@ -36,7 +38,17 @@ async def test_a_message_goes_to_the_bus_and_is_answered_when_it_is_confirmed() 
             "timestamp": rfc3339(house.clock.now()),
         }
     ]
-    house.publisher.confirmations[0].set_result(1)
+    house.publisher.confirmations[0].set_result(Position("e", 41))
+    await turns()
+    assert desk.heard() == [{"type": "ok", "id": 7, "epoch": "e", "offset": 41}]
+
+
+@on_manual_time
+async def test_a_message_that_nobody_keeps_has_no_position() -> None:
+    house = House(history_size=0)
+    desk = await in_room(house)
+    desk.say(type="message", content=1, id=7)
+    house.publisher.confirmations[0].set_result(None)
     await turns()
     assert desk.heard() == [{"type": "ok", "id": 7}]
 
@@ -88,7 +100,7 @@ async def test_without_an_id_only_errors_are_told() -> None:
     desk = await in_room(house)
     desk.say(type="message", content=1)
     desk.say(type="message", content=2)
-    house.publisher.confirmations[0].set_result(1)
+    house.publisher.confirmations[0].set_result(Position("e", 41))
     house.publisher.confirmations[1].set_exception(Unavailable("in time"))
     await turns()
     (failure,) = desk.heard()
@@ -126,7 +138,7 @@ async def test_join_is_answered_once_redis_has_acknowledged() -> None:
     assert desk.heard() == []
     house.link.acknowledge()
     await turns()
-    assert desk.heard() == [{"type": "ok", "id": 1, "room": "lobby", **ROLL}]
+    assert desk.heard() == [{"type": "ok", "id": 1, "room": "lobby", **ROLL, **HEAD.as_fields()}]
 
 
 @on_manual_time
@@ -145,8 +157,8 @@ async def test_join_is_answered_once_it_is_known_who_else_is_there() -> None:
 
 
 @on_manual_time
-async def test_whoever_asks_to_recover_is_told_that_nothing_was() -> None:
-    house = House()
+async def test_whoever_asks_to_recover_where_nothing_is_kept_is_told_that_nothing_was() -> None:
+    house = House(history_size=0)
     desk = Desk(house)
     desk.heard()
     desk.say(type="join", room="lobby", id=1, recover={"epoch": "e", "offset": 3})
@@ -161,7 +173,7 @@ async def test_presence_is_answered_with_who_is_there() -> None:
     house.redis.say(PRESENCE_LIST, [VERSION, 1, 2, [b"ada", b"2|1795000000000|Ada"]])
     desk = await in_room(house)
     desk.say(type="presence", id=1)
-    await turns(6)
+    await turns()
     ada = {"user_id": "ada", "username": "Ada", "connected_at": "2026-11-18T11:06:40.000Z", "sessions": 2}
     assert desk.heard() == [{"type": "ok", "id": 1, "users_count": 1, "version": VERSION, "users": [ada]}]
 
@@ -172,7 +184,7 @@ async def test_presence_that_redis_does_not_tell_is_unavailable() -> None:
     house.redis.refuse(PRESENCE_LIST)
     desk = await in_room(house)
     desk.say(type="presence", id=1)
-    await turns(6)
+    await turns()
     assert [(frame["id"], frame["code"]) for frame in desk.heard()] == [(1, "unavailable")]
 
 

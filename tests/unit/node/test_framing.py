@@ -7,8 +7,9 @@ import pytest
 from tannoy.node.frames import Opcode, split_frames
 from tannoy.node.framing import frame_object, frame_ready, frames_of
 from tannoy.shared.codec import JSON, MSGPACK, WireFormat, encode_ready
-from tannoy.shared.messages import IsTyping, Publication
+from tannoy.shared.messages import IsTyping
 from tannoy.shared.names import RoomName, UserId
+from tannoy.shared.publication import Publication
 
 TYPING = IsTyping(RoomName("lobby"), UserId("ada"), "Ada é")
 

@@ -10,9 +10,9 @@ from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.clock import rfc3339
 from tannoy.shared.close import CloseCode
 from tannoy.shared.codec import MSGPACK
-from tannoy.shared.messages import ReadyBytes
 from tannoy.shared.names import AgentId, SessionId, UserId
 from tannoy.shared.orders import CloseSessions, DeliverToSession, DeliverToUser, ListSessions, Question
+from tannoy.shared.publication import ReadyBytes
 
 from tests.support.clock import on_manual_time, turns
 from tests.support.desk import OWNER, Desk, House

@@ -12,6 +12,7 @@ from tannoy.node.session import (
     Publish,
     Session,
     Stay,
+    TellHistory,
     TellPresence,
     TellUser,
 )
@@ -23,16 +24,18 @@ from tannoy.shared.commands import (
     Later,
     Leave,
     Message,
+    Page,
     Ping,
     Pong,
-    Position,
     Private,
+    ShowHistory,
     ShowPresence,
     Typing,
 )
 from tannoy.shared.errors import Refused
 from tannoy.shared.messages import Author, IsTyping, Ok, PongFrame, Roll, Said, SaidPrivately
 from tannoy.shared.names import AgentId, NodeId, RoomName, SessionId, UserId
+from tannoy.shared.publication import NO_HISTORY, Arrival, Position
 
 CHANNELS = Channels("tannoy")
 ADA = Author(UserId("ada"), "Ada", SessionId("s1"))
@@ -42,6 +45,7 @@ ROOM, OTHER_ROOM = CHANNELS.room(LOBBY), CHANNELS.room(KITCHEN)
 AGENT = CHANNELS.agent(AgentId("42"))
 IN_ROOM = Stay(ROOM, 1)
 RECOVER = Position("e", 1)
+PAGE = Page(10, before=5, since=1)
 ROLL = Roll(17, 51, None)
 HOMES: dict[Endpoint, Channel | None] = {Endpoint.ROOMS: None, Endpoint.ROOM: ROOM, Endpoint.AGENT: AGENT}
 
@@ -73,10 +77,13 @@ LEGAL: list[tuple[Endpoint, tuple[Channel, ...], Command, Effect]] = [
     (Endpoint.ROOMS, (ROOM,), Leave(2, LOBBY), Exit(IN_ROOM, 2)),
     (Endpoint.ROOMS, (ROOM,), Message(3, LOBBY, "hi", "k"), Publish(ROOM, said(ROOM), 3, "k")),
     (Endpoint.ROOMS, (ROOM,), Typing(4, LOBBY), Publish(ROOM, TYPES_LOBBY, 4, exclude=SessionId("s1"))),
-    (Endpoint.ROOMS, (), Join(5, LOBBY, RECOVER), Enter(ROOM, 5, recover=True)),
+    (Endpoint.ROOMS, (), Join(5, LOBBY, RECOVER), Enter(ROOM, 5, recover=RECOVER)),
     (Endpoint.ROOMS, (ROOM,), ShowPresence(5, LOBBY), TellPresence(ROOM, 5)),
     (Endpoint.ROOM, (), ShowPresence(5, None), TellPresence(ROOM, 5)),
     (Endpoint.AGENT, (), ShowPresence(5, None), TellPresence(AGENT, 5)),
+    (Endpoint.ROOMS, (ROOM,), ShowHistory(5, LOBBY, PAGE), TellHistory(ROOM, 5, PAGE)),
+    (Endpoint.ROOM, (), ShowHistory(5, None, PAGE), TellHistory(ROOM, 5, PAGE)),
+    (Endpoint.AGENT, (), ShowHistory(5, None, PAGE), TellHistory(AGENT, 5, PAGE)),
     (Endpoint.ROOM, (), Leave(2, None), Exit(IN_ROOM, 2)),
     (Endpoint.ROOM, (), Leave(2, LOBBY), Exit(IN_ROOM, 2)),
     (Endpoint.ROOM, (), Message(3, None, "hi", None), Publish(ROOM, said(ROOM), 3)),
@@ -102,6 +109,9 @@ ILLEGAL: list[tuple[Endpoint, tuple[Channel, ...], Command, ErrorCode]] = [
     (Endpoint.ROOMS, (OTHER_ROOM,), ShowPresence(1, LOBBY), ErrorCode.NOT_JOINED),
     (Endpoint.ROOMS, (), ShowPresence(1, None), ErrorCode.BAD_REQUEST),
     (Endpoint.AGENT, (), ShowPresence(1, LOBBY), ErrorCode.BAD_REQUEST),
+    (Endpoint.ROOMS, (OTHER_ROOM,), ShowHistory(1, LOBBY, PAGE), ErrorCode.NOT_JOINED),
+    (Endpoint.ROOMS, (ROOM,), ShowHistory(1, None, PAGE), ErrorCode.BAD_REQUEST),
+    (Endpoint.AGENT, (), ShowHistory(1, LOBBY, PAGE), ErrorCode.BAD_REQUEST),
     (Endpoint.ROOM, (), Join(1, None), ErrorCode.ALREADY_JOINED),
     (Endpoint.ROOM, (), Join(1, LOBBY), ErrorCode.ALREADY_JOINED),
     (Endpoint.ROOM, (), Join(1, KITCHEN), ErrorCode.BAD_REQUEST),
@@ -112,7 +122,7 @@ ILLEGAL: list[tuple[Endpoint, tuple[Channel, ...], Command, ErrorCode]] = [
     (Endpoint.AGENT, (), Typing(1, None), ErrorCode.BAD_REQUEST),
     (Endpoint.AGENT, (), Message(1, LOBBY, 1, None), ErrorCode.BAD_REQUEST),
     (Endpoint.AGENT, (), Message(1, RoomName("42"), 1, None), ErrorCode.BAD_REQUEST),
-    *((endpoint, (), Later(1, "history"), ErrorCode.BAD_REQUEST) for endpoint in Endpoint),
+    *((endpoint, (), Later(1, "auth"), ErrorCode.BAD_REQUEST) for endpoint in Endpoint),
 ]
 
 
@@ -176,7 +186,7 @@ def test_content_is_passed_on_untouched() -> None:
     [(Endpoint.ROOMS, {}), (Endpoint.ROOM, {"room": "lobby"}), (Endpoint.AGENT, {"agent_id": "42"})],
 )
 def test_welcome_names_the_session_and_its_home(endpoint: Endpoint, home: dict[str, str]) -> None:
-    assert session(endpoint).welcome(NodeId("n1"), 25).as_object() == {
+    assert session(endpoint).welcome(NodeId("n1"), 25, None, NO_HISTORY).as_object() == {
         "type": "welcome",
         "session_id": "s1",
         "user_id": "ada",
@@ -189,25 +199,35 @@ def test_welcome_names_the_session_and_its_home(endpoint: Endpoint, home: dict[s
 
 def test_ok_names_the_room_where_an_answer_is_wanted() -> None:
     made = session(Endpoint.ROOMS)
-    assert made.in_room(ROOM, 7, None) == Ok(7, {"room": "lobby"})
-    assert made.in_room(ROOM, None, ROLL) is None
+    assert made.in_room(ROOM, 7, None, NO_HISTORY) == Ok(7, {"room": "lobby"})
+    assert made.in_room(ROOM, None, ROLL, NO_HISTORY) is None
 
 
 def test_ok_of_a_join_tells_who_is_in_the_room() -> None:
-    assert session(Endpoint.ROOMS).in_room(ROOM, 7, ROLL) == Ok(7, {"room": "lobby", "users_count": 51, "version": 17})
+    answer = session(Endpoint.ROOMS).in_room(ROOM, 7, ROLL, NO_HISTORY)
+    assert answer == Ok(7, {"room": "lobby", "users_count": 51, "version": 17})
 
 
-def test_whoever_asked_to_recover_is_told_that_nothing_was() -> None:
-    made = session(Endpoint.ROOMS).in_room(ROOM, 7, None, recover=True)
-    assert made == Ok(7, {"room": "lobby", "recovered": False})
+ARRIVALS: list[tuple[Arrival, dict[str, object]]] = [
+    (NO_HISTORY, {}),
+    (Arrival(None, recovered=False), {"recovered": False}),
+    (Arrival(RECOVER), {"epoch": "e", "offset": 1}),
+    (Arrival(RECOVER, recovered=False), {"epoch": "e", "offset": 1, "recovered": False}),
+    (Arrival(RECOVER, recovered=True), {"epoch": "e", "offset": 1, "recovered": True}),
+]
 
 
-@pytest.mark.parametrize(("recovers", "told"), [(True, {"recovered": False}), (False, {})])
-def test_welcome_tells_whoever_asked_to_recover_that_nothing_was(recovers: bool, told: dict[str, bool]) -> None:
-    whole = Session(Endpoint.AGENT, ADA, AGENT, CHANNELS, recovers=recovers).welcome(NodeId("n1"), 25).as_object()
-    assert {name: value for name, value in whole.items() if name == "recovered"} == told
+@pytest.mark.parametrize(("arrival", "told"), ARRIVALS)
+def test_ok_of_a_join_tells_where_the_session_begins(arrival: Arrival, told: dict[str, object]) -> None:
+    assert session(Endpoint.ROOMS).in_room(ROOM, 7, None, arrival) == Ok(7, {"room": "lobby", **told})
+
+
+@pytest.mark.parametrize(("arrival", "told"), ARRIVALS)
+def test_welcome_tells_where_the_session_begins(arrival: Arrival, told: dict[str, object]) -> None:
+    whole = session(Endpoint.AGENT).welcome(NodeId("n1"), 25, None, arrival).as_object()
+    assert {name: whole[name] for name in ("epoch", "offset", "recovered") if name in whole} == told
 
 
 def test_welcome_tells_who_is_in_the_room() -> None:
-    whole = session(Endpoint.ROOM).welcome(NodeId("n1"), 25, ROLL).as_object()
+    whole = session(Endpoint.ROOM).welcome(NodeId("n1"), 25, ROLL, NO_HISTORY).as_object()
     assert (whole["users_count"], whole["version"], "users" in whole) == (51, 17, False)

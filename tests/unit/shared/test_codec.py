@@ -8,24 +8,13 @@ import orjson
 import pytest
 from tannoy.shared.channels import Channels, Owner, OwnerKind
 from tannoy.shared.close import CloseCode, ErrorCode
-from tannoy.shared.codec import (
-    JSON,
-    MAX_DEPTH,
-    MSGPACK,
-    WIRE_FORMATS,
-    MalformedBytes,
-    WireFormat,
-    decode_command,
-    encode_ready,
-    pack_order,
-    pack_publication,
-    unpack_order,
-    unpack_publication,
-)
+from tannoy.shared.codec import JSON, MAX_DEPTH, MSGPACK, WIRE_FORMATS, WireFormat, decode_command, encode_ready
 from tannoy.shared.commands import BadCommand, Message, Ping
-from tannoy.shared.errors import BadRequest
-from tannoy.shared.messages import Author, Publication, ReadyBytes, Said
+from tannoy.shared.envelope import pack_publication, unpack_publication
+from tannoy.shared.errors import BadRequest, MalformedBytes
+from tannoy.shared.messages import Author, Said
 from tannoy.shared.names import AgentId, RoomName, SessionId, UserId
+from tannoy.shared.order_codec import pack_order, unpack_order
 from tannoy.shared.orders import (
     CloseSessions,
     Delivered,
@@ -36,6 +25,7 @@ from tannoy.shared.orders import (
     ListSessions,
     Order,
 )
+from tannoy.shared.publication import Publication, ReadyBytes
 
 both_formats = pytest.mark.parametrize("wire", [JSON, MSGPACK], ids=lambda wire: wire.name)
 

@@ -2,9 +2,12 @@
 
 import msgpack
 import pytest
-from tannoy.shared.codec import JSON, MSGPACK, MalformedBytes, encode_ready, read_users, unpack_publication
+from tannoy.shared.codec import JSON, MSGPACK, encode_ready
+from tannoy.shared.envelope import read_users, unpack_publication
+from tannoy.shared.errors import MalformedBytes
 from tannoy.shared.messages import NodeFrame, PresenceCount, PresentUser, UserJoined, UserLeft
 from tannoy.shared.names import RoomName, UserId
+from tannoy.shared.publication import ReadyBytes
 
 LOBBY, ADA, BOB = RoomName("lobby"), UserId("ada"), UserId("bob")
 MS = 1_795_000_000_123
@@ -29,8 +32,9 @@ CHANGES: list[tuple[bytes, NodeFrame]] = [
 @pytest.mark.parametrize(("data", "frame"), CHANGES, ids=lambda value: type(value).__name__)
 def test_a_change_becomes_its_frame_in_both_formats(data: bytes, frame: UserJoined | UserLeft | PresenceCount) -> None:
     publication = unpack_publication(data)
-    assert (publication.ready, publication.version) == (encode_ready(frame), frame.version)
-    assert publication.exclude == ""
+    ready = ReadyBytes(publication.ready.json, publication.ready.msgpack)
+    assert (ready, publication.version) == (encode_ready(frame), frame.version)
+    assert (publication.exclude, publication.epoch, publication.offset) == ("", "", 0)
     whole = JSON.decode(publication.ready.json)
     assert MSGPACK.decode(publication.ready.msgpack) == whole == frame.as_object()
 

@@ -5,23 +5,27 @@ from typing import Any
 import pytest
 from tannoy.shared.close import ErrorCode
 from tannoy.shared.commands import (
+    OFFSET_MAX,
     BadCommand,
     Command,
     Join,
     Later,
     Leave,
     Message,
+    Page,
     Ping,
     Pong,
-    Position,
     Private,
+    ShowHistory,
     ShowPresence,
     Typing,
     parse_command,
     parse_key,
+    parse_page,
 )
 from tannoy.shared.errors import BadRequest
 from tannoy.shared.names import RoomName, UserId
+from tannoy.shared.publication import Position
 
 LOBBY = RoomName("lobby")
 
@@ -42,7 +46,11 @@ WELL_FORMED: list[tuple[dict[str, object], Command]] = [
     ({"type": "auth", "token": "t"}, Later(None, "auth")),
     ({"type": "presence", "room": "lobby"}, ShowPresence(None, RoomName("lobby"))),
     ({"type": "presence"}, ShowPresence(None, None)),
-    ({"type": "history", "room": "lobby", "limit": 10, "before": 5, "since": 1}, Later(None, "history")),
+    (
+        {"type": "history", "room": "lobby", "limit": 10, "before": 5, "since": 1},
+        ShowHistory(None, LOBBY, Page(10, before=5, since=1)),
+    ),
+    ({"type": "history", "id": 3}, ShowHistory(3, None, Page(100, before=None, since=None))),
     ({"type": "refresh", "token": "t"}, Later(None, "refresh")),
 ]
 TYPES = sorted({str(fields["type"]) for fields, _ in WELL_FORMED})
@@ -101,7 +109,7 @@ def test_a_missing_field_is_refused_by_name(fields: dict[str, object], missing: 
     assert f"'{missing}' is missing" in bad.refusal.message
 
 
-@pytest.mark.parametrize("kind", ["join", "leave", "message", "typing"])
+@pytest.mark.parametrize("kind", ["join", "leave", "message", "typing", "history"])
 @pytest.mark.parametrize(
     "room", [None, 1, True, "", "a b", "a" * 129, ["lobby"], {}], ids=lambda value: f"{value!r:.9}"
 )
@@ -133,6 +141,39 @@ NO_POSITIONS: tuple[object, ...] = (
 @pytest.mark.parametrize("recover", NO_POSITIONS)
 def test_recover_has_to_be_a_position(recover: object) -> None:
     assert refusal_of({"type": "join", "room": "lobby", "recover": recover}).refusal.code is ErrorCode.BAD_REQUEST
+
+
+PAGES: list[tuple[dict[str, object], Page]] = [
+    ({}, Page(100, before=None, since=None)),
+    ({"limit": 1}, Page(1)),
+    ({"limit": 300}, Page(300)),
+    ({"before": 0}, Page(before=0)),
+    ({"since": 0}, Page(since=0)),
+    ({"before": 9, "since": 3, "limit": 2}, Page(2, before=9, since=3)),
+    ({"before": OFFSET_MAX, "since": OFFSET_MAX}, Page(before=OFFSET_MAX, since=OFFSET_MAX)),
+    ({"room": "lobby", "limit": 5}, Page(5)),
+]
+
+
+@pytest.mark.parametrize(("fields", "page"), PAGES, ids=str)
+def test_a_page_of_history(fields: dict[str, object], page: Page) -> None:
+    assert parse_page(fields) == page
+
+
+NO_LIMITS: tuple[object, ...] = (0, -1, 301, "10", 1.5, True, None, [], 2**70)
+NO_OFFSETS: tuple[object, ...] = (-1, "1", 1.0, True, [], {}, OFFSET_MAX + 1, 2**70)
+NO_PAGES = [
+    *({"limit": limit} for limit in NO_LIMITS),
+    *({name: offset} for name in ("before", "since") for offset in NO_OFFSETS),
+]
+
+
+@pytest.mark.parametrize("fields", NO_PAGES, ids=str)
+def test_what_is_no_page_of_history_is_refused_by_name(fields: dict[str, object]) -> None:
+    (name,) = fields
+    bad = refusal_of({"type": "history", "id": 1, **fields})
+    assert (bad.id, bad.refusal.code) == (1, ErrorCode.BAD_REQUEST)
+    assert name in bad.refusal.message
 
 
 @pytest.mark.parametrize("key", ["k", " ", "é\n", "k" * 256], ids=ascii)

@@ -23,6 +23,7 @@ from tannoy.shared.messages import (
     Welcome,
 )
 from tannoy.shared.names import AgentId, NodeId, RoomName, SessionId, UserId
+from tannoy.shared.publication import Position
 
 ROOM = Channels("tannoy").room(RoomName("lobby"))
 AGENT = Channels("tannoy").agent(AgentId("42"))
@@ -98,7 +99,7 @@ FRAMES: list[tuple[NodeFrame, dict[str, object]]] = [
     (UserLeft(LOBBY, UserId("ada"), "Ada", 1, 17), {"type": "user_left", "room": "lobby", **ADA_CHANGES}),
     (PresenceCount(LOBBY, 2000, 17), {"type": "presence", "room": "lobby", "users_count": 2000, "version": 17}),
     (
-        Resync(ROOM, "why", "e1", 7),
+        Resync(ROOM, "why", Position("e1", 7)),
         {"type": "resync", "room": "lobby", "epoch": "e1", "offset": 7, "reason": "why"},
     ),
     (Resync(AGENT, "why"), {"type": "resync", "agent_id": "42", "epoch": None, "offset": None, "reason": "why"}),

@@ -1,0 +1,6 @@
+"""`pytest -p tests.support.on_redis …`: what the tests start is Debian's Redis 7.0 instead of a Valkey."""
+
+from tests.support import valkey
+from tests.support.redis_servers import binary_of
+
+valkey.valkey_binary = lambda: binary_of("redis-7.0")

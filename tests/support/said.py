@@ -1,0 +1,150 @@
+"""A channel with history in a real Redis: what nodes say in it, what is kept, and what a link would bring."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+from tannoy.fanout.history import RECOVERY_MS, History, HistoryRules
+from tannoy.fanout.pipeline import Pipeline
+from tannoy.fanout.publisher import Publisher
+from tannoy.fanout.scripts import HISTORY_READ, PUBLISH, PUBLISH_ONCE, SERVER_ENSURE
+from tannoy.fanout.wire import Pushes, dial
+from tannoy.shared.channels import Channel, Channels
+from tannoy.shared.codec import JSON, MSGPACK
+from tannoy.shared.envelope import pack_publication, unpack_delivery
+from tannoy.shared.names import RoomName
+from tannoy.shared.publication import Position, Publication, ReadyBytes
+
+from tests.support.valkey import Valkey
+
+PATIENCE = 10.0
+RULES = HistoryRules(size=100, ttl=300)
+_THAT_IS_ALL = b"that is all"
+_numbers = itertools.count(1)
+
+
+def packed(content: object) -> bytes:
+    """The envelope of a message with this content."""
+    said = {"type": "message", "content": content}
+    return pack_publication(Publication(ReadyBytes(JSON.encode(said), MSGPACK.encode(said))))
+
+
+def content_of(publication: Publication) -> Any:
+    whole: Any = JSON.decode(publication.ready.json)
+    return whole["content"]
+
+
+@asynccontextmanager
+async def pipeline_to(valkey: Valkey) -> AsyncGenerator[Pipeline]:
+    """Connected; its scripts are loaded."""
+    scripts = (SERVER_ENSURE, PUBLISH, PUBLISH_ONCE, HISTORY_READ)
+    pipeline = Pipeline(valkey.address, name="test", scripts=scripts)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(pipeline.run())
+        await pipeline.connected.wait()
+        yield pipeline
+        running.cancel()
+
+
+class Saying:
+    """A room of its own, of a server life of its own."""
+
+    def __init__(self, valkey: Valkey, pipeline: Pipeline, channel: Channel, channels: Channels) -> None:
+        self.channel = channel
+        self.channels = channels
+        self.keys = channels.history(channel)
+        self.valkey = valkey
+        self.pipeline = pipeline
+        self.history = self.history_under(RULES)
+        self._heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, valkey: Valkey, pipeline: Pipeline, *, prefix: str | None = None) -> AsyncGenerator[Self]:
+        number = next(_numbers)
+        channels = Channels(prefix or f"p{number}")
+        room = cls(valkey, pipeline, channels.room(RoomName(f"room-{number}")), channels)
+        link = await dial(valkey.address, name="test-link", on_pushes=room._hear, timeout=5)
+        link.subscribe(("SUBSCRIBE", room.channel.address), lambda refusal: None)
+        await link.command("PING")
+        try:
+            yield room
+        finally:
+            link.abort()
+            await link.lost
+
+    def _hear(self, pushes: Pushes) -> None:
+        for kind, *_, payload in pushes:
+            if kind == b"message":
+                self._heard.put_nowait(payload)
+
+    # ---- nodes
+
+    def history_under(self, rules: HistoryRules) -> History:
+        return History(self.pipeline, self.channels, rules)
+
+    async def publish(
+        self,
+        content: object = None,
+        *,
+        key: str | None = None,
+        author: str = "ada",
+        rules: HistoryRules = RULES,
+        pipeline: Pipeline | None = None,
+    ) -> Position | None:
+        publisher = Publisher(pipeline or self.pipeline, self.channels, rules)
+        return await publisher.publish(self.channel, packed(content), author=author, key=key)
+
+    async def say(self, *contents: object, rules: HistoryRules = RULES) -> Position:
+        """All of these; the position of the last one."""
+        places = [await self.publish(content, rules=rules) for content in contents]
+        assert places
+        assert places[-1] is not None
+        return places[-1]
+
+    async def meet(self) -> None:
+        """As every new connection of a node does: is this the server that the data knows?"""
+        await self.pipeline.run_script(SERVER_ENSURE, (self.keys.server,), (RECOVERY_MS,))
+
+    async def become_another_server(self) -> None:
+        """As after a promotion, or with a dump: the data knows another server."""
+        await self.valkey.run("HSET", self.keys.server, "id", "of-another-server")
+        await self.meet()
+
+    # ---- what a link brings
+
+    async def heard_raw(self) -> list[bytes]:
+        """All up to now."""
+        await self.valkey.run("PUBLISH", self.channel.address, _THAT_IS_ALL)
+        payloads: list[bytes] = []
+        async with asyncio.timeout(PATIENCE):
+            while (payload := await self._heard.get()) != _THAT_IS_ALL:
+                payloads.append(payload)
+        return payloads
+
+    async def heard(self) -> list[tuple[int, Any]]:
+        """Offset and content of each message up to now."""
+        told = [unpack_delivery(payload) for payload in await self.heard_raw()]
+        return [(one.offset, content_of(one)) for one in told]
+
+    # ---- what is kept
+
+    async def head(self) -> bytes | None:
+        head: bytes | None = await self.valkey.run("GET", self.keys.head)
+        return head
+
+    async def log(self) -> list[tuple[int, Any]]:
+        """Offset and content of each entry, as they lie in Redis."""
+        entries = await self.valkey.run("XRANGE", self.keys.log, "-", "+")
+        return [(int(id.partition(b"-")[0]), content_of(unpack_delivery(fields[b"m"]))) for id, fields in entries]
+
+    async def ttl(self, key: bytes) -> int:
+        seconds: int = await self.valkey.run("TTL", key)
+        return seconds
+
+    async def kept_keys(self) -> list[bytes]:
+        """All keys of this room's prefix, sorted."""
+        keys: list[bytes] = await self.valkey.run("KEYS", self.keys.server.partition(b":")[0] + b":*")
+        return sorted(keys)

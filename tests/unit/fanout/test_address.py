@@ -1,0 +1,186 @@
+"""The URL of Redis: read as redis-py reads it, with Sentinels besides, and what is said of one that is wrong."""
+
+import ssl
+from pathlib import Path
+
+import pytest
+from redis.asyncio.connection import parse_url
+from tannoy.fanout.address import Named, RedisAddress, SentinelAddress, parse_address
+
+URLS = [
+    ("redis://localhost", "localhost", 6379, 0, None, None),
+    ("redis://10.0.0.1:7000", "10.0.0.1", 7000, 0, None, None),
+    ("redis://[::1]:7000/3", "::1", 7000, 3, None, None),
+    ("redis://[::1]", "::1", 6379, 0, None, None),
+    ("redis://h?db=5", "h", 6379, 5, None, None),
+    ("redis://h/2?db=5", "h", 6379, 5, None, None),
+    ("redis://h/", "h", 6379, 0, None, None),
+    ("redis://:secret@h", "h", 6379, 0, None, "secret"),
+    ("redis://ada@h", "h", 6379, 0, "ada", None),
+    ("redis://ada:p%40ss%2Fword@h:1/2", "h", 1, 2, "ada", "p@ss/word"),
+    ("redis://ada:a:b@h", "h", 6379, 0, "ada", "a:b"),
+    ("unix:///run/redis.sock", "/run/redis.sock", None, 0, None, None),
+    ("unix://ada:pw@/run/redis.sock?db=4", "/run/redis.sock", None, 4, "ada", "pw"),
+]
+
+
+def server_at(url: str) -> RedisAddress:
+    address = parse_address(url)
+    assert isinstance(address, RedisAddress)
+    return address
+
+
+def master_at(url: str) -> SentinelAddress:
+    address = parse_address(url)
+    assert isinstance(address, SentinelAddress)
+    return address
+
+
+def tls_of(url: str) -> ssl.SSLContext:
+    tls = server_at(url).tls
+    assert tls is not None
+    return tls
+
+
+@pytest.mark.parametrize(("url", "host", "port", "database", "username", "password"), URLS)
+def test_a_url_is_read_as_redis_py_reads_it(
+    url: str, host: str, port: int | None, database: int, username: str | None, password: str | None
+) -> None:
+    address = server_at(url)
+    assert (address.host, address.port, address.database) == (host, port, database)
+    assert (address.username, address.password) == (username, password)
+    assert address.tls is None
+    theirs = parse_url(url)
+    assert theirs.get("path", theirs.get("host")) == host
+    assert (theirs.get("db", 0), theirs.get("username"), theirs.get("password")) == (database, username, password)
+
+
+# ---- Sentinels
+
+
+def test_sentinels_are_several_hosts_and_the_name_of_a_master() -> None:
+    address = master_at("redis+sentinel://h1,10.0.0.2:26380,[::1]:26381,[::2]/mymaster")
+    places = [(sentinel.host, sentinel.port) for sentinel in address.sentinels]
+    assert places == [("h1", 26379), ("10.0.0.2", 26380), ("::1", 26381), ("::2", 26379)]
+    assert address.master == "mymaster"
+    assert str(address) == "mymaster of Sentinels h1:26379, 10.0.0.2:26380, [::1]:26381, [::2]:26379"
+
+
+def test_user_password_and_database_are_for_the_master_and_those_for_sentinels_are_parameters() -> None:
+    address = master_at("redis+sentinel://ada:p%40ss@h/my%20master/3?sentinel_username=bob&sentinel_password=p%26w")
+    assert address.at("m", 7000) == RedisAddress("m", 7000, "ada", "p@ss", 3, None)
+    assert address.sentinels == (RedisAddress("h", 26379, "bob", "p&w", 0, None),)
+    assert address.master == "my master"
+
+
+def test_sentinels_are_asked_without_credentials_unless_they_want_some() -> None:
+    [sentinel] = master_at("redis+sentinel://ada:secret@h/m").sentinels
+    assert (sentinel.username, sentinel.password) == (None, None)
+
+
+def test_over_tls_both_master_and_sentinels_are_reached_by_it_unless_the_url_says_otherwise() -> None:
+    both = master_at("rediss+sentinel://h/m?ssl_cert_reqs=none")
+    assert both.at("m", 1).tls is both.sentinels[0].tls is not None
+    master_alone = master_at("rediss+sentinel://h/m?sentinel_ssl=false")
+    assert master_alone.at("m", 1).tls is not None
+    assert master_alone.sentinels[0].tls is None
+
+
+def test_a_connection_is_given_up_when_newer_sentinels_name_another_server() -> None:
+    address = master_at("redis+sentinel://h/m")
+    here, there = address.at("here", 1), address.at("there", 1)
+    rests_on = Named(here, epoch=3)
+    assert address.moved_from(rests_on) is None
+
+    for names, why in [
+        (Named(there, epoch=2), None),
+        (Named(there, epoch=3), None),
+        (Named(here, epoch=4), None),
+        (Named(there, epoch=4), "the Sentinels name there:1 as the master now"),
+    ]:
+        address.newest = names
+        assert address.moved_from(rests_on) == why
+    assert str(address) == "there:1 (m of Sentinels h:26379)"
+
+
+# ---- TLS
+
+
+def test_rediss_checks_the_servers_certificate() -> None:
+    tls = tls_of("rediss://h")
+    assert (tls.check_hostname, tls.verify_mode) == (True, ssl.CERT_REQUIRED)
+
+
+def test_rediss_checks_no_certificate_where_the_url_says_so() -> None:
+    tls = tls_of("rediss://h?ssl_cert_reqs=none")
+    assert (tls.check_hostname, tls.verify_mode) == (False, ssl.CERT_NONE)
+
+
+@pytest.mark.parametrize("no", ["false", "False", "0", "no"])
+def test_rediss_checks_a_certificate_but_not_its_name_where_the_url_says_so(no: str) -> None:
+    tls = tls_of(f"rediss://h?ssl_check_hostname={no}")
+    assert (tls.check_hostname, tls.verify_mode) == (False, ssl.CERT_REQUIRED)
+
+
+def test_a_certificate_file_that_is_not_there_is_a_value_error() -> None:
+    with pytest.raises(ValueError, match=r"^ssl_ca_certs=/nowhere/ca.pem can't be read: No such file or directory$"):
+        parse_address("rediss://h?ssl_ca_certs=/nowhere/ca.pem")
+
+
+def test_a_certificate_file_that_holds_none_is_a_value_error(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("a letter")
+    with pytest.raises(ValueError, match=r"ssl_certfile=.*ca.pem can't be read"):
+        parse_address(f"rediss://h?ssl_certfile={tmp_path}/ca.pem")
+
+
+# ---- what is wrong
+
+
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        ("", "has to begin with one of redis://, rediss://, unix://, redis\\+sentinel://, rediss\\+sentinel://"),
+        ("h:6379", "has to begin with one of"),
+        ("http://h", "has to begin with one of"),
+        ("redis://h:port", "a port that is no number from 1 to 65535"),
+        ("redis://h:0", "a port that is no number"),
+        ("redis://h:99999", "a port that is no number"),
+        ("redis://::1", r"IPv6 address stands in \[\]"),
+        ("redis://[::1", "no IPv6 address in brackets"),
+        ("redis://[::1]7000", "no IPv6 address in brackets"),
+        ("redis://h/one", "a database that is no number"),
+        ("redis://h?db=one", "a database that is no number"),
+        ("redis://h1,h2", r"several hosts: for Sentinels, begin it with redis\+sentinel://"),
+        ("redis://h?sentinel_password=x", "sentinel_password is no parameter of redis://, which has db"),
+        ("redis://h?ssl_ca_certs=x", "ssl_ca_certs is for TLS: then the URL has to begin with rediss://"),
+        ("rediss://h?ssl_ca_cert=x", "ssl_ca_cert is no parameter of rediss://, which has db, ssl_ca_certs, ssl_cert"),
+        ("rediss://h?ssl_cert_reqs=maybe", "a ssl_cert_reqs that is neither required nor none"),
+        ("rediss://h?ssl_check_hostname=maybe", "a ssl_check_hostname that is neither true nor false"),
+        ("redis+sentinel://h1,h2", r"names no master: redis\+sentinel://host:port,host:port/NAME"),
+        ("redis+sentinel://h1,/m", "a Sentinel without a host"),
+        ("redis+sentinel://h1:x/m", "a port that is no number"),
+        ("redis+sentinel://h/m/one", "a database that is no number"),
+        ("redis+sentinel://h/m?ssl_keyfile=x", r"the URL has to begin with rediss\+sentinel://"),
+        ("redis+sentinel://h/m?socket_timeout=1", r"socket_timeout is no parameter of redis\+sentinel://"),
+    ],
+)
+def test_what_is_wrong_is_a_value_error_that_says_what_is_allowed(url: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        parse_address(url)
+
+
+@pytest.mark.parametrize("scheme", ["redis", "redis+sentinel"])
+@pytest.mark.parametrize("sign", list("/?#@:%[]"))
+def test_no_complaint_quotes_a_password_that_was_not_encoded(scheme: str, sign: str) -> None:
+    try:
+        said = str(parse_address(f"{scheme}://ada:hunter{sign}s3same@h:7000/m?db=x"))
+    except ValueError as error:
+        said = str(error)
+    assert "hunter" not in said
+    assert "s3same" not in said
+
+
+def test_an_address_does_not_show_its_password() -> None:
+    url = "{}://ada:secret@h:7000/{}"
+    assert str(server_at(url.format("redis", 2))) == "h:7000"
+    assert str(master_at(url.format("redis+sentinel", "m"))) == "m of Sentinels h:7000"

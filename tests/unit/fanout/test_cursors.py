@@ -1,0 +1,202 @@
+"""All cursors of a node: what the link brings, and holes filled from the log. The barrier has a file of its own."""
+
+from tannoy.fanout.cursors import AT_ONCE
+from tannoy.fanout.history import READ_MAX
+from tannoy.fanout.scripts import HISTORY_READ
+from tannoy.shared.errors import Unavailable
+from tannoy.shared.names import AgentId, RoomName
+from tannoy.shared.publication import Position
+
+from tests.support.clock import on_manual_time, turns
+from tests.support.past import CHANNELS, EPOCH, ListeningNode, Log, envelope, numbered
+
+LOBBY = CHANNELS.room(RoomName("lobby"))
+AGENT = CHANNELS.agent(AgentId("42"))
+
+# ---- what the link brings
+
+
+@on_manual_time
+async def test_what_follows_goes_on_at_once_and_moves_the_position() -> None:
+    node = ListeningNode()
+    node.follow(LOBBY, at=10)
+    node.bring(LOBBY, 11, 12)
+    assert node.heard() == [11, 12]
+    assert node.cursors.position(LOBBY) == Position(EPOCH, 12)
+
+
+@on_manual_time
+async def test_what_has_no_offset_goes_on_even_while_messages_wait() -> None:
+    node = ListeningNode()
+    node.follow(LOBBY, at=10)
+    node.bring(LOBBY, 12)
+    node.cursors.received([(LOBBY.address, envelope())])
+    assert node.heard() == [0]
+
+
+@on_manual_time
+async def test_what_is_malformed_is_dropped_and_counted_and_the_rest_goes_on() -> None:
+    node = ListeningNode()
+    node.follow(LOBBY, at=10)
+    malformed = [b"garbage", b"", b"\x03", b"\x03life-1 12", b"\x03life-1 x " + envelope(), b"\x03life-1 12 garbage"]
+    batch = [numbered(11), *malformed, numbered(12)]
+    node.cursors.received([(LOBBY.address, payload) for payload in batch])
+    assert node.heard() == [11, 12]
+    assert node.count("malformed") == len(malformed)
+
+
+@on_manual_time
+async def test_channels_are_told_apart() -> None:
+    node = ListeningNode()
+    node.follow(LOBBY, at=10)
+    node.follow(AGENT, at=20)
+    node.bring(LOBBY, 11)
+    node.bring(AGENT, 21)
+    node.bring(LOBBY, 12)
+    assert node.heard_where() == [("lobby", 11), ("42", 21), ("lobby", 12)]
+
+
+@on_manual_time
+async def test_no_position_is_known_before_one_was_told() -> None:
+    node = ListeningNode()
+    assert node.cursors.position(LOBBY) is None
+    node.follow(LOBBY, at=None)
+    assert node.cursors.position(LOBBY) is None
+
+
+@on_manual_time
+async def test_following_again_changes_nothing() -> None:
+    node = ListeningNode()
+    node.follow(LOBBY, at=10)
+    node.follow(LOBBY, at=99)
+    assert node.cursors.position(LOBBY) == Position(EPOCH, 10)
+
+
+@on_manual_time
+async def test_a_channel_that_was_dropped_begins_anew() -> None:
+    node = ListeningNode()
+    node.follow(LOBBY, at=10)
+    node.cursors.drop(LOBBY.address)
+    assert node.cursors.position(LOBBY) is None
+    node.follow(LOBBY, at=20)
+    node.bring(LOBBY, 21)
+    assert node.heard() == [21]
+
+
+@on_manual_time
+async def test_where_nothing_is_kept_no_channel_has_a_position() -> None:
+    node = ListeningNode(history_size=0)
+    node.follow(LOBBY, at=10)
+    node.cursors.received([(LOBBY.address, envelope())])
+    assert (node.cursors.position(LOBBY), node.heard(), node.count("followed")) == (None, [0], 0)
+
+
+# ---- a hole
+
+
+@on_manual_time
+async def test_a_hole_is_filled_before_what_came_behind_it_goes_on() -> None:
+    node = ListeningNode()
+    node.past.of(LOBBY).say(11, 12, 13)
+    node.follow(LOBBY, at=10)
+    node.bring(LOBBY, 13)
+    assert node.heard() == []
+    await turns()
+    node.bring(LOBBY, 14)
+    assert node.heard() == [11, 12, 13, 14]
+    assert (node.count("holes"), node.count("filled"), node.count("filling")) == (1, 3, 0)
+
+
+@on_manual_time
+async def test_a_hole_is_read_once_however_much_comes_behind_it() -> None:
+    node = ListeningNode()
+    node.past.hold(HISTORY_READ)
+    node.past.of(LOBBY).say(11, 12, 13, 14, 15)
+    node.follow(LOBBY, at=10)
+    for offset in (13, 14, 15):
+        node.bring(LOBBY, offset)
+        await turns()
+    node.past.answer_held(HISTORY_READ)
+    await turns()
+    assert node.reads == [11]
+    assert node.heard() == [11, 12, 13, 14, 15]
+
+
+@on_manual_time
+async def test_so_many_holes_are_filled_at_once_and_the_others_in_their_turn() -> None:
+    node = ListeningNode()
+    rooms = [CHANNELS.room(RoomName(f"room-{number}")) for number in range(AT_ONCE + 36)]
+    node.past.hold(HISTORY_READ)
+    for room in rooms:
+        node.past.of(room).say(11, 12)
+        node.follow(room, at=10)
+        node.bring(room, 12)
+    assert len(node.reads) == AT_ONCE
+    assert node.count("filling") == len(rooms)
+    node.past.answer_held(HISTORY_READ, 10)
+    await turns()
+    assert len(node.reads) == AT_ONCE + 10
+    node.past.answer_held(HISTORY_READ)
+    await turns()
+    assert sorted(node.heard_where()) == sorted((room.name, offset) for room in rooms for offset in (11, 12))
+    assert node.count("filling") == 0
+
+
+@on_manual_time
+async def test_a_hole_longer_than_one_read_is_read_on() -> None:
+    node = ListeningNode()
+    last = READ_MAX * 2 + 5
+    node.past.of(LOBBY).say(*range(1, last + 1))
+    node.follow(LOBBY, at=0)
+    node.bring(LOBBY, last)
+    await turns(30)
+    assert node.reads == [1, READ_MAX + 1, 2 * READ_MAX + 1]
+    assert node.heard() == list(range(1, last + 1))
+
+
+@on_manual_time
+async def test_what_the_log_lacks_is_told_with_the_position_behind_it() -> None:
+    node = ListeningNode()
+    node.past.of(LOBBY).say(12, 13)
+    node.follow(LOBBY, at=10)
+    node.bring(LOBBY, 13)
+    await turns()
+    assert node.heard() == [f"{EPOCH}/11", 12, 13]
+    assert node.count("resyncs") == 1
+
+
+@on_manual_time
+async def test_an_epoch_that_began_while_the_log_was_read_makes_the_answer_void() -> None:
+    node = ListeningNode()
+    node.past.say(HISTORY_READ, [b"life-1 13", []], node.past.read)
+    node.past.hold(HISTORY_READ)
+    node.follow(LOBBY, at=10)
+    node.bring(LOBBY, 13)
+    node.bring(LOBBY, 1, 3, epoch="life-2")
+    assert node.heard() == ["life-2/0", 1]
+    node.past.logs[CHANNELS.history(LOBBY).head] = Log(Position("life-2", 3), [1, 2, 3])
+    node.past.answer_held(HISTORY_READ)
+    await turns()
+    assert node.heard() == [2, 3]
+
+
+# ---- whoever was let in without a position
+
+
+@on_manual_time
+async def test_whoever_was_let_in_without_a_position_is_told_one_as_soon_as_it_is_known() -> None:
+    node = ListeningNode()
+    node.follow(LOBBY, at=None)
+    node.cursors.unplaced(LOBBY)
+    node.cursors.known(LOBBY, Position(EPOCH, 10))
+    assert node.heard() == [f"{EPOCH}/10"]
+
+
+@on_manual_time
+async def test_where_the_position_is_known_nobody_is_without_one() -> None:
+    node = ListeningNode()
+    node.follow(LOBBY, at=10)
+    node.cursors.unplaced(LOBBY)
+    node.past.say(HISTORY_READ, Unavailable("away"))
+    node.bring(LOBBY, 11)
+    assert node.heard() == [11]

@@ -1,0 +1,140 @@
+"""A connection asks its server what it is: once a second, and draws its conclusions."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from tannoy.fanout.role import PATIENCE, ROLE_PERIOD, RoleWatch, why_not_master
+
+from tests.support.clock import on_manual_time, turns
+
+MASTER: list[Any] = [b"master", 0, []]
+REPLICA: list[Any] = [b"slave", b"10.0.0.1", 6379, b"connected", 7]
+
+
+@pytest.mark.parametrize(
+    ("role", "reason"),
+    [
+        (MASTER, None),
+        (REPLICA, "is a replica of 10.0.0.1:6379, and a node needs the master"),
+        ([b"sentinel", [b"mymaster"]], "is a Sentinel: its URL begins with redis+sentinel://"),
+        (1, "does not say what it is: 1"),
+    ],
+)
+def test_only_a_master_will_do(role: Any, reason: str | None) -> None:
+    assert why_not_master(role) == reason
+
+
+class Server:
+    """Answers what the test says, when the test says it."""
+
+    def __init__(self) -> None:
+        self.questions: list[asyncio.Future[Any]] = []
+        self.is_heard = True
+        self.moved: str | None = None
+        self.left: list[str] = []
+        self.watch = RoleWatch(
+            ask=self._ask, is_heard=lambda: self.is_heard, moved=lambda: self.moved, leave=self.left.append
+        )
+
+    def _ask(self) -> asyncio.Future[Any]:
+        self.questions.append(asyncio.get_running_loop().create_future())
+        return self.questions[-1]
+
+    async def answer(self, role: Any) -> None:
+        if isinstance(role, Exception):
+            self.questions[-1].set_exception(role)
+        else:
+            self.questions[-1].set_result(role)
+        await turns()
+
+
+async def periods(count: float) -> None:
+    await asyncio.sleep(count * ROLE_PERIOD + 0.01)
+
+
+@on_manual_time
+async def test_a_master_is_asked_once_a_period() -> None:
+    server = Server()
+    assert server.questions == []
+    for asked in (1, 2, 3):
+        await periods(1)
+        assert len(server.questions) == asked
+        await server.answer(MASTER)
+    assert server.left == []
+    server.watch.stop()
+
+
+@on_manual_time
+async def test_a_server_that_has_become_a_replica_is_left() -> None:
+    server = Server()
+    await periods(1)
+    await server.answer(REPLICA)
+    assert server.left == ["is a replica of 10.0.0.1:6379, and a node needs the master"]
+    await periods(5)
+    assert len(server.left) == len(server.questions) == 1, "it is over with the first reason"
+
+
+@on_manual_time
+async def test_a_server_that_does_not_say_what_it_is_is_left() -> None:
+    server = Server()
+    await periods(1)
+    await server.answer(RuntimeError("NOPERM no permissions to run the 'role' command"))
+    assert server.left == ["NOPERM no permissions to run the 'role' command"]
+
+
+@on_manual_time
+async def test_a_silent_server_is_left_and_asked_only_once() -> None:
+    server = Server()
+    await periods(PATIENCE)
+    assert server.left == []
+    await periods(1)
+    assert server.left == ["does not answer any more"]
+    assert len(server.questions) == 1
+
+
+@on_manual_time
+async def test_a_late_answer_is_an_answer() -> None:
+    # As for a process that was frozen itself: its timers run before it reads what has come.
+    server = Server()
+    await periods(PATIENCE)
+    await server.answer(MASTER)
+    await periods(1)
+    assert server.left == []
+    assert len(server.questions) == 2
+    server.watch.stop()
+
+
+@on_manual_time
+async def test_silence_proves_nothing_while_nobody_listens() -> None:
+    server = Server()
+    await periods(1)
+    server.is_heard = False
+    await periods(10)
+    assert server.left == []
+    server.is_heard = True
+    await periods(PATIENCE - 1)
+    assert server.left == []
+    await periods(1)
+    assert server.left == ["does not answer any more"]
+
+
+@on_manual_time
+async def test_a_master_that_has_moved_is_left_though_it_answers() -> None:
+    server = Server()
+    await periods(1)
+    await server.answer(MASTER)
+    server.moved = "the Sentinels name another one"
+    await periods(1)
+    assert server.left == ["the Sentinels name another one"]
+
+
+@on_manual_time
+async def test_what_is_told_after_the_end_is_of_no_interest() -> None:
+    server = Server()
+    await periods(1)
+    server.watch.stop()
+    await server.answer(REPLICA)
+    await periods(5)
+    assert server.left == []
+    assert len(server.questions) == 1

@@ -1,0 +1,100 @@
+"""What the servers of a Redis Cluster say about where the slots are."""
+
+from typing import Any
+
+import pytest
+from tannoy.fanout.address import ClusterAddress, RedisAddress
+from tannoy.fanout.slots import NotHere, Refusal, SlotMap, read_refusal, read_slots
+from tannoy.shared.channels import PARTITION_SLOTS, PARTITIONS, Channels, key_slot, partition_of
+from tannoy.shared.names import AgentId, RoomName
+
+ASKED = RedisAddress("asked", 7000, "ada", "secret", 0, None)
+at = ClusterAddress((ASKED,)).at
+LAST = 16_383
+
+
+def read(*entries: list[Any], epoch: int = 1) -> SlotMap:
+    return read_slots(entries, epoch, asked=ASKED, at=at)
+
+
+def test_each_partition_belongs_to_the_master_of_its_slot() -> None:
+    middle = PARTITION_SLOTS[40]
+    seen = read([0, middle - 1, [b"a", 1, b"id"]], [middle, LAST, [b"b", 2, b"id"]])
+    assert [owner and (owner.host, owner.port) for owner in seen.owners] == [
+        ("b", 2) if slot >= middle else ("a", 1) for slot in PARTITION_SLOTS
+    ]
+    assert seen.is_whole
+
+
+def test_replicas_and_what_else_is_told_of_a_master_play_no_part() -> None:
+    seen = read([0, LAST, [b"a", 1, b"id", [b"hostname", b"x"]], [b"replica", 2, b"id", []]])
+    assert seen.masters == {at("a", 1): tuple(range(PARTITIONS))}
+
+
+def test_a_partition_whose_slot_nobody_serves_has_no_owner() -> None:
+    lonely = PARTITION_SLOTS[3]
+    seen = read([0, lonely - 1, [b"a", 1, b"id"]], [lonely + 1, LAST, [b"a", 1, b"id"]])
+    assert [part for part in range(PARTITIONS) if seen.owners[part] is None] == [3]
+    assert not seen.is_whole
+
+
+@pytest.mark.parametrize("host", [None, b"", b"?"])
+def test_a_master_without_a_name_is_where_it_was_asked(host: bytes | None) -> None:
+    assert set(read([0, LAST, [host, 9, b"id"]]).owners) == {at("asked", 9)}
+
+
+def test_every_server_is_talked_to_as_the_url_says() -> None:
+    owner = read([0, LAST, [b"a", 1, b"id"]]).owners[0]
+    assert owner == RedisAddress("a", 1, "ada", "secret", 0, None)
+
+
+@pytest.mark.parametrize("reply", [b"OK", [[0]], [[0, 1]], [[0, 1, None]], 7, None])
+def test_an_answer_that_is_none_is_refused(reply: Any) -> None:
+    with pytest.raises((ValueError, TypeError, IndexError)):
+        read_slots(reply, 1, asked=ASKED, at=at)
+
+
+@pytest.mark.parametrize(
+    ("error", "means"),
+    [
+        ("MOVED 866 10.0.0.7:6380", NotHere(Refusal.MOVED, at("10.0.0.7", 6380))),
+        ("MOVED 866 fd00::7:6380", NotHere(Refusal.MOVED, at("fd00::7", 6380))),
+        ("MOVED 866 :6380", NotHere(Refusal.MOVED, at("asked", 6380))),
+        ("MOVED 866 ?:6380", NotHere(Refusal.MOVED, at("asked", 6380))),
+        ("ASK 866 b.example:6380", NotHere(Refusal.ASK, at("b.example", 6380))),
+        ("TRYAGAIN Multiple keys request during rehashing of slot", NotHere(Refusal.LATER)),
+        ("CLUSTERDOWN The cluster is down", NotHere(Refusal.LATER)),
+        ("CLUSTERDOWN Hash slot not served", NotHere(Refusal.LATER)),
+    ],
+)
+def test_what_was_not_carried_out_says_where_to_go(error: str, means: NotHere) -> None:
+    assert read_refusal(error, asked=ASKED, at=at) == means
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "ERR Script attempted to access a non local key in a cluster node script: x, on @user_script:1.",
+        "READONLY You can't write against a read only replica.",
+        "NOSCRIPT No matching script.",
+        "OOM command not allowed when used memory > 'maxmemory'.",
+        "CROSSSLOT Keys in request don't hash to the same slot",
+        "MOVED",
+        "",
+    ],
+)
+def test_what_may_have_been_carried_out_is_not_sent_elsewhere(error: str) -> None:
+    assert read_refusal(error, asked=ASKED, at=at) is None
+
+
+def test_every_name_tells_its_partition() -> None:
+    channels = Channels("tannoy.test")
+    room, agent = channels.room(RoomName("lobby")), channels.agent(AgentId("42"))
+    for part in range(PARTITIONS):
+        assert {partition_of(channels.server(part)), partition_of(channels.echo("i1", part))} == {part}
+    for owned in (room, agent):
+        names = (owned.address, *channels.history(owned), channels.once(owned, "ada", "}{"))
+        assert {partition_of(name) for name in names} == {owned.partition}
+    for name in (channels.control, channels.node("i1"), channels.echo("i1")):
+        tag = name[name.index(b"{") + 1 : name.index(b"}")].decode()
+        assert PARTITION_SLOTS[partition_of(name)] == key_slot(tag)

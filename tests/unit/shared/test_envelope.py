@@ -1,0 +1,120 @@
+"""Numbered deliveries: what Redis puts before the envelope, and how the offset gets into the frame of each format."""
+
+import msgpack
+import pytest
+from tannoy.shared.channels import Channels
+from tannoy.shared.codec import JSON, MSGPACK, WireFormat, encode_ready, encode_when_asked, object_of, payload_of
+from tannoy.shared.envelope import pack_publication, unpack_delivery, unpack_numbered
+from tannoy.shared.errors import MalformedBytes
+from tannoy.shared.messages import Author, NodeFrame, Resync, Said
+from tannoy.shared.names import AgentId, RoomName, SessionId, UserId
+from tannoy.shared.publication import Position, Publication, ReadyBytes
+
+LOBBY = Channels("tannoy").room(RoomName("lobby"))
+AGENT = Channels("tannoy").agent(AgentId("42"))
+ADA = Author(UserId("ada"), "Ada é", SessionId("s1"))
+SAID: list[NodeFrame] = [
+    Said(LOBBY, ADA, {"deep": [1, None, "}"]}, "2026-11-21T08:15:30.123Z"),
+    Said(AGENT, Author(None, None, None), "}", "2026-11-21T08:15:30.123Z"),
+    Said(LOBBY, ADA, {}, "2026-11-21T08:15:30.123Z"),
+]
+OFFSETS = [1, 127, 128, 255, 256, 65_535, 65_536, 2**32 - 1, 2**32, 10**14 + 1, 2**53]
+both_formats = pytest.mark.parametrize("wire", [JSON, MSGPACK], ids=lambda wire: wire.name)
+
+# ---- the offset gets into the frame
+
+
+@both_formats
+@pytest.mark.parametrize("offset", OFFSETS)
+@pytest.mark.parametrize("frame", SAID, ids=lambda frame: frame.channel.name)
+def test_the_payload_is_the_object_with_its_offset(frame: Said, offset: int, wire: WireFormat) -> None:
+    publication = Publication(encode_ready(frame), "", 0, "e", offset)
+    assert payload_of(publication, wire) == wire.encode(frame.as_object() | {"offset": offset})
+
+
+@both_formats
+def test_what_has_no_offset_is_passed_on_as_it_is(wire: WireFormat) -> None:
+    ready = encode_ready(SAID[0])
+    payload = payload_of(Publication(ready), wire)
+    assert payload is (ready.msgpack if wire.binary else ready.json)
+
+
+@both_formats
+@pytest.mark.parametrize("encode", [encode_ready, encode_when_asked])
+def test_a_resync_has_its_position_in_it_already(encode: object, wire: WireFormat) -> None:
+    resync = Resync(LOBBY, "why", Position("e", 7))
+    ready = encode_ready(resync) if encode is encode_ready else encode_when_asked(resync)
+    publication = Publication(ready, epoch="e", offset=7, resets=True)
+    assert wire.decode(payload_of(publication, wire)) == resync.as_object()
+
+
+def test_an_object_of_history_is_the_frame_that_was_heard() -> None:
+    publication = Publication(encode_ready(SAID[0]), epoch="e", offset=7)
+    assert object_of(publication) == SAID[0].as_object() | {"offset": 7}
+
+
+# ---- what comes from the bus
+
+
+@pytest.mark.parametrize("exclude", ["", "s1"])
+@pytest.mark.parametrize("offset", OFFSETS)
+def test_a_numbered_delivery_is_the_publication_at_its_position(exclude: str, offset: int) -> None:
+    ready = encode_ready(SAID[0])
+    data = b"\x03life-1 %d " % offset + pack_publication(Publication(ready, exclude))
+    assert unpack_delivery(data) == Publication(ready, exclude, 0, "life-1", offset)
+
+
+def test_a_delivery_without_a_number_has_no_position() -> None:
+    publication = Publication(encode_ready(SAID[0]), "s1")
+    assert unpack_delivery(pack_publication(publication)) == publication
+
+
+def test_what_history_keeps_is_the_envelope_as_it_was_packed() -> None:
+    publication = Publication(encode_ready(SAID[0]), "s1")
+    assert unpack_numbered(pack_publication(publication), "e", 3) == Publication(publication.ready, "s1", 0, "e", 3)
+
+
+GOOD = pack_publication(Publication(encode_ready(SAID[0])))
+MALFORMED: list[bytes] = [
+    b"\x03",
+    b"\x03" + GOOD,
+    b"\x03e",
+    b"\x03e 1",
+    b"\x03e 1 ",
+    b"\x03e x " + GOOD,
+    b"\x03e 1.5 " + GOOD,
+    b"\x03e 0 " + GOOD,
+    b"\x03e -1 " + GOOD,
+    b"\x03\xff 1 " + GOOD,
+    b"\x03e 1 " + GOOD[:-1000],
+    b"\x03e 1 \x03e 1 " + GOOD,
+]
+
+
+@pytest.mark.parametrize("data", MALFORMED, ids=lambda data: repr(data[:24]))
+def test_a_numbered_delivery_that_redis_has_not_written_is_malformed(data: bytes) -> None:
+    with pytest.raises(MalformedBytes):
+        unpack_delivery(data)
+
+
+NO_FRAMES = {
+    "no JSON": ReadyBytes(b"", msgpack.packb({"a": 1})),
+    "JSON that is no object": ReadyBytes(b"[1]", msgpack.packb({"a": 1})),
+    "no msgpack": ReadyBytes(b'{"a":1}', b""),
+    "msgpack that is no map": ReadyBytes(b'{"a":1}', msgpack.packb([1])),
+    "a map too large for one more": ReadyBytes(b'{"a":1}', msgpack.packb({str(number): 1 for number in range(15)})),
+    "a map of the longer form": ReadyBytes(b'{"a":1}', msgpack.packb({str(number): 1 for number in range(16)})),
+}
+
+
+@pytest.mark.parametrize("ready", NO_FRAMES.values(), ids=NO_FRAMES)
+def test_what_can_not_take_an_offset_is_malformed(ready: ReadyBytes) -> None:
+    with pytest.raises(MalformedBytes):
+        unpack_numbered(pack_publication(Publication(ready)), "e", 1)
+
+
+def test_the_largest_map_that_can_take_an_offset_takes_it() -> None:
+    fields = {str(number): 1 for number in range(14)}
+    ready = ReadyBytes(JSON.encode(fields), MSGPACK.encode(fields))
+    publication = unpack_numbered(pack_publication(Publication(ready)), "e", 1)
+    assert MSGPACK.decode(payload_of(publication, MSGPACK)) == fields | {"offset": 1}
