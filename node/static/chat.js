@@ -1,7 +1,8 @@
 // `/ws` as a chat: rooms that are joined again after every welcome, and private conversations beside them.
 
+import { asCommandError } from "./connection.js";
 import { isName } from "./memory.js";
-import { asCommandError, PASSING, Session } from "./session.js";
+import { PASSING, Session } from "./session.js";
 
 const TYPING_EVERY_MS = 2000;
 const TYPING_SHOWN_MS = 4000;
@@ -65,19 +66,19 @@ export class ChatSession extends Session {
     this.#request({ type: "typing", room: conversation.name });
   }
 
-  delivered(conversation, entry, { sessions }) {
-    super.delivered(conversation, entry);
+  delivered(conversation, entry, { sessions, ...position }) {
+    super.delivered(conversation, entry, position);
     if (conversation.kind === "private" && sessions === 0) {
       const fate = `${conversation.title} is not connected and did not get this.`;
       conversation.messages.mark(entry, "failed", { fate, canRepeat: true });
     }
   }
 
-  messageSaid(frame) {
+  said(frame) {
     const room = this.conversations.get(`room:${frame.room}`);
-    if (!room) return;
+    if (!room?.joined) return; // without the answer to `join` nobody knows where it stands
     room.stopTyping(frame.user_id);
-    this.receive(room, frame);
+    room.feed.hear(frame);
   }
 
   #privateSaid({ from_user_id: userId, from_username: username, content, timestamp }) {
@@ -134,22 +135,23 @@ export class ChatSession extends Session {
 
   async #join(room) {
     room.joined = false;
+    const recover = room.feed.position ?? undefined;
     try {
-      room.people.take(await this.connection.request({ type: "join", room: room.name }));
+      const answer = await this.connection.request({ type: "join", room: room.name, recover });
+      room.joined = true;
+      room.people.take(answer);
+      room.feed.begin(answer);
     } catch (error) {
-      if (asCommandError(error).code !== "already_joined") {
-        this.#notJoined(room, error);
-        return;
-      }
-      room.people.askNow();
+      this.#notJoined(room, asCommandError(error));
+      return;
     }
-    room.joined = true;
     this.onChange();
   }
 
   #notJoined(room, { code, message, retryAfter }) {
     if (code === "disconnected" || !this.conversations.has(room.key)) return;
-    if (PASSING.has(code)) {
+    if (code === "already_joined") this.#request({ type: "leave", room: room.name }); // its answer came too late
+    if (code === "already_joined" || PASSING.has(code)) {
       const seconds = (retryAfter ?? 0) + JOIN_AGAIN_AFTER_S * (1 + Math.random());
       setTimeout(() => this.#joinStillWanted(room), seconds * 1000);
       return;

@@ -20,6 +20,11 @@ export class CommandError extends Error {
   }
 }
 
+export function asCommandError(error) {
+  if (error instanceof CommandError) return error;
+  throw error;
+}
+
 /** Full jitter: anything from nothing to a ceiling that doubles, so that a crowd does not come back at once. */
 export function backoffSeconds(failures, random = Math.random) {
   return random() * Math.min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** failures);

@@ -1,5 +1,6 @@
 // One room, private conversation or agent: what was said in it, who is there, what is unread.
 
+import { Feed } from "./feed.js";
 import { MessageList } from "./messages.js";
 import { People } from "./people.js";
 
@@ -17,8 +18,17 @@ export class Conversation {
     this.messages = new MessageList({
       onAuthor: callbacks.onAuthor,
       onAgain: (entry) => callbacks.onAgain(this, entry),
+      onOlder: () => this.feed.older(),
+      isOwn: callbacks.isOwn,
     });
-    this.people = new People({ ask: () => callbacks.onAskPeople(this), onAnswer: callbacks.onPeople });
+    this.feed = new Feed({
+      list: this.messages,
+      ask: (fields) => callbacks.onAsk(this, { type: "history", ...fields }),
+      show: (message) => callbacks.onMessage(this, message),
+      onChange: callbacks.onChange,
+      onTooMuch: callbacks.onTooMuch,
+    });
+    this.people = new People({ ask: () => callbacks.onAsk(this, { type: "presence" }), onAnswer: callbacks.onChange });
   }
 
   get key() {
@@ -46,6 +56,12 @@ export class Conversation {
   /** Nothing that was to happen here by itself happens any more. */
   close() {
     for (const userId of [...this.typists.keys()]) this.stopTyping(userId);
+    this.interrupt();
+  }
+
+  /** The connection has ended, and with it all that was asked over it. */
+  interrupt() {
     this.people.forget();
+    this.feed.interrupt();
   }
 }

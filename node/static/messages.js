@@ -1,28 +1,35 @@
-// The messages of one conversation, as DOM: bounded, in order, and never built from foreign markup.
+// The messages of one conversation: bounded, and in order.
+
+import { build, line, setFate, setTime } from "./message.js";
+import { insertAbove, Older } from "./older.js";
 
 const MESSAGES_MAX = 500;
+const ROOM_FOR_MORE = 100; // so that not every new message takes away one that the reader has just loaded
 const SAME_BREATH_MS = 5 * 60 * 1000;
-const TINTS = 8;
 const COMINGS_IN_A_LINE = 20;
 const NAMES_IN_A_LINE = 3;
 const conjunction = new Intl.ListFormat("en", { type: "conjunction" });
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 
 /**
- * An entry is `{author, userId, own, at, text, element}` and, when written in this tab, also
- * `{key, state: "sending" | "sent" | "failed", sessionId, echoed}`.
+ * An entry is `{author, userId, own, at, text, element}`; with history also `{epoch, offset, identity}`; and when
+ * written in this tab `{key, state, sessions, echoed, due}`: the sessions that have sent it, whether it has come back,
+ * and the position that the node has given it.
  */
 export class MessageList {
   element = document.createElement("ol");
   #entries = [];
-  #onAuthor;
-  #onAgain;
+  #identities = new Set();
+  #max = MESSAGES_MAX;
+  #older;
+  #callbacks;
+  #isOwn;
 
-  constructor({ onAuthor, onAgain }) {
+  constructor({ onAuthor, onAgain, onOlder, isOwn }) {
+    this.#callbacks = { onAuthor, onAgain };
+    this.#isOwn = isOwn;
+    this.#older = new Older({ onOlder });
     this.element.className = "messages";
-    this.#onAuthor = onAuthor;
-    this.#onAgain = onAgain;
+    this.element.append(this.#older.element);
   }
 
   /** Nothing was said; that somebody came is nothing to read. */
@@ -30,59 +37,93 @@ export class MessageList {
     return this.#entries.every(({ comings }) => comings !== undefined);
   }
 
-  /** A message as the node says it. */
-  receive({ user_id: userId, username, content, timestamp, own }) {
-    const entry = { userId: userId ?? null, author: username ?? userId ?? "Back end", own, at: new Date(timestamp) };
-    this.#place(this.#build(entry, content));
+  /** The first message that has a position; undefined if none has. */
+  get oldest() {
+    return this.#entries.find(({ offset }) => offset !== undefined);
   }
 
-  /** A message written here; it stays below all others until its echo gives it its true place. */
-  write({ userId, username, text, key }) {
-    const entry = { userId, author: username, own: true, at: new Date(), text, key, sessionId: null, echoed: false };
-    this.#place(this.#build(entry, { text }));
+  /** What there is above: see Older. */
+  set top(state) {
+    this.#older.state = state;
+  }
+
+  get top() {
+    return this.#older.state;
+  }
+
+  /** Of messages in order, those behind the last one that is shown. Offsets alone don't tell: epochs repeat them. */
+  newIn(messages) {
+    return messages.slice(messages.findLastIndex((message) => this.has(message)) + 1);
+  }
+
+  has(message) {
+    return message.offset !== undefined && this.#identities.has(identityOf(message));
+  }
+
+  /** A message as the node says it, as the last one. One that was written here takes the place of what was shown of it. */
+  receive(message) {
+    const entry = this.#echoed(message) ?? this.#entryOf(message);
+    this.#locate(entry, message);
+    this.#place(entry);
     return entry;
   }
 
-  /** Takes a message for the echo of one written here, if it is: the same session said the same text. */
-  echo({ session_id: sessionId, content, timestamp }) {
-    const entry = this.#entries.find(
-      (candidate) => candidate.echoed === false && candidate.sessionId === sessionId && candidate.text === content?.text,
-    );
-    if (!entry) return false;
-    entry.echoed = true;
-    this.#setTime(entry, new Date(timestamp));
-    this.mark(entry, "sent");
+  /** Messages in order that were said before all others. */
+  prepend(messages) {
+    const entries = messages.map((message) => {
+      const entry = this.#entryOf(message);
+      this.#locate(entry, message);
+      return entry;
+    });
+    insertAbove(this.element.parentElement, () => {
+      entries.forEach((entry, index) => this.#insert(entry, index));
+      this.#max = Math.max(this.#max, this.#entries.length + ROOM_FOR_MORE);
+    });
+  }
+
+  /** A message written here; it stays below all others until it comes back and has its true place. */
+  write({ userId, username, text, key }) {
+    const entry = { userId, author: username, own: true, at: new Date(), text, key, sessions: new Set(), echoed: false };
+    return build(entry, { text }, this.#callbacks);
+  }
+
+  /** Once more or for the first time. */
+  send(entry, sessionId) {
+    entry.sessions.add(sessionId);
     this.#remove(entry);
+    this.mark(entry, "sending");
     this.#place(entry);
-    return true;
   }
 
-  mark(entry, state, { fate = "", canRepeat = false } = {}) {
+  /** The node has published it, there. It may be here already: said by an earlier try, under the same key. */
+  confirm(entry, { epoch, offset }) {
+    const isThere = (other) => other !== entry && offset !== undefined && other.offset === offset && other.epoch === epoch;
+    entry.due = { epoch, offset };
+    if (!entry.echoed && this.#entries.some(isThere)) this.#remove(entry);
+    else this.mark(entry, "sent");
+  }
+
+  mark(entry, state, fate) {
     entry.state = state;
-    entry.element.dataset.state = state;
-    const line = entry.element.querySelector(".fate");
-    line.hidden = fate === "" && !canRepeat;
-    line.querySelector(".fate-text").textContent = fate;
-    line.querySelector(".again").hidden = !canRepeat;
+    setFate(entry, state, fate);
   }
 
-  /** A quiet line of our own between the messages. */
-  note(text) {
-    const element = document.createElement("li");
-    element.className = "note";
-    element.dataset.testid = "note";
-    element.textContent = text;
-    this.#place({ element, userId: null, own: false, at: new Date() });
+  /** What was said between those before and those to come may not all be here. */
+  gap() {
+    if (this.#entries[this.#end - 1]?.isGap) return;
+    this.#place({ element: line("gap", "Some messages may be missing here."), isGap: true });
+  }
+
+  noteBefore(entry, text) {
+    const index = this.#entries.indexOf(entry);
+    if (index >= 0) this.#insert({ element: line("note", text) }, index);
   }
 
   /** Who came and who went, in one line where they do so in one breath; for each only the last of it. */
   comeOrGo({ userId, username, isHere }) {
     let entry = this.#entries[this.#end - 1];
     if (!entry?.comings || entry.comings.size >= COMINGS_IN_A_LINE || Date.now() - entry.at > SAME_BREATH_MS) {
-      const element = document.createElement("li");
-      element.className = "coming";
-      element.dataset.testid = "coming";
-      entry = { element, userId: null, own: false, at: new Date(), comings: new Map() };
+      entry = { element: line("coming", ""), at: new Date(), comings: new Map() };
       this.#place(entry);
     }
     entry.comings.delete(userId);
@@ -96,20 +137,53 @@ export class MessageList {
     return found < 0 ? this.#entries.length : found;
   }
 
+  #entryOf({ user_id: userId, username, content, timestamp }) {
+    const author = username ?? userId ?? "Back end";
+    const entry = { userId: userId ?? null, author, own: this.#isOwn(userId), at: new Date(timestamp) };
+    return build(entry, content, this.#callbacks);
+  }
+
+  /** The entry of which this is the echo: by its position, or else since one of its sessions has said the same text. */
+  #echoed({ epoch, offset, session_id: sessionId, content, timestamp }) {
+    const waiting = this.#entries.filter(({ echoed }) => echoed === false);
+    const isDue = ({ due }) => due?.offset !== undefined;
+    const alike = waiting.filter((one) => !isDue(one) && one.sessions.has(sessionId) && one.text === content?.text);
+    const entry = waiting.find((one) => isDue(one) && one.due.offset === offset && one.due.epoch === epoch)
+      ?? alike.find(({ state }) => state !== "failed") ?? alike[0];
+    if (!entry) return null;
+    entry.echoed = true;
+    setTime(entry, new Date(timestamp));
+    this.mark(entry, "sent");
+    this.#remove(entry);
+    return entry;
+  }
+
+  #locate(entry, message) {
+    if (message.offset === undefined) return;
+    Object.assign(entry, { epoch: message.epoch, offset: message.offset, identity: identityOf(message) });
+  }
+
   #place(entry) {
-    const index = entry.state === "sending" ? this.#entries.length : this.#end;
-    this.element.insertBefore(entry.element, this.#entries[index]?.element ?? null);
-    this.#entries.splice(index, 0, entry);
-    this.#group(index);
-    this.#group(index + 1);
-    if (this.#entries.length > MESSAGES_MAX) {
+    this.#insert(entry, entry.state === "sending" ? this.#entries.length : this.#end);
+    while (this.#entries.length > this.#max) {
+      if (this.#entries[0].offset !== undefined) this.top = "more";
       this.#remove(this.#entries[0]);
     }
   }
 
+  #insert(entry, index) {
+    this.element.insertBefore(entry.element, this.#entries[index]?.element ?? null);
+    this.#entries.splice(index, 0, entry);
+    if (entry.identity !== undefined) this.#identities.add(entry.identity);
+    this.#group(index);
+    this.#group(index + 1);
+  }
+
   #remove(entry) {
     const index = this.#entries.indexOf(entry);
+    if (index < 0) return;
     this.#entries.splice(index, 1);
+    this.#identities.delete(entry.identity);
     entry.element.remove();
     this.#group(index);
   }
@@ -123,55 +197,11 @@ export class MessageList {
       && Math.abs(entry.at - before.at) < SAME_BREATH_MS;
     entry.element.classList.toggle("goes-on", goesOn);
   }
-
-  #build(entry, content) {
-    const element = document.getElementById("message-template").content.firstElementChild.cloneNode(true);
-    entry.element = element;
-    element.dataset.own = String(entry.own);
-    const avatar = element.querySelector(".avatar");
-    avatar.textContent = initial(entry.author);
-    avatar.classList.add(`tint-${tint(entry.userId ?? entry.author)}`);
-    this.#setAuthor(entry);
-    this.#setTime(entry, entry.at);
-    setContent(element, content);
-    element.querySelector(".again").addEventListener("click", () => this.#onAgain(entry));
-    return entry;
-  }
-
-  /** The name of somebody else opens a private conversation. */
-  #setAuthor({ element, author, userId, own }) {
-    const plain = element.querySelector(".author");
-    plain.textContent = author;
-    if (own || userId === null || !this.#onAuthor) return;
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "author";
-    button.dataset.testid = plain.dataset.testid;
-    button.title = `Write to ${author} in private`;
-    button.textContent = author;
-    button.addEventListener("click", () => this.#onAuthor(userId, author));
-    plain.replaceWith(button);
-  }
-
-  #setTime(entry, at) {
-    if (Number.isNaN(at.getTime())) return;
-    entry.at = at;
-    const time = entry.element.querySelector(".time");
-    time.dateTime = at.toISOString();
-    time.title = calendar.format(at);
-    time.textContent = clock.format(at);
-  }
 }
 
-/** `content` may be any JSON: text is shown as text, the rest as itself. */
-function setContent(element, content) {
-  const { text, rest } = readable(content);
-  const paragraph = element.querySelector(".text");
-  const json = element.querySelector(".json");
-  if (text === null) paragraph.remove();
-  else paragraph.textContent = text;
-  if (rest === undefined) json.remove();
-  else json.textContent = JSON.stringify(rest, null, 2);
+/** No two messages share this, whatever the epoch. */
+export function identityOf({ offset, timestamp, session_id: sessionId, user_id: userId }) {
+  return JSON.stringify([offset, timestamp, sessionId, userId]);
 }
 
 function comingsText(comings) {
@@ -186,21 +216,4 @@ function enumerated(names) {
   const shown = names.length > NAMES_IN_A_LINE + 1 ? names.slice(0, NAMES_IN_A_LINE) : names;
   const more = names.length - shown.length;
   return conjunction.format(more > 0 ? [...shown, `${more} others`] : shown);
-}
-
-function readable(content) {
-  if (typeof content === "string") return { text: content };
-  if (typeof content?.text !== "string") return { text: null, rest: content ?? null };
-  const { text, ...rest } = content;
-  return { text, rest: Object.keys(rest).length > 0 ? rest : undefined };
-}
-
-export function initial(name) {
-  return (Array.from(name.trim())[0] ?? "?").toUpperCase();
-}
-
-export function tint(name) {
-  let sum = 0;
-  for (const character of name) sum = (sum * 31 + character.codePointAt(0)) % 65521;
-  return sum % TINTS;
 }

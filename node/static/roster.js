@@ -2,7 +2,7 @@
 // On a narrow screen the list lies over the messages and goes away again.
 
 import { $, setText } from "./dom.js";
-import { initial, tint } from "./messages.js";
+import { initial, tint } from "./message.js";
 
 const LISTED_MAX = 50;
 const SAID_AFTER_MS = 1000; // a count that goes on changing is not read out

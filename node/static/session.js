@@ -1,7 +1,7 @@
 // What one connection means to the reader: conversations, what was said in them, what is unread.
 // A frame type that is not in `handlers` is ignored: the contract grows by adding some.
 
-import { CommandError, Connection } from "./connection.js";
+import { asCommandError, Connection } from "./connection.js";
 import { Conversation } from "./conversation.js";
 import { randomKey } from "./memory.js";
 
@@ -30,12 +30,13 @@ export class Session {
     this.onNotice = onNotice;
     this.connection = new Connection({
       address,
-      onState: (state) => { this.state = state; this.onChange(); },
+      onState: (state) => this.#turned(state),
       onFrame: (frame) => this.#hear(frame),
     });
     this.handlers = {
       welcome: (frame) => this.#welcomed(frame),
-      message: (frame) => this.messageSaid(frame),
+      message: (frame) => this.said(frame),
+      resync: (frame) => this.said(frame),
       error: (frame) => this.onNotice(frame.message),
     };
   }
@@ -72,8 +73,7 @@ export class Session {
   }
 
   async deliver(conversation, entry) {
-    entry.sessionId = this.me.sessionId;
-    conversation.messages.mark(entry, "sending");
+    conversation.messages.send(entry, this.me.sessionId);
     this.onChange();
     try {
       this.delivered(conversation, entry, await this.connection.request(conversation.command(entry)));
@@ -83,8 +83,8 @@ export class Session {
     this.onChange();
   }
 
-  delivered(conversation, entry) {
-    conversation.messages.mark(entry, "sent");
+  delivered(conversation, entry, position) {
+    conversation.messages.confirm(entry, position);
   }
 
   notDelivered(conversation, entry, { code, message }) {
@@ -106,15 +106,24 @@ export class Session {
     return new Conversation({
       ...fields,
       onAgain: (conversation, entry) => this.deliver(conversation, entry),
-      onAskPeople: ({ kind, name }) => this.connection.request({ type: "presence", ...(kind === "room" && { room: name }) }),
-      onPeople: () => this.onChange(),
+      onAsk: ({ kind, name }, command) => this.connection.request({ ...command, ...(kind === "room" && { room: name }) }),
+      onMessage: (conversation, message) => this.receive(conversation, message),
+      onTooMuch: () => this.connection.open(),
+      onChange: () => this.onChange(),
+      isOwn: (userId) => userId === this.me.userId,
     });
   }
 
-  receive(conversation, frame) {
-    const own = frame.user_id === this.me.userId;
-    if (!(own && conversation.messages.echo(frame))) conversation.messages.receive({ ...frame, own });
-    if (!own && (conversation !== this.shown || document.hidden)) conversation.unread += 1;
+  receive(conversation, message) {
+    const entry = conversation.messages.receive(message);
+    if (!entry.own && (conversation !== this.shown || document.hidden)) conversation.unread += 1;
+    this.onChange();
+    return entry;
+  }
+
+  #turned(state) {
+    this.state = state;
+    if (state.name !== "live") for (const conversation of this.conversations.values()) conversation.interrupt();
     this.onChange();
   }
 
@@ -124,10 +133,8 @@ export class Session {
 
   #welcomed(frame) {
     this.me = { sessionId: frame.session_id, userId: frame.user_id, username: frame.username };
-    for (const { messages, people } of this.conversations.values()) {
-      people.forget();
-      if (this.#wasLive) messages.note("Connected again. What was said in between may be missing here.");
-    }
+    // What is private is kept nowhere.
+    for (const { kind, messages } of this.conversations.values()) if (this.#wasLive && kind === "private") messages.gap();
     this.#wasLive = true;
     this.entered(frame);
     this.onChange();
@@ -142,7 +149,7 @@ export class AgentSession extends Session {
   #lookTimer;
 
   constructor({ agentId, ...base }) {
-    super(base);
+    super({ ...base, address: () => this.#address(base.address()) });
     this.shown = this.add(this.newConversation({ kind: "agent", name: agentId, title: `Agent ${agentId}` }));
     this.#lookTimer = setInterval(() => this.lookAround(), LOOK_AT_AGENT_EVERY_MS);
   }
@@ -152,16 +159,22 @@ export class AgentSession extends Session {
     super.close();
   }
 
-  entered() {
+  entered(welcome) {
+    this.shown.feed.begin(welcome);
     this.shown.people.askNow();
   }
 
-  messageSaid(frame) {
-    this.receive(this.shown, frame);
+  said(frame) {
+    this.shown.feed.hear(frame);
   }
-}
 
-export function asCommandError(error) {
-  if (error instanceof CommandError) return error;
-  throw error;
+  /** Recovers on connect. */
+  #address(url) {
+    const { epoch, offset } = this.shown.feed.position ?? {};
+    if (epoch !== undefined) {
+      url.searchParams.set("epoch", epoch);
+      url.searchParams.set("offset", offset);
+    }
+    return url;
+  }
 }

@@ -2,7 +2,7 @@
 
 import { $, setCurrent, setText } from "./dom.js";
 import { Line } from "./line.js";
-import { initial, tint } from "./messages.js";
+import { initial, tint } from "./message.js";
 import { Roster } from "./roster.js";
 
 const NOTICE_SHOWN_MS = 8000;
@@ -121,13 +121,15 @@ export class View {
   /** Whoever is at the end stays at the end, whether messages come, the box grows or a keyboard opens. */
   #bindScroller() {
     const scroller = $("scroller");
-    scroller.addEventListener("scroll", () => {
+    const look = () => {
       const { scrollTop, scrollHeight, clientHeight } = scroller;
       // A distance alone may be what has come since the last frame: only going up leaves the end.
       if (scrollHeight - scrollTop - clientHeight < AT_THE_END_PX) this.#setAtTheEnd(true);
       else if (scrollTop < this.#scrolledTo) this.#setAtTheEnd(false);
       this.#scrolledTo = scrollTop;
-    });
+    };
+    scroller.addEventListener("scroll", look);
+    scroller.addEventListener("click", look); // what it asks for may be there before the scrolling is told
     const follow = () => { if (this.#atTheEnd) scroller.scrollTop = scroller.scrollHeight; };
     this.#sizes = new ResizeObserver(follow);
     this.#sizes.observe(scroller);
@@ -269,11 +271,11 @@ function subtitle(conversation) {
 function emptyText(kind, name, title) {
   switch (kind) {
     case "room":
-      return `Nothing was said in ${name} since you came in. Say hello!`;
+      return `Nothing was said in ${name} lately. Say hello!`;
     case "private":
       return `Only ${title} will read what you write here.`;
     case "agent":
-      return `Nothing was said to this agent yet. Write below, or POST to /api/v1/agents/${name}/messages.`;
+      return `Nothing was said to this agent lately. Write below, or POST to /api/v1/agents/${name}/messages.`;
     default:
       return "Choose where to listen.";
   }

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,9 +22,13 @@ class ScriptedNode:
     """Says yes to every command, but to the messages for which `refusals` holds an error code."""
 
     ping_interval: float = 25
+    welcome: Frame = field(default_factory=dict[str, Any])
+    """What `welcome` carries besides."""
     refusals: list[str] = field(default_factory=list[str])
-    oks: dict[str, Frame] = field(default_factory=dict[str, Frame])
-    """What `ok` carries, by the command's type."""
+    oks: dict[str, Frame | Callable[[Frame], Frame]] = field(
+        default_factory=dict[str, "Frame | Callable[[Frame], Frame]"]
+    )
+    """What `ok` carries, by the command's type; if it is called, it gets the command."""
     unanswered: set[str] = field(default_factory=set[str])
     """Types of commands that get no answer by themselves."""
     commands: list[Frame] = field(default_factory=list[Frame])
@@ -40,6 +45,7 @@ class ScriptedNode:
             username="Ada",
             node=f"scripted-{number}",
             ping_interval=self.ping_interval,
+            **self.welcome,
         )
 
     def hear(self, data: str | bytes) -> None:
@@ -48,12 +54,16 @@ class ScriptedNode:
         if "id" not in command or command["type"] in self.unanswered:
             return
         if command["type"] == "message" and self.refusals:
-            self.say(type="error", id=command["id"], code=self.refusals.pop(0), message="refused")
+            self.refuse(command, self.refusals.pop(0))
         else:
             self.answer(command)
 
     def answer(self, command: Frame) -> None:
-        self.say(type="ok", id=command["id"], **self.oks.get(command["type"], {}))
+        fields = self.oks.get(command["type"], {})
+        self.say(type="ok", id=command["id"], **(fields(command) if callable(fields) else fields))
+
+    def refuse(self, command: Frame, code: str) -> None:
+        self.say(type="error", id=command["id"], code=code, message="refused")
 
     def say(self, **frame: object) -> None:
         self.sockets[-1].send(json.dumps(frame))
@@ -72,9 +82,9 @@ class ScriptedNode:
     def heard(self, kind: str) -> list[Frame]:
         return [command for command in self.commands if command["type"] == kind]
 
-    async def has_heard(self, kind: str) -> None:
+    async def has_heard(self, kind: str, *, times: int = 1) -> None:
         async def heard() -> bool:
-            return self.heard(kind) != []
+            return len(self.heard(kind)) >= times
 
         await eventually(heard, within=HEARD_SECONDS, what=f"the page says {kind}")
 
