@@ -19,7 +19,7 @@ async def test_a_post_to_an_agent_reaches_each_of_its_sessions_once(
         f"/api/v1/agents/{name}/messages", json={"content": {"step": 1}, "user_id": "backend", "username": "Back end"}
     )
 
-    assert (answer.status_code, answer.json()) == (200, {})
+    assert (answer.status_code, answer.json()["offset"]) == (200, 1)
     for session in sessions:
         heard = await session.expect("message")
         del heard["timestamp"]
@@ -30,6 +30,7 @@ async def test_a_post_to_an_agent_reaches_each_of_its_sessions_once(
             "username": "Back end",
             "session_id": None,
             "content": {"step": 1},
+            "offset": 1,
         }
         assert await session.heard_since() == []
     assert await other.heard_since() == []

@@ -102,9 +102,7 @@ async def test_commands_before_join_and_join_twice(nodes: list[NodeProcess], con
     assert (await client.call("join", room=name))["code"] == "already_joined"
 
 
-@pytest.mark.parametrize(
-    ("command", "fields"), [("auth", {"token": "x"}), ("history", {}), ("refresh", {"token": "x"})]
-)
+@pytest.mark.parametrize(("command", "fields"), [("auth", {"token": "x"}), ("refresh", {"token": "x"})])
 async def test_commands_of_later_versions_say_so(
     nodes: list[NodeProcess], connect: Connect, name: str, command: str, fields: dict[str, str]
 ) -> None:

@@ -41,7 +41,7 @@ async def test_a_body_that_is_no_json_gets_a_problem_document(nodes: list[NodePr
 
 async def test_what_is_not_there_is_a_problem_document_too(nodes: list[NodeProcess]) -> None:
     assert (await nodes[0].http.get("/api/v1/nowhere")).json()["status"] == 404
-    assert (await nodes[0].http.get("/api/v1/rooms/a/messages")).json()["status"] == 405
+    assert (await nodes[0].http.put("/api/v1/rooms/a/messages")).json()["status"] == 405
 
 
 async def test_a_node_says_that_it_lives_and_is_ready(nodes: list[NodeProcess]) -> None:

@@ -28,6 +28,7 @@ async def test_a_message_reaches_everyone_in_the_room_on_every_node_in_both_form
             "username": "Ada",
             "session_id": ada.session_id,
             "content": content,
+            "offset": 1,
         }
         assert timestamp.endswith("Z")
         assert len(timestamp) == len("2026-11-21T08:15:30.123Z")
@@ -157,15 +158,3 @@ async def test_a_private_message_reaches_every_session_of_its_user_and_counts_th
         assert await tab.heard_since() == []
     assert await stranger.heard_since() == []
     assert (await ada.ok("private", to=f"nobody.{name}", content=1))["sessions"] == 0
-
-
-async def test_whoever_asks_to_recover_is_told_that_nothing_was(
-    nodes: list[NodeProcess], connect: Connect, name: str
-) -> None:
-    ada = await connect(nodes[0], "/ws")
-
-    joined = await ada.ok("join", room=name, recover={"epoch": "e", "offset": 7})
-    agent = await connect(nodes[0], f"/ws/agents/{name}?epoch=e&offset=7")
-
-    assert joined["recovered"] is False
-    assert agent.welcome["recovered"] is False

@@ -1,0 +1,262 @@
+"""Coming back: all that was missed, each message once and in order, or a word that it is not to be had."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from tannoy.shared.channels import Channels
+from tannoy.shared.names import RoomName
+
+from tests.integration.conftest import Connect
+from tests.integration.test_history import messages, say
+from tests.support.client import Client, Frame
+from tests.support.cluster import Carrier, Cluster, NodeProcess
+
+HISTORY_SIZE = 100
+"""The default: what the clusters of these tests keep of a room."""
+
+
+def position(told: Frame, offset: int | None = None) -> dict[str, Any]:
+    return {"epoch": told["epoch"], "offset": told["offset"] if offset is None else offset}
+
+
+async def rejoin(client: Client, name: str, recover: dict[str, Any]) -> tuple[Frame, list[Frame]]:
+    """The `ok` of the join, and the messages behind it; none may come before it."""
+    ok = await client.ok("join", room=name, recover=recover)
+    assert not client.inbox
+    return ok, [frame for frame in await client.heard_since() if frame["type"] != "private"]
+
+
+def read(frames: list[Frame]) -> list[tuple[int, Any]]:
+    assert {frame["type"] for frame in frames} <= {"message"}, frames
+    return [(frame["offset"], frame["content"]) for frame in frames]
+
+
+# ---- the whole of it
+
+
+@pytest.mark.parametrize("wire", ["json", "msgpack"])
+async def test_what_was_missed_is_heard_through_any_node(
+    nodes: list[NodeProcess], connect: Connect, name: str, wire: str
+) -> None:
+    other = await connect(nodes[0], f"/ws/chat/{name}")
+    places = await say(nodes[0], name, *range(1, 41))
+
+    assert read(await messages(other, 40)) == [(offset, offset) for offset in range(1, 41)]
+    for node in nodes:  # on the first one the room is heard already, on the others it is not
+        ok, missed = await rejoin(await connect(node, "/ws", wire=wire), name, position(places[9]))
+        assert (ok["recovered"], ok["epoch"], ok["offset"]) == (True, places[0]["epoch"], 40)
+        assert read(missed) == [(offset, offset) for offset in range(11, 41)]
+
+
+async def test_what_was_missed_is_what_the_others_have_heard(
+    nodes: list[NodeProcess], connect: Connect, name: str
+) -> None:
+    other = await connect(nodes[0], f"/ws/chat/{name}?user_id=ada")
+    for content in ({"text": "é 🎉 \u2028"}, [None, 2.5], ""):
+        await other.ok("message", content=content)
+    heard = await messages(other, 3)
+
+    back = await connect(nodes[1], "/ws")
+    _, missed = await rejoin(back, name, position(other.welcome))
+
+    assert missed == heard
+
+
+async def test_whoever_recovers_twice_in_a_row_hears_the_same_twice(
+    nodes: list[NodeProcess], connect: Connect, name: str
+) -> None:
+    places = await say(nodes[0], name, *range(1, 11))
+    client = await connect(nodes[1], "/ws")
+
+    for _ in range(2):
+        ok, missed = await rejoin(client, name, position(places[4]))
+        assert (ok["recovered"], read(missed)) == (True, [(offset, offset) for offset in range(6, 11)])
+        await client.ok("leave", room=name)
+
+
+async def test_whoever_has_missed_nothing_has_recovered_and_goes_on(
+    nodes: list[NodeProcess], connect: Connect, name: str
+) -> None:
+    last = (await say(nodes[0], name, 1, 2))[-1]
+    client = await connect(nodes[1], "/ws")
+
+    ok, missed = await rejoin(client, name, position(last))
+    await say(nodes[2], name, 3)
+
+    assert (ok["recovered"], ok["offset"], missed) == (True, 2, [])
+    assert read([await client.expect("message")]) == [(3, 3)]
+
+
+async def test_whoever_comes_back_at_once_has_missed_nothing(
+    nodes: list[NodeProcess], connect: Connect, name: str
+) -> None:
+    client = await connect(nodes[0], f"/ws/chat/{name}")
+    place = position(client.welcome)
+    heard: list[tuple[int, Any]] = []
+    for number in range(1, 11):
+        await say(nodes[1], name, number)
+        client.vanish()
+        client = await connect(nodes[0], "/ws")
+        ok, missed = await rejoin(client, name, place)
+        assert ok["recovered"] is True
+        heard += read(missed)
+        place = position(ok)
+    assert heard == [(offset, offset) for offset in range(1, 11)]
+
+
+async def test_a_session_of_an_agent_recovers_as_it_connects(
+    nodes: list[NodeProcess], connect: Connect, name: str
+) -> None:
+    first = await connect(nodes[0], f"/ws/agents/{name}?session_id=tab")
+    for number in range(1, 6):
+        await first.ok("message", content=number)
+    first.vanish()
+
+    for node, wire in zip(nodes, ("json", "msgpack", "json"), strict=True):
+        path = f"/ws/agents/{name}?session_id=tab&epoch={first.welcome['epoch']}&offset=2"
+        back = await connect(node, path, wire=wire)
+        assert (back.welcome["recovered"], back.welcome["offset"]) == (True, 5)
+        assert read(await messages(back, 3)) == [(3, 3), (4, 4), (5, 5)]
+
+
+# ---- nothing of it
+
+
+async def refused(node: NodeProcess, connect: Connect, name: str, recover: dict[str, Any], head: int) -> None:
+    """Told so, with the head, and then what is said from then on."""
+    client = await connect(node, "/ws")
+    ok, missed = await rejoin(client, name, recover)
+    assert (ok["recovered"], ok["offset"], missed) == (False, head, [])
+    await say(node, name, "next")
+    assert read([await client.expect("message")]) == [(head + 1, "next")]
+
+
+@pytest.mark.parametrize("offset", [3, 7, 2**53, 2**53 + 1, 10**18])
+async def test_a_position_beyond_the_head_is_refused(
+    nodes: list[NodeProcess], connect: Connect, name: str, offset: int
+) -> None:
+    places = await say(nodes[0], name, 1, 2)
+    await refused(nodes[1], connect, name, position(places[0], offset), 2)
+
+
+@pytest.mark.parametrize("epoch", ["", "another", "e" * 1000])
+async def test_a_position_of_another_epoch_is_refused(
+    nodes: list[NodeProcess], connect: Connect, name: str, epoch: str
+) -> None:
+    await say(nodes[0], name, 1, 2)
+    await refused(nodes[1], connect, name, {"epoch": epoch, "offset": 1}, 2)
+
+
+async def test_what_is_not_kept_any_more_is_refused_and_the_oldest_that_is_kept_is_not(
+    nodes: list[NodeProcess], connect: Connect, name: str
+) -> None:
+    count = HISTORY_SIZE + 20
+    places = await say(nodes[0], name, *range(1, count + 1))
+
+    _, missed = await rejoin(await connect(nodes[1], "/ws"), name, position(places[19]))
+    assert read(missed) == [(offset, offset) for offset in range(21, count + 1)]
+    await refused(nodes[1], connect, name, position(places[18]), count)
+
+
+async def test_a_log_that_was_deleted_by_hand_is_refused(
+    cluster: Cluster, nodes: list[NodeProcess], connect: Connect, name: str
+) -> None:
+    places = await say(nodes[0], name, 1, 2, 3)
+    channels = Channels(cluster.prefix)
+    await cluster.valkey.run("DEL", channels.history(channels.room(RoomName(name))).log)
+    await refused(nodes[1], connect, name, position(places[0]), 3)
+
+
+async def test_more_than_an_outbox_holds_is_refused(nodes: list[NodeProcess], connect: Connect, name: str) -> None:
+    places: list[Frame] = []
+    for _ in range(2):
+        places += await say(nodes[0], name, *("x" * 60_000 for _ in range(10)))
+
+    client = await connect(nodes[1], "/ws")
+    ok, missed = await rejoin(client, name, position(places[3]))
+    assert (ok["recovered"], len(missed)) == (True, 16)
+    await refused(nodes[1], connect, name, position(places[0]), 20)
+
+
+@pytest.mark.parametrize("query", ["epoch=e&offset=1", "epoch=e", "offset=1", "epoch=e&offset=x", "epoch=e&offset=-1"])
+async def test_a_session_of_an_agent_whose_position_is_none_is_refused(
+    nodes: list[NodeProcess], connect: Connect, name: str, query: str
+) -> None:
+    await (await connect(nodes[0], f"/ws/agents/{name}")).ok("message", content=1)
+
+    back = await connect(nodes[1], f"/ws/agents/{name}?{query}")
+
+    assert (back.welcome["recovered"], back.welcome["offset"]) == (False, 1)
+    assert await back.heard_since() == []
+
+
+# ---- while messages pour in
+
+
+@pytest.fixture(scope="module", params=list(Carrier), ids=str)
+async def roomy(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[list[NodeProcess]]:
+    """Nodes that keep more than is said while somebody is away."""
+    async with Cluster(nodes=2, carrier=request.param, HISTORY_SIZE="10000", OUTBOX_MAX_BYTES="10000000") as running:
+        yield running.nodes
+
+
+@asynccontextmanager
+async def pouring(node: NodeProcess, connect: Connect, name: str) -> AsyncGenerator[list[int]]:
+    """Messages 1, 2, 3 … are published all the while; the offsets of those that were confirmed."""
+    author = await connect(node, f"/ws/chat/{name}?user_id=author")
+    offsets: list[int] = []
+
+    async def pour() -> None:
+        for number in itertools.count(1):
+            offsets.append((await author.ok("message", content=number))["offset"])
+            author.inbox.clear()
+
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(pour())
+        try:
+            yield offsets
+        finally:
+            task.cancel()
+
+
+@pytest.mark.parametrize("wire", ["json", "msgpack"])
+async def test_whoever_comes_and_goes_while_messages_pour_in_hears_each_once(
+    roomy: list[NodeProcess], connect: Connect, name: str, wire: str
+) -> None:
+    heard: list[Frame] = []
+    client = await connect(roomy[1], f"/ws/chat/{name}", wire=wire)
+    epoch, first = client.welcome["epoch"], client.welcome["offset"]
+    async with pouring(roomy[0], connect, name) as said:
+        for turn in range(12):
+            heard += await messages(client, 10)
+            client.vanish()
+            client = await connect(roomy[turn % 2], "/ws", wire=wire)
+            recover = {"epoch": epoch, "offset": heard[-1]["offset"]}
+            assert (await client.ok("join", room=name, recover=recover))["recovered"] is True
+
+    await say(roomy[1], name, "the last one")
+    while heard[-1]["content"] != "the last one":
+        heard.append(await client.expect("message"))
+    assert [frame["offset"] for frame in heard] == list(range(first + 1, heard[-1]["offset"] + 1))
+    assert [frame["content"] for frame in heard[:-1]] == list(range(1, len(heard)))
+    assert said == list(range(1, len(said) + 1))
+
+
+async def test_whoever_joins_while_messages_pour_in_hears_each_from_its_place_on(
+    roomy: list[NodeProcess], connect: Connect, name: str
+) -> None:
+    clients: list[tuple[Client, list[Frame]]] = []
+    async with pouring(roomy[0], connect, name):
+        for turn in range(20):
+            client = await connect(roomy[turn % 2], f"/ws/chat/{name}", wire=("json", "msgpack")[turn // 2 % 2])
+            clients.append((client, await messages(client, 1)))
+
+    last = (await say(roomy[1], name, "the last one"))[0]["offset"]
+    for client, heard in clients:
+        place = client.welcome["offset"]
+        heard += await messages(client, last - place - 1)
+        assert [frame["offset"] for frame in heard] == list(range(place + 1, last + 1))

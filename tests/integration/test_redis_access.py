@@ -1,0 +1,258 @@
+"""Redis as users run it: 7.0 and Valkey, with a user of few rights, over TLS, behind Sentinels; and what goes wrong."""
+
+import re
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tannoy.fanout.address import RedisAddress, parse_address
+from tannoy.fanout.wire import ServerRefused, dial
+
+from tests.support.certificates import Certificates
+from tests.support.cluster import PROJECT, NodeProcess, environment
+from tests.support.redis_servers import MASTER, SERVERS, RedisServer, Watched, binary_of, two_nodes
+from tests.support.waiting import eventually
+
+PATIENCE = 30.0
+NODE_DIES_WITHIN = 15.0
+EVICTED = 4500
+
+_ADMIN = {"username": "admin", "password": "admin"}
+_ADMIN_USER = "user admin on >admin ~* &* +@all"
+_NOBODY = "user default off"
+
+
+def _documented_user() -> str:
+    """With exactly the rights that the README asks for."""
+    found = re.search(r"^user tannoy on >secret .*$", (PROJECT / "README.md").read_text(), re.MULTILINE)
+    assert found is not None
+    return found.group()
+
+
+def _documented_sentinel_user() -> str:
+    found = re.search(r"^`(\+auth .*\+sentinel.*)`\.$", (PROJECT / "README.md").read_text(), re.MULTILINE)
+    assert found is not None
+    return f"user watcher on >hush {found.group(1)}"
+
+
+# ---- a whole conversation on each of them
+
+
+async def _converse(nodes: list[NodeProcess]) -> None:
+    """Rooms, presence, private messages, agents and their limits, over two nodes."""
+    ada = await nodes[0].connect("/ws/chat/lobby?user_id=ada")
+    bob = await nodes[1].connect("/ws/chat/lobby?user_id=bob")
+    assert (await ada.expect("user_joined"))["user_id"] == "bob"
+    assert (await ada.ok("presence"))["users_count"] == 2
+    for _ in range(2):
+        await ada.ok("message", content="once", key="k")
+    await bob.ok("message", content="then")
+    assert await ada.contents(2) == await bob.contents(2) == ["once", "then"]
+    assert (await ada.ok("private", to="bob", content="psst"))["sessions"] == 1
+    assert (await bob.expect("private"))["content"] == "psst"
+
+    limit = {"max_sessions": 1, "policy": "evict_oldest"}
+    assert (await nodes[0].http.put("/api/v1/agents/42/limit", json=limit)).status_code == 200
+    oldest = await nodes[0].connect("/ws/agents/42?session_id=oldest")
+    newest = await nodes[1].connect("/ws/agents/42?session_id=newest")
+    assert (await oldest.bye())[1] == EVICTED
+    await newest.ok("message", content="mine")
+    (session,) = (await nodes[0].http.get("/api/v1/agents/42")).json()["sessions"]
+    assert session["session_id"] == "newest"
+    assert (await nodes[0].http.delete("/api/v1/agents/42/sessions")).json() == {"sessions": 1}
+    shown: list[dict[str, Any]] = (await nodes[0].http.get("/api/v1/nodes")).json()["nodes"]
+    assert sorted(node["node"] for node in shown) == ["n1", "n2"]
+
+    await nodes[1].kill()
+    left = await ada.expect("user_left")
+    assert (left["user_id"], left["users_count"]) == ("bob", 1)
+    await ada.close()
+
+
+Setup = Callable[[Path], AbstractAsyncContextManager[str]]
+"""Starts servers, with the test's folder for their files; gives the URL for a node."""
+
+
+@asynccontextmanager
+async def _with_few_rights(server: str) -> AsyncGenerator[str]:
+    async with RedisServer(binary_of(server), _ADMIN_USER, _documented_user(), _NOBODY) as redis:
+        yield redis.url.replace("//", "//tannoy:secret@")
+        denied = await redis.run("ACL", "LOG", **_ADMIN)
+        assert denied == [], "the server has refused something"
+
+
+@asynccontextmanager
+async def _over_tls(folder: Path) -> AsyncGenerator[str]:
+    certificates = Certificates(folder)
+    async with RedisServer(binary_of("redis-7.0"), tls=certificates) as redis:
+        yield f"rediss://127.0.0.1:{redis.port}/3?{certificates.parameters}"
+
+
+@asynccontextmanager
+async def _behind_sentinels_over_tls(folder: Path) -> AsyncGenerator[str]:
+    certificates = Certificates(folder)
+    async with Watched(binary_of("redis-7.0"), replicas=1, sentinels=1, tls=certificates) as redis:
+        yield f"rediss+sentinel://{redis.hosts}/{MASTER}?{certificates.parameters}"
+
+
+@asynccontextmanager
+async def _behind_sentinels_with_users(server: str) -> AsyncGenerator[str]:
+    to_sentinels = (_documented_sentinel_user(), "user default on nopass ~* &* +@all")
+    users = (_ADMIN_USER, _documented_user())
+    async with Watched(
+        binary_of(server), replicas=1, sentinels=1, to_servers=users, to_sentinels=to_sentinels
+    ) as redis:
+        yield f"redis+sentinel://tannoy:secret@{redis.hosts}/{MASTER}?sentinel_username=watcher&sentinel_password=hush"
+        for each in redis.sentinels:
+            assert await each.run("ACL", "LOG") == [], "a Sentinel has refused something"
+
+
+SETUPS: dict[str, Setup] = {
+    "redis-7.0-with-few-rights": lambda _: _with_few_rights("redis-7.0"),
+    "valkey-with-few-rights": lambda _: _with_few_rights("valkey"),
+    "redis-7.0-over-tls": _over_tls,
+    "redis-7.0-behind-sentinels-over-tls": _behind_sentinels_over_tls,
+    "redis-7.0-behind-sentinels-with-users": lambda _: _behind_sentinels_with_users("redis-7.0"),
+    "valkey-behind-sentinels-with-users": lambda _: _behind_sentinels_with_users("valkey"),
+}
+
+
+@pytest.mark.parametrize("setup", SETUPS)
+async def test_nodes_run_a_whole_conversation(setup: str, tmp_path: Path) -> None:
+    async with SETUPS[setup](tmp_path) as url, two_nodes(url, PRESENCE_GRACE="0") as nodes:
+        await _converse(nodes)
+        said = nodes[0].log()
+        assert "NOPERM" not in said
+        assert "refused" not in said
+
+
+# ---- what is said when something is wrong
+
+
+def _fails_to_start(url: str) -> str:
+    """The sentence with which a node ends."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "tannoy.node.cli", "node"],
+        env=environment({"REDIS_URL": url}) | {"COLUMNS": "200", "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    assert "secret" not in ended.stderr
+    (sentence,) = [line for line in ended.stderr.splitlines() if line.startswith("tannoy: ")]
+    return sentence
+
+
+@pytest.mark.parametrize(
+    ("missing", "instead", "told"),
+    [
+        ("&tannoy:*", "&other:*", "channel"),
+        ("~tannoy:*", "~other:*", ""),
+        ("+@pubsub", "", "publish"),
+        ("+@scripting", "", "script|load"),
+        ("+role", "", "'role'"),
+        ("+info", "", ""),
+        ("+time", "", ""),
+    ],
+)
+@pytest.mark.parametrize("server", SERVERS)
+async def test_a_right_that_is_missing_is_named_and_the_node_does_not_start(
+    server: str, missing: str, instead: str, told: str
+) -> None:
+    user = _documented_user()
+    assert missing in user
+    async with RedisServer(binary_of(server), user.replace(missing, instead)) as redis:
+        sentence = _fails_to_start(redis.url.replace("//", "//tannoy:secret@"))
+    assert f"Redis at 127.0.0.1:{redis.port} (TANNOY_REDIS_URL) does not let us do what a node does: " in sentence
+    assert told.lower() in sentence.lower()
+    assert 'section "Redis as you run it" of the README' in sentence
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_a_node_that_may_be_evicted_warns_and_works(server: str) -> None:
+    user = _documented_user().replace("+client|no-evict", "")
+    async with RedisServer(binary_of(server), user) as redis:
+        async with two_nodes(redis.url.replace("//", "//tannoy:secret@")) as nodes:
+            assert "Redis refused CLIENT NO-EVICT" in nodes[0].log()
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_wrong_credentials_are_a_sentence(server: str) -> None:
+    async with RedisServer(binary_of(server), _documented_user(), _NOBODY) as redis:
+        for login in ("", "tannoy:wrong@"):
+            sentence = _fails_to_start(redis.url.replace("//", f"//{login}"))
+            assert "wants other credentials" in sentence
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_a_replica_is_refused_in_a_sentence(server: str) -> None:
+    binary = binary_of(server)
+    async with RedisServer(binary) as master, RedisServer(binary, f"replicaof 127.0.0.1 {master.port}") as replica:
+        await eventually(lambda: _follows(replica), within=PATIENCE, what="the replica has its master's data")
+        sentence = _fails_to_start(replica.url)
+    assert f"is a replica of 127.0.0.1:{master.port}, and a node needs the master" in sentence
+
+
+async def _follows(replica: RedisServer) -> bool:
+    state: bytes = (await replica.run("ROLE"))[3]
+    return state == b"connected"
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_a_server_that_is_still_loading_is_refused_until_it_has_loaded(server: str) -> None:
+    slowly = ("key-load-delay 5000", "loading-process-events-interval-bytes 1024")
+    async with RedisServer(binary_of(server), *slowly) as redis:
+        await redis.run("MSET", *(word for number in range(400) for word in (f"key:{number}", "x" * 100)))
+        await redis.run("SAVE")
+        redis.kill()
+        await redis.start()
+        assert "LOADING" in _fails_to_start(redis.url)
+        address = parse_address(redis.url)
+        assert isinstance(address, RedisAddress)
+
+        async def has_loaded() -> bool:
+            try:
+                wire = await dial(address, name="test", on_pushes=lambda _: None, timeout=PATIENCE)
+            except ServerRefused as refusal:
+                if not str(refusal).startswith("LOADING"):
+                    raise
+                return False
+            wire.abort()
+            return True
+
+        await eventually(has_loaded, within=PATIENCE, what="the server has loaded its data")
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_sentinels_that_do_not_help_are_a_sentence_with_the_reason_of_each(server: str) -> None:
+    async with Watched(binary_of(server), replicas=1, sentinels=1) as redis:
+        port = redis.sentinels[0].port
+        unknown = _fails_to_start(f"redis+sentinel://127.0.0.1:{port},127.0.0.1:1/another")
+        assert f"no Sentinel names a master 'another' (127.0.0.1:{port}: knows no master of this name;" in unknown
+        assert "127.0.0.1:1: " in unknown
+
+        mistaken = _fails_to_start(f"redis://127.0.0.1:{port}")
+        assert "is a Sentinel: its URL begins with redis+sentinel://" in mistaken
+
+
+async def test_tls_that_does_not_come_about_is_a_sentence(tmp_path: Path) -> None:
+    certificates = Certificates(tmp_path)
+    authority = certificates.authority[0]
+    async with RedisServer(binary_of("redis-7.0"), tls=certificates) as redis:
+        place = f"127.0.0.1:{redis.port}"
+        unknown_authority = _fails_to_start(f"rediss://{place}")
+        assert "can't agree on TLS: " in unknown_authority
+        assert "?ssl_ca_certs=FILE names who vouches for the server" in unknown_authority
+        assert "(TANNOY_REDIS_URL) can't " in _fails_to_start(f"redis://{place}")
+        assert "(TANNOY_REDIS_URL) " in _fails_to_start(f"rediss://{place}?ssl_ca_certs={authority}")
+    async with RedisServer(binary_of("valkey")) as redis:
+        assert (
+            "does it speak tls" in _fails_to_start(f"rediss://127.0.0.1:{redis.port}?ssl_ca_certs={authority}").lower()
+        )
