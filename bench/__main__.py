@@ -11,10 +11,10 @@ from types import FrameType
 from rich.console import Console
 from rich.markup import escape
 
-from . import fanout, handshake, idle, limits, report, results, stalled
+from . import fanout, handshake, history, idle, limits, report, results, stalled
 from .proc import Elsewhere, raise_file_limit
 
-SECTIONS = ("fanout", "idle", "handshake", "stalled", "limits")
+SECTIONS = ("fanout", "idle", "handshake", "stalled", "limits", "history")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,8 @@ def _measure(name: str, size: Size, found: results.Results, tell: Callable[[str]
         rows = handshake.measure(rounds=size.rounds, handshakes=size.handshakes, tell=tell)
     elif name == "limits":
         rows = limits.measure(rounds=size.rounds, tell=tell)
+    elif name == "history":
+        rows = history.measure(rounds=size.rounds, tell=tell)
     else:
         seconds = size.seconds + 2  # long enough for the buffers to fill
         settings |= {"s each": seconds, "sockets": SOCKETS}

@@ -7,7 +7,6 @@ those that a client sees, from its first byte to the frame that decides.
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from tannoy.fanout.scripts import HEARTBEAT, LEASE_ACQUIRE, LEASE_RELEASE, SERVER_ENSURE, Script
@@ -18,23 +17,14 @@ from tests.support.cluster import Cluster, NodeProcess
 from tests.support.valkey import Valkey
 from tests.support.waiting import eventually
 
+from .rows import Row
+
 AGENTS = 1000
 SESSIONS_EACH = 6
 INFO = b'{"session_id":"abcdefghijklmnop","user_id":"ada","username":"Ada","node":"n1","agent_id":"42"}'
 BEATS = 100
 EVICTIONS = 200
 KILLS = 3
-
-
-@dataclass(slots=True)
-class Row:
-    """One question; a list has one figure per round, or per event."""
-
-    key: str
-    title: str
-    unit: str
-    wanted: float
-    figures: list[float] = field(default_factory=list[float])
 
 
 class _Scripts:

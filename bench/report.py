@@ -154,19 +154,27 @@ def stalled_table(results: Results) -> Table:
     return Table(columns, lines)
 
 
-def limits_table(results: Results) -> Table:
-    """What exact limits cost, and how soon they act."""
+def plain_table(results: Results, name: str, *, otherwise: str) -> Table:
+    """Questions with a goal each; `otherwise` stands where there is none."""
     lines: list[tuple[str, ...]] = []
-    for row in results.limits():
+    for row in results.plain(name):
         ordered = sorted(row.figures)
         if not ordered:
             continue
         p99 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
-        wanted = f"≤ {row.wanted:g} {row.unit}" if row.wanted else "the same"
+        wanted = f"≤ {row.wanted:g} {row.unit}" if row.wanted else otherwise
         lines.append(
             (row.title, wanted, *(f"{figure:,.1f} {row.unit}" for figure in (middle(ordered), p99, ordered[-1])))
         )
     return Table(("what", "wanted", "p50", "p99", "most"), lines)
+
+
+def _limits(results: Results) -> Table:
+    return plain_table(results, "limits", otherwise="the same")
+
+
+def _history(results: Results) -> Table:
+    return plain_table(results, "history", otherwise="-")
 
 
 def tables(results: Results) -> dict[str, Table]:
@@ -176,7 +184,8 @@ def tables(results: Results) -> dict[str, Table]:
         "Idle sessions": idle_table(results),
         "Handshakes": handshake_table(results),
         "Stalled sockets": stalled_table(results),
-        "Limits": limits_table(results),
+        "Limits": _limits(results),
+        "History": _history(results),
     }
     return {title: table for title, table in found.items() if table.rows}
 
@@ -241,7 +250,8 @@ def write(results: Results) -> None:
         "idle": idle_table(results).markdown(),
         "handshake": handshake_table(results).markdown(),
         "stalled": stalled_table(results).markdown(),
-        "limits": limits_table(results).markdown(),
+        "limits": _limits(results).markdown(),
+        "history": _history(results).markdown(),
         "caveats": caveats(results),
         "what_tannoy_did": _what_tannoy_did(results),
         "idle_presence": _presence(next((row.presence for row in results.idle() if row.system == "tannoy"), None)),
@@ -251,7 +261,8 @@ def write(results: Results) -> None:
         "errors": "\n".join(f"- {error}" for error in errors(results)) or "None: every round gave its figure.",
     }
     values |= {
-        f"{name}_run": _circumstances(results, name) for name in ("fanout", "idle", "handshake", "stalled", "limits")
+        f"{name}_run": _circumstances(results, name)
+        for name in ("fanout", "idle", "handshake", "stalled", "limits", "history")
     }
     (FOLDER / "README.md").write_text(string.Template(TEMPLATE.read_text()).substitute(values))
     if rows := results.fanout():

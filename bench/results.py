@@ -10,7 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from . import fanout, handshake, idle, limits, stalled
+from . import fanout, handshake, idle, stalled
+from .rows import Row
 
 FILE = Path(__file__).with_name("results.json")
 _PACKAGES = (
@@ -59,9 +60,9 @@ class Results:
         """The rows of the stalled sockets, or none."""
         return [stalled.Row(**row) for row in self._rows("stalled")]
 
-    def limits(self) -> list[limits.Row]:
-        """The rows of the limits, or none."""
-        return [limits.Row(**row) for row in self._rows("limits")]
+    def plain(self, name: str) -> list[Row]:
+        """The rows of the limits or of history, or none."""
+        return [Row(**row) for row in self._rows(name)]
 
     def _rows(self, name: str) -> list[dict[str, Any]]:
         return self.sections[name].rows if name in self.sections else []
