@@ -86,8 +86,10 @@ async def test_a_forbidden_channel_costs_its_own_room_alone() -> None:
     """An ACL that allows some rooms: the others are refused, and the link stays."""
     async with Cluster(nodes=1, PING_INTERVAL="3600") as cluster:
         node = cluster.nodes[0]
-        await cluster.valkey.run("ACL", "SETUSER", "default", "resetchannels", "&tannoy:control", "&tannoy:*:room:ok.*")
-        await cluster.valkey.run("ACL", "SETUSER", "default", "&tannoy:node:*", "&tannoy:echo:*")
+        await cluster.valkey.run(
+            "ACL", "SETUSER", "default", "resetchannels", "&tannoy:*:control", "&tannoy:*:room:ok.*"
+        )
+        await cluster.valkey.run("ACL", "SETUSER", "default", "&tannoy:*:node:*", "&tannoy:*:echo:*")
         await cluster.valkey.run("CLIENT", "KILL", "TYPE", "pubsub")
         await eventually(node.is_ready, within=10, what="the node is ready again")
         client = await node.connect("/ws")

@@ -1,0 +1,282 @@
+"""`tannoy watch` and `tannoy publish` while nodes and Redis fail: real processes, and what they print."""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+
+from tests.support.cluster import Cluster, NodeProcess, environment
+from tests.support.waiting import eventually
+
+PATIENCE = 30.0
+COMMAND = (sys.executable, "-m", "tannoy.node.cli")
+
+
+class Process:
+    """A running command. `out` and `err` hold the lines that it has printed so far."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.out: list[str] = []
+        self.err: list[str] = []
+
+    async def listen(self) -> None:
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        await asyncio.gather(_collect(self.process.stdout, self.out), _collect(self.process.stderr, self.err))
+
+    async def says(self, text: str) -> str:
+        """The first line of standard error that holds this, as soon as there is one."""
+
+        async def is_said() -> bool:
+            return any(text in line for line in self.err)
+
+        try:
+            await eventually(is_said, within=PATIENCE, what=f"it says {text!r}")
+        except AssertionError as error:
+            error.add_note("\n".join(self.err))
+            raise
+        return next(line for line in self.err if text in line)
+
+    async def prints(self, *contents: str) -> None:
+        """These messages, in this order, and nothing else, by the time that the last one has come."""
+
+        async def has_come() -> bool:
+            return self.out != [] and self.out[-1].endswith(f": {contents[-1]}")
+
+        try:
+            await eventually(has_come, within=PATIENCE, what=f"it prints {contents[-1]!r}")
+        except AssertionError as error:
+            error.add_note("\n".join(self.out + self.err))
+            raise
+        assert [line.partition(": ")[2] for line in self.out] == list(contents)
+
+    async def ends(self) -> int:
+        async with asyncio.timeout(PATIENCE):
+            return await self.process.wait()
+
+
+async def _collect(stream: asyncio.StreamReader, lines: list[str]) -> None:
+    while line := await stream.readline():
+        lines.append(line.decode().rstrip("\n"))
+
+
+@asynccontextmanager
+async def running(*words: str) -> AsyncGenerator[Process]:
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND,
+        *words,
+        env=environment({}) | {"PYTHONUNBUFFERED": "1", "COLUMNS": "200", "NO_COLOR": "1"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    it = Process(process)
+    listening = asyncio.create_task(it.listen())
+    try:
+        yield it
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        await listening
+
+
+@asynccontextmanager
+async def watching(node: NodeProcess, target: str, *options: str) -> AsyncGenerator[Process]:
+    """A watch that has begun: from now on it may miss nothing."""
+    async with running("watch", target, "--url", node.url, *options) as watch:
+        await watch.says(f"watching {target} on {node.name}")
+        yield watch
+
+
+async def publish(node: NodeProcess, channel: str, *contents: str) -> None:
+    """`channel` is `rooms/lobby` or `agents/42`."""
+    for content in contents:
+        answer = await node.http.post(f"/api/v1/{channel}/messages", json={"content": content})
+        answer.raise_for_status()
+
+
+async def history(node: NodeProcess, channel: str) -> list[Any]:
+    page = (await node.http.get(f"/api/v1/{channel}/messages")).raise_for_status().json()
+    return [message["content"] for message in page["messages"]]
+
+
+def numbers(first: int, last: int) -> list[str]:
+    return [f"number {number}" for number in range(first, last + 1)]
+
+
+@pytest.fixture(scope="module")
+async def cluster(anyio_backend: str) -> AsyncGenerator[Cluster]:
+    async with Cluster(nodes=2) as it:
+        yield it
+
+
+@pytest.fixture
+async def small() -> AsyncGenerator[Cluster]:
+    """A cluster that the test may hurt, and that keeps five messages of a channel."""
+    async with Cluster(nodes=2, HISTORY_SIZE="5") as it:
+        yield it
+
+
+# ---- watch comes back
+
+
+@pytest.mark.parametrize(("target", "channel"), [("room:killed", "rooms/killed"), ("agent:killed", "agents/killed")])
+async def test_a_watch_outlives_its_node_and_shows_each_message_once(target: str, channel: str) -> None:
+    async with Cluster(nodes=2) as cluster, watching(cluster.nodes[0], target) as watch:
+        await publish(cluster.nodes[1], channel, *numbers(1, 10))
+        saying = asyncio.create_task(publish(cluster.nodes[1], channel, *numbers(11, 40)))
+        await cluster.nodes[0].kill()
+        await saying
+        await watch.says("connection lost (1006 without a goodbye), coming back in")
+        await cluster.nodes[0].start()
+        assert "back on n1: 0 messages" not in await watch.says("said meanwhile")
+        await publish(cluster.nodes[1], channel, "the last one")
+        await watch.prints(*numbers(1, 40), "the last one")
+        assert not any("missing" in line for line in watch.err)
+
+
+async def test_a_watch_names_what_is_no_longer_kept(small: Cluster) -> None:
+    first, second = small.nodes
+    async with watching(first, "room:trimmed") as watch:
+        await publish(second, "rooms/trimmed", "before")
+        await watch.prints("before")
+        await first.kill()
+        await publish(second, "rooms/trimmed", *numbers(2, 20))
+        await first.start()
+        await watch.prints("before", *numbers(16, 20))
+        assert "offsets 2 to 15 of epoch" in await watch.says("messages may be missing")
+
+
+async def test_a_watch_goes_on_after_redis_has_lost_its_data(cluster: Cluster) -> None:
+    async with watching(cluster.nodes[0], "room:lost") as watch:
+        await publish(cluster.nodes[1], "rooms/lost", "before")
+        await watch.prints("before")
+        await cluster.valkey.run("FLUSHALL")
+        await publish(cluster.nodes[1], "rooms/lost", "after")
+        await watch.prints("before", "after")
+        said = await watch.says("messages may be missing")
+        assert "all after offset 1 of epoch" in said
+        assert "all before offset 1 of epoch" in said
+
+
+async def test_a_watch_without_history_says_that_it_may_have_missed_something() -> None:
+    async with Cluster(nodes=1, HISTORY_SIZE="0") as cluster, watching(cluster.nodes[0], "room:off") as watch:
+        await publish(cluster.nodes[0], "rooms/off", "before")
+        await watch.prints("before")
+        await cluster.nodes[0].kill()
+        await cluster.nodes[0].start()
+        await watch.says("this cluster keeps no history")
+        await publish(cluster.nodes[0], "rooms/off", "after")
+        await watch.prints("before", "after")
+
+
+# ---- watch begins
+
+
+@pytest.mark.parametrize(
+    ("room", "options", "first"),
+    [
+        ("now", (), 11),
+        ("a-few", ("--history", "3"), 8),
+        ("many", ("--history", "99"), 1),
+        ("offset", ("--since", "7"), 8),
+        ("all", ("--since", "0"), 1),
+    ],
+)
+async def test_a_watch_begins_where_it_is_told_to(
+    cluster: Cluster, room: str, options: tuple[str, ...], first: int
+) -> None:
+    await publish(cluster.nodes[0], f"rooms/{room}", *numbers(1, 10))
+    async with watching(cluster.nodes[1], f"room:{room}", *options) as watch:
+        await publish(cluster.nodes[0], f"rooms/{room}", "number 11")
+        await watch.prints(*numbers(first, 11))
+        assert not any("missing" in line for line in watch.err)
+
+
+async def test_a_watch_says_what_is_not_there_to_begin_with(small: Cluster) -> None:
+    await publish(small.nodes[0], "rooms/short", *numbers(1, 10))
+    async with watching(small.nodes[1], "room:short", "--since", "2") as watch:
+        await watch.prints(*numbers(6, 10))
+        await watch.says("messages may be missing: offsets 3 to 5 of epoch")
+
+
+async def test_an_offset_that_is_not_reached_yet_is_told(cluster: Cluster) -> None:
+    async with watching(cluster.nodes[0], "room:early", "--since", "7") as watch:
+        await watch.says("offset 7 is not reached yet: epoch")
+        await publish(cluster.nodes[1], "rooms/early", "the first one")
+        await watch.prints("the first one")
+
+
+# ---- watch ends
+
+
+async def test_a_watch_that_may_not_come_back_ends_with_its_connection() -> None:
+    async with (
+        Cluster(nodes=1) as cluster,
+        watching(cluster.nodes[0], "room:ends", "--no-reconnect") as watch,
+    ):
+        await cluster.nodes[0].kill()
+        assert await watch.ends() == 1
+        await watch.says("tannoy: connection lost: 1006")
+
+
+async def test_a_watch_that_an_operator_ended_stays_away(cluster: Cluster) -> None:
+    async with watching(cluster.nodes[0], "agent:ended") as watch:
+        await cluster.nodes[1].http.delete("/api/v1/agents/ended/sessions")
+        assert await watch.ends() == 1
+        await watch.says("for good: 4504 disconnected by an operator")
+
+
+# ---- publish
+
+
+async def test_publish_prints_the_position_of_its_message(cluster: Cluster) -> None:
+    url = ("--url", cluster.nodes[0].url)
+    for command, target in (("publish", "room:placed"), ("publish", "agent:placed"), ("send", "agent:placed")):
+        async with running(command, target, "hello", *url) as said:
+            assert await said.ends() == 0
+        position = json.loads(said.out[0])
+        assert (position["offset"], set(position)) == (1 if command == "publish" else 2, {"epoch", "offset"})
+
+
+async def test_what_is_said_under_one_key_is_published_once(cluster: Cluster) -> None:
+    words = ("publish", "room:keyed", "hello", "--key", "only-once", "--url", cluster.nodes[0].url)
+    async with running(*words) as first:
+        await first.ends()
+    async with running(*words) as second:
+        await second.ends()
+    assert first.out == second.out
+    assert await history(cluster.nodes[0], "rooms/keyed") == ["hello"]
+
+
+async def test_publish_repeats_what_was_not_confirmed() -> None:
+    async with Cluster(nodes=1) as cluster:
+        cluster.valkey.freeze()
+        async with running("publish", "room:frozen", "hello", "--url", cluster.nodes[0].url) as said:
+            await said.says("did not confirm it: unavailable")
+            cluster.valkey.thaw()
+            assert await said.ends() == 0
+        assert cast("int", json.loads(said.out[0])["offset"]) == 1
+        assert await history(cluster.nodes[0], "rooms/frozen") == ["hello"]
+
+
+async def test_publish_gives_up_and_says_how_to_repeat_it() -> None:
+    async with Cluster(nodes=1) as cluster:
+        cluster.valkey.kill()
+        words = ("publish", "room:gone", "hello", "--key", "my-own", "--url", cluster.nodes[0].url)
+        async with running(*words) as said:
+            assert await said.ends() == 1
+        assert "--key my-own" in said.err[-1]
+        assert said.out == []
+
+
+async def test_an_interrupted_watch_ends_well(cluster: Cluster) -> None:
+    async with watching(cluster.nodes[0], "room:interrupted") as watch:
+        watch.process.send_signal(signal.SIGINT)
+        assert await watch.ends() == 0
