@@ -38,7 +38,7 @@ format: env ## let ruff mend what it can
 bench: env ## every benchmark; `make bench ARGS=--quick` for a first look
 	$(BIN)/python -m bench $(ARGS)
 
-chaos: env ## the long run under faults; `make chaos ARGS='--seed 7 --connects 200000'`
+chaos: env ## runs under faults; `make chaos ARGS='messages --seed 7 --deliveries 1000000 --faults 200'`, or `limits …`
 	$(BIN)/python -m tests.chaos $(ARGS)
 
 lock: env ## resolve the dependencies anew into requirements.lock

@@ -234,6 +234,7 @@ class Cursors:
             found += await self._history.heads([followed.channel for followed in members[start : start + PIECE]])
         if not await self._link.proof(partition):
             return
+        lost: list[_Followed] = []
         for followed, epoch, (life, head) in zip(members, epochs, found, strict=True):
             if self._followed.get(followed.channel.address) is not followed or followed.cursor.epoch != epoch:
                 continue  # gone, or begun anew: the head that was read says nothing about it
@@ -241,8 +242,17 @@ class Cursors:
             if position is not None:
                 self._prove(followed, position)
             elif followed.cursor.state is not State.UNKNOWN or followed.cursor.unplaced:
-                # Its history is gone, or of a server that may have lost the end of it: this begins a new epoch.
-                self._prove(followed, await self._history.head(followed.channel))
+                lost.append(followed)
+        await self._begin_anew(lost)
+
+    async def _begin_anew(self, lost: list[_Followed]) -> None:
+        """Their history is gone, or of a server that may have lost the end of it: a new epoch. Raises Unavailable."""
+        for start in range(0, len(lost), PIECE):
+            piece = lost[start : start + PIECE]
+            heads = await asyncio.gather(*(self._history.head(followed.channel) for followed in piece))
+            for followed, head in zip(piece, heads, strict=True):
+                if self._followed.get(followed.channel.address) is followed:
+                    self._prove(followed, head)
 
     def _prove(self, followed: _Followed, head: Position) -> None:
         was_whole = followed.cursor.state is State.FOLLOWING

@@ -5,40 +5,68 @@ The schedule is the seed's alone: the same seed gives the same kinds, victims, l
 
 import asyncio
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from tests.chaos.history import FaultKind
-from tests.chaos.proxy import Way
+from tests.chaos.proxy import Part, Way
 from tests.chaos.stage import Stage
+from tests.support.cluster import NodeProcess
 
 PAUSE = (0.5, 3.0)
 TWO_AT_ONCE = 0.25
+AGAINST_LIMITS = (
+    FaultKind.FREEZE_NODE,
+    FaultKind.KILL_NODE,
+    FaultKind.FREEZE_REDIS,
+    FaultKind.EMPTY_REDIS,
+    FaultKind.KILL_PUBSUB,
+    FaultKind.KILL_NORMAL,
+    FaultKind.STALL_LINK,
+    FaultKind.RESET_LINK,
+    FaultKind.FLUSH_SCRIPTS,
+)
+AGAINST_MESSAGES = tuple(FaultKind)
+"""All that one Redis and its nodes can suffer. Slots move in a Redis Cluster alone: a stage on one adds that kind."""
 LENGTHS: dict[FaultKind, tuple[float, float]] = {
     FaultKind.FREEZE_NODE: (1.0, 12.0),
     FaultKind.KILL_NODE: (0.0, 3.0),
     FaultKind.FREEZE_REDIS: (0.5, 8.0),
     FaultKind.EMPTY_REDIS: (0.0, 3.0),
     FaultKind.STALL_LINK: (0.5, 9.0),
+    FaultKind.STALE_REDIS: (0.0, 3.0),
+    FaultKind.FAILOVER: (0.0, 2.0),
+    FaultKind.STALL_PART: (0.2, 4.0),
+    FaultKind.CUT_REPLIES: (0.01, 0.6),
+    FaultKind.SLOW_CLIENT: (2.0, 6.0),
 }
 """Seconds; a fault that is not here is over at once."""
-OF_REDIS = {FaultKind.FREEZE_REDIS, FaultKind.EMPTY_REDIS}
-OF_A_NODE = (FaultKind.FREEZE_NODE, FaultKind.KILL_NODE, FaultKind.STALL_LINK, FaultKind.RESET_LINK)
+OF_A_NODE = (
+    FaultKind.FREEZE_NODE,
+    FaultKind.KILL_NODE,
+    FaultKind.STALL_LINK,
+    FaultKind.RESET_LINK,
+    FaultKind.STALL_PART,
+    FaultKind.CUT_REPLIES,
+)
 WAYS = (Way.BOTH, Way.TO_REDIS, Way.FROM_REDIS)
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """`node` is the index of the victim, where it is one."""
+    """`node` is the index of the victim, where it is one; `part` the connection of it, None for all four."""
 
     kind: FaultKind
     node: int
     seconds: float
     way: Way
+    part: Part | None = None
 
     @property
     def victim(self) -> object:
         """Two faults at once have different ones. Redis' memory and life are one victim, its links are the nodes'."""
+        if self.kind is FaultKind.SLOW_CLIENT:
+            return "client"
         return self.node if self.kind in OF_A_NODE else "redis"
 
 
@@ -48,18 +76,23 @@ class Step:
     faults: tuple[Planned, ...]
 
 
-def schedule(seed: int, nodes: int) -> Iterator[Step]:
+def schedule(seed: int, nodes: int, of: Sequence[FaultKind]) -> Iterator[Step]:
     """Without end. Each kind comes once before any comes a second time, and so on: no kind is missing for long."""
     chance = random.Random(f"faults {seed}")
     kinds: list[FaultKind] = []
 
     def plan() -> Planned:
         if not kinds:
-            kinds.extend(FaultKind)
+            kinds.extend(of)
             chance.shuffle(kinds)
         kind = kinds.pop()
-        length = chance.uniform(*LENGTHS.get(kind, (0.0, 0.0)))
-        return Planned(kind, chance.randrange(nodes), round(length, 2), chance.choice(WAYS))
+        length = round(chance.uniform(*LENGTHS.get(kind, (0.0, 0.0))), 2)
+        planned = Planned(kind, chance.randrange(nodes), length, chance.choice(WAYS))
+        if kind is FaultKind.STALL_PART:
+            return replace(planned, part=chance.choice(tuple(Part)))
+        if kind is FaultKind.CUT_REPLIES:
+            return replace(planned, part=chance.choice((None, *Part)))
+        return planned
 
     while True:
         first = plan()
@@ -75,12 +108,17 @@ def schedule(seed: int, nodes: int) -> Iterator[Step]:
             yield Step(pause, (first,))
 
 
+Slowness = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
+"""Makes some client slow until what it is given is over."""
+
+
 class Faults:
     """`run` until `stop` is set; whatever it began is healed when it returns."""
 
-    def __init__(self, stage: Stage, seed: int) -> None:
+    def __init__(self, stage: Stage, seed: int, of: Sequence[FaultKind], slow_down: Slowness | None = None) -> None:
         self._stage = stage
-        self._steps = schedule(seed, len(stage.nodes))
+        self._steps = schedule(seed, len(stage.nodes), of)
+        self._slow_down = slow_down
         self.stop = asyncio.Event()
 
     async def run(self) -> None:
@@ -100,9 +138,15 @@ class Faults:
             pass
 
     async def carry_out(self, planned: Planned) -> None:
-        stage, node = self._stage, self._stage.nodes[planned.node]
-        if planned.kind in OF_A_NODE and node.name in stage.down:
-            return  # it has died by itself
+        if planned.kind in OF_A_NODE:
+            node = self._stage.nodes[planned.node]
+            if node.name not in self._stage.down:  # it may have died by itself
+                await self._hurt_node(planned, node)
+        else:
+            await self._hurt_others(planned)
+
+    async def _hurt_node(self, planned: Planned, node: NodeProcess) -> None:
+        stage = self._stage
         match planned.kind:
             case FaultKind.FREEZE_NODE:
                 fault = await stage.freeze_node(node)
@@ -112,6 +156,27 @@ class Faults:
                 fault = await stage.kill_node(node)
                 await self._wait(planned.seconds)
                 await stage.restart_node(node, fault)
+            case FaultKind.STALL_LINK:
+                fault = stage.stall_link(node, planned.way)
+                await self._wait(planned.seconds)
+                stage.let_flow(node, fault)
+            case FaultKind.RESET_LINK:
+                stage.reset_link(node)
+            case FaultKind.STALL_PART:
+                assert planned.part is not None
+                fault = stage.stall_part(node, planned.part, planned.way)
+                await self._wait(planned.seconds)
+                stage.let_flow(node, fault, planned.part)
+            case FaultKind.CUT_REPLIES:
+                fault = stage.stop_replies(node, planned.part)
+                await self._wait(planned.seconds)
+                stage.cut_replies(node, planned.part, fault)
+            case _:
+                raise LookupError(f"{planned.kind} is not a fault of a node")
+
+    async def _hurt_others(self, planned: Planned) -> None:
+        stage = self._stage
+        match planned.kind:
             case FaultKind.FREEZE_REDIS:
                 fault = await stage.freeze_redis()
                 await self._wait(planned.seconds)
@@ -120,11 +185,18 @@ class Faults:
                 fault = await stage.empty_redis()
                 await self._wait(planned.seconds)
                 await stage.refill_redis(fault)
-            case FaultKind.STALL_LINK:
-                fault = stage.stall_link(node, planned.way)
+            case FaultKind.STALE_REDIS:
+                fault = await stage.save_redis()
                 await self._wait(planned.seconds)
-                stage.let_flow(node, fault)
-            case FaultKind.RESET_LINK:
-                stage.reset_link(node)
+                await stage.restore_redis(fault)
+            case FaultKind.FAILOVER:
+                fault, replica = await stage.fall_behind()
+                await self._wait(planned.seconds)
+                await stage.fail_over(fault, replica)
+            case FaultKind.SLOW_CLIENT:
+                assert self._slow_down is not None
+                await self._slow_down(lambda: self._wait(planned.seconds))
             case FaultKind.KILL_PUBSUB | FaultKind.KILL_NORMAL | FaultKind.FLUSH_SCRIPTS:
                 await stage.tell_redis(planned.kind)
+            case _:
+                raise LookupError(f"{planned.kind} is a fault of a node")

@@ -29,12 +29,17 @@ class FaultKind(StrEnum):
     FREEZE_NODE = "freeze_node"
     KILL_NODE = "kill_node"
     FREEZE_REDIS = "freeze_redis"
-    EMPTY_REDIS = "empty_redis"
+    EMPTY_REDIS = "empty_redis"  # killed, and started again with nothing in it
     KILL_PUBSUB = "kill_pubsub"
     KILL_NORMAL = "kill_normal"
-    STALL_LINK = "stall_link"
+    STALL_LINK = "stall_link"  # all connections of a node
     RESET_LINK = "reset_link"
     FLUSH_SCRIPTS = "flush_scripts"
+    STALE_REDIS = "stale_redis"  # killed, and started again with the data of a while ago
+    FAILOVER = "failover"  # killed, and a replica takes over that had fallen behind
+    STALL_PART = "stall_part"  # one of the four connections of a node
+    CUT_REPLIES = "cut_replies"  # what a node asks for is done, and it never hears of it
+    SLOW_CLIENT = "slow_client"
 
 
 class Attempt(NamedTuple):

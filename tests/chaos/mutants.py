@@ -3,6 +3,7 @@
 `python -m tests.chaos.mutants NAME node --port 8001` is `tannoy node` with the mutation NAME. Each is a small function
 that patches the product before anything of it has been built; where the text that it patches is not there any more it
 fails at once, since a mutant that changes nothing would be found by nobody. `scenarios.py` shows each one's effect.
+Those of limits and presence are here, those of messages in `messages/mutants.py`.
 """
 
 import asyncio
@@ -11,43 +12,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from hashlib import sha1
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 from redis import Redis
 from redis.exceptions import RedisError
-from tannoy.fanout import bus, leases, membership, presence, presence_calls, repair, scripts, sweeper
+from tannoy.fanout import leases, membership, presence, repair, scripts, sweeper
 from tannoy.fanout.lease import Lease
-from tannoy.fanout.scripts import Script
 from tannoy.fanout.wire import Word
 from tannoy.node.cli import main as tannoy
 from tannoy.shared.channels import PARTITIONS, Channel, Channels
 
+from tests.chaos.messages.mutants import MUTANTS as MUTANTS_OF_MESSAGES
+from tests.chaos.patching import patch, patch_script
+
 OUTLIVES_BY = 25.0
 """Seconds that heartbeats go on without their node, at most."""
 BEAT = 1.0
-
-
-def _patch(owner: object, name: str, value: object) -> None:
-    """Replace something that is there."""
-    if not hasattr(owner, name):
-        raise LookupError(f"{owner!r} has no {name} any more: the mutant has to be fitted to the product")
-    setattr(owner, name, value)
-
-
-def _patch_script(name: str, old: bytes, new: bytes) -> None:
-    """Replace a piece of a Lua script, wherever the script is held."""
-    script: Script = getattr(scripts, name)
-    if script.source.count(old) != 1:
-        raise LookupError(f"{old!r} stands {script.source.count(old)} times in {name}: fit the mutant to the product")
-    source = script.source.replace(old, new)
-    mutated = Script(source, sha1(source, usedforsecurity=False).hexdigest())
-    for module in (scripts, bus, leases, membership, presence_calls):
-        if hasattr(module, name):
-            setattr(module, name, mutated)
-    for module, table in ((bus, "_COUNTED"), (presence_calls, "PRESENCE_SCRIPTS")):
-        _patch(module, table, tuple(mutated if each == script else each for each in getattr(module, table)))
 
 
 async def _sleep_for_ever(self: object) -> None:
@@ -65,13 +46,13 @@ def fencing_off() -> None:
 
     def close_nobody(self: leases.Leases) -> None: ...
 
-    _patch(leases.Leases, "are_trusted", always)
-    _patch(leases.Leases, "expired", close_nobody)
+    patch(leases.Leases, "are_trusted", always)
+    patch(leases.Leases, "expired", close_nobody)
 
 
 def release_by_name() -> None:
     """Giving back a place frees whatever lease the session's name has by now, not the one it was meant for."""
-    _patch_script(
+    patch_script(
         "LEASE_RELEASE",
         b"local lease, generation = ARGV[1], ARGV[2]\n",
         b"local lease, generation = ARGV[1], ''\n"
@@ -82,7 +63,7 @@ def release_by_name() -> None:
 
 def repair_off() -> None:
     """Nothing that got lost is stated again, or given back again."""
-    _patch(repair.Repair, "run", _sleep_for_ever)
+    patch(repair.Repair, "run", _sleep_for_ever)
 
 
 def eviction_without_waiting() -> None:
@@ -103,8 +84,8 @@ def eviction_without_waiting() -> None:
         except _LetInError:
             lease.generation = "1"
 
-    _patch(leases.Leases, "_send_away", tell_and_go_on)
-    _patch(leases.Leases, "_take", take_at_once)
+    patch(leases.Leases, "_send_away", tell_and_go_on)
+    patch(leases.Leases, "_take", take_at_once)
 
 
 def heartbeats_outlive() -> None:
@@ -116,7 +97,7 @@ def heartbeats_outlive() -> None:
         subprocess.Popen([sys.executable, "-m", __spec__.name if __spec__ else __name__, "beat", incarnation])
         await run(self, pipeline)
 
-    _patch(membership.Membership, "run", run_with_a_second_heart)
+    patch(membership.Membership, "run", run_with_a_second_heart)
 
 
 def beat(incarnation: str) -> None:
@@ -139,7 +120,7 @@ def beat(incarnation: str) -> None:
 
 def no_recovery() -> None:
     """A Redis that has lost its memory gives places at once, whoever may still hold one."""
-    _patch(membership, "RECOVERY", 0.0)
+    patch(membership, "RECOVERY", 0.0)
 
 
 # ---- presence
@@ -147,7 +128,7 @@ def no_recovery() -> None:
 
 def grace_ignored() -> None:
     """Whoever is away for a moment is shown as gone."""
-    _patch_script("PRESENCE_LEAVE", b"tonumber(ARGV[5])", b"0")
+    patch_script("PRESENCE_LEAVE", b"tonumber(ARGV[5])", b"0")
 
 
 def leave_lost() -> None:
@@ -157,13 +138,13 @@ def leave_lost() -> None:
 
     async def restate(self: presence.Presence, partition: int, present: object) -> None: ...
 
-    _patch(presence.Presence, "leave", forget)
-    _patch(presence.Presence, "restate", restate)
+    patch(presence.Presence, "leave", forget)
+    patch(presence.Presence, "restate", restate)
 
 
 def event_lost() -> None:
     """Who comes is counted, and nobody is told."""
-    _patch_script("PRESENCE_JOIN", b"changed('joined', user_id, username)", b"raise_version(1)")
+    patch_script("PRESENCE_JOIN", b"changed('joined', user_id, username)", b"raise_version(1)")
 
 
 def dead_stay() -> None:
@@ -171,12 +152,12 @@ def dead_stay() -> None:
 
     async def leave_them(self: sweeper.Sweeper, part: int, incarnation: str) -> None: ...
 
-    _patch(sweeper.Sweeper, "_take_out", leave_them)
+    patch(sweeper.Sweeper, "_take_out", leave_them)
 
 
 def namesake_counts_twice() -> None:
     """A session that connects again under its own name takes a second place."""
-    _patch_script("LEASE_ACQUIRE", b"\nif namesake then\n", b"\nif false then\n")
+    patch_script("LEASE_ACQUIRE", b"\nif namesake then\n", b"\nif false then\n")
 
 
 MUTANTS: dict[str, Callable[[], None]] = {
@@ -194,7 +175,7 @@ MUTANTS: dict[str, Callable[[], None]] = {
         event_lost,
         dead_stay,
     )
-}
+} | MUTANTS_OF_MESSAGES
 
 
 def main() -> None:

@@ -1,13 +1,18 @@
-"""A TCP proxy between one node and Redis that can fall silent in either direction, or reset."""
+"""A TCP proxy between one node and Redis that can fall silent in either direction, or reset.
+
+A node has four connections to Redis, and gives each a name in its first words: a fault may be of one of them alone.
+"""
 
 import asyncio
+import re
 import socket
 import struct
-from enum import Flag, auto
+from enum import Flag, StrEnum, auto
 from types import TracebackType
 from typing import Self, cast
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_find_name = re.compile(rb"\btannoy-(\w+)-").search
 
 
 class Way(Flag):
@@ -18,6 +23,15 @@ class Way(Flag):
     BOTH = TO_REDIS | FROM_REDIS
 
 
+class Part(StrEnum):
+    """What a connection is for, as its node names it."""
+
+    LINK = "link"
+    PUBLISHER = "publisher"
+    HISTORY = "history"
+    COUNTED = "counted"
+
+
 class _End(asyncio.Protocol):
     """One end of a connection; what it reads goes to the other end, once there is one."""
 
@@ -25,6 +39,7 @@ class _End(asyncio.Protocol):
         self.way = way  # of what this end reads
         self.transport: asyncio.Transport | None = None
         self.other: _End | None = None
+        self.part: str | None = None  # unknown until the node has said the connection's name
         self._proxy = proxy
         self._early: list[bytes] = []
         self._paused: set[str] = set()
@@ -32,19 +47,31 @@ class _End(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         self._proxy.ends.add(self)
-        if self._proxy.stalled & self.way:
-            self.stall()
+        self.stall_if_told()
         if self.way is Way.TO_REDIS:
             self._proxy.dial(self)
 
     def data_received(self, data: bytes) -> None:
+        if self.part is None and self.way is Way.TO_REDIS:
+            self._name(data)
         if self.other is None or self.other.transport is None:
             self._early.append(data)
         else:
             self.other.transport.write(data)
 
+    def _name(self, data: bytes) -> None:
+        found = _find_name(data)
+        if found:
+            self.part = found[1].decode()
+            self.stall_if_told()
+            if self.other is not None:
+                self.other.part = self.part
+                self.other.stall_if_told()
+
     def join(self, other: "_End") -> None:
         self.other, other.other = other, self
+        other.part = self.part
+        other.stall_if_told()
         for end in (self, other):
             early, end._early = end._early, []
             for data in early:
@@ -58,8 +85,9 @@ class _End(asyncio.Protocol):
         if self.other is not None:
             self.other.release("the other end is slow")
 
-    def stall(self) -> None:
-        self.hold("stalled")
+    def stall_if_told(self) -> None:
+        if self._proxy.stalls(self.way, self.part):
+            self.hold("stalled")
 
     def hold(self, why: str) -> None:
         if self.transport is not None and not self._paused and not self.transport.is_closing():
@@ -79,7 +107,7 @@ class _End(asyncio.Protocol):
     def reset(self) -> None:
         if self.transport is not None:
             raw = self.transport.get_extra_info("socket")
-            if raw is not None:
+            if raw is not None and raw.fileno() >= 0:
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             self.transport.abort()
 
@@ -92,8 +120,8 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._dialling: set[asyncio.Task[None]] = set()
         self.port = 0
-        self.stalled = Way(0)
         self.ends: set[_End] = set()
+        self._stalled: dict[Part | None, Way] = {}
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -130,19 +158,28 @@ class Proxy:
 
     # ---- faults
 
-    def stall(self, way: Way) -> None:
-        """Nothing goes that way any more, also of new connections; it waits."""
-        self.stalled = way
+    def stall(self, way: Way, part: Part | None = None) -> None:
+        """Nothing goes that way any more, also of new connections; it waits. With `part`, of these alone."""
+        self._stalled[part] = way
         for end in self.ends:
-            if end.way & way:
-                end.stall()
+            end.stall_if_told()
 
-    def flow(self) -> None:
-        """What has waited goes on."""
-        self.stalled = Way(0)
-        for end in tuple(self.ends):
-            end.release("stalled")
+    def stalls(self, way: Way, part: str | None) -> bool:
+        return any(way & stalled and which in (None, part) for which, stalled in self._stalled.items())
 
-    def reset(self) -> None:
+    def flow(self, part: Part | None = None) -> None:
+        """What has waited goes on, after the `stall` of the same part."""
+        del self._stalled[part]
         for end in tuple(self.ends):
-            end.reset()
+            if not self.stalls(end.way, end.part):
+                end.release("stalled")
+
+    def reset(self, part: Part | None = None) -> None:
+        """What is on its way is lost. With `part`, of these connections alone."""
+        for end in tuple(self.ends):
+            if part in (None, end.part):
+                end.reset()
+
+    def point_at(self, redis_port: int) -> None:
+        """New connections go there."""
+        self._redis_port = redis_port

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.audit import settle
-from tests.chaos.faults import Faults
+from tests.chaos.faults import AGAINST_LIMITS, Faults
 from tests.chaos.history import Fault, History
 from tests.chaos.recorder import Recorder
 from tests.chaos.stage import Stage
@@ -31,8 +31,8 @@ LIMITS_WITHIN = 15.0
 class Plan:
     """`minutes`: when to stop, even if there were not so many connects yet. `rate`: connects per second, at most."""
 
-    seed: int
-    connects: int
+    seed: int = 1
+    connects: int = 20_000
     nodes: int = 4
     minutes: float = 60.0
     rate: float = 90.0
@@ -96,7 +96,7 @@ async def run(plan: Plan, minimum: Minimum | None = None, say: Callable[[str], N
     async with Stage(history, nodes=plan.nodes, mutant=plan.mutant, settings=settings) as stage:
         workload = Workload(stage, recorder, agents, seed=plan.seed, rate=plan.rate)
         tabs = Tabs(stage, recorder, seed=plan.seed)
-        faults = Faults(stage, plan.seed)
+        faults = Faults(stage, plan.seed, AGAINST_LIMITS)
         limits = Limits(stage, agents)
         record_limits(stage, agents)
         await eventually(limits.give, within=LIMITS_WITHIN, what="the agents have their limits")

@@ -239,6 +239,23 @@ class Scenario:
     def name(self) -> str:
         return self.tell.__name__
 
+    async def play(self, *, mutated: bool) -> list[Violation]:
+        """Tell it to a cluster of its own: of mutants, or of the product."""
+        history = History()
+        recorder = Recorder(history)
+        settings = {**settings_for(self.policy), "PRESENCE_GRACE": str(GRACE)}
+        mutant = self.mutant if mutated else None
+        agent = Agent("agent", self.max_sessions, self.policy)
+        async with Stage(history, nodes=2, mutant=mutant, settings=settings) as stage:
+            assert await set_limit(stage, agent)
+            record_limits(stage, [agent])
+            try:
+                await self.tell(Scene(stage, recorder, agent, "room"))
+            finally:
+                await recorder.close()
+            stage.look_for_dead()
+        return verify(history)
+
 
 _OVER = frozenset({Kind.LIMIT, Kind.LIMIT_PROVEN})
 SCENARIOS = (
@@ -255,21 +272,3 @@ SCENARIOS = (
     Scenario("event_lost", comes, frozenset({Kind.STALE_VIEW})),
     Scenario("dead_stay", killed_with_people, frozenset({Kind.PRESENCE})),
 )
-
-
-async def play(scenario: Scenario, *, mutated: bool) -> list[Violation]:
-    """Tell it to a cluster of its own: of mutants, or of the product."""
-    history = History()
-    recorder = Recorder(history)
-    settings = {**settings_for(scenario.policy), "PRESENCE_GRACE": str(GRACE)}
-    mutant = scenario.mutant if mutated else None
-    agent = Agent("agent", scenario.max_sessions, scenario.policy)
-    async with Stage(history, nodes=2, mutant=mutant, settings=settings) as stage:
-        assert await set_limit(stage, agent)
-        record_limits(stage, [agent])
-        try:
-            await scenario.tell(Scene(stage, recorder, agent, "room"))
-        finally:
-            await recorder.close()
-        stage.look_for_dead()
-    return verify(history)

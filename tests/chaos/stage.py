@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -15,20 +15,31 @@ from tannoy.fanout.membership import vouch_for_new_server
 from tannoy.fanout.wire import parse_address
 
 from tests.chaos.history import Fault, FaultKind, Healed, History, NodeDied
-from tests.chaos.proxy import Proxy, Way
+from tests.chaos.proxy import Part, Proxy, Way
+from tests.chaos.replica import Replica
 from tests.support.cluster import START_SECONDS, Carrier, NodeProcess
 from tests.support.valkey import Valkey
 from tests.support.waiting import eventually
 
 STARTS_MAX = 10
 COMMAND_TIMEOUT = 3.0
+PORT_TAKEN = "Address already in use"
 
 
 class Stage:
-    """`async with Stage(history, nodes=4) as stage:`. `mutant`: a name out of `mutants.py` for every node."""
+    """`async with Stage(history, nodes=4) as stage:`. `mutant`: a name out of `mutants.py` for every node.
+
+    `settings` are every node's; of `own` the first node gets the first, the second the second, and so on in turn.
+    """
 
     def __init__(
-        self, history: History, *, nodes: int, mutant: str | None = None, settings: Mapping[str, str] | None = None
+        self,
+        history: History,
+        *,
+        nodes: int,
+        mutant: str | None = None,
+        settings: Mapping[str, str] | None = None,
+        own: Sequence[Mapping[str, str]] = ({},),
     ) -> None:
         self.history = history
         self.valkey = Valkey()
@@ -41,29 +52,46 @@ class Stage:
         self._count = nodes
         self._mutant = mutant
         self._settings = {"LOG_LEVEL": "WARNING", "RATE_CONNECTS": "0", "RATE_MESSAGES": "0", **(settings or {})}
+        self._own = own
         self._numbers = itertools.count(1)
         self._stack: AsyncExitStack
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self.valkey)
+            await self.valkey.__aenter__()
+            stack.push_async_callback(self._close_valkey)
             # No node was there before, so none has to wait until all have stated what they hold.
             await vouch_for_new_server(parse_address(self.valkey.url), "tannoy", START_SECONDS)
-            for number in range(1, self._count + 1):
-                proxy = await stack.enter_async_context(Proxy(self.valkey.port))
-                settings = {**self._settings, "REDIS_URL": f"redis://127.0.0.1:{proxy.port}"}
-                node = NodeProcess(f"n{number}", Carrier.FAST, settings, mutant=self._mutant)
-                stack.push_async_callback(node.close)
-                self.proxies.append(proxy)
-                self.nodes.append(node)
-            await asyncio.gather(*(node.start() for node in self.nodes))
+            for _ in range(self._count):
+                self.proxies.append(await stack.enter_async_context(Proxy(self.valkey.port)))
+            starts = (self._start_node(number, stack) for number in range(self._count))
+            self.nodes += await asyncio.gather(*starts)
             self._stack = stack.pop_all()
         return self
+
+    async def _start_node(self, number: int, stack: AsyncExitStack) -> NodeProcess:
+        """On a free port; somebody else may take it just before the node does."""
+        own, redis = self._own[number % len(self._own)], f"redis://127.0.0.1:{self.proxies[number].port}"
+        settings = {**self._settings, **own, "REDIS_URL": redis}
+        while True:
+            node = NodeProcess(f"n{number + 1}", Carrier.FAST, settings, mutant=self._mutant)
+            stack.push_async_callback(node.close)
+            try:
+                await node.start()
+            except AssertionError:
+                if PORT_TAKEN not in node.log():
+                    raise
+            else:
+                return node
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.aclose()
+
+    async def _close_valkey(self) -> None:
+        """The one that is there by now."""
+        await self.valkey.__aexit__(None, None, None)
 
     def up(self) -> list[NodeProcess]:
         return [node for node in self.nodes if node.name not in self.down]
@@ -82,28 +110,28 @@ class Stage:
 
     # ---- what is done to it; each returns once it certainly holds, with the number to heal it by
 
-    def _began(self, kind: FaultKind, target: str) -> int:
+    def began(self, kind: FaultKind, target: str) -> int:
         number = next(self._numbers)
         self.history.add(Fault(self.history.now(), number, kind, target))
         return number
 
-    def _healed(self, number: int) -> None:
+    def healed(self, number: int) -> None:
         self.history.add(Healed(self.history.now(), number))
 
     async def freeze_node(self, node: NodeProcess) -> int:
         self.down.add(node.name)
         os.kill(node.pid, signal.SIGSTOP)
         await eventually(lambda: _is_stopped(node.pid), within=2, what=f"{node.name} is stopped")
-        return self._began(FaultKind.FREEZE_NODE, node.name)
+        return self.began(FaultKind.FREEZE_NODE, node.name)
 
     def thaw_node(self, node: NodeProcess, fault: int) -> None:
-        self._healed(fault)
+        self.healed(fault)
         os.kill(node.pid, signal.SIGCONT)
         self.down.discard(node.name)
 
     async def kill_node(self, node: NodeProcess) -> int:
         self.down.add(node.name)
-        fault = self._began(FaultKind.KILL_NODE, node.name)
+        fault = self.began(FaultKind.KILL_NODE, node.name)
         await node.kill()
         return fault
 
@@ -119,26 +147,66 @@ class Stage:
         else:
             raise AssertionError(f"{node.name} does not start:\n{node.log()[-2000:]}")
         self.down.discard(node.name)
-        self._healed(fault)
+        self.healed(fault)
 
     async def freeze_redis(self) -> int:
         self.valkey.freeze()
-        return self._began(FaultKind.FREEZE_REDIS, "redis")
+        return self.began(FaultKind.FREEZE_REDIS, "redis")
 
     def thaw_redis(self, fault: int) -> None:
-        self._healed(fault)
+        self.healed(fault)
         self.valkey.thaw()
 
     async def empty_redis(self) -> int:
         """Killed; `refill_redis` starts it again, with nothing in it."""
-        fault = self._began(FaultKind.EMPTY_REDIS, "redis")
+        fault = self.began(FaultKind.EMPTY_REDIS, "redis")
         self.valkey.kill()
         return fault
 
     async def refill_redis(self, fault: int) -> None:
         await self.valkey.start()
         self.empties += 1
-        self._healed(fault)
+        self.healed(fault)
+
+    async def save_redis(self) -> int:
+        """What it has now is what `restore_redis` brings back."""
+        fault = self.began(FaultKind.STALE_REDIS, "redis")
+        async with asyncio.timeout(COMMAND_TIMEOUT):
+            await self.valkey.run("SAVE")
+        return fault
+
+    async def restore_redis(self, fault: int) -> None:
+        told: dict[bytes, bytes] = await self.valkey.run("CONFIG", "GET", "dir")
+        self.valkey.kill()
+        await self.valkey.start()
+        (Path(told[b"dir"].decode()) / "dump.rdb").unlink()  # the next one that is killed may have to come back empty
+        self.healed(fault)
+
+    async def forget(self, name: str) -> None:
+        """What a room or an agent of this name has said is gone, as if its time to live had run out."""
+        fault = self.began(FaultKind.EMPTY_REDIS, "redis")
+        async with asyncio.timeout(COMMAND_TIMEOUT):
+            for kind in ("head", "log"):
+                for key in await self.valkey.run("KEYS", f"*:{kind}:*:{name}"):
+                    await self.valkey.run("DEL", key)
+        self.healed(fault)
+
+    async def fall_behind(self) -> tuple[int, Replica]:
+        """There is a replica, and from now on it is told nothing more."""
+        fault = self.began(FaultKind.FAILOVER, "redis")
+        replica = await Replica(self.valkey).start()
+        replica.fall_behind()
+        return fault, replica
+
+    async def fail_over(self, fault: int, replica: Replica) -> None:
+        """The master dies, and what it was told since `fall_behind` is lost with it."""
+        old = self.valkey
+        old.kill()
+        self.valkey = await replica.take_over()
+        for proxy in self.proxies:
+            proxy.point_at(self.valkey.port)
+        self.healed(fault)
+        await old.__aexit__(None, None, None)
 
     async def tell_redis(self, kind: FaultKind) -> None:
         """One of the faults that are a command."""
@@ -149,20 +217,34 @@ class Stage:
         }[kind]
         async with asyncio.timeout(COMMAND_TIMEOUT):
             await self.valkey.run(*words)
-        self._healed(self._began(kind, "redis"))
+        self.healed(self.began(kind, "redis"))
 
     def stall_link(self, node: NodeProcess, way: Way) -> int:
         self.proxies[self.nodes.index(node)].stall(way)
-        return self._began(FaultKind.STALL_LINK, node.name)
+        return self.began(FaultKind.STALL_LINK, node.name)
 
-    def let_flow(self, node: NodeProcess, fault: int) -> None:
-        self._healed(fault)
-        self.proxies[self.nodes.index(node)].flow()
+    def stall_part(self, node: NodeProcess, part: Part, way: Way) -> int:
+        self.proxies[self.nodes.index(node)].stall(way, part)
+        return self.began(FaultKind.STALL_PART, f"{node.name} {part}")
+
+    def let_flow(self, node: NodeProcess, fault: int, part: Part | None = None) -> None:
+        self.healed(fault)
+        self.proxies[self.nodes.index(node)].flow(part)
+
+    def stop_replies(self, node: NodeProcess, part: Part | None) -> int:
+        """What it asks for is done, and `cut_replies` throws the answers away. `part`: of one connection alone."""
+        self.proxies[self.nodes.index(node)].stall(Way.FROM_REDIS, part)
+        return self.began(FaultKind.CUT_REPLIES, f"{node.name} {part or 'all'}")
+
+    def cut_replies(self, node: NodeProcess, part: Part | None, fault: int) -> None:
+        proxy = self.proxies[self.nodes.index(node)]
+        proxy.reset(part)
+        self.let_flow(node, fault, part)
 
     def reset_link(self, node: NodeProcess) -> None:
-        fault = self._began(FaultKind.RESET_LINK, node.name)
+        fault = self.began(FaultKind.RESET_LINK, node.name)
         self.proxies[self.nodes.index(node)].reset()
-        self._healed(fault)
+        self.healed(fault)
 
 
 async def _is_ready(node: NodeProcess) -> bool:

@@ -30,13 +30,14 @@ class Tab(Socket):
         super().__init__(recorder, node=node.name, port=node.port, path=path, room=room, user=user)
 
     def welcomed(self, at: float, frame: dict[str, Any]) -> None:
+        super().welcomed(at, frame)
         self._follow(at, self.view.snapshot(frame, is_answer=False))
 
-    def took(self, at: float, frame: dict[str, Any]) -> None:
+    def told(self, at: float, frame: dict[str, Any]) -> None:
         kind = frame["type"]
         if kind in PRESENCE_EVENTS:
             if kind == "user_left":
-                self._record(Left(at, self.number, self.room or "", frame["user_id"]))
+                self.record(Left(at, self.number, self.room or "", frame["user_id"]))
             self._follow(at, self.view.event(frame))
         elif kind == "ok":
             self._is_asking = False
@@ -46,7 +47,7 @@ class Tab(Socket):
 
     def _follow(self, at: float, then: Then) -> None:
         for complaint in self.view.complaints[self._reported :]:
-            self._record(Complaint(at, self.number, self.room or "", complaint))
+            self.record(Complaint(at, self.number, self.room or "", complaint))
         self._reported = len(self.view.complaints)
         if then is Then.ASK and not self._is_asking:
             self._is_asking = True

@@ -10,7 +10,7 @@ from tests.chaos.lives import Life, lives_of
 
 
 class Kind(StrEnum):
-    """`verify.py` and `verify_rooms.py` say what each one means."""
+    """`verify.py`, `verify_rooms.py` and `messages/verify.py` say what each one means."""
 
     LIMIT = "limit"
     LIMIT_PROVEN = "limit_proven"
@@ -30,6 +30,20 @@ class Kind(StrEnum):
     FLAP = "flap"
     COMPLAINT = "complaint"
     NODE_DIED = "node_died"
+    # of messages
+    HOLE = "hole"
+    DUPLICATE = "duplicate"
+    INVERSION = "inversion"
+    NO_PLACE = "no_place"
+    BAD_RECOVERY = "bad_recovery"
+    NEEDLESS = "needless"
+    LATE = "late"
+    BEHIND = "behind"
+    DIFFERENT = "different"
+    SAID_TWICE = "said_twice"
+    LOST = "lost"
+    BAD_PAGE = "bad_page"
+    STRAY = "stray"
 
 
 class Violation(NamedTuple):

@@ -1,17 +1,39 @@
-"""A minute of random faults of every kind: no limit is exceeded, nobody is forgotten. `make chaos` goes on longer."""
+"""Random faults of every kind: no limit is exceeded, nobody is forgotten, no message is missing without a word.
 
-from tests.chaos.history import FaultKind
-from tests.chaos.run import Plan, run
+`make chaos` goes on for longer.
+"""
+
+from tests.chaos import run as limits
+from tests.chaos.faults import AGAINST_LIMITS, AGAINST_MESSAGES
+from tests.chaos.messages import run as messages
+from tests.chaos.messages import totals
 from tests.chaos.violation import Minimum
 
-SEED = 3
-CONNECTS = 3500
-MINIMUM = Minimum(connects=CONNECTS, accepts=700, refusals=70, evictions=300, faults=len(FaultKind))
+SEED = 23
+CONNECTS = 2500
+LIMITS = Minimum(connects=CONNECTS, accepts=500, refusals=50, evictions=200, faults=len(AGAINST_LIMITS))
+DELIVERIES = 20_000
+MESSAGES = totals.Minimum.of_run(DELIVERIES, len(AGAINST_MESSAGES))
+
+
+def _nothing(line: str) -> None: ...
 
 
 async def test_limits_and_presence_hold_under_faults_of_every_kind() -> None:
-    report = await run(Plan(seed=SEED, connects=CONNECTS, rate=60, minutes=1.5), MINIMUM, say=lambda line: None)
+    plan = limits.Plan(seed=SEED, connects=CONNECTS, rate=60, minutes=1.5)
+
+    report = await limits.run(plan, LIMITS, say=_nothing)
 
     assert report.violations == [], report.as_text()
     assert report.rejected_for == [], report.as_text()
-    assert set(report.totals.faults) == set(FaultKind), report.as_text()
+    assert report.totals.faults.keys() == set(AGAINST_LIMITS), report.as_text()
+
+
+async def test_no_message_is_missing_without_a_word_under_faults_of_every_kind() -> None:
+    plan = messages.Plan(seed=SEED, deliveries=DELIVERIES, faults=len(AGAINST_MESSAGES), minutes=1.5)
+
+    report = await messages.run(plan, MESSAGES, say=_nothing)
+
+    assert report.violations == [], report.as_text()
+    assert report.rejected_for == [], report.as_text()
+    assert report.totals.faults.keys() == set(AGAINST_MESSAGES), report.as_text()

@@ -1,0 +1,35 @@
+"""Does the checker of messages find what it is for? Each mutant in the scenario that shows it.
+
+`tests/chaos/messages/mutants.py` says what each one lacks. The product itself has to be clean in all of them.
+"""
+
+import pytest
+
+from tests.chaos.messages.mutants import MUTANTS
+from tests.chaos.messages.scenarios import SCENARIOS, Scenario
+from tests.chaos.trial import Trial
+
+WITH_MUTANT = [scenario for scenario in SCENARIOS if scenario.mutant]
+
+
+@pytest.fixture(scope="module")
+async def trial(anyio_backend: str) -> Trial:
+    trial = Trial(SCENARIOS)
+    await trial.run()
+    return trial
+
+
+def test_every_mutant_has_a_scenario() -> None:
+    assert {scenario.mutant for scenario in WITH_MUTANT} == MUTANTS.keys()
+
+
+@pytest.mark.parametrize("scenario", WITH_MUTANT, ids=lambda scenario: scenario.mutant)
+def test_a_mutant_is_found(trial: Trial, scenario: Scenario) -> None:
+    violations = trial.verdict(scenario, mutated=True)
+
+    assert {violation.kind for violation in violations} & scenario.shows, violations
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_the_product_is_clean(trial: Trial, scenario: Scenario) -> None:
+    assert trial.verdict(scenario, mutated=False) == []

@@ -1,0 +1,122 @@
+"""Two nodes on a Redis Cluster of three masters: everything works over all of them."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+from tannoy.shared.channels import PARTITIONS, Channels
+from tannoy.shared.names import RoomName
+
+from tests.support.client import Client
+from tests.support.cluster import NodeProcess
+from tests.support.redis_cluster import RedisCluster
+from tests.support.redis_servers import SERVERS, binary_of, two_nodes
+from tests.support.waiting import eventually
+
+PATIENCE = 30.0
+"""Far more than anything here needs: it only bounds a failure."""
+CHANNELS = Channels("tannoy")
+ROOMS = [
+    next(f"r{n}" for n in range(9999) if CHANNELS.room(RoomName(f"r{n}")).partition == p) for p in range(PARTITIONS)
+]
+"""A room of each partition."""
+TRY_AGAIN_LATER = 1013
+
+
+class Town:
+    """A cluster and two nodes on it, shared by tests that move nothing."""
+
+    def __init__(self, redis: RedisCluster, nodes: list[NodeProcess]) -> None:
+        self.redis = redis
+        self.nodes = nodes
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+async def town(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[Town]:
+    async with RedisCluster(binary_of(request.param)) as redis:
+        async with two_nodes(redis.url, AGENT_MAX_SESSIONS="2", PRESENCE_GRACE="0") as nodes:
+            yield Town(redis, nodes)
+
+
+# ---- at rest
+
+
+async def test_rooms_on_all_masters_are_heard_on_both_nodes(town: Town) -> None:
+    speaker, listener = [await node.connect("/ws") for node in town.nodes]
+    for room in ROOMS:
+        await listener.ok("join", room=room)
+        await speaker.ok("join", room=room)
+    for room in ROOMS:
+        assert (await speaker.ok("message", room=room, content=room))["offset"] >= 1
+    heard = [(frame["room"], frame["content"]) for frame in [await listener.expect("message") for _ in ROOMS]]
+    assert sorted(heard) == sorted((room, room) for room in ROOMS)
+    owners = {(await town.redis.owner_of(part)).port for part in range(PARTITIONS)}
+    assert len(owners) == len(town.redis.masters)
+
+
+async def test_a_key_publishes_once_wherever_its_room_lies(town: Town) -> None:
+    client = await town.nodes[0].connect("/ws")
+    for room in ROOMS[::8]:
+        await client.ok("join", room=room)
+        places = [await client.ok("message", room=room, content="once", key=f"k-{room}") for _ in range(2)]
+        assert places[0]["offset"] == places[1]["offset"]
+    assert [frame["content"] for frame in await client.heard_since()] == ["once"] * len(ROOMS[::8])
+
+
+async def test_limits_hold_for_agents_on_all_masters(town: Town) -> None:
+    for number in range(12):
+        first, second = [await node.connect(f"/ws/agents/a{number}") for node in town.nodes]
+        third = await Client.open(f"{town.nodes[0].ws_url}/ws/agents/a{number}")
+        assert (await third.bye())[1] == TRY_AGAIN_LATER
+        await first.ok("message", content=number)
+        assert await second.contents(1) == [number]
+        await first.close()
+        await eventually_let_in(town.nodes[1], f"/ws/agents/a{number}")
+        await second.close()
+
+
+async def eventually_let_in(node: NodeProcess, path: str) -> None:
+    async def is_let_in() -> bool:
+        client = await Client.open(node.ws_url + path)
+        came = (await client.find(lambda frame: frame["type"] in ("welcome", "bye"), "an answer"))["type"] == "welcome"
+        await client.close()
+        return came
+
+    await eventually(is_let_in, within=PATIENCE, what="a place that was given back is given again")
+
+
+async def test_private_messages_are_counted_on_both_nodes(town: Town) -> None:
+    ada = await town.nodes[0].connect("/ws?user_id=ada")
+    tabs = [await node.connect("/ws?user_id=bob") for node in (*town.nodes, *town.nodes)]
+    assert (await ada.ok("private", to="bob", content="psst"))["sessions"] == len(tabs)
+    assert [(await tab.expect("private"))["content"] for tab in tabs] == ["psst"] * len(tabs)
+
+
+async def test_who_is_in_the_rooms_of_all_masters_is_known_on_both_nodes(town: Town) -> None:
+    listener = await town.nodes[1].connect("/ws?user_id=listener")
+    for room in ROOMS[::5]:
+        await listener.ok("join", room=f"who-{room}")
+        guest = await town.nodes[0].connect(f"/ws/chat/who-{room}?user_id=guest")
+        assert (await listener.expect("user_joined"))["room"] == f"who-{room}"
+        assert (await listener.ok("presence", room=f"who-{room}"))["users_count"] == 2
+        await guest.close()
+        assert (await listener.expect("user_left"))["room"] == f"who-{room}"
+    shown = (await town.nodes[0].http.get("/api/v1/rooms?limit=1000")).json()["rooms"]
+    assert {f"who-{room}" for room in ROOMS[::5]} <= {room["room"] for room in shown}
+
+
+async def test_what_was_missed_is_recovered_on_the_other_node(town: Town) -> None:
+    for room in ROOMS[::9]:
+        speaker = await town.nodes[0].connect(f"/ws/chat/rec-{room}")
+        place = await speaker.ok("message", content=0)
+        for number in range(1, 6):
+            await speaker.ok("message", content=number)
+        late = await town.nodes[1].connect(f"/ws/chat/rec-{room}?epoch={place['epoch']}&offset={place['offset']}")
+        assert late.welcome["recovered"] is True
+        assert await late.contents(5) == [1, 2, 3, 4, 5]
+        assert len((await late.ok("history"))["messages"]) == 6
+
+
+async def test_both_nodes_know_of_each_other(town: Town) -> None:
+    for node in town.nodes:
+        shown = (await node.http.get("/api/v1/nodes")).json()["nodes"]
+        assert sorted(entry["node"] for entry in shown) == ["n1", "n2"]

@@ -1,0 +1,178 @@
+"""Two nodes on a Redis Cluster in which slots move, and masters die, under traffic: never a silent hole.
+
+How long nobody heard anything is written to standard output: `pytest -s tests/cluster/test_redis_cluster_moves.py`.
+"""
+
+import sys
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+
+import pytest
+from tannoy.fanout.adoption import HEARD_OF_WITHIN
+from tannoy.fanout.cluster import PERIOD
+from tannoy.shared.channels import Channels
+from tannoy.shared.names import AgentId, RoomName
+
+from tests.support.certificates import Certificates
+from tests.support.cluster import NodeProcess
+from tests.support.redis_cluster import RedisCluster
+from tests.support.redis_servers import SERVERS, RedisServer, binary_of, two_nodes
+from tests.support.traffic import PATIENCE, Traffic
+from tests.support.waiting import eventually
+
+CHANNELS = Channels("tannoy")
+LOBBY = CHANNELS.room(RoomName("lobby")).partition
+LOOKS_UNTIL_KNOWN = 2 + int(HEARD_OF_WITHIN / PERIOD) + 1
+"""Looks at the cluster after which every master has been known since before the last one."""
+
+Fault = Callable[[RedisServer], None]
+
+
+@pytest.fixture(params=SERVERS)
+async def redis(request: pytest.FixtureRequest) -> AsyncGenerator[RedisCluster]:
+    async with RedisCluster(binary_of(request.param)) as running:
+        yield running
+
+
+async def _another(redis: RedisCluster, partition: int) -> RedisServer:
+    owner = await redis.owner_of(partition)
+    return next(master for master in redis.masters if master is not owner)
+
+
+async def _know_the_cluster(nodes: list[NodeProcess]) -> None:
+    for node in nodes:
+
+        async def has_looked(node: NodeProcess = node) -> bool:
+            return await node.count("cluster", "rounds") >= LOOKS_UNTIL_KNOWN
+
+        await eventually(has_looked, within=PATIENCE, what="the masters have been known for a while")
+
+
+async def _all_ready(nodes: list[NodeProcess]) -> bool:
+    return all([await node.is_ready() for node in nodes])
+
+
+def _report(what: str, traffic: Traffic) -> None:
+    sys.stdout.write(f"{what}: {traffic.summary()}\n")
+
+
+async def test_a_slot_that_moves_there_and_back_leaves_no_hole(redis: RedisCluster) -> None:
+    async with two_nodes(redis.url, HISTORY_SIZE="5000") as nodes:
+        await _know_the_cluster(nodes)
+        home, away = await redis.owner_of(LOBBY), await _another(redis, LOBBY)
+        traffic = await Traffic.begin(nodes, "lobby")
+        for to in (away, home):
+            await redis.move(LOBBY, to)
+            await traffic.goes_on()
+        await traffic.end()
+    _report("a slot that moves", traffic)
+    assert traffic.each_once_in_order()
+    assert traffic.silent_holes() == []
+
+
+async def test_a_slot_that_moves_goes_on_with_its_history_and_its_places(redis: RedisCluster) -> None:
+    """What was moved was not lost: nobody has to read again, or to wait for a place."""
+    agent = next(n for n in range(9999) if CHANNELS.agent(AgentId(str(n))).partition == LOBBY)
+    async with two_nodes(redis.url) as nodes:
+        await _know_the_cluster(nodes)
+        client = await nodes[0].connect("/ws/chat/lobby")
+        before = await client.ok("message", content="before")
+        held = await nodes[0].connect(f"/ws/agents/{agent}")
+
+        await redis.move(LOBBY, await _another(redis, LOBBY))
+        after = await client.ok("message", content="after")
+        await nodes[1].connect(f"/ws/agents/{agent}")
+
+        assert (after["epoch"], after["offset"]) == (before["epoch"], before["offset"] + 1)
+        assert await client.contents(2) == ["before", "after"]
+        shown = (await nodes[1].http.get(f"/api/v1/agents/{agent}")).json()["sessions"]
+        assert len(shown) == 2
+        assert held.session_id in {session["session_id"] for session in shown}
+        assert [await node.count("membership", "term") for node in nodes] == [0, 0]
+
+
+async def test_a_slot_that_stays_half_way_is_heard_all_the_same(redis: RedisCluster) -> None:
+    """Its keys are at the new master, its subscribers still at the old one: the log is what brings the messages."""
+    async with two_nodes(redis.url) as nodes:
+        source, to = await redis.owner_of(LOBBY), await _another(redis, LOBBY)
+        clients = [await node.connect(f"/ws/chat/lobby?user_id={node.name}") for node in nodes]
+        await clients[0].ok("message", content="before")
+        await redis.begin_move(LOBBY, to)
+        await redis.move_keys(LOBBY, source, to)
+
+        place = await clients[0].ok("message", content="half-way")
+        for client in clients:
+            assert await client.contents(2) == ["before", "half-way"]
+        await redis.end_move(LOBBY, to)
+        assert (await clients[1].ok("message", content="after"))["offset"] == place["offset"] + 1
+        for client in clients:
+            assert await client.contents(1) == ["after"]
+
+
+async def test_without_history_a_moved_room_is_heard_again_in_order(redis: RedisCluster) -> None:
+    async with two_nodes(redis.url, HISTORY_SIZE="0") as nodes:
+        traffic = await Traffic.begin(nodes, "lobby")
+        await redis.move(LOBBY, await _another(redis, LOBBY))
+        await traffic.goes_on()
+        await traffic.end()
+    _report("without history, a slot that moves", traffic)
+    assert traffic.each_once_in_order()
+
+
+async def test_orders_between_nodes_survive_a_move_of_their_slot(redis: RedisCluster) -> None:
+    async with two_nodes(redis.url) as nodes:
+        ada = await nodes[0].connect("/ws?user_id=ada")
+        bob = await nodes[1].connect("/ws?user_id=bob")
+        await redis.move(0, await _another(redis, 0))
+
+        async def is_told() -> bool:
+            answer = await ada.call("private", to="bob", content="psst")
+            return answer["type"] == "ok" and answer["sessions"] == 1
+
+        await eventually(is_told, within=PATIENCE, what="a private message is heard")
+        assert (await bob.expect("private"))["content"] == "psst"
+
+
+@pytest.mark.parametrize("fault", [RedisServer.kill, RedisServer.freeze])
+@pytest.mark.parametrize("server", SERVERS)
+async def test_a_master_whose_replica_takes_over_leaves_no_silent_hole(server: str, fault: Fault) -> None:
+    async with RedisCluster(binary_of(server), replicas=1) as redis, two_nodes(redis.url) as nodes:
+        traffic = await Traffic.begin(nodes, "lobby")
+        lost = await redis.owner_of(LOBBY)
+        fault(lost)
+        await traffic.goes_on()
+        await eventually(lambda: _all_ready(nodes), within=PATIENCE, what="both nodes are ready again")
+        if fault is RedisServer.freeze:
+            lost.thaw()
+        await traffic.goes_on()
+        await traffic.end()
+        _report(f"{server}: a master that was lost ({fault.__name__})", traffic)
+        assert traffic.each_once_in_order()
+        assert traffic.silent_holes() == []
+        assert traffic.resyncs() >= len(nodes)  # what the replica lacks can't be ruled out
+        assert [await node.count("hub", "sessions") for node in nodes] == [1, 1]
+
+
+async def test_a_new_master_takes_slots_over(redis: RedisCluster) -> None:
+    """The cluster grows: a server that no node has heard of before gets some slots, one after the other."""
+    async with two_nodes(redis.url) as nodes:
+        new = await redis.grow()
+        traffic = await Traffic.begin(nodes, "lobby")
+        for partition in (LOBBY, (LOBBY + 1) % 64, 0):
+            await redis.move(partition, new)
+            await traffic.goes_on()
+        await traffic.end()
+        _report("a cluster that grows", traffic)
+        assert [await node.count("cluster", "masters") for node in nodes] == [4, 4]
+    assert traffic.each_once_in_order()
+    assert traffic.silent_holes() == []
+
+
+async def test_a_cluster_over_tls(tmp_path: Path) -> None:
+    certificates = Certificates(tmp_path)
+    async with RedisCluster(binary_of("redis-7.0"), tls=certificates) as redis:
+        async with two_nodes(f"rediss+cluster://{redis.hosts}?{certificates.parameters}") as nodes:
+            traffic = await Traffic.begin(nodes, "lobby")
+            await traffic.end()
+    assert traffic.each_once_in_order()
+    assert traffic.silent_holes() == []
