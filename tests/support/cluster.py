@@ -41,8 +41,8 @@ def _command(carrier: Carrier, port: int, mutant: str | None) -> list[str]:
         case Carrier.FAST:
             return ["tannoy.node.cli", "node", "--port", str(port)]
         case Carrier.PORTABLE:
-            application = ["uvicorn", "--factory", "tannoy.node.app:create_app"]
-            return [*application, "--ws", "websockets-sansio", "--port", str(port), "--log-level", "warning"]
+            application = ["uvicorn", "--factory", "tannoy.node.app:create_app", "--ws", "websockets-sansio"]
+            return [*application, "--ws-ping-interval", "0", "--port", str(port), "--log-level", "warning"]
         case Carrier.HYPERCORN:
             return ["hypercorn", "tannoy.node.app:create_app()", "--bind", f"127.0.0.1:{port}"]
 
