@@ -9,7 +9,7 @@ from .address import RedisAddress
 OTHERS_WITHIN = 0.1
 """Seconds that the others have to contradict the first one that knows."""
 
-Ask = Callable[[RedisAddress, Sequence[Sequence[str]]], Awaitable[list[Any]]]
+Ask = Callable[[RedisAddress, tuple[tuple[str, ...], ...]], Awaitable[list[Any]]]
 """(server, commands): the answer to each, an error among them as a value. Raises OSError or a TannoyError."""
 
 T = TypeVar("T")

@@ -110,7 +110,7 @@ class Bus:
             echo_channel=partial(self.channels.echo, incarnation),
             clock=clock,
             on_deliveries=self._dispatch,
-            on_confirmed=lambda channels: self.subscriber.confirmed(channels),
+            on_confirmed=self._confirmed,
             on_live=lambda: self.cursors.hurry(),
         )
         self.subscriber = Subscriber(self.link, on_dropped=lambda address: self.cursors.drop(address))
@@ -161,6 +161,9 @@ class Bus:
         self.departures = Departures(self.counted, self.channels)
         self.repair = Repair(self.counted, self.membership, self.leases, self.presence, self.departures, events.present)
         self._orders = frozenset(self.control.addresses)
+
+    def _confirmed(self, channels: list[bytes]) -> None:
+        self.subscriber.confirmed(channels)
 
     def _dispatch(self, batch: Batch) -> None:
         """Before anything is delivered: may this node still deliver it?"""

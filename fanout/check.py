@@ -14,6 +14,7 @@ from .sentinel import NoMaster
 from .wire import NotMaster, ServerRefused, Wire, WireLost, dial
 
 _NO_RIGHT = ("NOPERM", "ERR The user executing the script can't", "ERR ACL failure in script")
+_IN_THE_MIDST_OF_A_MOVE = ("MOVED ", "ASK ", "TRYAGAIN ")
 _RIGHTS = 'the section "Redis as you run it" of the README lists the rights that a node needs'
 
 
@@ -35,7 +36,10 @@ async def check_server(address: Address, trial: Trial, *, timeout: float) -> Non
                 await _try_out(wire, trial)
             finally:
                 wire.abort()
-    except (OSError, WireLost, ServerRefused, NoMaster) as error:
+    except ServerRefused as error:
+        if not (trial.verbs.is_sharded and str(error).startswith(_IN_THE_MIDST_OF_A_MOVE)):
+            raise StartError(f"Redis at {address} (TANNOY_REDIS_URL) {_complaint(error, address)}") from error
+    except (OSError, WireLost, NoMaster) as error:
         raise StartError(f"Redis at {address} (TANNOY_REDIS_URL) {_complaint(error, address)}") from error
 
 

@@ -23,7 +23,7 @@ from .wire import ask_server
 ANSWER_WITHIN = 1.0
 """Seconds that a server has to answer."""
 ASKED_AT_ONCE = 3
-"""Servers in one round; where none of them answers, all the others are asked too."""
+"""Servers in one round while something is in doubt, else one; where none answers, all the others are asked too."""
 PERIOD = 3.0
 """Seconds between two looks when all is well."""
 PERIOD_IN_TROUBLE = 0.25
@@ -89,12 +89,16 @@ class Cluster:
                 told()
             await asyncio.sleep(random.uniform(PAUSE, 2 * PAUSE))
 
+    @property
+    def _is_well(self) -> bool:
+        return self.map.is_whole and not self._is_stale.is_set() and all(is_well() for is_well in self._watchers)
+
     def _until_next_look(self) -> float:
-        is_well = self.map.is_whole and all(is_well() for is_well in self._watchers)
-        return random.uniform(0.8, 1.2) * (PERIOD if is_well else PERIOD_IN_TROUBLE)
+        return random.uniform(0.8, 1.2) * (PERIOD if self._is_well else PERIOD_IN_TROUBLE)
 
     async def learn(self) -> None:
         """One round. Raises NoCluster."""
+        at_once = 1 if self._is_well else ASKED_AT_ONCE
         self._is_stale.clear()
         hint, self._hint = self._hint, None
         self._rounds += 1
@@ -103,9 +107,9 @@ class Cluster:
         random.shuffle(known)
         if hint is not None:
             known = [hint, *(server for server in known if server != hint)]
-        views, reasons = await self._ask_several(known[:ASKED_AT_ONCE])
-        if not views and len(known) > ASKED_AT_ONCE:
-            views, more = await self._ask_several(known[ASKED_AT_ONCE:])
+        views, reasons = await self._ask_several(known[:at_once])
+        if not views and len(known) > at_once:
+            views, more = await self._ask_several(known[at_once:])
             reasons |= more
         if not views:
             why = "; ".join(f"{server}: {reason}" for server, reason in reasons.items())
@@ -147,7 +151,7 @@ class Cluster:
             return "is no part of one: its URL begins with redis://" if is_alone else str(slots)
         try:
             seen = read_slots(slots, _epoch(info), asked=server, at=self.address.at)
-        except (ValueError, TypeError, IndexError) as error:
+        except (ValueError, TypeError) as error:
             return f"answers something else: {error}"
         return seen if seen.masters else "serves no slots, and knows nobody who does"
 

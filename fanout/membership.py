@@ -171,25 +171,24 @@ class Membership:
 
     async def _beat(self, bus: Commands, partitions: Sequence[int]) -> None:
         """The process may trust what it holds from the oldest heartbeat of any partition on."""
-        async with self._beating:
-            sent = self._clock.monotonic()
-            replies = await self._send_beats(bus, partitions)
-            if 0 in partitions:
-                info = orjson.dumps(self._describe())
-                await bus.run_script(NODE_TELL, (self._channels.node_info(),), (self._incarnation, info))
-            self.check()  # an answer that comes too late must not save what has run out
-            servers = {part: bytes(reply[2]).decode() or None for part, reply in replies.items()}
-            if None in servers.values():
-                servers = await self._ensure(bus, partitions)
-            if len(replies) == PARTITIONS:
-                self.nodes_alive = max(int(alive) for _, alive, _ in replies.values())
-            await self._state_what_was_lost(bus, servers)
-            for part, server in servers.items():
-                self._servers[part] = server
-                self._sent[part] = sent
-            self._beats += 1
-            self.check()
-            self._extend()
+        sent = self._clock.monotonic()
+        replies = await self._send_beats(bus, partitions)
+        if 0 in partitions:
+            info = orjson.dumps(self._describe())
+            await bus.run_script(NODE_TELL, (self._channels.node_info(),), (self._incarnation, info))
+        self.check()  # an answer that comes too late must not save what has run out
+        servers = {part: bytes(reply[2]).decode() or None for part, reply in replies.items()}
+        if None in servers.values():
+            servers = await self._ensure(bus, partitions)
+        if len(replies) == PARTITIONS:
+            self.nodes_alive = max(int(alive) for _, alive, _ in replies.values())
+        await self._state_what_was_lost(bus, servers)
+        for part, server in servers.items():
+            self._servers[part] = server
+            self._sent[part] = sent
+        self._beats += 1
+        self.check()
+        self._extend()
 
     async def _send_beats(self, bus: Commands, partitions: Sequence[int]) -> dict[int, Reply]:
         """Of each partition what the heartbeat found. What it has made good is noted even if another one fails."""

@@ -5,7 +5,7 @@ Sentinel that was cut off, or has just woken, still names the master of yesterda
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from itertools import cycle
 from typing import Any
@@ -14,17 +14,13 @@ import structlog
 
 from ..shared.errors import TannoyError
 from .address import Named, RedisAddress, SentinelAddress
+from .asking import Ask, ask_all
 
 ANSWER_WITHIN = 0.5
 """Seconds that a Sentinel has to answer."""
-OTHERS_WITHIN = 0.1
-"""Seconds that the others have to contradict the first one that names a master."""
 LOOK_PERIOD = 1.0
 
 _log = structlog.get_logger("tannoy.sentinel")
-
-Ask = Callable[[RedisAddress, tuple[tuple[str, ...], ...]], Awaitable[list[Any]]]
-"""(server, commands): the answer to each, an error among them as a value. Raises OSError or a TannoyError."""
 
 
 class NoMaster(TannoyError):
@@ -33,7 +29,7 @@ class NoMaster(TannoyError):
 
 async def locate(address: SentinelAddress, ask: Ask) -> Named:
     """Where the master is now, within ANSWER_WITHIN seconds. Raises NoMaster."""
-    answers = await _ask_all(address, ask)
+    answers = await ask_all(address.sentinels, lambda each: _question(address, each, ask), within=ANSWER_WITHIN)
     named = [answer for answer in answers.values() if isinstance(answer, Named)]
     if not named:
         reasons = "; ".join(f"{sentinel}: {answer}" for sentinel, answer in answers.items())
@@ -78,26 +74,6 @@ async def until_moved(address: SentinelAddress) -> AsyncGenerator[None]:
 def _learn(address: SentinelAddress, named: Named) -> None:
     if address.learn(named):
         _log.info("the Sentinels name a master", master=address.master, redis=str(named.server), epoch=named.epoch)
-
-
-async def _ask_all(address: SentinelAddress, ask: Ask) -> dict[RedisAddress, Named | str]:
-    """What each has answered, or why it has not; those that are late say nothing."""
-    loop = asyncio.get_running_loop()
-    questions = {asyncio.create_task(_question(address, each, ask)): each for each in address.sentinels}
-    answers: dict[RedisAddress, Named | str] = dict.fromkeys(address.sentinels, "does not answer")
-    deadline = loop.time() + ANSWER_WITHIN
-    waiting = set(questions)
-    try:
-        while waiting and (left := deadline - loop.time()) > 0:
-            done, waiting = await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            answers |= {questions[each]: each.result() for each in done}
-            if any(isinstance(each.result(), Named) for each in done):
-                deadline = min(deadline, loop.time() + OTHERS_WITHIN)
-    finally:
-        for each in waiting:
-            each.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
-    return answers
 
 
 async def _question(address: SentinelAddress, sentinel: RedisAddress, ask: Ask) -> Named | str:

@@ -1,6 +1,6 @@
 """Which master of a Redis Cluster serves which of our partitions, and what its refusals mean; without I/O."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -34,11 +34,15 @@ class SlotMap:
         return None not in self.owners
 
 
-def read_slots(reply: Sequence[Any], epoch: int, *, asked: RedisAddress, at: At) -> SlotMap:
-    """What `asked` has answered to CLUSTER SLOTS. Raises ValueError, TypeError, IndexError: it was something else."""
+def read_slots(reply: Iterable[Any], epoch: int, *, asked: RedisAddress, at: At) -> SlotMap:
+    """What `asked` has answered to CLUSTER SLOTS. Raises ValueError, TypeError: it was something else."""
     owners: list[RedisAddress | None] = [None] * PARTITIONS
-    for first, last, master, *_ in reply:
-        owner = at(_host(master[0], asked), int(master[1]))
+    for entry in reply:
+        match entry:
+            case [int() as first, int() as last, [None | bytes() as host, int() as port, *_], *_]:
+                owner = at(_host(host, asked), port)
+            case _:
+                raise ValueError(f"no ranges of slots: {entry!r:.80}")
         for part, slot in enumerate(PARTITION_SLOTS):
             if first <= slot <= last:
                 owners[part] = owner
@@ -79,7 +83,8 @@ def read_refusal(error: str, *, asked: RedisAddress, at: At) -> NotHere | None:
     match error.split(" "):
         case ["MOVED" | "ASK" as kind, _, endpoint]:
             host, _, port = endpoint.rpartition(":")
-            server = at(_host(host.encode(), asked), int(port)) if port.isdigit() else None
-            return NotHere(Refusal[kind], server)
+            if port.isascii() and port.isdigit():
+                return NotHere(Refusal[kind], at(_host(host.encode(), asked), int(port)))
+            return NotHere(Refusal.LATER)
         case _:
             return None

@@ -13,7 +13,7 @@ from ..shared.close import CloseCode, ErrorCode
 from ..shared.codec import JSON, WIRE_FORMATS, WireFormat
 from ..shared.errors import BadName, Refused
 from ..shared.names import parse_agent, parse_room
-from ..shared.publication import Position
+from ..shared.publication import NOWHERE, Position
 from .auth import host_name, identify, is_loopback
 from .session import Endpoint, Session
 
@@ -63,10 +63,6 @@ class Rejected:
 def is_ours(path: str) -> bool:
     """Whether a WebSocket path is one of the contract's."""
     return path == WS_PATH or path.startswith((CHAT_PREFIX, AGENTS_PREFIX))
-
-
-NOWHERE = Position("", 0)
-"""No epoch is without a name."""
 
 
 class Admission:

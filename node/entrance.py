@@ -13,7 +13,7 @@ from ..shared.channels import ChannelKind
 from ..shared.codec import encode_when_asked
 from ..shared.errors import Refused, internal_error
 from ..shared.messages import NodeFrame, Resync, Roll
-from ..shared.publication import NO_HISTORY, Arrival, Position, Publication
+from ..shared.publication import NO_HISTORY, NOWHERE, Arrival, Position, Publication
 from .hub import Gate, Member, Seen
 from .services import Services
 from .session import Enter, Session, Stay
@@ -152,7 +152,8 @@ class Entrance:
         services, channel, arrival, gate = self._services, self._stay.channel, self._arrival, self._gate
         assert gate is not None
         self._gate = None
-        seen = Seen(0 if roll is None else roll.version, *(arrival.position or ()))
+        version, (epoch, offset) = 0 if roll is None else roll.version, arrival.position or NOWHERE
+        seen = Seen(version, epoch, offset)
         kept = services.hub.admit(channel, self._member, seen, services.cursors.position(channel))
         if gate.overflowed:
             kept = self._behind_overflow(kept)

@@ -17,6 +17,10 @@ class Position(NamedTuple):
         return {"epoch": self.epoch, "offset": self.offset}
 
 
+NOWHERE = Position("", 0)
+"""No epoch is without a name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """Where a session begins to hear a channel. `position` is None without history.

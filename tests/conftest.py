@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As of what a shell runs in the background; what a test starts would inherit it, and could not be interrupted.
     signal.signal(signal.SIGINT, signal.default_int_handler)

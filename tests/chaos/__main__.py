@@ -43,7 +43,7 @@ def _messages(parser: argparse.ArgumentParser) -> None:
     _common(parser)
     parser.add_argument("--deliveries", type=int, default=100_000, help="messages that came to a client")
     parser.add_argument("--faults", type=int, default=20)
-    parser.add_argument("--rate", type=float, default=160.0, help="messages that are said per second, at most")
+    parser.add_argument("--rate", type=float, default=240.0, help="messages that are said per second, at most")
 
 
 async def _report(what: str, options: dict[str, Any]) -> limits.Report | messages.Report:

@@ -37,6 +37,7 @@ LENGTHS: dict[FaultKind, tuple[float, float]] = {
     FaultKind.STALE_REDIS: (0.0, 3.0),
     FaultKind.FAILOVER: (0.0, 2.0),
     FaultKind.STALL_PART: (0.2, 4.0),
+    FaultKind.LOSE_LINK: (0.05, 3.0),
     FaultKind.CUT_REPLIES: (0.01, 0.6),
     FaultKind.SLOW_CLIENT: (2.0, 6.0),
 }
@@ -47,8 +48,11 @@ OF_A_NODE = (
     FaultKind.STALL_LINK,
     FaultKind.RESET_LINK,
     FaultKind.STALL_PART,
+    FaultKind.LOSE_LINK,
     FaultKind.CUT_REPLIES,
 )
+PARTS = (Part.LINK, Part.LINK, Part.LINK, Part.PUBLISHER, Part.HISTORY, Part.COUNTED)
+"""What is heard matters most."""
 WAYS = (Way.BOTH, Way.TO_REDIS, Way.FROM_REDIS)
 
 
@@ -89,7 +93,7 @@ def schedule(seed: int, nodes: int, of: Sequence[FaultKind]) -> Iterator[Step]:
         length = round(chance.uniform(*LENGTHS.get(kind, (0.0, 0.0))), 2)
         planned = Planned(kind, chance.randrange(nodes), length, chance.choice(WAYS))
         if kind is FaultKind.STALL_PART:
-            return replace(planned, part=chance.choice(tuple(Part)))
+            return replace(planned, part=chance.choice(PARTS))
         if kind is FaultKind.CUT_REPLIES:
             return replace(planned, part=chance.choice((None, *Part)))
         return planned
@@ -167,6 +171,10 @@ class Faults:
                 fault = stage.stall_part(node, planned.part, planned.way)
                 await self._wait(planned.seconds)
                 stage.let_flow(node, fault, planned.part)
+            case FaultKind.LOSE_LINK:
+                fault = stage.lose_link(node)
+                await self._wait(planned.seconds)
+                stage.let_flow(node, fault, Part.LINK)
             case FaultKind.CUT_REPLIES:
                 fault = stage.stop_replies(node, planned.part)
                 await self._wait(planned.seconds)

@@ -38,6 +38,7 @@ class FaultKind(StrEnum):
     STALE_REDIS = "stale_redis"  # killed, and started again with the data of a while ago
     FAILOVER = "failover"  # killed, and a replica takes over that had fallen behind
     STALL_PART = "stall_part"  # one of the four connections of a node
+    LOSE_LINK = "lose_link"  # the connection on which a node hears what others say is cut, and stays away for a while
     CUT_REPLIES = "cut_replies"  # what a node asks for is done, and it never hears of it
     SLOW_CLIENT = "slow_client"
 

@@ -231,6 +231,13 @@ class Stage:
         self.healed(fault)
         self.proxies[self.nodes.index(node)].flow(part)
 
+    def lose_link(self, node: NodeProcess) -> int:
+        """It does not hear what others say, and all else goes on; until `let_flow`."""
+        proxy = self.proxies[self.nodes.index(node)]
+        proxy.stall(Way.BOTH, Part.LINK)
+        proxy.reset(Part.LINK)
+        return self.began(FaultKind.LOSE_LINK, node.name)
+
     def stop_replies(self, node: NodeProcess, part: Part | None) -> int:
         """What it asks for is done, and `cut_replies` throws the answers away. `part`: of one connection alone."""
         self.proxies[self.nodes.index(node)].stall(Way.FROM_REDIS, part)

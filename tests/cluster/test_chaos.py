@@ -9,7 +9,6 @@ from tests.chaos.messages import run as messages
 from tests.chaos.messages import totals
 from tests.chaos.violation import Minimum
 
-SEED = 23
 CONNECTS = 2500
 LIMITS = Minimum(connects=CONNECTS, accepts=500, refusals=50, evictions=200, faults=len(AGAINST_LIMITS))
 DELIVERIES = 20_000
@@ -20,7 +19,7 @@ def _nothing(line: str) -> None: ...
 
 
 async def test_limits_and_presence_hold_under_faults_of_every_kind() -> None:
-    plan = limits.Plan(seed=SEED, connects=CONNECTS, rate=60, minutes=1.5)
+    plan = limits.Plan(seed=23, connects=CONNECTS, rate=60, minutes=1.5)
 
     report = await limits.run(plan, LIMITS, say=_nothing)
 
@@ -30,7 +29,7 @@ async def test_limits_and_presence_hold_under_faults_of_every_kind() -> None:
 
 
 async def test_no_message_is_missing_without_a_word_under_faults_of_every_kind() -> None:
-    plan = messages.Plan(seed=SEED, deliveries=DELIVERIES, faults=len(AGAINST_MESSAGES), minutes=1.5)
+    plan = messages.Plan(seed=150, deliveries=DELIVERIES, faults=len(AGAINST_MESSAGES), minutes=1.5)
 
     report = await messages.run(plan, MESSAGES, say=_nothing)
 

@@ -1,5 +1,8 @@
 """Two nodes on a Redis Cluster of three masters: everything works over all of them."""
 
+import re
+import subprocess
+import sys
 from collections.abc import AsyncGenerator
 
 import pytest
@@ -7,9 +10,11 @@ from tannoy.shared.channels import PARTITIONS, Channels
 from tannoy.shared.names import RoomName
 
 from tests.support.client import Client
-from tests.support.cluster import NodeProcess
+from tests.support.cluster import PROJECT, NodeProcess, environment
 from tests.support.redis_cluster import RedisCluster
-from tests.support.redis_servers import SERVERS, binary_of, two_nodes
+from tests.support.redis_servers import SERVERS, RedisServer, binary_of, two_nodes
+from tests.support.traffic import Traffic
+from tests.support.valkey import free_port
 from tests.support.waiting import eventually
 
 PATIENCE = 30.0
@@ -77,9 +82,9 @@ async def test_limits_hold_for_agents_on_all_masters(town: Town) -> None:
 async def eventually_let_in(node: NodeProcess, path: str) -> None:
     async def is_let_in() -> bool:
         client = await Client.open(node.ws_url + path)
-        came = (await client.find(lambda frame: frame["type"] in ("welcome", "bye"), "an answer"))["type"] == "welcome"
+        answer = await client.find(lambda frame: frame["type"] in ("welcome", "bye"), "an answer")
         await client.close()
-        return came
+        return bool(answer["type"] == "welcome")
 
     await eventually(is_let_in, within=PATIENCE, what="a place that was given back is given again")
 
@@ -120,3 +125,78 @@ async def test_both_nodes_know_of_each_other(town: Town) -> None:
     for node in town.nodes:
         shown = (await node.http.get("/api/v1/nodes")).json()["nodes"]
         assert sorted(entry["node"] for entry in shown) == ["n1", "n2"]
+
+
+# ---- what is said when something is wrong
+
+
+def _fails_to_start(url: str) -> str:
+    """The sentence with which a node ends."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "tannoy.node.cli", "node", "--port", str(free_port())],
+        env=environment({"REDIS_URL": url}) | {"COLUMNS": "200", "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    (sentence,) = [line for line in ended.stderr.splitlines() if line.startswith("tannoy: ")]
+    return sentence
+
+
+def test_seeds_where_nobody_listens_are_named() -> None:
+    ports = [free_port() for _ in range(2)]
+    sentence = _fails_to_start(f"redis+cluster://127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}")
+    assert "(TANNOY_REDIS_URL) can't be found" in sentence
+    for port in ports:
+        assert f"127.0.0.1:{port}: [Errno 111] Connect" in sentence
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_a_server_of_its_own_is_no_cluster(server: str) -> None:
+    async with RedisServer(binary_of(server)) as alone:
+        sentence = _fails_to_start(alone.url.replace("redis://", "redis+cluster://"))
+    assert "is no part of one: its URL begins with redis://" in sentence
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_a_cluster_of_which_a_part_is_missing_is_told(server: str) -> None:
+    async with RedisServer(binary_of(server), "cluster-enabled yes", f"cluster-port {free_port()}") as half:
+        await half.run("CLUSTER", "ADDSLOTSRANGE", "0", "8191")
+        assert "has slots that no server serves" in _fails_to_start(half.url.replace("redis://", "redis+cluster://"))
+
+
+async def test_one_server_of_a_cluster_is_not_the_whole(town: Town) -> None:
+    sentence = _fails_to_start(town.redis.masters[0].url)
+    assert "is part of a Redis Cluster: then the URL has to begin with redis+cluster://" in sentence
+
+
+async def test_wrong_credentials_are_told(town: Town) -> None:
+    sentence = _fails_to_start(town.redis.url.replace("//", "//tannoy:hunter2@"))
+    assert "WRONGPASS" in sentence
+    assert "hunter2" not in sentence
+
+
+# ---- with no more rights than it needs
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_a_user_with_the_documented_rights_can_do_everything(server: str) -> None:
+    readme = (PROJECT / "README.md").read_text()
+    user = re.search(r"^user tannoy on >secret .*$", readme, re.MULTILINE)
+    more = re.search(r"`(\+cluster\|[^`]*)`", readme)
+    assert user is not None
+    assert more is not None
+    async with RedisCluster(binary_of(server), to_servers=[f"{user.group()} {more.group(1)}"]) as redis:
+        async with two_nodes(redis.url.replace("//", "//tannoy:secret@")) as nodes:
+            listener = await nodes[1].connect("/ws/chat/lobby")
+            traffic = await Traffic.begin(nodes, "lobby")
+            await redis.move(CHANNELS.room(RoomName("lobby")).partition, redis.masters[0])
+            await traffic.goes_on()
+            await traffic.end()
+            await listener.ok("presence")
+            await nodes[0].connect("/ws/agents/7")
+        for master in redis.masters:
+            assert await master.run("ACL", "LOG") == [], "the server has refused something"

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from redis.exceptions import RedisError
-from tannoy.shared.channels import PARTITION_SLOTS
+from tannoy.shared.channels import PARTITION_SLOTS, PARTITION_TAGS
 
 from tests.support.certificates import Certificates
 from tests.support.redis_servers import RedisServer
@@ -138,6 +138,12 @@ class RedisCluster:
             port = next(int(master[1]) for first, last, master, *_ in ranges if first <= slot <= last)
             return next(each for each in self.servers if each.port == port)
         raise AssertionError("no server answers")
+
+    async def fill(self, partition: int, keys: int) -> None:
+        """So many keys that are nobody's, so that a move of the slot takes its time."""
+        script = "for n = 1, ARGV[1] do redis.call('SET', KEYS[1] .. n, ('x'):rep(200)) end"
+        name = f"filling:{{{PARTITION_TAGS[partition]}}}:"
+        await (await self.owner_of(partition)).run("EVAL", script, "1", name, str(keys))
 
     async def move(self, partition: int, to: RedisServer) -> None:
         """As redis-cli --cluster reshard does it."""

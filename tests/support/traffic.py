@@ -1,4 +1,4 @@
-"""Numbers that are said in one room by a client at each node, without waiting for answers, and what each hears of them."""
+"""Numbers that a client at each node says in one room, without waiting for answers, and what is heard of them."""
 
 import asyncio
 import time

@@ -38,7 +38,7 @@ class Plan:
     faults: int = 20
     nodes: int = 4
     minutes: float = 60.0
-    rate: float = 160.0
+    rate: float = 240.0
     mutant: str | None = None
     history: Path | None = None
 

@@ -10,7 +10,7 @@ from tests.chaos.messages.client import World
 from tests.chaos.messages.listener import ROOM, Listener
 from tests.chaos.messages.reader import Reader
 from tests.chaos.messages.record import Place
-from tests.chaos.proxy import Part, Way
+from tests.chaos.proxy import Part
 from tests.support.waiting import eventually
 
 PATIENCE = 12.0
@@ -80,8 +80,7 @@ class Scene:
     async def cut_off(self, node: int = 0) -> Callable[[], Coroutine[Any, Any, None]]:
         """The node's link is lost, and does not come back before what is returned is called and done."""
         stage, victim = self.stage, self.stage.nodes[node]
-        fault = stage.stall_part(victim, Part.LINK, Way.BOTH)
-        stage.proxies[node].reset(Part.LINK)
+        fault = stage.lose_link(victim)
 
         async def heal() -> None:
             stage.let_flow(victim, fault, Part.LINK)

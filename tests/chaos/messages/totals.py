@@ -10,6 +10,7 @@ from tests.chaos.history import Fault, FaultKind
 from tests.chaos.lives import Trouble, troubles_of
 from tests.chaos.messages.contents import Contents, runs
 from tests.chaos.messages.record import Record, Stay
+from tests.chaos.messages.verify import concerns
 
 AFTER = 3.0
 """Seconds after a fault that still count as its time."""
@@ -108,7 +109,7 @@ def _delays(record: Record) -> tuple[Delays, dict[str, Delays], dict[str, Delays
     concerning: dict[tuple[str, str], _Times] = {}
     for stay in record.stays:
         if (stay.node, stay.client) not in concerning:
-            its = [trouble for trouble in troubles if _concerns(trouble, stay)]
+            its = [trouble for trouble in troubles if concerns(trouble, stay) or trouble.kind is FaultKind.KILL_NODE]
             concerning[stay.node, stay.client] = _Times(its)
         times = concerning[stay.node, stay.client]
         for at, acknowledged_at, _ in contents.delays(stay):
@@ -124,13 +125,6 @@ def _delays(record: Record) -> tuple[Delays, dict[str, Delays], dict[str, Delays
 
 def _sorted(seconds: dict[str, list[float]]) -> dict[str, Delays]:
     return {kind: Delays.of(its) for kind, its in sorted(seconds.items())}
-
-
-def _concerns(trouble: Trouble, stay: Stay) -> bool:
-    """Another node's freeze or link is nothing to this listener."""
-    if trouble.kind is FaultKind.SLOW_CLIENT:
-        return trouble.target == stay.client
-    return trouble.kind is FaultKind.KILL_NODE or trouble.target.partition(" ")[0] in ("redis", stay.node)
 
 
 class _Times:

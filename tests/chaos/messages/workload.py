@@ -44,7 +44,8 @@ WIDE_SIZE = 6000
 UNDER_WAY_MAX = 256
 KEYED = 0.8
 SPEAKS_FOR = (0.3, 3.0)
-"""Seconds, and as long it is silent: only then it shows whether the last message of all was lost."""
+"""Seconds, and as long it is silent, now and then for longer: then it shows whether the last message was lost."""
+SILENT_FOR_LONG = (9.0, 12.0)
 UNANSWERED_FOR = 20.0
 STABLE_WITHIN = 20.0
 
@@ -128,7 +129,7 @@ class Workload:
                     post = self._author.post(channel, size, keyed=chance.random() < KEYED)
                     self._saying.start(self._say(post))
                 await asyncio.sleep(self._pause)
-            await asyncio.sleep(chance.uniform(*SPEAKS_FOR))
+            await asyncio.sleep(chance.uniform(*(SILENT_FOR_LONG if chance.random() < 0.1 else SPEAKS_FOR)))
 
     async def _say(self, post: Post) -> None:
         await self._author.publish(post)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio.connection import parse_url
-from tannoy.fanout.address import Named, RedisAddress, SentinelAddress, parse_address
+from tannoy.fanout.address import ClusterAddress, Named, RedisAddress, SentinelAddress, parse_address
 
 URLS = [
     ("redis://localhost", "localhost", 6379, 0, None, None),
@@ -103,6 +103,30 @@ def test_a_connection_is_given_up_when_newer_sentinels_name_another_server() -> 
     assert str(address) == "there:1 (m of Sentinels h:26379)"
 
 
+# ---- a Redis Cluster
+
+
+def cluster_at(url: str) -> ClusterAddress:
+    address = parse_address(url)
+    assert isinstance(address, ClusterAddress)
+    return address
+
+
+def test_a_cluster_is_some_of_its_servers() -> None:
+    address = cluster_at("redis+cluster://h1,10.0.0.2:7000,[::1]:7001,[::2]")
+    places = [(seed.host, seed.port) for seed in address.seeds]
+    assert places == [("h1", 6379), ("10.0.0.2", 7000), ("::1", 7001), ("::2", 6379)]
+    assert str(address) == "the cluster of h1:6379, 10.0.0.2:7000, [::1]:7001, [::2]:6379"
+
+
+def test_every_server_of_a_cluster_is_talked_to_in_the_same_way() -> None:
+    address = cluster_at("rediss+cluster://ada:p%40ss@h1,h2?ssl_cert_reqs=none")
+    another = address.at("h3", 7000)
+    assert (another.username, another.password, another.database) == ("ada", "p@ss", 0)
+    assert another.tls is address.seeds[0].tls is address.seeds[1].tls is not None
+    assert cluster_at("redis+cluster://h1").at("h3", 7000).tls is None
+
+
 # ---- TLS
 
 
@@ -161,6 +185,12 @@ def test_a_certificate_file_that_holds_none_is_a_value_error(tmp_path: Path) -> 
         ("redis+sentinel://h1:x/m", "a port that is no number"),
         ("redis+sentinel://h/m/one", "a database that is no number"),
         ("redis+sentinel://h/m?ssl_keyfile=x", r"the URL has to begin with rediss\+sentinel://"),
+        ("redis+cluster://h1,,h2", "a server without a host"),
+        ("redis+cluster://", "a server without a host"),
+        ("redis+cluster://h/1", "a database, and a Redis Cluster has only one"),
+        ("redis+cluster://h?db=1", r"db is no parameter of redis\+cluster://, which has none"),
+        ("redis+cluster://h?ssl_keyfile=x", r"the URL has to begin with rediss\+cluster://"),
+        ("redis://h1,h2", r"for a Redis Cluster with redis\+cluster://"),
         ("redis+sentinel://h/m?socket_timeout=1", r"socket_timeout is no parameter of redis\+sentinel://"),
     ],
 )
@@ -169,7 +199,7 @@ def test_what_is_wrong_is_a_value_error_that_says_what_is_allowed(url: str, comp
         parse_address(url)
 
 
-@pytest.mark.parametrize("scheme", ["redis", "redis+sentinel"])
+@pytest.mark.parametrize("scheme", ["redis", "redis+sentinel", "redis+cluster"])
 @pytest.mark.parametrize("sign", list("/?#@:%[]"))
 def test_no_complaint_quotes_a_password_that_was_not_encoded(scheme: str, sign: str) -> None:
     try:

@@ -34,9 +34,11 @@ class Servers:
         self.with_gaps: set[RedisAddress] = set()
         """These do not know who serves the upper half of the slots."""
         self.at_once = 0
+        self.at_most = 0
 
     async def ask(self, server: RedisAddress, commands: Sequence[Sequence[str]]) -> list[Any]:
         self.at_once += 1
+        self.at_most = max(self.at_most, self.at_once)
         try:
             match self.views[server]:
                 case None:
@@ -181,6 +183,20 @@ async def test_there_is_a_look_now_and_then_and_often_while_somebody_is_missed(s
         await asyncio.sleep(4 * PERIOD)
     assert 2 <= seldom <= 6
     assert looks[0] > 4 * PERIOD / (2 * (PERIOD_IN_TROUBLE + PAUSE))
+
+
+@on_manual_time
+async def test_while_nothing_is_in_doubt_one_server_is_asked(servers: Servers) -> None:
+    cluster, at_once = Cluster(ADDRESS, servers.ask), list[int]()
+    cluster.listen(lambda: at_once.append(servers.at_most), lambda: True)
+    await cluster.learn()
+    servers.at_most = 0
+    async with running(cluster):
+        await asyncio.sleep(3 * PERIOD)
+        assert set(at_once) == {1}
+        cluster.stale()
+        await asyncio.sleep(PERIOD / 2)
+    assert at_once[-1] == 3
 
 
 @on_manual_time

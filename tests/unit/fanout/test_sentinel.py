@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 from tannoy.fanout.address import Named, RedisAddress, SentinelAddress, parse_address
+from tannoy.fanout.asking import OTHERS_WITHIN
 from tannoy.fanout.reconnect import keep_connected
 from tannoy.fanout.sentinel import (
     ANSWER_WITHIN,
     LOOK_PERIOD,
-    OTHERS_WITHIN,
     NoMaster,
     keep_informed,
     locate,
