@@ -99,9 +99,13 @@ async def _measure_cuts(cluster: Cluster, rows: dict[str, Row]) -> None:
         await cluster.valkey.run("CLIENT", "KILL", "ID", *(one["id"] for one in clients if one["name"] == link))
         await speaker.call("message", content=number)
         said = time.perf_counter()
-        await listener.find(lambda frame, n=number: frame.get("content") == n, "the message")  # type: ignore[misc]
+        await _heard(listener, number)
         rows["cut"].figures.append((time.perf_counter() - said) * 1000)
         await eventually(lambda: _is_live(node), within=5, what="the link is back")
+
+
+async def _heard(client: Client, content: int) -> None:
+    await client.find(lambda frame: frame.get("content") == content, "the message")
 
 
 async def _is_live(node: NodeProcess) -> bool:

@@ -46,7 +46,7 @@ class _Scripts:
         await self._valkey.run("CONFIG", "RESETSTAT")
         pipeline = self._valkey.client.pipeline(transaction=False)
         for script, keys, arguments in calls:
-            pipeline.execute_command(*script.call(keys, arguments))  # type: ignore[no-untyped-call]
+            pipeline.execute_command(*script.call(keys, arguments))
         await pipeline.execute(raise_on_error=True)
         statistics = await self._valkey.run("INFO", "commandstats")
         return float(statistics["cmdstat_evalsha"]["usec_per_call"])
