@@ -37,7 +37,8 @@ def _kill_with_a_frozen_sentinel(redis: Watched, master: RedisServer) -> None:
 
 Fault = Callable[[Watched, RedisServer], None]
 FAULTS = [
-    *((server, fault) for server in SERVERS for fault in (_kill, _freeze)),
+    ("redis-7.0", _kill),
+    ("valkey", _freeze),
     ("redis-7.0", _kill_with_a_frozen_sentinel),
 ]
 
