@@ -48,13 +48,14 @@ class Contents:
         return None if at is None else (at, following)
 
     def verify(self) -> Iterator[Violation]:
+        bases = _bases(self._record)
         for stay in self._record.stays:
             for epoch, begin, end in runs(stay):
                 yield from self._tell(stay.channel, epoch, stay.messages, begin, end, str(stay))
         for page in self._record.pages:
             told = f"a page read on {page.node} at {page.asked_at:.3f}"
             yield from self._tell(page.channel, page.head.epoch, page.entries, 0, len(page.entries), told)
-            yield from _form(page, self._record.kept)
+            yield from _form(page, max(page.head.offset - self._record.kept, bases[page.channel, page.head.epoch]))
         for each in self._record.acknowledged:
             yield from self._answered(each)
         yield from self._said_once()
@@ -124,8 +125,30 @@ def runs(stay: Stay) -> Iterator[tuple[str, int, int]]:
     yield epoch, first, len(stay.messages)
 
 
-def _form(page: Page, kept: int) -> Iterator[Violation]:
-    """Rising by one, of the size that was asked for, and from the end that was asked for."""
+def places(record: Record) -> Iterator[tuple[str, Place, float]]:
+    """All that anybody was told: of which channel, what, and when."""
+    for stay in record.stays:
+        if stay.start is not None:
+            yield stay.channel, stay.start, stay.at
+        for resync in stay.resyncs:
+            if resync.place is not None:
+                yield stay.channel, resync.place, resync.at
+    for page in record.pages:
+        yield page.channel, page.head, page.asked_at
+    for each in record.acknowledged:
+        yield each.post.channel, each.place, each.at
+
+
+def _bases(record: Record) -> dict[tuple[str, str], int]:
+    """The first place of each epoch that anybody was told. What lies before may be gone with what was lost."""
+    bases: dict[tuple[str, str], int] = {}
+    for channel, place, _ in places(record):
+        bases[channel, place.epoch] = min(place.offset, bases.get((channel, place.epoch), place.offset))
+    return bases
+
+
+def _form(page: Page, kept_after: int) -> Iterator[Violation]:
+    """Rising by one, of the size and from the end that was asked for. Behind `kept_after` nothing may be gone."""
     offsets, window = page.entries.offsets, page.window
     last = page.head.offset if window.before is None else min(page.head.offset, window.before - 1)
     wrong: str | None = None
@@ -134,12 +157,12 @@ def _form(page: Page, kept: int) -> Iterator[Violation]:
     elif len(offsets) > window.limit:
         wrong = f"{len(offsets)} entries"
     elif len(offsets) == 0:
-        if last > max(0, page.head.offset - kept, window.since or 0):
+        if last > max(kept_after, window.since or 0):
             wrong = "it is empty"
     elif window.since is None:
         if offsets[-1] != last:
             wrong = f"it does not end with {last}"
-    elif not window.since < offsets[0] <= max(window.since + 1, page.head.offset - kept + 1):
+    elif not window.since < offsets[0] <= max(window.since, kept_after) + 1:
         wrong = "it does not begin where it should"
     elif offsets[-1] != last and len(offsets) < window.limit:
         wrong = f"it ends before {last}"

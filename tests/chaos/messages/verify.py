@@ -43,7 +43,7 @@ from collections.abc import Iterator
 
 from tests.chaos.history import FaultKind, NodeDied
 from tests.chaos.lives import Trouble, troubles_of
-from tests.chaos.messages.contents import Contents
+from tests.chaos.messages.contents import Contents, places
 from tests.chaos.messages.record import NEVER, Place, Record, Stay
 from tests.chaos.violation import Kind, Violation
 
@@ -218,7 +218,7 @@ def ending(record: Record) -> Iterator[Violation]:
 def epochs(record: Record, troubles: list[Trouble]) -> Iterator[Violation]:
     """A new one begins where data may have been lost."""
     seen: dict[str, dict[str, float]] = defaultdict(dict)
-    for place, channel, at in _places(record):
+    for channel, place, at in places(record):
         seen[channel][place.epoch] = min(at, seen[channel].get(place.epoch, NEVER))
     losses = [trouble.began for trouble in troubles if trouble.kind in LOSES_DATA]
     for channel, its in seen.items():
@@ -228,16 +228,3 @@ def epochs(record: Record, troubles: list[Trouble]) -> Iterator[Violation]:
                 told = f"epoch {epoch} is number {number + 1}, and Redis had lost data {bisect_left(losses, at)} times"
                 yield Violation(Kind.NEEDLESS, at, channel, told)
                 break
-
-
-def _places(record: Record) -> Iterator[tuple[Place, str, float]]:
-    for stay in record.stays:
-        if stay.start is not None:
-            yield stay.start, stay.channel, stay.at
-        for resync in stay.resyncs:
-            if resync.place is not None:
-                yield resync.place, stay.channel, resync.at
-    for page in record.pages:
-        yield page.head, page.channel, page.asked_at
-    for acknowledged in record.acknowledged:
-        yield acknowledged.place, acknowledged.post.channel, acknowledged.at

@@ -77,7 +77,7 @@ def test_unless_it_was_acknowledged_later() -> None:
     ],
 )
 def test_pages(offsets: list[int], window: Window) -> None:
-    assert Story(kept=5).reads(offsets, window).verdict == []
+    assert Story(kept=5).hears(1).reads(offsets, window).verdict == []
 
 
 @pytest.mark.parametrize(
@@ -96,4 +96,10 @@ def test_pages(offsets: list[int], window: Window) -> None:
     ],
 )
 def test_bad_pages(offsets: list[int], window: Window) -> None:
-    assert Story(kept=5).reads(offsets, window).verdict == [Kind.BAD_PAGE]
+    assert Story(kept=5).hears(1).reads(offsets, window).verdict == [Kind.BAD_PAGE]
+
+
+def test_what_was_before_the_epoch_may_be_gone() -> None:
+    story = Story(kept=5).suffers(EMPTY, 0.5, 0.9).hears(1, 2, Place(F, 7), 8, 9)
+    assert story.reads([], Window(5), Place(F, 7)).reads([8, 9], Window(5, since=5), Place(F, 9)).verdict == []
+    assert story.reads([9], Window(5, since=5), Place(F, 9)).verdict == [Kind.BAD_PAGE]
