@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from tannoy.fanout.pubsub.envelope import pack_publication
+from tannoy.fanout.redis.connection import Wire, Word, dial, pack
 from tannoy.fanout.scripts import PUBLISH, SERVER_ENSURE
-from tannoy.fanout.wire import Wire, Word, dial, pack
 from tannoy.shared.channels import Channels
-from tannoy.shared.codec import encode_ready
-from tannoy.shared.envelope import pack_publication
-from tannoy.shared.messages import Author, Said
 from tannoy.shared.names import RoomName, SessionId, UserId
+from tannoy.shared.protocol.codec import encode_ready
+from tannoy.shared.protocol.frames import Author, Said
 from tannoy.shared.publication import Publication
 
 from tests.support.client import Client

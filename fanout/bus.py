@@ -15,27 +15,27 @@ import structlog
 from ..shared.channels import Channels, OwnerKind
 from ..shared.clock import Clock
 from ..shared.errors import StartError, Unavailable
-from ..shared.messages import Object
-from ..shared.orders import Errand, Question
 from ..shared.policy import LimitMode
-from .address import AnyAddress
-from .check import Trial, check_server
-from .connections import Connections, connections_to
-from .control import Control
-from .cursors import Cursors, Deliveries
-from .departures import Departures
-from .history import History, HistoryRules
-from .lease import Limit
-from .leases import Leases
-from .limits import Limits
-from .link import AnyLink
-from .link_state import Batch
+from ..shared.protocol.frames import Object
+from .anti_entropy import Repair
+from .backend import Connections, connections_to
+from .control.control import Control
+from .control.requests import Errand, Question
+from .disconnects import Departures
+from .history.publisher import Publisher
+from .history.reader import History, HistoryRules
+from .history.tracker import Cursors, Deliveries
+from .leases.lease import Limit
+from .leases.limits import Limits
+from .leases.manager import Leases
 from .membership import Membership
-from .pipeline import Commands
-from .presence import Presence, Present
-from .presence_calls import PRESENCE_SCRIPTS, PresenceRules
-from .publisher import Publisher
-from .repair import Repair
+from .presence.calls import PRESENCE_SCRIPTS, PresenceRules
+from .presence.presence import Presence, Present
+from .pubsub.link import AnyLink
+from .pubsub.link_state import Batch
+from .pubsub.subscriptions import Subscriber
+from .redis.address import AnyAddress
+from .redis.pipeline import Commands
 from .scripts import (
     HEARTBEAT,
     HISTORY_READ,
@@ -51,7 +51,7 @@ from .scripts import (
     REMEMBER_GONE,
     SERVER_ENSURE,
 )
-from .subscriber import Subscriber
+from .startup import Trial, check_server
 
 _log = structlog.get_logger("tannoy.bus")
 

@@ -16,11 +16,11 @@ import structlog
 from ..shared.channels import PARTITIONS, Channels
 from ..shared.clock import Clock
 from ..shared.errors import Unavailable
-from .address import AnyAddress
-from .connections import connections_to
-from .pipeline import AnyPipeline, Commands
+from .backend import connections_to
+from .redis.address import AnyAddress
+from .redis.connection import Reply, dial
+from .redis.pipeline import AnyPipeline, Commands
 from .scripts import HEARTBEAT, NODE_TELL, NODES_LIST, SERVER_ENSURE
-from .wire import Reply, dial
 
 BEAT = 2.0
 LEASE = 6.0

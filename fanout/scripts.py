@@ -5,7 +5,7 @@ from functools import cached_property
 from hashlib import sha1
 from pathlib import Path
 
-from .wire import Word
+from .redis.connection import Word
 
 _FOLDER = Path(__file__).parent / "lua"
 

@@ -21,17 +21,17 @@ from starlette.types import Scope, StatefulLifespan
 
 from ..shared.errors import internal_error
 from ..shared.settings import Settings, load_settings, named_settings, set_without_effect, unknown_settings
-from .api import api_routes
-from .api_requests import problem_response
-from .auth import is_loopback
-from .endpoints import websocket_routes
-from .health import health_routes
-from .logs import configure_logs
+from .auth.identity import is_loopback
+from .lifecycle.logs import configure_logs
+from .lifecycle.signals import goodbye_first
 from .node import Node
 from .problems import CONTENT_TYPE, http_problem
-from .signals import goodbye_first
+from .transports.asgi_websocket import websocket_routes
+from .web.health import health_routes
+from .web.requests import problem_response
+from .web.routes import api_routes
 
-_STATIC = Path(__file__).parent / "static"
+_STATIC = Path(__file__).parent / "static" / "chat"
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; connect-src 'self' ws: wss:; frame-ancestors 'none'; "
     "base-uri 'none'; form-action 'self'",

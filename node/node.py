@@ -17,33 +17,33 @@ from typing import Any
 
 import structlog
 
-from ..fanout.address import AnyAddress, parse_address
 from ..fanout.bus import Bus, BusEvents, BusRules
-from ..fanout.history import HistoryRules
-from ..fanout.lease import Limit
-from ..fanout.presence import Present
-from ..fanout.presence_calls import PresenceRules
+from ..fanout.history.reader import HistoryRules
+from ..fanout.leases.lease import Limit
+from ..fanout.presence.calls import PresenceRules
+from ..fanout.presence.presence import Present
+from ..fanout.redis.address import AnyAddress, parse_address
 from ..shared.channels import ChannelKind, OwnerKind
 from ..shared.clock import Clock, SystemClock, rfc3339
-from ..shared.close import CloseCode
+from ..shared.codes import CloseCode
 from ..shared.errors import StartError, Unavailable
-from ..shared.messages import Object
 from ..shared.names import NodeId
 from ..shared.policy import LimitPolicy
+from ..shared.protocol.frames import Object
 from ..shared.settings import Settings
-from .admission import Admission, Admitted, Handshake, Rejected, TurnedAway
-from .auth import is_loopback
-from .carrier import Carried, Carrier
-from .connection import Connection
-from .farewell import Farewell
-from .hub import Hub
-from .orders import Orders
-from .outbox import OutboxLimits
-from .places import Places
-from .relay import Relay
-from .roll_call import RollCall
-from .services import Services
-from .timers import TimerWheel
+from .admission.handshake import Admission, Admitted, Handshake, Rejected, TurnedAway
+from .auth.identity import is_loopback
+from .connections.connection import Connection
+from .connections.context import Services
+from .connections.control_handler import Orders
+from .connections.rejected import Farewell
+from .connections.session_limits import Places
+from .connections.timers import TimerWheel
+from .delivery.hub import Hub
+from .delivery.outbox import OutboxLimits
+from .delivery.relay import Relay
+from .operations.presence import RollCall
+from .transports.base import Carried, Carrier
 
 WRITE_HIGH_WATER = 65_536
 """Bytes that a socket may owe the kernel before it counts as slow."""

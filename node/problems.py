@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 import orjson
 
-from ..shared.close import HTTP_STATUS
+from ..shared.codes import HTTP_STATUS
 from ..shared.errors import Refused
 
 CONTENT_TYPE = "application/problem+json"

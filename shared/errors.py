@@ -10,7 +10,7 @@ TannoyError
 └── StartError              the node cannot start; the message is a sentence for the operator
 """
 
-from .close import ErrorCode
+from .codes import ErrorCode
 
 
 class TannoyError(Exception):

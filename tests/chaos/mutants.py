@@ -17,10 +17,13 @@ from urllib.parse import urlsplit
 
 from redis import Redis
 from redis.exceptions import RedisError
-from tannoy.fanout import leases, membership, presence, repair, scripts, sweeper
-from tannoy.fanout.lease import Lease
-from tannoy.fanout.wire import Word
-from tannoy.node.cli import main as tannoy
+from tannoy.fanout import anti_entropy as repair
+from tannoy.fanout import membership, scripts
+from tannoy.fanout.leases import manager as leases
+from tannoy.fanout.leases.lease import Lease
+from tannoy.fanout.presence import presence, sweeper
+from tannoy.fanout.redis.connection import Word
+from tannoy.node.cli.main import main as tannoy
 from tannoy.shared.channels import PARTITIONS, Channel, Channels
 
 from tests.chaos.messages.mutants import MUTANTS as MUTANTS_OF_MESSAGES

@@ -12,7 +12,7 @@ from typing import Self
 
 import httpx
 from tannoy.fanout.membership import vouch_for_new_server
-from tannoy.fanout.wire import parse_address
+from tannoy.fanout.redis.connection import parse_address
 
 from tests.chaos.history import Fault, FaultKind, Healed, History, NodeDied
 from tests.chaos.proxy import Part, Proxy, Way

@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 import pytest
-from tannoy.fanout.adoption import HEARD_OF_WITHIN
-from tannoy.fanout.cluster import PERIOD
+from tannoy.fanout.cluster.slot_migration import HEARD_OF_WITHIN
+from tannoy.fanout.cluster.topology import PERIOD
 from tannoy.shared.channels import Channels
 from tannoy.shared.names import AgentId, RoomName
 

@@ -3,9 +3,9 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import pytest
-from tannoy.fanout.history import HEAD_TTL
-from tannoy.fanout.pipeline import Pipeline
-from tannoy.shared.commands import Page
+from tannoy.fanout.history.reader import HEAD_TTL
+from tannoy.fanout.redis.pipeline import Pipeline
+from tannoy.shared.protocol.commands import Page
 from tannoy.shared.publication import Position
 
 from tests.support.said import PATIENCE, Saying, content_of, pipeline_to

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
-from tannoy.fanout.history import HEAD_TTL, READ_MAX, HistoryRules, read_head
-from tannoy.fanout.pipeline import Pipeline
+from tannoy.fanout.history.reader import HEAD_TTL, READ_MAX, HistoryRules, read_head
+from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.shared.channels import Channel
-from tannoy.shared.commands import OFFSET_MAX, Page
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.names import RoomName
+from tannoy.shared.protocol.commands import OFFSET_MAX, Page
 from tannoy.shared.publication import Position
 
 from tests.support.said import PATIENCE, Saying, content_of, packed, pipeline_to

@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-from tannoy.fanout.pipeline import Pipeline
-from tannoy.fanout.presence_calls import PresenceRules
+from tannoy.fanout.presence.calls import PresenceRules
+from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.shared.channels import Channels
 from tannoy.shared.names import UserId
 

@@ -6,13 +6,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from tannoy.fanout.pipeline import Pipeline
-from tannoy.fanout.presence import Presence
-from tannoy.fanout.presence_calls import PresenceRules
+from tannoy.fanout.presence.calls import PresenceRules
+from tannoy.fanout.presence.presence import Presence
+from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.shared.channels import Channel, Channels
 from tannoy.shared.errors import Unavailable
-from tannoy.shared.messages import PresentUser
 from tannoy.shared.names import RoomName, UserId
+from tannoy.shared.protocol.frames import PresentUser
 
 from tests.support.presence import RULES, Room, pipeline_to
 from tests.support.valkey import Valkey

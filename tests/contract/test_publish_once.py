@@ -9,7 +9,7 @@ import fakeredis
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
-from tannoy.fanout.publisher import REMEMBER_KEY_SECONDS
+from tannoy.fanout.history.publisher import REMEMBER_KEY_SECONDS
 from tannoy.fanout.scripts import PUBLISH_ONCE
 from tannoy.shared.channels import Channel, Channels
 from tannoy.shared.names import RoomName

@@ -4,8 +4,8 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
+from tannoy.fanout.redis.connection import Word
 from tannoy.fanout.scripts import SERVER_ADOPT, SERVER_ENSURE, Script
-from tannoy.fanout.wire import Word
 from tannoy.shared.channels import Channels
 
 from tests.support.valkey import Valkey

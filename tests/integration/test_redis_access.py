@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tannoy.fanout.address import RedisAddress, parse_address
-from tannoy.fanout.wire import ServerRefused, dial
+from tannoy.fanout.redis.address import RedisAddress, parse_address
+from tannoy.fanout.redis.connection import ServerRefused, dial
 
 from tests.support.certificates import Certificates
 from tests.support.cluster import PROJECT, NodeProcess, environment

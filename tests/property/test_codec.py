@@ -8,15 +8,8 @@ from typing import Any
 import msgpack
 from hypothesis import given
 from hypothesis import strategies as st
-from tannoy.shared.channels import Owner, OwnerKind
-from tannoy.shared.close import CloseCode
-from tannoy.shared.codec import JSON, MSGPACK, WireFormat, decode_command, payload_of
-from tannoy.shared.commands import BadCommand
-from tannoy.shared.envelope import pack_publication, unpack_delivery, unpack_publication
-from tannoy.shared.errors import BadRequest, MalformedBytes
-from tannoy.shared.names import AgentId, SessionId, UserId
-from tannoy.shared.order_codec import pack_order, unpack_order
-from tannoy.shared.orders import (
+from tannoy.fanout.control.codec import pack_order, unpack_order
+from tannoy.fanout.control.requests import (
     CloseSessions,
     Delivered,
     DeliverToSession,
@@ -26,6 +19,13 @@ from tannoy.shared.orders import (
     ListSessions,
     Order,
 )
+from tannoy.fanout.pubsub.envelope import pack_publication, unpack_delivery, unpack_publication
+from tannoy.shared.channels import Owner, OwnerKind
+from tannoy.shared.codes import CloseCode
+from tannoy.shared.errors import BadRequest, MalformedBytes
+from tannoy.shared.names import AgentId, SessionId, UserId
+from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat, decode_command, payload_of
+from tannoy.shared.protocol.commands import BadCommand
 from tannoy.shared.publication import Publication, ReadyBytes
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

@@ -20,9 +20,9 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from tannoy.fanout import cursor as cursor_module
-from tannoy.fanout.cursor import Cursor, State
-from tannoy.fanout.history import Excerpt
+from tannoy.fanout.history import cursor as cursor_module
+from tannoy.fanout.history.cursor import Cursor, State
+from tannoy.fanout.history.reader import Excerpt
 from tannoy.shared.publication import Position, Publication, ReadyBytes
 
 LOG_MAX = 6

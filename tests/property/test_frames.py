@@ -4,8 +4,8 @@ from contextlib import suppress
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tannoy.node.frames import Event, FrameReader, Opcode, frame, split_frames
-from tannoy.shared.close import CloseCode
+from tannoy.node.rfc6455 import Event, FrameReader, Opcode, frame, split_frames
+from tannoy.shared.codes import CloseCode
 from tannoy.shared.errors import ProtocolViolation
 
 from tests.support.client_frames import client_frame

@@ -5,8 +5,8 @@ from collections import deque
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from tannoy.fanout.link_state import LinkState
-from tannoy.fanout.wire import Pushes
+from tannoy.fanout.pubsub.link_state import LinkState
+from tannoy.fanout.redis.connection import Pushes
 
 from tests.support.bus import data_to_send, read_commands
 

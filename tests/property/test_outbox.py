@@ -4,7 +4,7 @@ import struct
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tannoy.node.outbox import Outbox, OutboxLimits
+from tannoy.node.delivery.outbox import Outbox, OutboxLimits
 from tannoy.shared.policy import SlowPolicy
 
 from tests.support.carrier import RecordingCarrier

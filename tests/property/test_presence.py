@@ -5,7 +5,7 @@ from contextlib import suppress
 import msgpack
 from hypothesis import given
 from hypothesis import strategies as st
-from tannoy.shared.envelope import unpack_publication
+from tannoy.fanout.pubsub.envelope import unpack_publication
 from tannoy.shared.errors import MalformedBytes
 
 words = st.text(max_size=8) | st.binary(max_size=8) | st.sampled_from(["joined", "left", "count", "1|2|x"])

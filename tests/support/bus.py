@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import hiredis
-from tannoy.fanout.address import RedisAddress
-from tannoy.fanout.history import HistoryRules
-from tannoy.fanout.link import Link
-from tannoy.fanout.link_state import LinkState
-from tannoy.fanout.pipeline import Pipeline
-from tannoy.fanout.publisher import Publisher
+from tannoy.fanout.history.publisher import Publisher
+from tannoy.fanout.history.reader import HistoryRules
+from tannoy.fanout.pubsub.link import Link
+from tannoy.fanout.pubsub.link_state import LinkState
+from tannoy.fanout.redis.address import RedisAddress
+from tannoy.fanout.redis.connection import Pushes, Reply, Wire, Word, pack
+from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.fanout.scripts import Script
-from tannoy.fanout.wire import Pushes, Reply, Wire, Word, pack
 from tannoy.shared.channels import Channel, Channels
 from tannoy.shared.clock import Clock
 from tannoy.shared.errors import Unavailable
@@ -224,7 +224,7 @@ class MemoryRedis:
     async def dial(
         self, address: RedisAddress, *, name: str, on_pushes: Callable[[Pushes], None], timeout: float
     ) -> Wire:
-        """Stands in for `tannoy.fanout.wire.dial`."""
+        """Stands in for `tannoy.fanout.redis.connection.dial`."""
         self.dials += 1
         if self.refuses_connections:
             raise ConnectionRefusedError("nobody listens")

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any, cast
 
-from tannoy.node.carrier import Carried
-from tannoy.node.frames import Opcode, split_frames
-from tannoy.shared.codec import JSON, MSGPACK
+from tannoy.node.rfc6455 import Opcode, split_frames
+from tannoy.node.transports.base import Carried
+from tannoy.shared.protocol.codec import JSON, MSGPACK
 
 
 class RecordingCarrier:

@@ -4,17 +4,20 @@ import math
 from collections.abc import Collection
 from typing import Any
 
-from tannoy.fanout.control import Control
-from tannoy.fanout.cursors import Cursors
-from tannoy.fanout.departures import Departures
-from tannoy.fanout.history import History, HistoryRules
-from tannoy.fanout.lease import Limit
-from tannoy.fanout.leases import Leases
-from tannoy.fanout.limits import Limits
+from tannoy.fanout.control.control import Control
+from tannoy.fanout.control.requests import Errand, Question
+from tannoy.fanout.disconnects import Departures
+from tannoy.fanout.history.reader import History, HistoryRules
+from tannoy.fanout.history.tracker import Cursors
+from tannoy.fanout.leases.lease import Limit
+from tannoy.fanout.leases.limits import Limits
+from tannoy.fanout.leases.manager import Leases
 from tannoy.fanout.membership import Membership
-from tannoy.fanout.pipeline import Commands
-from tannoy.fanout.presence import Presence
-from tannoy.fanout.presence_calls import PresenceRules
+from tannoy.fanout.presence.calls import PresenceRules
+from tannoy.fanout.presence.presence import Presence
+from tannoy.fanout.pubsub.envelope import unpack_publication
+from tannoy.fanout.pubsub.subscriptions import Subscriber
+from tannoy.fanout.redis.pipeline import Commands
 from tannoy.fanout.scripts import (
     LEASE_ACQUIRE,
     LEASE_LIST,
@@ -25,26 +28,23 @@ from tannoy.fanout.scripts import (
     PRESENCE_LIST,
     REMEMBER_GONE,
 )
-from tannoy.fanout.subscriber import Subscriber
-from tannoy.node.connection import Connection
-from tannoy.node.frames import split_frames
-from tannoy.node.framing import frame_ready
-from tannoy.node.hub import Hub
-from tannoy.node.orders import Orders
-from tannoy.node.outbox import OutboxLimits
-from tannoy.node.places import Places
-from tannoy.node.relay import Relay
-from tannoy.node.roll_call import RollCall
-from tannoy.node.services import Services
-from tannoy.node.session import Endpoint, Session
-from tannoy.node.timers import TimerWheel
+from tannoy.node.connections.connection import Connection
+from tannoy.node.connections.context import Services
+from tannoy.node.connections.control_handler import Orders
+from tannoy.node.connections.session_limits import Places
+from tannoy.node.connections.timers import TimerWheel
+from tannoy.node.delivery.hub import Hub
+from tannoy.node.delivery.outbox import OutboxLimits
+from tannoy.node.delivery.relay import Relay
+from tannoy.node.operations.presence import RollCall
+from tannoy.node.protocols.framing import frame_ready
+from tannoy.node.protocols.session import Endpoint, Session
+from tannoy.node.rfc6455 import split_frames
 from tannoy.shared.channels import Channel, Channels, Owner, OwnerKind
-from tannoy.shared.codec import JSON, WireFormat
-from tannoy.shared.envelope import unpack_publication
-from tannoy.shared.messages import Author, Object
 from tannoy.shared.names import AgentId, NodeId, RoomName, SessionId, UserId
-from tannoy.shared.orders import Errand, Question
 from tannoy.shared.policy import LimitMode, LimitPolicy, SlowPolicy
+from tannoy.shared.protocol.codec import JSON, WireFormat
+from tannoy.shared.protocol.frames import Author, Object
 from tannoy.shared.publication import Position, ReadyBytes
 
 from tests.support.bus import ScriptedLink, ScriptedPipeline, ScriptedPublisher

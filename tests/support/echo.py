@@ -7,15 +7,15 @@ from typing import TypedDict
 
 import uvicorn
 from starlette.applications import Starlette
-from tannoy.node.admission import Admitted, Handshake, TurnedAway
-from tannoy.node.carrier import Carried, Carrier
-from tannoy.node.frames import Opcode, frame
-from tannoy.node.session import Endpoint, Session
-from tannoy.node.websocket import TannoyWebSocketProtocol
+from tannoy.node.admission.handshake import Admitted, Handshake, TurnedAway
+from tannoy.node.protocols.session import Endpoint, Session
+from tannoy.node.rfc6455 import Opcode, frame
+from tannoy.node.transports.base import Carried, Carrier
+from tannoy.node.transports.uvicorn_websocket import TannoyWebSocketProtocol
 from tannoy.shared.channels import Channels
-from tannoy.shared.codec import JSON
-from tannoy.shared.messages import Author
 from tannoy.shared.names import SessionId, UserId
+from tannoy.shared.protocol.codec import JSON
+from tannoy.shared.protocol.frames import Author
 
 MESSAGE_MAX_BYTES = 16 * 1024 * 1024
 

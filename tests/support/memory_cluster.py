@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from tannoy.fanout.address import ClusterAddress, RedisAddress
-from tannoy.fanout.cluster import Cluster
-from tannoy.fanout.wire import Pushes, Wire
+from tannoy.fanout.cluster.topology import Cluster
+from tannoy.fanout.redis.address import ClusterAddress, RedisAddress
+from tannoy.fanout.redis.connection import Pushes, Wire
 from tannoy.shared.channels import PARTITION_SLOTS, PARTITIONS, partition_of
 
 from tests.support.bus import MemoryRedis
@@ -91,7 +91,7 @@ class MemoryCluster:
     async def dial(
         self, address: RedisAddress, *, name: str, on_pushes: Callable[[Pushes], None], timeout: float
     ) -> Wire:
-        """Stands in for `tannoy.fanout.wire.dial`."""
+        """Stands in for `tannoy.fanout.redis.connection.dial`."""
         server = self.servers[address]
         server.subscribed.clear()
         return await server.dial(address, name=name, on_pushes=on_pushes, timeout=timeout)
@@ -118,6 +118,6 @@ class MemoryCluster:
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch) -> MemoryCluster:
     cluster = MemoryCluster()
-    for module in ("pipeline", "link"):
+    for module in ("redis.pipeline", "pubsub.link"):
         monkeypatch.setattr(f"tannoy.fanout.{module}.dial", cluster.dial)
     return cluster

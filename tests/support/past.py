@@ -3,13 +3,13 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from tannoy.fanout.cursors import Cursors, Deliveries
-from tannoy.fanout.history import History, HistoryRules
+from tannoy.fanout.history.reader import History, HistoryRules
+from tannoy.fanout.history.tracker import Cursors, Deliveries
+from tannoy.fanout.pubsub.envelope import pack_publication
+from tannoy.fanout.redis.connection import Reply
 from tannoy.fanout.scripts import HISTORY_READ
-from tannoy.fanout.wire import Reply
 from tannoy.shared.channels import Channel, Channels
-from tannoy.shared.codec import JSON, MSGPACK
-from tannoy.shared.envelope import pack_publication
+from tannoy.shared.protocol.codec import JSON, MSGPACK
 from tannoy.shared.publication import Position, Publication, ReadyBytes
 
 from tests.support.bus import Call, ScriptedPipeline

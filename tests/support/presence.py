@@ -6,11 +6,11 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, Self, cast
 
-from tannoy.fanout.pipeline import Pipeline
-from tannoy.fanout.presence_calls import PRESENCE_SCRIPTS, PresenceCalls, PresenceRules
-from tannoy.fanout.wire import Pushes, dial
+from tannoy.fanout.presence.calls import PRESENCE_SCRIPTS, PresenceCalls, PresenceRules
+from tannoy.fanout.pubsub.envelope import unpack_publication
+from tannoy.fanout.redis.connection import Pushes, dial
+from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.shared.channels import Channel, Channels
-from tannoy.shared.envelope import unpack_publication
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.names import RoomName, UserId
 

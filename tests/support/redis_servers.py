@@ -15,8 +15,8 @@ from typing import Any, Self, cast
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as NoConnection
-from tannoy.fanout.address import parse_address
 from tannoy.fanout.membership import vouch_for_new_server
+from tannoy.fanout.redis.address import parse_address
 
 from tests.support.certificates import Certificates
 from tests.support.cluster import START_SECONDS as NODE_START_SECONDS

@@ -6,15 +6,15 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
-from tannoy.fanout.history import RECOVERY_MS, History, HistoryRules
-from tannoy.fanout.pipeline import Pipeline
-from tannoy.fanout.publisher import Publisher
+from tannoy.fanout.history.publisher import Publisher
+from tannoy.fanout.history.reader import RECOVERY_MS, History, HistoryRules
+from tannoy.fanout.pubsub.envelope import pack_publication, unpack_delivery
+from tannoy.fanout.redis.connection import Pushes, dial
+from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.fanout.scripts import HISTORY_READ, PUBLISH, PUBLISH_ONCE, SERVER_ENSURE
-from tannoy.fanout.wire import Pushes, dial
 from tannoy.shared.channels import Channel, Channels
-from tannoy.shared.codec import JSON, MSGPACK
-from tannoy.shared.envelope import pack_publication, unpack_delivery
 from tannoy.shared.names import RoomName
+from tannoy.shared.protocol.codec import JSON, MSGPACK
 from tannoy.shared.publication import Position, Publication, ReadyBytes
 
 from tests.support.valkey import Valkey

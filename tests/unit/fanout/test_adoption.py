@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from tannoy.fanout.adoption import HEARD_OF_WITHIN
-from tannoy.fanout.cluster import PERIOD
+from tannoy.fanout.cluster.slot_migration import HEARD_OF_WITHIN
+from tannoy.fanout.cluster.topology import PERIOD
 from tannoy.fanout.scripts import SERVER_ADOPT
 from tannoy.shared.channels import PARTITIONS
 

@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
-from tannoy.fanout import cursors as cursors_module
-from tannoy.fanout.cursors import BARRIER_PERIOD
+from tannoy.fanout.history import tracker as cursors_module
+from tannoy.fanout.history.tracker import BARRIER_PERIOD
 from tannoy.fanout.scripts import HISTORY_READ
 from tannoy.shared.names import RoomName
 from tannoy.shared.publication import Position

@@ -7,8 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from tannoy.fanout.address import ClusterAddress, RedisAddress
-from tannoy.fanout.cluster import (
+from tannoy.fanout.cluster.topology import (
     ANSWER_WITHIN,
     OLDER_MAX,
     PAUSE,
@@ -17,7 +16,8 @@ from tannoy.fanout.cluster import (
     Cluster,
     NoCluster,
 )
-from tannoy.fanout.wire import ServerRefused
+from tannoy.fanout.redis.address import ClusterAddress, RedisAddress
+from tannoy.fanout.redis.connection import ServerRefused
 
 from tests.support.clock import manual_clock, on_manual_time, turns
 from tests.support.memory_cluster import ADDRESS, A, B, C

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from tannoy.fanout.address import RedisAddress
-from tannoy.fanout.cluster import Cluster
-from tannoy.fanout.cluster_link import ClusterLink
+from tannoy.fanout.cluster.link import ClusterLink
+from tannoy.fanout.cluster.topology import Cluster
+from tannoy.fanout.redis.address import RedisAddress
 from tannoy.shared.channels import PARTITIONS, Channels, partition_of
 
 from tests.support.clock import manual_clock, on_manual_time, turns

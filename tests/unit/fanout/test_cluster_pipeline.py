@@ -5,13 +5,13 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
-from tannoy.fanout.address import RedisAddress
-from tannoy.fanout.cluster import Cluster
-from tannoy.fanout.cluster_pipeline import ClusterPipeline
-from tannoy.fanout.pipeline import Commands
+from tannoy.fanout.cluster.pipeline import ClusterPipeline
+from tannoy.fanout.cluster.topology import Cluster
+from tannoy.fanout.redis.address import RedisAddress
+from tannoy.fanout.redis.connection import Reply
+from tannoy.fanout.redis.in_flight import DEADLINE
+from tannoy.fanout.redis.pipeline import Commands
 from tannoy.fanout.scripts import HEARTBEAT, PUBLISH_ONCE, SERVER_ENSURE, Script
-from tannoy.fanout.under_way import DEADLINE
-from tannoy.fanout.wire import Reply
 from tannoy.shared.channels import PARTITIONS, Channels
 from tannoy.shared.errors import Unavailable
 

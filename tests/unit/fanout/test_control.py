@@ -3,13 +3,9 @@
 import asyncio
 
 import pytest
-from tannoy.fanout.control import ANSWER_DEADLINE, Control
-from tannoy.shared.channels import Channels, Owner, OwnerKind
-from tannoy.shared.errors import Unavailable
-from tannoy.shared.messages import Object
-from tannoy.shared.names import AgentId, SessionId, UserId
-from tannoy.shared.order_codec import pack_order, unpack_order
-from tannoy.shared.orders import (
+from tannoy.fanout.control.codec import pack_order, unpack_order
+from tannoy.fanout.control.control import ANSWER_DEADLINE, Control
+from tannoy.fanout.control.requests import (
     CloseSessions,
     Delivered,
     DeliverToSession,
@@ -18,6 +14,10 @@ from tannoy.shared.orders import (
     ListSessions,
     Question,
 )
+from tannoy.shared.channels import Channels, Owner, OwnerKind
+from tannoy.shared.errors import Unavailable
+from tannoy.shared.names import AgentId, SessionId, UserId
+from tannoy.shared.protocol.frames import Object
 from tannoy.shared.publication import ReadyBytes
 
 from tests.support.bus import ScriptedPublisher

@@ -1,10 +1,10 @@
 """Errands between nodes: one node is sent, runs it, and does not answer."""
 
 import pytest
-from tannoy.shared.close import CloseCode
+from tannoy.fanout.control.codec import pack_order, unpack_order
+from tannoy.fanout.control.requests import Errand, Evict, Granted
+from tannoy.shared.codes import CloseCode
 from tannoy.shared.errors import Unavailable
-from tannoy.shared.order_codec import pack_order, unpack_order
-from tannoy.shared.orders import Errand, Evict, Granted
 
 from tests.support.clock import on_manual_time, turns
 from tests.unit.fanout.test_control import CHANNELS, OWNER, SECRET, Desk

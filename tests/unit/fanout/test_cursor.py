@@ -1,9 +1,9 @@
 """One channel's place on this node: every transition, by what goes on to the sockets."""
 
 import pytest
-from tannoy.fanout import cursor as cursor_module
-from tannoy.fanout.cursor import RESTARTED, TOO_LATE, Cursor, State
-from tannoy.fanout.history import Excerpt
+from tannoy.fanout.history import cursor as cursor_module
+from tannoy.fanout.history.cursor import RESTARTED, TOO_LATE, Cursor, State
+from tannoy.fanout.history.reader import Excerpt
 from tannoy.shared.publication import Position, Publication, ReadyBytes
 
 Told = list[int | str]

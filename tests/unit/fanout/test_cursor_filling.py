@@ -1,8 +1,8 @@
 """One channel's place on this node while something behind it is missing: what was found, and what never will be."""
 
 import pytest
-from tannoy.fanout import cursor as cursor_module
-from tannoy.fanout.cursor import TOO_LATE, TRIMMED
+from tannoy.fanout.history import cursor as cursor_module
+from tannoy.fanout.history.cursor import TOO_LATE, TRIMMED
 
 from tests.unit.fanout.test_cursor import FILLING, FOLLOWING, Bench
 

@@ -1,7 +1,7 @@
 """All cursors of a node: what the link brings, and holes filled from the log. The barrier has a file of its own."""
 
-from tannoy.fanout.cursors import AT_ONCE
-from tannoy.fanout.history import READ_MAX
+from tannoy.fanout.history.reader import READ_MAX
+from tannoy.fanout.history.tracker import AT_ONCE
 from tannoy.fanout.scripts import HISTORY_READ
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.names import AgentId, RoomName

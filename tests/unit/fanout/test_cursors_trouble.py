@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from tannoy.fanout import cursors as cursors_module
-from tannoy.fanout.cursors import FILL_AGAIN_AFTER, FILL_DEADLINE
+from tannoy.fanout.history import tracker as cursors_module
+from tannoy.fanout.history.tracker import FILL_AGAIN_AFTER, FILL_DEADLINE
 from tannoy.fanout.scripts import HISTORY_READ
 from tannoy.shared.channels import Channel
 from tannoy.shared.names import RoomName

@@ -1,7 +1,7 @@
 """Why sessions were closed: told to Redis, and kept until it has taken it, within a bound."""
 
 import pytest
-from tannoy.fanout.departures import KEEP_SECONDS, KEPT, PENDING_MAX, Departures
+from tannoy.fanout.disconnects import KEEP_SECONDS, KEPT, PENDING_MAX, Departures
 from tannoy.fanout.scripts import REMEMBER_GONE
 from tannoy.shared.channels import Channels, Owner, OwnerKind
 from tannoy.shared.errors import Unavailable

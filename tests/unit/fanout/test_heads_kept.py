@@ -1,6 +1,6 @@
 """Heads live for as long as somebody hears their channels: the barrier renews them."""
 
-from tannoy.fanout.cursors import BARRIER_PERIOD, RENEW_EVERY
+from tannoy.fanout.history.tracker import BARRIER_PERIOD, RENEW_EVERY
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.names import RoomName
 from tannoy.shared.publication import Position

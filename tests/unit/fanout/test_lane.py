@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from tannoy.fanout.address import RedisAddress
-from tannoy.fanout.lane import Lane, LaneCommand
+from tannoy.fanout.cluster.partition_queue import Lane, LaneCommand
+from tannoy.fanout.redis.address import RedisAddress
 
 W, X = (RedisAddress(host, 6379, None, None, 0, None) for host in "wx")
 

@@ -3,12 +3,12 @@
 import asyncio
 
 import pytest
-from tannoy.fanout.lease import Closing
-from tannoy.fanout.leases import ADMISSION_DEADLINE, ASK_AGAIN, HEARTBEAT_WAIT
+from tannoy.fanout.control.requests import Evict, Granted
+from tannoy.fanout.leases.lease import Closing
+from tannoy.fanout.leases.manager import ADMISSION_DEADLINE, ASK_AGAIN, HEARTBEAT_WAIT
 from tannoy.fanout.scripts import LEASE_ACQUIRE
-from tannoy.shared.close import CloseCode
+from tannoy.shared.codes import CloseCode
 from tannoy.shared.errors import LimitReached, Unavailable
-from tannoy.shared.orders import Evict, Granted
 
 from tests.support.clock import on_manual_time, turns
 from tests.unit.fanout.office import CHANNELS, HELD, MAX, OWNER, WAIT, Office, generation, now

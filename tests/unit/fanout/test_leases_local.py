@@ -3,12 +3,12 @@
 import asyncio
 
 import pytest
-from tannoy.fanout.lease import Closing
-from tannoy.fanout.leases import CONFIRMED_AT_ONCE
+from tannoy.fanout.leases.lease import Closing
+from tannoy.fanout.leases.manager import CONFIRMED_AT_ONCE
+from tannoy.fanout.redis.in_flight import DEADLINE
 from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_RELEASE
-from tannoy.fanout.under_way import DEADLINE
 from tannoy.shared.channels import Owner, OwnerKind
-from tannoy.shared.close import CloseCode
+from tannoy.shared.codes import CloseCode
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.policy import LimitMode
 

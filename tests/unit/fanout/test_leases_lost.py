@@ -1,15 +1,15 @@
 """Places that are given back, taken away, or run out; and limits that change while sessions are there."""
 
 import pytest
-from tannoy.fanout import leases as leases_module
-from tannoy.fanout.lease import Closing, Limit
-from tannoy.fanout.leases import RELEASED_AT_ONCE
-from tannoy.fanout.limits import DEADLINE as LIMIT_DEADLINE
+from tannoy.fanout.control.requests import Evict, Granted
+from tannoy.fanout.leases import manager as leases_module
+from tannoy.fanout.leases.lease import Closing, Limit
+from tannoy.fanout.leases.limits import DEADLINE as LIMIT_DEADLINE
+from tannoy.fanout.leases.manager import RELEASED_AT_ONCE
 from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_LIMIT, LEASE_LIST, LEASE_RELEASE
 from tannoy.shared.channels import Owner, OwnerKind
-from tannoy.shared.close import CloseCode
+from tannoy.shared.codes import CloseCode
 from tannoy.shared.errors import Unavailable
-from tannoy.shared.orders import Evict, Granted
 from tannoy.shared.policy import LimitMode, LimitPolicy
 
 from tests.support.clock import on_manual_time, turns

@@ -3,12 +3,12 @@
 import asyncio
 
 import pytest
-from tannoy.fanout.lease import Closing
+from tannoy.fanout.control.requests import Evict, Granted
+from tannoy.fanout.leases.lease import Closing
 from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_RELEASE, LEASE_REPAIR
 from tannoy.shared.channels import Owner, OwnerKind
-from tannoy.shared.close import CloseCode
+from tannoy.shared.codes import CloseCode
 from tannoy.shared.errors import Unavailable
-from tannoy.shared.orders import Evict, Granted
 from tannoy.shared.policy import LimitMode, LimitPolicy
 
 from tests.support.clock import on_manual_time, turns

@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
-from tannoy.fanout.link import BACKOFF_CAP, Link
-from tannoy.fanout.link_state import PROOF
+from tannoy.fanout.pubsub.link import BACKOFF_CAP, Link
+from tannoy.fanout.pubsub.link_state import PROOF
 
 from tests.support.bus import ECHO, NOWHERE, MemoryRedis
 from tests.support.clock import manual_clock, on_manual_time, turns
@@ -81,7 +81,7 @@ async def outcome(proof: "asyncio.Future[bool]") -> bool:
 @pytest.fixture
 def redis(monkeypatch: pytest.MonkeyPatch) -> PubSubRedis:
     memory = PubSubRedis()
-    monkeypatch.setattr("tannoy.fanout.link.dial", memory.dial)
+    monkeypatch.setattr("tannoy.fanout.pubsub.link.dial", memory.dial)
     return memory
 
 

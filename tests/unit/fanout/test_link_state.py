@@ -3,8 +3,8 @@
 from collections import Counter
 
 import pytest
-from tannoy.fanout.link_state import BATCH, LinkState
-from tannoy.fanout.wire import Pushes
+from tannoy.fanout.pubsub.link_state import BATCH, LinkState
+from tannoy.fanout.redis.connection import Pushes
 
 from tests.support.bus import data_to_send, read_commands
 

@@ -1,6 +1,6 @@
 """LinkState: whether the link hears what it should, by its own echo."""
 
-from tannoy.fanout.link_state import ECHO_DEADLINE, ECHO_PERIOD, LinkState
+from tannoy.fanout.pubsub.link_state import ECHO_DEADLINE, ECHO_PERIOD, LinkState
 
 from tests.support.bus import data_to_send
 from tests.unit.fanout.test_link_state import ECHO, A, connected, push

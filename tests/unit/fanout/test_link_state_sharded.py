@@ -1,7 +1,7 @@
 """LinkState with the sharded pub/sub of a Redis Cluster: one slot a command, and slots that move away."""
 
-from tannoy.fanout.link_state import BATCH, SHARDED, LinkState
-from tannoy.fanout.wire import Pushes
+from tannoy.fanout.pubsub.link_state import BATCH, SHARDED, LinkState
+from tannoy.fanout.redis.connection import Pushes
 from tannoy.shared.channels import Channels, partition_of
 from tannoy.shared.names import RoomName
 

@@ -6,9 +6,9 @@ from typing import cast
 
 import pytest
 from tannoy.fanout.membership import BEAT, LEASE, MARGIN, RECOVERY, Membership
-from tannoy.fanout.pipeline import Commands, OnWire
+from tannoy.fanout.redis.connection import Reply, Wire, WireLost, Word
+from tannoy.fanout.redis.pipeline import Commands, OnWire
 from tannoy.fanout.scripts import HEARTBEAT, NODE_TELL, SERVER_ENSURE, Script
-from tannoy.fanout.wire import Reply, Wire, WireLost, Word
 from tannoy.shared.channels import PARTITIONS, Channels
 from tannoy.shared.clock import Clock
 from tannoy.shared.errors import Unavailable

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 from tannoy.fanout.membership import BEAT, RECOVERY
+from tannoy.fanout.redis.connection import WireLost
 from tannoy.fanout.scripts import HEARTBEAT, NODE_TELL, SERVER_ENSURE
-from tannoy.fanout.wire import WireLost
 from tannoy.shared.errors import Unavailable
 
 from tests.support.clock import manual_clock, on_manual_time, turns

@@ -5,11 +5,11 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
-from tannoy.fanout.history import HistoryRules
-from tannoy.fanout.pipeline import Pipeline
-from tannoy.fanout.publisher import REMEMBER_KEY_SECONDS, Publisher
+from tannoy.fanout.history.publisher import REMEMBER_KEY_SECONDS, Publisher
+from tannoy.fanout.history.reader import HistoryRules
+from tannoy.fanout.redis.in_flight import DEADLINE, MAX_BYTES
+from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.fanout.scripts import PUBLISH_ONCE
-from tannoy.fanout.under_way import DEADLINE, MAX_BYTES
 from tannoy.shared.channels import Channels
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.names import RoomName
@@ -25,7 +25,7 @@ NO_HISTORY = HistoryRules(0, 300)
 @pytest.fixture
 def redis(monkeypatch: pytest.MonkeyPatch) -> MemoryRedis:
     memory = MemoryRedis()
-    monkeypatch.setattr("tannoy.fanout.pipeline.dial", memory.dial)
+    monkeypatch.setattr("tannoy.fanout.redis.pipeline.dial", memory.dial)
     return memory
 
 

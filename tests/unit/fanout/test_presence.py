@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 from structlog.testing import capture_logs
-from tannoy.fanout.pipeline import Pipeline
-from tannoy.fanout.presence import Presence
-from tannoy.fanout.presence_calls import PRESENCE_SCRIPTS, PresenceRules
+from tannoy.fanout.presence.calls import PRESENCE_SCRIPTS, PresenceRules
+from tannoy.fanout.presence.presence import Presence
+from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.fanout.scripts import PRESENCE_JOIN, PRESENCE_LEAVE
 from tannoy.shared.channels import Channels
 from tannoy.shared.errors import Unavailable
@@ -28,7 +28,7 @@ def redis(monkeypatch: pytest.MonkeyPatch) -> MemoryRedis:
     """Where nothing is ever due."""
     memory = MemoryRedis()
     memory.replies[b"EVALSHA"] = NOTHING_DUE
-    monkeypatch.setattr("tannoy.fanout.pipeline.dial", memory.dial)
+    monkeypatch.setattr("tannoy.fanout.redis.pipeline.dial", memory.dial)
     return memory
 
 

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Collection, Mapping
 
-from tannoy.fanout.departures import Departures
+from tannoy.fanout.anti_entropy import GROUP, ROUND, TURN, Repair
+from tannoy.fanout.disconnects import Departures
 from tannoy.fanout.membership import ALL
-from tannoy.fanout.presence import Presence, Present
-from tannoy.fanout.presence_calls import PresenceRules
-from tannoy.fanout.repair import GROUP, ROUND, TURN, Repair
+from tannoy.fanout.presence.calls import PresenceRules
+from tannoy.fanout.presence.presence import Presence, Present
 from tannoy.fanout.scripts import LEASE_RELEASE, LEASE_REPAIR, PRESENCE_JOIN, REMEMBER_GONE
 from tannoy.shared.names import RoomName, UserId
 

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from tannoy.fanout.role import PATIENCE, ROLE_PERIOD, RoleWatch, why_not_master
+from tannoy.fanout.redis.role_watch import PATIENCE, ROLE_PERIOD, RoleWatch, why_not_master
 
 from tests.support.clock import on_manual_time, turns
 

@@ -4,10 +4,11 @@ import asyncio
 from typing import Any
 
 import pytest
-from tannoy.fanout.address import Named, RedisAddress, SentinelAddress, parse_address
-from tannoy.fanout.asking import OTHERS_WITHIN
-from tannoy.fanout.reconnect import keep_connected
-from tannoy.fanout.sentinel import (
+from tannoy.fanout.redis.address import Named, RedisAddress, SentinelAddress, parse_address
+from tannoy.fanout.redis.connection import ServerRefused, WireLost
+from tannoy.fanout.redis.query import OTHERS_WITHIN
+from tannoy.fanout.redis.reconnect import keep_connected
+from tannoy.fanout.redis.sentinel import (
     ANSWER_WITHIN,
     LOOK_PERIOD,
     NoMaster,
@@ -15,7 +16,6 @@ from tannoy.fanout.sentinel import (
     locate,
     until_moved,
 )
-from tannoy.fanout.wire import ServerRefused, WireLost
 
 from tests.support.clock import manual_clock, on_manual_time, turns
 

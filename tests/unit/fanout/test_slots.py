@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from tannoy.fanout.address import ClusterAddress, RedisAddress
-from tannoy.fanout.slots import NotHere, Refusal, SlotMap, read_refusal, read_slots
+from tannoy.fanout.cluster.slots import NotHere, Refusal, SlotMap, read_refusal, read_slots
+from tannoy.fanout.redis.address import ClusterAddress, RedisAddress
 from tannoy.shared.channels import PARTITION_SLOTS, PARTITIONS, Channels, key_slot, partition_of
 from tannoy.shared.names import AgentId, RoomName
 

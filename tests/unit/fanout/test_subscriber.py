@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tannoy.fanout.subscriber import ACKNOWLEDGE_TIMEOUT, LINGER, Subscriber
+from tannoy.fanout.pubsub.subscriptions import ACKNOWLEDGE_TIMEOUT, LINGER, Subscriber
 from tannoy.shared.errors import Unavailable
 
 from tests.support.bus import ScriptedLink

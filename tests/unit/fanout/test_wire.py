@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tannoy.fanout.wire import Pushes, Reply, ServerRefused, Wire, WireLost, pack
+from tannoy.fanout.redis.connection import Pushes, Reply, ServerRefused, Wire, WireLost, pack
 
 from tests.support.bus import read_commands
 from tests.support.clock import on_manual_time, turns

@@ -1,12 +1,12 @@
 """Whether a handshake becomes a session: origin, wire format, names."""
 
 import pytest
-from tannoy.node.admission import Admission, Admitted, Handshake, Rejected, TurnedAway, is_ours
-from tannoy.node.session import Endpoint
+from tannoy.node.admission.handshake import Admission, Admitted, Handshake, Rejected, TurnedAway, is_ours
+from tannoy.node.protocols.session import Endpoint
 from tannoy.shared.channels import Channels
-from tannoy.shared.close import CloseCode, ErrorCode
-from tannoy.shared.codec import JSON, MSGPACK, WireFormat
+from tannoy.shared.codes import CloseCode, ErrorCode
 from tannoy.shared.names import AgentId
+from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat
 
 CHANNELS = Channels("tannoy")
 HOST = "chat.example:8000"

@@ -1,8 +1,8 @@
 """Who a session belongs to, and who may call the API."""
 
 import pytest
-from tannoy.node.auth import authorize_api, host_name, identify, is_loopback, made_up_session_id
-from tannoy.shared.close import ErrorCode
+from tannoy.node.auth.identity import authorize_api, host_name, identify, is_loopback, made_up_session_id
+from tannoy.shared.codes import ErrorCode
 from tannoy.shared.errors import BadName, Refused
 from tannoy.shared.names import parse_session, parse_user, parse_username
 

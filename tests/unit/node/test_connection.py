@@ -2,8 +2,8 @@
 
 import pytest
 from tannoy.fanout.scripts import PRESENCE_JOIN
-from tannoy.node.session import Endpoint
-from tannoy.shared.codec import JSON, MSGPACK, WireFormat
+from tannoy.node.protocols.session import Endpoint
+from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat
 
 from tests.support.clock import on_manual_time, turns
 from tests.support.desk import ROLL, ROOM, Desk, House

@@ -3,12 +3,12 @@
 import asyncio
 
 import pytest
-from tannoy.node.carrier import CLOSE_DEADLINE
-from tannoy.node.connection import PONG_DEADLINE
-from tannoy.node.frames import Opcode, split_frames
-from tannoy.node.session import ROOMS_MAX, Endpoint
-from tannoy.node.timers import TICK
-from tannoy.shared.close import CLOSE_RULES, CloseCode
+from tannoy.node.connections.connection import PONG_DEADLINE
+from tannoy.node.connections.timers import TICK
+from tannoy.node.protocols.session import ROOMS_MAX, Endpoint
+from tannoy.node.rfc6455 import Opcode, split_frames
+from tannoy.node.transports.base import CLOSE_DEADLINE
+from tannoy.shared.codes import CLOSE_RULES, CloseCode
 from tannoy.shared.policy import SlowPolicy
 
 from tests.support.clock import on_manual_time, turns

@@ -2,10 +2,10 @@
 
 import asyncio
 
+from tannoy.fanout.pubsub.subscriptions import ACKNOWLEDGE_TIMEOUT
 from tannoy.fanout.scripts import LEASE_ACQUIRE, PRESENCE_JOIN, PRESENCE_LEAVE
-from tannoy.fanout.subscriber import ACKNOWLEDGE_TIMEOUT
-from tannoy.node.frames import Opcode, split_frames
-from tannoy.node.session import Endpoint
+from tannoy.node.protocols.session import Endpoint
+from tannoy.node.rfc6455 import Opcode, split_frames
 
 from tests.support.clock import on_manual_time, turns
 from tests.support.desk import PING_INTERVAL, ROOM, Desk, House

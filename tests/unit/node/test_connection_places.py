@@ -3,12 +3,12 @@
 import asyncio
 
 import pytest
-from tannoy.fanout.leases import ASK_AGAIN
+from tannoy.fanout.control.requests import Evict
+from tannoy.fanout.leases.manager import ASK_AGAIN
 from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_RELEASE, REMEMBER_GONE
-from tannoy.node.session import Endpoint
-from tannoy.shared.close import CloseCode
-from tannoy.shared.codec import JSON
-from tannoy.shared.orders import Evict
+from tannoy.node.protocols.session import Endpoint
+from tannoy.shared.codes import CloseCode
+from tannoy.shared.protocol.codec import JSON
 
 from tests.support.clock import loop_errors, on_manual_time, turns
 from tests.support.desk import GENERATION, OWNER, Desk, House

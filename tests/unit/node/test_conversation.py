@@ -3,13 +3,13 @@
 import asyncio
 
 import pytest
+from tannoy.fanout.control.codec import pack_order
+from tannoy.fanout.control.requests import Delivered
+from tannoy.fanout.pubsub.envelope import unpack_publication
 from tannoy.fanout.scripts import PRESENCE_JOIN, PRESENCE_LIST
-from tannoy.node.conversation import UNDER_WAY_MAX
+from tannoy.node.connections.command_loop import UNDER_WAY_MAX
 from tannoy.shared.clock import rfc3339
-from tannoy.shared.envelope import unpack_publication
 from tannoy.shared.errors import Unavailable
-from tannoy.shared.order_codec import pack_order
-from tannoy.shared.orders import Delivered
 from tannoy.shared.publication import Position
 
 from tests.support.clock import loop_errors, on_manual_time, turns

@@ -1,8 +1,8 @@
 """How much of a session's commands waits, and how much nonsense is borne."""
 
 import pytest
-from tannoy.node.conversation import UNDER_WAY_MAX
-from tannoy.node.patience import BAD_FRAMES_MAX, BAD_FRAMES_WINDOW, WAITING_MAX
+from tannoy.node.connections.command_loop import UNDER_WAY_MAX
+from tannoy.node.connections.inbound import BAD_FRAMES_MAX, BAD_FRAMES_WINDOW, WAITING_MAX
 
 from tests.support.clock import on_manual_time, turns
 from tests.support.desk import Desk, House

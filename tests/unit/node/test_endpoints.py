@@ -3,7 +3,7 @@
 import pytest
 from starlette.types import Message, Scope
 from starlette.websockets import WebSocket
-from tannoy.node.endpoints import handshake_of
+from tannoy.node.transports.asgi_websocket import handshake_of
 
 
 async def _nothing() -> Message:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 from tannoy.fanout.scripts import PRESENCE_JOIN, PRESENCE_LEAVE
-from tannoy.node.session import Endpoint
-from tannoy.shared.close import CloseCode
+from tannoy.node.protocols.session import Endpoint
+from tannoy.shared.codes import CloseCode
 from tannoy.shared.names import RoomName
 from tannoy.shared.policy import LimitMode
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 from tannoy.fanout.scripts import HISTORY_READ, PRESENCE_JOIN, PRESENCE_LEAVE
-from tannoy.node import hub as hub_module
-from tannoy.node.session import Endpoint
-from tannoy.shared.close import CloseCode
+from tannoy.node.delivery import hub as hub_module
+from tannoy.node.protocols.session import Endpoint
+from tannoy.shared.codes import CloseCode
 from tannoy.shared.policy import LimitMode
 from tannoy.shared.publication import Position
 

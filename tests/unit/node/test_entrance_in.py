@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 from tannoy.fanout.scripts import PRESENCE_JOIN, PRESENCE_LEAVE
-from tannoy.node import hub as hub_module
-from tannoy.node.session import Endpoint
+from tannoy.node.delivery import hub as hub_module
+from tannoy.node.protocols.session import Endpoint
 from tannoy.shared.names import UserId
 from tannoy.shared.policy import LimitMode
 from tannoy.shared.publication import Publication, ReadyBytes

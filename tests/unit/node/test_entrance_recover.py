@@ -2,9 +2,9 @@
 
 import pytest
 from tannoy.fanout.scripts import HISTORY_READ
-from tannoy.node.session import Endpoint
-from tannoy.shared.codec import WireFormat
-from tannoy.shared.commands import OFFSET_MAX
+from tannoy.node.protocols.session import Endpoint
+from tannoy.shared.protocol.codec import WireFormat
+from tannoy.shared.protocol.commands import OFFSET_MAX
 from tannoy.shared.publication import Position
 
 from tests.support.clock import on_manual_time, turns

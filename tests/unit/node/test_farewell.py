@@ -2,13 +2,13 @@
 
 import asyncio
 
-from tannoy.node.admission import TurnedAway
-from tannoy.node.carrier import CLOSE_DEADLINE
-from tannoy.node.farewell import Farewell
-from tannoy.node.timers import TimerWheel
-from tannoy.shared.close import CloseCode
-from tannoy.shared.codec import MSGPACK
+from tannoy.node.admission.handshake import TurnedAway
+from tannoy.node.connections.rejected import Farewell
+from tannoy.node.connections.timers import TimerWheel
+from tannoy.node.transports.base import CLOSE_DEADLINE
+from tannoy.shared.codes import CloseCode
 from tannoy.shared.errors import BadName
+from tannoy.shared.protocol.codec import MSGPACK
 
 from tests.support.carrier import RecordingCarrier
 from tests.support.clock import manual_clock, on_manual_time

@@ -1,8 +1,8 @@
 """RFC 6455, the server's side, section by section: bytes in, messages out."""
 
 import pytest
-from tannoy.node.frames import Event, FrameReader, Opcode, close_frame, frame, split_frames
-from tannoy.shared.close import CloseCode
+from tannoy.node.rfc6455 import Event, FrameReader, Opcode, close_frame, frame, split_frames
+from tannoy.shared.codes import CloseCode
 from tannoy.shared.errors import ProtocolViolation
 
 from tests.support.client_frames import BINARY, CLOSE, CONTINUATION, MASK, PING, PONG, TEXT, client_frame, header, mask

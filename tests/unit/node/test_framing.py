@@ -4,11 +4,11 @@ import json
 
 import msgpack
 import pytest
-from tannoy.node.frames import Opcode, split_frames
-from tannoy.node.framing import frame_object, frame_ready, frames_of
-from tannoy.shared.codec import JSON, MSGPACK, WireFormat, encode_ready
-from tannoy.shared.messages import IsTyping
+from tannoy.node.protocols.framing import frame_object, frame_ready, frames_of
+from tannoy.node.rfc6455 import Opcode, split_frames
 from tannoy.shared.names import RoomName, UserId
+from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat, encode_ready
+from tannoy.shared.protocol.frames import IsTyping
 from tannoy.shared.publication import Publication
 
 TYPING = IsTyping(RoomName("lobby"), UserId("ada"), "Ada é")

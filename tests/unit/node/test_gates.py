@@ -10,13 +10,13 @@ from typing import Any
 
 import msgpack
 import pytest
-from tannoy.node import hub as hub_module
-from tannoy.node.framing import frames_of
-from tannoy.node.hub import NOTHING, Gate, Hub, Seen
+from tannoy.fanout.pubsub.envelope import unpack_publication
+from tannoy.node.delivery import hub as hub_module
+from tannoy.node.delivery.hub import NOTHING, Gate, Hub, Seen
+from tannoy.node.protocols.framing import frames_of
 from tannoy.shared.channels import Channels
-from tannoy.shared.codec import JSON, MSGPACK, WireFormat
-from tannoy.shared.envelope import unpack_publication
 from tannoy.shared.names import RoomName
+from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat
 from tannoy.shared.publication import Publication, ReadyBytes
 
 from tests.support.carrier import RecordingCarrier

@@ -7,14 +7,14 @@ from typing import Any
 
 import msgpack
 import pytest
-from tannoy.fanout.cursors import Cursors
-from tannoy.fanout.history import History, HistoryRules
-from tannoy.node.framing import frames_of
-from tannoy.node.hub import NOTHING, Hub, Seen
-from tannoy.node.relay import Relay
+from tannoy.fanout.history.reader import History, HistoryRules
+from tannoy.fanout.history.tracker import Cursors
+from tannoy.node.delivery.hub import NOTHING, Hub, Seen
+from tannoy.node.delivery.relay import Relay
+from tannoy.node.protocols.framing import frames_of
 from tannoy.shared.channels import Channels
-from tannoy.shared.codec import JSON, MSGPACK, WireFormat
 from tannoy.shared.names import RoomName
+from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat
 from tannoy.shared.publication import Position, Publication, ReadyBytes
 
 from tests.support.carrier import RecordingCarrier

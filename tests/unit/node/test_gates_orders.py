@@ -3,9 +3,9 @@
 from itertools import product
 
 import pytest
-from tannoy.node.framing import frames_of
-from tannoy.node.hub import Seen
-from tannoy.shared.codec import JSON
+from tannoy.node.delivery.hub import Seen
+from tannoy.node.protocols.framing import frames_of
+from tannoy.shared.protocol.codec import JSON
 from tannoy.shared.publication import Position
 
 from tests.support.clock import on_manual_time, turns

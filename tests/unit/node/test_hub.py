@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 import pytest
-from tannoy.node.hub import Hub
-from tannoy.node.outbox import Outbox, OutboxLimits
+from tannoy.node.delivery.hub import Hub
+from tannoy.node.delivery.outbox import Outbox, OutboxLimits
 from tannoy.shared.channels import Channels
-from tannoy.shared.codec import JSON, MSGPACK, WireFormat
 from tannoy.shared.names import RoomName, UserId
 from tannoy.shared.policy import SlowPolicy
+from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat
 
 from tests.support.carrier import RecordingCarrier
 

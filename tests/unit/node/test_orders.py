@@ -3,15 +3,15 @@
 import json
 
 import pytest
+from tannoy.fanout.control.requests import CloseSessions, DeliverToSession, DeliverToUser, ListSessions, Question
 from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_RELEASE
-from tannoy.node import orders as orders_module
-from tannoy.node.session import Endpoint
+from tannoy.node.connections import control_handler as orders_module
+from tannoy.node.protocols.session import Endpoint
 from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.clock import rfc3339
-from tannoy.shared.close import CloseCode
-from tannoy.shared.codec import MSGPACK
+from tannoy.shared.codes import CloseCode
 from tannoy.shared.names import AgentId, SessionId, UserId
-from tannoy.shared.orders import CloseSessions, DeliverToSession, DeliverToUser, ListSessions, Question
+from tannoy.shared.protocol.codec import MSGPACK
 from tannoy.shared.publication import ReadyBytes
 
 from tests.support.clock import on_manual_time, turns

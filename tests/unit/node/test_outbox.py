@@ -1,7 +1,7 @@
 """A socket's bounded way out: nothing while the peer keeps up, a bound and a policy when it does not."""
 
 import pytest
-from tannoy.node.outbox import Outbox, OutboxLimits
+from tannoy.node.delivery.outbox import Outbox, OutboxLimits
 from tannoy.shared.policy import SlowPolicy
 
 from tests.support.carrier import RecordingCarrier

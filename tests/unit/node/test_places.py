@@ -4,15 +4,15 @@ import json
 from typing import Any
 
 import pytest
-from tannoy.fanout.lease import Closing
+from tannoy.fanout.leases.lease import Closing
 from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_RELEASE, REMEMBER_GONE
-from tannoy.node.session import Endpoint, Session
+from tannoy.node.protocols.session import Endpoint, Session
 from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.clock import rfc3339
-from tannoy.shared.close import CLOSE_RULES, CloseCode, DepartureRule
+from tannoy.shared.codes import CLOSE_RULES, CloseCode, DepartureRule
 from tannoy.shared.errors import LimitReached
-from tannoy.shared.messages import Author
 from tannoy.shared.names import SessionId, UserId
+from tannoy.shared.protocol.frames import Author
 
 from tests.support.clock import on_manual_time, turns
 from tests.support.desk import CHANNELS, HOMES, OWNER, House

@@ -1,8 +1,8 @@
 """The rules by which a client reads a channel: each message once, in order, and what may be missing is told."""
 
 import pytest
-from tannoy.node.reading import Frame, Missing, Reading
-from tannoy.shared.commands import PAGE_MAX
+from tannoy.client.catch_up import Frame, Missing, Reading
+from tannoy.shared.protocol.commands import PAGE_MAX
 from tannoy.shared.publication import Position
 
 

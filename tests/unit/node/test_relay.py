@@ -1,13 +1,13 @@
 """From the bus to the sockets: framed once per format, written once per socket, large rosters in slices."""
 
 import pytest
-from tannoy.node import relay as relay_module
-from tannoy.node.frames import Opcode, frame
-from tannoy.node.hub import Hub
-from tannoy.node.relay import Relay
+from tannoy.node.delivery import relay as relay_module
+from tannoy.node.delivery.hub import Hub
+from tannoy.node.delivery.relay import Relay
+from tannoy.node.rfc6455 import Opcode, frame
 from tannoy.shared.channels import Channel, Channels
-from tannoy.shared.codec import JSON, MSGPACK, WireFormat
 from tannoy.shared.names import RoomName
+from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat
 from tannoy.shared.publication import Publication, ReadyBytes
 
 from tests.support.carrier import RecordingCarrier

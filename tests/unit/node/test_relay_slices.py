@@ -1,8 +1,8 @@
 """From the bus to large rosters: in slices, in order, and with a bound on what waits."""
 
 import pytest
-from tannoy.node import relay as relay_module
-from tannoy.shared.codec import JSON, MSGPACK
+from tannoy.node.delivery import relay as relay_module
+from tannoy.shared.protocol.codec import JSON, MSGPACK
 
 from tests.support.clock import on_manual_time, turns
 from tests.unit.node.test_relay import KITCHEN, LOBBY, Place, binary_frames, said, text_frames, writes

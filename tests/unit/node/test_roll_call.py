@@ -1,9 +1,9 @@
 """Who is in a channel, as `presence` and the API tell it."""
 
 import pytest
-from tannoy.fanout.lease import Limit
+from tannoy.fanout.leases.lease import Limit
 from tannoy.fanout.scripts import LEASE_LIST, PRESENCE_LIST
-from tannoy.node.roll_call import RollCall, users_of
+from tannoy.node.operations.presence import RollCall, users_of
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.policy import LimitPolicy
 

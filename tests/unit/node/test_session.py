@@ -1,7 +1,7 @@
 """What a session may do at each endpoint: command in, effect out."""
 
 import pytest
-from tannoy.node.session import (
+from tannoy.node.protocols.session import (
     ROOMS_MAX,
     Alive,
     Answer,
@@ -17,8 +17,10 @@ from tannoy.node.session import (
     TellUser,
 )
 from tannoy.shared.channels import Channel, Channels
-from tannoy.shared.close import ErrorCode
-from tannoy.shared.commands import (
+from tannoy.shared.codes import ErrorCode
+from tannoy.shared.errors import Refused
+from tannoy.shared.names import AgentId, NodeId, RoomName, SessionId, UserId
+from tannoy.shared.protocol.commands import (
     Command,
     Join,
     Later,
@@ -32,9 +34,7 @@ from tannoy.shared.commands import (
     ShowPresence,
     Typing,
 )
-from tannoy.shared.errors import Refused
-from tannoy.shared.messages import Author, IsTyping, Ok, PongFrame, Roll, Said, SaidPrivately
-from tannoy.shared.names import AgentId, NodeId, RoomName, SessionId, UserId
+from tannoy.shared.protocol.frames import Author, IsTyping, Ok, PongFrame, Roll, Said, SaidPrivately
 from tannoy.shared.publication import NO_HISTORY, Arrival, Position
 
 CHANNELS = Channels("tannoy")

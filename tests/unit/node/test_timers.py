@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tannoy.node.timers import TICK, TimerWheel
+from tannoy.node.connections.timers import TICK, TimerWheel
 
 from tests.support.clock import loop_errors, manual_clock, on_manual_time
 

@@ -1,7 +1,7 @@
 """Contract §5 and the error codes of §4: the tables are the contract's."""
 
 import pytest
-from tannoy.shared.close import CLOSE_RULES, HTTP_STATUS, CloseCode, ErrorCode
+from tannoy.shared.codes import CLOSE_RULES, HTTP_STATUS, CloseCode, ErrorCode
 
 COME_BACK, STAY_AWAY = True, False
 

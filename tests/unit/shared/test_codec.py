@@ -6,16 +6,8 @@ import math
 import msgpack
 import orjson
 import pytest
-from tannoy.shared.channels import Channels, Owner, OwnerKind
-from tannoy.shared.close import CloseCode, ErrorCode
-from tannoy.shared.codec import JSON, MAX_DEPTH, MSGPACK, WIRE_FORMATS, WireFormat, decode_command, encode_ready
-from tannoy.shared.commands import BadCommand, Message, Ping
-from tannoy.shared.envelope import pack_publication, unpack_publication
-from tannoy.shared.errors import BadRequest, MalformedBytes
-from tannoy.shared.messages import Author, Said
-from tannoy.shared.names import AgentId, RoomName, SessionId, UserId
-from tannoy.shared.order_codec import pack_order, unpack_order
-from tannoy.shared.orders import (
+from tannoy.fanout.control.codec import pack_order, unpack_order
+from tannoy.fanout.control.requests import (
     CloseSessions,
     Delivered,
     DeliverToSession,
@@ -25,6 +17,22 @@ from tannoy.shared.orders import (
     ListSessions,
     Order,
 )
+from tannoy.fanout.pubsub.envelope import pack_publication, unpack_publication
+from tannoy.shared.channels import Channels, Owner, OwnerKind
+from tannoy.shared.codes import CloseCode, ErrorCode
+from tannoy.shared.errors import BadRequest, MalformedBytes
+from tannoy.shared.names import AgentId, RoomName, SessionId, UserId
+from tannoy.shared.protocol.codec import (
+    JSON,
+    MAX_DEPTH,
+    MSGPACK,
+    WIRE_FORMATS,
+    WireFormat,
+    decode_command,
+    encode_ready,
+)
+from tannoy.shared.protocol.commands import BadCommand, Message, Ping
+from tannoy.shared.protocol.frames import Author, Said
 from tannoy.shared.publication import Publication, ReadyBytes
 
 both_formats = pytest.mark.parametrize("wire", [JSON, MSGPACK], ids=lambda wire: wire.name)

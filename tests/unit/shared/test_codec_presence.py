@@ -2,11 +2,11 @@
 
 import msgpack
 import pytest
-from tannoy.shared.codec import JSON, MSGPACK, encode_ready
-from tannoy.shared.envelope import read_users, unpack_publication
+from tannoy.fanout.pubsub.envelope import read_users, unpack_publication
 from tannoy.shared.errors import MalformedBytes
-from tannoy.shared.messages import NodeFrame, PresenceCount, PresentUser, UserJoined, UserLeft
 from tannoy.shared.names import RoomName, UserId
+from tannoy.shared.protocol.codec import JSON, MSGPACK, encode_ready
+from tannoy.shared.protocol.frames import NodeFrame, PresenceCount, PresentUser, UserJoined, UserLeft
 from tannoy.shared.publication import ReadyBytes
 
 LOBBY, ADA, BOB = RoomName("lobby"), UserId("ada"), UserId("bob")

@@ -3,8 +3,10 @@
 from typing import Any
 
 import pytest
-from tannoy.shared.close import ErrorCode
-from tannoy.shared.commands import (
+from tannoy.shared.codes import ErrorCode
+from tannoy.shared.errors import BadRequest
+from tannoy.shared.names import RoomName, UserId
+from tannoy.shared.protocol.commands import (
     OFFSET_MAX,
     BadCommand,
     Command,
@@ -23,8 +25,6 @@ from tannoy.shared.commands import (
     parse_key,
     parse_page,
 )
-from tannoy.shared.errors import BadRequest
-from tannoy.shared.names import RoomName, UserId
 from tannoy.shared.publication import Position
 
 LOBBY = RoomName("lobby")

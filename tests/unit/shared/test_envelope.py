@@ -2,12 +2,20 @@
 
 import msgpack
 import pytest
+from tannoy.fanout.pubsub.envelope import pack_publication, unpack_delivery, unpack_numbered
 from tannoy.shared.channels import Channels
-from tannoy.shared.codec import JSON, MSGPACK, WireFormat, encode_ready, encode_when_asked, object_of, payload_of
-from tannoy.shared.envelope import pack_publication, unpack_delivery, unpack_numbered
 from tannoy.shared.errors import MalformedBytes
-from tannoy.shared.messages import Author, NodeFrame, Resync, Said
 from tannoy.shared.names import AgentId, RoomName, SessionId, UserId
+from tannoy.shared.protocol.codec import (
+    JSON,
+    MSGPACK,
+    WireFormat,
+    encode_ready,
+    encode_when_asked,
+    object_of,
+    payload_of,
+)
+from tannoy.shared.protocol.frames import Author, NodeFrame, Resync, Said
 from tannoy.shared.publication import Position, Publication, ReadyBytes
 
 LOBBY = Channels("tannoy").room(RoomName("lobby"))

@@ -2,8 +2,9 @@
 
 import pytest
 from tannoy.shared.channels import Channels
-from tannoy.shared.close import CloseCode, ErrorCode
-from tannoy.shared.messages import (
+from tannoy.shared.codes import CloseCode, ErrorCode
+from tannoy.shared.names import AgentId, NodeId, RoomName, SessionId, UserId
+from tannoy.shared.protocol.frames import (
     Author,
     Bye,
     Failure,
@@ -22,7 +23,6 @@ from tannoy.shared.messages import (
     UserLeft,
     Welcome,
 )
-from tannoy.shared.names import AgentId, NodeId, RoomName, SessionId, UserId
 from tannoy.shared.publication import Position
 
 ROOM = Channels("tannoy").room(RoomName("lobby"))

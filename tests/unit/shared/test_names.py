@@ -4,7 +4,7 @@ import string
 from collections.abc import Callable
 
 import pytest
-from tannoy.shared.close import ErrorCode
+from tannoy.shared.codes import ErrorCode
 from tannoy.shared.errors import BadName
 from tannoy.shared.names import parse_agent, parse_node, parse_room, parse_session, parse_user, parse_username
 

@@ -1,0 +1,142 @@
+"""The connections of a node to what its URL names: one server, a master that Sentinels name, or a Redis Cluster.
+
+This is the one place that tells them apart; what goes over the connections is the same.
+"""
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Protocol
+
+from ..shared.channels import PARTITIONS, Channels
+from ..shared.clock import Clock
+from ..shared.errors import StartError
+from .cluster.link import ClusterLink
+from .cluster.pipeline import ClusterPipeline
+from .cluster.topology import Cluster, NoCluster
+from .pubsub.link import AnyLink, Link
+from .pubsub.link_state import PLAIN, SHARDED, Batch, Verbs
+from .redis.address import Address, AnyAddress, ClusterAddress
+from .redis.pipeline import AnyPipeline, Greet, OnWire, Pipeline
+from .scripts import Script
+
+_ALL = range(PARTITIONS)
+
+
+class Connections(Protocol):
+    """Makes links and pipelines. `echo_channel` gives the one in a partition; `verbs` are those of the links."""
+
+    verbs: Verbs
+
+    def link(
+        self,
+        *,
+        name: str,
+        echo_channel: Callable[[int], bytes],
+        clock: Clock,
+        on_deliveries: Callable[[Batch], None],
+        on_confirmed: Callable[[list[bytes]], None],
+        on_live: Callable[[], None],
+    ) -> AnyLink: ...
+
+    def pipeline(self, *, name: str, scripts: tuple[Script, ...], greet: Greet) -> AnyPipeline: ...
+
+    async def servers(self) -> Sequence[tuple[Address, Sequence[int]]]:
+        """All that serve us, each with its partitions. Raises StartError: they can't be found."""
+        ...
+
+    @property
+    def jobs(self) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:
+        """What has to run besides the links and pipelines themselves, by name."""
+        ...
+
+    def statistics(self) -> Mapping[str, object]: ...
+
+
+def connections_to(address: AnyAddress, channels: Channels) -> Connections:
+    return _ToCluster(address, channels) if isinstance(address, ClusterAddress) else _ToServer(address)
+
+
+class _ToServer:
+    def __init__(self, address: Address) -> None:
+        self.verbs = PLAIN
+        self._address = address
+
+    def link(
+        self,
+        *,
+        name: str,
+        echo_channel: Callable[[int], bytes],
+        clock: Clock,
+        on_deliveries: Callable[[Batch], None],
+        on_confirmed: Callable[[list[bytes]], None],
+        on_live: Callable[[], None],
+    ) -> AnyLink:
+        return Link(
+            self._address,
+            name=name,
+            echo_channel=echo_channel(0),
+            clock=clock,
+            on_deliveries=on_deliveries,
+            on_confirmed=on_confirmed,
+            on_live=on_live,
+        )
+
+    def pipeline(self, *, name: str, scripts: tuple[Script, ...], greet: Greet) -> AnyPipeline:
+        return Pipeline(self._address, name=name, scripts=scripts, greet=lambda wire: greet(OnWire(wire), _ALL))
+
+    async def servers(self) -> Sequence[tuple[Address, Sequence[int]]]:
+        return [(self._address, _ALL)]
+
+    @property
+    def jobs(self) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:
+        return {}
+
+    def statistics(self) -> Mapping[str, object]:
+        return {}
+
+
+class _ToCluster:
+    def __init__(self, address: ClusterAddress, channels: Channels) -> None:
+        self.verbs = SHARDED
+        self._channels = channels
+        self._cluster = Cluster(address)
+
+    def link(
+        self,
+        *,
+        name: str,
+        echo_channel: Callable[[int], bytes],
+        clock: Clock,
+        on_deliveries: Callable[[Batch], None],
+        on_confirmed: Callable[[list[bytes]], None],
+        on_live: Callable[[], None],
+    ) -> AnyLink:
+        return ClusterLink(
+            self._cluster,
+            name=name,
+            echo_channel=echo_channel,
+            clock=clock,
+            on_deliveries=on_deliveries,
+            on_confirmed=on_confirmed,
+            on_live=on_live,
+        )
+
+    def pipeline(self, *, name: str, scripts: tuple[Script, ...], greet: Greet) -> AnyPipeline:
+        server_key = self._channels.server
+        return ClusterPipeline(self._cluster, name=name, scripts=scripts, greet=greet, server_key=server_key)
+
+    async def servers(self) -> Sequence[tuple[Address, Sequence[int]]]:
+        at = f"Redis at {self._cluster.address} (TANNOY_REDIS_URL)"
+        try:
+            await self._cluster.learn()
+        except NoCluster as error:
+            raise StartError(f"{at} can't be found: {error}") from error
+        if not self._cluster.map.is_whole:
+            raise StartError(f"{at} has slots that no server serves: redis-cli --cluster check tells which")
+        return list(self._cluster.map.masters.items())
+
+    @property
+    def jobs(self) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:
+        return {"cluster": self._cluster.run}
+
+    def statistics(self) -> Mapping[str, object]:
+        return {"cluster": self._cluster.statistics()}

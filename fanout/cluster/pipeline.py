@@ -1,0 +1,254 @@
+"""A pipeline to all masters of a Redis Cluster: what it is told goes to the one that serves the partition.
+
+Each partition is a lane. It is open while its master is known, connected, and has been greeted for it. A command that a
+server says it has not carried out (MOVED, ASK, TRYAGAIN, CLUSTERDOWN) goes back into its lane, which closes until all
+that was sent before has been answered: then everything goes out again in the order in which it came. Nothing else is
+ever sent twice, and every command has the one deadline that it got at the door.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+import structlog
+
+from ...shared.channels import PARTITIONS, partition_of
+from ...shared.errors import Unavailable
+from ..redis.address import RedisAddress
+from ..redis.connection import Reply, ServerRefused, Word
+from ..redis.in_flight import UnderWay
+from ..redis.pipeline import Greet, NotSent
+from ..scripts import SERVER_ADOPT, Script
+from .master_pipeline import ByPartition, Master
+from .partition_queue import Lane, LaneCommand
+from .per_master import Shards
+from .slot_migration import Arrival, adopt, identity_of
+from .slots import NotHere, Refusal, read_refusal
+from .topology import Cluster
+
+TRY_AGAIN_AFTER = 0.03
+"""Seconds until a partition whose keys are being moved is tried again."""
+GREET_AGAIN_AFTER = 0.1
+GREETINGS_TOGETHER = 2
+"""Attempts to greet a server for all its partitions in one go; then each alone, so that none holds up the others."""
+
+_log = structlog.get_logger("tannoy.cluster")
+
+
+class ClusterPipeline(ByPartition):
+    """Needs `run` running, and that of `cluster`. Used as a Pipeline is."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        name: str,
+        scripts: tuple[Script, ...],
+        greet: Greet,
+        server_key: Callable[[int], bytes],
+    ) -> None:
+        super().__init__(partial(self._take, greets=False))
+        self.connected = asyncio.Event()
+        """Set while every partition has a master that takes commands."""
+        self._cluster = cluster
+        self._name = name
+        self._scripts = (*(script.sharded for script in scripts), SERVER_ADOPT)
+        self._greet = greet
+        self._server_key = server_key
+        self._lanes = [Lane(part) for part in range(PARTITIONS)]
+        self._under_way: UnderWay[LaneCommand] = UnderWay(self._forget_overdue)
+        self._masters: Shards[Master] = Shards(self._make)
+        self._arrivals: dict[int, Arrival] = {}  # partitions that have just come to another master
+        self._asked: set[RedisAddress] = set()  # out of turn, since the last look
+        self._redirected = 0
+        cluster.listen(self._told, self.connected.is_set)
+
+    # ---- AnyPipeline
+
+    def publish(self, channel: bytes, payload: bytes) -> asyncio.Future[Reply]:
+        """SPUBLISH. The result is the number of links that got it: all subscribe where it is published."""
+        return self._take(("SPUBLISH", channel, payload), None, partition_of(channel), greets=False)
+
+    async def run(self) -> None:
+        """Keep a connection to each master for ever. Only what no retry can mend gets out of here."""
+        self._told()
+        await self._masters.run()
+
+    def statistics(self) -> dict[str, int | bool]:
+        return {
+            "connected": self.connected.is_set(),
+            "redirected": self._redirected,
+            **self._under_way.statistics(),
+        }
+
+    # ---- the way of a command
+
+    def _take(
+        self, words: tuple[Word, ...], script: Script | None, partition: int, *, greets: bool
+    ) -> asyncio.Future[Reply]:
+        lane = self._lanes[partition]
+        command = LaneCommand(lane, words, script, greets)
+        if self._under_way.admit(command):
+            if lane.is_open and lane.owner is not None:
+                self._send(command, lane.owner)
+            else:
+                lane.waiting.append(command)
+                self._go_on(lane)
+        return command.answer
+
+    def _forget_overdue(self) -> None:
+        for lane in self._lanes:
+            lane.forget_done()
+
+    def _send(self, command: LaneCommand, server: RedisAddress, *, asking: bool = False) -> None:
+        command.lane.under_way += 1
+        if asking:
+            self._asked.add(server)
+        answer = self._masters.open(server).pipeline.submit(command.words, command.script, asking=asking)
+        answer.add_done_callback(partial(self._answered, command, server))
+
+    def _answered(self, command: LaneCommand, server: RedisAddress, answer: "asyncio.Future[Reply]") -> None:
+        command.lane.under_way -= 1
+        error = answer.exception()
+        if error is None:
+            self._under_way.answer(command, answer.result())
+        elif (not_here := self._not_carried_out(error, server)) is not None:
+            self._came_back(command, not_here)
+        elif isinstance(error, Unavailable):
+            self._under_way.fail(command, error.message)
+        else:
+            raise error
+        self._under_way.forget_done()
+        if not command.lane.is_open:
+            self._go_on(command.lane)
+
+    def _not_carried_out(self, error: BaseException, server: RedisAddress) -> NotHere | None:
+        """What a server has said about where to go, if that is why it has not carried out a command."""
+        match error.__cause__:
+            case NotSent():
+                return NotHere(Refusal.LATER)
+            case ServerRefused() as refusal:
+                return read_refusal(str(refusal), asked=server, at=self._cluster.address.at)
+            case _:
+                return None
+
+    def _came_back(self, command: LaneCommand, not_here: NotHere) -> None:
+        lane = command.lane
+        self._redirected += 1
+        lane.returned.append(command)
+        command.asks = not_here.server if not_here.refusal is Refusal.ASK else None
+        match not_here.refusal:
+            case Refusal.MOVED:
+                lane.has_to_wait = True  # until the map is a newer one
+                self._cluster.stale(not_here.server)
+            case Refusal.LATER if not lane.has_to_wait:
+                lane.has_to_wait = True
+                asyncio.get_running_loop().call_later(TRY_AGAIN_AFTER, self._try_again, lane)
+            case _:
+                pass
+
+    def _try_again(self, lane: Lane) -> None:
+        lane.has_to_wait = False
+        self._go_on(lane)
+
+    def _go_on(self, lane: Lane) -> None:
+        """Send what waits, once all that was sent before it is answered."""
+        server = self._cluster.map.owners[lane.partition]
+        master = None if server is None else self._masters.get(server)
+        if master is not None and master.is_connected:
+            for command, goes_to in lane.take(master.server):
+                self._send(command, goes_to, asking=goes_to != master.server)
+
+    # ---- masters
+
+    def _make(self, server: RedisAddress) -> Master:
+        return Master(
+            server, name=self._name, scripts=self._scripts, on_connected=self._connected, greet=self._greet_master
+        )
+
+    def _connected(self, master: Master, connected: bool) -> None:
+        master.connection += 1
+        master.identity = None
+        if connected:
+            master.to_greet.set()
+            return
+        for lane in self._lanes:
+            if lane.owner == master.server:
+                lane.owner = None
+        master.pipeline.give_back_unsent()
+        self._cluster.stale()
+        self._look()
+
+    def _told(self) -> None:
+        """There has been a look at the cluster: has anything moved?"""
+        seen = self._cluster.map
+        self._masters.keep(seen.masters.keys() | self._asked)
+        self._asked.clear()
+        for lane, owner in zip(self._lanes, seen.owners, strict=True):
+            if lane.owner != owner:
+                self._note_arrival(lane, owner)
+                lane.owner = None
+            if lane.has_to_wait or lane.returned:
+                self._try_again(lane)
+        for master in self._masters:
+            if self._not_greeted(master):
+                master.to_greet.set()
+        self._look()
+
+    def _note_arrival(self, lane: Lane, owner: RedisAddress | None) -> None:
+        former = self._masters.get(lane.owner) if lane.owner else None
+        taker = self._masters.get(owner) if owner else None
+        self._arrivals.pop(lane.partition, None)
+        if former is None or taker is None or taker.identity is None:
+            return
+        if taker.identity.is_older_than(self._cluster.look_before):
+            self._arrivals[lane.partition] = Arrival(former.pipeline, taker.identity)
+
+    def _not_greeted(self, master: Master) -> list[int]:
+        """Its partitions for which it has not been greeted."""
+        mine = self._cluster.map.masters.get(master.server, ())
+        return [part for part in mine if self._lanes[part].owner is None]
+
+    async def _greet_master(self, master: Master) -> None:
+        attempts = 0
+        if master.is_connected and master.identity is None:
+            try:
+                master.identity = await identity_of(master.pipeline)
+            except Unavailable:
+                pass  # then it adopts nothing
+        while master.is_connected and (partitions := self._not_greeted(master)):
+            attempts += 1
+            pieces = [partitions] if attempts <= GREETINGS_TOGETHER else [[part] for part in partitions]
+            if not all(await asyncio.gather(*(self._greet_for(master, piece) for piece in pieces))):
+                if attempts == GREETINGS_TOGETHER:
+                    _log.warning("a master does not serve all that it should", redis=str(master.server))
+                await asyncio.sleep(GREET_AGAIN_AFTER)
+
+    async def _greet_for(self, master: Master, partitions: list[int]) -> bool:
+        """True once they are open, as far as they are still its own."""
+        connection = master.connection
+        bus = ByPartition(partial(self._take, greets=True))
+        arrivals = {part: arrival for part in partitions if (arrival := self._arrivals.pop(part, None))}
+        try:
+            for arrival in set(arrivals.values()):
+                await adopt(bus, arrival, [self._server_key(part) for part, one in arrivals.items() if one == arrival])
+            await self._greet(bus, partitions)
+        except Unavailable as error:
+            _log.debug("could not greet a master", redis=str(master.server), error=error.message)
+            return False
+        if master.connection != connection or not master.is_connected:
+            return False
+        for part in partitions:
+            if self._cluster.map.owners[part] == master.server:
+                self._lanes[part].owner = master.server
+                self._go_on(self._lanes[part])
+        self._look()
+        return True
+
+    def _look(self) -> None:
+        """Is there a master for every partition, and has each been greeted?"""
+        seen, greeted = self._cluster.map, {lane.owner for lane in self._lanes}
+        if seen.is_whole and seen.masters.keys() <= greeted:
+            self.connected.set()
+        else:
+            self.connected.clear()

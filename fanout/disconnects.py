@@ -1,0 +1,66 @@
+"""Why sessions were refused or closed: the last ones of each agent and user, kept in Redis for a day.
+
+What Redis does not take is kept here and repeated, up to `PENDING_MAX`; beyond that the oldest are lost, and counted.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+
+import orjson
+
+from ..shared.channels import Channels, Owner
+from ..shared.errors import Unavailable
+from ..shared.protocol.frames import Object
+from .redis.connection import Reply
+from .redis.pipeline import AnyPipeline
+from .scripts import REMEMBER_GONE
+
+KEPT = 50
+"""Departures of one owner."""
+KEEP_SECONDS = 86_400
+PENDING_MAX = 1000
+
+
+class Departures:
+    """Needs somebody to call `try_again` now and then."""
+
+    def __init__(self, pipeline: AnyPipeline, channels: Channels) -> None:
+        self._pipeline = pipeline
+        self._channels = channels
+        self._pending: deque[tuple[Owner, bytes]] = deque()
+        self._remembered = 0
+        self._forgotten = 0
+
+    def remember(self, owners: Iterable[Owner], departure: Object) -> None:
+        """`departure` is one entry of `disconnects` in the contract, §6."""
+        entry = orjson.dumps(departure)
+        for owner in owners:
+            self._send(owner, entry)
+
+    def _send(self, owner: Owner, entry: bytes) -> None:
+        sent = self._pipeline.run_script(REMEMBER_GONE, (self._channels.gone(owner),), (entry, KEPT, KEEP_SECONDS))
+        sent.add_done_callback(lambda done: self._sent(owner, entry, done))
+
+    def _sent(self, owner: Owner, entry: bytes, done: "asyncio.Future[Reply]") -> None:
+        if not isinstance(done.exception(), Unavailable):
+            self._remembered += 1
+            return
+        self._pending.append((owner, entry))
+        if len(self._pending) > PENDING_MAX:
+            self._pending.popleft()
+            self._forgotten += 1
+
+    def try_again(self) -> None:
+        """Once Redis takes commands: what it has not taken before."""
+        pending, self._pending = self._pending, deque()
+        for owner, entry in pending:
+            self._send(owner, entry)
+
+    async def recent(self, owner: Owner) -> list[Object]:
+        """Newest first. Raises Unavailable."""
+        entries = await self._pipeline.send("LRANGE", self._channels.gone(owner), 0, KEPT - 1)
+        return [orjson.loads(entry) for entry in entries]
+
+    def statistics(self) -> dict[str, int]:
+        return {"remembered": self._remembered, "pending": len(self._pending), "forgotten": self._forgotten}

@@ -1,0 +1,1 @@
+"""History and recovery: publishing, reading, and the cursors that find holes."""

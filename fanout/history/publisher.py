@@ -1,0 +1,48 @@
+"""Publishes on the channels of the bus, over a pipeline of its own."""
+
+import asyncio
+
+from ...shared.channels import Channel, Channels
+from ...shared.publication import Position
+from ..redis.connection import Reply
+from ..redis.pipeline import AnyPipeline, read_later
+from ..scripts import PUBLISH, PUBLISH_ONCE
+from .reader import RECOVERY_MS, HistoryRules, read_position
+
+REMEMBER_KEY_SECONDS = 300
+
+
+class Publisher:
+    """All publishes of a node: in order, each confirmed by Redis or failed within the pipeline's deadline."""
+
+    def __init__(self, pipeline: AnyPipeline, channels: Channels, rules: HistoryRules) -> None:
+        self.pipeline = pipeline
+        self._channels = channels
+        self._rules = rules
+
+    def publish(
+        self, channel: Channel, payload: bytes, *, author: str = "", key: str | None = None
+    ) -> asyncio.Future[Position | None]:
+        """Say `payload`, which history keeps, on a room's or an agent's channel; with `key`, once per author and key.
+
+        The future is done when Redis has confirmed, and raises Unavailable where it has not in time. Its result is the
+        message's position; None without history. A key that was seen before gives that of the message sent then.
+        """
+        memory = () if key is None else (self._channels.once(channel, author, key),)
+        rules = self._rules
+        if rules.size:
+            keys = (*self._channels.history(channel), *memory)
+            ttls = (rules.size, rules.ttl, rules.head_ttl, RECOVERY_MS, REMEMBER_KEY_SECONDS)
+            return read_later(self.pipeline.run_script(PUBLISH, keys, (channel.address, payload, *ttls)), _position)
+        if memory:
+            arguments = (channel.address, payload, REMEMBER_KEY_SECONDS)
+            return read_later(self.pipeline.run_script(PUBLISH_ONCE, memory, arguments), _position)
+        return read_later(self.send(channel.address, payload), _position)
+
+    def send(self, address: bytes, payload: bytes) -> asyncio.Future[Reply]:
+        """PUBLISH, on any channel, what nobody keeps; the result is the number of links that got it, at the most."""
+        return self.pipeline.publish(address, payload)
+
+
+def _position(reply: Reply) -> Position | None:
+    return None if isinstance(reply, int) or reply == b"1" else read_position(reply)  # b"1": said without history

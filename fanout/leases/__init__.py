@@ -1,0 +1,1 @@
+"""Limits on sessions, held across the cluster by leases."""

@@ -1,0 +1,70 @@
+"""What a place is called, who holds it, and why it was lost: the words of `leases.py`."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ...shared.channels import Owner, OwnerKind
+from ...shared.codes import CloseCode
+from ...shared.policy import LimitPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """`max_sessions` 0: none."""
+
+    max_sessions: int
+    policy: LimitPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """Why a session has to go. `count`: sessions of the owner when that was decided, where it was counted."""
+
+    code: CloseCode
+    owner: Owner
+    count: int | None = None
+    displaced_by: str | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Lease:
+    """One session's place, or its wish for one. `name` is INCARNATION|NUMBER|SESSION, `info` is JSON for people."""
+
+    owner: Owner
+    name: str
+    info: bytes
+    on_lost: Callable[[Closing], None]
+    generation: str = ""
+    """Empty while it is only a wish."""
+    is_local: bool = False
+    """Let in by this node alone, while Redis is away: still to be confirmed."""
+    was_asked: bool = False
+    """Whether Redis may know of it."""
+    turn: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def session(self) -> str:
+        return session_of(self.name)
+
+
+def word_of(owner: Owner) -> str:
+    """An owner as it stands in the set of those whose places a process holds."""
+    return f"{owner.kind}:{owner.name}"
+
+
+def owner_of(word: bytes) -> Owner:
+    kind, _, name = word.decode().partition(":")
+    return Owner(OwnerKind(kind), name)
+
+
+def incarnation_of(lease: str) -> str:
+    return lease.partition("|")[0]
+
+
+def session_of(lease: str) -> str:
+    return lease.split("|", 2)[2]
+
+
+def nobody(closing: Closing) -> None:
+    """Nobody is behind a lease that only Redis knows of."""

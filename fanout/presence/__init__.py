@@ -1,0 +1,1 @@
+"""Who is in a room, across the cluster."""

@@ -1,0 +1,1 @@
+"""Subscriptions: the link to Redis' pub/sub, and the bytes that travel on its channels."""

@@ -1,0 +1,133 @@
+"""What travels on the channels of rooms and agents, as bytes.
+
+Envelope of a publication (all integers big-endian):
+
+    1 byte   version, 1
+    1 byte   length of `exclude`
+    4 bytes  length of the JSON
+    …        exclude · JSON · msgpack
+
+What history keeps is numbered: Redis (`lua/publish.lua`) puts `\\3EPOCH OFFSET ` before the envelope, and the offset
+gets into the ready bytes where they are delivered.
+
+Changes of a room's presence are told by Redis itself (`lua/presence_common.lua`), as a msgpack array behind a byte 2:
+
+    room, "count", users_count, version
+    room, "joined" or "left", users_count, version, user_id, username, users or false
+
+`users` is flat, as in every answer of the presence scripts: user_id, "SESSIONS|CONNECTED_AT|USERNAME", user_id, …
+"""
+
+import re
+import struct
+from functools import lru_cache
+from typing import Any, cast
+
+import msgpack
+
+from ...shared.errors import MalformedBytes
+from ...shared.names import RoomName, UserId
+from ...shared.protocol.codec import encode_when_asked
+from ...shared.protocol.frames import PresenceCount, PresentUser, UserJoined, UserLeft
+from ...shared.publication import Publication, ReadyBytes
+
+_VERSION = 1
+_PRESENCE = b"\x02"
+_NUMBERED = b"\x03"
+_FIXMAP, _FIXMAP_FULL = 0x80, 0x8F
+_CHANGES: dict[bytes, type[UserJoined | UserLeft]] = {b"joined": UserJoined, b"left": UserLeft}
+_read_entry = re.compile(rb"(\d{1,9})\|(\d{1,14})\|(.*)", re.DOTALL).fullmatch
+_ENVELOPE = struct.Struct(">BBI")
+
+
+def pack_publication(publication: Publication) -> bytes:
+    exclude, json = publication.exclude.encode(), publication.ready.json
+    return b"".join((_ENVELOPE.pack(_VERSION, len(exclude), len(json)), exclude, json, publication.ready.msgpack))
+
+
+def unpack_publication(data: bytes) -> Publication:
+    """What is not numbered. Raises MalformedBytes."""
+    if data[:1] == _PRESENCE:
+        return _unpack_presence(data)
+    exclude, ready = _unpack_envelope(data)
+    return Publication(ready, exclude)
+
+
+def _unpack_envelope(data: bytes) -> tuple[str, ReadyBytes]:
+    """`exclude` and the ready bytes."""
+    try:
+        version, exclude_length, json_length = _ENVELOPE.unpack_from(data)
+        start = _ENVELOPE.size + exclude_length
+        exclude = data[_ENVELOPE.size : start].decode() if exclude_length else ""
+    except (struct.error, UnicodeDecodeError) as error:
+        raise MalformedBytes(f"an envelope of {len(data)} bytes: {error}") from error
+    end = start + json_length
+    if version != _VERSION or len(data) < end:
+        raise MalformedBytes(f"an envelope of version {version} and {len(data)} bytes")
+    return exclude, ReadyBytes(data[start:end], data[end:])
+
+
+def unpack_delivery(data: bytes) -> Publication:
+    """What came on a channel: numbered or not. Raises MalformedBytes."""
+    if data[:1] != _NUMBERED:
+        return unpack_publication(data)
+    try:
+        epoch, offset, envelope = data.split(b" ", 2)
+        return unpack_numbered(envelope, epoch[1:].decode(), int(offset))
+    except ValueError as error:
+        raise MalformedBytes(f"a numbered envelope of {len(data)} bytes: {error}") from error
+
+
+def unpack_numbered(envelope: bytes, epoch: str, offset: int) -> Publication:
+    """What history keeps, at its position. Raises MalformedBytes."""
+    exclude, ready = _unpack_envelope(envelope)
+    packed = ready.msgpack
+    if offset < 1 or ready.json[-1:] != b"}" or not packed or not _FIXMAP <= packed[0] < _FIXMAP_FULL:
+        raise MalformedBytes("a numbered envelope that holds no frame")
+    return Publication(ready, exclude, 0, epoch, offset)
+
+
+def _unpack_presence(data: bytes) -> Publication:
+    try:
+        change = _read_change(msgpack.unpackb(data[1:], raw=True))
+        return Publication(encode_when_asked(change), version=change.version)
+    except (ValueError, msgpack.exceptions.UnpackException) as error:
+        raise MalformedBytes(f"a change of presence of {len(data)} bytes: {error}") from error
+
+
+def _read_change(parts: Any) -> UserJoined | UserLeft | PresenceCount:
+    match parts:
+        case [bytes(room), b"count", int(users_count), int(version)] if version > 0:
+            return PresenceCount(RoomName(room.decode()), users_count, version)
+        case [bytes(room), bytes(kind), int(users_count), int(version), bytes(user_id), bytes(username), flat] if (
+            version > 0 and kind in _CHANGES
+        ):
+            users = None if flat is False else read_users(flat)
+            who = UserId(user_id.decode()), username.decode()
+            return _CHANGES[kind](RoomName(room.decode()), *who, users_count, version, users)
+        case _:
+            raise ValueError(f"of unknown form: {parts!r:.80}")
+
+
+def read_users(flat: object) -> tuple[PresentUser, ...]:
+    """The users of an answer of the presence scripts, those first who came first. Raises ValueError."""
+    if not isinstance(flat, list):
+        raise ValueError(f"users of unknown form: {flat!r:.80}")
+    listed = cast("list[object]", flat)
+    users: list[PresentUser] = []
+    for user_id, entry in zip(listed[::2], listed[1::2], strict=True):
+        if not (isinstance(user_id, bytes) and isinstance(entry, bytes)):
+            raise ValueError(f"a user of unknown form: {user_id!r:.40} {entry!r:.40}")
+        users.append(_read_user(user_id, entry))
+    users.sort(key=lambda user: (user.connected_at, user.user_id))
+    return tuple(users)
+
+
+@lru_cache(maxsize=4096)
+def _read_user(user_id: bytes, entry: bytes) -> PresentUser:
+    """Remembered, since every event of a small room lists the same users again."""
+    parts = _read_entry(entry)
+    if parts is None:
+        raise ValueError(f"a user of unknown form: {user_id!r:.40} {entry!r:.40}")
+    sessions, connected_at, username = parts.groups()
+    return PresentUser(UserId(user_id.decode()), username.decode(), int(connected_at), int(sessions))

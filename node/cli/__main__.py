@@ -1,0 +1,5 @@
+"""`python -m tannoy.node.cli`: the command `tannoy`."""
+
+from .main import main
+
+main()

@@ -1,0 +1,1 @@
+"""One client's connection: its commands, its joins, its leases, its end."""

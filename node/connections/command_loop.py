@@ -1,0 +1,251 @@
+"""What one session says, and what it is answered: commands in, in order, and their effects carried out.
+
+A command that has to wait for Redis goes on in the callback of a future; those that follow a `join` wait behind it,
+and when too many wait the carrier stops reading. Opening, keepalive and the end are `connection.py`'s.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, assert_never
+
+from ...fanout.pubsub.envelope import pack_publication
+from ...shared.clock import rfc3339
+from ...shared.codes import CloseCode
+from ...shared.errors import BadName, BadRequest, Refused, internal_error
+from ...shared.names import UserId
+from ...shared.protocol.codec import WireFormat, decode_command, encode_ready
+from ...shared.protocol.commands import BadCommand
+from ...shared.protocol.frames import CommandId, Failure, IsTyping, NodeFrame, Object, Ok, Roll
+from ...shared.publication import Arrival, Publication
+from ..delivery.outbox import Outbox
+from ..operations.history import position_fields, read_page
+from ..protocols.framing import frame_object, frames_of
+from ..protocols.session import (
+    Alive,
+    Answer,
+    Effect,
+    Enter,
+    Exit,
+    Publish,
+    Session,
+    Stay,
+    TellHistory,
+    TellPresence,
+    TellUser,
+)
+from .context import Services
+from .inbound import BadFrames, Waiting
+from .join import Entrance, exit_channel
+
+UNDER_WAY_MAX = 64
+"""Commands of one connection that Redis has not confirmed yet; further ones wait."""
+
+
+class Conversation(ABC):
+    """The half of a connection that follows its commands."""
+
+    __slots__ = ("_bad_frames", "_entrance", "_services", "_under_way", "_waiting", "outbox", "session", "wire")
+
+    def __init__(self, services: Services, session: Session, wire: WireFormat, outbox: Outbox) -> None:
+        self.session = session
+        self.wire = wire
+        self.outbox = outbox
+        self._services = services
+        self._entrance: Entrance | None = None  # a channel is being entered
+        self._under_way = 0
+        self._waiting: Waiting | None = None
+        self._bad_frames: BadFrames | None = None
+
+    # ---- the other half
+
+    @property
+    @abstractmethod
+    def is_open(self) -> bool:
+        """Between `welcome` and `bye`."""
+
+    @property
+    @abstractmethod
+    def is_arriving(self) -> bool:
+        """Still before `welcome`: there is no place for it yet, or it is entering its home."""
+
+    @abstractmethod
+    def is_trusted(self) -> bool:
+        """Whether the node may still serve this session. Where its place may be another's by now, it has closed it."""
+
+    @abstractmethod
+    def close(self, code: CloseCode) -> None: ...
+    @abstractmethod
+    def welcome(self, roll: Roll | None, arrival: Arrival) -> None: ...
+    @abstractmethod
+    def answered_ping(self) -> None: ...
+    @abstractmethod
+    def pause_reading(self) -> None: ...
+    @abstractmethod
+    def resume_reading(self) -> None: ...
+
+    @property
+    def user_id(self) -> UserId:
+        return self.session.user_id
+
+    # ---- commands in
+
+    def hear(self, payload: bytes, binary: bool) -> None:
+        """One frame of the client's."""
+        self._services.received += 1
+        if self.is_arriving or self._entrance or self._waiting or self._under_way >= UNDER_WAY_MAX:
+            self._wait(payload, binary)
+        else:
+            self._handle(payload, binary)
+
+    def _wait(self, payload: bytes, binary: bool) -> None:
+        if self._waiting is None:
+            self._waiting = Waiting()
+        self._waiting.push(payload, binary)
+        if self._waiting.is_full:
+            self.pause_reading()
+
+    def _go_on(self) -> None:
+        """Handle what has waited, up to the next command that has to wait itself."""
+        while self._waiting and self.is_open and not self._entrance and self._under_way < UNDER_WAY_MAX:
+            self._handle(*self._waiting.pop())
+        if not self._waiting and self.is_open:
+            self.resume_reading()
+
+    def _handle(self, payload: bytes, binary: bool) -> None:
+        try:
+            command = decode_command(payload, binary=binary, wire=self.wire)
+        except BadCommand as bad:
+            self._refuse(bad.id, bad.refusal)
+            self._count_bad_frame()
+            return
+        try:
+            timestamp = rfc3339(self._services.clock.now())
+            self._perform(self.session.handle(command, timestamp))
+        except Refused as refusal:
+            self._refuse(command.id, refusal)
+            if isinstance(refusal, (BadRequest, BadName)):
+                self._count_bad_frame()
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case Answer(answer):
+                self.answer(answer)
+            case Enter():
+                self.enter(effect)
+            case Exit(stay, id):
+                self.exit(stay)
+                if id is not None:
+                    self.answer(Ok(id, {"room": stay.channel.name}))
+            case Publish():
+                self._publish(effect)
+            case TellUser(to, said, id):
+                served = self._services.control.deliver_to_user(to, encode_ready(said))
+                self._answer_later(served, id, lambda sessions: {"sessions": sessions})
+            case TellPresence(channel, id):
+                called = asyncio.ensure_future(self._services.roll_call.call(channel))
+                self._answer_later(called, id, lambda fields: fields)
+            case TellHistory(channel, id, page):
+                self._answer_later(read_page(self._services.history, channel, page), id, lambda fields: fields)
+            case Alive():
+                self.answered_ping()
+            case _:
+                assert_never(effect)
+
+    # ---- channels
+
+    def enter(self, effect: Enter) -> None:
+        self._entrance = Entrance(self._services, self, effect)
+        self._entrance.begin()
+
+    def entered(
+        self, effect: Enter, stay: Stay, roll: Roll | None, arrival: Arrival, kept: Sequence[Publication]
+    ) -> None:
+        self._entrance = None
+        self.session.entered(stay)
+        if not self.is_trusted():
+            return
+        if self.is_arriving:
+            self.welcome(roll, arrival)
+        elif ok := self.session.in_room(stay.channel, effect.id, roll, arrival):
+            self.answer(ok)
+        if (arrival.missed or kept) and self.is_open:
+            self.outbox.write(frames_of((*arrival.missed, *kept), self.wire, self.session.session_id))
+        self._go_on()
+
+    def not_entered(self, effect: Enter, refusal: Refused) -> None:
+        self._entrance = None
+        if not self.is_trusted():
+            return
+        if self.is_arriving:
+            self.close(CloseCode.TRY_AGAIN_LATER)
+        else:
+            self._refuse(effect.id, refusal)
+        self._go_on()
+
+    def exit(self, stay: Stay) -> None:
+        self.session.exited(stay)
+        exit_channel(self._services, self, stay)
+
+    def leave_everything(self) -> None:
+        """Nothing more is delivered, and nothing that was said is followed any more."""
+        self.outbox.discard()
+        if self._entrance is not None:
+            self._entrance.abandon()
+            self._entrance = None
+        for stay in tuple(self.session.joined.values()):
+            self.exit(stay)
+        self._waiting = None
+
+    # ---- speaking
+
+    def _publish(self, effect: Publish) -> None:
+        payload = pack_publication(Publication(encode_ready(effect.frame), effect.exclude or ""))
+        publisher, channel = self._services.publisher, effect.channel
+        if isinstance(effect.frame, IsTyping):
+            self._answer_later(publisher.send(channel.address, payload), effect.id, _nothing)
+        else:
+            confirmed = publisher.publish(channel, payload, author=self.user_id, key=effect.key)
+            self._answer_later(confirmed, effect.id, position_fields)
+
+    def _answer_later(self, done: asyncio.Future[Any], id: CommandId | None, fields: Callable[[Any], Object]) -> None:
+        self._under_way += 1
+        done.add_done_callback(partial(self._done, id, fields))
+
+    def _done(self, id: CommandId | None, fields: Callable[[Any], Object], done: asyncio.Future[Any]) -> None:
+        self._under_way -= 1
+        error = done.exception()
+        if not self.is_open or not self.is_trusted():
+            return
+        if isinstance(error, Refused):
+            self._refuse(id, error)
+        elif error is not None:
+            self._refuse(id, internal_error())
+        elif id is not None:
+            self.answer(Ok(id, fields(done.result())))
+        if self._waiting:
+            self._go_on()
+        if error is not None and not isinstance(error, Refused):
+            raise error  # ours to mend: the event loop logs it
+
+    # ---- answers out
+
+    def answer(self, node_frame: NodeFrame) -> None:
+        """Send one frame to this session alone."""
+        self.outbox.answer(frame_object(node_frame, self.wire))
+
+    def _refuse(self, id: CommandId | None, refusal: Refused) -> None:
+        self._services.refused += 1
+        self.answer(Failure(id, refusal.code, refusal.message, refusal.retry_after))
+
+    def _count_bad_frame(self) -> None:
+        if self._bad_frames is None:
+            self._bad_frames = BadFrames()
+        if self._bad_frames.one_more(self._services.clock.monotonic()):
+            self.close(CloseCode.BAD_FRAMES)
+
+
+def _nothing(result: object) -> Object:
+    """What `ok` carries where there is nothing more to tell."""
+    return {}

@@ -1,0 +1,230 @@
+"""One connection, whatever carries it: from the handshake over its place and its keepalive to the reason it ends.
+
+No task of its own, but while it waits for a place.
+"""
+
+import asyncio
+import random
+from enum import Enum, auto
+
+import structlog
+
+from ...fanout.leases.lease import Closing, Lease
+from ...shared.channels import Owner, OwnerKind
+from ...shared.codes import CLOSE_RULES, CloseCode
+from ...shared.errors import LimitReached, Refused
+from ...shared.protocol.codec import WireFormat
+from ...shared.protocol.frames import Bye, Resync, Roll
+from ...shared.publication import NO_HISTORY, Arrival
+from ..delivery.hub import Seen
+from ..delivery.outbox import Outbox
+from ..protocols.framing import frame_object, frame_ping
+from ..protocols.session import Enter, Session
+from ..rfc6455 import Opcode, frame
+from ..transports.base import CLOSE_DEADLINE, Carrier
+from .command_loop import Conversation
+from .context import Services
+
+PONG_DEADLINE = 10.0
+COME_BACK_AFTER = (1.0, 2.0)
+"""Seconds after which somebody who found no place may ask again, spread so that not all ask at once."""
+
+_log = structlog.get_logger("tannoy.connection")
+
+
+class _State(Enum):
+    OPENING = auto()  # until `welcome`
+    OPEN = auto()
+    CLOSING = auto()  # our close frame is out
+    CLOSED = auto()
+
+
+class Connection(Conversation):
+    """A Carried, a Member of the hub, and Timed by the wheel."""
+
+    __slots__ = ("_arrival", "_carrier", "_leases", "_opening", "_ping_out", "_state", "connected_at", "tick")
+
+    def __init__(self, services: Services, carrier: Carrier, session: Session, wire: WireFormat) -> None:
+        outbox = Outbox(
+            carrier, services.limits, session.session_id, on_overflow=self._overflowed, on_skipped=self._skipped
+        )
+        super().__init__(services, session, wire, outbox)
+        self.tick = 0
+        self.connected_at = services.clock.now()
+        self._carrier = carrier
+        self._state = _State.OPENING
+        self._ping_out = False
+        self._opening = b""  # answers the handshake, together with the first frame
+        self._arrival: asyncio.Task[tuple[Lease, ...]] | None = None  # until there are places
+        self._leases: tuple[Lease, ...] = ()
+        services.connections += 1
+
+    @property
+    def is_open(self) -> bool:
+        return self._state is _State.OPEN
+
+    @property
+    def is_arriving(self) -> bool:
+        return self._state is _State.OPENING
+
+    @property
+    def has_ended(self) -> bool:
+        return self._state in (_State.CLOSING, _State.CLOSED)
+
+    def is_trusted(self) -> bool:
+        return not self._leases or self._services.places.are_trusted()
+
+    # ---- from the handshake to `welcome`
+
+    def opened(self, opening: bytes = b"") -> None:
+        services = self._services
+        services.hub.register(self)
+        services.wheel.set(self, services.ping_interval)
+        self._opening = opening
+        if services.places.are_limited(self.session):
+            self._say_first(b"")  # a place may take a while
+            take = services.places.take(self.session, self.connected_at, self._lost_place)
+            self._arrival = asyncio.get_running_loop().create_task(take)
+            self._arrival.add_done_callback(self._arrived)
+        else:
+            self._enter_home()
+
+    def _arrived(self, arrival: asyncio.Task[tuple[Lease, ...]]) -> None:
+        self._arrival = None
+        if arrival.cancelled():
+            return
+        error = arrival.exception()
+        if self.has_ended:
+            self._services.places.give_back(() if error else arrival.result())
+        elif error is None:
+            self._leases = arrival.result()
+            if self.is_trusted():
+                self._enter_home()
+        elif isinstance(error, LimitReached):
+            closing = Closing(CloseCode.TRY_AGAIN_LATER, Owner(OwnerKind(error.kind), error.name), error.count)
+            self.close(CloseCode.TRY_AGAIN_LATER, closing=closing)
+        elif isinstance(error, Refused):
+            self.close(CloseCode.TRY_AGAIN_LATER)
+        else:
+            self.close(CloseCode.INTERNAL)
+            raise error
+
+    def _enter_home(self) -> None:
+        if self.session.home is None:
+            self.welcome(None, NO_HISTORY)
+            self._go_on()
+        else:
+            self.enter(Enter(self.session.home, None, self.session.recover))
+
+    def welcome(self, roll: Roll | None, arrival: Arrival) -> None:
+        self._state = _State.OPEN
+        welcome = self.session.welcome(self._services.node_id, self._services.ping_interval, roll, arrival)
+        self._say_first(frame_object(welcome, self.wire))
+
+    def _say_first(self, frames: bytes) -> None:
+        """The handshake's answer, if it is still to be sent, and `frames`, in one write: two cost twice as much."""
+        opening, self._opening = self._opening, b""
+        if opening or frames:
+            self.outbox.answer(opening + frames)
+
+    # ---- Carried
+
+    def received(self, payload: bytes, binary: bool) -> None:
+        if not self.has_ended and self.is_trusted():
+            self.hear(payload, binary)
+
+    def pinged(self, payload: bytes) -> None:
+        if self.is_trusted():
+            self.outbox.answer(frame(Opcode.PONG, payload))
+
+    def paused(self) -> None:
+        self.outbox.paused()
+
+    def resumed(self) -> None:
+        if self.is_trusted():
+            self.outbox.resumed()
+
+    def violated(self, code: int, reason: str) -> None:
+        _log.debug("broke RFC 6455", session=self.session.session_id, reason=reason)
+        self.close(CloseCode(code))
+
+    def goodbye_sent(self) -> None:
+        """Only now may somebody else have the place."""
+        leases, self._leases = self._leases, ()
+        self._services.places.give_back(leases)
+
+    def closed(self) -> None:
+        self._end()
+        self._state = _State.CLOSED
+        self._services.wheel.clear(self)
+        self._services.connections -= 1
+        self.goodbye_sent()
+
+    def pause_reading(self) -> None:
+        self._carrier.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._carrier.resume_reading()
+
+    # ---- the end
+
+    def close(self, code: CloseCode, *, retry_after: float | None = None, closing: Closing | None = None) -> None:
+        """Say `bye`, close. From here on nothing is delivered; a peer that does not answer is cut off.
+
+        `closing` tells what is remembered of it. 1013 always says when to come back.
+        """
+        if self.has_ended:
+            return
+        if retry_after is None and code is CloseCode.TRY_AGAIN_LATER:
+            retry_after = round(random.uniform(*COME_BACK_AFTER), 2)
+        self._end()
+        self._state = _State.CLOSING
+        self._carrier.writer()(self._opening + frame_object(Bye(code, retry_after), self.wire))
+        self._carrier.close(code, CLOSE_RULES[code].reason)
+        self._services.wheel.set(self, CLOSE_DEADLINE)
+        self._services.places.remember(self.session, code, closing)
+        _log.debug("closing", session=self.session.session_id, user=self.user_id, code=int(code))
+
+    def _end(self) -> None:
+        if self.has_ended:
+            return
+        if self._arrival is not None:
+            self._arrival.cancel()
+        self.leave_everything()
+        self._services.hub.unregister(self)
+
+    def _lost_place(self, closing: Closing) -> None:
+        self.close(closing.code, closing=closing)
+
+    def _overflowed(self) -> None:
+        self.close(CloseCode.TOO_SLOW)
+
+    def _skipped(self) -> None:
+        for stay in tuple(self.session.joined.values()):  # an answer too many closes, and leaves them all
+            position = self._services.cursors.position(stay.channel)
+            if position is not None and self.is_open:
+                # What is still on its way up to there is not for it.
+                position = self._services.hub.skip(stay.channel, self, Seen(0, *position))
+            self.answer(Resync(stay.channel, "too slow to read: messages were dropped", position))
+
+    # ---- keepalive
+
+    def due(self, now: float) -> None:
+        if self._state is _State.CLOSING:
+            self._carrier.abort()
+        elif not self.is_trusted():
+            return
+        elif self._ping_out and not self._waiting:
+            self.close(CloseCode.NO_PONG)
+        elif self._ping_out or self.is_arriving:
+            # Its pong may stand behind commands that wait for us; and nothing comes before `welcome`.
+            self._services.wheel.set(self, PONG_DEADLINE)
+        else:
+            self._ping_out = True
+            self.outbox.answer(frame_ping(self.wire))
+            self._services.wheel.set(self, PONG_DEADLINE)
+
+    def answered_ping(self) -> None:
+        if self._ping_out:
+            self._ping_out = False
+            self._services.wheel.set(self, self._services.ping_interval)

@@ -1,0 +1,44 @@
+"""What every connection of a node shares."""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ...fanout.control.control import Control
+from ...fanout.history.publisher import Publisher
+from ...fanout.history.reader import History
+from ...fanout.history.tracker import Cursors
+from ...fanout.presence.presence import Presence
+from ...fanout.pubsub.subscriptions import Subscriber
+from ...shared.clock import Clock
+from ...shared.names import NodeId
+from ..delivery.hub import Hub
+from ..delivery.outbox import OutboxLimits
+from ..operations.presence import RollCall
+from .session_limits import Places
+from .timers import TimerWheel
+
+
+@dataclass(slots=True)
+class Services:
+    """Composed by `node.py`. `received` and `refused` count frames and refusals of all connections."""
+
+    node_id: NodeId
+    hub: Hub
+    subscriber: Subscriber
+    publisher: Publisher
+    control: Control
+    presence: Presence
+    history: History
+    cursors: Cursors
+    places: Places
+    roll_call: RollCall
+    wheel: TimerWheel
+    clock: Clock
+    limits: OutboxLimits
+    ping_interval: float
+    next_stay: Callable[[], int] = field(default_factory=lambda: itertools.count(1).__next__)
+    """Numbers of presences."""
+    connections: int = 0
+    received: int = 0
+    refused: int = 0

@@ -1,0 +1,76 @@
+"""What other nodes want of this one: the questions of `fanout/control/control.py`, answered from the hub."""
+
+from collections.abc import Iterable
+
+from ...fanout.control.requests import CloseSessions, DeliverToSession, DeliverToUser, ListSessions, Question
+from ...shared.channels import Channels, Owner, OwnerKind
+from ...shared.codes import CloseCode
+from ...shared.names import AgentId, SessionId, UserId
+from ...shared.protocol.frames import Object
+from ...shared.publication import ReadyBytes
+from ..delivery.hub import Hub
+from ..protocols.framing import frame_ready
+from .connection import Connection
+from .session_limits import Places, agent_of
+
+LISTED_MAX = 1000
+"""Sessions of one user that a node lists."""
+
+Answer = tuple[int, tuple[Object, ...]]
+
+
+class Orders:
+    """Nothing is delivered before `welcome` or after `bye`; but whoever still waits for a place can be closed too."""
+
+    def __init__(self, hub: Hub, channels: Channels, places: Places) -> None:
+        self._hub = hub
+        self._channels = channels
+        self._places = places
+
+    def answer(self, question: Question) -> Answer:
+        match question:
+            case DeliverToUser(_, _, user_id, ready):
+                return self._deliver(self._of_user(user_id), ready), ()
+            case DeliverToSession(_, _, agent_id, session_id, ready):
+                return self._deliver_to_session(agent_id, session_id, ready), ()
+            case CloseSessions(_, _, owner, session_id):
+                return self._close(owner, session_id), ()
+            case ListSessions(_, _, user_id):
+                sessions = self._of_user(user_id)
+                listed = [self._places.describe(each.session, each.connected_at) for each in sessions[:LISTED_MAX]]
+                return len(sessions), tuple(listed)
+
+    def _of_user(self, user_id: UserId) -> list[Connection]:
+        return _open(self._hub.sessions_of(user_id))
+
+    def _deliver(self, sessions: list[Connection], ready: ReadyBytes) -> int:
+        for session in sessions:
+            session.outbox.answer(frame_ready(ready, session.wire))
+        return len(sessions)
+
+    def _deliver_to_session(self, agent_id: AgentId, session_id: SessionId, ready: ReadyBytes) -> int:
+        roster = self._hub.rosters.get(self._channels.agent(agent_id).address)
+        found = roster.find(session_id) if roster else None
+        if found is None:
+            return 0
+        wire, outbox = found
+        outbox.answer(frame_ready(ready, wire))
+        return 1
+
+    def _close(self, owner: Owner, session_id: SessionId | None) -> int:
+        if owner.kind is OwnerKind.USER:
+            sessions = _living(self._hub.sessions_of(UserId(owner.name)))
+        else:
+            sessions = [each for each in _living(self._hub.sessions()) if agent_of(each.session) == owner]
+        named = [each for each in sessions if session_id in (None, each.session.session_id)]
+        for session in named:
+            session.close(CloseCode.DISCONNECTED)
+        return len(named)
+
+
+def _living(sessions: Iterable[object]) -> list[Connection]:
+    return [session for session in sessions if isinstance(session, Connection) and not session.has_ended]
+
+
+def _open(sessions: Iterable[object]) -> list[Connection]:
+    return [session for session in sessions if isinstance(session, Connection) and session.is_open]

@@ -1,0 +1,147 @@
+"""A socket's bounded way out, and what happens when it is full.
+
+While the carrier keeps up, `write` *is* the carrier's own write: back-pressure costs nothing. From `paused` on the
+outbox keeps what comes, as references to the shared frames, up to `OUTBOX_MAX_BYTES`; then the slow policy decides.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ...shared.policy import Overflow, SlowPolicy, when_full
+from ..transports.base import Carrier
+
+
+@dataclass(slots=True)
+class OutboxLimits:
+    """Shared by all outboxes of a node; so are the counters."""
+
+    max_bytes: int
+    policy: SlowPolicy
+    slow: int = 0
+    overflowed: int = 0
+    dropped_bytes: int = 0
+
+    def statistics(self) -> dict[str, int]:
+        return {"slow": self.slow, "overflowed": self.overflowed, "dropped_bytes": self.dropped_bytes}
+
+
+class Outbox:
+    """`write` is for what channels say, `answer` for what may not be dropped silently.
+
+    `on_overflow` is called when the policy closes; `on_skipped` when what was dropped has to be told with `resync`.
+    """
+
+    __slots__ = (
+        "_answers_bytes",
+        "_carrier",
+        "_limits",
+        "_on_overflow",
+        "_on_skipped",
+        "_queue",
+        "_queued_bytes",
+        "_skipped",
+        "session_id",
+        "write",
+    )
+
+    def __init__(
+        self,
+        carrier: Carrier,
+        limits: OutboxLimits,
+        session_id: str,
+        *,
+        on_overflow: Callable[[], None],
+        on_skipped: Callable[[], None],
+    ) -> None:
+        self.session_id = session_id
+        self.write: Callable[[bytes], None] = carrier.writer()
+        self._carrier = carrier
+        self._limits = limits
+        self._on_overflow = on_overflow
+        self._on_skipped = on_skipped
+        self._queue: deque[tuple[bytes, bool]] | None = None  # None: the carrier keeps up
+        self._queued_bytes = 0
+        self._answers_bytes = 0
+        self._skipped = False
+
+    def answer(self, frames: bytes) -> None:
+        """Send what is for this socket alone."""
+        if self._queue is None:
+            self.write(frames)
+        else:
+            self._keep(frames, is_answer=True)
+
+    def _keep_said(self, frames: bytes) -> None:
+        self._keep(frames, is_answer=False)
+
+    def _keep(self, frames: bytes, *, is_answer: bool) -> None:
+        queue, size, limits = self._queue, len(frames), self._limits
+        assert queue is not None
+        if self._skipped and not is_answer:
+            limits.dropped_bytes += size
+            return
+        # The carrier's own buffer counts too: it is the same memory.
+        if self._queued_bytes + size + self._carrier.buffered() > limits.max_bytes:
+            self._overflow(size, is_answer)
+            if self._queue is None or not is_answer:
+                return
+        queue.append((frames, is_answer))
+        self._queued_bytes += size
+        if is_answer:
+            self._answers_bytes += size
+
+    def _overflow(self, size: int, is_answer: bool) -> None:
+        limits = self._limits
+        limits.overflowed += 1
+        answers = self._answers_bytes + (size if is_answer else 0)
+        verdict = when_full(limits.policy, is_answer=is_answer, answers_bytes=answers, limit_bytes=limits.max_bytes)
+        if verdict is Overflow.CLOSE:
+            self.discard()
+            self._on_overflow()
+            return
+        assert self._queue is not None
+        limits.dropped_bytes += self._queued_bytes - self._answers_bytes + (0 if is_answer else size)
+        kept = [entry for entry in self._queue if entry[1]]
+        self._queue.clear()
+        self._queue.extend(kept)
+        self._queued_bytes = self._answers_bytes
+        self._skipped = True
+
+    def paused(self) -> None:
+        """The carrier is full: from here on the socket counts as slow."""
+        if self._queue is None and self.write is not _nowhere:
+            self._limits.slow += 1
+            self._queue = deque()
+            self.write = self._keep_said
+
+    def resumed(self) -> None:
+        """The carrier takes more: hand over what waited, in order, then tell of what was dropped."""
+        if self._queue is None:
+            return
+        self._limits.slow -= 1
+        waiting = b"".join(frames for frames, _ in self._queue)
+        self._queue = None
+        self._queued_bytes = self._answers_bytes = 0
+        self.write = self._carrier.writer()
+        if waiting:
+            self.write(waiting)
+        if self._skipped:
+            self._skipped = False
+            self._on_skipped()
+
+    def discard(self) -> None:
+        """Forget what waits and take nothing more: the connection ends."""
+        if self._queue is not None:
+            self._limits.slow -= 1
+            self._limits.dropped_bytes += self._queued_bytes
+            self._queue = None
+        self.write = _nowhere
+
+    @property
+    def is_slow(self) -> bool:
+        return self._queue is not None
+
+
+def _nowhere(frames: bytes) -> None:
+    """Where frames go for a socket that has said goodbye."""

@@ -1,0 +1,1 @@
+"""Signals and logs of the process."""

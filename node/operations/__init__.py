@@ -1,0 +1,1 @@
+"""What a client or a back end may ask of the cluster."""

@@ -1,0 +1,55 @@
+"""Who is in a channel, as the `presence` command and the API tell it: users of a room, sessions of an agent."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from ...fanout.leases.lease import Limit
+from ...fanout.leases.limits import Limits
+from ...fanout.presence.presence import Presence
+from ...shared.channels import Channel, ChannelKind, Owner, OwnerKind
+from ...shared.protocol.frames import Object
+
+
+class RollCall:
+    """Asks Redis. Everything raises Unavailable. `listed_max`: users of a room that are named."""
+
+    def __init__(self, presence: Presence, limits: Limits, *, listed_max: int) -> None:
+        self._listed_max = listed_max
+        self._presence = presence
+        self._limits = limits
+
+    async def call(self, channel: Channel) -> Object:
+        """What `ok` of `presence` carries."""
+        if channel.kind is ChannelKind.ROOM:
+            return await self.room(channel)
+        _, sessions = await self.sessions(Owner(OwnerKind.AGENT, channel.name))
+        users = users_of(sessions)
+        return {"users": users, "users_count": len(users), "sessions": sessions}
+
+    async def room(self, room: Channel) -> Object:
+        """Users of a room, of whom at most `listed_max` are named; `users_count` counts them all."""
+        return (await self._presence.roll(room, self._listed_max)).as_fields()
+
+    async def sessions(self, owner: Owner) -> tuple[Limit, list[Object]]:
+        """An owner's limit, and those who hold its places, oldest first."""
+        limit, infos = await self._limits.roster(owner)
+        return limit, [orjson.loads(info) for info in infos]
+
+
+def users_of(sessions: Iterable[Any]) -> list[Object]:
+    """Sessions by user: since when the first of them is here, and how many there are."""
+    users: dict[str, Any] = {}
+    for session in sessions:
+        user = users.setdefault(
+            session["user_id"],
+            {
+                "user_id": session["user_id"],
+                "username": session["username"],
+                "connected_at": session["connected_at"],
+                "sessions": 0,
+            },
+        )
+        user["sessions"] += 1
+    return list(users.values())

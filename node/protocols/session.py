@@ -1,0 +1,261 @@
+"""What a session may do: commands in → effects out. No I/O, no clock; whoever carries it performs the effects.
+
+What is legal where is one table, `_LEGAL`; how a room is found for a command is one method, `_channel`.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import assert_never
+
+from ...shared.channels import Channel, Channels
+from ...shared.codes import ErrorCode
+from ...shared.errors import BadRequest, Refused
+from ...shared.names import NodeId, RoomName, SessionId, UserId
+from ...shared.protocol.commands import (
+    Command,
+    Join,
+    Later,
+    Leave,
+    Message,
+    Page,
+    Ping,
+    Pong,
+    Private,
+    ShowHistory,
+    ShowPresence,
+    Typing,
+)
+from ...shared.protocol.frames import (
+    Author,
+    CommandId,
+    IsTyping,
+    NodeFrame,
+    Object,
+    Ok,
+    PongFrame,
+    Roll,
+    Said,
+    SaidPrivately,
+    Welcome,
+)
+from ...shared.publication import Arrival, Position
+
+ROOMS_MAX = 512
+"""Rooms that one session may be in at once: what a client can make a node and Redis hold is bounded."""
+
+
+class Endpoint(Enum):
+    """The three WebSocket endpoints of the contract, §2."""
+
+    ROOMS = "/ws"
+    ROOM = "/ws/chat/{room}"
+    AGENT = "/ws/agents/{agent_id}"
+
+
+_LEGAL: dict[Endpoint, tuple[type[Command], ...]] = {
+    Endpoint.ROOMS: (Join, Leave, Message, Private, Typing, ShowPresence, ShowHistory, Ping, Pong, Later),
+    Endpoint.ROOM: (Join, Leave, Message, Private, Typing, ShowPresence, ShowHistory, Ping, Pong, Later),
+    Endpoint.AGENT: (Message, Private, ShowPresence, ShowHistory, Ping, Pong, Later),
+}
+
+
+# ---- effects
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Send this to the session itself."""
+
+    frame: NodeFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Enter:
+    """Hear this channel, then call `entered`. Later commands wait for it."""
+
+    channel: Channel
+    id: CommandId | None
+    recover: Position | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """A channel that the session is in. `number` is that of its presence there; unique in this process."""
+
+    channel: Channel
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    stay: Stay
+    id: CommandId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Say this on the channel; with `exclude`, to all but this session."""
+
+    channel: Channel
+    frame: Said | IsTyping
+    id: CommandId | None
+    key: str | None = None
+    exclude: SessionId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TellUser:
+    """Hand this to all sessions of a user, on any node, and answer with their number."""
+
+    to: UserId
+    frame: SaidPrivately
+    id: CommandId | None
+
+
+@dataclass(frozen=True, slots=True)
+class TellPresence:
+    """Answer with who is in the channel."""
+
+    channel: Channel
+    id: CommandId | None
+
+
+@dataclass(frozen=True, slots=True)
+class TellHistory:
+    """Answer with what the channel has said."""
+
+    channel: Channel
+    id: CommandId | None
+    page: Page
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """The peer has answered the node's ping."""
+
+
+Effect = Answer | Enter | Exit | Publish | TellUser | TellPresence | TellHistory | Alive
+
+
+class Session:
+    """One live session. `home` is the channel its endpoint names, if any: entered on connect."""
+
+    __slots__ = ("_channels", "author", "endpoint", "home", "joined", "recover")
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        author: Author,
+        home: Channel | None,
+        channels: Channels,
+        *,
+        recover: Position | None = None,
+    ) -> None:
+        self.endpoint = endpoint
+        self.author = author
+        self.home = home
+        self.joined: dict[str, Stay] = {}
+        self._channels = channels
+        self.recover = recover
+        """Up to where the client has heard its home, if it asks to be brought up to date on connect."""
+
+    @property
+    def session_id(self) -> SessionId:
+        assert self.author.session_id is not None
+        return self.author.session_id
+
+    @property
+    def user_id(self) -> UserId:
+        assert self.author.user_id is not None
+        return self.author.user_id
+
+    @property
+    def username(self) -> str:
+        assert self.author.username is not None
+        return self.author.username
+
+    def handle(self, command: Command, timestamp: str) -> Effect:
+        """What one command brings about. Raises Refused with the error that answers it."""
+        if not isinstance(command, _LEGAL[self.endpoint]):
+            raise BadRequest(f"{type(command).__name__.lower()} is not a command of {self.endpoint.value}")
+        match command:
+            case Join(id, room, recover):
+                return Enter(self._channel_to_join(room), id, recover)
+            case Leave(id, room):
+                return Exit(self._stay(room), id)
+            case Message(id, room, content, key):
+                channel = self._channel(room)
+                return Publish(channel, Said(channel, self.author, content, timestamp), id, key)
+            case Private(id, to, content):
+                return TellUser(to, SaidPrivately(self.author, content, timestamp), id)
+            case Typing(id, room):
+                channel = self._channel(room)
+                frame = IsTyping(RoomName(channel.name), self.user_id, self.username)
+                return Publish(channel, frame, id, exclude=self.session_id)
+            case ShowPresence(id, room):
+                return TellPresence(self._channel(room), id)
+            case ShowHistory(id, room, page):
+                return TellHistory(self._channel(room), id, page)
+            case Ping(id):
+                return Answer(PongFrame(id))
+            case Pong():
+                return Alive()
+            case Later(_, kind):
+                raise Refused(f"{kind} is not available yet", code=ErrorCode.BAD_REQUEST)
+            case _:
+                assert_never(command)
+
+    # ---- which channel a command means
+
+    def _channel(self, room: RoomName | None) -> Channel:
+        """The joined channel that a command speaks of. Raises BadRequest or `not_joined`."""
+        if self.endpoint is Endpoint.AGENT:
+            if room is not None:
+                raise BadRequest(f"a session of an agent has no rooms: leave {'room'!r} out")
+            assert self.home is not None
+            return self.home
+        return self._stay(room).channel
+
+    def _stay(self, room: RoomName | None) -> Stay:
+        name = self._room_name(room)
+        stay = self.joined.get(name)
+        if stay is None:
+            raise Refused(f"this session is not in room {name}: join it first", code=ErrorCode.NOT_JOINED)
+        return stay
+
+    def _channel_to_join(self, room: RoomName | None) -> Channel:
+        name = self._room_name(room)
+        if name in self.joined:
+            raise Refused(f"this session is in room {name} already", code=ErrorCode.ALREADY_JOINED)
+        if self.endpoint is Endpoint.ROOM and self.home is not None and name != self.home.name:
+            raise BadRequest(f"this socket is for room {self.home.name} alone: /ws is for many rooms")
+        if len(self.joined) >= ROOMS_MAX:
+            raise Refused(f"a session may be in at most {ROOMS_MAX} rooms", code=ErrorCode.LIMIT_REACHED)
+        return self._channels.room(name)
+
+    def _room_name(self, room: RoomName | None) -> RoomName:
+        if room is not None:
+            return room
+        if self.home is None:
+            raise BadRequest("the field 'room' is missing")
+        return RoomName(self.home.name)
+
+    # ---- what has happened
+
+    def entered(self, stay: Stay) -> None:
+        self.joined[stay.channel.name] = stay
+
+    def exited(self, stay: Stay) -> None:
+        del self.joined[stay.channel.name]
+
+    def in_room(self, channel: Channel, id: CommandId | None, roll: Roll | None, arrival: Arrival) -> Ok | None:
+        """The `ok` of join."""
+        if id is None:
+            return None
+        fields: Object = {"room": channel.name}
+        if roll is not None:
+            fields |= roll.as_fields()
+        return Ok(id, fields | arrival.as_fields())
+
+    def welcome(self, node: NodeId, ping_interval: float, roll: Roll | None, arrival: Arrival) -> Welcome:
+        return Welcome(self.session_id, self.user_id, self.username, node, ping_interval, self.home, roll, arrival)

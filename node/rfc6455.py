@@ -1,0 +1,190 @@
+"""RFC 6455 framing without I/O: bytes in → messages and control frames out; frames for the way out.
+
+The server's side only: frames that come in are masked, frames that go out are not, so one frame serves every socket.
+No extension is spoken, so the three reserved bits have to be zero.
+"""
+
+import codecs
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+from websockets.speedups import apply_mask
+
+from ..shared.codes import CloseCode
+from ..shared.errors import ProtocolViolation
+
+CONTROL_MAX_BYTES = 125
+
+
+class Opcode(IntEnum):
+    CONTINUATION = 0
+    TEXT = 1
+    BINARY = 2
+    CLOSE = 8
+    PING = 9
+    PONG = 10
+
+
+_FIN, _MASKED = 0x80, 0x80
+# §7.4: what may stand in a close frame. 1004-1006 and 1015 never travel; 1000-2999 is the RFC's and its registry's.
+_CLOSE_CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A whole message (TEXT, BINARY: fragments joined, UTF-8 checked) or a control frame. CLOSE: `code` is set."""
+
+    opcode: Opcode
+    payload: bytes
+    code: int = 0
+
+
+class FrameReader:
+    """Reads what one client sends. Holds at most one message of `max_bytes` and one frame header."""
+
+    __slots__ = ("_buffer", "_decoder", "_max_bytes", "_message", "_needed", "_opcode")
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._buffer: bytearray | None = None  # an unfinished frame
+        self._needed = 0  # bytes that it has when finished, as far as known
+        self._message: bytearray | None = None  # of a fragmented message
+        self._opcode = Opcode.TEXT
+        self._decoder: codecs.IncrementalDecoder | None = None  # fails at the first bad byte of a fragmented text
+
+    def feed(self, data: bytes) -> Iterator[Event]:
+        """Yield what is complete. Raises ProtocolViolation; the connection has to fail then."""
+        if self._buffer is not None:
+            self._buffer += data
+            if len(self._buffer) < self._needed:
+                return
+            data, self._buffer = bytes(self._buffer), None
+        position, end, needed = 0, len(data), 0
+        while position < end:
+            head = self._header(data, position, end)
+            if head is None:
+                break
+            opcode, fin, start, length = head
+            if start + length > end:
+                needed = start + length - position
+                break
+            payload = apply_mask(data[start : start + length], data[start - 4 : start])
+            position = start + length
+            event = self._frame(opcode, fin, payload)
+            if event is not None:
+                yield event
+        if position < end:
+            self._buffer, self._needed = bytearray(data[position:]), needed
+
+    def _header(self, data: bytes, at: int, end: int) -> tuple[int, bool, int, int] | None:
+        """Opcode, FIN, where the payload starts, its length. Judged as early as the bytes allow."""
+        first = data[at]
+        opcode = first & 0x0F
+        if first & 0x70:
+            raise ProtocolViolation(CloseCode.PROTOCOL_ERROR, "reserved bits are set")
+        if opcode > 2 and not 8 <= opcode <= 10:
+            raise ProtocolViolation(CloseCode.PROTOCOL_ERROR, f"opcode {opcode} is reserved")
+        if end - at < 2:
+            return None
+        second = data[at + 1]
+        if not second & _MASKED:
+            raise ProtocolViolation(CloseCode.PROTOCOL_ERROR, "a client's frame has to be masked")
+        fin, length, start = bool(first & _FIN), second & 0x7F, at + 2
+        if opcode >= 8:
+            if length > CONTROL_MAX_BYTES or not fin:
+                raise ProtocolViolation(CloseCode.PROTOCOL_ERROR, "a control frame is too long or fragmented")
+        elif length >= 126:
+            width = 2 if length == 126 else 8
+            start += width
+            if end < start:
+                return None
+            length = int.from_bytes(data[at + 2 : start], "big")
+        if opcode < 8:
+            self._check_data_frame(opcode, length)
+        return None if end < start + 4 else (opcode, fin, start + 4, length)
+
+    def _check_data_frame(self, opcode: int, length: int) -> None:
+        if (opcode == Opcode.CONTINUATION) is (self._message is None):
+            what = "nothing to continue" if self._message is None else "the last message is not finished"
+            raise ProtocolViolation(CloseCode.PROTOCOL_ERROR, what)
+        # By its header alone, so that nothing of a message too large is ever held.
+        if length + len(self._message or b"") > self._max_bytes:
+            raise ProtocolViolation(CloseCode.TOO_LARGE, f"a message may have at most {self._max_bytes} bytes")
+
+    def _frame(self, opcode: int, fin: bool, payload: bytes) -> Event | None:
+        if opcode >= 8:
+            return _close_event(payload) if opcode == Opcode.CLOSE else Event(Opcode(opcode), payload)
+        if fin and self._message is None:
+            if opcode == Opcode.TEXT:
+                _check_utf8(payload)
+            return Event(Opcode(opcode), payload)
+        return self._fragment(opcode, fin, payload)
+
+    def _fragment(self, opcode: int, fin: bool, payload: bytes) -> Event | None:
+        if self._message is None:
+            self._message = bytearray()
+            self._opcode = Opcode(opcode)
+            self._decoder = codecs.getincrementaldecoder("utf-8")() if opcode == Opcode.TEXT else None
+        self._message += payload
+        if self._decoder is not None:
+            try:
+                self._decoder.decode(payload, fin)
+            except UnicodeDecodeError as error:
+                raise ProtocolViolation(CloseCode.INVALID_DATA, "text is not UTF-8") from error
+        if not fin:
+            return None
+        whole, self._message, self._decoder = bytes(self._message), None, None
+        return Event(self._opcode, whole)
+
+
+def _check_utf8(payload: bytes) -> None:
+    if payload.isascii():
+        return
+    try:
+        payload.decode()
+    except UnicodeDecodeError as error:
+        raise ProtocolViolation(CloseCode.INVALID_DATA, "text is not UTF-8") from error
+
+
+def _close_event(payload: bytes) -> Event:
+    if not payload:
+        return Event(Opcode.CLOSE, b"", CloseCode.NORMAL)
+    code = int.from_bytes(payload[:2], "big")
+    if len(payload) == 1 or (code not in _CLOSE_CODES and not 3000 <= code <= 4999):
+        raise ProtocolViolation(CloseCode.PROTOCOL_ERROR, "a close frame with an invalid code")
+    _check_utf8(payload[2:])
+    return Event(Opcode.CLOSE, payload[2:], code)
+
+
+# ---- the way out
+
+
+def frame(opcode: Opcode, payload: bytes) -> bytes:
+    """One unmasked, unfragmented frame."""
+    length = len(payload)
+    if length < 126:
+        return bytes((_FIN | opcode, length)) + payload
+    if length < 65_536:
+        return bytes((_FIN | opcode, 126, length >> 8, length & 0xFF)) + payload
+    return bytes((_FIN | opcode, 127)) + length.to_bytes(8, "big") + payload
+
+
+def close_frame(code: int, reason: str) -> bytes:
+    """A close frame; the reason is cut to what a control frame can hold."""
+    text = reason.encode()[: CONTROL_MAX_BYTES - 2].decode(errors="ignore").encode()
+    return frame(Opcode.CLOSE, code.to_bytes(2, "big") + text)
+
+
+def split_frames(frames: bytes) -> Iterator[tuple[Opcode, bytes]]:
+    """Undo `frame`, for a carrier that lets another server do the framing."""
+    position = 0
+    while position < len(frames):
+        opcode, length = Opcode(frames[position] & 0x0F), frames[position + 1]
+        position += 2
+        if length >= 126:
+            width = 2 if length == 126 else 8
+            length = int.from_bytes(frames[position : position + width], "big")
+            position += width
+        yield opcode, frames[position : position + length]
+        position += length

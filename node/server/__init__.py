@@ -1,0 +1,1 @@
+"""uvicorn with the fast transport, and the supervisor of several nodes."""

@@ -1,0 +1,182 @@
+"""The portable carrier: the same endpoints as Starlette routes, for any ASGI server and for embedding.
+
+Slower than the fast carrier, same behaviour: one task per socket reads, a second one writes while there is something
+to write. The server below does the framing, so ready frames are taken apart again.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from ...shared.codes import CLOSE_RULES, CloseCode
+from ..admission.handshake import AGENTS_PREFIX, CHAT_PREFIX, WS_PATH, Handshake, Rejected
+from ..problems import CONTENT_TYPE, problem_body
+from ..rfc6455 import Opcode, split_frames
+from .base import Acceptor, Carried
+
+
+class PortableCarrier:
+    """A Carrier over a Starlette WebSocket."""
+
+    def __init__(self, websocket: WebSocket, high_water: int) -> None:
+        self.carried: Carried | None = None
+        self.ended = asyncio.Event()
+        """Set when the peer is not to be waited for any longer."""
+        self._websocket = websocket
+        self._high_water = high_water
+        self._queue: deque[bytes] = deque()
+        self._queued_bytes = 0
+        self._paused = False
+        self._closing: tuple[int, str] | None = None
+        self._writable = asyncio.Event()
+        self._readable = asyncio.Event()
+        self._readable.set()
+
+    # ---- Carrier
+
+    def writer(self) -> Callable[[bytes], None]:
+        return self._write
+
+    def _write(self, frames: bytes) -> None:
+        if self._closing is not None:
+            return
+        self._queue.append(frames)
+        self._queued_bytes += len(frames)
+        self._writable.set()
+        if self._queued_bytes > self._high_water and not self._paused:
+            self._paused = True
+            if self.carried is not None:
+                self.carried.paused()
+
+    def buffered(self) -> int:
+        return self._queued_bytes
+
+    def pause_reading(self) -> None:
+        self._readable.clear()
+
+    def resume_reading(self) -> None:
+        self._readable.set()
+
+    def close(self, code: int, reason: str) -> None:
+        self._closing = (code, reason)
+        self._writable.set()
+        self._readable.set()
+
+    def abort(self) -> None:
+        self.ended.set()
+
+    # ---- its two loops
+
+    async def write_all(self) -> None:
+        """Send what is queued until a close frame has gone out."""
+        while True:
+            await self._writable.wait()
+            self._writable.clear()
+            while self._queue:
+                frames = self._queue.popleft()
+                await self._send(frames)
+                self._queued_bytes -= len(frames)
+                self._maybe_resume()
+            if self._closing is not None:
+                code, reason = self._closing
+                await self._websocket.close(code, reason)
+                if self.carried is not None:
+                    self.carried.goodbye_sent()
+                return
+
+    async def _send(self, frames: bytes) -> None:
+        for opcode, payload in split_frames(frames):
+            if opcode is Opcode.TEXT:
+                await self._websocket.send_text(payload.decode())
+            elif opcode is Opcode.BINARY:
+                await self._websocket.send_bytes(payload)
+            # PONG: the server below has answered its peer's ping already
+
+    def _maybe_resume(self) -> None:
+        if self._paused and self._queued_bytes <= self._high_water // 2:
+            self._paused = False
+            if self.carried is not None:
+                self.carried.resumed()
+
+    async def read_all(self, max_bytes: int) -> None:
+        """Hand over what comes until the peer is gone."""
+        while True:
+            await self._readable.wait()
+            message = await self._websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            self._hand_over(message, max_bytes)
+
+    def _hand_over(self, message: Any, max_bytes: int) -> None:
+        carried, text = self.carried, message.get("text")
+        if carried is None or self._closing is not None:
+            return
+        payload: bytes = message["bytes"] if text is None else text.encode()
+        if len(payload) > max_bytes:
+            carried.violated(CloseCode.TOO_LARGE, CLOSE_RULES[CloseCode.TOO_LARGE].reason)
+        else:
+            carried.received(payload, text is None)
+
+
+async def serve(websocket: WebSocket) -> None:
+    """One socket from handshake to end."""
+    node: Acceptor = websocket.state.node
+    decision = node.admit(handshake_of(websocket))
+    if isinstance(decision, Rejected):
+        body = problem_body(decision.status, decision.refusal)
+        headers = {} if decision.retry_after is None else {"Retry-After": str(decision.retry_after)}
+        await websocket.send_denial_response(Response(body, decision.status, headers, CONTENT_TYPE))
+        return
+    await websocket.accept(decision.subprotocol)
+    carrier = PortableCarrier(websocket, node.write_high_water)
+    carrier.carried = node.connect(carrier, decision)
+    carrier.carried.opened()
+    await _run(carrier, node.message_max_bytes)
+
+
+async def _run(carrier: PortableCarrier, max_bytes: int) -> None:
+    reading = asyncio.create_task(carrier.read_all(max_bytes))
+    writing = asyncio.create_task(carrier.write_all())
+    aborted = asyncio.create_task(carrier.ended.wait())
+    try:
+        done, _ = await asyncio.wait((reading, aborted, writing), return_when=asyncio.FIRST_COMPLETED)
+        if writing in done and not writing.exception():
+            await asyncio.wait((reading, aborted), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (reading, writing, aborted):
+            task.cancel()
+        results = await asyncio.gather(reading, writing, aborted, return_exceptions=True)
+        if carrier.carried is not None:
+            carrier.carried.closed()
+            carrier.carried = None
+    for result in results:
+        # A peer that is gone in the middle of a send is no error; anything else is ours.
+        if isinstance(result, Exception) and not isinstance(result, (WebSocketDisconnect, OSError)):
+            raise result
+
+
+def handshake_of(websocket: WebSocket) -> Handshake:
+    """The opening handshake's words, as if there were no mount and no prefix."""
+    headers: dict[str, str] = {}
+    for name, value in websocket.headers.items():
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    # Below a mount or a proxy's prefix the path begins with that; our names begin behind it.
+    raw_path: bytes = websocket.scope.get("raw_path") or quote(websocket.scope["path"]).encode()
+    raw_path = raw_path.removeprefix(quote(websocket.scope.get("root_path", "")).encode())
+    return Handshake(
+        raw_path.partition(b"?")[0].decode("latin-1"), websocket.scope["query_string"].decode("latin-1"), headers
+    )
+
+
+def websocket_routes() -> list[BaseRoute]:
+    return [
+        WebSocketRoute(WS_PATH, serve),
+        WebSocketRoute(CHAT_PREFIX + "{room:path}", serve),
+        WebSocketRoute(AGENTS_PREFIX + "{agent_id:path}", serve),
+    ]

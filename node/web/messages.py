@@ -1,0 +1,115 @@
+"""What a back end says: to rooms, agents, single sessions and users."""
+
+import asyncio
+import re
+from typing import cast
+
+from starlette.requests import Request
+
+from ...fanout.pubsub.envelope import pack_publication
+from ...shared.channels import Channel
+from ...shared.clock import rfc3339
+from ...shared.codes import HTTP_STATUS
+from ...shared.errors import BadRequest, Refused
+from ...shared.names import parse_agent, parse_room, parse_session, parse_user, parse_username
+from ...shared.protocol.codec import encode_ready
+from ...shared.protocol.commands import parse_key, parse_page, required
+from ...shared.protocol.frames import Author, Object, Said, SaidPrivately
+from ...shared.publication import Publication
+from ..node import Node
+from ..operations.history import position_fields, read_page
+from ..problems import problem_object
+from .requests import check_fields, read_object
+
+BATCH_MAX = 1000
+"""Messages in one `POST /messages`."""
+
+
+def _author(fields: Object) -> Author:
+    """Whom the back end lets speak; nobody in particular if it names nobody."""
+    user_id = None if fields.get("user_id") is None else parse_user(fields["user_id"])
+    username = user_id if fields.get("username") is None else parse_username(fields["username"])
+    return Author(user_id, username, None)
+
+
+async def _publish(node: Node, channel: Channel, fields: Object) -> Object:
+    exclude = "" if fields.get("exclude_session") is None else parse_session(fields["exclude_session"])
+    author = _author(fields)
+    said = Said(channel, author, required(fields, "content"), rfc3339(node.clock.now()))
+    payload = pack_publication(Publication(encode_ready(said), exclude))
+    position = await node.bus.publisher.publish(channel, payload, author=author.user_id or "", key=parse_key(fields))
+    return position_fields(position)
+
+
+async def history_of_room(node: Node, request: Request) -> Object:
+    return await _history(node, request, node.channels.room(parse_room(request.path_params["room"])))
+
+
+async def history_of_agent(node: Node, request: Request) -> Object:
+    return await _history(node, request, node.channels.agent(parse_agent(request.path_params["agent_id"])))
+
+
+async def _history(node: Node, request: Request, channel: Channel) -> Object:
+    query = request.query_params
+    check_fields(dict(query), "limit", "before", "since")
+    page = parse_page({name: int(text) if _is_number(text) else text for name, text in query.items()})
+    return await read_page(node.bus.history, channel, page)
+
+
+_is_number = re.compile(r"[0-9]{1,18}").fullmatch
+_MESSAGE = ("content", "user_id", "username", "exclude_session", "key")
+
+
+async def to_room(node: Node, request: Request) -> Object:
+    channel = node.channels.room(parse_room(request.path_params["room"]))
+    fields = await read_object(node, request, *_MESSAGE)
+    return await _publish(node, channel, fields)
+
+
+async def to_agent(node: Node, request: Request) -> Object:
+    channel = node.channels.agent(parse_agent(request.path_params["agent_id"]))
+    fields = await read_object(node, request, *_MESSAGE)
+    return await _publish(node, channel, fields)
+
+
+async def to_session(node: Node, request: Request) -> Object:
+    agent_id = parse_agent(request.path_params["agent_id"])
+    session_id = parse_session(request.path_params["session_id"])
+    fields = await read_object(node, request, "content", "user_id", "username")
+    channel = node.channels.agent(agent_id)
+    said = Said(channel, _author(fields), required(fields, "content"), rfc3339(node.clock.now()))
+    return {"sessions": await node.bus.control.deliver_to_session(agent_id, session_id, encode_ready(said))}
+
+
+async def to_user(node: Node, request: Request) -> Object:
+    user_id = parse_user(request.path_params["user_id"])
+    fields = await read_object(node, request, "content", "user_id", "username")
+    said = SaidPrivately(_author(fields), required(fields, "content"), rfc3339(node.clock.now()))
+    return {"sessions": await node.bus.control.deliver_to_user(user_id, encode_ready(said))}
+
+
+async def to_many(node: Node, request: Request) -> Object:
+    fields = await read_object(node, request, "messages", times=16)
+    messages = required(fields, "messages")
+    if not isinstance(messages, list) or len(cast("list[object]", messages)) > BATCH_MAX:
+        raise BadRequest(f"messages has to be an array of at most {BATCH_MAX} messages")
+    one_by_one = [_one_of_many(node, message) for message in cast("list[object]", messages)]
+    return {"results": await asyncio.gather(*one_by_one)}
+
+
+async def _one_of_many(node: Node, message: object) -> Object:
+    """A result of its own for each message: one that is refused does not hold up the others."""
+    try:
+        if not isinstance(message, dict):
+            raise BadRequest("a message has to be an object")
+        fields = cast("Object", message)
+        check_fields(fields, "room", "agent_id", *_MESSAGE)
+        if ("room" in fields) is ("agent_id" in fields):
+            raise BadRequest("a message names either a room or an agent_id")
+        if "room" in fields:
+            channel = node.channels.room(parse_room(fields["room"]))
+        else:
+            channel = node.channels.agent(parse_agent(fields["agent_id"]))
+        return await _publish(node, channel, fields)
+    except Refused as refusal:
+        return problem_object(HTTP_STATUS[refusal.code], refusal)

@@ -1,0 +1,76 @@
+"""How every call of the API is read and answered: the key, the body, problem documents."""
+
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+import orjson
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ...shared.codes import ErrorCode
+from ...shared.errors import BadRequest, Refused
+from ...shared.protocol.codec import JSON
+from ...shared.protocol.frames import Object
+from ..auth.identity import authorize_api
+from ..node import Node
+from ..problems import CONTENT_TYPE, problem_of
+
+Handler = Callable[[Node, Request], Awaitable[Object]]
+
+
+def answered(handle: Handler) -> Callable[[Request], Awaitable[Response]]:
+    """An endpoint that answers with an object, or with a problem document."""
+
+    async def endpoint(request: Request) -> Response:
+        node: Node = request.state.node
+        try:
+            _authorize(node, request)
+            return Response(orjson.dumps(await handle(node, request)), media_type="application/json")
+        except Refused as refusal:
+            return problem_response(refusal)
+
+    return endpoint
+
+
+def not_found(detail: str) -> HTTPException:
+    """The contract has no code of its own for what is not there."""
+    return HTTPException(404, detail)
+
+
+def problem_response(refusal: Refused) -> Response:
+    status, body = problem_of(refusal)
+    headers = {} if refusal.retry_after is None else {"Retry-After": str(max(1, round(refusal.retry_after)))}
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return Response(body, status, headers, CONTENT_TYPE)
+
+
+def _authorize(node: Node, request: Request) -> None:
+    authorize_api(
+        node.settings.api_key.get_secret_value(),
+        headers=request.headers,
+        client_host=request.client.host if request.client else None,
+        server_host=server[0] if (server := request.scope.get("server")) else None,
+    )
+
+
+async def read_object(node: Node, request: Request, *allowed: str, times: int = 1) -> Object:
+    """The body, an object of `allowed` fields; never more than `times` messages of it in memory. Raises Refused."""
+    limit, body = node.settings.message_max_bytes * times, bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise Refused(f"the body may have at most {limit} bytes", code=ErrorCode.TOO_LARGE)
+    value = JSON.decode(bytes(body))
+    if not isinstance(value, dict):
+        raise BadRequest("the body has to be one JSON object")
+    fields = cast("Object", value)
+    check_fields(fields, *allowed)
+    return fields
+
+
+def check_fields(fields: Object, *allowed: str) -> None:
+    if extra := fields.keys() - set(allowed):
+        named = ", ".join(sorted(f"{name!r:.40}" for name in extra)[:5])
+        raise BadRequest(f"no field {named} here: allowed are {' '.join(allowed)}")

@@ -1,0 +1,105 @@
+"""What a back end or an operator asks of sessions: who is there, under which limit, why somebody was closed."""
+
+from starlette.requests import Request
+
+from ...fanout.leases.lease import Limit
+from ...shared.channels import Owner, OwnerKind
+from ...shared.errors import BadRequest
+from ...shared.names import parse_agent, parse_room, parse_session, parse_user
+from ...shared.policy import LimitPolicy
+from ...shared.protocol.commands import required
+from ...shared.protocol.frames import Object
+from ...shared.settings import LIMIT_MAX
+from ..node import Node
+from .requests import not_found, read_object
+
+ROOMS_MAX = 1000
+"""Rooms that one `GET /rooms` lists, the fullest first."""
+
+
+async def list_rooms(node: Node, request: Request) -> Object:
+    rooms, total = await node.bus.presence.rooms(_count(request, "limit", ROOMS_MAX))
+    return {"rooms": [{"room": room, "users_count": users} for room, users in rooms], "total": total}
+
+
+async def show_room(node: Node, request: Request) -> Object:
+    room = node.channels.room(parse_room(request.path_params["room"]))
+    users, sessions = await node.bus.presence.room(room)
+    return {"room": room.name, "users_count": users, "sessions_count": sessions}
+
+
+async def show_presence(node: Node, request: Request) -> Object:
+    room = node.channels.room(parse_room(request.path_params["room"]))
+    return {"room": room.name, **await node.services.roll_call.room(room)}
+
+
+async def show_agent(node: Node, request: Request) -> Object:
+    agent = _agent(request)
+    limit, sessions = await node.services.roll_call.sessions(agent)
+    disconnects = await node.bus.departures.recent(agent)
+    return {"agent_id": agent.name, **_limit_fields(limit), "sessions": sessions, "disconnects": disconnects}
+
+
+async def show_user(node: Node, request: Request) -> Object:
+    user_id = parse_user(request.path_params["user_id"])
+    sessions = await node.bus.control.list_sessions(user_id)
+    disconnects = await node.bus.departures.recent(Owner(OwnerKind.USER, user_id))
+    limit = node.bus.limits.default(OwnerKind.USER)
+    return {"user_id": user_id, **_limit_fields(limit), "sessions": sessions, "disconnects": disconnects}
+
+
+async def set_limit(node: Node, request: Request) -> Object:
+    agent = _agent(request)
+    fields = await read_object(node, request, "max_sessions", "policy")
+    limit = Limit(_max_sessions(required(fields, "max_sessions")), _policy(required(fields, "policy")))
+    closed = await node.bus.limits.set(agent, limit)
+    return {"agent_id": agent.name, **_limit_fields(limit), "closed": closed}
+
+
+async def close_agent_sessions(node: Node, request: Request) -> Object:
+    return {"sessions": await node.bus.control.close_sessions(_agent(request), None)}
+
+
+async def close_agent_session(node: Node, request: Request) -> Object:
+    agent, session_id = _agent(request), parse_session(request.path_params["session_id"])
+    closed = await node.bus.control.close_sessions(agent, session_id)
+    if closed == 0:
+        raise not_found(f"agent {agent.name} has no session {session_id} on any node")
+    return {"sessions": closed}
+
+
+async def close_user_sessions(node: Node, request: Request) -> Object:
+    user = Owner(OwnerKind.USER, parse_user(request.path_params["user_id"]))
+    return {"sessions": await node.bus.control.close_sessions(user, None)}
+
+
+async def list_nodes(node: Node, request: Request) -> Object:
+    nodes = await node.bus.membership.nodes(node.bus.counted)
+    return {"nodes": sorted(nodes, key=lambda each: str(each["node"]))}
+
+
+def _agent(request: Request) -> Owner:
+    return Owner(OwnerKind.AGENT, parse_agent(request.path_params["agent_id"]))
+
+
+def _limit_fields(limit: Limit) -> Object:
+    return {"max_sessions": limit.max_sessions, "policy": limit.policy.value}
+
+
+def _max_sessions(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LIMIT_MAX:
+        return value
+    raise BadRequest(f"max_sessions has to be an integer from 1 to {LIMIT_MAX}")
+
+
+def _policy(value: object) -> LimitPolicy:
+    if isinstance(value, str) and value in list(LimitPolicy):
+        return LimitPolicy(value)
+    raise BadRequest(f"policy has to be one of: {', '.join(LimitPolicy)}")
+
+
+def _count(request: Request, name: str, most: int) -> int:
+    text = request.query_params.get(name, str(most))
+    if text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= most:
+        return int(text)
+    raise BadRequest(f"{name} has to be an integer from 1 to {most}")

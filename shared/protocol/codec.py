@@ -1,0 +1,151 @@
+"""The two wire formats of clients: objects to bytes and back. What travels on the bus is in `envelope.py`.
+
+Both wire formats travel ready-made, so that a node that delivers never parses or encodes: it frames and copies.
+"""
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import msgpack
+import orjson
+
+from ..errors import BadRequest
+from ..publication import Publication, Ready, ReadyBytes
+from .commands import BadCommand, Command, parse_command
+from .frames import NodeFrame, Object
+
+MAX_DEPTH = 64
+"""Levels of nesting that a frame may have. What nests deeper is an attack on somebody's recursive parser."""
+
+
+# ---- what clients send and receive
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WireFormat:
+    """How objects become frames on one connection. `binary` says which frame type carries them."""
+
+    name: str
+    subprotocol: str
+    binary: bool
+    encode: Callable[[object], bytes]
+    decode: Callable[[bytes], object]
+
+
+def _decode_json(data: bytes) -> object:
+    try:
+        value: object = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"this is not JSON: {error}") from error
+    # Opening brackets are an upper bound of the depth; only a frame that has many is walked.
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
+        _check_tree(value)
+    return value
+
+
+def _decode_msgpack(data: bytes) -> object:
+    try:
+        value = msgpack.unpackb(data, raw=False, strict_map_key=False)
+    except (ValueError, TypeError, msgpack.exceptions.UnpackException) as error:
+        raise BadRequest(f"this is not msgpack: {error or type(error).__name__}") from error
+    _check_tree(value)
+    return value
+
+
+def _check_tree(root: object) -> None:
+    """Refuse what JSON cannot say, so that both formats carry the same objects, and what nests too deep."""
+    level: list[object] = [root]
+    for depth in itertools.count(1):
+        below: list[object] = []
+        for value in level:
+            if depth > MAX_DEPTH and isinstance(value, (dict, list)):
+                raise BadRequest(f"this nests deeper than {MAX_DEPTH} levels")
+            if isinstance(value, dict):
+                for key, item in cast("dict[object, object]", value).items():
+                    if not isinstance(key, str):
+                        raise BadRequest(f"keys of an object have to be strings, not {type(key).__name__}")
+                    below.append(item)
+            elif isinstance(value, list):
+                below.extend(cast("list[object]", value))
+            elif isinstance(value, float) and not math.isfinite(value):
+                raise BadRequest("numbers have to be finite: NaN and infinity are not allowed")
+            elif value is not None and not isinstance(value, (str, int, float, bool)):
+                raise BadRequest(f"only JSON types are allowed, not {type(value).__name__}")
+        if not below:
+            return
+        level = below
+
+
+JSON = WireFormat("json", "tannoy.v1.json", False, orjson.dumps, _decode_json)
+MSGPACK = WireFormat(
+    "msgpack", "tannoy.v1.msgpack", True, cast("Callable[[object], bytes]", msgpack.packb), _decode_msgpack
+)
+WIRE_FORMATS: dict[str, WireFormat] = {wire.subprotocol: wire for wire in (JSON, MSGPACK)}
+
+
+def decode_command(data: bytes, *, binary: bool, wire: WireFormat) -> Command:
+    """The command in one frame. Raises BadCommand."""
+    try:
+        if binary is not wire.binary:
+            got, wanted = ("binary", "text") if binary else ("text", "binary")
+            raise BadRequest(f"a {got} frame on a socket that speaks {wire.subprotocol}: {wanted} frames are allowed")
+        value = wire.decode(data)
+    except BadRequest as refusal:
+        raise BadCommand(None, refusal) from refusal
+    return parse_command(value)
+
+
+def encode_ready(frame: NodeFrame) -> ReadyBytes:
+    """Encode once, for all receivers on all nodes."""
+    whole = frame.as_object()
+    return ReadyBytes(orjson.dumps(whole), msgpack.packb(whole))
+
+
+_OFFSET_KEY = msgpack.packb("offset")
+
+
+def payload_of(publication: Publication, wire: WireFormat) -> bytes:
+    """What a client of this wire format gets: what was encoded by the node it entered at, and its offset."""
+    ready, offset = publication.ready, publication.offset
+    if not wire.binary:
+        return ready.json if not offset or publication.resets else b'%b,"offset":%d}' % (ready.json[:-1], offset)
+    if not offset or publication.resets:
+        return ready.msgpack
+    packed = ready.msgpack  # a map of less than 15 entries: its first byte holds their number
+    return b"%c%b%b%b" % (packed[0] + 1, packed[1:], _OFFSET_KEY, msgpack.packb(offset))
+
+
+def object_of(publication: Publication) -> Object:
+    """What a client gets, as the object that it is: for answers that hold several."""
+    return cast("Object", orjson.loads(payload_of(publication, JSON)))
+
+
+class _EncodedWhenAsked:
+    """Ready bytes of what this node tells itself: nobody may speak the one wire format or the other."""
+
+    __slots__ = ("_json", "_msgpack", "_object")
+
+    def __init__(self, frame: NodeFrame) -> None:
+        self._object = frame.as_object()
+        self._json: bytes | None = None
+        self._msgpack: bytes | None = None
+
+    @property
+    def json(self) -> bytes:
+        if self._json is None:
+            self._json = orjson.dumps(self._object)
+        return self._json
+
+    @property
+    def msgpack(self) -> bytes:
+        if self._msgpack is None:
+            self._msgpack = msgpack.packb(self._object)
+        return self._msgpack
+
+
+def encode_when_asked(frame: NodeFrame) -> Ready:
+    """For this node's own receivers; in each wire format at most once, and only if somebody speaks it."""
+    return _EncodedWhenAsked(frame)

@@ -1,0 +1,258 @@
+"""All that a client may say: one frozen dataclass per command of the contract, §3, parsed strictly.
+
+Every field is named in `_FIELDS`; a missing, an extra or a wrongly typed one is refused with the field's name.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeGuard, cast
+
+from ..errors import BadRequest, Refused
+from ..names import RoomName, UserId, parse_room, parse_user
+from ..publication import Position
+from .frames import CommandId, Object
+
+ID_MAX_CHARACTERS = 128
+KEY_MAX_CHARACTERS = 256
+PAGE_MAX = 300
+"""Messages in one answer of `history`."""
+PAGE_DEFAULT = 100
+OFFSET_MAX = 2**53
+"""Beyond it a number of Lua's, or of a browser's, is no longer exact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Messages above `since` and below `before`: the first `limit` of them if `since` is given, else the last."""
+
+    limit: int = PAGE_DEFAULT
+    before: int | None = None
+    since: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    id: CommandId | None
+    room: RoomName | None
+    recover: Position | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    id: CommandId | None
+    room: RoomName | None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    id: CommandId | None
+    room: RoomName | None
+    content: object
+    key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Private:
+    id: CommandId | None
+    to: UserId
+    content: object
+
+
+@dataclass(frozen=True, slots=True)
+class Typing:
+    id: CommandId | None
+    room: RoomName | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShowPresence:
+    id: CommandId | None
+    room: RoomName | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShowHistory:
+    id: CommandId | None
+    room: RoomName | None
+    page: "Page"
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    id: CommandId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """The answer to the node's `ping`; it has no answer itself."""
+
+    id: CommandId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A command of the contract that this version does not carry out yet."""
+
+    id: CommandId | None
+    type: str
+
+
+Command = Join | Leave | Message | Private | Typing | ShowPresence | ShowHistory | Ping | Pong | Later
+
+_FIELDS: dict[str, frozenset[str]] = {
+    "join": frozenset({"type", "id", "room", "recover"}),
+    "leave": frozenset({"type", "id", "room"}),
+    "message": frozenset({"type", "id", "room", "content", "key"}),
+    "private": frozenset({"type", "id", "to", "content"}),
+    "typing": frozenset({"type", "id", "room"}),
+    "ping": frozenset({"type", "id"}),
+    "pong": frozenset({"type", "id"}),
+    "auth": frozenset({"type", "id", "token"}),
+    "presence": frozenset({"type", "id", "room"}),
+    "history": frozenset({"type", "id", "room", "limit", "before", "since"}),
+    "refresh": frozenset({"type", "id", "token"}),
+}
+
+
+class BadCommand(Exception):
+    """A frame that is no command. `id` is the command's, where one could be read."""
+
+    def __init__(self, id: CommandId | None, refusal: Refused) -> None:
+        super().__init__(refusal.message)
+        self.id = id
+        self.refusal = refusal
+
+
+def parse_command(value: object) -> Command:
+    """The command that a decoded frame holds. Raises BadCommand."""
+    id: CommandId | None = None
+    try:
+        if not isinstance(value, dict):
+            raise BadRequest(f"a frame holds one object, not {_type_name(value)}")
+        fields = cast("Object", value)
+        id = _parse_id(fields)
+        return _parse_fields(id, fields)
+    except Refused as refusal:
+        raise BadCommand(id, refusal) from refusal
+
+
+def _parse_fields(id: CommandId | None, fields: Object) -> Command:
+    kind = fields.get("type")
+    if not isinstance(kind, str) or kind not in _FIELDS:
+        if "type" not in fields:
+            raise BadRequest("the field 'type' is missing")
+        raise BadRequest(f"unknown type {kind!r:.40}: allowed are {' '.join(_FIELDS)}")
+    allowed = _FIELDS[kind]
+    if not fields.keys() <= allowed:
+        extra = ", ".join(sorted(repr(name)[:40] for name in fields.keys() - allowed)[:5])
+        raise BadRequest(f"{kind} has no field {extra}: allowed are {' '.join(sorted(allowed))}")
+    parser = _PARSERS.get(kind)
+    return parser(id, fields) if parser else Later(id, kind)
+
+
+def _parse_id(fields: Object) -> CommandId | None:
+    id = fields.get("id")
+    if id is None and "id" not in fields:
+        return None
+    if isinstance(id, int) and not isinstance(id, bool):
+        return id
+    if isinstance(id, str) and len(id) <= ID_MAX_CHARACTERS:
+        return id
+    raise BadRequest(f"id has to be an integer or a string of at most {ID_MAX_CHARACTERS} characters")
+
+
+def _parse_room(fields: Object) -> RoomName | None:
+    return parse_room(fields["room"]) if "room" in fields else None
+
+
+def _parse_join(id: CommandId | None, fields: Object) -> Join:
+    recover = fields.get("recover")
+    return Join(id, _parse_room(fields), None if recover is None else _parse_position(recover))
+
+
+def _parse_position(value: object) -> Position:
+    if isinstance(value, dict):
+        fields = cast(Object, value)
+        epoch, offset = fields.get("epoch"), fields.get("offset")
+        if isinstance(epoch, str) and _is_count(offset) and len(fields) == 2:
+            return Position(epoch, offset)
+    raise BadRequest("recover has to be an object of epoch, a string, and offset, an integer from 0")
+
+
+def parse_page(fields: Object) -> Page:
+    """The fields `limit`, `before` and `since`. Raises BadRequest."""
+    limit = fields.get("limit", PAGE_DEFAULT)
+    if not _is_count(limit) or not 1 <= limit <= PAGE_MAX:
+        raise BadRequest(f"limit has to be an integer from 1 to {PAGE_MAX}")
+    return Page(limit, _parse_offset(fields, "before"), _parse_offset(fields, "since"))
+
+
+def _parse_offset(fields: Object, name: str) -> int | None:
+    offset = fields.get(name)
+    if offset is not None and not (_is_count(offset) and offset <= OFFSET_MAX):
+        raise BadRequest(f"{name} has to be an offset: an integer from 0")
+    return offset
+
+
+def _parse_leave(id: CommandId | None, fields: Object) -> Leave:
+    return Leave(id, _parse_room(fields))
+
+
+def _parse_message(id: CommandId | None, fields: Object) -> Message:
+    return Message(id, _parse_room(fields), required(fields, "content"), parse_key(fields))
+
+
+def _parse_private(id: CommandId | None, fields: Object) -> Private:
+    return Private(id, parse_user(required(fields, "to")), required(fields, "content"))
+
+
+def _parse_typing(id: CommandId | None, fields: Object) -> Typing:
+    return Typing(id, _parse_room(fields))
+
+
+_PARSERS: dict[str, Callable[[CommandId | None, Object], Command]] = {
+    "join": _parse_join,
+    "leave": _parse_leave,
+    "message": _parse_message,
+    "private": _parse_private,
+    "typing": _parse_typing,
+    "presence": lambda id, fields: ShowPresence(id, _parse_room(fields)),
+    "history": lambda id, fields: ShowHistory(id, _parse_room(fields), parse_page(fields)),
+    "ping": lambda id, _: Ping(id),
+    "pong": lambda id, _: Pong(id),
+}
+
+
+def required(fields: Object, name: str) -> object:
+    """Raises BadRequest where the field is missing. Null is a value."""
+    if name not in fields:
+        raise BadRequest(f"the field {name!r} is missing")
+    return fields[name]
+
+
+def parse_key(fields: Object) -> str | None:
+    """The idempotency key: any text, since only its digest is stored. Raises BadRequest."""
+    key = fields.get("key")
+    if key is None:
+        return None
+    if not isinstance(key, str) or not 0 < len(key) <= KEY_MAX_CHARACTERS:
+        raise BadRequest(f"key has to be a string of 1 to {KEY_MAX_CHARACTERS} characters")
+    return key
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _type_name(value: object) -> str:
+    match value:
+        case None:
+            return "null"
+        case list():
+            return "an array"
+        case str():
+            return "a string"
+        case bool():
+            return "a boolean"
+        case _:
+            return "a number"

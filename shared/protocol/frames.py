@@ -1,0 +1,285 @@
+"""All that a node may say to a client. Commands are in `commands.py`, what nodes say to each other in `orders.py`.
+
+A frame's `as_object()` is the object of the contract, §4: fields that the contract marks `?` are left out when unset,
+all others are always there.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from ..channels import Channel, ChannelKind
+from ..clock import rfc3339
+from ..codes import CLOSE_RULES, CloseCode, ErrorCode
+from ..names import NodeId, RoomName, SessionId, UserId
+from ..publication import NO_HISTORY, Arrival, Position
+
+CommandId = str | int
+Object = dict[str, object]
+
+
+def _channel_field(channel: Channel) -> Object:
+    return {"room" if channel.kind is ChannelKind.ROOM else "agent_id": channel.name}
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who speaks. A back end may speak for nobody in particular: then all three are None."""
+
+    user_id: UserId | None
+    username: str | None
+    session_id: SessionId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    session_id: SessionId
+    user_id: UserId
+    username: str
+    node: NodeId
+    ping_interval: float
+    channel: Channel | None
+    roll: "Roll | None" = None
+    arrival: Arrival = NO_HISTORY
+
+    def as_object(self) -> Object:
+        whole: Object = {
+            "type": "welcome",
+            "session_id": self.session_id,
+            "user_id": self.user_id,
+            "username": self.username,
+            "node": self.node,
+            "ping_interval": self.ping_interval,
+        }
+        if self.channel is not None:
+            whole |= _channel_field(self.channel)
+        if self.roll is not None:
+            whole |= self.roll.as_fields()
+        return whole | self.arrival.as_fields()
+
+
+@dataclass(frozen=True, slots=True)
+class Ok:
+    id: CommandId
+    fields: Object
+
+    def as_object(self) -> Object:
+        return {"type": "ok", "id": self.id} | self.fields
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The `error` frame. `retry_after` is in seconds."""
+
+    id: CommandId | None
+    code: ErrorCode
+    message: str
+    retry_after: float | None = None
+
+    def as_object(self) -> Object:
+        whole: Object = {"type": "error"}
+        if self.id is not None:
+            whole["id"] = self.id
+        whole |= {"code": self.code.value, "message": self.message}
+        if self.retry_after is not None:
+            whole["retry_after"] = self.retry_after
+        return whole
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The `message` frame: what was said in a room or to an agent. `timestamp` is RFC 3339."""
+
+    channel: Channel
+    author: Author
+    content: object
+    timestamp: str
+
+    def as_object(self) -> Object:
+        return {
+            "type": "message",
+            **_channel_field(self.channel),
+            "user_id": self.author.user_id,
+            "username": self.author.username,
+            "session_id": self.author.session_id,
+            "content": self.content,
+            "timestamp": self.timestamp,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SaidPrivately:
+    """The `private` frame."""
+
+    author: Author
+    content: object
+    timestamp: str
+
+    def as_object(self) -> Object:
+        return {
+            "type": "private",
+            "from_user_id": self.author.user_id,
+            "from_username": self.author.username,
+            "content": self.content,
+            "timestamp": self.timestamp,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class IsTyping:
+    room: RoomName
+    user_id: UserId
+    username: str
+
+    def as_object(self) -> Object:
+        return {"type": "typing", "room": self.room, "user_id": self.user_id, "username": self.username}
+
+
+@dataclass(frozen=True, slots=True)
+class PresentUser:
+    """A user who is in a room. `connected_at` is in ms since 1970; without `sessions` it is about to leave."""
+
+    user_id: UserId
+    username: str
+    connected_at: int
+    sessions: int
+
+    def as_object(self) -> Object:
+        return {
+            "user_id": self.user_id,
+            "username": self.username,
+            "connected_at": _moment(self.connected_at),
+            "sessions": self.sessions,
+        }
+
+
+@lru_cache(maxsize=4096)
+def _moment(milliseconds: int) -> str:
+    """Remembered: a room's list is told anew with every change, and formatting is most of what that costs."""
+    return rfc3339(milliseconds / 1000)
+
+
+def _users_field(users: tuple[PresentUser, ...] | None) -> Object:
+    return {} if users is None else {"users": [user.as_object() for user in users]}
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """Who is in a room, as of `version`: for `welcome`, and for `ok` of `join` and `presence`.
+
+    `users` is None where there are too many to list.
+    """
+
+    version: int
+    users_count: int
+    users: tuple[PresentUser, ...] | None
+
+    def as_fields(self) -> Object:
+        return {"users_count": self.users_count, "version": self.version, **_users_field(self.users)}
+
+
+@dataclass(frozen=True, slots=True)
+class UserJoined:
+    """`users` is None where there are too many to list."""
+
+    room: RoomName
+    user_id: UserId
+    username: str
+    users_count: int
+    version: int
+    users: tuple[PresentUser, ...] | None = None
+
+    def as_object(self) -> Object:
+        return {"type": "user_joined", **_change(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class UserLeft:
+    """`users` is None where there are too many to list."""
+
+    room: RoomName
+    user_id: UserId
+    username: str
+    users_count: int
+    version: int
+    users: tuple[PresentUser, ...] | None = None
+
+    def as_object(self) -> Object:
+        return {"type": "user_left", **_change(self)}
+
+
+def _change(frame: UserJoined | UserLeft) -> Object:
+    return {
+        "room": frame.room,
+        "user_id": frame.user_id,
+        "username": frame.username,
+        "users_count": frame.users_count,
+        "version": frame.version,
+        **_users_field(frame.users),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceCount:
+    """The `presence` frame: in large rooms, instead of single events."""
+
+    room: RoomName
+    users_count: int
+    version: int
+
+    def as_object(self) -> Object:
+        return {"type": "presence", "room": self.room, "users_count": self.users_count, "version": self.version}
+
+
+@dataclass(frozen=True, slots=True)
+class Resync:
+    """Messages may be missing up to `position`. Without history there is none: both its fields are null."""
+
+    channel: Channel
+    reason: str
+    position: Position | None = None
+
+    def as_object(self) -> Object:
+        return {
+            "type": "resync",
+            **_channel_field(self.channel),
+            "epoch": self.position and self.position.epoch,
+            "offset": self.position and self.position.offset,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PingFrame:
+    def as_object(self) -> Object:
+        return {"type": "ping"}
+
+
+@dataclass(frozen=True, slots=True)
+class PongFrame:
+    """The answer to a client's `ping`."""
+
+    id: CommandId | None
+
+    def as_object(self) -> Object:
+        return {"type": "pong"} if self.id is None else {"type": "pong", "id": self.id}
+
+
+@dataclass(frozen=True, slots=True)
+class Bye:
+    """The last frame before the node closes. `retry_after` is in seconds."""
+
+    code: CloseCode
+    retry_after: float | None = None
+
+    def as_object(self) -> Object:
+        rule = CLOSE_RULES[self.code]
+        whole: Object = {"type": "bye", "code": int(self.code), "reason": rule.reason, "reconnect": rule.reconnect}
+        if self.retry_after is not None:
+            whole["retry_after"] = self.retry_after
+        return whole
+
+
+NodeFrame = (
+    Welcome | Ok | Failure | Said | SaidPrivately | IsTyping | UserJoined | UserLeft | PresenceCount
+    | Resync | PingFrame | PongFrame | Bye
+)  # fmt: skip
