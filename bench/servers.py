@@ -39,8 +39,8 @@ NAIVE = System("naive", "Starlette, `gather(send_text …)`", "plain", "bench.ri
 BROADCAST = System("broadcast", "`websockets.broadcast`", "plain", "bench.rivals.broadcast")
 SOCKET_IO = System("socketio", "python-socketio, 1 node + Valkey", "socket.io", "bench.rivals.socket_io", 1, True)
 SOCKET_IO_2 = System("socketio-2", "python-socketio, 2 nodes + Valkey", "socket.io", "bench.rivals.socket_io", 2, True)
-TANNOY = System("tannoy", "Tannoy, 1 node + Valkey", "tannoy", "tannoy.node.cli", 1, True)
-TANNOY_2 = System("tannoy-2", "Tannoy, 2 nodes + Valkey", "tannoy", "tannoy.node.cli", 2, True)
+TANNOY = System("tannoy", "Tannoy, 1 node + Valkey", "tannoy", "tannoy", 1, True)
+TANNOY_2 = System("tannoy-2", "Tannoy, 2 nodes + Valkey", "tannoy", "tannoy", 2, True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def _process(command: Sequence[str], port: int, folder: str, extra: Mapping[str,
         process = subprocess.Popen(command, cwd=folder, env=_environment(extra), stdout=log, stderr=log)
         try:
             try:
-                _wait_until_ready(process, port, health="tannoy.node.cli" in command)
+                _wait_until_ready(process, port, health="tannoy" in command)
             except BenchError as error:
                 raise BenchError(f"{error}: {_last_words(log)}") from None
             yield process.pid
@@ -137,13 +137,13 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
 
 def _node_command(system: System, port: int, redis_url: str) -> list[str]:
     command = [sys.executable, "-m", system.module]
-    if system.module == "tannoy.node.cli":
+    if system.module == "tannoy":
         return [*command, "node", "--host", "127.0.0.1", "--port", str(port)]
     return [*command, "--port", str(port), *(["--redis-url", redis_url] if system.store else [])]
 
 
 def _node_settings(system: System, number: int, redis_url: str) -> dict[str, str]:
-    if system.module != "tannoy.node.cli":
+    if system.module != "tannoy":
         return {}
     return {
         "TANNOY_REDIS_URL": redis_url,

@@ -150,7 +150,7 @@ class Supervisor:
         node.starts += 1
         node.state = "starting"
         node.process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tannoy.node.cli", "node", "--host", self._settings.host),
+            *(sys.executable, "-m", "tannoy", "node", "--host", self._settings.host),
             *("--port", str(node.port), "--shared-port", str(self._settings.port), "--node-id", node.name),
             "--while-stdin-is-open",
             stdin=asyncio.subprocess.PIPE,

@@ -61,7 +61,7 @@ class Up:
 async def up(tmp_path: Path) -> AsyncIterator[Up]:
     running = Up(free_ports_in_a_row(NODES + 1))
     log = tmp_path / "up.log"
-    command = [sys.executable, "-m", "tannoy.node.cli", "up", "--nodes", str(NODES), "--port", str(running.port)]
+    command = [sys.executable, "-m", "tannoy", "up", "--nodes", str(NODES), "--port", str(running.port)]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, cwd=tmp_path, env=environment({}), stdout=output, stderr=output, start_new_session=True

@@ -26,7 +26,7 @@ PATIENCE = 30.0
 
 def _tannoy(*words: str, **settings: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "tannoy.node.cli", *words],
+        [sys.executable, "-m", "tannoy", *words],
         env=environment(settings) | {"COLUMNS": "200", "NO_COLOR": "1"},
         capture_output=True,
         text=True,
@@ -190,7 +190,7 @@ def test_a_mistake_is_a_sentence(words: tuple[str, ...], hint: str) -> None:
 
 async def test_watch_prints_what_is_said_until_it_is_interrupted(cluster: Cluster) -> None:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tannoy.node.cli", "watch", "room:watched", "--json", "--url", cluster.nodes[0].url),
+        *(sys.executable, "-m", "tannoy", "watch", "room:watched", "--json", "--url", cluster.nodes[0].url),
         env=environment({}) | {"PYTHONUNBUFFERED": "1"},
         stdout=asyncio.subprocess.PIPE,
     )
@@ -205,7 +205,7 @@ async def test_watch_prints_what_is_said_until_it_is_interrupted(cluster: Cluste
 
 async def test_watch_shows_what_others_say_and_not_what_they_would_do_to_the_terminal(cluster: Cluster) -> None:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tannoy.node.cli", "watch", "room:escaped", "--url", cluster.nodes[0].url),
+        *(sys.executable, "-m", "tannoy", "watch", "room:escaped", "--url", cluster.nodes[0].url),
         env=environment({}) | {"PYTHONUNBUFFERED": "1"},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -225,7 +225,7 @@ async def test_watch_shows_what_others_say_and_not_what_they_would_do_to_the_ter
 async def test_content_may_come_from_standard_input(cluster: Cluster) -> None:
     in_room = await cluster.nodes[0].connect("/ws/chat/piped")
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tannoy.node.cli", "publish", "room:piped", "-", "--url", cluster.nodes[0].url),
+        *(sys.executable, "-m", "tannoy", "publish", "room:piped", "-", "--url", cluster.nodes[0].url),
         env=environment({}),
         stdin=asyncio.subprocess.PIPE,
     )
@@ -245,7 +245,7 @@ def test_the_version_is_told() -> None:
 @asynccontextmanager
 async def _up(port: int, *options: str) -> AsyncGenerator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tannoy.node.cli", "up", "--nodes", "2", "--port", str(port), *options),
+        *(sys.executable, "-m", "tannoy", "up", "--nodes", "2", "--port", str(port), *options),
         env=environment({}) | {"PYTHONUNBUFFERED": "1"},
         stdout=asyncio.subprocess.PIPE,
     )

@@ -133,7 +133,7 @@ async def test_both_nodes_know_of_each_other(town: Town) -> None:
 def _fails_to_start(url: str) -> str:
     """The sentence with which a node ends."""
     ended = subprocess.run(
-        [sys.executable, "-m", "tannoy.node.cli", "node", "--port", str(free_port())],
+        [sys.executable, "-m", "tannoy", "node", "--port", str(free_port())],
         env=environment({"REDIS_URL": url}) | {"COLUMNS": "200", "NO_COLOR": "1"},
         capture_output=True,
         text=True,

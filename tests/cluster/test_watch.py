@@ -14,7 +14,7 @@ from tests.support.cluster import Cluster, NodeProcess, environment
 from tests.support.waiting import eventually
 
 PATIENCE = 30.0
-COMMAND = (sys.executable, "-m", "tannoy.node.cli")
+COMMAND = (sys.executable, "-m", "tannoy")
 
 
 class Process:

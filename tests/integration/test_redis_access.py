@@ -136,7 +136,7 @@ async def test_nodes_run_a_whole_conversation(setup: str, tmp_path: Path) -> Non
 def _fails_to_start(url: str) -> str:
     """The sentence with which a node ends."""
     ended = subprocess.run(
-        [sys.executable, "-m", "tannoy.node.cli", "node"],
+        [sys.executable, "-m", "tannoy", "node"],
         env=environment({"REDIS_URL": url}) | {"COLUMNS": "200", "NO_COLOR": "1"},
         capture_output=True,
         text=True,

@@ -39,7 +39,7 @@ def _command(carrier: Carrier, port: int, mutant: str | None) -> list[str]:
         return ["tests.chaos.mutants", mutant, "node", "--port", str(port)]
     match carrier:
         case Carrier.FAST:
-            return ["tannoy.node.cli", "node", "--port", str(port)]
+            return ["tannoy", "node", "--port", str(port)]
         case Carrier.PORTABLE:
             application = ["uvicorn", "--factory", "tannoy.node.app:create_app", "--ws", "websockets-sansio"]
             return [*application, "--ws-ping-interval", "0", "--port", str(port), "--log-level", "warning"]

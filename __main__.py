@@ -1,0 +1,5 @@
+"""`python -m tannoy` is the command `tannoy`."""
+
+from .node.cli.main import main
+
+main()

@@ -1,0 +1,57 @@
+"""The package `tannoy` itself: what importing it costs, what it offers, what it says where a part is missing."""
+
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+import tannoy
+from tannoy.shared.extras import MissingExtra, require_extra
+from tannoy.shared.settings import Settings
+
+
+def _run(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout.strip()
+
+
+def test_import_of_tannoy_brings_in_no_module_of_it_and_no_dependency() -> None:
+    loaded = _run(
+        "import sys; before = set(sys.modules); import tannoy; print(*sorted(set(sys.modules) - before - {'typing'}))"
+    )
+
+    assert [name for name in loaded.split() if name.split(".")[0] not in sys.stdlib_module_names] == ["tannoy"]
+
+
+def test_every_public_name_can_be_had_and_is_listed() -> None:
+    assert all(getattr(tannoy, name) is not None for name in tannoy.__all__)
+    assert set(tannoy.__all__) <= set(dir(tannoy))
+
+
+def test_settings_of_the_front_door_are_those_of_the_module() -> None:
+    assert tannoy.Settings is Settings
+
+
+def test_version_is_that_of_the_installed_distribution() -> None:
+    assert tannoy.__version__ == version("tannoy")
+
+
+def test_an_unknown_name_is_an_attribute_error_that_names_it() -> None:
+    with pytest.raises(AttributeError, match="'tannoy' has no attribute 'nothing'"):
+        _ = tannoy.nothing  # pyright: ignore
+
+
+def test_python_m_tannoy_is_the_command() -> None:
+    shown = subprocess.run([sys.executable, "-m", "tannoy", "--version"], capture_output=True, check=True, text=True)
+
+    assert tannoy.__version__ in shown.stdout
+
+
+def test_import_of_the_node_without_the_server_packages_names_the_extra() -> None:
+    with pytest.raises(MissingExtra, match=r"tannoy\.node needs no_such_package.*pip install 'tannoy\[server\]'"):
+        require_extra("server", ["json", "no_such_package"], importer="tannoy.node")
+
+
+def test_import_of_the_node_checks_for_the_server_packages() -> None:
+    hidden = "import sys; sys.modules['starlette'] = None\ntry: import tannoy.node\nexcept ImportError as e: print(e)"
+
+    assert _run(hidden) == "tannoy.node needs starlette, not installed here: pip install 'tannoy[server]'"
