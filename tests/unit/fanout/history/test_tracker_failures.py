@@ -1,0 +1,119 @@
+"""Holes whose filling meets trouble: a log that does not answer, and channels that are dropped meanwhile."""
+
+import asyncio
+
+import pytest
+from tannoy.fanout.history import tracker as cursors_module
+from tannoy.fanout.history.tracker import FILL_AGAIN_AFTER, FILL_DEADLINE
+from tannoy.fanout.scripts import HISTORY_READ
+from tannoy.shared.channels import Channel
+from tannoy.shared.names import RoomName
+
+from tests.support.clock import on_manual_time, turns
+from tests.support.past import CHANNELS, EPOCH, ListeningNode
+from tests.unit.fanout.history.test_tracker import LOBBY
+
+# ---- a log that does not answer
+
+
+@on_manual_time
+async def test_a_read_that_failed_is_repeated() -> None:
+    node = ListeningNode()
+    node.past.of(LOBBY).say(11, 12)
+    node.past.refuse(HISTORY_READ)
+    node.follow(LOBBY, at=10)
+    node.bring(LOBBY, 12)
+    await asyncio.sleep(2.5 * FILL_AGAIN_AFTER)
+    assert (len(node.reads), node.heard()) == (3, [])
+    node.past.accept(HISTORY_READ)
+    await asyncio.sleep(FILL_AGAIN_AFTER)
+    assert node.heard() == [11, 12]
+    assert node.count("resyncs") == 0
+
+
+@on_manual_time
+async def test_what_can_not_be_read_in_time_is_told_and_the_channel_goes_on() -> None:
+    node = ListeningNode()
+    node.past.refuse(HISTORY_READ)
+    node.follow(LOBBY, at=10)
+    node.bring(LOBBY, 13, 14)
+    await asyncio.sleep(FILL_DEADLINE)
+    assert node.heard() == []
+    await asyncio.sleep(2 * FILL_AGAIN_AFTER)
+    node.bring(LOBBY, 15)
+    assert node.heard() == [f"{EPOCH}/12", 13, 14, 15]
+
+
+@on_manual_time
+async def test_each_hole_has_a_deadline_of_its_own() -> None:
+    node = ListeningNode()
+    node.past.of(LOBBY).say(11, 12)
+    node.past.refuse(HISTORY_READ)
+    node.follow(LOBBY, at=10)
+    node.bring(LOBBY, 12)
+    await asyncio.sleep(FILL_DEADLINE * 0.75)
+    node.past.accept(HISTORY_READ)
+    await asyncio.sleep(2 * FILL_AGAIN_AFTER)
+    assert node.heard() == [11, 12]
+    node.past.refuse(HISTORY_READ)
+    node.bring(LOBBY, 14)
+    await asyncio.sleep(FILL_DEADLINE * 0.75)
+    assert node.heard() == []
+
+
+# ---- dropped meanwhile
+
+
+def hole(node: ListeningNode, channel: Channel = LOBBY) -> None:
+    node.past.of(channel).say(11, 12)
+    node.follow(channel, at=10)
+    node.bring(channel, 12)
+
+
+@on_manual_time
+async def test_what_is_found_for_a_channel_that_nobody_hears_any_more_goes_nowhere() -> None:
+    node = ListeningNode()
+    node.past.hold(HISTORY_READ)
+    hole(node)
+    node.cursors.drop(LOBBY.address)
+    node.follow(LOBBY, at=12)
+    node.past.answer_held(HISTORY_READ)
+    await turns()
+    assert node.heard() == []
+    assert node.count("filling") == 0
+
+
+@on_manual_time
+async def test_what_is_given_up_for_a_channel_that_nobody_hears_any_more_is_not_told() -> None:
+    node = ListeningNode()
+    node.past.refuse(HISTORY_READ)
+    hole(node)
+    await turns()
+    node.cursors.drop(LOBBY.address)
+    node.follow(LOBBY, at=12)
+    await asyncio.sleep(FILL_DEADLINE + 2 * FILL_AGAIN_AFTER)
+    assert node.heard() == []
+
+
+@on_manual_time
+async def test_a_channel_that_is_dropped_while_it_waits_to_be_read_does_not_hold_up_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cursors_module, "AT_ONCE", 1)
+    node = ListeningNode()
+    rooms = [CHANNELS.room(RoomName(f"room-{number}")) for number in range(3)]
+    for room in rooms:
+        hole(node, room)
+    node.cursors.drop(rooms[1].address)
+    await turns(30)
+    assert node.heard_where() == [("room-0", 11), ("room-0", 12), ("room-2", 11), ("room-2", 12)]
+
+
+@on_manual_time
+async def test_an_answer_that_can_not_be_read_is_none() -> None:
+    node = ListeningNode()
+    node.past.say(HISTORY_READ, [b"life-1", []])
+    node.follow(LOBBY, at=10)
+    node.bring(LOBBY, 12)
+    await asyncio.sleep(FILL_DEADLINE + 2 * FILL_AGAIN_AFTER)
+    assert node.heard() == [f"{EPOCH}/11", 12]

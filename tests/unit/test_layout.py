@@ -1,0 +1,89 @@
+"""Where things are: the tests mirror the source, so that the test of a module is found by its name."""
+
+from pathlib import Path
+
+PROJECT = Path(__file__).parent.parent.parent
+LAYERS = ("client", "fanout", "node", "shared")
+
+COVERED_BY: dict[str, str] = {
+    "client/api_client.py": "tests/cluster/test_command_line.py",
+    "client/connection.py": "tests/cluster/test_watch.py",
+    "client/subscription.py": "tests/cluster/test_watch.py",
+    "fanout/backend.py": "tests/cluster/test_redis_cluster.py",
+    "fanout/bus.py": "tests/cluster/test_faults.py",
+    "fanout/cluster/master_pipeline.py": "tests/unit/fanout/cluster/test_pipeline.py",
+    "fanout/cluster/per_master.py": "tests/unit/fanout/cluster/test_link.py",
+    "fanout/control/codec.py": "tests/property/test_codec.py",
+    "fanout/control/requests.py": "tests/unit/fanout/control/test_control.py",
+    "fanout/history/publisher.py": "tests/scripts/test_publish_once.py",
+    "fanout/history/reader.py": "tests/scripts/test_history_read.py",
+    "fanout/leases/lease.py": "tests/unit/fanout/leases/test_manager.py",
+    "fanout/leases/limits.py": "tests/unit/fanout/leases/test_manager_lost.py",
+    "fanout/leases/registry.py": "tests/unit/fanout/leases/test_manager.py",
+    "fanout/presence/calls.py": "tests/scripts/test_presence.py",
+    "fanout/presence/sweeper.py": "tests/scripts/test_presence_process.py",
+    "fanout/redis/embedded.py": "tests/browser/test_up_in_browser.py",
+    "fanout/redis/in_flight.py": "tests/unit/fanout/redis/test_pipeline.py",
+    "fanout/redis/query.py": "tests/unit/fanout/redis/test_sentinel.py",
+    "fanout/redis/reconnect.py": "tests/unit/fanout/redis/test_pipeline.py",
+    "fanout/startup.py": "tests/integration/test_redis_access.py",
+    "node/app.py": "tests/integration/test_http.py",
+    "node/cli/main.py": "tests/cluster/test_command_line.py",
+    "node/cli/output.py": "tests/cluster/test_watch.py",
+    "node/connections/context.py": "tests/unit/node/connections/test_connection.py",
+    "node/connections/inbound.py": "tests/unit/node/connections/test_command_loop_bounds.py",
+    "node/lifecycle/logs.py": "tests/cluster/test_command_line.py",
+    "node/lifecycle/signals.py": "tests/cluster/test_goodbye.py",
+    "node/node.py": "tests/cluster/test_faults.py",
+    "node/operations/history.py": "tests/integration/test_history.py",
+    "node/problems.py": "tests/integration/test_bad_input.py",
+    "node/server/supervisor.py": "tests/cluster/test_command_line.py",
+    "node/server/uvicorn_server.py": "tests/cluster/test_goodbye.py",
+    "node/transports/base.py": "tests/integration/test_rooms.py",
+    "node/transports/uvicorn_websocket.py": "tests/cluster/test_autobahn.py",
+    "node/web/health.py": "tests/integration/test_http.py",
+    "node/web/messages.py": "tests/integration/test_http.py",
+    "node/web/requests.py": "tests/integration/test_bad_input.py",
+    "node/web/routes.py": "tests/integration/test_http.py",
+    "node/web/sessions.py": "tests/integration/test_limits.py",
+    "shared/errors.py": "tests/integration/test_bad_input.py",
+    "shared/extras.py": "tests/unit/test_front_door.py",
+    "shared/publication.py": "tests/unit/fanout/history/test_cursor.py",
+}
+"""Modules without a test file of their name, and the file or folder whose tests use them."""
+
+
+def _modules() -> dict[str, Path]:
+    """Each module of the product, and where the file of its tests is expected."""
+    return {
+        str(path.relative_to(PROJECT)): Path("tests/unit") / path.relative_to(PROJECT).parent / f"test_{path.name}"
+        for layer in LAYERS
+        for path in (PROJECT / layer).rglob("*.py")
+        if not path.name.startswith("__")
+    }
+
+
+def test_each_module_has_a_test_file_of_its_name_or_a_line_in_the_table() -> None:
+    without = {module for module, test in _modules().items() if not (PROJECT / test).exists()}
+
+    assert sorted(without - COVERED_BY.keys()) == []
+    assert sorted(COVERED_BY.keys() - without) == [], "these have a test file, or are gone: remove their lines"
+
+
+def test_each_line_of_the_table_names_tests_that_exist() -> None:
+    assert [test for test in COVERED_BY.values() if not (PROJECT / test).exists()] == []
+
+
+def test_each_file_of_unit_tests_begins_with_the_name_of_a_module() -> None:
+    names = {module.removesuffix(".py") for module in _modules()}
+    files = [
+        path.relative_to(PROJECT / "tests/unit")
+        for layer in LAYERS
+        for path in (PROJECT / "tests/unit" / layer).rglob("test_*.py")
+    ]
+
+    def is_of_a_module(file: Path) -> bool:
+        words = file.stem.removeprefix("test_").split("_")
+        return any(str(file.parent / "_".join(words[:count])) in names for count in range(1, len(words) + 1))
+
+    assert [str(file) for file in sorted(files) if not is_of_a_module(file)] == []
