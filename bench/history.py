@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 from tannoy.fanout.pubsub.envelope import pack_publication
-from tannoy.fanout.redis.connection import Wire, Word, dial, pack
+from tannoy.fanout.redis.connection import RedisConnection, Word, connect, pack
 from tannoy.fanout.scripts import PUBLISH, SERVER_ENSURE
-from tannoy.shared.channels import Channels
+from tannoy.shared.channels import Keyspace
 from tannoy.shared.names import RoomName, SessionId, UserId
 from tannoy.shared.protocol.codec import encode_ready
-from tannoy.shared.protocol.frames import Author, Said
+from tannoy.shared.protocol.frames import Author, MessageFrame
 from tannoy.shared.publication import Publication
 
 from tests.support.client import Client
@@ -40,11 +40,13 @@ MISSED = 100
 class _Publishing:
     """One connection that publishes, and LINKS that hear it."""
 
-    def __init__(self, valkey: Valkey, wire: Wire) -> None:
-        channels = Channels("bench")
+    def __init__(self, valkey: Valkey, wire: RedisConnection) -> None:
+        channels = Keyspace("bench")
         room = channels.room(RoomName("lobby"))
         author = Author(UserId("ada"), "Ada", SessionId("abcdefghijklmnop"))
-        envelope = pack_publication(Publication(encode_ready(Said(room, author, "x" * 64, "2026-11-21T08:15:30.123Z"))))
+        envelope = pack_publication(
+            Publication(encode_ready(MessageFrame(room, author, "x" * 64, "2026-11-21T08:15:30.123Z")))
+        )
         self.room = room
         self.server = channels.server(room.partition)
         self.plain: tuple[Word, ...] = ("PUBLISH", room.address, envelope)
@@ -73,7 +75,7 @@ class _Publishing:
 async def _measure_cost(rows: dict[str, Row]) -> None:
     async with Valkey() as valkey:
         address = valkey.address
-        wires = [await dial(address, name="bench", on_pushes=lambda _: None, timeout=5) for _ in range(LINKS + 1)]
+        wires = [await connect(address, name="bench", on_pushes=lambda _: None, timeout=5) for _ in range(LINKS + 1)]
         publishing = _Publishing(valkey, wires[0])
         for link in wires[1:]:
             link.write(pack(("SUBSCRIBE", publishing.room.address)))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tannoy.fanout.scripts import HEARTBEAT, LEASE_ACQUIRE, LEASE_RELEASE, SERVER_ENSURE, Script
-from tannoy.shared.channels import PARTITIONS, Channels, Owner, OwnerKind
+from tannoy.shared.channels import PARTITIONS, Keyspace, Owner, OwnerKind
 
 from tests.support.client import Client
 from tests.support.cluster import Cluster, NodeProcess
@@ -32,7 +32,7 @@ class _Scripts:
 
     def __init__(self, valkey: Valkey) -> None:
         self._valkey = valkey
-        self.channels = Channels("bench")
+        self.channels = Keyspace("bench")
         self.owners = [Owner(OwnerKind.AGENT, str(number)) for number in range(AGENTS)]
 
     async def prepare(self) -> None:

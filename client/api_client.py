@@ -25,15 +25,15 @@ TRIES = 6
 BACKOFF_BASE, BACKOFF_CAP = 0.5, 4.0
 
 
-class TalkError(TannoyError):
+class ClientError(TannoyError):
     """The cluster could not be spoken to; the message is a sentence."""
 
 
-class NoAnswer(TalkError):
+class NoAnswer(ClientError):
     """Nobody listens there."""
 
 
-class Unconfirmed(TalkError):
+class Unconfirmed(ClientError):
     """What was asked for may have been done, or not."""
 
 
@@ -44,7 +44,7 @@ def url_of(host: str, port: int) -> str:
 
 
 def check_url(url: str) -> str:
-    """The URL of a node or balancer, without a slash at its end. Raises TalkError."""
+    """The URL of a node or balancer, without a slash at its end. Raises ClientError."""
     try:
         parts = urlsplit(url)
         is_good = (
@@ -54,7 +54,7 @@ def check_url(url: str) -> str:
     except ValueError:
         is_good = False
     if not is_good:
-        raise TalkError(f"{url!r} is no address of a cluster: http://HOST:PORT and https://HOST:PORT are")
+        raise ClientError(f"{url!r} is no address of a cluster: http://HOST:PORT and https://HOST:PORT are")
     return url.rstrip("/")
 
 
@@ -107,8 +107,8 @@ def _no_constant(name: str) -> object:
     raise ValueError(f"{name} is no JSON")
 
 
-class Talk:
-    """HTTP calls to one node or balancer. Raises TalkError."""
+class ApiClient:
+    """HTTP calls to one node or balancer. Raises ClientError."""
 
     def __init__(self, url: str, api_key: str) -> None:
         self._url = check_url(url)
@@ -124,7 +124,7 @@ class Talk:
     def publish(self, path: str, body: dict[str, Any], told: Callable[[str], None]) -> dict[str, Any]:
         """Post what has to be said once: again and again, under the same key, until it is confirmed or TRIES are over.
 
-        `told` gets a sentence for each try that was not confirmed. Raises TalkError.
+        `told` gets a sentence for each try that was not confirmed. Raises ClientError.
         """
         body = {"key": uuid4().hex} | body
         for attempt in range(TRIES):
@@ -138,10 +138,12 @@ class Talk:
                 told(str(error))
             if attempt < TRIES - 1:
                 time.sleep(full_jitter(attempt, base=BACKOFF_BASE, cap=BACKOFF_CAP, uniform=random.uniform))
-        raise TalkError(f"not confirmed in {TRIES} tries. Say it again with --key {body['key']}: it is published once.")
+        raise ClientError(
+            f"not confirmed in {TRIES} tries. Say it again with --key {body['key']}: it is published once."
+        )
 
     def _call(self, request: urllib.request.Request) -> dict[str, Any]:
-        """Raises NoAnswer, Unconfirmed and, where it was refused, TalkError itself."""
+        """Raises NoAnswer, Unconfirmed and, where it was refused, ClientError itself."""
         if self._api_key:
             request.add_header("Authorization", f"Bearer {self._api_key}")
         try:
@@ -150,7 +152,7 @@ class Talk:
         except urllib.error.HTTPError as error:
             if error.code == HTTPStatus.SERVICE_UNAVAILABLE:
                 raise Unconfirmed(f"{self._url} did not confirm it: {_problem(error)}.") from error
-            raise TalkError(f"{self._url} refused it: {_problem(error)}") from error
+            raise ClientError(f"{self._url} refused it: {_problem(error)}") from error
         except urllib.error.URLError as error:
             raise NoAnswer(f"no answer from {self._url}: {error.reason}. Is a cluster running there?") from error
         except (OSError, HTTPException) as error:

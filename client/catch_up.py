@@ -47,7 +47,7 @@ def position_of(frame: Frame) -> Position | None:
     return None if frame.get("epoch") is None else Position(frame["epoch"], frame["offset"])
 
 
-class Reading:
+class CatchUp:
     """One channel. `position`: all up to there has been read, or told to be missing; None before that is known."""
 
     def __init__(self) -> None:

@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection as WebSocketConnection
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.typing import Subprotocol
 
@@ -24,7 +25,7 @@ HELD_MAX = 10_000
 """Frames that wait behind a question."""
 
 
-class Lost(Exception):
+class ConnectionLost(Exception):
     """The connection has ended. `is_final`: for good, coming back is pointless. `retry_after` is in seconds."""
 
     def __init__(self, reason: str, *, is_final: bool = False, retry_after: float | None = None) -> None:
@@ -34,21 +35,21 @@ class Lost(Exception):
 
 
 @asynccontextmanager
-async def connected(address: str) -> AsyncGenerator["Line"]:
-    """Raises Lost, also where there was never a connection."""
+async def connected(address: str) -> AsyncGenerator["ClientConnection"]:
+    """Raises ConnectionLost, also where there was never a connection."""
     try:
         async with connect(address, subprotocols=[Subprotocol(JSON.subprotocol)], max_size=None) as socket:
-            yield Line(socket)
+            yield ClientConnection(socket)
     except InvalidStatus as refused:
         raise _turned_away(refused) from refused
     except (OSError, InvalidHandshake) as error:
-        raise Lost(str(error) or type(error).__name__) from error
+        raise ConnectionLost(str(error) or type(error).__name__) from error
 
 
-class Line:
-    """Every method raises Lost."""
+class ClientConnection:
+    """Every method raises ConnectionLost."""
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: WebSocketConnection) -> None:
         self._socket = socket
         self._held: deque[Frame] = deque()
         self._ids = itertools.count(1)
@@ -80,8 +81,8 @@ class Line:
                         return frame
                     self._held.append(frame)
         except TimeoutError as error:
-            raise Lost("the node does not answer") from error
-        raise Lost("more is said than can be read")
+            raise ConnectionLost("the node does not answer") from error
+        raise ConnectionLost("more is said than can be read")
 
     async def _receive(self) -> Frame:
         while True:
@@ -101,19 +102,19 @@ class Line:
         except ConnectionClosed as closed:
             raise self._lost(closed) from closed
 
-    def _lost(self, closed: ConnectionClosed) -> Lost:
+    def _lost(self, closed: ConnectionClosed) -> ConnectionLost:
         """What the node's goodbye says; without one, what its close frame says."""
         code, reason = (1006, "without a goodbye") if closed.rcvd is None else (closed.rcvd.code, closed.rcvd.reason)
         code, reason = self._bye.get("code", code), self._bye.get("reason", reason)
         is_final = not self._bye.get("reconnect", code < 4500)
-        return Lost(f"{code} {reason}", is_final=is_final, retry_after=self._bye.get("retry_after"))
+        return ConnectionLost(f"{code} {reason}", is_final=is_final, retry_after=self._bye.get("retry_after"))
 
 
-def _turned_away(refused: InvalidStatus) -> Lost:
+def _turned_away(refused: InvalidStatus) -> ConnectionLost:
     """The handshake was answered with an error: 503 and 429 pass, another 4xx does not."""
     response = refused.response
     retry_after = response.headers.get("Retry-After", "")
-    return Lost(
+    return ConnectionLost(
         f"HTTP {response.status_code}",
         is_final=400 <= response.status_code < 500 and response.status_code != 429,
         retry_after=float(retry_after) if retry_after.isdecimal() else None,

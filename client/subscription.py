@@ -17,9 +17,9 @@ from ..shared.errors import BadRequest
 from ..shared.names import parse_agent, parse_room
 from ..shared.policy import full_jitter
 from ..shared.publication import Position
-from .api_client import TalkError, check_url
-from .catch_up import Frame, Missing, Reading, position_of
-from .connection import Line, Lost, connected
+from .api_client import ClientError, check_url
+from .catch_up import CatchUp, Frame, Missing, position_of
+from .connection import ClientConnection, ConnectionLost, connected
 
 BACKOFF_BASE, BACKOFF_CAP = 0.5, 15.0
 STABLE_SECONDS = 10.0
@@ -27,14 +27,14 @@ STABLE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
+class StatusLine:
     """A sentence about the line, not about what was said."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
+class StartFrom:
     """Where to begin: behind the offset `since`, or with the last `count` messages."""
 
     since: int | None = None
@@ -51,26 +51,26 @@ def websocket_path(target: str) -> str:
     raise BadRequest(f"{target!r} can't be watched: room:NAME and agent:ID can")
 
 
-class Watch:
+class Subscription:
     """One channel, over one connection after another."""
 
-    def __init__(self, url: str, target: str, beginning: Beginning, *, comes_back: bool = True) -> None:
-        """Raises TalkError, BadRequest, BadName."""
+    def __init__(self, url: str, target: str, beginning: StartFrom, *, comes_back: bool = True) -> None:
+        """Raises ClientError, BadRequest, BadName."""
         self._url = check_url(url)
         self._target = target
         self._path = websocket_path(target)
         self._who = {"user_id": f"watch-{uuid4().hex[:8]}", "username": "tannoy watch"}
         self._beginning = beginning
         self._comes_back = comes_back
-        self._reading = Reading()
+        self._reading = CatchUp()
         self._was_connected = False
         self._has_begun = False
         self._failures = 0
 
-    async def heard(self) -> AsyncGenerator[Frame | Remark]:
+    async def heard(self) -> AsyncGenerator[Frame | StatusLine]:
         """All frames, each message of them once and in order, and a remark where something happens to the line.
 
-        Raises TalkError where coming back is pointless or not wanted, and where there never was a connection.
+        Raises ClientError where coming back is pointless or not wanted, and where there never was a connection.
         """
         while True:
             began = time.monotonic()
@@ -78,19 +78,19 @@ class Watch:
                 async with self._connected() as line, aclosing(self._session(line)) as session:
                     async for told in session:
                         yield told
-            except Lost as lost:
+            except ConnectionLost as lost:
                 wait = self._wait(lost, time.monotonic() - began)
-                yield Remark(f"connection lost ({lost}), coming back in {wait:.1f} s")
+                yield StatusLine(f"connection lost ({lost}), coming back in {wait:.1f} s")
                 await asyncio.sleep(wait)
 
-    def _wait(self, lost: Lost, lasted: float) -> float:
-        """Seconds until the next try. Raises TalkError if there is to be none."""
+    def _wait(self, lost: ConnectionLost, lasted: float) -> float:
+        """Seconds until the next try. Raises ClientError if there is to be none."""
         if not self._was_connected:
-            raise TalkError(f"can't connect to {self._url}: {lost}. Is a cluster running there?")
+            raise ClientError(f"can't connect to {self._url}: {lost}. Is a cluster running there?")
         if lost.is_final:
-            raise TalkError(f"the cluster closed the connection for good: {lost}")
+            raise ClientError(f"the cluster closed the connection for good: {lost}")
         if not self._comes_back:
-            raise TalkError(f"connection lost: {lost}")
+            raise ClientError(f"connection lost: {lost}")
         self._failures = 0 if lasted > STABLE_SECONDS else self._failures
         jitter = full_jitter(self._failures, base=BACKOFF_BASE, cap=BACKOFF_CAP, uniform=random.uniform)
         self._failures += 1
@@ -100,8 +100,8 @@ class Watch:
         return lost.retry_after if self._failures == 1 else max(lost.retry_after, jitter)
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncGenerator[Line]:
-        """Raises Lost."""
+    async def _connected(self) -> AsyncGenerator[ClientConnection]:
+        """Raises ConnectionLost."""
         position = self._reading.position
         query = self._who | ({} if position is None else {"epoch": position.epoch, "offset": str(position.offset)})
         address = f"{self._url.replace('http', 'ws', 1)}{self._path}?{urlencode(query)}"
@@ -111,7 +111,7 @@ class Watch:
 
     # ---- one session
 
-    async def _session(self, line: Line) -> AsyncGenerator[Frame | Remark]:
+    async def _session(self, line: ClientConnection) -> AsyncGenerator[Frame | StatusLine]:
         welcome = await line.frame()
         yield welcome
         if welcome["type"] == "welcome":
@@ -125,25 +125,25 @@ class Watch:
                 async for told in self._caught_up(position_of(frame), line):
                     yield told
 
-    async def _arrived(self, welcome: Frame, line: Line) -> AsyncIterator[Frame | Remark]:
+    async def _arrived(self, welcome: Frame, line: ClientConnection) -> AsyncIterator[Frame | StatusLine]:
         """For the first time."""
-        yield Remark(f"watching {self._target} on {welcome['node']}")
+        yield StatusLine(f"watching {self._target} on {welcome['node']}")
         head, since = position_of(welcome), self._beginning.since
         if head is None:
-            if self._beginning != Beginning():
-                yield Remark("this cluster keeps no history: there is nothing to begin with")
+            if self._beginning != StartFrom():
+                yield StatusLine("this cluster keeps no history: there is nothing to begin with")
         elif since is None:
             await self._begin_near(head, line)
         else:
             if since > head.offset:
-                yield Remark(f"offset {since} is not reached yet: epoch {head.epoch} is at offset {head.offset}")
+                yield StatusLine(f"offset {since} is not reached yet: epoch {head.epoch} is at offset {head.offset}")
             self._reading.begin(Position(head.epoch, min(since, head.offset)))
         self._has_begun = True
         if head is not None:
             async for told in self._caught_up(head, line):
                 yield told
 
-    async def _begin_near(self, head: Position, line: Line) -> None:
+    async def _begin_near(self, head: Position, line: ClientConnection) -> None:
         """At the head, or before it by as many messages as are wanted and kept."""
         count = self._beginning.count
         page = await line.ask(since=max(0, head.offset - max(1, count)), limit=1)
@@ -153,16 +153,16 @@ class Watch:
         else:
             self._reading.begin(head, before=[message for message in kept if message["offset"] <= head.offset])
 
-    async def _returned(self, welcome: Frame, line: Line) -> AsyncIterator[Frame | Remark]:
+    async def _returned(self, welcome: Frame, line: ClientConnection) -> AsyncIterator[Frame | StatusLine]:
         head, position = position_of(welcome), self._reading.position
         if welcome.get("recovered") and head is not None and position is not None:
             missed = head.offset - position.offset
-            yield Remark(f"back on {welcome['node']}: {missed} message{'' if missed == 1 else 's'} said meanwhile")
+            yield StatusLine(f"back on {welcome['node']}: {missed} message{'' if missed == 1 else 's'} said meanwhile")
             return
-        yield Remark(f"back on {welcome['node']}")
+        yield StatusLine(f"back on {welcome['node']}")
         async for told in self._caught_up(head, line):
             yield told
 
-    async def _caught_up(self, head: Position | None, line: Line) -> AsyncIterator[Frame | Remark]:
+    async def _caught_up(self, head: Position | None, line: ClientConnection) -> AsyncIterator[Frame | StatusLine]:
         async for told in self._reading.catch_up(head, line.ask):
-            yield Remark(str(told)) if isinstance(told, Missing) else told
+            yield StatusLine(str(told)) if isinstance(told, Missing) else told

@@ -10,8 +10,8 @@ import structlog
 
 from ..shared.channels import PARTITIONS
 from ..shared.errors import Unavailable
-from .disconnects import Departures
-from .leases.manager import Leases
+from .disconnects import DisconnectLog
+from .leases.manager import LeaseManager
 from .membership import Membership
 from .presence.presence import Presence, Present
 from .redis.pipeline import AnyPipeline
@@ -26,23 +26,23 @@ ROUND = 60.0
 _log = structlog.get_logger("tannoy.repair")
 
 
-class Repair:
+class AntiEntropy:
     """Needs `run` running. `present` gives the sessions of this process in the rooms of some partitions."""
 
     def __init__(
         self,
         pipeline: AnyPipeline,
         membership: Membership,
-        leases: Leases,
+        leases: LeaseManager,
         presence: Presence,
-        departures: Departures,
+        disconnects: DisconnectLog,
         present: Callable[[Collection[int]], Mapping[int, Present]],
     ) -> None:
         self._pipeline = pipeline
         self._membership = membership
         self._leases = leases
         self._presence = presence
-        self._departures = departures
+        self._disconnects = disconnects
         self._present = present
         self._next = 0
         self._rounds = 0
@@ -56,7 +56,7 @@ class Repair:
             turns += 1
             try:
                 self._leases.release_again()
-                self._departures.try_again()
+                self._disconnects.try_again()
                 await self._leases.confirm_local()
                 if urgent := self._urgent():
                     # Taken out first: what is marked meanwhile is looked at again.

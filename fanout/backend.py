@@ -6,22 +6,22 @@ This is the one place that tells them apart; what goes over the connections is t
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
-from ..shared.channels import PARTITIONS, Channels
+from ..shared.channels import PARTITIONS, Keyspace
 from ..shared.clock import Clock
 from ..shared.errors import StartError
 from .cluster.link import ClusterLink
 from .cluster.pipeline import ClusterPipeline
-from .cluster.topology import Cluster, NoCluster
+from .cluster.topology import ClusterTopology, NoCluster
 from .pubsub.link import AnyLink, Link
 from .pubsub.link_state import PLAIN, SHARDED, Batch, Verbs
 from .redis.address import Address, AnyAddress, ClusterAddress
-from .redis.pipeline import AnyPipeline, Greet, OnWire, Pipeline
+from .redis.pipeline import AnyPipeline, DirectCommands, Greet, Pipeline
 from .scripts import Script
 
 _ALL = range(PARTITIONS)
 
 
-class Connections(Protocol):
+class RedisBackend(Protocol):
     """Makes links and pipelines. `echo_channel` gives the one in a partition; `verbs` are those of the links."""
 
     verbs: Verbs
@@ -51,11 +51,11 @@ class Connections(Protocol):
     def statistics(self) -> Mapping[str, object]: ...
 
 
-def connections_to(address: AnyAddress, channels: Channels) -> Connections:
-    return _ToCluster(address, channels) if isinstance(address, ClusterAddress) else _ToServer(address)
+def backend_of(address: AnyAddress, channels: Keyspace) -> RedisBackend:
+    return ClusterBackend(address, channels) if isinstance(address, ClusterAddress) else SingleServer(address)
 
 
-class _ToServer:
+class SingleServer:
     def __init__(self, address: Address) -> None:
         self.verbs = PLAIN
         self._address = address
@@ -81,7 +81,7 @@ class _ToServer:
         )
 
     def pipeline(self, *, name: str, scripts: tuple[Script, ...], greet: Greet) -> AnyPipeline:
-        return Pipeline(self._address, name=name, scripts=scripts, greet=lambda wire: greet(OnWire(wire), _ALL))
+        return Pipeline(self._address, name=name, scripts=scripts, greet=lambda wire: greet(DirectCommands(wire), _ALL))
 
     async def servers(self) -> Sequence[tuple[Address, Sequence[int]]]:
         return [(self._address, _ALL)]
@@ -94,11 +94,11 @@ class _ToServer:
         return {}
 
 
-class _ToCluster:
-    def __init__(self, address: ClusterAddress, channels: Channels) -> None:
+class ClusterBackend:
+    def __init__(self, address: ClusterAddress, channels: Keyspace) -> None:
         self.verbs = SHARDED
         self._channels = channels
-        self._cluster = Cluster(address)
+        self._cluster = ClusterTopology(address)
 
     def link(
         self,

@@ -12,30 +12,30 @@ from typing import Any
 
 import structlog
 
-from ..shared.channels import Channels, OwnerKind
+from ..shared.channels import Keyspace, OwnerKind
 from ..shared.clock import Clock
 from ..shared.errors import StartError, Unavailable
 from ..shared.policy import LimitMode
 from ..shared.protocol.frames import Object
-from .anti_entropy import Repair
-from .backend import Connections, connections_to
+from .anti_entropy import AntiEntropy
+from .backend import RedisBackend, backend_of
 from .control.control import Control
-from .control.requests import Errand, Question
-from .disconnects import Departures
+from .control.requests import Notice, Request
+from .disconnects import DisconnectLog
 from .history.publisher import Publisher
-from .history.reader import History, HistoryRules
-from .history.tracker import Cursors, Deliveries
+from .history.reader import HistoryReader, HistoryRules
+from .history.tracker import ChannelTracker, Deliveries
 from .leases.lease import Limit
 from .leases.limits import Limits
-from .leases.manager import Leases
+from .leases.manager import LeaseManager
 from .membership import Membership
 from .presence.calls import PRESENCE_SCRIPTS, PresenceRules
 from .presence.presence import Presence, Present
 from .pubsub.link import AnyLink
 from .pubsub.link_state import Batch
-from .pubsub.subscriptions import Subscriber
+from .pubsub.subscriptions import ChannelSubscriptions
 from .redis.address import AnyAddress
-from .redis.pipeline import Commands
+from .redis.pipeline import CommandSender
 from .scripts import (
     HEARTBEAT,
     HISTORY_READ,
@@ -51,7 +51,7 @@ from .scripts import (
     REMEMBER_GONE,
     SERVER_ENSURE,
 )
-from .startup import Trial, check_server
+from .startup import StartupProbe, check_server
 
 _log = structlog.get_logger("tannoy.bus")
 
@@ -92,7 +92,7 @@ class BusEvents:
     """What the node does for the bus. `present`: its sessions in the rooms of some partitions."""
 
     deliver: Callable[[Deliveries], None]
-    answer: Callable[[Question], tuple[int, tuple[Object, ...]]]
+    answer: Callable[[Request], tuple[int, tuple[Object, ...]]]
     describe: Callable[[], Object]
     present: Callable[[Collection[int]], Mapping[int, Present]]
 
@@ -103,17 +103,17 @@ class Bus:
     def __init__(
         self, address: AnyAddress, rules: BusRules, events: BusEvents, *, incarnation: str, name: str, clock: Clock
     ) -> None:
-        self.channels = Channels(rules.prefix)
-        self._redis: Connections = connections_to(address, self.channels)
+        self.channels = Keyspace(rules.prefix)
+        self._redis: RedisBackend = backend_of(address, self.channels)
         self.link: AnyLink = self._redis.link(
             name=f"tannoy-link-{name}",
             echo_channel=partial(self.channels.echo, incarnation),
             clock=clock,
             on_deliveries=self._dispatch,
             on_confirmed=self._confirmed,
-            on_live=lambda: self.cursors.hurry(),
+            on_live=lambda: self.tracker.hurry(),
         )
-        self.subscriber = Subscriber(self.link, on_dropped=lambda address: self.cursors.drop(address))
+        self.subscriptions = ChannelSubscriptions(self.link, on_dropped=lambda address: self.tracker.drop(address))
         self.pipeline = self._redis.pipeline(
             name=f"tannoy-publisher-{name}",
             scripts=_PUBLISHING,
@@ -123,8 +123,8 @@ class Bus:
         self.reading = self._redis.pipeline(
             name=f"tannoy-history-{name}", scripts=_READING, greet=lambda bus, parts: self.membership.meet(bus, parts)
         )
-        self.history = History(self.reading, self.channels, rules.history)
-        self.cursors = Cursors(self.history, self.link, clock=clock, deliver=events.deliver)
+        self.history = HistoryReader(self.reading, self.channels, rules.history)
+        self.tracker = ChannelTracker(self.history, self.link, clock=clock, deliver=events.deliver)
         self.control = Control(
             self.channels,
             self.publisher,
@@ -148,7 +148,7 @@ class Bus:
         self.limits = Limits(
             self.counted, self.channels, incarnation=incarnation, defaults=rules.limits, tell=self.control.tell
         )
-        self.leases = Leases(
+        self.leases = LeaseManager(
             self.counted,
             self.membership,
             self.channels,
@@ -158,28 +158,30 @@ class Bus:
             tell=self.control.tell,
         )
         self.presence = Presence(self.counted, self.channels, incarnation=incarnation, rules=rules.presence)
-        self.departures = Departures(self.counted, self.channels)
-        self.repair = Repair(self.counted, self.membership, self.leases, self.presence, self.departures, events.present)
+        self.disconnects = DisconnectLog(self.counted, self.channels)
+        self.repair = AntiEntropy(
+            self.counted, self.membership, self.leases, self.presence, self.disconnects, events.present
+        )
         self._orders = frozenset(self.control.addresses)
 
     def _confirmed(self, channels: list[bytes]) -> None:
-        self.subscriber.confirmed(channels)
+        self.subscriptions.confirmed(channels)
 
     def _dispatch(self, batch: Batch) -> None:
         """Before anything is delivered: may this node still deliver it?"""
         self.leases.are_trusted()
         if self._orders.isdisjoint([address for address, _ in batch]):
-            self.cursors.received(batch)
+            self.tracker.received(batch)
             return
-        self.cursors.received([delivery for delivery in batch if delivery[0] not in self._orders])
+        self.tracker.received([delivery for delivery in batch if delivery[0] not in self._orders])
         for address, payload in batch:
             if address in self._orders:
                 self.control.received(payload)
 
-    def _run_errand(self, errand: Errand) -> None:
+    def _run_errand(self, errand: Notice) -> None:
         self.leases.run_errand(errand)
 
-    async def _restate(self, commands: Commands, partitions: Collection[int], adding: bool) -> None:
+    async def _restate(self, commands: CommandSender, partitions: Collection[int], adding: bool) -> None:
         await self.leases.restate(commands, partitions, adding)
 
     # ---- life
@@ -192,7 +194,7 @@ class Bus:
             "link": self.link.run,
             "publisher": self.pipeline.run,
             "history": self.reading.run,
-            "cursors": self.cursors.run,
+            "tracker": self.tracker.run,
             "counted": self.counted.run,
             "heartbeat": lambda: self.membership.run(self.counted),
             "presence": self.presence.run,
@@ -214,7 +216,7 @@ class Bus:
         """One connection to each server by hand: at start a sentence is worth more than a retry. Raises StartError."""
         for server, partitions in await self._redis.servers():
             meet = partial(self.membership.meet, partitions=partitions)
-            trial = Trial(self.channels.echo("check", partitions[0]), self._redis.verbs, meet)
+            trial = StartupProbe(self.channels.echo("check", partitions[0]), self._redis.verbs, meet)
             await check_server(server, trial, timeout=START_TIMEOUT)
 
     async def wait_until_ready(self) -> None:
@@ -246,15 +248,15 @@ class Bus:
         return {
             **self._redis.statistics(),
             "link": self.link.statistics(),
-            "subscriber": self.subscriber.statistics(),
+            "subscriptions": self.subscriptions.statistics(),
             "pipeline": self.pipeline.statistics(),
             "reading": self.reading.statistics(),
-            "cursors": self.cursors.statistics(),
+            "tracker": self.tracker.statistics(),
             "counted": self.counted.statistics(),
             "control": self.control.statistics(),
             "membership": self.membership.statistics(),
             "leases": self.leases.statistics(),
             "presence": self.presence.statistics(),
-            "departures": self.departures.statistics(),
+            "disconnects": self.disconnects.statistics(),
             "repair": self.repair.statistics(),
         }

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import orjson
 
-from ..shared.channels import Channels, Owner
+from ..shared.channels import Keyspace, Owner
 from ..shared.errors import Unavailable
 from ..shared.protocol.frames import Object
 from .redis.connection import Reply
@@ -22,10 +22,10 @@ KEEP_SECONDS = 86_400
 PENDING_MAX = 1000
 
 
-class Departures:
+class DisconnectLog:
     """Needs somebody to call `try_again` now and then."""
 
-    def __init__(self, pipeline: AnyPipeline, channels: Channels) -> None:
+    def __init__(self, pipeline: AnyPipeline, channels: Keyspace) -> None:
         self._pipeline = pipeline
         self._channels = channels
         self._pending: deque[tuple[Owner, bytes]] = deque()

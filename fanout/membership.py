@@ -13,13 +13,13 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 import orjson
 import structlog
 
-from ..shared.channels import PARTITIONS, Channels
+from ..shared.channels import PARTITIONS, Keyspace
 from ..shared.clock import Clock
 from ..shared.errors import Unavailable
-from .backend import connections_to
+from .backend import backend_of
 from .redis.address import AnyAddress
-from .redis.connection import Reply, dial
-from .redis.pipeline import AnyPipeline, Commands
+from .redis.connection import Reply, connect
+from .redis.pipeline import AnyPipeline, CommandSender
 from .scripts import HEARTBEAT, NODE_TELL, NODES_LIST, SERVER_ENSURE
 
 BEAT = 2.0
@@ -35,7 +35,7 @@ _log = structlog.get_logger("tannoy.membership")
 ALL = range(PARTITIONS)
 
 
-Restate = Callable[[Commands, Collection[int], bool], Awaitable[None]]
+Restate = Callable[[CommandSender, Collection[int], bool], Awaitable[None]]
 """(bus, partitions, adding): tell Redis what this process holds there; `adding`: Redis may have forgotten it."""
 
 
@@ -48,7 +48,7 @@ class Membership:
 
     def __init__(
         self,
-        channels: Channels,
+        channels: Keyspace,
         *,
         incarnation: str,
         clock: Clock,
@@ -117,7 +117,7 @@ class Membership:
 
     # ---- heartbeats
 
-    async def greet(self, bus: Commands, partitions: Sequence[int]) -> None:
+    async def greet(self, bus: CommandSender, partitions: Sequence[int]) -> None:
         """On every new connection, for what its server serves: is this the one we knew? Then the heartbeat.
 
         Raises what `bus` raises.
@@ -128,7 +128,7 @@ class Membership:
         if len(partitions) < PARTITIONS:
             self.hurry()  # while this server was away there were no heartbeats on the others either
 
-    async def meet(self, bus: Commands, partitions: Sequence[int]) -> None:
+    async def meet(self, bus: CommandSender, partitions: Sequence[int]) -> None:
         """On every new connection that does without a heartbeat: whoever writes has to know whose life this is.
 
         Raises what `bus` raises.
@@ -160,7 +160,7 @@ class Membership:
         """Do not wait for the next heartbeat's time."""
         self._hurry.set()
 
-    async def _ensure(self, bus: Commands, partitions: Sequence[int]) -> dict[int, str | None]:
+    async def _ensure(self, bus: CommandSender, partitions: Sequence[int]) -> dict[int, str | None]:
         """Of each partition, which server with which data it is."""
         window = int(RECOVERY * 1000)
         keys = ((self._channels.server(part),) for part in partitions)
@@ -169,7 +169,7 @@ class Membership:
         self._places_from = max(self._places_from, self._clock.monotonic() + wait)
         return {part: bytes(life).decode() for part, (life, _) in zip(partitions, replies, strict=True)}
 
-    async def _beat(self, bus: Commands, partitions: Sequence[int]) -> None:
+    async def _beat(self, bus: CommandSender, partitions: Sequence[int]) -> None:
         """The process may trust what it holds from the oldest heartbeat of any partition on."""
         sent = self._clock.monotonic()
         replies = await self._send_beats(bus, partitions)
@@ -190,7 +190,7 @@ class Membership:
         self.check()
         self._extend()
 
-    async def _send_beats(self, bus: Commands, partitions: Sequence[int]) -> dict[int, Reply]:
+    async def _send_beats(self, bus: CommandSender, partitions: Sequence[int]) -> dict[int, Reply]:
         """Of each partition what the heartbeat found. What it has made good is noted even if another one fails."""
         beats = (self._send_beat(bus, part, LEASE) for part in partitions)
         replies: dict[int, Reply] = dict(
@@ -204,11 +204,11 @@ class Membership:
             raise failures[0]
         return replies
 
-    def _send_beat(self, bus: Commands, part: int, seconds: float) -> "asyncio.Future[Reply]":
+    def _send_beat(self, bus: CommandSender, part: int, seconds: float) -> "asyncio.Future[Reply]":
         keys = (self._channels.nodes(part), self._channels.server(part))
         return bus.run_script(HEARTBEAT, keys, (self._incarnation, int(seconds * 1000)))
 
-    async def _state_what_was_lost(self, bus: Commands, servers: Mapping[int, str | None]) -> None:
+    async def _state_what_was_lost(self, bus: CommandSender, servers: Mapping[int, str | None]) -> None:
         """Before the lease is extended: until Redis knows again what this node holds, it must not hold it longer."""
         forgotten = {part for part, server in servers.items() if self._servers[part] not in (None, server)}
         self._overdue -= forgotten
@@ -248,11 +248,11 @@ class Membership:
 async def vouch_for_new_server(address: AnyAddress, prefix: str, timeout: float) -> None:
     """For whoever has just started a Redis itself: no node can have held anything there, so nobody has to wait.
 
-    Raises what `dial` raises, and StartError.
+    Raises what `connect` raises, and StartError.
     """
-    channels = Channels(prefix)
-    for server, partitions in await connections_to(address, channels).servers():
-        wire = await dial(server, name="tannoy-start", on_pushes=lambda _: None, timeout=timeout)
+    channels = Keyspace(prefix)
+    for server, partitions in await backend_of(address, channels).servers():
+        wire = await connect(server, name="tannoy-start", on_pushes=lambda _: None, timeout=timeout)
         try:
             async with asyncio.timeout(timeout):
                 await wire.command("SCRIPT", "LOAD", SERVER_ENSURE.source)

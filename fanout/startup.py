@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from ..shared.errors import StartError
 from .pubsub.link_state import Verbs
 from .redis.address import Address, SentinelAddress
-from .redis.connection import NotMaster, ServerRefused, Wire, WireLost, dial
-from .redis.pipeline import Commands, OnWire
+from .redis.connection import ConnectionLost, NotMaster, RedisConnection, RedisError, connect
+from .redis.pipeline import CommandSender, DirectCommands
 from .redis.sentinel import NoMaster
 from .scripts import SERVER_ENSURE
 
@@ -19,45 +19,45 @@ _RIGHTS = 'the section "Redis as you run it" of the README lists the rights that
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class StartupProbe:
     """What every node does: on `channel`, to which nobody listens, and with SERVER_ENSURE, in `meet`."""
 
     channel: bytes
     verbs: Verbs
-    meet: Callable[[Commands], Awaitable[None]]
+    meet: Callable[[CommandSender], Awaitable[None]]
 
 
-async def check_server(address: Address, trial: Trial, *, timeout: float) -> None:
+async def check_server(address: Address, trial: StartupProbe, *, timeout: float) -> None:
     """Dial, and try it out, within `timeout` seconds. Raises StartError."""
     try:
         async with asyncio.timeout(timeout):
-            wire = await dial(address, name="tannoy-check", on_pushes=lambda _: None, timeout=timeout)
+            wire = await connect(address, name="tannoy-check", on_pushes=lambda _: None, timeout=timeout)
             try:
                 await _try_out(wire, trial)
             finally:
                 wire.abort()
-    except ServerRefused as error:
+    except RedisError as error:
         if not (trial.verbs.is_sharded and str(error).startswith(_IN_THE_MIDST_OF_A_MOVE)):
             raise StartError(f"Redis at {address} (TANNOY_REDIS_URL) {_complaint(error, address)}") from error
-    except (OSError, WireLost, NoMaster) as error:
+    except (OSError, ConnectionLost, NoMaster) as error:
         raise StartError(f"Redis at {address} (TANNOY_REDIS_URL) {_complaint(error, address)}") from error
 
 
-async def _try_out(wire: Wire, trial: Trial) -> None:
-    refusals: list[ServerRefused] = []
+async def _try_out(wire: RedisConnection, trial: StartupProbe) -> None:
+    refusals: list[RedisError] = []
     wire.subscribe((trial.verbs.subscribe, trial.channel), refusals.append)
     await wire.command(trial.verbs.publish, trial.channel, b"")
     if refusals:
         raise refusals[0]
     await wire.command("SCRIPT", "LOAD", SERVER_ENSURE.source)
-    await trial.meet(OnWire(wire))
+    await trial.meet(DirectCommands(wire))
 
 
 def _complaint(error: Exception, address: Address) -> str:
     """What the sentence that begins with the address goes on with."""
     server = address.server if isinstance(address, SentinelAddress) else address
     match error:
-        case ServerRefused():
+        case RedisError():
             return _refusal(error)
         case NoMaster():
             return f"can't be found: {error}"
@@ -70,7 +70,7 @@ def _complaint(error: Exception, address: Address) -> str:
             return f"can't be reached: {error}. Is it running?"
 
 
-def _refusal(error: ServerRefused) -> str:
+def _refusal(error: RedisError) -> str:
     said = str(error)
     if isinstance(error, NotMaster):
         return f"is not what a node can work with: {said}"

@@ -31,19 +31,19 @@ from ..shared.names import NodeId
 from ..shared.policy import LimitPolicy
 from ..shared.protocol.frames import Object
 from ..shared.settings import Settings
-from .admission.handshake import Admission, Admitted, Handshake, Rejected, TurnedAway
+from .admission.handshake import AcceptedThenClosed, Admission, Admitted, Handshake, Rejected
 from .auth.identity import is_loopback
 from .connections.connection import Connection
-from .connections.context import Services
-from .connections.control_handler import Orders
-from .connections.rejected import Farewell
-from .connections.session_limits import Places
+from .connections.context import ConnectionContext
+from .connections.control_handler import ControlHandler
+from .connections.rejected import RejectedConnection
+from .connections.session_limits import SessionLeases
 from .connections.timers import TimerWheel
 from .delivery.hub import Hub
 from .delivery.outbox import OutboxLimits
 from .delivery.relay import Relay
-from .operations.presence import RollCall
-from .transports.base import Carried, Carrier
+from .operations.presence import PresenceQueries
+from .transports.base import ClientTransport, TransportListener
 
 WRITE_HIGH_WATER = 65_536
 """Bytes that a socket may owe the kernel before it counts as slow."""
@@ -87,39 +87,39 @@ class Node:
             resume_link=bus.link.resume_reading,
             before_slice=bus.leases.are_trusted,
         )
-        places = Places(bus.leases, bus.limits, bus.departures, node_id=self.node_id, clock=self.clock)
+        session_leases = SessionLeases(bus.leases, bus.limits, bus.disconnects, node_id=self.node_id, clock=self.clock)
         listed_max = max(settings.presence_events_max, settings.presence_inline_max)
-        self.services = Services(
+        self.context = ConnectionContext(
             node_id=self.node_id,
             hub=self.hub,
-            subscriber=bus.subscriber,
+            subscriptions=bus.subscriptions,
             publisher=bus.publisher,
             control=bus.control,
             presence=bus.presence,
             history=bus.history,
-            cursors=bus.cursors,
-            places=places,
-            roll_call=RollCall(bus.presence, bus.limits, listed_max=listed_max),
+            tracker=bus.tracker,
+            session_leases=session_leases,
+            presence_queries=PresenceQueries(bus.presence, bus.limits, listed_max=listed_max),
             wheel=self.wheel,
             clock=self.clock,
             limits=OutboxLimits(settings.outbox_max_bytes, settings.slow_policy),
             ping_interval=_whole_if_possible(settings.ping_interval),
         )
-        self.orders = Orders(self.hub, self.channels, places)
+        self.orders = ControlHandler(self.hub, self.channels, session_leases)
         self._admission = Admission(self.channels, settings.allowed_origins, is_local=is_loopback(settings.host))
 
     # ---- Acceptor, for the carriers
 
-    def admit(self, handshake: Handshake) -> Admitted | TurnedAway | Rejected:
-        if self.is_draining or self.services.connections >= self.settings.node_max_sessions:
+    def admit(self, handshake: Handshake) -> Admitted | AcceptedThenClosed | Rejected:
+        if self.is_draining or self.context.connections >= self.settings.node_max_sessions:
             message = "the node is draining" if self.is_draining else "this node has as many sessions as it may have"
             return Rejected(503, Unavailable(message), retry_after=1)
         return self._admission.decide(handshake)
 
-    def connect(self, carrier: Carrier, decision: Admitted | TurnedAway) -> Carried:
-        if isinstance(decision, TurnedAway):
-            return Farewell(carrier, decision, self.wheel)
-        return Connection(self.services, carrier, decision.session, decision.wire)
+    def connect(self, transport: ClientTransport, decision: Admitted | AcceptedThenClosed) -> TransportListener:
+        if isinstance(decision, AcceptedThenClosed):
+            return RejectedConnection(transport, decision, self.wheel)
+        return Connection(self.context, transport, decision.session, decision.wire)
 
     # ---- what others may know of it
 
@@ -219,7 +219,7 @@ class Node:
 
     def statistics(self) -> dict[str, object]:
         """What tests, metrics and the diagnostics page read."""
-        services = self.services
+        context = self.context
         return {
             "node": self.node_id,
             "pid": os.getpid(),
@@ -228,11 +228,11 @@ class Node:
             "relay": self.relay.statistics(),
             "wheel": self.wheel.statistics(),
             "connections": {
-                "open": services.connections,
-                "frames_received": services.received,
-                "refused": services.refused,
+                "open": context.connections,
+                "frames_received": context.received,
+                "refused": context.refused,
             },
-            "outbox": services.limits.statistics(),
+            "outbox": context.limits.statistics(),
             **self.bus.statistics(),
         }
 

@@ -5,7 +5,7 @@
     {prefix}:{tag}:head:room:lobby  the channel's epoch and last offset, and
     {prefix}:{tag}:log:room:lobby   its last messages: `HistoryKeys`
     {prefix}:{tag}:once:room:lobby:DIGEST  an idempotency key that was seen
-    {prefix}:{tag}:held:agent:42    who holds the agent's places, and what else belongs to them: `PlaceKeys`
+    {prefix}:{tag}:held:agent:42    who holds the agent's places, and what else belongs to them: `LeaseKeys`
     {prefix}:{tag}:users:room:lobby who is in a room, and what else belongs to it: `PresenceKeys`
     {prefix}:{tag}:gone:agent:42    why sessions of the agent were closed
     {prefix}:{tag}:nodes            heartbeats, in each partition
@@ -98,7 +98,7 @@ class Owner:
         return partition(self.kind, self.name)
 
 
-class PlaceKeys(NamedTuple):
+class LeaseKeys(NamedTuple):
     """What the lease scripts work on; `lua/lease_common.lua` says what each one holds."""
 
     nodes: bytes
@@ -136,7 +136,7 @@ def _base_and_name(channel: Channel) -> tuple[bytes, bytes]:
     return channel.address[:start], channel.address[start:]
 
 
-class Channels:
+class Keyspace:
     """Builds names under one prefix (`TANNOY_REDIS_PREFIX`)."""
 
     __slots__ = ("_prefix", "control")
@@ -206,10 +206,10 @@ class Channels:
         """Rooms in which a process has sessions."""
         return self._in_partition(part, f"on:{incarnation}")
 
-    def places(self, owner: Owner, incarnation: str) -> PlaceKeys:
+    def places(self, owner: Owner, incarnation: str) -> LeaseKeys:
         part = owner.partition
         of_owner = f"{owner.kind}:{owner.name}"
-        return PlaceKeys(
+        return LeaseKeys(
             self.nodes(part),
             self.server(part),
             self.owners(part, incarnation),

@@ -68,7 +68,7 @@ class CloseRule:
     reconnect: bool
 
 
-class DepartureRule(StrEnum):
+class DisconnectRule(StrEnum):
     """What a session was refused or closed for, as `disconnects` tells it: mostly the setting that decided."""
 
     AGENT_MAX_SESSIONS = "agent_max_sessions"

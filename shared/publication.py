@@ -22,7 +22,7 @@ NOWHERE = Position("", 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class StartPosition:
     """Where a session begins to hear a channel. `position` is None without history.
 
     `recovered` is None if it did not ask to be brought up to date.
@@ -37,18 +37,18 @@ class Arrival:
         return fields if self.recovered is None else fields | {"recovered": self.recovered}
 
 
-NO_HISTORY = Arrival()
+NO_HISTORY = StartPosition()
 
 
 @dataclass(frozen=True, slots=True)
-class ReadyBytes:
+class EncodedMessage:
     """One frame's object, encoded once in each wire format by the node it entered at."""
 
     json: bytes
     msgpack: bytes
 
 
-class Ready(Protocol):
+class Encodable(Protocol):
     """ReadyBytes, or what becomes them when asked."""
 
     @property
@@ -66,7 +66,7 @@ class Publication:
     the channel is at `epoch`, behind `offset`, and what was before may be lost.
     """
 
-    ready: Ready
+    ready: Encodable
     exclude: str = ""
     version: int = 0
     epoch: str = ""

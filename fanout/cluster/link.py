@@ -15,8 +15,8 @@ from ...shared.clock import Clock
 from ..pubsub.link import Link
 from ..pubsub.link_state import SHARDED, Batch
 from ..redis.address import RedisAddress
-from .per_master import Shards
-from .topology import Cluster
+from .per_master import PerMaster
+from .topology import ClusterTopology
 
 
 class _Shard:
@@ -36,7 +36,7 @@ class ClusterLink:
 
     def __init__(
         self,
-        cluster: Cluster,
+        cluster: ClusterTopology,
         *,
         name: str,
         echo_channel: Callable[[int], bytes],
@@ -54,7 +54,7 @@ class ClusterLink:
         self._on_deliveries = on_deliveries
         self._on_confirmed = on_confirmed
         self._on_live = on_live
-        self._shards: Shards[_Shard] = Shards(self._make)
+        self._shards: PerMaster[_Shard] = PerMaster(self._make)
         self._wanted: list[set[bytes]] = [set() for _ in range(PARTITIONS)]
         self._homes: list[_Shard | None] = [None] * PARTITIONS  # where a partition's channels are subscribed to
         self._former: list[_Shard | None] = [None] * PARTITIONS  # which has not let go of them yet

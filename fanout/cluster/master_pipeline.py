@@ -12,7 +12,7 @@ from ..scripts import Script
 from .slot_migration import Identity
 
 
-class Master:
+class MasterPipeline:
     """Needs `run` running. `connection` tells one connection from the next."""
 
     def __init__(
@@ -21,8 +21,8 @@ class Master:
         *,
         name: str,
         scripts: tuple[Script, ...],
-        on_connected: Callable[["Master", bool], None],
-        greet: Callable[["Master"], Awaitable[None]],
+        on_connected: Callable[["MasterPipeline", bool], None],
+        greet: Callable[["MasterPipeline"], Awaitable[None]],
     ) -> None:
         self.server = server
         self.connection = 0
@@ -50,7 +50,7 @@ Submit = Callable[[tuple[Word, ...], Script | None, int], asyncio.Future[Reply]]
 """(words, the script that they call, partition)"""
 
 
-class ByPartition:
+class PartitionRouter:
     """Commands that go where their partition is served: scripts by their first key, others by their second word."""
 
     def __init__(self, submit: Submit) -> None:

@@ -2,23 +2,23 @@
 
 from ..redis.address import RedisAddress
 from ..redis.connection import Word
-from ..redis.in_flight import Command
+from ..redis.in_flight import RedisCommand
 from ..scripts import Script
 
 
-class LaneCommand(Command):
+class QueuedCommand(RedisCommand):
     """`greets`: it is part of a greeting, and goes before all others. `asks`: who has to be asked, out of turn."""
 
-    __slots__ = ("asks", "greets", "lane")
+    __slots__ = ("asks", "greets", "queue")
 
-    def __init__(self, lane: "Lane", words: tuple[Word, ...], script: Script | None, greets: bool) -> None:
+    def __init__(self, queue: "PartitionQueue", words: tuple[Word, ...], script: Script | None, greets: bool) -> None:
         super().__init__(words, script)
-        self.lane = lane
+        self.queue = queue
         self.greets = greets
         self.asks: RedisAddress | None = None
 
 
-class Lane:
+class PartitionQueue:
     """Closed until its owner has been greeted, and again from a command's coming back until all others have."""
 
     __slots__ = ("has_to_wait", "owner", "partition", "returned", "under_way", "waiting")
@@ -29,9 +29,9 @@ class Lane:
         """The master that has been greeted for it; None: none has."""
         self.under_way = 0
         """Commands that were sent, and are neither answered nor back."""
-        self.returned: list[LaneCommand] = []
+        self.returned: list[QueuedCommand] = []
         """Sent and not carried out; they came before those that wait."""
-        self.waiting: list[LaneCommand] = []
+        self.waiting: list[QueuedCommand] = []
         self.has_to_wait = False
         """For a newer map, or for a moment."""
 
@@ -39,7 +39,7 @@ class Lane:
     def is_open(self) -> bool:
         return self.owner is not None and not (self.returned or self.waiting or self.has_to_wait)
 
-    def take(self, owner: RedisAddress) -> list[tuple[LaneCommand, RedisAddress]]:
+    def take(self, owner: RedisAddress) -> list[tuple[QueuedCommand, RedisAddress]]:
         """What may go now, in order, and where it goes; none while something is under way.
 
         Keys go over to a new owner one by one, and none comes back. So what has to ask out of turn does not overtake:
@@ -52,7 +52,7 @@ class Lane:
         if self.owner is None:
             self.waiting = [command for command in commands if not command.greets]
             commands = [command for command in commands if command.greets]
-        going: list[tuple[LaneCommand, RedisAddress]] = []
+        going: list[tuple[QueuedCommand, RedisAddress]] = []
         out_of_turn = True
         for command in commands:
             asks, command.asks = command.asks, None

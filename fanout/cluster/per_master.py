@@ -17,7 +17,7 @@ class Runs(Protocol):
 T = TypeVar("T", bound=Runs)
 
 
-class Shards(Generic[T]):
+class PerMaster(Generic[T]):
     """Needs `run` running; only then those that `keep` asks for do. `make` gives the one for a master."""
 
     def __init__(self, make: Callable[[RedisAddress], T]) -> None:

@@ -15,16 +15,16 @@ import structlog
 from ...shared.channels import PARTITIONS, partition_of
 from ...shared.errors import Unavailable
 from ..redis.address import RedisAddress
-from ..redis.connection import Reply, ServerRefused, Word
-from ..redis.in_flight import UnderWay
+from ..redis.connection import RedisError, Reply, Word
+from ..redis.in_flight import InFlight
 from ..redis.pipeline import Greet, NotSent
 from ..scripts import SERVER_ADOPT, Script
-from .master_pipeline import ByPartition, Master
-from .partition_queue import Lane, LaneCommand
-from .per_master import Shards
-from .slot_migration import Arrival, adopt, identity_of
+from .master_pipeline import MasterPipeline, PartitionRouter
+from .partition_queue import PartitionQueue, QueuedCommand
+from .per_master import PerMaster
+from .slot_migration import MovedPartition, identity_of, keep_epoch_of_moved_slot
 from .slots import NotHere, Refusal, read_refusal
-from .topology import Cluster
+from .topology import ClusterTopology
 
 TRY_AGAIN_AFTER = 0.03
 """Seconds until a partition whose keys are being moved is tried again."""
@@ -35,12 +35,12 @@ GREETINGS_TOGETHER = 2
 _log = structlog.get_logger("tannoy.cluster")
 
 
-class ClusterPipeline(ByPartition):
+class ClusterPipeline(PartitionRouter):
     """Needs `run` running, and that of `cluster`. Used as a Pipeline is."""
 
     def __init__(
         self,
-        cluster: Cluster,
+        cluster: ClusterTopology,
         *,
         name: str,
         scripts: tuple[Script, ...],
@@ -55,10 +55,10 @@ class ClusterPipeline(ByPartition):
         self._scripts = (*(script.sharded for script in scripts), SERVER_ADOPT)
         self._greet = greet
         self._server_key = server_key
-        self._lanes = [Lane(part) for part in range(PARTITIONS)]
-        self._under_way: UnderWay[LaneCommand] = UnderWay(self._forget_overdue)
-        self._masters: Shards[Master] = Shards(self._make)
-        self._arrivals: dict[int, Arrival] = {}  # partitions that have just come to another master
+        self._queues = [PartitionQueue(part) for part in range(PARTITIONS)]
+        self._under_way: InFlight[QueuedCommand] = InFlight(self._forget_overdue)
+        self._masters: PerMaster[MasterPipeline] = PerMaster(self._make)
+        self._moved_partitions: dict[int, MovedPartition] = {}  # partitions that have just come to another master
         self._asked: set[RedisAddress] = set()  # out of turn, since the last look
         self._redirected = 0
         cluster.listen(self._told, self.connected.is_set)
@@ -86,29 +86,29 @@ class ClusterPipeline(ByPartition):
     def _take(
         self, words: tuple[Word, ...], script: Script | None, partition: int, *, greets: bool
     ) -> asyncio.Future[Reply]:
-        lane = self._lanes[partition]
-        command = LaneCommand(lane, words, script, greets)
+        queue = self._queues[partition]
+        command = QueuedCommand(queue, words, script, greets)
         if self._under_way.admit(command):
-            if lane.is_open and lane.owner is not None:
-                self._send(command, lane.owner)
+            if queue.is_open and queue.owner is not None:
+                self._send(command, queue.owner)
             else:
-                lane.waiting.append(command)
-                self._go_on(lane)
+                queue.waiting.append(command)
+                self._go_on(queue)
         return command.answer
 
     def _forget_overdue(self) -> None:
-        for lane in self._lanes:
-            lane.forget_done()
+        for queue in self._queues:
+            queue.forget_done()
 
-    def _send(self, command: LaneCommand, server: RedisAddress, *, asking: bool = False) -> None:
-        command.lane.under_way += 1
+    def _send(self, command: QueuedCommand, server: RedisAddress, *, asking: bool = False) -> None:
+        command.queue.under_way += 1
         if asking:
             self._asked.add(server)
         answer = self._masters.open(server).pipeline.submit(command.words, command.script, asking=asking)
         answer.add_done_callback(partial(self._answered, command, server))
 
-    def _answered(self, command: LaneCommand, server: RedisAddress, answer: "asyncio.Future[Reply]") -> None:
-        command.lane.under_way -= 1
+    def _answered(self, command: QueuedCommand, server: RedisAddress, answer: "asyncio.Future[Reply]") -> None:
+        command.queue.under_way -= 1
         error = answer.exception()
         if error is None:
             self._under_way.answer(command, answer.result())
@@ -119,62 +119,62 @@ class ClusterPipeline(ByPartition):
         else:
             raise error
         self._under_way.forget_done()
-        if not command.lane.is_open:
-            self._go_on(command.lane)
+        if not command.queue.is_open:
+            self._go_on(command.queue)
 
     def _not_carried_out(self, error: BaseException, server: RedisAddress) -> NotHere | None:
         """What a server has said about where to go, if that is why it has not carried out a command."""
         match error.__cause__:
             case NotSent():
                 return NotHere(Refusal.LATER)
-            case ServerRefused() as refusal:
+            case RedisError() as refusal:
                 return read_refusal(str(refusal), asked=server, at=self._cluster.address.at)
             case _:
                 return None
 
-    def _came_back(self, command: LaneCommand, not_here: NotHere) -> None:
-        lane = command.lane
+    def _came_back(self, command: QueuedCommand, not_here: NotHere) -> None:
+        queue = command.queue
         self._redirected += 1
-        lane.returned.append(command)
+        queue.returned.append(command)
         command.asks = not_here.server if not_here.refusal is Refusal.ASK else None
         match not_here.refusal:
             case Refusal.MOVED:
-                lane.has_to_wait = True  # until the map is a newer one
+                queue.has_to_wait = True  # until the map is a newer one
                 self._cluster.stale(not_here.server)
-            case Refusal.LATER if not lane.has_to_wait:
-                lane.has_to_wait = True
-                asyncio.get_running_loop().call_later(TRY_AGAIN_AFTER, self._try_again, lane)
+            case Refusal.LATER if not queue.has_to_wait:
+                queue.has_to_wait = True
+                asyncio.get_running_loop().call_later(TRY_AGAIN_AFTER, self._try_again, queue)
             case _:
                 pass
 
-    def _try_again(self, lane: Lane) -> None:
-        lane.has_to_wait = False
-        self._go_on(lane)
+    def _try_again(self, queue: PartitionQueue) -> None:
+        queue.has_to_wait = False
+        self._go_on(queue)
 
-    def _go_on(self, lane: Lane) -> None:
+    def _go_on(self, queue: PartitionQueue) -> None:
         """Send what waits, once all that was sent before it is answered."""
-        server = self._cluster.map.owners[lane.partition]
+        server = self._cluster.map.owners[queue.partition]
         master = None if server is None else self._masters.get(server)
         if master is not None and master.is_connected:
-            for command, goes_to in lane.take(master.server):
+            for command, goes_to in queue.take(master.server):
                 self._send(command, goes_to, asking=goes_to != master.server)
 
     # ---- masters
 
-    def _make(self, server: RedisAddress) -> Master:
-        return Master(
+    def _make(self, server: RedisAddress) -> MasterPipeline:
+        return MasterPipeline(
             server, name=self._name, scripts=self._scripts, on_connected=self._connected, greet=self._greet_master
         )
 
-    def _connected(self, master: Master, connected: bool) -> None:
+    def _connected(self, master: MasterPipeline, connected: bool) -> None:
         master.connection += 1
         master.identity = None
         if connected:
             master.to_greet.set()
             return
-        for lane in self._lanes:
-            if lane.owner == master.server:
-                lane.owner = None
+        for queue in self._queues:
+            if queue.owner == master.server:
+                queue.owner = None
         master.pipeline.give_back_unsent()
         self._cluster.stale()
         self._look()
@@ -184,32 +184,32 @@ class ClusterPipeline(ByPartition):
         seen = self._cluster.map
         self._masters.keep(seen.masters.keys() | self._asked)
         self._asked.clear()
-        for lane, owner in zip(self._lanes, seen.owners, strict=True):
-            if lane.owner != owner:
-                self._note_arrival(lane, owner)
-                lane.owner = None
-            if lane.has_to_wait or lane.returned:
-                self._try_again(lane)
+        for queue, owner in zip(self._queues, seen.owners, strict=True):
+            if queue.owner != owner:
+                self._note_arrival(queue, owner)
+                queue.owner = None
+            if queue.has_to_wait or queue.returned:
+                self._try_again(queue)
         for master in self._masters:
             if self._not_greeted(master):
                 master.to_greet.set()
         self._look()
 
-    def _note_arrival(self, lane: Lane, owner: RedisAddress | None) -> None:
-        former = self._masters.get(lane.owner) if lane.owner else None
+    def _note_arrival(self, queue: PartitionQueue, owner: RedisAddress | None) -> None:
+        former = self._masters.get(queue.owner) if queue.owner else None
         taker = self._masters.get(owner) if owner else None
-        self._arrivals.pop(lane.partition, None)
+        self._moved_partitions.pop(queue.partition, None)
         if former is None or taker is None or taker.identity is None:
             return
         if taker.identity.is_older_than(self._cluster.look_before):
-            self._arrivals[lane.partition] = Arrival(former.pipeline, taker.identity)
+            self._moved_partitions[queue.partition] = MovedPartition(former.pipeline, taker.identity)
 
-    def _not_greeted(self, master: Master) -> list[int]:
+    def _not_greeted(self, master: MasterPipeline) -> list[int]:
         """Its partitions for which it has not been greeted."""
         mine = self._cluster.map.masters.get(master.server, ())
-        return [part for part in mine if self._lanes[part].owner is None]
+        return [part for part in mine if self._queues[part].owner is None]
 
-    async def _greet_master(self, master: Master) -> None:
+    async def _greet_master(self, master: MasterPipeline) -> None:
         attempts = 0
         if master.is_connected and master.identity is None:
             try:
@@ -224,14 +224,16 @@ class ClusterPipeline(ByPartition):
                     _log.warning("a master does not serve all that it should", redis=str(master.server))
                 await asyncio.sleep(GREET_AGAIN_AFTER)
 
-    async def _greet_for(self, master: Master, partitions: list[int]) -> bool:
+    async def _greet_for(self, master: MasterPipeline, partitions: list[int]) -> bool:
         """True once they are open, as far as they are still its own."""
         connection = master.connection
-        bus = ByPartition(partial(self._take, greets=True))
-        arrivals = {part: arrival for part in partitions if (arrival := self._arrivals.pop(part, None))}
+        bus = PartitionRouter(partial(self._take, greets=True))
+        moved_partitions = {part: moved for part in partitions if (moved := self._moved_partitions.pop(part, None))}
         try:
-            for arrival in set(arrivals.values()):
-                await adopt(bus, arrival, [self._server_key(part) for part, one in arrivals.items() if one == arrival])
+            for moved in set(moved_partitions.values()):
+                await keep_epoch_of_moved_slot(
+                    bus, moved, [self._server_key(part) for part, one in moved_partitions.items() if one == moved]
+                )
             await self._greet(bus, partitions)
         except Unavailable as error:
             _log.debug("could not greet a master", redis=str(master.server), error=error.message)
@@ -240,14 +242,14 @@ class ClusterPipeline(ByPartition):
             return False
         for part in partitions:
             if self._cluster.map.owners[part] == master.server:
-                self._lanes[part].owner = master.server
-                self._go_on(self._lanes[part])
+                self._queues[part].owner = master.server
+                self._go_on(self._queues[part])
         self._look()
         return True
 
     def _look(self) -> None:
         """Is there a master for every partition, and has each been greeted?"""
-        seen, greeted = self._cluster.map, {lane.owner for lane in self._lanes}
+        seen, greeted = self._cluster.map, {queue.owner for queue in self._queues}
         if seen.is_whole and seen.masters.keys() <= greeted:
             self.connected.set()
         else:

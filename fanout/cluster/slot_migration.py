@@ -18,8 +18,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from ...shared.errors import Unavailable
-from ..redis.connection import Reply, ServerRefused
-from ..redis.pipeline import Commands, Pipeline
+from ..redis.connection import RedisError, Reply
+from ..redis.pipeline import CommandSender, Pipeline
 from ..scripts import SERVER_ADOPT
 
 HEARD_OF_WITHIN = 2.0
@@ -41,7 +41,7 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class MovedPartition:
     """A partition has come from a master, over whose pipeline it may be asked, to one that was `taker` before."""
 
     former: Pipeline
@@ -54,15 +54,15 @@ async def identity_of(pipeline: Pipeline) -> Identity | None:
     return None if found is None else Identity(found.group(1), asyncio.get_running_loop().time())
 
 
-async def adopt(bus: Commands, arrival: Arrival, server_keys: Collection[bytes]) -> None:
+async def keep_epoch_of_moved_slot(bus: CommandSender, moved: MovedPartition, server_keys: Collection[bytes]) -> None:
     """`bus` talks to the taker; `server_keys` are those of the partitions that came. Raises Unavailable."""
-    asked = (arrival.former.submit(("HGET", key, "life"), None) for key in server_keys)
-    former, *answers = await asyncio.gather(identity_of(arrival.former), *asked, return_exceptions=True)
+    asked = (moved.former.submit(("HGET", key, "life"), None) for key in server_keys)
+    former, *answers = await asyncio.gather(identity_of(moved.former), *asked, return_exceptions=True)
     if isinstance(former, Identity) and all(map(_has_moved, answers)):
-        arguments = (former.id, arrival.taker.id)
+        arguments = (former.id, moved.taker.id)
         await asyncio.gather(*(bus.run_script(SERVER_ADOPT, (key,), arguments) for key in server_keys))
 
 
 def _has_moved(answer: Reply) -> bool:
     cause = answer.__cause__ if isinstance(answer, Unavailable) else None
-    return isinstance(cause, ServerRefused) and str(cause).startswith("MOVED ")
+    return isinstance(cause, RedisError) and str(cause).startswith("MOVED ")

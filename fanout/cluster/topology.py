@@ -17,7 +17,7 @@ from ...shared.channels import PARTITIONS
 from ...shared.errors import TannoyError
 from ..redis.address import ClusterAddress, RedisAddress
 from ..redis.connection import ask_server
-from ..redis.query import Ask, ask_all
+from ..redis.query import QueryServer, query_all
 from .slots import SlotMap, read_slots
 
 ANSWER_WITHIN = 1.0
@@ -41,10 +41,10 @@ class NoCluster(TannoyError):
     """No server that answers knows of a cluster. The message has the reason of each."""
 
 
-class Cluster:
+class ClusterTopology:
     """Needs `run` running. `map` is what is known; those who `listen` are called after each round, changed or not."""
 
-    def __init__(self, address: ClusterAddress, ask: Ask = ask_server) -> None:
+    def __init__(self, address: ClusterAddress, ask: QueryServer = ask_server) -> None:
         self.address = address
         self.map = SlotMap()
         self.look_before = -math.inf
@@ -133,7 +133,7 @@ class Cluster:
         self, servers: Sequence[RedisAddress]
     ) -> tuple[dict[RedisAddress, SlotMap], dict[RedisAddress, str]]:
         """How they see the cluster, and why those that do not."""
-        answers = await ask_all(servers, self._question, within=ANSWER_WITHIN)
+        answers = await query_all(servers, self._question, within=ANSWER_WITHIN)
         views = {server: answer for server, answer in answers.items() if isinstance(answer, SlotMap)}
         return views, {server: answer for server, answer in answers.items() if isinstance(answer, str)}
 

@@ -10,8 +10,17 @@ from ...shared.codes import CloseCode
 from ...shared.errors import MalformedBytes
 from ...shared.names import AgentId, SessionId, UserId
 from ...shared.protocol.frames import Object
-from ...shared.publication import ReadyBytes
-from .requests import CloseSessions, Delivered, DeliverToSession, DeliverToUser, Evict, Granted, ListSessions, Order
+from ...shared.publication import EncodedMessage
+from .requests import (
+    CloseSessions,
+    ControlMessage,
+    DeliverToSession,
+    DeliverToUser,
+    Evict,
+    LeaseGranted,
+    ListSessions,
+    Response,
+)
 
 _SEAL_BYTES = 16
 
@@ -20,7 +29,7 @@ def _seal(body: bytes, secret: bytes) -> bytes:
     return hmac.digest(secret, body, "sha256")[:_SEAL_BYTES]
 
 
-def pack_order(order: Order, secret: bytes) -> bytes:
+def pack_order(order: ControlMessage, secret: bytes) -> bytes:
     """`secret` is `CLUSTER_SECRET`; empty: a seal that anyone can make."""
     parts: tuple[object, ...]
     match order:
@@ -33,17 +42,17 @@ def pack_order(order: Order, secret: bytes) -> bytes:
             parts = ("close", request, reply_to, owner.kind, owner.name, session_id)
         case ListSessions():
             parts = ("list", order.request, order.reply_to, order.user_id)
-        case Delivered():
+        case Response():
             parts = ("delivered", order.request, order.sessions, order.listed)
         case Evict(owner, lease, code, count, displaced_by):
             parts = ("evict", owner.kind, owner.name, lease, int(code), count, displaced_by)
-        case Granted(owner, lease):
+        case LeaseGranted(owner, lease):
             parts = ("granted", owner.kind, owner.name, lease)
     body = msgpack.packb(parts)
     return _seal(body, secret) + body
 
 
-def unpack_order(data: bytes, secret: bytes) -> Order:
+def unpack_order(data: bytes, secret: bytes) -> ControlMessage:
     """Raises MalformedBytes, also where the seal is not the cluster's."""
     seal, body = data[:_SEAL_BYTES], data[_SEAL_BYTES:]
     if not hmac.compare_digest(seal, _seal(body, secret)):
@@ -52,9 +61,9 @@ def unpack_order(data: bytes, secret: bytes) -> Order:
         parts: Any = msgpack.unpackb(body, raw=False)
         match parts:
             case ["user", int(request), bytes(reply_to), str(user), bytes(json), bytes(packed)]:
-                return DeliverToUser(request, reply_to, UserId(user), ReadyBytes(json, packed))
+                return DeliverToUser(request, reply_to, UserId(user), EncodedMessage(json, packed))
             case ["session", int(request), bytes(reply_to), str(agent), str(session), bytes(json), bytes(packed)]:
-                ready = ReadyBytes(json, packed)
+                ready = EncodedMessage(json, packed)
                 return DeliverToSession(request, reply_to, AgentId(agent), SessionId(session), ready)
             case ["close", int(request), bytes(reply_to), str(kind), str(name), str() | None as session_id]:
                 owner = Owner(OwnerKind(kind), name)
@@ -62,11 +71,11 @@ def unpack_order(data: bytes, secret: bytes) -> Order:
             case ["list", int(request), bytes(reply_to), str(user)]:
                 return ListSessions(request, reply_to, UserId(user))
             case ["delivered", int(request), int(sessions), list()]:
-                return Delivered(request, sessions, tuple(cast("list[Object]", parts[3])))
+                return Response(request, sessions, tuple(cast("list[Object]", parts[3])))
             case ["evict", str(kind), str(name), str(lease), int(code), int(count), str(by)]:
                 return Evict(Owner(OwnerKind(kind), name), lease, CloseCode(code), count, by)
             case ["granted", str(kind), str(name), str(lease)]:
-                return Granted(Owner(OwnerKind(kind), name), lease)
+                return LeaseGranted(Owner(OwnerKind(kind), name), lease)
             case _:
                 raise MalformedBytes(f"an order of unknown form: {parts!r:.80}")
     except (ValueError, msgpack.exceptions.UnpackException) as error:

@@ -11,24 +11,24 @@ from collections.abc import Callable
 
 import structlog
 
-from ...shared.channels import Channels, Owner
+from ...shared.channels import Keyspace, Owner
 from ...shared.errors import MalformedBytes, Unavailable
 from ...shared.names import AgentId, SessionId, UserId
 from ...shared.protocol.frames import Object
-from ...shared.publication import ReadyBytes
+from ...shared.publication import EncodedMessage
 from ..history.publisher import Publisher
 from ..redis.connection import Reply
 from .codec import pack_order, unpack_order
 from .requests import (
     CloseSessions,
-    Delivered,
     DeliverToSession,
     DeliverToUser,
-    Errand,
     Evict,
-    Granted,
+    LeaseGranted,
     ListSessions,
-    Question,
+    Notice,
+    Request,
+    Response,
 )
 
 ANSWER_DEADLINE = 0.45
@@ -67,13 +67,13 @@ class Control:
 
     def __init__(
         self,
-        channels: Channels,
+        channels: Keyspace,
         publisher: Publisher,
         *,
         incarnation: str,
         secret: bytes,
-        answer: Callable[[Question], tuple[int, tuple[Object, ...]]],
-        run_errand: Callable[[Errand], None],
+        answer: Callable[[Request], tuple[int, tuple[Object, ...]]],
+        run_errand: Callable[[Notice], None],
         is_listening: Callable[[], bool],
     ) -> None:
         self._publisher = publisher
@@ -94,11 +94,13 @@ class Control:
         """The channels that the link has to hear for as long as the node lives; what they bring goes to `received`."""
         return self._everybody, self._self
 
-    def deliver_to_user(self, user_id: UserId, ready: ReadyBytes) -> asyncio.Future[int]:
+    def deliver_to_user(self, user_id: UserId, ready: EncodedMessage) -> asyncio.Future[int]:
         """The number of the user's sessions that got it, on all nodes. Raises Unavailable."""
         return self._ask(DeliverToUser(next(self._numbers), self._self, user_id, ready)).total
 
-    def deliver_to_session(self, agent_id: AgentId, session_id: SessionId, ready: ReadyBytes) -> asyncio.Future[int]:
+    def deliver_to_session(
+        self, agent_id: AgentId, session_id: SessionId, ready: EncodedMessage
+    ) -> asyncio.Future[int]:
         """1 if the session was on any node and got it, else 0. Raises Unavailable."""
         return self._ask(DeliverToSession(next(self._numbers), self._self, agent_id, session_id, ready)).total
 
@@ -112,7 +114,7 @@ class Control:
         await question.total
         return question.listed
 
-    def tell(self, incarnation: str, errand: Errand) -> None:
+    def tell(self, incarnation: str, errand: Notice) -> None:
         """Send one node on an errand. It may get lost: whoever tells looks again at what has come of it."""
         address = self._channels.node(incarnation)
         if address == self._self:
@@ -120,7 +122,7 @@ class Control:
             return
         self._publisher.send(address, pack_order(errand, self._secret)).add_done_callback(self._answer_sent)
 
-    def _ask(self, order: Question) -> _Pending:
+    def _ask(self, order: Request) -> _Pending:
         number = order.request
         question = self._questions[number] = _Pending()
         deadline = asyncio.get_running_loop().call_later(ANSWER_DEADLINE, self._give_up, question)
@@ -164,16 +166,16 @@ class Control:
             _log.warning("dropped an order", error=str(error))
             return
         match order:
-            case Delivered(request, sessions, listed):
+            case Response(request, sessions, listed):
                 if question := self._questions.get(request):
                     question.answered += 1
                     question.served += sessions
                     question.listed += listed
                     question.check()
-            case Evict() | Granted():
+            case Evict() | LeaseGranted():
                 self._run_errand(order)
             case _:
-                answer = Delivered(order.request, *self._answer(order))
+                answer = Response(order.request, *self._answer(order))
                 sent = self._publisher.send(order.reply_to, pack_order(answer, self._secret))
                 sent.add_done_callback(self._answer_sent)
 

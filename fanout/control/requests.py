@@ -6,7 +6,7 @@ from ...shared.channels import Owner
 from ...shared.codes import CloseCode
 from ...shared.names import AgentId, SessionId, UserId
 from ...shared.protocol.frames import Object
-from ...shared.publication import ReadyBytes
+from ...shared.publication import EncodedMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class DeliverToUser:
     request: int
     reply_to: bytes
     user_id: UserId
-    ready: ReadyBytes
+    ready: EncodedMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class DeliverToSession:
     reply_to: bytes
     agent_id: AgentId
     session_id: SessionId
-    ready: ReadyBytes
+    ready: EncodedMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class ListSessions:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered:
+class Response:
     """A node's answer to an order: how many of its sessions it concerned, and, if asked for, which."""
 
     request: int
@@ -73,17 +73,17 @@ class Evict:
 
 
 @dataclass(frozen=True, slots=True)
-class Granted:
+class LeaseGranted:
     """Word to the node of a lease: the place that it waits for is its own now. May get lost: Redis knows."""
 
     owner: Owner
     lease: str
 
 
-Question = DeliverToUser | DeliverToSession | CloseSessions | ListSessions
+Request = DeliverToUser | DeliverToSession | CloseSessions | ListSessions
 """Orders to every node, which each of them answers."""
 
-Errand = Evict | Granted
+Notice = Evict | LeaseGranted
 """Orders to one node, which are not answered."""
 
-Order = Question | Errand | Delivered
+ControlMessage = Request | Notice | Response

@@ -11,7 +11,7 @@ from enum import Enum, auto
 from itertools import dropwhile
 
 from ...shared.publication import Position, Publication
-from .reader import Excerpt
+from .reader import HistoryPage
 
 WAITING_MAX = 1000
 WAITING_MAX_BYTES = 1024 * 1024
@@ -22,7 +22,7 @@ TRIMMED = "messages were lost, and history does not reach back that far"
 TOO_LATE = "messages were lost, and history could not be read in time"
 
 
-class State(Enum):
+class CursorState(Enum):
     UNKNOWN = auto()  # nobody has been told a position yet; what comes is kept until the first one is known
     FOLLOWING = auto()  # all up to `offset` has been passed on
     FILLING = auto()  # and something behind it is missing
@@ -48,7 +48,7 @@ class Cursor:
     )
 
     def __init__(self, reset: Callable[[Position, str], Publication]) -> None:
-        self.state = State.UNKNOWN
+        self.state = CursorState.UNKNOWN
         self.epoch = ""
         self.offset = 0
         self.duplicates = 0
@@ -68,7 +68,7 @@ class Cursor:
 
     def take(self, message: Publication) -> list[Publication]:
         """A numbered message has come."""
-        if self.state is State.UNKNOWN:
+        if self.state is CursorState.UNKNOWN:
             self._wait(message)
             return []
         if message.epoch == self._former:
@@ -78,10 +78,10 @@ class Cursor:
         if message.offset <= self.offset:
             self.duplicates += 1
             return []
-        if self.state is State.FOLLOWING and message.offset == self.offset + 1:
+        if self.state is CursorState.FOLLOWING and message.offset == self.offset + 1:
             self.offset = message.offset
             return [message]
-        self.state = State.FILLING
+        self.state = CursorState.FILLING
         self._wait(message)
         return []
 
@@ -89,7 +89,7 @@ class Cursor:
         self._waiting.append(message)
         self._waiting_bytes += len(message.ready.json)
         if len(self._waiting) > WAITING_MAX or self._waiting_bytes > WAITING_MAX_BYTES:
-            if self.state is not State.UNKNOWN:
+            if self.state is not CursorState.UNKNOWN:
                 self._lacking = message.offset
             self._forget_waiting()
 
@@ -101,10 +101,10 @@ class Cursor:
 
     def known(self, head: Position) -> list[Publication]:
         """Where the channel is, asked after its subscription was confirmed: all above comes over the link."""
-        if self.state is not State.UNKNOWN:
+        if self.state is not CursorState.UNKNOWN:
             return []
         self.epoch, self.offset = head
-        self.state = State.FOLLOWING
+        self.state = CursorState.FOLLOWING
         # What is of another epoch and came before is older. Alone it may be newer: then the barrier finds that out.
         waited = tuple(dropwhile(lambda message: message.epoch != head.epoch, self._waiting))
         self._forget_waiting()
@@ -116,35 +116,35 @@ class Cursor:
 
     def proven(self, head: Position) -> list[Publication]:
         """All that was published up to `head` must have come by now."""
-        if self.state is State.UNKNOWN:
+        if self.state is CursorState.UNKNOWN:
             return self.known(head)
         if head.epoch != self.epoch:
             return [self._restart(head)]
-        if head.offset > self.offset and self.state is State.FOLLOWING:
-            self.state = State.FILLING
+        if head.offset > self.offset and self.state is CursorState.FOLLOWING:
+            self.state = CursorState.FILLING
             self._lacking = head.offset
         return []
 
-    def found(self, excerpt: Excerpt) -> list[Publication]:
+    def found(self, page: HistoryPage) -> list[Publication]:
         """The log after `offset`, read while this was FILLING. It goes on with what it can't have."""
-        if self.state is not State.FILLING:
+        if self.state is not CursorState.FILLING:
             return []
-        if excerpt.head.epoch != self.epoch:
-            return [self._restart(excerpt.head)]
-        before, told = self.offset, self._go_on(excerpt.entries)
-        if excerpt.is_complete and excerpt.head.offset > self.offset:
-            told.append(self._skip(excerpt.head.offset))  # the log is gone, the head is not
+        if page.head.epoch != self.epoch:
+            return [self._restart(page.head)]
+        before, told = self.offset, self._go_on(page.entries)
+        if page.is_complete and page.head.offset > self.offset:
+            told.append(self._skip(page.head.offset))  # the log is gone, the head is not
         told += self._go_on_with_waiting()
-        if self.state is State.FILLING and self.offset == before:
+        if self.state is CursorState.FILLING and self.offset == before:
             told += self.give_up()  # the log knows nothing of what the link has brought: no second reading will help
         return told
 
     def give_up(self) -> list[Publication]:
         """The hole can't be filled: say so, and go on behind it."""
-        if self.state is not State.FILLING:
+        if self.state is not CursorState.FILLING:
             return []
         told: list[Publication] = []
-        while self.state is State.FILLING:
+        while self.state is CursorState.FILLING:
             told.append(self._skip(self._waiting[0].offset - 1 if self._waiting else self._lacking, TOO_LATE))
             told += self._go_on_with_waiting()
         return told
@@ -170,7 +170,7 @@ class Cursor:
             self._waiting_bytes -= len(message.ready.json)
             told += self._go_on((message,))
         if not self._waiting and self._lacking <= self.offset:
-            self.state = State.FOLLOWING
+            self.state = CursorState.FOLLOWING
             self._lacking = 0
         return told
 
@@ -182,7 +182,7 @@ class Cursor:
         """Another epoch: what waited for the old one is told to be missing with all the rest of it."""
         self._forget_waiting()
         self._lacking = 0
-        self.state = State.FOLLOWING
+        self.state = CursorState.FOLLOWING
         self._former = self.epoch
         self.epoch, self.offset = head
         return self._reset(head, RESTARTED)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from ...shared.channels import Channel, Channels
+from ...shared.channels import Channel, Keyspace
 from ...shared.publication import Position
 from ..redis.connection import Reply
 from ..redis.pipeline import AnyPipeline, read_later
@@ -15,7 +15,7 @@ REMEMBER_KEY_SECONDS = 300
 class Publisher:
     """All publishes of a node: in order, each confirmed by Redis or failed within the pipeline's deadline."""
 
-    def __init__(self, pipeline: AnyPipeline, channels: Channels, rules: HistoryRules) -> None:
+    def __init__(self, pipeline: AnyPipeline, channels: Keyspace, rules: HistoryRules) -> None:
         self.pipeline = pipeline
         self._channels = channels
         self._rules = rules

@@ -8,9 +8,9 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ...shared.channels import Channel, Channels
-from ...shared.protocol.commands import OFFSET_MAX, Page
-from ...shared.publication import Arrival, Position, Publication
+from ...shared.channels import Channel, Keyspace
+from ...shared.protocol.commands import OFFSET_MAX, HistoryQuery
+from ...shared.publication import Position, Publication, StartPosition
 from ..pubsub.envelope import unpack_numbered
 from ..redis.connection import Reply
 from ..redis.pipeline import AnyPipeline, read_later
@@ -37,7 +37,7 @@ class HistoryRules:
 
 
 @dataclass(frozen=True, slots=True)
-class Excerpt:
+class HistoryPage:
     """Part of a channel's history, rising, and the head as of the same moment."""
 
     head: Position
@@ -59,10 +59,10 @@ class Excerpt:
         return not self.entries or self.entries[-1].offset >= self.head.offset
 
 
-class History:
+class HistoryReader:
     """Reads. Every method raises Unavailable."""
 
-    def __init__(self, pipeline: AnyPipeline, channels: Channels, rules: HistoryRules) -> None:
+    def __init__(self, pipeline: AnyPipeline, channels: Keyspace, rules: HistoryRules) -> None:
         self.pipeline = pipeline
         self.rules = rules
         self._channels = channels
@@ -75,33 +75,33 @@ class History:
         """Where the channel is; a channel that was nowhere yet is at offset 0 of a new epoch then."""
         return read_later(self._ask(channel, 0, "+", 0, "first"), lambda reply: read_position(reply[0]))
 
-    def since(self, channel: Channel, offset: int) -> asyncio.Future[Excerpt]:
+    def since(self, channel: Channel, offset: int) -> asyncio.Future[HistoryPage]:
         """What was said after `offset`: the first READ_MAX messages of it, as far as they are kept."""
         return read_later(self._ask(channel, offset + 1, "+", READ_MAX, "first"), _read_excerpt)
 
-    def page(self, channel: Channel, page: Page) -> asyncio.Future[Excerpt]:
-        lowest = 0 if page.since is None else page.since + 1
-        highest = "+" if page.before is None else max(page.before - 1, 0)
-        which = "last" if page.since is None else "first"
-        return read_later(self._ask(channel, lowest, highest, page.limit, which), _read_excerpt)
+    def page(self, channel: Channel, query: HistoryQuery) -> asyncio.Future[HistoryPage]:
+        lowest = 0 if query.since is None else query.since + 1
+        highest = "+" if query.before is None else max(query.before - 1, 0)
+        which = "last" if query.since is None else "first"
+        return read_later(self._ask(channel, lowest, highest, query.limit, which), _read_excerpt)
 
-    async def recover(self, channel: Channel, position: Position, max_bytes: int) -> Arrival:
+    async def recover(self, channel: Channel, position: Position, max_bytes: int) -> StartPosition:
         """All that was said after `position`, or nothing of it.
 
         Nothing, if the position is of another epoch or beyond the head, if not all is kept any more, or if it is more
         than `max_bytes` (of JSON) at once.
         """
         if position.offset > OFFSET_MAX:
-            return Arrival(await self.head(channel), recovered=False)
+            return StartPosition(await self.head(channel), recovered=False)
         missed: list[Publication] = []
         while True:
-            excerpt = await self.since(channel, position.offset)
-            max_bytes -= sum(len(entry.ready.json) for entry in excerpt.entries)
-            if max_bytes < 0 or not excerpt.continues(position):
-                return Arrival(excerpt.head, recovered=False)
-            missed += excerpt.entries
-            if excerpt.is_complete:
-                return Arrival(excerpt.head, recovered=True, missed=tuple(missed))
+            page = await self.since(channel, position.offset)
+            max_bytes -= sum(len(entry.ready.json) for entry in page.entries)
+            if max_bytes < 0 or not page.continues(position):
+                return StartPosition(page.head, recovered=False)
+            missed += page.entries
+            if page.is_complete:
+                return StartPosition(page.head, recovered=True, missed=tuple(missed))
             position = Position(position.epoch, missed[-1].offset)
 
     async def heads(self, channels: Sequence[Channel]) -> list[tuple[bytes | None, bytes | None]]:
@@ -142,7 +142,7 @@ def read_head(life: bytes | None, head: bytes | None) -> Position | None:
         return None
 
 
-def _read_excerpt(reply: Reply) -> Excerpt:
+def _read_excerpt(reply: Reply) -> HistoryPage:
     head = read_position(reply[0])
     entries = [unpack_numbered(fields[1], head.epoch, int(bytes(id).partition(b"-")[0])) for id, fields in reply[1]]
-    return Excerpt(head, tuple(entries))
+    return HistoryPage(head, tuple(entries))

@@ -21,8 +21,8 @@ from ...shared.protocol.frames import Resync
 from ...shared.publication import Position, Publication
 from ..pubsub.envelope import unpack_delivery
 from ..pubsub.link_state import Batch
-from .cursor import Cursor, State
-from .reader import Excerpt, History, read_head
+from .cursor import Cursor, CursorState
+from .reader import HistoryPage, HistoryReader, read_head
 
 BARRIER_PERIOD = 1.0
 """Seconds between two comparisons of all heads."""
@@ -48,7 +48,7 @@ class Listening(Protocol):
     def proof(self, partition: int) -> asyncio.Future[bool]: ...
 
 
-class _Followed:
+class TrackedChannel:
     """A channel with its cursor, and since when a hole in it is being filled."""
 
     __slots__ = ("channel", "cursor", "is_asked", "since")
@@ -60,18 +60,18 @@ class _Followed:
         self.is_asked = False  # in the queue, or being read
 
 
-class Cursors:
+class ChannelTracker:
     """Needs `run` running. `deliver` gets what has no hole."""
 
     def __init__(
-        self, history: History, link: Listening, *, clock: Clock, deliver: Callable[[Deliveries], None]
+        self, history: HistoryReader, link: Listening, *, clock: Clock, deliver: Callable[[Deliveries], None]
     ) -> None:
         self._history = history
         self._link = link
         self._clock = clock
         self._deliver = deliver
-        self._followed: dict[bytes, _Followed] = {}
-        self._queue: deque[_Followed] = deque()
+        self._tracked: dict[bytes, TrackedChannel] = {}
+        self._queue: deque[TrackedChannel] = deque()
         self._reading = 0
         self._hurry = asyncio.Event()
         self._filled_slowest = 0.0
@@ -81,33 +81,33 @@ class Cursors:
 
     def follow(self, channel: Channel) -> None:
         """From now on the link is to bring what this channel says."""
-        if self._history.is_kept and channel.address not in self._followed:
-            self._followed[channel.address] = _Followed(channel, Cursor(partial(self._reset, channel)))
+        if self._history.is_kept and channel.address not in self._tracked:
+            self._tracked[channel.address] = TrackedChannel(channel, Cursor(partial(self._reset, channel)))
 
     def drop(self, address: bytes) -> None:
-        self._followed.pop(address, None)
+        self._tracked.pop(address, None)
 
     def position(self, channel: Channel) -> Position | None:
         """Up to where this node has passed the channel on; None if that is not known yet, or no history is kept."""
-        followed = self._followed.get(channel.address)
-        return None if followed is None or followed.cursor.state is State.UNKNOWN else followed.cursor.position
+        tracked = self._tracked.get(channel.address)
+        return None if tracked is None or tracked.cursor.state is CursorState.UNKNOWN else tracked.cursor.position
 
     def known(self, channel: Channel, head: Position) -> None:
         """A head that was asked for after the channel's subscription was confirmed."""
-        if followed := self._followed.get(channel.address):
-            self._pass_on(followed, followed.cursor.known(head))
+        if tracked := self._tracked.get(channel.address):
+            self._pass_on(tracked, tracked.cursor.known(head))
 
     def unplaced(self, channel: Channel) -> None:
         """Somebody was let in without a position: as soon as it is known, the channel is told."""
-        followed = self._followed.get(channel.address)
-        if followed is not None and followed.cursor.state is State.UNKNOWN:
-            followed.cursor.unplaced = True
+        tracked = self._tracked.get(channel.address)
+        if tracked is not None and tracked.cursor.state is CursorState.UNKNOWN:
+            tracked.cursor.unplaced = True
 
     # ---- what the link brings
 
     def received(self, batch: Batch) -> None:
         deliveries: Deliveries = []
-        followed = self._followed
+        tracked = self._tracked
         for address, payload in batch:
             try:
                 message = unpack_delivery(payload)
@@ -115,12 +115,12 @@ class Cursors:
                 self._counts["malformed"] += 1
                 _log.warning("dropped a delivery", error=str(error))
                 continue
-            if message.offset == 0 or (one := followed.get(address)) is None:
+            if message.offset == 0 or (one := tracked.get(address)) is None:
                 deliveries.append((address, message))
                 continue
             cursor = one.cursor
             if (
-                cursor.state is State.FOLLOWING
+                cursor.state is CursorState.FOLLOWING
                 and message.offset == cursor.offset + 1
                 and message.epoch == cursor.epoch
             ):
@@ -131,10 +131,10 @@ class Cursors:
                 self._look_at(one)
         self._deliver(deliveries)
 
-    def _pass_on(self, followed: _Followed, told: list[Publication]) -> None:
+    def _pass_on(self, tracked: TrackedChannel, told: list[Publication]) -> None:
         if told:
-            self._deliver([(followed.channel.address, publication) for publication in told])
-        self._look_at(followed)
+            self._deliver([(tracked.channel.address, publication) for publication in told])
+        self._look_at(tracked)
 
     def _reset(self, channel: Channel, position: Position, reason: str) -> Publication:
         self._counts["resyncs"] += 1
@@ -144,52 +144,52 @@ class Cursors:
 
     # ---- holes
 
-    def _look_at(self, followed: _Followed) -> None:
+    def _look_at(self, tracked: TrackedChannel) -> None:
         """Has its cursor a hole, and is anybody at it?"""
-        if followed.cursor.state is not State.FILLING:
-            followed.since = None
-        elif not followed.is_asked:
-            if followed.since is None:
-                followed.since = self._clock.monotonic()
+        if tracked.cursor.state is not CursorState.FILLING:
+            tracked.since = None
+        elif not tracked.is_asked:
+            if tracked.since is None:
+                tracked.since = self._clock.monotonic()
                 self._counts["holes"] += 1
-            followed.is_asked = True
-            self._queue.append(followed)
+            tracked.is_asked = True
+            self._queue.append(tracked)
             self._read_next()
 
     def _read_next(self) -> None:
         while self._queue and self._reading < AT_ONCE:
-            followed = self._queue.popleft()
+            tracked = self._queue.popleft()
             self._reading += 1
-            asked = self._history.since(followed.channel, followed.cursor.offset)
-            asked.add_done_callback(partial(self._read, followed, followed.cursor.epoch))
+            asked = self._history.since(tracked.channel, tracked.cursor.offset)
+            asked.add_done_callback(partial(self._read, tracked, tracked.cursor.epoch))
 
-    def _read(self, followed: _Followed, epoch: str, asked: asyncio.Future[Excerpt]) -> None:
+    def _read(self, tracked: TrackedChannel, epoch: str, asked: asyncio.Future[HistoryPage]) -> None:
         self._reading -= 1
-        followed.is_asked = False
+        tracked.is_asked = False
         error = asked.exception()
-        if self._followed.get(followed.channel.address) is not followed:
+        if self._tracked.get(tracked.channel.address) is not tracked:
             pass  # dropped meanwhile: whoever hears the channel now hears it from another position on
         elif isinstance(error, Unavailable):
-            self._read_again(followed, error)
+            self._read_again(tracked, error)
         elif error is not None:
             raise error
-        elif followed.cursor.epoch != epoch:
-            self._look_at(followed)  # the link was faster: what was read is of an epoch that has ended
+        elif tracked.cursor.epoch != epoch:
+            self._look_at(tracked)  # the link was faster: what was read is of an epoch that has ended
         else:
-            excerpt = asked.result()
-            self._counts["filled"] += len(excerpt.entries)
-            began = followed.since
-            self._pass_on(followed, followed.cursor.found(excerpt))
-            if began is not None and followed.since is None:
+            page = asked.result()
+            self._counts["filled"] += len(page.entries)
+            began = tracked.since
+            self._pass_on(tracked, tracked.cursor.found(page))
+            if began is not None and tracked.since is None:
                 self._filled_slowest = max(self._filled_slowest, self._clock.monotonic() - began)
         self._read_next()
 
-    def _read_again(self, followed: _Followed, error: Unavailable) -> None:
-        if followed.since is not None and self._clock.monotonic() - followed.since > FILL_DEADLINE:
-            _log.error("a hole could not be filled", channel=followed.channel.name, error=str(error))
-            self._pass_on(followed, followed.cursor.give_up())
-        elif followed.cursor.state is State.FILLING:
-            asyncio.get_running_loop().call_later(FILL_AGAIN_AFTER, self._look_at, followed)
+    def _read_again(self, tracked: TrackedChannel, error: Unavailable) -> None:
+        if tracked.since is not None and self._clock.monotonic() - tracked.since > FILL_DEADLINE:
+            _log.error("a hole could not be filled", channel=tracked.channel.name, error=str(error))
+            self._pass_on(tracked, tracked.cursor.give_up())
+        elif tracked.cursor.state is CursorState.FILLING:
+            asyncio.get_running_loop().call_later(FILL_AGAIN_AFTER, self._look_at, tracked)
 
     # ---- the barrier
 
@@ -221,53 +221,53 @@ class Cursors:
         await asyncio.gather(*(self._compare(partition, members) for partition, members in partitions.items()))
         self._counts["barriers"] += 1
 
-    def _by_partition(self) -> dict[int, list[_Followed]]:
-        partitions: dict[int, list[_Followed]] = {}
-        for followed in self._followed.values():
-            partitions.setdefault(followed.channel.partition, []).append(followed)
+    def _by_partition(self) -> dict[int, list[TrackedChannel]]:
+        partitions: dict[int, list[TrackedChannel]] = {}
+        for tracked in self._tracked.values():
+            partitions.setdefault(tracked.channel.partition, []).append(tracked)
         return partitions
 
-    async def _compare(self, partition: int, members: list[_Followed]) -> None:
-        epochs = [followed.cursor.epoch for followed in members]
+    async def _compare(self, partition: int, members: list[TrackedChannel]) -> None:
+        epochs = [tracked.cursor.epoch for tracked in members]
         found: list[tuple[bytes | None, bytes | None]] = []
         for start in range(0, len(members), PIECE):
-            found += await self._history.heads([followed.channel for followed in members[start : start + PIECE]])
+            found += await self._history.heads([tracked.channel for tracked in members[start : start + PIECE]])
         if not await self._link.proof(partition):
             return
-        lost: list[_Followed] = []
-        for followed, epoch, (life, head) in zip(members, epochs, found, strict=True):
-            if self._followed.get(followed.channel.address) is not followed or followed.cursor.epoch != epoch:
+        lost: list[TrackedChannel] = []
+        for tracked, epoch, (life, head) in zip(members, epochs, found, strict=True):
+            if self._tracked.get(tracked.channel.address) is not tracked or tracked.cursor.epoch != epoch:
                 continue  # gone, or begun anew: the head that was read says nothing about it
             position = read_head(life, head)
             if position is not None:
-                self._prove(followed, position)
-            elif followed.cursor.state is not State.UNKNOWN or followed.cursor.unplaced:
-                lost.append(followed)
+                self._prove(tracked, position)
+            elif tracked.cursor.state is not CursorState.UNKNOWN or tracked.cursor.unplaced:
+                lost.append(tracked)
         await self._begin_anew(lost)
 
-    async def _begin_anew(self, lost: list[_Followed]) -> None:
+    async def _begin_anew(self, lost: list[TrackedChannel]) -> None:
         """Their history is gone, or of a server that may have lost the end of it: a new epoch. Raises Unavailable."""
         for start in range(0, len(lost), PIECE):
             piece = lost[start : start + PIECE]
-            heads = await asyncio.gather(*(self._history.head(followed.channel) for followed in piece))
-            for followed, head in zip(piece, heads, strict=True):
-                if self._followed.get(followed.channel.address) is followed:
-                    self._prove(followed, head)
+            heads = await asyncio.gather(*(self._history.head(tracked.channel) for tracked in piece))
+            for tracked, head in zip(piece, heads, strict=True):
+                if self._tracked.get(tracked.channel.address) is tracked:
+                    self._prove(tracked, head)
 
-    def _prove(self, followed: _Followed, head: Position) -> None:
-        was_whole = followed.cursor.state is State.FOLLOWING
-        self._pass_on(followed, followed.cursor.proven(head))
-        if was_whole and followed.cursor.state is State.FILLING:
+    def _prove(self, tracked: TrackedChannel, head: Position) -> None:
+        was_whole = tracked.cursor.state is CursorState.FOLLOWING
+        self._pass_on(tracked, tracked.cursor.proven(head))
+        if was_whole and tracked.cursor.state is CursorState.FILLING:
             self._counts["proven"] += 1
 
     async def _renew(self) -> None:
         """Raises Unavailable."""
-        for members in _pieces([followed.channel for followed in self._followed.values()]):
+        for members in _pieces([tracked.channel for tracked in self._tracked.values()]):
             await self._history.renew(members)
 
     def statistics(self) -> dict[str, int | float]:
         return {
-            "followed": len(self._followed),
+            "followed": len(self._tracked),
             "filling": len(self._queue) + self._reading,
             "slowest_fill": round(self._filled_slowest, 3),
             **self._counts,

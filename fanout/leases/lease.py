@@ -18,7 +18,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Closing:
+class CloseOrder:
     """Why a session has to go. `count`: sessions of the owner when that was decided, where it was counted."""
 
     code: CloseCode
@@ -34,7 +34,7 @@ class Lease:
     owner: Owner
     name: str
     info: bytes
-    on_lost: Callable[[Closing], None]
+    on_lost: Callable[[CloseOrder], None]
     generation: str = ""
     """Empty while it is only a wish."""
     is_local: bool = False
@@ -48,7 +48,7 @@ class Lease:
         return session_of(self.name)
 
 
-def word_of(owner: Owner) -> str:
+def owner_key(owner: Owner) -> str:
     """An owner as it stands in the set of those whose places a process holds."""
     return f"{owner.kind}:{owner.name}"
 
@@ -66,5 +66,5 @@ def session_of(lease: str) -> str:
     return lease.split("|", 2)[2]
 
 
-def nobody(closing: Closing) -> None:
+def nobody(closing: CloseOrder) -> None:
     """Nobody is behind a lease that only Redis knows of."""

@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Callable, Iterable
 
-from ...shared.channels import Channels, Owner, OwnerKind
+from ...shared.channels import Keyspace, Owner, OwnerKind
 from ...shared.codes import CloseCode
 from ...shared.policy import LimitPolicy
-from ..control.requests import Errand, Evict
+from ..control.requests import Evict, Notice
 from ..redis.pipeline import AnyPipeline
 from ..scripts import LEASE_LIMIT, LEASE_LIST
 from .lease import Limit, incarnation_of
@@ -22,11 +22,11 @@ class Limits:
     def __init__(
         self,
         pipeline: AnyPipeline,
-        channels: Channels,
+        channels: Keyspace,
         *,
         incarnation: str,
         defaults: dict[OwnerKind, Limit],
-        tell: Callable[[str, Errand], None],
+        tell: Callable[[str, Notice], None],
     ) -> None:
         self._pipeline = pipeline
         self._channels = channels

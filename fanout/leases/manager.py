@@ -11,19 +11,19 @@ from collections import deque
 from collections.abc import Callable, Collection
 from functools import partial
 
-from ...shared.channels import Channels, Owner
+from ...shared.channels import Keyspace, Owner
 from ...shared.codes import CloseCode
 from ...shared.errors import LimitReached, Unavailable
 from ...shared.policy import LimitMode, LimitPolicy, local_share
-from ..control.requests import Errand, Evict, Granted
+from ..control.requests import Evict, LeaseGranted, Notice
 from ..membership import Membership
 from ..redis.connection import Reply
 from ..redis.in_flight import DEADLINE
-from ..redis.pipeline import AnyPipeline, Commands
+from ..redis.pipeline import AnyPipeline, CommandSender
 from ..scripts import LEASE_ACQUIRE, LEASE_RELEASE, LEASE_REPAIR
-from .lease import Closing, Lease, incarnation_of, nobody, owner_of, session_of, word_of
+from .lease import CloseOrder, Lease, incarnation_of, nobody, owner_key, owner_of, session_of
 from .limits import Limits
-from .registry import LeaseBook
+from .registry import LeaseRegistry
 
 ADMISSION_DEADLINE = 10.0
 """Seconds to wait for a place that is being freed: longer than the lease of a victim's node that has died."""
@@ -36,19 +36,19 @@ UNRELEASED_MAX = 10_000
 CONFIRMED_AT_ONCE = 50
 
 
-class Leases:
+class LeaseManager:
     """All places that this process holds or wants. `tell` sends an errand to the process of that incarnation."""
 
     def __init__(
         self,
         pipeline: AnyPipeline,
         membership: Membership,
-        channels: Channels,
+        channels: Keyspace,
         *,
         incarnation: str,
         limits: Limits,
         mode: LimitMode,
-        tell: Callable[[str, Errand], None],
+        tell: Callable[[str, Notice], None],
     ) -> None:
         self._pipeline = pipeline
         self._membership = membership
@@ -58,7 +58,7 @@ class Leases:
         self._mode = mode
         self._tell = tell
         self._newest = 0
-        self._known = LeaseBook()
+        self._known = LeaseRegistry()
         self._unreleased: dict[str, Lease] = {}
         self._to_release: deque[Lease] = deque()
         self._being_released = 0
@@ -84,11 +84,11 @@ class Leases:
             for lease in self._known:
                 if lease.generation:
                     self._lost += 1
-                    lease.on_lost(Closing(CloseCode.LEASE_LOST, lease.owner))
+                    lease.on_lost(CloseOrder(CloseCode.LEASE_LOST, lease.owner))
 
     # ---- taking a place
 
-    def wish(self, owner: Owner, session: str, info: bytes, on_lost: Callable[[Closing], None]) -> Lease:
+    def wish(self, owner: Owner, session: str, info: bytes, on_lost: Callable[[CloseOrder], None]) -> Lease:
         """A lease to `acquire`. `session` is its name among the owner's: the same one again replaces itself."""
         self._newest += 1
         return Lease(owner, f"{self._incarnation}|{self._newest}|{session}", info, on_lost)
@@ -158,7 +158,7 @@ class Leases:
                 case [b"displaced", namesake]:
                     if self._membership.term == term:
                         # The order to close it got lost, or has not come yet.
-                        lease.on_lost(Closing(CloseCode.REPLACED if namesake else CloseCode.EVICTED, lease.owner))
+                        lease.on_lost(CloseOrder(CloseCode.REPLACED if namesake else CloseCode.EVICTED, lease.owner))
                     raise Unavailable("a newer session took the turn of this one")
                 case _:  # fenced: our own heartbeat is not there
                     was_told_to_wait = False
@@ -167,7 +167,7 @@ class Leases:
 
     def _ask(self, lease: Lease, *, again: bool) -> "asyncio.Future[Reply]":
         limit = self._limits.default(lease.owner.kind)
-        arguments = (lease.name, lease.info, limit.max_sessions, limit.policy, word_of(lease.owner), int(again))
+        arguments = (lease.name, lease.info, limit.max_sessions, limit.policy, owner_key(lease.owner), int(again))
         return self._pipeline.run_script(LEASE_ACQUIRE, self._keys(lease.owner), arguments)
 
     async def _wait_for_turn(self, lease: Lease, seconds: float) -> None:
@@ -223,14 +223,14 @@ class Leases:
         self.release_again()
 
     def _grant(self, owner: Owner, lease: str) -> None:
-        self._tell(incarnation_of(lease), Granted(owner, lease))
+        self._tell(incarnation_of(lease), LeaseGranted(owner, lease))
 
     # ---- what other nodes want
 
-    def run_errand(self, errand: Errand) -> None:
+    def run_errand(self, errand: Notice) -> None:
         lease = self._known.of(errand.owner).get(errand.lease)
         match errand:
-            case Granted(owner, name):
+            case LeaseGranted(owner, name):
                 if lease is not None:
                     lease.turn.set()
                 elif name not in self._unreleased:
@@ -238,7 +238,7 @@ class Leases:
             case Evict(owner, name, code, count, displaced_by):
                 if lease is not None:
                     self._evictions += 1
-                    lease.on_lost(Closing(code, owner, count, displaced_by))
+                    lease.on_lost(CloseOrder(code, owner, count, displaced_by))
                 elif name not in self._unreleased:
                     self._release_unheard_of(owner, name)
 
@@ -248,7 +248,7 @@ class Leases:
 
     # ---- repair
 
-    async def restate(self, bus: Commands, partitions: Collection[int], adding: bool) -> None:
+    async def restate(self, bus: CommandSender, partitions: Collection[int], adding: bool) -> None:
         """Tell Redis what this process holds there. What it has too many of goes; what it lacks is added, or lost.
 
         Raises Unavailable, or what the bus raises.
@@ -258,11 +258,11 @@ class Leases:
             owners.update(map(owner_of, await bus.send("SMEMBERS", self._channels.owners(part, self._incarnation))))
             await asyncio.gather(*(self._restate_owner(bus, owner, adding) for owner in owners))
 
-    async def _restate_owner(self, bus: Commands, owner: Owner, adding: bool) -> None:
+    async def _restate_owner(self, bus: CommandSender, owner: Owner, adding: bool) -> None:
         leases = dict(self._known.of(owner))
         stated = [word for lease in leases.values() for word in (lease.name, lease.generation, lease.info)]
         limit = self._limits.default(owner.kind)
-        about = (self._incarnation, word_of(owner), limit.max_sessions, limit.policy)
+        about = (self._incarnation, owner_key(owner), limit.max_sessions, limit.policy)
         arguments = (*about, int(adding), self._newest, *stated)
         answer = await bus.run_script(LEASE_REPAIR, self._keys(owner), arguments)
         missing, granted, surplus, policy, count = answer
@@ -278,7 +278,7 @@ class Leases:
             lease.is_local, lease.generation = True, ""
         elif lease.name not in self._unreleased:
             self._lost += 1
-            lease.on_lost(Closing(CloseCode.LEASE_LOST, lease.owner))
+            lease.on_lost(CloseOrder(CloseCode.LEASE_LOST, lease.owner))
 
     async def confirm_local(self) -> None:
         """Ask for the places of those that were let in while Redis was away. Raises Unavailable."""
@@ -300,7 +300,7 @@ class Leases:
         except TimeoutError:
             return True  # its turn will come; asked again with the next repair
         except LimitReached as full:
-            lease.on_lost(Closing(CloseCode.TRY_AGAIN_LATER, lease.owner, full.count))
+            lease.on_lost(CloseOrder(CloseCode.TRY_AGAIN_LATER, lease.owner, full.count))
             return True
         except Unavailable:
             return lease not in self._known

@@ -6,7 +6,7 @@ from ...shared.channels import PARTITIONS, Owner
 from .lease import Lease
 
 
-class LeaseBook:
+class LeaseRegistry:
     def __init__(self) -> None:
         self._parts: list[dict[Owner, dict[str, Lease]]] = [{} for _ in range(PARTITIONS)]
 

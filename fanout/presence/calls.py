@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from ...shared.channels import Channel, Channels
+from ...shared.channels import Channel, Keyspace
 from ...shared.names import UserId
 from ..redis.connection import Reply, Word
 from ..redis.pipeline import AnyPipeline
@@ -43,7 +43,7 @@ class PresenceRules:
 class PresenceCalls:
     """Each method is one script; `scripts.py` says what it returns. All futures raise Unavailable."""
 
-    def __init__(self, pipeline: AnyPipeline, channels: Channels, rules: PresenceRules) -> None:
+    def __init__(self, pipeline: AnyPipeline, channels: Keyspace, rules: PresenceRules) -> None:
         self.pipeline = pipeline
         self.channels = channels
         self._rules = rules

@@ -14,10 +14,10 @@ from typing import TypeVar
 
 import structlog
 
-from ...shared.channels import PARTITIONS, Channel, Channels
+from ...shared.channels import PARTITIONS, Channel, Keyspace
 from ...shared.errors import Unavailable
 from ...shared.names import RoomName, UserId
-from ...shared.protocol.frames import Roll
+from ...shared.protocol.frames import PresenceSnapshot
 from ..pubsub.envelope import read_users
 from ..redis.connection import Reply
 from ..redis.pipeline import AnyPipeline, read_later
@@ -40,7 +40,7 @@ _log = structlog.get_logger("tannoy.presence")
 class Presence:
     """Needs `run` running, and a heartbeat of `incarnation`: Redis lets the dead put nobody in."""
 
-    def __init__(self, pipeline: AnyPipeline, channels: Channels, *, incarnation: str, rules: PresenceRules) -> None:
+    def __init__(self, pipeline: AnyPipeline, channels: Keyspace, *, incarnation: str, rules: PresenceRules) -> None:
         self._pipeline = pipeline
         self._channels = channels
         self._incarnation = incarnation
@@ -56,25 +56,25 @@ class Presence:
 
     # ---- in and out
 
-    def join(self, room: Channel, number: int, user_id: UserId, username: str) -> asyncio.Future[Roll]:
+    def join(self, room: Channel, number: int, user_id: UserId, username: str) -> asyncio.Future[PresenceSnapshot]:
         """Put a session into the room; its roll as of then. Raises Unavailable: then the session is not in it."""
         if not self._pipeline.connected.is_set():
             # Not even asked, so that nothing has to be taken back.
-            refused: asyncio.Future[Roll] = asyncio.get_running_loop().create_future()
+            refused: asyncio.Future[PresenceSnapshot] = asyncio.get_running_loop().create_future()
             refused.set_exception(Unavailable("Redis takes no commands"))
             return refused
         self._joining.add(number)
         if self._restating:
             self._moved.add(number)
         asked = self._calls.join(room, self._incarnation, number, user_id, username)
-        roll = read_later(asked, _roll_of_join)
+        snapshot = read_later(asked, _roll_of_join)
         # A turn later: until then whoever asked has not noted it.
         asked.add_done_callback(lambda _: asyncio.get_running_loop().call_soon(self._joining.discard, number))
-        roll.add_done_callback(partial(self._joined, room, number))
-        return roll
+        snapshot.add_done_callback(partial(self._joined, room, number))
+        return snapshot
 
-    def _joined(self, room: Channel, number: int, roll: asyncio.Future[Roll]) -> None:
-        if roll.cancelled() or roll.exception() is not None:
+    def _joined(self, room: Channel, number: int, snapshot: asyncio.Future[PresenceSnapshot]) -> None:
+        if snapshot.cancelled() or snapshot.exception() is not None:
             self._taken_back += 1
             self.leave(room, number)  # it may have been carried out, or will be: the leave comes behind it
 
@@ -100,7 +100,7 @@ class Presence:
 
     # ---- asking
 
-    def roll(self, room: Channel, limit: int) -> asyncio.Future[Roll]:
+    def snapshot(self, room: Channel, limit: int) -> asyncio.Future[PresenceSnapshot]:
         """Who is in the room: at most `limit` of them, any where there are more. Raises Unavailable."""
         return read_later(self._calls.list(room, limit), _roll_of_list)
 
@@ -200,16 +200,16 @@ class Presence:
         }
 
 
-def _roll_of_join(reply: Reply) -> Roll:
+def _roll_of_join(reply: Reply) -> PresenceSnapshot:
     if reply is None:
         raise Unavailable("this node's heartbeat has run out")
     version, users_count, flat = reply
-    return Roll(version, users_count, None if flat is None else read_users(flat))
+    return PresenceSnapshot(version, users_count, None if flat is None else read_users(flat))
 
 
-def _roll_of_list(reply: Reply) -> Roll:
+def _roll_of_list(reply: Reply) -> PresenceSnapshot:
     version, users_count, _, flat = reply
-    return Roll(version, users_count, read_users(flat))
+    return PresenceSnapshot(version, users_count, read_users(flat))
 
 
 def _pieces(things: Iterable[T], size: int) -> Iterable[list[T]]:

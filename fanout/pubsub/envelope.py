@@ -29,7 +29,7 @@ from ...shared.errors import MalformedBytes
 from ...shared.names import RoomName, UserId
 from ...shared.protocol.codec import encode_when_asked
 from ...shared.protocol.frames import PresenceCount, PresentUser, UserJoined, UserLeft
-from ...shared.publication import Publication, ReadyBytes
+from ...shared.publication import EncodedMessage, Publication
 
 _VERSION = 1
 _PRESENCE = b"\x02"
@@ -53,7 +53,7 @@ def unpack_publication(data: bytes) -> Publication:
     return Publication(ready, exclude)
 
 
-def _unpack_envelope(data: bytes) -> tuple[str, ReadyBytes]:
+def _unpack_envelope(data: bytes) -> tuple[str, EncodedMessage]:
     """`exclude` and the ready bytes."""
     try:
         version, exclude_length, json_length = _ENVELOPE.unpack_from(data)
@@ -64,7 +64,7 @@ def _unpack_envelope(data: bytes) -> tuple[str, ReadyBytes]:
     end = start + json_length
     if version != _VERSION or len(data) < end:
         raise MalformedBytes(f"an envelope of version {version} and {len(data)} bytes")
-    return exclude, ReadyBytes(data[start:end], data[end:])
+    return exclude, EncodedMessage(data[start:end], data[end:])
 
 
 def unpack_delivery(data: bytes) -> Publication:

@@ -9,7 +9,7 @@ import structlog
 
 from ...shared.clock import Clock
 from ..redis.address import Address
-from ..redis.connection import Pushes, ServerRefused, Wire, dial
+from ..redis.connection import Pushes, RedisConnection, RedisError, connect
 from ..redis.reconnect import keep_connected
 from .link_state import ECHO_PERIOD, PLAIN, PROOF, Batch, LinkEvents, LinkState, Verbs
 
@@ -75,7 +75,7 @@ class Link:
         self._proofs: dict[bytes, asyncio.Future[bool]] = {}  # by their nonces, which are out
         self._proof: asyncio.Future[bool] | None = None  # its nonce goes out at the end of this turn
         self._proof_number = 0
-        self._wire: Wire | None = None
+        self._wire: RedisConnection | None = None
         self._flush_is_due = False
         self._reading_paused = False
         self._connections_lost = 0
@@ -153,7 +153,7 @@ class Link:
 
     async def _one_connection(self) -> bool:
         """Until it is lost; whether it was live before."""
-        wire = await dial(self._address, name=self._name, on_pushes=self._received, timeout=CONNECT_TIMEOUT)
+        wire = await connect(self._address, name=self._name, on_pushes=self._received, timeout=CONNECT_TIMEOUT)
         try:
             await self._keep_buffer(wire)
             self._wire = wire
@@ -184,15 +184,15 @@ class Link:
             wire.abort()
             self._on_lost()
 
-    def _say_to_itself(self, wire: Wire, nonce: bytes) -> None:
+    def _say_to_itself(self, wire: RedisConnection, nonce: bytes) -> None:
         wire.command(self._verbs.publish, self.state.echo, nonce).add_done_callback(_report_refusal)
 
-    async def _keep_buffer(self, wire: Wire) -> None:
+    async def _keep_buffer(self, wire: RedisConnection) -> None:
         """Ask Redis not to evict this client when its memory runs short. An ACL may forbid it: then it may."""
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 await wire.command("CLIENT", "NO-EVICT", "ON")
-        except ServerRefused as error:
+        except RedisError as error:
             _log.warning("Redis refused CLIENT NO-EVICT: under memory pressure it may drop this link", error=str(error))
 
     def _next_nonce(self) -> bytes | None:
@@ -233,7 +233,7 @@ class Link:
         for verb, channels in self.state.commands_to_send():
             self._wire.subscribe((verb, *channels), partial(self._refused, channels))
 
-    def _refused(self, channels: list[bytes], error: ServerRefused) -> None:
+    def _refused(self, channels: list[bytes], error: RedisError) -> None:
         if self._verbs.is_sharded and str(error).startswith(_NOT_HERE):
             self._tell_what_moved(self.state.moved(channels))
             return
@@ -256,5 +256,5 @@ class Link:
 
 def _report_refusal(echo: "asyncio.Future[object]") -> None:
     error = None if echo.cancelled() else echo.exception()
-    if isinstance(error, ServerRefused) and not str(error).startswith(_NOT_HERE):
+    if isinstance(error, RedisError) and not str(error).startswith(_NOT_HERE):
         _log.error("Redis refused the echo, so this link can't prove that it hears", error=str(error))

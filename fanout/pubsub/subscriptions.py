@@ -26,7 +26,7 @@ class _Subscription:
         self.waiters: list[asyncio.Future[None]] = []
 
 
-class Subscriber:
+class ChannelSubscriptions:
     """Who on this node wants to hear which channel. `confirmed` has to be wired to the link.
 
     `on_dropped` is told of each channel that is not heard any more.

@@ -56,7 +56,7 @@ class RedisAddress:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedMaster:
     """A master, as Sentinels name it. Each failover raises the epoch."""
 
     server: RedisAddress
@@ -73,7 +73,7 @@ class SentinelAddress:
     sentinels: tuple[RedisAddress, ...]
     master: str
     server: RedisAddress
-    newest: Named | None = None
+    newest: NamedMaster | None = None
     """What the Sentinels said last."""
     informing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by whoever keeps `newest` up to date."""
@@ -82,7 +82,7 @@ class SentinelAddress:
     def at(self, host: str, port: int) -> RedisAddress:
         return replace(self.server, host=host, port=port)
 
-    def learn(self, named: Named) -> bool:
+    def learn(self, named: NamedMaster) -> bool:
         """Whether it is another server than before."""
         is_another = self.newest is None or self.newest.server != named.server
         self.newest = named
@@ -96,7 +96,7 @@ class SentinelAddress:
             self._next_move = asyncio.get_running_loop().create_future()
         return self._next_move
 
-    def moved_from(self, named: Named) -> str | None:
+    def moved_from(self, named: NamedMaster) -> str | None:
         """Why a connection that rests on `named` has to be given up; None: it has not.
 
         Only a newer epoch counts: a Sentinel that was cut off, or has slept, may still name the master of yesterday.
@@ -126,7 +126,7 @@ class ClusterAddress:
 
 
 Address = RedisAddress | SentinelAddress
-"""What `dial` connects to: one server at a time."""
+"""What `connect` connects to: one server at a time."""
 AnyAddress = Address | ClusterAddress
 
 

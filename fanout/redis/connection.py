@@ -33,15 +33,15 @@ _log = structlog.get_logger("tannoy.redis")
 _pack_command = cast(Callable[[tuple[Word, ...]], bytes], hiredis.pack_command)  # pyright: ignore[reportUnknownMemberType]
 
 
-class WireLost(TannoyError):
+class ConnectionLost(TannoyError):
     """The connection ended, or was ended, before the answer came."""
 
 
-class ServerRefused(TannoyError):
+class RedisError(TannoyError):
     """Redis answered with an error: `NOAUTH …`, `NOSCRIPT …`, `READONLY …`."""
 
 
-class NotMaster(ServerRefused):
+class NotMaster(RedisError):
     """The server is a replica, or no Redis at all."""
 
 
@@ -49,7 +49,7 @@ class NotMaster(ServerRefused):
 class _Subscribing:
     """Waits in the queue of replies, for that of the PING behind a SUBSCRIBE."""
 
-    refused: Callable[["ServerRefused"], None]
+    refused: Callable[["RedisError"], None]
 
     def __call__(self, reply: Reply) -> None: ...
 
@@ -57,16 +57,16 @@ class _Subscribing:
 _PING = b"*1\r\n$4\r\nPING\r\n"
 
 
-class Wire(asyncio.Protocol):
+class RedisConnection(asyncio.Protocol):
     """The asyncio end of one connection. `on_pushes` gets all pushes that one read brought in, in order."""
 
     def __init__(self, on_pushes: Callable[[Pushes], None]) -> None:
         self._on_pushes = on_pushes
         # Told apart from RESP3's own False.
-        self._reader = hiredis.Reader(protocolError=WireLost, replyError=ServerRefused, notEnoughData=_NOT_ENOUGH)
+        self._reader = hiredis.Reader(protocolError=ConnectionLost, replyError=RedisError, notEnoughData=_NOT_ENOUGH)
         self._waiting: deque[Callable[[Reply], None]] = deque()
         self._transport: asyncio.Transport | None = None
-        self._reason: WireLost | None = None
+        self._reason: ConnectionLost | None = None
         self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
 
     # ---- asyncio.Protocol
@@ -84,7 +84,7 @@ class Wire(asyncio.Protocol):
                     pushes.append(reply)
                 else:
                     self._answer(reply)
-        except WireLost:
+        except ConnectionLost:
             self.abort()
         if pushes:
             self._on_pushes(pushes)
@@ -93,18 +93,18 @@ class Wire(asyncio.Protocol):
         if not self.lost.done():
             self.lost.set_result(exc or self._reason)
         why = f": {exc or self._reason}" if exc or self._reason else ""
-        error = WireLost(f"the connection to Redis ended before it answered{why}")
+        error = ConnectionLost(f"the connection to Redis ended before it answered{why}")
         while self._waiting:
             self._waiting.popleft()(error)
 
     def _answer(self, reply: Reply) -> None:
         if not self._waiting:
             self.abort()  # an answer nobody asked for: we no longer know whose the next one is
-        elif isinstance(self._waiting[0], _Subscribing) and isinstance(reply, ServerRefused):
+        elif isinstance(self._waiting[0], _Subscribing) and isinstance(reply, RedisError):
             self._waiting[0].refused(reply)  # its own answer, that of the PING behind it, is still to come
         else:
             self._waiting.popleft()(reply)
-            if type(reply) is ServerRefused and tells_no_master(str(reply)):
+            if type(reply) is RedisError and tells_no_master(str(reply)):
                 self.abort(str(reply))
 
     # ---- ours
@@ -115,10 +115,10 @@ class Wire(asyncio.Protocol):
             self._transport.write(data)
 
     def expect(self, answered: Callable[[Reply], None]) -> None:
-        """The next reply in order goes to `answered`: a value, or a ServerRefused or WireLost instance."""
+        """The next reply in order goes to `answered`: a value, or a RedisError or ConnectionLost instance."""
         self._waiting.append(answered)
 
-    def subscribe(self, words: Sequence[Word], refused: Callable[["ServerRefused"], None]) -> None:
+    def subscribe(self, words: Sequence[Word], refused: Callable[["RedisError"], None]) -> None:
         """Send SUBSCRIBE or its like. Success is told by pushes; a refusal is a reply, and goes to `refused`.
 
         A PING behind it tells whose refusal it was: without it, an error would be taken for the next command's.
@@ -127,10 +127,10 @@ class Wire(asyncio.Protocol):
         self.write(pack(words) + _PING)
 
     def command(self, *words: Word) -> asyncio.Future[Reply]:
-        """Send one command. The future raises ServerRefused or WireLost."""
+        """Send one command. The future raises RedisError or ConnectionLost."""
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         if self.lost.done():
-            answer.set_exception(WireLost("the connection to Redis has ended"))
+            answer.set_exception(ConnectionLost("the connection to Redis has ended"))
             return answer
         self.expect(partial(_settle, answer))
         self.write(pack(words))
@@ -151,7 +151,7 @@ class Wire(asyncio.Protocol):
     def abort(self, reason: str | None = None) -> None:
         """End the connection now; what has not been answered never will be. `reason` is what `lost` will tell."""
         if reason is not None and self._reason is None:
-            self._reason = WireLost(reason)
+            self._reason = ConnectionLost(reason)
         if self._transport is not None:
             self._transport.abort()
 
@@ -170,14 +170,16 @@ def _settle(answer: asyncio.Future[Reply], reply: Reply) -> None:
         answer.set_result(reply)
 
 
-async def dial(address: Address, *, name: str, on_pushes: Callable[[Pushes], None], timeout: float) -> Wire:
+async def connect(
+    address: Address, *, name: str, on_pushes: Callable[[Pushes], None], timeout: float
+) -> RedisConnection:
     """Connect and introduce ourselves, within `timeout` seconds, to a server that has to be a master.
 
     Sentinels are asked anew where it is. The connection ends by itself once its server is no master any more, or is not
     the one that newer Sentinels name.
 
-    Raises OSError, TimeoutError, WireLost, NoMaster; ServerRefused where Redis wants other credentials, is too old or
-    still loading; NotMaster.
+    Raises OSError, TimeoutError, ConnectionLost, NoMaster, NotMaster; RedisError where Redis wants other credentials,
+    is too old or still loading.
     """
     if not isinstance(address, SentinelAddress):
         return await _dial_master(address, name, on_pushes, timeout, moved=lambda: None)
@@ -198,7 +200,7 @@ async def _dial_master(
     on_pushes: Callable[[Pushes], None],
     timeout: float,
     moved: Callable[[], str | None],
-) -> Wire:
+) -> RedisConnection:
     select = (("SELECT", server.database),) if server.database else ()
     # A replica without its master's data, and a server that is still loading, refuse PING.
     wire, answers = await _connect(server, name, on_pushes, timeout, (("ROLE",), *select, ("PING",)))
@@ -217,7 +219,7 @@ async def _dial_master(
 
 
 async def ask_server(server: RedisAddress, commands: Sequence[Sequence[Word]]) -> list[Reply]:
-    """On a connection of its own, whatever it is. An error among the answers is a value. Raises what `dial` raises."""
+    """Ask on a connection of its own. An error among the answers is a value. Raises what `connect` raises."""
     wire, _ = await _connect(server, "tannoy-ask", lambda _: None, NAMED_MASTER_TIMEOUT, ())
     try:
         return await asyncio.gather(*(wire.command(*words) for words in commands), return_exceptions=True)
@@ -231,10 +233,10 @@ async def _connect(
     on_pushes: Callable[[Pushes], None],
     timeout: float,
     greeting: Sequence[Sequence[Word]],
-) -> tuple[Wire, list[Reply]]:
+) -> tuple[RedisConnection, list[Reply]]:
     """A connection on which we have said who we are, and the answers to the commands behind that."""
     loop = asyncio.get_running_loop()
-    wire = Wire(on_pushes)
+    wire = RedisConnection(on_pushes)
     credentials = ("AUTH", server.username or "default", server.password) if server.password else ()
     hello = ("HELLO", "3", *credentials, "SETNAME", name)
     try:

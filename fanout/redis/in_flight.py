@@ -17,7 +17,7 @@ WORD_OVERHEAD_BYTES = 256
 """What a command weighs beyond its payload; so a flood of empty ones is bounded too."""
 
 
-class Command:
+class RedisCommand:
     """One command from the door to its answer. `script`: it is the EVALSHA of that."""
 
     __slots__ = ("answer", "deadline", "script", "size", "words")
@@ -31,10 +31,10 @@ class Command:
         self.answer: asyncio.Future[Reply] = loop.create_future()
 
 
-C = TypeVar("C", bound=Command)
+C = TypeVar("C", bound=RedisCommand)
 
 
-class UnderWay(Generic[C]):
+class InFlight(Generic[C]):
     """All commands of one pipeline, by their deadlines. `on_overdue` is told when some have failed by them."""
 
     def __init__(self, on_overdue: Callable[[], None]) -> None:

@@ -13,8 +13,8 @@ from typing import Protocol, TypeVar
 from ...shared.errors import MalformedBytes, TannoyError, Unavailable
 from ..scripts import Script
 from .address import Address
-from .connection import Reply, ServerRefused, Wire, Word, dial, pack
-from .in_flight import Command, UnderWay
+from .connection import RedisConnection, RedisError, Reply, Word, connect, pack
+from .in_flight import InFlight, RedisCommand
 from .reconnect import keep_connected
 
 CONNECT_TIMEOUT = 1.0
@@ -32,7 +32,7 @@ class NotSent(TannoyError):
     """The cause of an Unavailable whose command has certainly not been carried out."""
 
 
-class _Command(Command):
+class _Command(RedisCommand):
     __slots__ = ("asking",)
 
     def __init__(self, words: tuple[Word, ...], script: Script | None, asking: bool) -> None:
@@ -40,7 +40,7 @@ class _Command(Command):
         self.asking = asking
 
 
-class Commands(Protocol):
+class CommandSender(Protocol):
     """Takes scripts and commands: a pipeline, or a connection that is just being greeted."""
 
     def run_script(
@@ -49,24 +49,24 @@ class Commands(Protocol):
     def send(self, *words: Word) -> "asyncio.Future[Reply]": ...
 
 
-class OnWire:
+class DirectCommands:
     """A connection before all other commands, as Commands. Its scripts have just been loaded."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: RedisConnection) -> None:
         self.send = wire.command
 
     def run_script(self, script: Script, keys: tuple[bytes, ...], arguments: tuple[Word, ...]) -> asyncio.Future[Reply]:
         return self.send(*script.call(keys, arguments))
 
 
-Greet = Callable[[Commands, Sequence[int]], Awaitable[None]]
+Greet = Callable[[CommandSender, Sequence[int]], Awaitable[None]]
 """(bus, partitions): before anything else is said to the server of these partitions. Raises what `bus` raises."""
 
 
-class AnyPipeline(Commands, Protocol):
+class AnyPipeline(CommandSender, Protocol):
     """To one server, or to all masters of a cluster: whoever uses it can't tell.
 
-    `send` then needs its second word, and `run_script` its first key, to be a name out of `Channels`.
+    `send` then needs its second word, and `run_script` its first key, to be a name out of `Keyspace`.
     """
 
     connected: asyncio.Event
@@ -89,7 +89,7 @@ class Pipeline:
         *,
         name: str,
         scripts: tuple[Script, ...],
-        greet: Callable[[Wire], Awaitable[None]] | None = None,
+        greet: Callable[[RedisConnection], Awaitable[None]] | None = None,
         on_connected: Callable[[bool], None] = lambda connected: None,
     ) -> None:
         self.connected = asyncio.Event()
@@ -99,9 +99,9 @@ class Pipeline:
         self._scripts = scripts
         self._greet = greet
         self._on_connected = on_connected
-        self._wire: Wire | None = None
+        self._wire: RedisConnection | None = None
         self._unsent: list[_Command] = []
-        self._under_way: UnderWay[_Command] = UnderWay(self._drop_wire)
+        self._under_way: InFlight[_Command] = InFlight(self._drop_wire)
         self._flush_is_due = False
 
     def run_script(self, script: Script, keys: tuple[bytes, ...], arguments: tuple[Word, ...]) -> asyncio.Future[Reply]:
@@ -143,12 +143,12 @@ class Pipeline:
         if packed:
             wire.write(b"".join(packed))
 
-    def _answered(self, wire: Wire, command: _Command, reply: Reply) -> None:
+    def _answered(self, wire: RedisConnection, command: _Command, reply: Reply) -> None:
         if command.answer.done():
             return
         if not isinstance(reply, TannoyError):
             self._under_way.answer(command, reply)
-        elif isinstance(reply, ServerRefused) and command.script is not None and str(reply).startswith(_NO_SCRIPT):
+        elif isinstance(reply, RedisError) and command.script is not None and str(reply).startswith(_NO_SCRIPT):
             # It has not run, so running it now is no retry.
             wire.command("SCRIPT", "LOAD", command.script.source).add_done_callback(_look_at)
             self._unsent.insert(0, command)
@@ -181,7 +181,7 @@ class Pipeline:
         )
 
     async def _one_connection(self) -> bool:
-        wire = await dial(self._address, name=self._name, on_pushes=lambda pushes: None, timeout=CONNECT_TIMEOUT)
+        wire = await connect(self._address, name=self._name, on_pushes=lambda pushes: None, timeout=CONNECT_TIMEOUT)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 for script in self._scripts:

@@ -9,13 +9,13 @@ from .address import RedisAddress
 OTHERS_WITHIN = 0.1
 """Seconds that the others have to contradict the first one that knows."""
 
-Ask = Callable[[RedisAddress, tuple[tuple[str, ...], ...]], Awaitable[list[Any]]]
+QueryServer = Callable[[RedisAddress, tuple[tuple[str, ...], ...]], Awaitable[list[Any]]]
 """(server, commands): the answer to each, an error among them as a value. Raises OSError or a TannoyError."""
 
 T = TypeVar("T")
 
 
-async def ask_all(
+async def query_all(
     servers: Sequence[RedisAddress], question: Callable[[RedisAddress], Awaitable[T | str]], *, within: float
 ) -> dict[RedisAddress, T | str]:
     """What each knows, or in words why it knows nothing. Of those that are late it is that they do not answer."""

@@ -8,7 +8,7 @@ import structlog
 
 from ...shared.policy import full_jitter
 from .address import Address, RedisAddress, SentinelAddress
-from .connection import ServerRefused, WireLost, ask_server
+from .connection import ConnectionLost, RedisError, ask_server
 from .sentinel import NoMaster, keep_informed
 
 _log = structlog.get_logger("tannoy.redis")
@@ -38,7 +38,7 @@ async def _keep(
         tried = _named(address)
         try:
             attempt = 0 if await connection() else attempt + 1
-        except (OSError, WireLost, ServerRefused, NoMaster) as error:
+        except (OSError, ConnectionLost, RedisError, NoMaster) as error:
             # Once an outage; whoever wants each attempt asks for DEBUG.
             log = _log.debug if attempt else _log.warning
             log(what, redis=str(address), error=str(error) or type(error).__name__)

@@ -13,8 +13,8 @@ from typing import Any
 import structlog
 
 from ...shared.errors import TannoyError
-from .address import Named, RedisAddress, SentinelAddress
-from .query import Ask, ask_all
+from .address import NamedMaster, RedisAddress, SentinelAddress
+from .query import QueryServer, query_all
 
 ANSWER_WITHIN = 0.5
 """Seconds that a Sentinel has to answer."""
@@ -27,10 +27,10 @@ class NoMaster(TannoyError):
     """No Sentinel that answers names a master. The message has the reason of each."""
 
 
-async def locate(address: SentinelAddress, ask: Ask) -> Named:
+async def locate(address: SentinelAddress, ask: QueryServer) -> NamedMaster:
     """Where the master is now, within ANSWER_WITHIN seconds. Raises NoMaster."""
-    answers = await ask_all(address.sentinels, lambda each: _question(address, each, ask), within=ANSWER_WITHIN)
-    named = [answer for answer in answers.values() if isinstance(answer, Named)]
+    answers = await query_all(address.sentinels, lambda each: _question(address, each, ask), within=ANSWER_WITHIN)
+    named = [answer for answer in answers.values() if isinstance(answer, NamedMaster)]
     if not named:
         reasons = "; ".join(f"{sentinel}: {answer}" for sentinel, answer in answers.items())
         raise NoMaster(f"no Sentinel names a master {address.master!r} ({reasons})")
@@ -39,7 +39,7 @@ async def locate(address: SentinelAddress, ask: Ask) -> Named:
     return newest
 
 
-async def keep_informed(address: SentinelAddress, ask: Ask) -> None:
+async def keep_informed(address: SentinelAddress, ask: QueryServer) -> None:
     """Ask one Sentinel after another, one each LOOK_PERIOD, for ever: what is learned is in `address.newest`.
 
     Connections look at it: a master that was cut off from its Sentinels, together with us, does not know that it is no
@@ -49,7 +49,7 @@ async def keep_informed(address: SentinelAddress, ask: Ask) -> None:
         for sentinel in cycle(address.sentinels):
             await asyncio.sleep(LOOK_PERIOD)
             answer = await _question(address, sentinel, ask)
-            if isinstance(answer, Named) and (address.newest is None or answer.epoch > address.newest.epoch):
+            if isinstance(answer, NamedMaster) and (address.newest is None or answer.epoch > address.newest.epoch):
                 _learn(address, answer)
 
 
@@ -71,12 +71,12 @@ async def until_moved(address: SentinelAddress) -> AsyncGenerator[None]:
             move.remove_done_callback(give_up)
 
 
-def _learn(address: SentinelAddress, named: Named) -> None:
+def _learn(address: SentinelAddress, named: NamedMaster) -> None:
     if address.learn(named):
         _log.info("the Sentinels name a master", master=address.master, redis=str(named.server), epoch=named.epoch)
 
 
-async def _question(address: SentinelAddress, sentinel: RedisAddress, ask: Ask) -> Named | str:
+async def _question(address: SentinelAddress, sentinel: RedisAddress, ask: QueryServer) -> NamedMaster | str:
     """What it names, or why it names nothing."""
     # The first knows of a failover that is under way, the second how new that is.
     commands = (("SENTINEL", "GET-MASTER-ADDR-BY-NAME", address.master), ("SENTINEL", "MASTER", address.master))
@@ -89,7 +89,7 @@ async def _question(address: SentinelAddress, sentinel: RedisAddress, ask: Ask) 
         return str(error) or type(error).__name__
     match where:
         case [bytes() as host, bytes() as port]:
-            return Named(address.at(host.decode(), int(port)), _epoch(state))
+            return NamedMaster(address.at(host.decode(), int(port)), _epoch(state))
         case None:
             return "knows no master of this name"
         case _:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote
 
-from ...shared.channels import Channels
+from ...shared.channels import Keyspace
 from ...shared.codes import CloseCode, ErrorCode
 from ...shared.errors import BadName, Refused
 from ...shared.names import parse_agent, parse_room
@@ -41,7 +41,7 @@ class Admitted:
 
 
 @dataclass(frozen=True, slots=True)
-class TurnedAway:
+class AcceptedThenClosed:
     """Accept, say why, close with `code`."""
 
     refusal: Refused
@@ -71,12 +71,12 @@ class Admission:
     `is_local`: the node listens on loopback alone.
     """
 
-    def __init__(self, channels: Channels, allowed_origins: tuple[str, ...], *, is_local: bool = False) -> None:
+    def __init__(self, channels: Keyspace, allowed_origins: tuple[str, ...], *, is_local: bool = False) -> None:
         self._channels = channels
         self._is_local = is_local
         self._allowed_origins = frozenset(origin.lower() for origin in allowed_origins)
 
-    def decide(self, handshake: Handshake) -> Admitted | TurnedAway | Rejected:
+    def decide(self, handshake: Handshake) -> Admitted | AcceptedThenClosed | Rejected:
         origin = handshake.headers.get("origin")
         if origin is not None and not self._origin_allowed(origin, handshake.headers.get("host", "")):
             message = f"pages of {origin!r:.100} may not connect: TANNOY_ALLOWED_ORIGINS names who may"
@@ -85,7 +85,7 @@ class Admission:
         try:
             return Admitted(self._session(handshake), wire, subprotocol)
         except BadName as refusal:
-            return TurnedAway(refusal, CloseCode.FORBIDDEN, wire, subprotocol)
+            return AcceptedThenClosed(refusal, CloseCode.FORBIDDEN, wire, subprotocol)
 
     def _origin_allowed(self, origin: str, host: str) -> bool:
         origin = origin.lower()

@@ -13,14 +13,14 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
-from ...client.api_client import Talk, TalkError, api_path, check_target, is_published, read_content, url_of
-from ...client.subscription import Beginning, Watch
+from ...client.api_client import ApiClient, ClientError, api_path, check_target, is_published, read_content, url_of
+from ...client.subscription import StartFrom, Subscription
 from ...shared.errors import BadRequest, StartError
 from ...shared.settings import Settings, load_settings
 from ..lifecycle.logs import configure_logs
 from ..server.supervisor import Supervisor
 from ..server.uvicorn_server import run_node
-from .output import transcribe
+from .output import print_frames
 
 NODES_MAX = 64
 
@@ -197,9 +197,9 @@ def watch_command(
     if history and since is not None:
         _fail("--history and --since both say where to begin: give one of them")
     try:
-        it = Watch(_url(url, _settings()), target, Beginning(since, history), comes_back=not no_reconnect)
-        asyncio.run(transcribe(it, raw=raw))
-    except TalkError as error:
+        it = Subscription(_url(url, _settings()), target, StartFrom(since, history), comes_back=not no_reconnect)
+        asyncio.run(print_frames(it, raw=raw))
+    except ClientError as error:
         _fail(str(error))
     except KeyboardInterrupt:
         sys.exit(0)
@@ -209,12 +209,12 @@ def _say(target: str, content: object, optional: dict[str, str | None], url: str
     settings = _settings()
     body = {"content": content} | {name: value for name, value in optional.items() if value is not None}
     try:
-        talk = Talk(_url(url, settings), settings.api_key.get_secret_value())
+        talk = ApiClient(_url(url, settings), settings.api_key.get_secret_value())
         if is_published(target):
             typer.echo(json.dumps(talk.publish(api_path(target), body, _warn)))
             return
         sessions: int = talk.post(api_path(target), body)["sessions"]
-    except TalkError as error:
+    except ClientError as error:
         _fail(str(error))
     typer.echo(f"delivered to {sessions} session{'' if sessions == 1 else 's'}")
     if sessions == 0:

@@ -7,17 +7,17 @@ from rich.console import Console
 from rich.text import Text
 
 from ...client.catch_up import Frame
-from ...client.subscription import Remark, Watch
+from ...client.subscription import StatusLine, Subscription
 
 TOLD_BY_REMARKS = ("welcome", "resync", "bye")
 
 
-async def transcribe(watch: Watch, *, raw: bool) -> None:
-    """Until the watch ends, with its TalkError. `raw`: every frame as a line of JSON."""
+async def print_frames(watch: Subscription, *, raw: bool) -> None:
+    """Until the watch ends, with its ClientError. `raw`: every frame as a line of JSON."""
     console, errors = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
     async with aclosing(watch.heard()) as heard:
         async for told in heard:
-            if isinstance(told, Remark):
+            if isinstance(told, StatusLine):
                 errors.print(Text(_printable(told.text)))
             elif raw:
                 console.out(json.dumps(told, ensure_ascii=False), highlight=False)

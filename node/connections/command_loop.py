@@ -17,46 +17,46 @@ from ...shared.errors import BadName, BadRequest, Refused, internal_error
 from ...shared.names import UserId
 from ...shared.protocol.codec import WireFormat, decode_command, encode_ready
 from ...shared.protocol.commands import BadCommand
-from ...shared.protocol.frames import CommandId, Failure, IsTyping, NodeFrame, Object, Ok, Roll
-from ...shared.publication import Arrival, Publication
+from ...shared.protocol.frames import CommandId, ErrorFrame, NodeFrame, Object, OkFrame, PresenceSnapshot, TypingFrame
+from ...shared.publication import Publication, StartPosition
 from ..delivery.outbox import Outbox
 from ..operations.history import position_fields, read_page
 from ..protocols.framing import frame_object, frames_of
 from ..protocols.session import (
-    Alive,
-    Answer,
     Effect,
-    Enter,
-    Exit,
+    JoinChannel,
+    JoinedChannel,
+    LeaveChannel,
+    PongReceived,
     Publish,
+    ReadHistory,
+    ReadPresence,
+    Reply,
+    SendToUser,
     Session,
-    Stay,
-    TellHistory,
-    TellPresence,
-    TellUser,
 )
-from .context import Services
-from .inbound import BadFrames, Waiting
-from .join import Entrance, exit_channel
+from .context import ConnectionContext
+from .inbound import BadFrameCounter, InboundQueue
+from .join import ChannelJoin, leave_channel
 
 UNDER_WAY_MAX = 64
 """Commands of one connection that Redis has not confirmed yet; further ones wait."""
 
 
-class Conversation(ABC):
+class CommandLoop(ABC):
     """The half of a connection that follows its commands."""
 
-    __slots__ = ("_bad_frames", "_entrance", "_services", "_under_way", "_waiting", "outbox", "session", "wire")
+    __slots__ = ("_bad_frames", "_context", "_entrance", "_under_way", "_waiting", "outbox", "session", "wire")
 
-    def __init__(self, services: Services, session: Session, wire: WireFormat, outbox: Outbox) -> None:
+    def __init__(self, context: ConnectionContext, session: Session, wire: WireFormat, outbox: Outbox) -> None:
         self.session = session
         self.wire = wire
         self.outbox = outbox
-        self._services = services
-        self._entrance: Entrance | None = None  # a channel is being entered
+        self._context = context
+        self._entrance: ChannelJoin | None = None  # a channel is being entered
         self._under_way = 0
-        self._waiting: Waiting | None = None
-        self._bad_frames: BadFrames | None = None
+        self._waiting: InboundQueue | None = None
+        self._bad_frames: BadFrameCounter | None = None
 
     # ---- the other half
 
@@ -77,7 +77,7 @@ class Conversation(ABC):
     @abstractmethod
     def close(self, code: CloseCode) -> None: ...
     @abstractmethod
-    def welcome(self, roll: Roll | None, arrival: Arrival) -> None: ...
+    def welcome(self, snapshot: PresenceSnapshot | None, start: StartPosition) -> None: ...
     @abstractmethod
     def answered_ping(self) -> None: ...
     @abstractmethod
@@ -93,7 +93,7 @@ class Conversation(ABC):
 
     def hear(self, payload: bytes, binary: bool) -> None:
         """One frame of the client's."""
-        self._services.received += 1
+        self._context.received += 1
         if self.is_arriving or self._entrance or self._waiting or self._under_way >= UNDER_WAY_MAX:
             self._wait(payload, binary)
         else:
@@ -101,7 +101,7 @@ class Conversation(ABC):
 
     def _wait(self, payload: bytes, binary: bool) -> None:
         if self._waiting is None:
-            self._waiting = Waiting()
+            self._waiting = InboundQueue()
         self._waiting.push(payload, binary)
         if self._waiting.is_full:
             self.pause_reading()
@@ -121,7 +121,7 @@ class Conversation(ABC):
             self._count_bad_frame()
             return
         try:
-            timestamp = rfc3339(self._services.clock.now())
+            timestamp = rfc3339(self._context.clock.now())
             self._perform(self.session.handle(command, timestamp))
         except Refused as refusal:
             self._refuse(command.id, refusal)
@@ -130,51 +130,56 @@ class Conversation(ABC):
 
     def _perform(self, effect: Effect) -> None:
         match effect:
-            case Answer(answer):
+            case Reply(answer):
                 self.answer(answer)
-            case Enter():
+            case JoinChannel():
                 self.enter(effect)
-            case Exit(stay, id):
+            case LeaveChannel(stay, id):
                 self.exit(stay)
                 if id is not None:
-                    self.answer(Ok(id, {"room": stay.channel.name}))
+                    self.answer(OkFrame(id, {"room": stay.channel.name}))
             case Publish():
                 self._publish(effect)
-            case TellUser(to, said, id):
-                served = self._services.control.deliver_to_user(to, encode_ready(said))
+            case SendToUser(to, said, id):
+                served = self._context.control.deliver_to_user(to, encode_ready(said))
                 self._answer_later(served, id, lambda sessions: {"sessions": sessions})
-            case TellPresence(channel, id):
-                called = asyncio.ensure_future(self._services.roll_call.call(channel))
+            case ReadPresence(channel, id):
+                called = asyncio.ensure_future(self._context.presence_queries.call(channel))
                 self._answer_later(called, id, lambda fields: fields)
-            case TellHistory(channel, id, page):
-                self._answer_later(read_page(self._services.history, channel, page), id, lambda fields: fields)
-            case Alive():
+            case ReadHistory(channel, id, page):
+                self._answer_later(read_page(self._context.history, channel, page), id, lambda fields: fields)
+            case PongReceived():
                 self.answered_ping()
             case _:
                 assert_never(effect)
 
     # ---- channels
 
-    def enter(self, effect: Enter) -> None:
-        self._entrance = Entrance(self._services, self, effect)
+    def enter(self, effect: JoinChannel) -> None:
+        self._entrance = ChannelJoin(self._context, self, effect)
         self._entrance.begin()
 
     def entered(
-        self, effect: Enter, stay: Stay, roll: Roll | None, arrival: Arrival, kept: Sequence[Publication]
+        self,
+        effect: JoinChannel,
+        stay: JoinedChannel,
+        snapshot: PresenceSnapshot | None,
+        start: StartPosition,
+        kept: Sequence[Publication],
     ) -> None:
         self._entrance = None
         self.session.entered(stay)
         if not self.is_trusted():
             return
         if self.is_arriving:
-            self.welcome(roll, arrival)
-        elif ok := self.session.in_room(stay.channel, effect.id, roll, arrival):
+            self.welcome(snapshot, start)
+        elif ok := self.session.in_room(stay.channel, effect.id, snapshot, start):
             self.answer(ok)
-        if (arrival.missed or kept) and self.is_open:
-            self.outbox.write(frames_of((*arrival.missed, *kept), self.wire, self.session.session_id))
+        if (start.missed or kept) and self.is_open:
+            self.outbox.write(frames_of((*start.missed, *kept), self.wire, self.session.session_id))
         self._go_on()
 
-    def not_entered(self, effect: Enter, refusal: Refused) -> None:
+    def not_entered(self, effect: JoinChannel, refusal: Refused) -> None:
         self._entrance = None
         if not self.is_trusted():
             return
@@ -184,9 +189,9 @@ class Conversation(ABC):
             self._refuse(effect.id, refusal)
         self._go_on()
 
-    def exit(self, stay: Stay) -> None:
+    def exit(self, stay: JoinedChannel) -> None:
         self.session.exited(stay)
-        exit_channel(self._services, self, stay)
+        leave_channel(self._context, self, stay)
 
     def leave_everything(self) -> None:
         """Nothing more is delivered, and nothing that was said is followed any more."""
@@ -202,8 +207,8 @@ class Conversation(ABC):
 
     def _publish(self, effect: Publish) -> None:
         payload = pack_publication(Publication(encode_ready(effect.frame), effect.exclude or ""))
-        publisher, channel = self._services.publisher, effect.channel
-        if isinstance(effect.frame, IsTyping):
+        publisher, channel = self._context.publisher, effect.channel
+        if isinstance(effect.frame, TypingFrame):
             self._answer_later(publisher.send(channel.address, payload), effect.id, _nothing)
         else:
             confirmed = publisher.publish(channel, payload, author=self.user_id, key=effect.key)
@@ -223,7 +228,7 @@ class Conversation(ABC):
         elif error is not None:
             self._refuse(id, internal_error())
         elif id is not None:
-            self.answer(Ok(id, fields(done.result())))
+            self.answer(OkFrame(id, fields(done.result())))
         if self._waiting:
             self._go_on()
         if error is not None and not isinstance(error, Refused):
@@ -236,13 +241,13 @@ class Conversation(ABC):
         self.outbox.answer(frame_object(node_frame, self.wire))
 
     def _refuse(self, id: CommandId | None, refusal: Refused) -> None:
-        self._services.refused += 1
-        self.answer(Failure(id, refusal.code, refusal.message, refusal.retry_after))
+        self._context.refused += 1
+        self.answer(ErrorFrame(id, refusal.code, refusal.message, refusal.retry_after))
 
     def _count_bad_frame(self) -> None:
         if self._bad_frames is None:
-            self._bad_frames = BadFrames()
-        if self._bad_frames.one_more(self._services.clock.monotonic()):
+            self._bad_frames = BadFrameCounter()
+        if self._bad_frames.one_more(self._context.clock.monotonic()):
             self.close(CloseCode.BAD_FRAMES)
 
 

@@ -9,21 +9,21 @@ from enum import Enum, auto
 
 import structlog
 
-from ...fanout.leases.lease import Closing, Lease
+from ...fanout.leases.lease import CloseOrder, Lease
 from ...shared.channels import Owner, OwnerKind
 from ...shared.codes import CLOSE_RULES, CloseCode
 from ...shared.errors import LimitReached, Refused
 from ...shared.protocol.codec import WireFormat
-from ...shared.protocol.frames import Bye, Resync, Roll
-from ...shared.publication import NO_HISTORY, Arrival
-from ..delivery.hub import Seen
+from ...shared.protocol.frames import ByeFrame, PresenceSnapshot, Resync
+from ...shared.publication import NO_HISTORY, StartPosition
+from ..delivery.hub import Watermark
 from ..delivery.outbox import Outbox
 from ..protocols.framing import frame_object, frame_ping
-from ..protocols.session import Enter, Session
+from ..protocols.session import JoinChannel, Session
 from ..rfc6455 import Opcode, frame
-from ..transports.base import CLOSE_DEADLINE, Carrier
-from .command_loop import Conversation
-from .context import Services
+from ..transports.base import CLOSE_DEADLINE, ClientTransport
+from .command_loop import CommandLoop
+from .context import ConnectionContext
 
 PONG_DEADLINE = 10.0
 COME_BACK_AFTER = (1.0, 2.0)
@@ -39,25 +39,27 @@ class _State(Enum):
     CLOSED = auto()
 
 
-class Connection(Conversation):
+class Connection(CommandLoop):
     """A Carried, a Member of the hub, and Timed by the wheel."""
 
-    __slots__ = ("_arrival", "_carrier", "_leases", "_opening", "_ping_out", "_state", "connected_at", "tick")
+    __slots__ = ("_leases", "_opening", "_ping_out", "_start", "_state", "_transport", "connected_at", "tick")
 
-    def __init__(self, services: Services, carrier: Carrier, session: Session, wire: WireFormat) -> None:
+    def __init__(
+        self, context: ConnectionContext, transport: ClientTransport, session: Session, wire: WireFormat
+    ) -> None:
         outbox = Outbox(
-            carrier, services.limits, session.session_id, on_overflow=self._overflowed, on_skipped=self._skipped
+            transport, context.limits, session.session_id, on_overflow=self._overflowed, on_skipped=self._skipped
         )
-        super().__init__(services, session, wire, outbox)
+        super().__init__(context, session, wire, outbox)
         self.tick = 0
-        self.connected_at = services.clock.now()
-        self._carrier = carrier
+        self.connected_at = context.clock.now()
+        self._transport = transport
         self._state = _State.OPENING
         self._ping_out = False
         self._opening = b""  # answers the handshake, together with the first frame
-        self._arrival: asyncio.Task[tuple[Lease, ...]] | None = None  # until there are places
+        self._start: asyncio.Task[tuple[Lease, ...]] | None = None  # until there are places
         self._leases: tuple[Lease, ...] = ()
-        services.connections += 1
+        context.connections += 1
 
     @property
     def is_open(self) -> bool:
@@ -72,36 +74,36 @@ class Connection(Conversation):
         return self._state in (_State.CLOSING, _State.CLOSED)
 
     def is_trusted(self) -> bool:
-        return not self._leases or self._services.places.are_trusted()
+        return not self._leases or self._context.session_leases.are_trusted()
 
     # ---- from the handshake to `welcome`
 
     def opened(self, opening: bytes = b"") -> None:
-        services = self._services
-        services.hub.register(self)
-        services.wheel.set(self, services.ping_interval)
+        context = self._context
+        context.hub.register(self)
+        context.wheel.set(self, context.ping_interval)
         self._opening = opening
-        if services.places.are_limited(self.session):
+        if context.session_leases.are_limited(self.session):
             self._say_first(b"")  # a place may take a while
-            take = services.places.take(self.session, self.connected_at, self._lost_place)
-            self._arrival = asyncio.get_running_loop().create_task(take)
-            self._arrival.add_done_callback(self._arrived)
+            take = context.session_leases.take(self.session, self.connected_at, self._lost_place)
+            self._start = asyncio.get_running_loop().create_task(take)
+            self._start.add_done_callback(self._arrived)
         else:
             self._enter_home()
 
-    def _arrived(self, arrival: asyncio.Task[tuple[Lease, ...]]) -> None:
-        self._arrival = None
-        if arrival.cancelled():
+    def _arrived(self, start: asyncio.Task[tuple[Lease, ...]]) -> None:
+        self._start = None
+        if start.cancelled():
             return
-        error = arrival.exception()
+        error = start.exception()
         if self.has_ended:
-            self._services.places.give_back(() if error else arrival.result())
+            self._context.session_leases.give_back(() if error else start.result())
         elif error is None:
-            self._leases = arrival.result()
+            self._leases = start.result()
             if self.is_trusted():
                 self._enter_home()
         elif isinstance(error, LimitReached):
-            closing = Closing(CloseCode.TRY_AGAIN_LATER, Owner(OwnerKind(error.kind), error.name), error.count)
+            closing = CloseOrder(CloseCode.TRY_AGAIN_LATER, Owner(OwnerKind(error.kind), error.name), error.count)
             self.close(CloseCode.TRY_AGAIN_LATER, closing=closing)
         elif isinstance(error, Refused):
             self.close(CloseCode.TRY_AGAIN_LATER)
@@ -114,11 +116,11 @@ class Connection(Conversation):
             self.welcome(None, NO_HISTORY)
             self._go_on()
         else:
-            self.enter(Enter(self.session.home, None, self.session.recover))
+            self.enter(JoinChannel(self.session.home, None, self.session.recover))
 
-    def welcome(self, roll: Roll | None, arrival: Arrival) -> None:
+    def welcome(self, snapshot: PresenceSnapshot | None, start: StartPosition) -> None:
         self._state = _State.OPEN
-        welcome = self.session.welcome(self._services.node_id, self._services.ping_interval, roll, arrival)
+        welcome = self.session.welcome(self._context.node_id, self._context.ping_interval, snapshot, start)
         self._say_first(frame_object(welcome, self.wire))
 
     def _say_first(self, frames: bytes) -> None:
@@ -151,24 +153,24 @@ class Connection(Conversation):
     def goodbye_sent(self) -> None:
         """Only now may somebody else have the place."""
         leases, self._leases = self._leases, ()
-        self._services.places.give_back(leases)
+        self._context.session_leases.give_back(leases)
 
     def closed(self) -> None:
         self._end()
         self._state = _State.CLOSED
-        self._services.wheel.clear(self)
-        self._services.connections -= 1
+        self._context.wheel.clear(self)
+        self._context.connections -= 1
         self.goodbye_sent()
 
     def pause_reading(self) -> None:
-        self._carrier.pause_reading()
+        self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        self._carrier.resume_reading()
+        self._transport.resume_reading()
 
     # ---- the end
 
-    def close(self, code: CloseCode, *, retry_after: float | None = None, closing: Closing | None = None) -> None:
+    def close(self, code: CloseCode, *, retry_after: float | None = None, closing: CloseOrder | None = None) -> None:
         """Say `bye`, close. From here on nothing is delivered; a peer that does not answer is cut off.
 
         `closing` tells what is remembered of it. 1013 always says when to come back.
@@ -179,21 +181,21 @@ class Connection(Conversation):
             retry_after = round(random.uniform(*COME_BACK_AFTER), 2)
         self._end()
         self._state = _State.CLOSING
-        self._carrier.writer()(self._opening + frame_object(Bye(code, retry_after), self.wire))
-        self._carrier.close(code, CLOSE_RULES[code].reason)
-        self._services.wheel.set(self, CLOSE_DEADLINE)
-        self._services.places.remember(self.session, code, closing)
+        self._transport.writer()(self._opening + frame_object(ByeFrame(code, retry_after), self.wire))
+        self._transport.close(code, CLOSE_RULES[code].reason)
+        self._context.wheel.set(self, CLOSE_DEADLINE)
+        self._context.session_leases.remember(self.session, code, closing)
         _log.debug("closing", session=self.session.session_id, user=self.user_id, code=int(code))
 
     def _end(self) -> None:
         if self.has_ended:
             return
-        if self._arrival is not None:
-            self._arrival.cancel()
+        if self._start is not None:
+            self._start.cancel()
         self.leave_everything()
-        self._services.hub.unregister(self)
+        self._context.hub.unregister(self)
 
-    def _lost_place(self, closing: Closing) -> None:
+    def _lost_place(self, closing: CloseOrder) -> None:
         self.close(closing.code, closing=closing)
 
     def _overflowed(self) -> None:
@@ -201,30 +203,30 @@ class Connection(Conversation):
 
     def _skipped(self) -> None:
         for stay in tuple(self.session.joined.values()):  # an answer too many closes, and leaves them all
-            position = self._services.cursors.position(stay.channel)
+            position = self._context.tracker.position(stay.channel)
             if position is not None and self.is_open:
                 # What is still on its way up to there is not for it.
-                position = self._services.hub.skip(stay.channel, self, Seen(0, *position))
+                position = self._context.hub.skip(stay.channel, self, Watermark(0, *position))
             self.answer(Resync(stay.channel, "too slow to read: messages were dropped", position))
 
     # ---- keepalive
 
     def due(self, now: float) -> None:
         if self._state is _State.CLOSING:
-            self._carrier.abort()
+            self._transport.abort()
         elif not self.is_trusted():
             return
         elif self._ping_out and not self._waiting:
             self.close(CloseCode.NO_PONG)
         elif self._ping_out or self.is_arriving:
             # Its pong may stand behind commands that wait for us; and nothing comes before `welcome`.
-            self._services.wheel.set(self, PONG_DEADLINE)
+            self._context.wheel.set(self, PONG_DEADLINE)
         else:
             self._ping_out = True
             self.outbox.answer(frame_ping(self.wire))
-            self._services.wheel.set(self, PONG_DEADLINE)
+            self._context.wheel.set(self, PONG_DEADLINE)
 
     def answered_ping(self) -> None:
         if self._ping_out:
             self._ping_out = False
-            self._services.wheel.set(self, self._services.ping_interval)
+            self._context.wheel.set(self, self._context.ping_interval)

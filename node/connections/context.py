@@ -6,33 +6,33 @@ from dataclasses import dataclass, field
 
 from ...fanout.control.control import Control
 from ...fanout.history.publisher import Publisher
-from ...fanout.history.reader import History
-from ...fanout.history.tracker import Cursors
+from ...fanout.history.reader import HistoryReader
+from ...fanout.history.tracker import ChannelTracker
 from ...fanout.presence.presence import Presence
-from ...fanout.pubsub.subscriptions import Subscriber
+from ...fanout.pubsub.subscriptions import ChannelSubscriptions
 from ...shared.clock import Clock
 from ...shared.names import NodeId
 from ..delivery.hub import Hub
 from ..delivery.outbox import OutboxLimits
-from ..operations.presence import RollCall
-from .session_limits import Places
+from ..operations.presence import PresenceQueries
+from .session_limits import SessionLeases
 from .timers import TimerWheel
 
 
 @dataclass(slots=True)
-class Services:
+class ConnectionContext:
     """Composed by `node.py`. `received` and `refused` count frames and refusals of all connections."""
 
     node_id: NodeId
     hub: Hub
-    subscriber: Subscriber
+    subscriptions: ChannelSubscriptions
     publisher: Publisher
     control: Control
     presence: Presence
-    history: History
-    cursors: Cursors
-    places: Places
-    roll_call: RollCall
+    history: HistoryReader
+    tracker: ChannelTracker
+    session_leases: SessionLeases
+    presence_queries: PresenceQueries
     wheel: TimerWheel
     clock: Clock
     limits: OutboxLimits

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterable
 
-from ...fanout.control.requests import CloseSessions, DeliverToSession, DeliverToUser, ListSessions, Question
-from ...shared.channels import Channels, Owner, OwnerKind
+from ...fanout.control.requests import CloseSessions, DeliverToSession, DeliverToUser, ListSessions, Request
+from ...shared.channels import Keyspace, Owner, OwnerKind
 from ...shared.codes import CloseCode
 from ...shared.names import AgentId, SessionId, UserId
 from ...shared.protocol.frames import Object
-from ...shared.publication import ReadyBytes
+from ...shared.publication import EncodedMessage
 from ..delivery.hub import Hub
 from ..protocols.framing import frame_ready
 from .connection import Connection
-from .session_limits import Places, agent_of
+from .session_limits import SessionLeases, agent_of
 
 LISTED_MAX = 1000
 """Sessions of one user that a node lists."""
@@ -19,15 +19,15 @@ LISTED_MAX = 1000
 Answer = tuple[int, tuple[Object, ...]]
 
 
-class Orders:
+class ControlHandler:
     """Nothing is delivered before `welcome` or after `bye`; but whoever still waits for a place can be closed too."""
 
-    def __init__(self, hub: Hub, channels: Channels, places: Places) -> None:
+    def __init__(self, hub: Hub, channels: Keyspace, session_leases: SessionLeases) -> None:
         self._hub = hub
         self._channels = channels
-        self._places = places
+        self._session_leases = session_leases
 
-    def answer(self, question: Question) -> Answer:
+    def answer(self, question: Request) -> Answer:
         match question:
             case DeliverToUser(_, _, user_id, ready):
                 return self._deliver(self._of_user(user_id), ready), ()
@@ -37,18 +37,20 @@ class Orders:
                 return self._close(owner, session_id), ()
             case ListSessions(_, _, user_id):
                 sessions = self._of_user(user_id)
-                listed = [self._places.describe(each.session, each.connected_at) for each in sessions[:LISTED_MAX]]
+                listed = [
+                    self._session_leases.describe(each.session, each.connected_at) for each in sessions[:LISTED_MAX]
+                ]
                 return len(sessions), tuple(listed)
 
     def _of_user(self, user_id: UserId) -> list[Connection]:
         return _open(self._hub.sessions_of(user_id))
 
-    def _deliver(self, sessions: list[Connection], ready: ReadyBytes) -> int:
+    def _deliver(self, sessions: list[Connection], ready: EncodedMessage) -> int:
         for session in sessions:
             session.outbox.answer(frame_ready(ready, session.wire))
         return len(sessions)
 
-    def _deliver_to_session(self, agent_id: AgentId, session_id: SessionId, ready: ReadyBytes) -> int:
+    def _deliver_to_session(self, agent_id: AgentId, session_id: SessionId, ready: EncodedMessage) -> int:
         roster = self._hub.rosters.get(self._channels.agent(agent_id).address)
         found = roster.find(session_id) if roster else None
         if found is None:

@@ -10,7 +10,7 @@ BAD_FRAMES_WINDOW = 60.0
 """Seconds in which so many bad frames end the session."""
 
 
-class Waiting:
+class InboundQueue:
     """Frames that wait for the commands before them, in order."""
 
     __slots__ = ("_bytes", "_frames")
@@ -36,7 +36,7 @@ class Waiting:
         return len(self._frames) >= WAITING_MAX or self._bytes > WAITING_MAX_BYTES
 
 
-class BadFrames:
+class BadFrameCounter:
     """Those of the last minute."""
 
     __slots__ = ("_at",)

@@ -12,11 +12,11 @@ from typing import Protocol
 from ...shared.channels import ChannelKind
 from ...shared.errors import Refused, internal_error
 from ...shared.protocol.codec import encode_when_asked
-from ...shared.protocol.frames import NodeFrame, Resync, Roll
-from ...shared.publication import NO_HISTORY, NOWHERE, Arrival, Position, Publication
-from ..delivery.hub import Gate, Member, Seen
-from ..protocols.session import Enter, Session, Stay
-from .context import Services
+from ...shared.protocol.frames import NodeFrame, PresenceSnapshot, Resync
+from ...shared.publication import NO_HISTORY, NOWHERE, Position, Publication, StartPosition
+from ..delivery.hub import JoinBuffer, Member, Watermark
+from ..protocols.session import JoinChannel, JoinedChannel, Session
+from .context import ConnectionContext
 
 
 class Arriving(Member, Protocol):
@@ -26,32 +26,37 @@ class Arriving(Member, Protocol):
     def session(self) -> Session: ...
 
     def entered(
-        self, effect: Enter, stay: Stay, roll: Roll | None, arrival: Arrival, kept: Sequence[Publication]
+        self,
+        effect: JoinChannel,
+        stay: JoinedChannel,
+        snapshot: PresenceSnapshot | None,
+        start: StartPosition,
+        kept: Sequence[Publication],
     ) -> None:
         """It hears the channel. `roll`: who is in the room; `kept`: what was said since, to be sent behind it."""
         ...
 
-    def not_entered(self, effect: Enter, refusal: Refused) -> None: ...
+    def not_entered(self, effect: JoinChannel, refusal: Refused) -> None: ...
     def answer(self, node_frame: NodeFrame) -> None: ...
 
 
-class Entrance:
+class ChannelJoin:
     """Calls `entered` or `not_entered` once, unless it is abandoned before; then it leaves nothing behind."""
 
-    __slots__ = ("_abandoned", "_arrival", "_effect", "_gate", "_member", "_services", "_stay")
+    __slots__ = ("_abandoned", "_buffer", "_context", "_effect", "_member", "_start", "_stay")
 
-    def __init__(self, services: Services, member: Arriving, effect: Enter) -> None:
-        self._services = services
+    def __init__(self, context: ConnectionContext, member: Arriving, effect: JoinChannel) -> None:
+        self._context = context
         self._member = member
         self._effect = effect
-        self._stay = Stay(services.hub.known(effect.channel), services.next_stay())
-        self._gate: Gate | None = None
-        self._arrival = NO_HISTORY
+        self._stay = JoinedChannel(context.hub.known(effect.channel), context.next_stay())
+        self._buffer: JoinBuffer | None = None
+        self._start = NO_HISTORY
         self._abandoned = False
 
     def begin(self) -> None:
-        self._services.cursors.follow(self._stay.channel)
-        waiter = self._services.subscriber.acquire(self._stay.channel.address)
+        self._context.tracker.follow(self._stay.channel)
+        waiter = self._context.subscriptions.acquire(self._stay.channel.address)
         if waiter is None:
             self._subscribed()
         else:
@@ -60,47 +65,47 @@ class Entrance:
     def abandon(self) -> None:
         """The connection ends."""
         self._abandoned = True
-        if self._gate is not None:
-            self._services.hub.dismiss(self._stay.channel, self._member)
-            self._gate = None
+        if self._buffer is not None:
+            self._context.hub.dismiss(self._stay.channel, self._member)
+            self._buffer = None
 
     # ---- subscribed
 
     def _acknowledged(self, waiter: asyncio.Future[None]) -> None:
         channel, error = self._stay.channel, waiter.exception()
-        if error is not None and channel.kind is ChannelKind.AGENT and self._services.places.let_in_unheard:
+        if error is not None and channel.kind is ChannelKind.AGENT and self._context.session_leases.let_in_unheard:
             if not self._abandoned:
-                self._services.subscriber.hold(channel.address)
+                self._context.subscriptions.hold(channel.address)
                 self._let_in_unheard()
         elif error is not None:
             self._fail(error)
         elif self._abandoned:
-            self._services.subscriber.release(channel.address)
+            self._context.subscriptions.release(channel.address)
         else:
             self._subscribed()
 
     def _let_in_unheard(self) -> None:
         """Redis is away, and agents are served all the same: what can't be told now is told with `resync`."""
-        services, channel = self._services, self._stay.channel
-        services.cursors.follow(channel)
-        services.cursors.unplaced(channel)
-        self._gate = services.hub.expect(channel, self._member)
-        position = services.cursors.position(channel)
-        self._arrival = Arrival(position, None if self._effect.recover is None else False)
+        context, channel = self._context, self._stay.channel
+        context.tracker.follow(channel)
+        context.tracker.unplaced(channel)
+        self._buffer = context.hub.expect(channel, self._member)
+        position = context.tracker.position(channel)
+        self._start = StartPosition(position, None if self._effect.recover is None else False)
         self._enter(None)
 
     def _subscribed(self) -> None:
-        services, channel, recover = self._services, self._stay.channel, self._effect.recover
-        self._gate = services.hub.expect(channel, self._member)
-        if not services.history.is_kept:
-            self._placed(Arrival(None, None if recover is None else False))
+        context, channel, recover = self._context, self._stay.channel, self._effect.recover
+        self._buffer = context.hub.expect(channel, self._member)
+        if not context.history.is_kept:
+            self._placed(StartPosition(None, None if recover is None else False))
         elif recover is not None:
-            asked = services.history.recover(channel, recover, services.limits.max_bytes)
+            asked = context.history.recover(channel, recover, context.limits.max_bytes)
             asyncio.ensure_future(asked).add_done_callback(self._recovered)
-        elif (position := services.cursors.position(channel)) is not None:
-            self._placed(Arrival(position))
+        elif (position := context.tracker.position(channel)) is not None:
+            self._placed(StartPosition(position))
         else:
-            services.history.head(channel).add_done_callback(self._found)
+            context.history.head(channel).add_done_callback(self._found)
 
     # ---- placed
 
@@ -108,73 +113,73 @@ class Entrance:
         if error := asked.exception():
             self._turn_back(error)
         else:
-            self._at(Arrival(asked.result()))
+            self._at(StartPosition(asked.result()))
 
-    def _recovered(self, asked: asyncio.Future[Arrival]) -> None:
+    def _recovered(self, asked: asyncio.Future[StartPosition]) -> None:
         if error := asked.exception():
             self._turn_back(error)
         else:
             self._at(asked.result())
 
-    def _at(self, arrival: Arrival) -> None:
+    def _at(self, start: StartPosition) -> None:
         if self._abandoned:
-            self._services.subscriber.release(self._stay.channel.address)
+            self._context.subscriptions.release(self._stay.channel.address)
             return
-        assert arrival.position is not None
-        self._services.cursors.known(self._stay.channel, arrival.position)
-        self._placed(arrival)
+        assert start.position is not None
+        self._context.tracker.known(self._stay.channel, start.position)
+        self._placed(start)
 
-    def _placed(self, arrival: Arrival) -> None:
-        self._arrival, channel, member = arrival, self._stay.channel, self._member
+    def _placed(self, start: StartPosition) -> None:
+        self._start, channel, member = start, self._stay.channel, self._member
         if channel.kind is ChannelKind.AGENT:
             self._enter(None)
             return
         author = member.session.author
         assert author.user_id is not None
         assert author.username is not None
-        roll = self._services.presence.join(channel, self._stay.number, author.user_id, author.username)
-        roll.add_done_callback(self._counted)
+        snapshot = self._context.presence.join(channel, self._stay.number, author.user_id, author.username)
+        snapshot.add_done_callback(self._counted)
 
     # ---- present
 
-    def _counted(self, done: asyncio.Future[Roll]) -> None:
-        services, channel = self._services, self._stay.channel
+    def _counted(self, done: asyncio.Future[PresenceSnapshot]) -> None:
+        context, channel = self._context, self._stay.channel
         error = done.exception()
         if error is not None:
             self._turn_back(error)
         elif self._abandoned:
-            services.subscriber.release(channel.address)
-            services.presence.leave(channel, self._stay.number)
+            context.subscriptions.release(channel.address)
+            context.presence.leave(channel, self._stay.number)
         else:
             self._enter(done.result())
 
-    def _enter(self, roll: Roll | None) -> None:
-        services, channel, arrival, gate = self._services, self._stay.channel, self._arrival, self._gate
-        assert gate is not None
-        self._gate = None
-        version, (epoch, offset) = 0 if roll is None else roll.version, arrival.position or NOWHERE
-        seen = Seen(version, epoch, offset)
-        kept = services.hub.admit(channel, self._member, seen, services.cursors.position(channel))
-        if gate.overflowed:
+    def _enter(self, snapshot: PresenceSnapshot | None) -> None:
+        context, channel, start, buffer = self._context, self._stay.channel, self._start, self._buffer
+        assert buffer is not None
+        self._buffer = None
+        version, (epoch, offset) = 0 if snapshot is None else snapshot.version, start.position or NOWHERE
+        seen = Watermark(version, epoch, offset)
+        kept = context.hub.admit(channel, self._member, seen, context.tracker.position(channel))
+        if buffer.overflowed:
             kept = self._behind_overflow(kept)
-        self._member.entered(self._effect, self._stay, roll, arrival, kept)
+        self._member.entered(self._effect, self._stay, snapshot, start, kept)
 
     def _behind_overflow(self, kept: list[Publication]) -> list[Publication]:
         """Too much was said while the session joined: it is told where what it gets begins."""
         channel = self._stay.channel
         numbered = next((publication for publication in kept if publication.offset), None)
         position = None if numbered is None else Position(numbered.epoch, numbered.offset - 1)
-        resync = Resync(channel, "too much was said while this session joined", position or self._arrival.position)
+        resync = Resync(channel, "too much was said while this session joined", position or self._start.position)
         return [Publication(encode_when_asked(resync)), *kept]
 
     # ---- not in
 
     def _turn_back(self, error: BaseException) -> None:
         """It does not come in after all."""
-        self._services.subscriber.release(self._stay.channel.address)
-        if self._gate is not None:
-            self._services.hub.dismiss(self._stay.channel, self._member)
-            self._gate = None
+        self._context.subscriptions.release(self._stay.channel.address)
+        if self._buffer is not None:
+            self._context.hub.dismiss(self._stay.channel, self._member)
+            self._buffer = None
         self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
@@ -186,9 +191,9 @@ class Entrance:
             raise error
 
 
-def exit_channel(services: Services, member: Arriving, stay: Stay) -> None:
+def leave_channel(context: ConnectionContext, member: Arriving, stay: JoinedChannel) -> None:
     """The way out, for whoever has entered."""
-    services.hub.remove(stay.channel, member)
-    services.subscriber.release(stay.channel.address)
+    context.hub.remove(stay.channel, member)
+    context.subscriptions.release(stay.channel.address)
     if stay.channel.kind is ChannelKind.ROOM:
-        services.presence.leave(stay.channel, stay.number)
+        context.presence.leave(stay.channel, stay.number)

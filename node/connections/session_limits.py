@@ -4,29 +4,29 @@ from collections.abc import Callable, Iterable
 
 import orjson
 
-from ...fanout.disconnects import Departures
-from ...fanout.leases.lease import Closing, Lease
+from ...fanout.disconnects import DisconnectLog
+from ...fanout.leases.lease import CloseOrder, Lease
 from ...fanout.leases.limits import Limits
-from ...fanout.leases.manager import Leases
+from ...fanout.leases.manager import LeaseManager
 from ...shared.channels import Owner, OwnerKind
 from ...shared.clock import Clock, rfc3339
-from ...shared.codes import CLOSE_RULES, CloseCode, DepartureRule
+from ...shared.codes import CLOSE_RULES, CloseCode, DisconnectRule
 from ...shared.names import NodeId
 from ...shared.protocol.frames import Object
 from ..auth.identity import is_guest
 from ..protocols.session import Endpoint, Session
 
 _RULES = {
-    CloseCode.TRY_AGAIN_LATER: DepartureRule.BUS,
-    CloseCode.TOO_SLOW: DepartureRule.OUTBOX_MAX_BYTES,
-    CloseCode.LEASE_LOST: DepartureRule.LEASE,
-    CloseCode.EVICTED: DepartureRule.AGENT_MAX_SESSIONS,
-    CloseCode.DISCONNECTED: DepartureRule.OPERATOR,
-    CloseCode.REPLACED: DepartureRule.SAME_SESSION,
+    CloseCode.TRY_AGAIN_LATER: DisconnectRule.BUS,
+    CloseCode.TOO_SLOW: DisconnectRule.OUTBOX_MAX_BYTES,
+    CloseCode.LEASE_LOST: DisconnectRule.LEASE,
+    CloseCode.EVICTED: DisconnectRule.AGENT_MAX_SESSIONS,
+    CloseCode.DISCONNECTED: DisconnectRule.OPERATOR,
+    CloseCode.REPLACED: DisconnectRule.SAME_SESSION,
 }
 """What is remembered; any other end was the client's own doing, or everybody's."""
 _BY_LIMIT = (CloseCode.TRY_AGAIN_LATER, CloseCode.EVICTED)
-_LIMITS = {OwnerKind.AGENT: DepartureRule.AGENT_MAX_SESSIONS, OwnerKind.USER: DepartureRule.USER_MAX_SESSIONS}
+_LIMITS = {OwnerKind.AGENT: DisconnectRule.AGENT_MAX_SESSIONS, OwnerKind.USER: DisconnectRule.USER_MAX_SESSIONS}
 """Where it was counted against a limit, the owner tells against whose."""
 
 
@@ -37,14 +37,14 @@ def agent_of(session: Session) -> Owner | None:
     return Owner(OwnerKind.AGENT, session.home.name)
 
 
-class Places:
+class SessionLeases:
     """What connections ask before they let anything in or out."""
 
     def __init__(
-        self, leases: Leases, limits: Limits, departures: Departures, *, node_id: NodeId, clock: Clock
+        self, leases: LeaseManager, limits: Limits, disconnects: DisconnectLog, *, node_id: NodeId, clock: Clock
     ) -> None:
         self._leases = leases
-        self._departures = departures
+        self._disconnects = disconnects
         self._node_id = node_id
         self._clock = clock
         self._limits_users = limits.default(OwnerKind.USER).max_sessions > 0
@@ -61,7 +61,9 @@ class Places:
         """Whether this node may serve those that hold a place. Where not any more, it has closed them first."""
         return self._leases.are_trusted()
 
-    async def take(self, session: Session, connected_at: float, lose: Callable[[Closing], None]) -> tuple[Lease, ...]:
+    async def take(
+        self, session: Session, connected_at: float, lose: Callable[[CloseOrder], None]
+    ) -> tuple[Lease, ...]:
         """The session's places; `lose` is called when one is lost. Raises LimitReached and Unavailable."""
         info = orjson.dumps(self.describe(session, connected_at))
         held: list[Lease] = []
@@ -103,7 +105,7 @@ class Places:
             described["agent_id"] = agent.name
         return described
 
-    def remember(self, session: Session, code: CloseCode, closing: Closing | None) -> None:
+    def remember(self, session: Session, code: CloseCode, closing: CloseOrder | None) -> None:
         """Why the session was refused or closed, for those who ask its agent or its user about it."""
         rule = _LIMITS[closing.owner.kind] if closing is not None and code in _BY_LIMIT else _RULES.get(code)
         if rule is None:
@@ -122,4 +124,4 @@ class Places:
         owners = [owner for owner in (agent_of(session),) if owner is not None]
         if not is_guest(session.user_id):  # nobody knows a made-up name that could ask for it
             owners.append(Owner(OwnerKind.USER, session.user_id))
-        self._departures.remember(owners, departure)
+        self._disconnects.remember(owners, departure)

@@ -35,7 +35,7 @@ class Member(Protocol):
     def is_open(self) -> bool: ...
 
 
-class Gate:
+class JoinBuffer:
     """What a channel says while one of its newcomers waits for the snapshot."""
 
     __slots__ = ("_bytes", "kept", "overflowed")
@@ -56,7 +56,7 @@ class Gate:
             self.overflowed = True
 
 
-class Seen(NamedTuple):
+class Watermark(NamedTuple):
     """What a member knows already: presence events up to `version`, and messages up to `offset` of `epoch`."""
 
     version: int = 0
@@ -64,7 +64,7 @@ class Seen(NamedTuple):
     offset: int = 0
 
     @classmethod
-    def of(cls, publications: Iterable[Publication]) -> "Seen":
+    def of(cls, publications: Iterable[Publication]) -> "Watermark":
         """After all of these."""
         version, epoch, offset = 0, "", 0
         for publication in publications:
@@ -90,21 +90,21 @@ class Seen(NamedTuple):
             if not seen.includes(publication):
                 rest.append(publication)
                 if publication.resets:
-                    seen = Seen(seen.version)
+                    seen = Watermark(seen.version)
         return rest
 
-    def with_all_of(self, other: "Seen") -> "Seen":
+    def with_all_of(self, other: "Watermark") -> "Watermark":
         """Both; of two epochs, the messages of this one."""
         offset = max(self.offset, other.offset) if self.epoch == other.epoch else self.offset
-        return Seen(max(self.version, other.version), self.epoch, offset)
+        return Watermark(max(self.version, other.version), self.epoch, offset)
 
-    def beyond(self, other: "Seen") -> bool:
+    def beyond(self, other: "Watermark") -> bool:
         """Something is included that `other` does not include."""
         in_history = bool(self.epoch) and (self.epoch != other.epoch or self.offset > other.offset)
         return self.version > other.version or in_history
 
 
-NOTHING = Seen()
+NOTHING = Watermark()
 
 
 class Roster:
@@ -118,8 +118,8 @@ class Roster:
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.outboxes: dict[WireFormat, set[Outbox]] = {}
-        self.arriving: dict[Outbox, Gate] = {}
-        self.unseen: dict[Outbox, Seen] = {}
+        self.arriving: dict[Outbox, JoinBuffer] = {}
+        self.unseen: dict[Outbox, Watermark] = {}
         """Members whose snapshot was ahead of what the roster had been given: what is in it is not for them."""
         self.passed = NOTHING
         """What all members have been given."""
@@ -130,20 +130,22 @@ class Roster:
 
     def began(self, publications: Iterable[Publication]) -> None:
         """These are being delivered from now on: newcomers of this moment need them too, later ones do not."""
-        for gate in self.arriving.values():
-            gate.keep(publications)
+        for buffer in self.arriving.values():
+            buffer.keep(publications)
 
-    def ended(self, end: Seen) -> None:
+    def ended(self, end: Watermark) -> None:
         """All up to `end` has been delivered; versions and offsets rise, so nothing lower comes any more."""
         if end == NOTHING:
             return
         version, epoch, offset = end
         passed = self.passed
-        self.passed = Seen(version or passed.version, epoch or passed.epoch, offset if epoch else passed.offset)
+        self.passed = Watermark(version or passed.version, epoch or passed.epoch, offset if epoch else passed.offset)
         if self.unseen:
             if passed.epoch not in ("", self.passed.epoch):  # whoever was in another epoch was led into this one
                 now = self.passed.epoch
-                self.unseen = {o: seen if seen.epoch == now else Seen(seen.version) for o, seen in self.unseen.items()}
+                self.unseen = {
+                    o: seen if seen.epoch == now else Watermark(seen.version) for o, seen in self.unseen.items()
+                }
             self.unseen = {outbox: seen for outbox, seen in self.unseen.items() if seen.beyond(self.passed)}
 
     def find(self, session_id: str) -> tuple[WireFormat, Outbox] | None:
@@ -215,13 +217,13 @@ class Hub:
             del roster.outboxes[member.wire]
         return self._drop_if_empty(roster)
 
-    def expect(self, channel: Channel, member: Member) -> Gate:
+    def expect(self, channel: Channel, member: Member) -> JoinBuffer:
         """Keep what the channel says from now on, until the newcomer's snapshot is there."""
-        gate = self._roster(channel).arriving[member.outbox] = Gate()
-        return gate
+        buffer = self._roster(channel).arriving[member.outbox] = JoinBuffer()
+        return buffer
 
     def admit(
-        self, channel: Channel, member: Member, seen: Seen, passed_on: Position | None = None
+        self, channel: Channel, member: Member, seen: Watermark, passed_on: Position | None = None
     ) -> list[Publication]:
         """The newcomer has its snapshot, which holds what it has `seen`: make it a member.
 
@@ -233,14 +235,14 @@ class Hub:
         kept = roster.arriving.pop(member.outbox).kept
         self.add(channel, member)
         if passed_on is not None and not roster.passed.epoch:
-            roster.passed = Seen(roster.passed.version, *passed_on)
+            roster.passed = Watermark(roster.passed.version, *passed_on)
         rest = seen.rest_of(kept)
         if any(publication.resets for publication in rest):
-            seen = Seen(seen.version)  # it is led into another epoch, or behind a hole: all that comes now is new
+            seen = Watermark(seen.version)  # it is led into another epoch, or behind a hole: all that comes now is new
         self.skip(channel, member, seen)
         return rest
 
-    def skip(self, channel: Channel, member: Member, seen: Seen) -> Position:
+    def skip(self, channel: Channel, member: Member, seen: Watermark) -> Position:
         """What the member has `seen`, or has been told to read elsewhere, is not for it any more.
 
         Returned is where it goes on: it may have known more before.

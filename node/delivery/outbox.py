@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...shared.policy import Overflow, SlowPolicy, when_full
-from ..transports.base import Carrier
+from ..transports.base import ClientTransport
 
 
 @dataclass(slots=True)
@@ -34,20 +34,20 @@ class Outbox:
 
     __slots__ = (
         "_answers_bytes",
-        "_carrier",
         "_limits",
         "_on_overflow",
         "_on_skipped",
         "_queue",
         "_queued_bytes",
         "_skipped",
+        "_transport",
         "session_id",
         "write",
     )
 
     def __init__(
         self,
-        carrier: Carrier,
+        transport: ClientTransport,
         limits: OutboxLimits,
         session_id: str,
         *,
@@ -55,8 +55,8 @@ class Outbox:
         on_skipped: Callable[[], None],
     ) -> None:
         self.session_id = session_id
-        self.write: Callable[[bytes], None] = carrier.writer()
-        self._carrier = carrier
+        self.write: Callable[[bytes], None] = transport.writer()
+        self._transport = transport
         self._limits = limits
         self._on_overflow = on_overflow
         self._on_skipped = on_skipped
@@ -82,7 +82,7 @@ class Outbox:
             limits.dropped_bytes += size
             return
         # The carrier's own buffer counts too: it is the same memory.
-        if self._queued_bytes + size + self._carrier.buffered() > limits.max_bytes:
+        if self._queued_bytes + size + self._transport.buffered() > limits.max_bytes:
             self._overflow(size, is_answer)
             if self._queue is None or not is_answer:
                 return
@@ -123,7 +123,7 @@ class Outbox:
         waiting = b"".join(frames for frames, _ in self._queue)
         self._queue = None
         self._queued_bytes = self._answers_bytes = 0
-        self.write = self._carrier.writer()
+        self.write = self._transport.writer()
         if waiting:
             self.write(waiting)
         if self._skipped:

@@ -13,7 +13,7 @@ from ...fanout.history.tracker import Deliveries
 from ...shared.protocol.codec import WireFormat
 from ...shared.publication import Publication
 from ..protocols.framing import frame_publication, frames_of
-from .hub import NOTHING, Hub, Roster, Seen
+from .hub import NOTHING, Hub, Roster, Watermark
 from .outbox import Outbox
 
 SLICE = 4096
@@ -30,7 +30,7 @@ class _Batch:
     def __init__(self, publications: list[Publication]) -> None:
         self.publications = publications
         self.excluded = {publication.exclude for publication in publications if publication.exclude}
-        self.end = Seen.of(publications)
+        self.end = Watermark.of(publications)
         self._frames: dict[WireFormat, bytes] = {}
 
     def frames(self, wire: WireFormat) -> bytes:
@@ -40,7 +40,7 @@ class _Batch:
             self._frames[wire] = frames
         return frames
 
-    def frames_for(self, session_id: str, seen: Seen, wire: WireFormat) -> bytes:
+    def frames_for(self, session_id: str, seen: Watermark, wire: WireFormat) -> bytes:
         """Without what excludes the session, and without what it has `seen`."""
         return frames_of(seen.rest_of(self.publications), wire, session_id)
 

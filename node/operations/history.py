@@ -2,11 +2,11 @@
 
 import asyncio
 
-from ...fanout.history.reader import Excerpt, History
+from ...fanout.history.reader import HistoryPage, HistoryReader
 from ...fanout.redis.pipeline import read_later
 from ...shared.channels import Channel
 from ...shared.protocol.codec import object_of
-from ...shared.protocol.commands import Page
+from ...shared.protocol.commands import HistoryQuery
 from ...shared.protocol.frames import Object
 from ...shared.publication import Position
 
@@ -16,17 +16,17 @@ def position_fields(position: Position | None) -> Object:
     return {} if position is None else position.as_fields()
 
 
-def read_page(history: History, channel: Channel, page: Page) -> asyncio.Future[Object]:
+def read_page(history: HistoryReader, channel: Channel, query: HistoryQuery) -> asyncio.Future[Object]:
     """`messages` (rising), `epoch` and `offset` of the head. Where nothing is kept: none, and nulls.
 
     Raises Unavailable.
     """
     if history.is_kept:
-        return read_later(history.page(channel, page), _page_fields)
+        return read_later(history.page(channel, query), _page_fields)
     nothing: asyncio.Future[Object] = asyncio.get_running_loop().create_future()
     nothing.set_result({"messages": [], "epoch": None, "offset": None})
     return nothing
 
 
-def _page_fields(excerpt: Excerpt) -> Object:
-    return {"messages": [object_of(entry) for entry in excerpt.entries], **excerpt.head.as_fields()}
+def _page_fields(page: HistoryPage) -> Object:
+    return {"messages": [object_of(entry) for entry in page.entries], **page.head.as_fields()}

@@ -12,7 +12,7 @@ from ...shared.channels import Channel, ChannelKind, Owner, OwnerKind
 from ...shared.protocol.frames import Object
 
 
-class RollCall:
+class PresenceQueries:
     """Asks Redis. Everything raises Unavailable. `listed_max`: users of a room that are named."""
 
     def __init__(self, presence: Presence, limits: Limits, *, listed_max: int) -> None:
@@ -30,7 +30,7 @@ class RollCall:
 
     async def room(self, room: Channel) -> Object:
         """Users of a room, of whom at most `listed_max` are named; `users_count` counts them all."""
-        return (await self._presence.roll(room, self._listed_max)).as_fields()
+        return (await self._presence.snapshot(room, self._listed_max)).as_fields()
 
     async def sessions(self, owner: Owner) -> tuple[Limit, list[Object]]:
         """An owner's limit, and those who hold its places, oldest first."""

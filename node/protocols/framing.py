@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from ...shared.protocol.codec import WIRE_FORMATS, WireFormat, payload_of
 from ...shared.protocol.frames import NodeFrame, PingFrame
-from ...shared.publication import Publication, ReadyBytes
+from ...shared.publication import EncodedMessage, Publication
 from ..rfc6455 import Opcode, frame
 
 
@@ -21,7 +21,7 @@ def frame_ping(wire: WireFormat) -> bytes:
     return _pings[wire]
 
 
-def frame_ready(ready: ReadyBytes, wire: WireFormat) -> bytes:
+def frame_ready(ready: EncodedMessage, wire: WireFormat) -> bytes:
     """Frame what was encoded by the node it entered at."""
     return frame(Opcode.BINARY, ready.msgpack) if wire.binary else frame(Opcode.TEXT, ready.json)
 

@@ -7,38 +7,38 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import assert_never
 
-from ...shared.channels import Channel, Channels
+from ...shared.channels import Channel, Keyspace
 from ...shared.codes import ErrorCode
 from ...shared.errors import BadRequest, Refused
 from ...shared.names import NodeId, RoomName, SessionId, UserId
 from ...shared.protocol.commands import (
     Command,
+    GetHistory,
+    GetPresence,
+    HistoryQuery,
     Join,
-    Later,
     Leave,
     Message,
-    Page,
     Ping,
     Pong,
     Private,
-    ShowHistory,
-    ShowPresence,
     Typing,
+    UnsupportedCommand,
 )
 from ...shared.protocol.frames import (
     Author,
     CommandId,
-    IsTyping,
+    MessageFrame,
     NodeFrame,
     Object,
-    Ok,
+    OkFrame,
     PongFrame,
-    Roll,
-    Said,
-    SaidPrivately,
-    Welcome,
+    PresenceSnapshot,
+    PrivateFrame,
+    TypingFrame,
+    WelcomeFrame,
 )
-from ...shared.publication import Arrival, Position
+from ...shared.publication import Position, StartPosition
 
 ROOMS_MAX = 512
 """Rooms that one session may be in at once: what a client can make a node and Redis hold is bounded."""
@@ -53,9 +53,9 @@ class Endpoint(Enum):
 
 
 _LEGAL: dict[Endpoint, tuple[type[Command], ...]] = {
-    Endpoint.ROOMS: (Join, Leave, Message, Private, Typing, ShowPresence, ShowHistory, Ping, Pong, Later),
-    Endpoint.ROOM: (Join, Leave, Message, Private, Typing, ShowPresence, ShowHistory, Ping, Pong, Later),
-    Endpoint.AGENT: (Message, Private, ShowPresence, ShowHistory, Ping, Pong, Later),
+    Endpoint.ROOMS: (Join, Leave, Message, Private, Typing, GetPresence, GetHistory, Ping, Pong, UnsupportedCommand),
+    Endpoint.ROOM: (Join, Leave, Message, Private, Typing, GetPresence, GetHistory, Ping, Pong, UnsupportedCommand),
+    Endpoint.AGENT: (Message, Private, GetPresence, GetHistory, Ping, Pong, UnsupportedCommand),
 }
 
 
@@ -63,14 +63,14 @@ _LEGAL: dict[Endpoint, tuple[type[Command], ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Reply:
     """Send this to the session itself."""
 
     frame: NodeFrame
 
 
 @dataclass(frozen=True, slots=True)
-class Enter:
+class JoinChannel:
     """Hear this channel, then call `entered`. Later commands wait for it."""
 
     channel: Channel
@@ -79,7 +79,7 @@ class Enter:
 
 
 @dataclass(frozen=True, slots=True)
-class Stay:
+class JoinedChannel:
     """A channel that the session is in. `number` is that of its presence there; unique in this process."""
 
     channel: Channel
@@ -87,8 +87,8 @@ class Stay:
 
 
 @dataclass(frozen=True, slots=True)
-class Exit:
-    stay: Stay
+class LeaveChannel:
+    stay: JoinedChannel
     id: CommandId | None
 
 
@@ -97,23 +97,23 @@ class Publish:
     """Say this on the channel; with `exclude`, to all but this session."""
 
     channel: Channel
-    frame: Said | IsTyping
+    frame: MessageFrame | TypingFrame
     id: CommandId | None
     key: str | None = None
     exclude: SessionId | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class TellUser:
+class SendToUser:
     """Hand this to all sessions of a user, on any node, and answer with their number."""
 
     to: UserId
-    frame: SaidPrivately
+    frame: PrivateFrame
     id: CommandId | None
 
 
 @dataclass(frozen=True, slots=True)
-class TellPresence:
+class ReadPresence:
     """Answer with who is in the channel."""
 
     channel: Channel
@@ -121,20 +121,20 @@ class TellPresence:
 
 
 @dataclass(frozen=True, slots=True)
-class TellHistory:
+class ReadHistory:
     """Answer with what the channel has said."""
 
     channel: Channel
     id: CommandId | None
-    page: Page
+    page: HistoryQuery
 
 
 @dataclass(frozen=True, slots=True)
-class Alive:
+class PongReceived:
     """The peer has answered the node's ping."""
 
 
-Effect = Answer | Enter | Exit | Publish | TellUser | TellPresence | TellHistory | Alive
+Effect = Reply | JoinChannel | LeaveChannel | Publish | SendToUser | ReadPresence | ReadHistory | PongReceived
 
 
 class Session:
@@ -147,14 +147,14 @@ class Session:
         endpoint: Endpoint,
         author: Author,
         home: Channel | None,
-        channels: Channels,
+        channels: Keyspace,
         *,
         recover: Position | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.author = author
         self.home = home
-        self.joined: dict[str, Stay] = {}
+        self.joined: dict[str, JoinedChannel] = {}
         self._channels = channels
         self.recover = recover
         """Up to where the client has heard its home, if it asks to be brought up to date on connect."""
@@ -180,27 +180,27 @@ class Session:
             raise BadRequest(f"{type(command).__name__.lower()} is not a command of {self.endpoint.value}")
         match command:
             case Join(id, room, recover):
-                return Enter(self._channel_to_join(room), id, recover)
+                return JoinChannel(self._channel_to_join(room), id, recover)
             case Leave(id, room):
-                return Exit(self._stay(room), id)
+                return LeaveChannel(self._stay(room), id)
             case Message(id, room, content, key):
                 channel = self._channel(room)
-                return Publish(channel, Said(channel, self.author, content, timestamp), id, key)
+                return Publish(channel, MessageFrame(channel, self.author, content, timestamp), id, key)
             case Private(id, to, content):
-                return TellUser(to, SaidPrivately(self.author, content, timestamp), id)
+                return SendToUser(to, PrivateFrame(self.author, content, timestamp), id)
             case Typing(id, room):
                 channel = self._channel(room)
-                frame = IsTyping(RoomName(channel.name), self.user_id, self.username)
+                frame = TypingFrame(RoomName(channel.name), self.user_id, self.username)
                 return Publish(channel, frame, id, exclude=self.session_id)
-            case ShowPresence(id, room):
-                return TellPresence(self._channel(room), id)
-            case ShowHistory(id, room, page):
-                return TellHistory(self._channel(room), id, page)
+            case GetPresence(id, room):
+                return ReadPresence(self._channel(room), id)
+            case GetHistory(id, room, page):
+                return ReadHistory(self._channel(room), id, page)
             case Ping(id):
-                return Answer(PongFrame(id))
+                return Reply(PongFrame(id))
             case Pong():
-                return Alive()
-            case Later(_, kind):
+                return PongReceived()
+            case UnsupportedCommand(_, kind):
                 raise Refused(f"{kind} is not available yet", code=ErrorCode.BAD_REQUEST)
             case _:
                 assert_never(command)
@@ -216,7 +216,7 @@ class Session:
             return self.home
         return self._stay(room).channel
 
-    def _stay(self, room: RoomName | None) -> Stay:
+    def _stay(self, room: RoomName | None) -> JoinedChannel:
         name = self._room_name(room)
         stay = self.joined.get(name)
         if stay is None:
@@ -242,20 +242,26 @@ class Session:
 
     # ---- what has happened
 
-    def entered(self, stay: Stay) -> None:
+    def entered(self, stay: JoinedChannel) -> None:
         self.joined[stay.channel.name] = stay
 
-    def exited(self, stay: Stay) -> None:
+    def exited(self, stay: JoinedChannel) -> None:
         del self.joined[stay.channel.name]
 
-    def in_room(self, channel: Channel, id: CommandId | None, roll: Roll | None, arrival: Arrival) -> Ok | None:
+    def in_room(
+        self, channel: Channel, id: CommandId | None, snapshot: PresenceSnapshot | None, start: StartPosition
+    ) -> OkFrame | None:
         """The `ok` of join."""
         if id is None:
             return None
         fields: Object = {"room": channel.name}
-        if roll is not None:
-            fields |= roll.as_fields()
-        return Ok(id, fields | arrival.as_fields())
+        if snapshot is not None:
+            fields |= snapshot.as_fields()
+        return OkFrame(id, fields | start.as_fields())
 
-    def welcome(self, node: NodeId, ping_interval: float, roll: Roll | None, arrival: Arrival) -> Welcome:
-        return Welcome(self.session_id, self.user_id, self.username, node, ping_interval, self.home, roll, arrival)
+    def welcome(
+        self, node: NodeId, ping_interval: float, snapshot: PresenceSnapshot | None, start: StartPosition
+    ) -> WelcomeFrame:
+        return WelcomeFrame(
+            self.session_id, self.user_id, self.username, node, ping_interval, self.home, snapshot, start
+        )

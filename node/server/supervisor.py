@@ -19,7 +19,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ...client.api_client import Talk, TalkError, url_of
+from ...client.api_client import ApiClient, ClientError, url_of
 from ...fanout.membership import vouch_for_new_server
 from ...fanout.redis.address import parse_address
 from ...fanout.redis.embedded import EmbeddedValkey
@@ -216,10 +216,10 @@ class Supervisor:
         await asyncio.gather(*(self._ask(node) for node in self._nodes if node.process is not None))
 
     async def _ask(self, node: _Supervised) -> None:
-        talk = Talk(url_of(self._settings.host, node.port), self._settings.api_key.get_secret_value())
+        talk = ApiClient(url_of(self._settings.host, node.port), self._settings.api_key.get_secret_value())
         try:
             node.read(await asyncio.to_thread(talk.get, "/diagnostics"), time.monotonic())
-        except TalkError:
+        except ClientError:
             if node.state == "ready":
                 node.state = "no answer"
 

@@ -18,14 +18,14 @@ from ...shared.codes import CLOSE_RULES, CloseCode
 from ..admission.handshake import AGENTS_PREFIX, CHAT_PREFIX, WS_PATH, Handshake, Rejected
 from ..problems import CONTENT_TYPE, problem_body
 from ..rfc6455 import Opcode, split_frames
-from .base import Acceptor, Carried
+from .base import ConnectionFactory, TransportListener
 
 
 class PortableCarrier:
     """A Carrier over a Starlette WebSocket."""
 
     def __init__(self, websocket: WebSocket, high_water: int) -> None:
-        self.carried: Carried | None = None
+        self.listener: TransportListener | None = None
         self.ended = asyncio.Event()
         """Set when the peer is not to be waited for any longer."""
         self._websocket = websocket
@@ -51,8 +51,8 @@ class PortableCarrier:
         self._writable.set()
         if self._queued_bytes > self._high_water and not self._paused:
             self._paused = True
-            if self.carried is not None:
-                self.carried.paused()
+            if self.listener is not None:
+                self.listener.paused()
 
     def buffered(self) -> int:
         return self._queued_bytes
@@ -86,8 +86,8 @@ class PortableCarrier:
             if self._closing is not None:
                 code, reason = self._closing
                 await self._websocket.close(code, reason)
-                if self.carried is not None:
-                    self.carried.goodbye_sent()
+                if self.listener is not None:
+                    self.listener.goodbye_sent()
                 return
 
     async def _send(self, frames: bytes) -> None:
@@ -101,8 +101,8 @@ class PortableCarrier:
     def _maybe_resume(self) -> None:
         if self._paused and self._queued_bytes <= self._high_water // 2:
             self._paused = False
-            if self.carried is not None:
-                self.carried.resumed()
+            if self.listener is not None:
+                self.listener.resumed()
 
     async def read_all(self, max_bytes: int) -> None:
         """Hand over what comes until the peer is gone."""
@@ -114,19 +114,19 @@ class PortableCarrier:
             self._hand_over(message, max_bytes)
 
     def _hand_over(self, message: Any, max_bytes: int) -> None:
-        carried, text = self.carried, message.get("text")
-        if carried is None or self._closing is not None:
+        listener, text = self.listener, message.get("text")
+        if listener is None or self._closing is not None:
             return
         payload: bytes = message["bytes"] if text is None else text.encode()
         if len(payload) > max_bytes:
-            carried.violated(CloseCode.TOO_LARGE, CLOSE_RULES[CloseCode.TOO_LARGE].reason)
+            listener.violated(CloseCode.TOO_LARGE, CLOSE_RULES[CloseCode.TOO_LARGE].reason)
         else:
-            carried.received(payload, text is None)
+            listener.received(payload, text is None)
 
 
 async def serve(websocket: WebSocket) -> None:
     """One socket from handshake to end."""
-    node: Acceptor = websocket.state.node
+    node: ConnectionFactory = websocket.state.node
     decision = node.admit(handshake_of(websocket))
     if isinstance(decision, Rejected):
         body = problem_body(decision.status, decision.refusal)
@@ -135,8 +135,8 @@ async def serve(websocket: WebSocket) -> None:
         return
     await websocket.accept(decision.subprotocol)
     carrier = PortableCarrier(websocket, node.write_high_water)
-    carrier.carried = node.connect(carrier, decision)
-    carrier.carried.opened()
+    carrier.listener = node.connect(carrier, decision)
+    carrier.listener.opened()
     await _run(carrier, node.message_max_bytes)
 
 
@@ -152,9 +152,9 @@ async def _run(carrier: PortableCarrier, max_bytes: int) -> None:
         for task in (reading, writing, aborted):
             task.cancel()
         results = await asyncio.gather(reading, writing, aborted, return_exceptions=True)
-        if carrier.carried is not None:
-            carrier.carried.closed()
-            carrier.carried = None
+        if carrier.listener is not None:
+            carrier.listener.closed()
+            carrier.listener = None
     for result in results:
         # A peer that is gone in the middle of a send is no error; anything else is ours.
         if isinstance(result, Exception) and not isinstance(result, (WebSocketDisconnect, OSError)):

@@ -5,13 +5,13 @@ are the two of them; a transport such as SSE would be a third.
 from collections.abc import Callable
 from typing import Protocol
 
-from ..admission.handshake import Admitted, Handshake, Rejected, TurnedAway
+from ..admission.handshake import AcceptedThenClosed, Admitted, Handshake, Rejected
 
 CLOSE_DEADLINE = 5.0
 """Seconds for a peer to end a connection that has been closed."""
 
 
-class Carrier(Protocol):
+class ClientTransport(Protocol):
     """The way out. Its writer takes whole frames of RFC 6455, any number of them joined.
 
     It calls `paused()` on its connection when what it was given piles up, and `resumed()` when that is gone.
@@ -40,7 +40,7 @@ class Carrier(Protocol):
         ...
 
 
-class Carried(Protocol):
+class TransportListener(Protocol):
     """What a carrier calls back. After `closed` nothing more comes."""
 
     def opened(self, opening: bytes = b"") -> None:
@@ -66,11 +66,11 @@ class Carried(Protocol):
     def closed(self) -> None: ...
 
 
-class Acceptor(Protocol):
+class ConnectionFactory(Protocol):
     """What a carrier finds under "node": decides over handshakes and makes connections."""
 
     message_max_bytes: int
     write_high_water: int
 
-    def admit(self, handshake: Handshake) -> Admitted | TurnedAway | Rejected: ...
-    def connect(self, carrier: Carrier, decision: Admitted | TurnedAway) -> Carried: ...
+    def admit(self, handshake: Handshake) -> Admitted | AcceptedThenClosed | Rejected: ...
+    def connect(self, carrier: ClientTransport, decision: Admitted | AcceptedThenClosed) -> TransportListener: ...

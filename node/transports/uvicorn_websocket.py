@@ -21,7 +21,7 @@ from ...shared.errors import ProtocolViolation
 from ..admission.handshake import Handshake, Rejected, is_ours
 from ..problems import problem_body
 from ..rfc6455 import FrameReader, Opcode, close_frame
-from .base import CLOSE_DEADLINE, Acceptor, Carried
+from .base import CLOSE_DEADLINE, ConnectionFactory, TransportListener
 
 TRANSPORT_HIGH_WATER = 65_536  # what asyncio and uvloop set by themselves
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
@@ -31,9 +31,9 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
     """One socket. A Carrier."""
 
     __slots__ = (
-        "_carried",
         "_hand_over",
         "_has_failed",
+        "_listener",
         "_node",
         "_other",
         "_reader",
@@ -48,12 +48,12 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        self._node = cast("Acceptor", app_state.get("node"))
+        self._node = cast(ConnectionFactory, app_state.get("node"))
         self._hand_over: Callable[[], WebSocketsSansIOProtocol] | None = lambda: WebSocketsSansIOProtocol(
             config, server_state, app_state, _loop
         )
         self._reader: FrameReader | None = None
-        self._carried: Carried | None = None
+        self._listener: TransportListener | None = None
         self._we_closed = False
         self._has_failed = False
         self._other: WebSocketsSansIOProtocol | None = None
@@ -72,11 +72,11 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
         try:
             for event in self._reader.feed(data):
                 if event.opcode <= Opcode.BINARY:
-                    if not self._we_closed and self._carried is not None:
-                        self._carried.received(event.payload, event.opcode is Opcode.BINARY)
+                    if not self._we_closed and self._listener is not None:
+                        self._listener.received(event.payload, event.opcode is Opcode.BINARY)
                 elif event.opcode is Opcode.PING:
-                    if not self._we_closed and self._carried is not None:
-                        self._carried.pinged(event.payload)
+                    if not self._we_closed and self._listener is not None:
+                        self._listener.pinged(event.payload)
                 elif event.opcode is Opcode.CLOSE:
                     self._peer_closed(event.code)
                     return
@@ -84,17 +84,17 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
             self._fail(violation)
 
     def pause_writing(self) -> None:
-        if self._carried is not None:
-            self._carried.paused()
+        if self._listener is not None:
+            self._listener.paused()
 
     def resume_writing(self) -> None:
-        if self._carried is not None:
-            self._carried.resumed()
+        if self._listener is not None:
+            self._listener.resumed()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        carried, self._carried = self._carried, None
-        if carried is not None:
-            carried.closed()
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.closed()
         if self._other is not None:
             self._other.connection_lost(exc)  # before `set_protocol` took effect
 
@@ -118,8 +118,8 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
         self._we_closed = True
         self.resume_reading()  # or the peer's close frame would not be heard
         self._transport.write(close_frame(code, reason))
-        if self._carried is not None:
-            self._carried.goodbye_sent()
+        if self._listener is not None:
+            self._listener.goodbye_sent()
 
     def abort(self) -> None:
         self._transport.abort()
@@ -145,8 +145,8 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
         if self._node.write_high_water != TRANSPORT_HIGH_WATER:
             self._transport.set_write_buffer_limits(high=self._node.write_high_water)
         self._reader = FrameReader(self._node.message_max_bytes)
-        self._carried = self._node.connect(self, decision)
-        self._carried.opened(_accept(key, decision.subprotocol))
+        self._listener = self._node.connect(self, decision)
+        self._listener.opened(_accept(key, decision.subprotocol))
 
     def _give_to_uvicorn(self, head: bytes) -> None:
         assert self._hand_over is not None
@@ -170,17 +170,17 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
         throw away our last words with it.
         """
         self._has_failed = True
-        if self._carried is not None and not self._we_closed:
-            self._carried.violated(violation.code, violation.reason)
+        if self._listener is not None and not self._we_closed:
+            self._listener.violated(violation.code, violation.reason)
         if self._transport.can_write_eof():
             self._transport.write_eof()
         else:
             self._transport.close()
 
     def _peer_closed(self, code: int) -> None:
-        carried, self._carried = self._carried, None
-        if carried is not None:
-            carried.closed()
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.closed()
         if not self._we_closed:
             self._transport.write(close_frame(code, ""))
         self._transport.close()

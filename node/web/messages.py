@@ -14,7 +14,7 @@ from ...shared.errors import BadRequest, Refused
 from ...shared.names import parse_agent, parse_room, parse_session, parse_user, parse_username
 from ...shared.protocol.codec import encode_ready
 from ...shared.protocol.commands import parse_key, parse_page, required
-from ...shared.protocol.frames import Author, Object, Said, SaidPrivately
+from ...shared.protocol.frames import Author, MessageFrame, Object, PrivateFrame
 from ...shared.publication import Publication
 from ..node import Node
 from ..operations.history import position_fields, read_page
@@ -35,7 +35,7 @@ def _author(fields: Object) -> Author:
 async def _publish(node: Node, channel: Channel, fields: Object) -> Object:
     exclude = "" if fields.get("exclude_session") is None else parse_session(fields["exclude_session"])
     author = _author(fields)
-    said = Said(channel, author, required(fields, "content"), rfc3339(node.clock.now()))
+    said = MessageFrame(channel, author, required(fields, "content"), rfc3339(node.clock.now()))
     payload = pack_publication(Publication(encode_ready(said), exclude))
     position = await node.bus.publisher.publish(channel, payload, author=author.user_id or "", key=parse_key(fields))
     return position_fields(position)
@@ -77,14 +77,14 @@ async def to_session(node: Node, request: Request) -> Object:
     session_id = parse_session(request.path_params["session_id"])
     fields = await read_object(node, request, "content", "user_id", "username")
     channel = node.channels.agent(agent_id)
-    said = Said(channel, _author(fields), required(fields, "content"), rfc3339(node.clock.now()))
+    said = MessageFrame(channel, _author(fields), required(fields, "content"), rfc3339(node.clock.now()))
     return {"sessions": await node.bus.control.deliver_to_session(agent_id, session_id, encode_ready(said))}
 
 
 async def to_user(node: Node, request: Request) -> Object:
     user_id = parse_user(request.path_params["user_id"])
     fields = await read_object(node, request, "content", "user_id", "username")
-    said = SaidPrivately(_author(fields), required(fields, "content"), rfc3339(node.clock.now()))
+    said = PrivateFrame(_author(fields), required(fields, "content"), rfc3339(node.clock.now()))
     return {"sessions": await node.bus.control.deliver_to_user(user_id, encode_ready(said))}
 
 

@@ -30,20 +30,20 @@ async def show_room(node: Node, request: Request) -> Object:
 
 async def show_presence(node: Node, request: Request) -> Object:
     room = node.channels.room(parse_room(request.path_params["room"]))
-    return {"room": room.name, **await node.services.roll_call.room(room)}
+    return {"room": room.name, **await node.context.presence_queries.room(room)}
 
 
 async def show_agent(node: Node, request: Request) -> Object:
     agent = _agent(request)
-    limit, sessions = await node.services.roll_call.sessions(agent)
-    disconnects = await node.bus.departures.recent(agent)
+    limit, sessions = await node.context.presence_queries.sessions(agent)
+    disconnects = await node.bus.disconnects.recent(agent)
     return {"agent_id": agent.name, **_limit_fields(limit), "sessions": sessions, "disconnects": disconnects}
 
 
 async def show_user(node: Node, request: Request) -> Object:
     user_id = parse_user(request.path_params["user_id"])
     sessions = await node.bus.control.list_sessions(user_id)
-    disconnects = await node.bus.departures.recent(Owner(OwnerKind.USER, user_id))
+    disconnects = await node.bus.disconnects.recent(Owner(OwnerKind.USER, user_id))
     limit = node.bus.limits.default(OwnerKind.USER)
     return {"user_id": user_id, **_limit_fields(limit), "sessions": sessions, "disconnects": disconnects}
 

@@ -13,7 +13,7 @@ import msgpack
 import orjson
 
 from ..errors import BadRequest
-from ..publication import Publication, Ready, ReadyBytes
+from ..publication import Encodable, EncodedMessage, Publication
 from .commands import BadCommand, Command, parse_command
 from .frames import NodeFrame, Object
 
@@ -98,10 +98,10 @@ def decode_command(data: bytes, *, binary: bool, wire: WireFormat) -> Command:
     return parse_command(value)
 
 
-def encode_ready(frame: NodeFrame) -> ReadyBytes:
+def encode_ready(frame: NodeFrame) -> EncodedMessage:
     """Encode once, for all receivers on all nodes."""
     whole = frame.as_object()
-    return ReadyBytes(orjson.dumps(whole), msgpack.packb(whole))
+    return EncodedMessage(orjson.dumps(whole), msgpack.packb(whole))
 
 
 _OFFSET_KEY = msgpack.packb("offset")
@@ -146,6 +146,6 @@ class _EncodedWhenAsked:
         return self._msgpack
 
 
-def encode_when_asked(frame: NodeFrame) -> Ready:
+def encode_when_asked(frame: NodeFrame) -> Encodable:
     """For this node's own receivers; in each wire format at most once, and only if somebody speaks it."""
     return _EncodedWhenAsked(frame)

@@ -22,7 +22,7 @@ OFFSET_MAX = 2**53
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class HistoryQuery:
     """Messages above `since` and below `before`: the first `limit` of them if `since` is given, else the last."""
 
     limit: int = PAGE_DEFAULT
@@ -65,16 +65,16 @@ class Typing:
 
 
 @dataclass(frozen=True, slots=True)
-class ShowPresence:
+class GetPresence:
     id: CommandId | None
     room: RoomName | None
 
 
 @dataclass(frozen=True, slots=True)
-class ShowHistory:
+class GetHistory:
     id: CommandId | None
     room: RoomName | None
-    page: "Page"
+    page: "HistoryQuery"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +90,14 @@ class Pong:
 
 
 @dataclass(frozen=True, slots=True)
-class Later:
+class UnsupportedCommand:
     """A command of the contract that this version does not carry out yet."""
 
     id: CommandId | None
     type: str
 
 
-Command = Join | Leave | Message | Private | Typing | ShowPresence | ShowHistory | Ping | Pong | Later
+Command = Join | Leave | Message | Private | Typing | GetPresence | GetHistory | Ping | Pong | UnsupportedCommand
 
 _FIELDS: dict[str, frozenset[str]] = {
     "join": frozenset({"type", "id", "room", "recover"}),
@@ -147,7 +147,7 @@ def _parse_fields(id: CommandId | None, fields: Object) -> Command:
         extra = ", ".join(sorted(repr(name)[:40] for name in fields.keys() - allowed)[:5])
         raise BadRequest(f"{kind} has no field {extra}: allowed are {' '.join(sorted(allowed))}")
     parser = _PARSERS.get(kind)
-    return parser(id, fields) if parser else Later(id, kind)
+    return parser(id, fields) if parser else UnsupportedCommand(id, kind)
 
 
 def _parse_id(fields: Object) -> CommandId | None:
@@ -179,12 +179,12 @@ def _parse_position(value: object) -> Position:
     raise BadRequest("recover has to be an object of epoch, a string, and offset, an integer from 0")
 
 
-def parse_page(fields: Object) -> Page:
+def parse_page(fields: Object) -> HistoryQuery:
     """The fields `limit`, `before` and `since`. Raises BadRequest."""
     limit = fields.get("limit", PAGE_DEFAULT)
     if not _is_count(limit) or not 1 <= limit <= PAGE_MAX:
         raise BadRequest(f"limit has to be an integer from 1 to {PAGE_MAX}")
-    return Page(limit, _parse_offset(fields, "before"), _parse_offset(fields, "since"))
+    return HistoryQuery(limit, _parse_offset(fields, "before"), _parse_offset(fields, "since"))
 
 
 def _parse_offset(fields: Object, name: str) -> int | None:
@@ -216,8 +216,8 @@ _PARSERS: dict[str, Callable[[CommandId | None, Object], Command]] = {
     "message": _parse_message,
     "private": _parse_private,
     "typing": _parse_typing,
-    "presence": lambda id, fields: ShowPresence(id, _parse_room(fields)),
-    "history": lambda id, fields: ShowHistory(id, _parse_room(fields), parse_page(fields)),
+    "presence": lambda id, fields: GetPresence(id, _parse_room(fields)),
+    "history": lambda id, fields: GetHistory(id, _parse_room(fields), parse_page(fields)),
     "ping": lambda id, _: Ping(id),
     "pong": lambda id, _: Pong(id),
 }

@@ -11,7 +11,7 @@ from ..channels import Channel, ChannelKind
 from ..clock import rfc3339
 from ..codes import CLOSE_RULES, CloseCode, ErrorCode
 from ..names import NodeId, RoomName, SessionId, UserId
-from ..publication import NO_HISTORY, Arrival, Position
+from ..publication import NO_HISTORY, Position, StartPosition
 
 CommandId = str | int
 Object = dict[str, object]
@@ -31,15 +31,15 @@ class Author:
 
 
 @dataclass(frozen=True, slots=True)
-class Welcome:
+class WelcomeFrame:
     session_id: SessionId
     user_id: UserId
     username: str
     node: NodeId
     ping_interval: float
     channel: Channel | None
-    roll: "Roll | None" = None
-    arrival: Arrival = NO_HISTORY
+    snapshot: "PresenceSnapshot | None" = None
+    start: StartPosition = NO_HISTORY
 
     def as_object(self) -> Object:
         whole: Object = {
@@ -52,13 +52,13 @@ class Welcome:
         }
         if self.channel is not None:
             whole |= _channel_field(self.channel)
-        if self.roll is not None:
-            whole |= self.roll.as_fields()
-        return whole | self.arrival.as_fields()
+        if self.snapshot is not None:
+            whole |= self.snapshot.as_fields()
+        return whole | self.start.as_fields()
 
 
 @dataclass(frozen=True, slots=True)
-class Ok:
+class OkFrame:
     id: CommandId
     fields: Object
 
@@ -67,7 +67,7 @@ class Ok:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class ErrorFrame:
     """The `error` frame. `retry_after` is in seconds."""
 
     id: CommandId | None
@@ -86,7 +86,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class MessageFrame:
     """The `message` frame: what was said in a room or to an agent. `timestamp` is RFC 3339."""
 
     channel: Channel
@@ -107,7 +107,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class SaidPrivately:
+class PrivateFrame:
     """The `private` frame."""
 
     author: Author
@@ -125,7 +125,7 @@ class SaidPrivately:
 
 
 @dataclass(frozen=True, slots=True)
-class IsTyping:
+class TypingFrame:
     room: RoomName
     user_id: UserId
     username: str
@@ -163,7 +163,7 @@ def _users_field(users: tuple[PresentUser, ...] | None) -> Object:
 
 
 @dataclass(frozen=True, slots=True)
-class Roll:
+class PresenceSnapshot:
     """Who is in a room, as of `version`: for `welcome`, and for `ok` of `join` and `presence`.
 
     `users` is None where there are too many to list.
@@ -265,7 +265,7 @@ class PongFrame:
 
 
 @dataclass(frozen=True, slots=True)
-class Bye:
+class ByeFrame:
     """The last frame before the node closes. `retry_after` is in seconds."""
 
     code: CloseCode
@@ -280,6 +280,17 @@ class Bye:
 
 
 NodeFrame = (
-    Welcome | Ok | Failure | Said | SaidPrivately | IsTyping | UserJoined | UserLeft | PresenceCount
-    | Resync | PingFrame | PongFrame | Bye
-)  # fmt: skip
+    WelcomeFrame
+    | OkFrame
+    | ErrorFrame
+    | MessageFrame
+    | PrivateFrame
+    | TypingFrame
+    | UserJoined
+    | UserLeft
+    | PresenceCount
+    | Resync
+    | PingFrame
+    | PongFrame
+    | ByeFrame
+)

@@ -24,7 +24,7 @@ from tannoy.fanout.leases.lease import Lease
 from tannoy.fanout.presence import presence, sweeper
 from tannoy.fanout.redis.connection import Word
 from tannoy.node.cli.main import main as tannoy
-from tannoy.shared.channels import PARTITIONS, Channel, Channels
+from tannoy.shared.channels import PARTITIONS, Channel, Keyspace
 
 from tests.chaos.messages.mutants import MUTANTS as MUTANTS_OF_MESSAGES
 from tests.chaos.patching import patch, patch_script
@@ -44,13 +44,13 @@ async def _sleep_for_ever(self: object) -> None:
 def fencing_off() -> None:
     """A node serves its sessions, whether its heartbeat has run out or not."""
 
-    def always(self: leases.Leases) -> bool:
+    def always(self: leases.LeaseManager) -> bool:
         return True
 
-    def close_nobody(self: leases.Leases) -> None: ...
+    def close_nobody(self: leases.LeaseManager) -> None: ...
 
-    patch(leases.Leases, "are_trusted", always)
-    patch(leases.Leases, "expired", close_nobody)
+    patch(leases.LeaseManager, "are_trusted", always)
+    patch(leases.LeaseManager, "expired", close_nobody)
 
 
 def release_by_name() -> None:
@@ -66,29 +66,29 @@ def release_by_name() -> None:
 
 def repair_off() -> None:
     """Nothing that got lost is stated again, or given back again."""
-    patch(repair.Repair, "run", _sleep_for_ever)
+    patch(repair.AntiEntropy, "run", _sleep_for_ever)
 
 
 def eviction_without_waiting() -> None:
     """The newcomer is let in as soon as its victim has been told to go."""
-    take = leases.Leases._take  # pyright: ignore[reportPrivateUsage]
-    send_away = leases.Leases._send_away  # pyright: ignore[reportPrivateUsage]
+    take = leases.LeaseManager._take  # pyright: ignore[reportPrivateUsage]
+    send_away = leases.LeaseManager._send_away  # pyright: ignore[reportPrivateUsage]
 
     class _LetInError(Exception):
         pass
 
-    def tell_and_go_on(self: leases.Leases, newcomer: Lease, other: str, count: int) -> None:
+    def tell_and_go_on(self: leases.LeaseManager, newcomer: Lease, other: str, count: int) -> None:
         send_away(self, newcomer, other, count)
         raise _LetInError
 
-    async def take_at_once(self: leases.Leases, lease: Lease) -> None:
+    async def take_at_once(self: leases.LeaseManager, lease: Lease) -> None:
         try:
             await take(self, lease)
         except _LetInError:
             lease.generation = "1"
 
-    patch(leases.Leases, "_send_away", tell_and_go_on)
-    patch(leases.Leases, "_take", take_at_once)
+    patch(leases.LeaseManager, "_send_away", tell_and_go_on)
+    patch(leases.LeaseManager, "_take", take_at_once)
 
 
 def heartbeats_outlive() -> None:
@@ -107,7 +107,7 @@ def beat(incarnation: str) -> None:
     """The second heart: until Redis is gone, and for OUTLIVES_BY seconds at most."""
     url = urlsplit(os.environ["TANNOY_REDIS_URL"])
     redis = Redis(host=url.hostname or "127.0.0.1", port=url.port or 6379)
-    channels = Channels(os.environ.get("TANNOY_REDIS_PREFIX", "tannoy"))
+    channels = Keyspace(os.environ.get("TANNOY_REDIS_PREFIX", "tannoy"))
     until = time.monotonic() + OUTLIVES_BY
     try:
         while time.monotonic() < until:

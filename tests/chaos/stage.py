@@ -17,7 +17,7 @@ from tannoy.fanout.redis.connection import parse_address
 from tests.chaos.history import Fault, FaultKind, Healed, History, NodeDied
 from tests.chaos.proxy import Part, Proxy, Way
 from tests.chaos.replica import Replica
-from tests.support.cluster import START_SECONDS, Carrier, NodeProcess
+from tests.support.cluster import START_SECONDS, NodeProcess, Transport
 from tests.support.valkey import Valkey
 from tests.support.waiting import eventually
 
@@ -74,7 +74,7 @@ class Stage:
         own, redis = self._own[number % len(self._own)], f"redis://127.0.0.1:{self.proxies[number].port}"
         settings = {**self._settings, **own, "REDIS_URL": redis}
         while True:
-            node = NodeProcess(f"n{number + 1}", Carrier.FAST, settings, mutant=self._mutant)
+            node = NodeProcess(f"n{number + 1}", Transport.FAST, settings, mutant=self._mutant)
             stack.push_async_callback(node.close)
             try:
                 await node.start()

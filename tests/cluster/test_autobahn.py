@@ -1,4 +1,4 @@
-"""The Autobahn cases, through our own Python 3 runner, against the fast carrier with an echo handler."""
+"""The Autobahn cases, through our own Python 3 runner, against the fast transport with an echo handler."""
 
 import subprocess
 import sys

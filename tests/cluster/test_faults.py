@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from tests.support.client import Client
-from tests.support.cluster import Carrier, Cluster
+from tests.support.cluster import Cluster, Transport
 from tests.support.waiting import eventually, value_becomes
 
 READY_RED_WITHIN = 3.0
@@ -15,9 +15,9 @@ UNAVAILABLE_WITHIN = 0.5
 BACK_WITHIN = 10.0
 
 
-@pytest.fixture(params=[Carrier.FAST, Carrier.PORTABLE], ids=str)
+@pytest.fixture(params=[Transport.FAST, Transport.PORTABLE], ids=str)
 async def cluster(request: pytest.FixtureRequest) -> AsyncGenerator[Cluster]:
-    async with Cluster(nodes=3, carrier=request.param) as running:
+    async with Cluster(nodes=3, transport=request.param) as running:
         yield running
 
 
@@ -111,7 +111,7 @@ async def test_a_join_while_redis_is_away_is_refused_and_leaves_nothing_behind(c
 
     cluster.valkey.thaw()
     await eventually(lambda: _all_ready(cluster), within=BACK_WITHIN, what="every node is ready again")
-    await value_becomes(lambda: cluster.nodes[0].count("subscriber", "channels"), 0, within=5)
+    await value_becomes(lambda: cluster.nodes[0].count("subscriptions", "channels"), 0, within=5)
     await client.ok("join", room="room.0")
     await client.close()
 

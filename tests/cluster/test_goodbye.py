@@ -5,17 +5,17 @@ import signal
 
 import pytest
 
-from tests.support.cluster import Carrier, Cluster
+from tests.support.cluster import Cluster, Transport
 
 
 @pytest.mark.parametrize(
-    ("carrier", "exit_code"),
+    ("transport", "exit_code"),
     # uvicorn raises the signal again once it has shut down. hypercorn can't be held back: it closes at once.
-    [(Carrier.FAST, 0), (Carrier.PORTABLE, -signal.SIGTERM)],
+    [(Transport.FAST, 0), (Transport.PORTABLE, -signal.SIGTERM)],
     ids=str,
 )
-async def test_sigterm_says_bye_to_every_socket(carrier: Carrier, exit_code: int) -> None:
-    async with Cluster(nodes=1, carrier=carrier) as cluster:
+async def test_sigterm_says_bye_to_every_socket(transport: Transport, exit_code: int) -> None:
+    async with Cluster(nodes=1, transport=transport) as cluster:
         clients = [await cluster.nodes[0].connect(f"/ws/chat/{number}") for number in range(20)]
 
         stopping = asyncio.create_task(cluster.nodes[0].stop())
@@ -27,7 +27,7 @@ async def test_sigterm_says_bye_to_every_socket(carrier: Carrier, exit_code: int
 
 
 async def test_a_client_that_never_answers_does_not_hold_the_node_up() -> None:
-    async with Cluster(nodes=1, carrier=Carrier.FAST) as cluster:
+    async with Cluster(nodes=1, transport=Transport.FAST) as cluster:
         client = await cluster.nodes[0].connect("/ws")
         client.stop_reading()
 

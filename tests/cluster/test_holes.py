@@ -10,7 +10,7 @@ import pytest
 
 from tests.chaos.proxy import Part, Proxy, Way
 from tests.support.client import Client, Frame
-from tests.support.cluster import Carrier, Cluster, NodeProcess
+from tests.support.cluster import Cluster, NodeProcess, Transport
 from tests.support.waiting import eventually, value_becomes
 
 HISTORY = {"HISTORY_SIZE": "10000", "OUTBOX_MAX_BYTES": "100000000"}
@@ -22,14 +22,14 @@ _rooms = itertools.count(1)
 @pytest.fixture(scope="module")
 async def cluster(anyio_backend: str) -> AsyncGenerator[Cluster]:
     """For tests that leave its Redis with all that it knows."""
-    async with Cluster(nodes=3, carrier=Carrier.FAST, **HISTORY) as running:
+    async with Cluster(nodes=3, transport=Transport.FAST, **HISTORY) as running:
         yield running
 
 
 @pytest.fixture
 async def fragile(anyio_backend: str) -> AsyncGenerator[Cluster]:
     """For tests whose Redis forgets."""
-    async with Cluster(nodes=2, carrier=Carrier.FAST, **HISTORY) as running:
+    async with Cluster(nodes=2, transport=Transport.FAST, **HISTORY) as running:
         yield running
 
 
@@ -103,7 +103,7 @@ async def test_while_links_are_cut_all_the_time_everybody_hears_everything_once(
     for heard in await asyncio.gather(*listening):
         assert read(heard) == [(number, number) for number in range(1, count + 1)]
     assert await cluster.total("link", "connections_lost") - lost >= 9
-    assert await cluster.total("cursors", "filled") > 0
+    assert await cluster.total("tracker", "filled") > 0
     for client in clients:
         await client.close()
 
@@ -194,7 +194,7 @@ async def behind_a_proxy(cluster: Cluster) -> AsyncGenerator[tuple[NodeProcess, 
     """One more node, and what its connections to Redis go through."""
     async with Proxy(cluster.valkey.port) as proxy:
         settings = {"REDIS_URL": f"redis://127.0.0.1:{proxy.port}", **HISTORY}
-        node = NodeProcess("n-proxied", Carrier.FAST, settings)
+        node = NodeProcess("n-proxied", Transport.FAST, settings)
         try:
             await node.start()
             yield node, proxy

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from tests.support.client import Client, Frame
-from tests.support.cluster import Carrier, Cluster, NodeProcess
+from tests.support.cluster import Cluster, NodeProcess, Transport
 from tests.support.waiting import value_becomes
 
 LIMIT = 5
@@ -19,9 +19,9 @@ EVICTED, LEASE_LOST, FULL = 4500, 4004, 1013
 _agents = itertools.count(1)
 
 
-@pytest.fixture(params=[Carrier.FAST, Carrier.PORTABLE], ids=str, scope="module")
+@pytest.fixture(params=[Transport.FAST, Transport.PORTABLE], ids=str, scope="module")
 async def cluster(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[Cluster]:
-    async with Cluster(nodes=4, carrier=request.param, AGENT_MAX_SESSIONS=str(LIMIT)) as running:
+    async with Cluster(nodes=4, transport=request.param, AGENT_MAX_SESSIONS=str(LIMIT)) as running:
         yield running
 
 

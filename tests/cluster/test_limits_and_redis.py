@@ -11,7 +11,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from tests.support.client import Client
-from tests.support.cluster import Carrier, Cluster, NodeProcess
+from tests.support.cluster import Cluster, NodeProcess, Transport
 from tests.support.waiting import eventually, value_becomes
 
 FULL, LEASE_LOST = 1013, 4004
@@ -178,9 +178,9 @@ async def test_in_available_mode_sockets_stay_and_what_was_too_many_goes_afterwa
         await value_becomes(lambda: _shown(cluster.nodes[0], agent), LIMIT, within=5)
 
 
-@pytest.mark.parametrize("carrier", list(Carrier), ids=str)
-async def test_a_node_that_is_full_refuses_the_handshake_itself(carrier: Carrier) -> None:
-    async with Cluster(nodes=1, carrier=carrier, NODE_MAX_SESSIONS="2") as cluster:
+@pytest.mark.parametrize("transport", list(Transport), ids=str)
+async def test_a_node_that_is_full_refuses_the_handshake_itself(transport: Transport) -> None:
+    async with Cluster(nodes=1, transport=transport, NODE_MAX_SESSIONS="2") as cluster:
         (node,) = cluster.nodes
         first, _ = await node.connect("/ws"), await node.connect("/ws/chat/lobby")
 
@@ -201,9 +201,9 @@ async def test_a_node_that_is_full_refuses_the_handshake_itself(carrier: Carrier
         await eventually(takes_one, within=5, what="a place on the node is free again")
 
 
-@pytest.mark.parametrize("carrier", [Carrier.FAST, Carrier.PORTABLE], ids=str)
-async def test_a_user_may_have_so_many_sessions_in_rooms_and_agents_together(carrier: Carrier) -> None:
-    async with Cluster(nodes=2, carrier=carrier, USER_MAX_SESSIONS="2") as cluster:
+@pytest.mark.parametrize("transport", [Transport.FAST, Transport.PORTABLE], ids=str)
+async def test_a_user_may_have_so_many_sessions_in_rooms_and_agents_together(transport: Transport) -> None:
+    async with Cluster(nodes=2, transport=transport, USER_MAX_SESSIONS="2") as cluster:
         one, other = cluster.nodes
         in_room = await one.connect("/ws/chat/lobby?user_id=ada")
         await other.connect("/ws/agents/42?user_id=ada&session_id=tab")

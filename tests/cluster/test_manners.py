@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cluster import Carrier, Cluster
+from tests.support.cluster import Cluster, Transport
 from tests.support.raw import RawSocket
 from tests.support.waiting import eventually, value_becomes
 
@@ -105,7 +105,7 @@ async def test_a_forbidden_channel_costs_its_own_room_alone() -> None:
 
 
 async def test_a_foreign_websocket_path_with_a_bad_handshake_does_not_hold_up_the_end() -> None:
-    async with Cluster(nodes=1, carrier=Carrier.FAST) as cluster:
+    async with Cluster(nodes=1, transport=Transport.FAST) as cluster:
         async with RawSocket.to(cluster.nodes[0].port) as socket:
             await socket.handshake("/elsewhere", Sec_WebSocket_Version="12")
         await cluster.nodes[0].stop()

@@ -1,4 +1,4 @@
-"""Frames that break RFC 6455, against the framing of the fast carrier: below the portable one another server frames."""
+"""Frames that break RFC 6455, against the framing of the fast transport; under the portable one the server frames."""
 
 import struct
 

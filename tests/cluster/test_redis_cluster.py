@@ -6,7 +6,7 @@ import sys
 from collections.abc import AsyncGenerator
 
 import pytest
-from tannoy.shared.channels import PARTITIONS, Channels
+from tannoy.shared.channels import PARTITIONS, Keyspace
 from tannoy.shared.names import RoomName
 
 from tests.support.client import Client
@@ -19,7 +19,7 @@ from tests.support.waiting import eventually
 
 PATIENCE = 30.0
 """Far more than anything here needs: it only bounds a failure."""
-CHANNELS = Channels("tannoy")
+CHANNELS = Keyspace("tannoy")
 ROOMS = [
     next(f"r{n}" for n in range(9999) if CHANNELS.room(RoomName(f"r{n}")).partition == p) for p in range(PARTITIONS)
 ]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tannoy.fanout.cluster.slot_migration import HEARD_OF_WITHIN
 from tannoy.fanout.cluster.topology import PERIOD
-from tannoy.shared.channels import Channels
+from tannoy.shared.channels import Keyspace
 from tannoy.shared.names import AgentId, RoomName
 
 from tests.support.certificates import Certificates
@@ -20,7 +20,7 @@ from tests.support.redis_servers import SERVERS, RedisServer, binary_of, two_nod
 from tests.support.traffic import PATIENCE, Traffic
 from tests.support.waiting import eventually
 
-CHANNELS = Channels("tannoy")
+CHANNELS = Keyspace("tannoy")
 LOBBY = CHANNELS.room(RoomName("lobby")).partition
 LOOKS_UNTIL_KNOWN = 2 + int(HEARD_OF_WITHIN / PERIOD) + 1
 """Looks at the cluster after which every master has been known since before the last one."""

@@ -5,27 +5,27 @@ import random
 from collections.abc import AsyncGenerator
 
 import pytest
-from tannoy.shared.channels import Channels
+from tannoy.shared.channels import Keyspace
 from tannoy.shared.names import RoomName
 
 from tests.support.client import Client
-from tests.support.cluster import Carrier, Cluster
+from tests.support.cluster import Cluster, Transport
 from tests.support.waiting import value_becomes
 
 ROOM = RoomName("crowded")
 CLIENTS = 1000
 
 
-@pytest.fixture(params=[Carrier.FAST, Carrier.PORTABLE], ids=str)
+@pytest.fixture(params=[Transport.FAST, Transport.PORTABLE], ids=str)
 async def cluster(request: pytest.FixtureRequest) -> AsyncGenerator[Cluster]:
-    async with Cluster(nodes=3, carrier=request.param, PING_INTERVAL="3600") as running:
+    async with Cluster(nodes=3, transport=request.param, PING_INTERVAL="3600") as running:
         yield running
 
 
 async def _subscriptions(cluster: Cluster) -> list[int]:
     """Room subscriptions of each node, then the links that hear the room in Redis."""
-    on_nodes = [await node.count("subscriber", "channels") for node in cluster.nodes]
-    return [*on_nodes, await cluster.valkey.subscribers(Channels("tannoy").room(ROOM).address)]
+    on_nodes = [await node.count("subscriptions", "channels") for node in cluster.nodes]
+    return [*on_nodes, await cluster.valkey.subscribers(Keyspace("tannoy").room(ROOM).address)]
 
 
 async def test_a_thousand_concurrent_join_leave_join_end_exactly_right(cluster: Cluster) -> None:

@@ -1,4 +1,4 @@
-"""Every integration test runs over each carrier, against three real nodes and a real Valkey."""
+"""Every integration test runs over each transport, against three real nodes and a real Valkey."""
 
 import itertools
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -6,14 +6,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 import pytest
 
 from tests.support.client import Client
-from tests.support.cluster import Carrier, Cluster, NodeProcess
+from tests.support.cluster import Cluster, NodeProcess, Transport
 
 _names = itertools.count(1)
 
 
-@pytest.fixture(scope="session", params=list(Carrier), ids=str)
+@pytest.fixture(scope="session", params=list(Transport), ids=str)
 async def cluster(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[Cluster]:
-    async with Cluster(nodes=3, carrier=request.param) as running:
+    async with Cluster(nodes=3, transport=request.param) as running:
         yield running
 
 

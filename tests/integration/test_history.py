@@ -4,12 +4,12 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
-from tannoy.shared.channels import Channels
+from tannoy.shared.channels import Keyspace
 from tannoy.shared.names import AgentId, RoomName
 
 from tests.integration.conftest import Connect
 from tests.support.client import Client, Frame
-from tests.support.cluster import Carrier, Cluster, NodeProcess
+from tests.support.cluster import Cluster, NodeProcess, Transport
 
 
 async def say(node: NodeProcess, room: str, *contents: object, **fields: object) -> list[Frame]:
@@ -218,7 +218,7 @@ async def test_an_epoch_that_has_ended_is_told_to_every_member(
     path = f"/ws/chat/{name}" if kind == "room" else f"/ws/agents/{name}"
     clients = [await connect(node, path, wire=wire) for node in nodes for wire in ("json", "msgpack")]
     old = await clients[0].ok("message", content="of the old epoch")
-    channels = Channels(cluster.prefix)
+    channels = Keyspace(cluster.prefix)
     channel = channels.room(RoomName(name)) if kind == "room" else channels.agent(AgentId(name))
 
     await cluster.valkey.run("DEL", channels.history(channel).head)
@@ -240,9 +240,9 @@ async def test_an_epoch_that_has_ended_is_told_to_every_member(
 # ---- HISTORY_SIZE=0
 
 
-@pytest.fixture(scope="module", params=list(Carrier), ids=str)
+@pytest.fixture(scope="module", params=list(Transport), ids=str)
 async def forgetful(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[NodeProcess]:
-    async with Cluster(nodes=1, carrier=request.param, HISTORY_SIZE="0") as running:
+    async with Cluster(nodes=1, transport=request.param, HISTORY_SIZE="0") as running:
         yield running.nodes[0]
 
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from tests.support.cluster import Carrier, Cluster, NodeProcess
+from tests.support.cluster import Cluster, NodeProcess, Transport
 
 
 @pytest.mark.parametrize(
@@ -57,9 +57,9 @@ async def test_the_page_allows_only_what_this_host_serves(nodes: list[NodeProces
     assert "<script>" not in page.text
 
 
-@pytest.fixture(scope="module", params=list(Carrier), ids=str)
+@pytest.fixture(scope="module", params=list(Transport), ids=str)
 async def with_key(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[NodeProcess]:
-    async with Cluster(nodes=1, carrier=request.param, API_KEY="secret-7", ALLOWED_ORIGINS="https://a.example") as it:
+    async with Cluster(nodes=1, transport=request.param, API_KEY="secret-7", ALLOWED_ORIGINS="https://a.example") as it:
         yield it.nodes[0]
 
 

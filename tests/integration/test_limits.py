@@ -1,4 +1,4 @@
-"""Limits, evictions, and what operators see of them; over every carrier. `tests/cluster` does the same under faults."""
+"""Limits and evictions, and what operators see of them, over every transport. `tests/cluster` has them under faults."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Who is here: rooms and agents, per user; over every carrier."""
+"""Who is here: rooms and agents, per user; over every transport."""
 
 from collections.abc import AsyncGenerator
 
@@ -6,16 +6,16 @@ import pytest
 
 from tests.integration.conftest import Connect
 from tests.support.client import PRESENCE_EVENTS, Client, Frame
-from tests.support.cluster import Carrier, Cluster, NodeProcess
+from tests.support.cluster import Cluster, NodeProcess, Transport
 
 GRACE = 0.5
 
 
-@pytest.fixture(scope="module", params=list(Carrier), ids=str)
+@pytest.fixture(scope="module", params=list(Transport), ids=str)
 async def hasty(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[list[NodeProcess]]:
     """Three nodes whose leaves are shown soon."""
     settings = {"PRESENCE_GRACE": str(GRACE), "PRESENCE_INLINE_MAX": "2", "PRESENCE_EVENTS_MAX": "3"}
-    async with Cluster(nodes=3, carrier=request.param, **settings) as running:
+    async with Cluster(nodes=3, transport=request.param, **settings) as running:
         yield running.nodes
 
 

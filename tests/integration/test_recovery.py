@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from tannoy.shared.channels import Channels
+from tannoy.shared.channels import Keyspace
 from tannoy.shared.names import RoomName
 
 from tests.integration.conftest import Connect
 from tests.integration.test_history import messages, say
 from tests.support.client import Client, Frame
-from tests.support.cluster import Carrier, Cluster, NodeProcess
+from tests.support.cluster import Cluster, NodeProcess, Transport
 
 HISTORY_SIZE = 100
 """The default: what the clusters of these tests keep of a room."""
@@ -166,7 +166,7 @@ async def test_a_log_that_was_deleted_by_hand_is_refused(
     cluster: Cluster, nodes: list[NodeProcess], connect: Connect, name: str
 ) -> None:
     places = await say(nodes[0], name, 1, 2, 3)
-    channels = Channels(cluster.prefix)
+    channels = Keyspace(cluster.prefix)
     await cluster.valkey.run("DEL", channels.history(channels.room(RoomName(name))).log)
     await refused(nodes[1], connect, name, position(places[0]), 3)
 
@@ -197,10 +197,10 @@ async def test_a_session_of_an_agent_whose_position_is_none_is_refused(
 # ---- while messages pour in
 
 
-@pytest.fixture(scope="module", params=list(Carrier), ids=str)
+@pytest.fixture(scope="module", params=list(Transport), ids=str)
 async def roomy(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[list[NodeProcess]]:
     """Nodes that keep more than is said while somebody is away."""
-    async with Cluster(nodes=2, carrier=request.param, HISTORY_SIZE="10000", OUTBOX_MAX_BYTES="10000000") as running:
+    async with Cluster(nodes=2, transport=request.param, HISTORY_SIZE="10000", OUTBOX_MAX_BYTES="10000000") as running:
         yield running.nodes
 
 

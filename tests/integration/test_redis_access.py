@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tannoy.fanout.redis.address import RedisAddress, parse_address
-from tannoy.fanout.redis.connection import ServerRefused, dial
+from tannoy.fanout.redis.connection import RedisError, connect
 
 from tests.support.certificates import Certificates
 from tests.support.cluster import PROJECT, NodeProcess, environment
@@ -219,8 +219,8 @@ async def test_a_server_that_is_still_loading_is_refused_until_it_has_loaded(ser
 
         async def has_loaded() -> bool:
             try:
-                wire = await dial(address, name="test", on_pushes=lambda _: None, timeout=PATIENCE)
-            except ServerRefused as refusal:
+                wire = await connect(address, name="test", on_pushes=lambda _: None, timeout=PATIENCE)
+            except RedisError as refusal:
                 if not str(refusal).startswith("LOADING"):
                     raise
                 return False

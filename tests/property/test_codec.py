@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from tannoy.fanout.control.codec import pack_order, unpack_order
 from tannoy.fanout.control.requests import (
     CloseSessions,
-    Delivered,
+    ControlMessage,
     DeliverToSession,
     DeliverToUser,
     Evict,
-    Granted,
+    LeaseGranted,
     ListSessions,
-    Order,
+    Response,
 )
 from tannoy.fanout.pubsub.envelope import pack_publication, unpack_delivery, unpack_publication
 from tannoy.shared.channels import Owner, OwnerKind
@@ -26,7 +26,7 @@ from tannoy.shared.errors import BadRequest, MalformedBytes
 from tannoy.shared.names import AgentId, SessionId, UserId
 from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat, decode_command, payload_of
 from tannoy.shared.protocol.commands import BadCommand
-from tannoy.shared.publication import Publication, ReadyBytes
+from tannoy.shared.publication import EncodedMessage, Publication
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 scalars = (
@@ -110,19 +110,19 @@ def test_any_frame_is_a_command_or_a_bad_one(value: object, wire: WireFormat) ->
 
 # ---- the bus
 
-ready = st.builds(ReadyBytes, st.binary(max_size=50), st.binary(max_size=50))
+ready = st.builds(EncodedMessage, st.binary(max_size=50), st.binary(max_size=50))
 names = st.text("abcXYZ019_.:@~-", min_size=1, max_size=128)
 counts = st.integers(0, 2**63)
 owners = st.builds(Owner, st.sampled_from(OwnerKind), names)
 described = st.dictionaries(text, text, max_size=3)
-orders: st.SearchStrategy[Order] = (
+orders: st.SearchStrategy[ControlMessage] = (
     st.builds(DeliverToUser, counts, st.binary(max_size=20), names.map(UserId), ready)
     | st.builds(DeliverToSession, counts, st.binary(max_size=20), names.map(AgentId), names.map(SessionId), ready)
-    | st.builds(Delivered, counts, counts, st.lists(described, max_size=3).map(tuple))
+    | st.builds(Response, counts, counts, st.lists(described, max_size=3).map(tuple))
     | st.builds(CloseSessions, counts, st.binary(max_size=20), owners, st.none() | names.map(SessionId))
     | st.builds(ListSessions, counts, st.binary(max_size=20), names.map(UserId))
     | st.builds(Evict, owners, names, st.sampled_from(CloseCode), counts, names)
-    | st.builds(Granted, owners, names)
+    | st.builds(LeaseGranted, owners, names)
 )
 secrets = st.binary(max_size=40)
 
@@ -137,7 +137,7 @@ objects = st.dictionaries(text.filter(lambda name: name != "offset"), json_value
 
 @given(objects, text.filter(lambda epoch: epoch and " " not in epoch), st.integers(1, 2**53))
 def test_any_object_takes_its_offset_in_both_formats(fields: dict[str, object], epoch: str, offset: int) -> None:
-    said = Publication(ReadyBytes(JSON.encode(fields), MSGPACK.encode(fields)))
+    said = Publication(EncodedMessage(JSON.encode(fields), MSGPACK.encode(fields)))
     heard = unpack_delivery(b"\x03%b %d %b" % (epoch.encode(), offset, pack_publication(said)))
     assert (heard.epoch, heard.offset) == (epoch, offset)
     for wire in (JSON, MSGPACK):
@@ -152,7 +152,7 @@ def test_garbage_behind_a_number_is_malformed_and_nothing_else(data: bytes) -> N
 
 
 @given(orders, secrets)
-def test_any_order_travels_unchanged(order: Order, secret: bytes) -> None:
+def test_any_order_travels_unchanged(order: ControlMessage, secret: bytes) -> None:
     assert unpack_order(pack_order(order, secret), secret) == order
 
 

@@ -21,9 +21,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from tannoy.fanout.history import cursor as cursor_module
-from tannoy.fanout.history.cursor import Cursor, State
-from tannoy.fanout.history.reader import Excerpt
-from tannoy.shared.publication import Position, Publication, ReadyBytes
+from tannoy.fanout.history.cursor import Cursor, CursorState
+from tannoy.fanout.history.reader import HistoryPage
+from tannoy.shared.publication import EncodedMessage, Position, Publication
 
 LOG_MAX = 6
 READ_MAX = 3
@@ -32,11 +32,11 @@ SETTLED_AFTER = 20
 
 
 def message(position: Position) -> Publication:
-    return Publication(ReadyBytes(b"m", b""), epoch=position.epoch, offset=position.offset)
+    return Publication(EncodedMessage(b"m", b""), epoch=position.epoch, offset=position.offset)
 
 
 def reset(position: Position, reason: str) -> Publication:
-    return Publication(ReadyBytes(reason.encode(), b""), epoch=position.epoch, offset=position.offset, resets=True)
+    return Publication(EncodedMessage(reason.encode(), b""), epoch=position.epoch, offset=position.offset, resets=True)
 
 
 @dataclass
@@ -79,9 +79,9 @@ class Server:
         self.log = self.log[len(gone) :]
         self.trimmed = max([self.trimmed, *gone])
 
-    def read(self, since: int) -> Excerpt:
+    def read(self, since: int) -> HistoryPage:
         offsets = [offset for offset in self.log if offset > since][:READ_MAX]
-        return Excerpt(self.head, tuple(message(Position(self.head.epoch, offset)) for offset in offsets))
+        return HistoryPage(self.head, tuple(message(Position(self.head.epoch, offset)) for offset in offsets))
 
     def begin_epoch(self, *, forgets: bool) -> None:
         self.epochs += 1
@@ -114,7 +114,7 @@ class Hearing(RuleBasedStateMachine):
         self.passed_on: set[Position] = set()
         self.may_reset = False
         self.recent: deque[Publication] = deque(maxlen=8)  # may come again
-        self.asked: tuple[str, Excerpt] | None = None
+        self.asked: tuple[str, HistoryPage] | None = None
         self.head_asked: Position | None = None
         self.proof: Proof | None = None
 
@@ -201,7 +201,7 @@ class Hearing(RuleBasedStateMachine):
         self.judge(self.cursor.known(head), head)
         self.note_loss()
 
-    @precondition(lambda self: self.cursor.state is State.FILLING and self.asked is None)
+    @precondition(lambda self: self.cursor.state is CursorState.FILLING and self.asked is None)
     @rule()
     def ask_log(self) -> None:
         self.asked = self.cursor.epoch, self.server.read(self.cursor.offset)
@@ -210,11 +210,11 @@ class Hearing(RuleBasedStateMachine):
     @rule(comes=st.booleans())
     def read_log(self, comes: bool) -> None:
         assert self.asked is not None
-        (epoch, excerpt), self.asked = self.asked, None
+        (epoch, page), self.asked = self.asked, None
         if comes and epoch == self.cursor.epoch:
-            self.judge(self.cursor.found(excerpt))
+            self.judge(self.cursor.found(page))
 
-    @precondition(lambda self: self.cursor.state is State.FILLING)
+    @precondition(lambda self: self.cursor.state is CursorState.FILLING)
     @rule()
     def give_up(self) -> None:
         self.may_reset = True
@@ -243,7 +243,7 @@ class Hearing(RuleBasedStateMachine):
 
     @invariant()
     def whoever_asks_is_told_what_was_passed_on(self) -> None:
-        if self.cursor.state is not State.UNKNOWN:
+        if self.cursor.state is not CursorState.UNKNOWN:
             assert self.at == self.cursor.position
 
     def teardown(self) -> None:
@@ -254,12 +254,12 @@ class Hearing(RuleBasedStateMachine):
         for _ in range(SETTLED_AFTER):
             if self.asked is not None:
                 self.read_log(True)
-            if self.cursor.state is State.FILLING:
+            if self.cursor.state is CursorState.FILLING:
                 self.ask_log()
             self.proof = None
             self.read_head()
             self.prove()
-        assert self.cursor.state is State.FOLLOWING
+        assert self.cursor.state is CursorState.FOLLOWING
         assert self.at == self.server.head
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tannoy.node.delivery.outbox import Outbox, OutboxLimits
 from tannoy.shared.policy import SlowPolicy
 
-from tests.support.carrier import RecordingCarrier
+from tests.support.transport import RecordingCarrier
 
 LIMIT = 200
 HEAD = struct.Struct(">cHH")
@@ -43,9 +43,9 @@ class Run:
     """An outbox, all that was given to it, and all that it did."""
 
     def __init__(self, policy: SlowPolicy) -> None:
-        self.carrier = RecordingCarrier()
+        self.transport = RecordingCarrier()
         self.limits = OutboxLimits(LIMIT, policy)
-        self.outbox = Outbox(self.carrier, self.limits, "s1", on_overflow=self._overflowed, on_skipped=self._skipped)
+        self.outbox = Outbox(self.transport, self.limits, "s1", on_overflow=self._overflowed, on_skipped=self._skipped)
         self.given: list[tuple[bytes, int]] = []
         self.is_closed = False
         self.stalled_at = 0
@@ -68,23 +68,23 @@ class Run:
             self.given.append((ANSWER, number))
             self.outbox.answer(packed(ANSWER, number, size))
         elif verb == "stall" and not self.outbox.is_slow and not self.is_closed:
-            self.carrier.carried = self
-            self.carrier.stall(buffered=size)
+            self.transport.listener = self
+            self.transport.stall(buffered=size)
         elif verb == "drain" and self.outbox.is_slow:
             self.drain()
 
     def drain(self) -> None:
-        writes = len(self.carrier.writes)
-        self.carrier.carried = self
-        self.carrier.drain()
-        for frames in self.carrier.writes[writes:]:
+        writes = len(self.transport.writes)
+        self.transport.listener = self
+        self.transport.drain()
+        for frames in self.transport.writes[writes:]:
             self.largest_hand_over = max(self.largest_hand_over, len(frames))
 
     @property
     def went_out(self) -> list[tuple[bytes, int]]:
-        return unpacked(self.carrier.stream)
+        return unpacked(self.transport.stream)
 
-    # A Carried, as far as a carrier that stalls needs one.
+    # A Carried, as far as a transport that stalls needs one.
     def opened(self, opening: bytes = b"") -> None: ...
     def received(self, payload: bytes, binary: bool) -> None: ...
     def pinged(self, payload: bytes) -> None: ...

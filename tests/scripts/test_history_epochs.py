@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 import pytest
 from tannoy.fanout.history.reader import HEAD_TTL
 from tannoy.fanout.redis.pipeline import Pipeline
-from tannoy.shared.protocol.commands import Page
+from tannoy.shared.protocol.commands import HistoryQuery
 from tannoy.shared.publication import Position
 
 from tests.support.said import PATIENCE, Saying, content_of, pipeline_to
@@ -39,8 +39,8 @@ async def life(room: Saying) -> str:
 
 
 async def page(room: Saying) -> list[tuple[int, object]]:
-    excerpt = await room.history.page(room.channel, Page(300))
-    return [(entry.offset, content_of(entry)) for entry in excerpt.entries]
+    found = await room.history.page(room.channel, HistoryQuery(300))
+    return [(entry.offset, content_of(entry)) for entry in found.entries]
 
 
 # ---- the first one
@@ -110,8 +110,8 @@ async def test_a_position_of_the_old_epoch_is_not_recovered_and_one_of_the_new_i
     await room.become_another_server()
     new = await room.say("3", "4")
     assert (await room.history.recover(room.channel, old, ALL)).recovered is False
-    arrival = await room.history.recover(room.channel, Position(new.epoch, 3), ALL)
-    assert (arrival.position, arrival.recovered, [content_of(one) for one in arrival.missed]) == (new, True, ["4"])
+    start = await room.history.recover(room.channel, Position(new.epoch, 3), ALL)
+    assert (start.position, start.recovered, [content_of(one) for one in start.missed]) == (new, True, ["4"])
 
 
 async def test_a_server_that_was_met_before_is_no_other_one(room: Saying) -> None:

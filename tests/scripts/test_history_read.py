@@ -9,7 +9,7 @@ from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.shared.channels import Channel
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.names import RoomName
-from tannoy.shared.protocol.commands import OFFSET_MAX, Page
+from tannoy.shared.protocol.commands import OFFSET_MAX, HistoryQuery
 from tannoy.shared.publication import Position
 
 from tests.support.said import PATIENCE, Saying, content_of, packed, pipeline_to
@@ -38,46 +38,46 @@ async def room(valkey: Valkey, pipeline: Pipeline) -> AsyncGenerator[Saying]:
         yield room
 
 
-PAGES: list[tuple[Page, list[int]]] = [
-    (Page(), [*range(11, 21)]),
-    (Page(3), [18, 19, 20]),
-    (Page(1), [20]),
-    (Page(3, before=18), [15, 16, 17]),
-    (Page(3, before=12), [11]),
-    (Page(3, before=11), []),
-    (Page(3, before=1), []),
-    (Page(3, before=0), []),
-    (Page(3, before=99), [18, 19, 20]),
-    (Page(3, since=12), [13, 14, 15]),
-    (Page(3, since=0), [11, 12, 13]),
-    (Page(3, since=19), [20]),
-    (Page(3, since=20), []),
-    (Page(3, since=99), []),
-    (Page(3, before=15, since=12), [13, 14]),
-    (Page(1, before=15, since=12), [13]),
-    (Page(3, before=13, since=12), []),
-    (Page(3, before=12, since=15), []),
-    (Page(3, before=OFFSET_MAX), [18, 19, 20]),
-    (Page(3, since=OFFSET_MAX), []),
+PAGES: list[tuple[HistoryQuery, list[int]]] = [
+    (HistoryQuery(), [*range(11, 21)]),
+    (HistoryQuery(3), [18, 19, 20]),
+    (HistoryQuery(1), [20]),
+    (HistoryQuery(3, before=18), [15, 16, 17]),
+    (HistoryQuery(3, before=12), [11]),
+    (HistoryQuery(3, before=11), []),
+    (HistoryQuery(3, before=1), []),
+    (HistoryQuery(3, before=0), []),
+    (HistoryQuery(3, before=99), [18, 19, 20]),
+    (HistoryQuery(3, since=12), [13, 14, 15]),
+    (HistoryQuery(3, since=0), [11, 12, 13]),
+    (HistoryQuery(3, since=19), [20]),
+    (HistoryQuery(3, since=20), []),
+    (HistoryQuery(3, since=99), []),
+    (HistoryQuery(3, before=15, since=12), [13, 14]),
+    (HistoryQuery(1, before=15, since=12), [13]),
+    (HistoryQuery(3, before=13, since=12), []),
+    (HistoryQuery(3, before=12, since=15), []),
+    (HistoryQuery(3, before=OFFSET_MAX), [18, 19, 20]),
+    (HistoryQuery(3, since=OFFSET_MAX), []),
 ]
 
 
 @pytest.mark.parametrize(("page", "offsets"), PAGES, ids=str)
 async def test_a_page_rises_and_is_taken_from_the_end_that_was_asked_for(
-    room: Saying, page: Page, offsets: list[int]
+    room: Saying, page: HistoryQuery, offsets: list[int]
 ) -> None:
-    excerpt = await room.history.page(room.channel, page)
-    assert [(entry.offset, content_of(entry)) for entry in excerpt.entries] == [(each, each) for each in offsets]
-    assert excerpt.head.offset == 20
-    assert {entry.epoch for entry in excerpt.entries} <= {excerpt.head.epoch}
+    found = await room.history.page(room.channel, page)
+    assert [(entry.offset, content_of(entry)) for entry in found.entries] == [(each, each) for each in offsets]
+    assert found.head.offset == 20
+    assert {entry.epoch for entry in found.entries} <= {found.head.epoch}
 
 
 async def recover(room: Saying, offset: int, *, max_bytes: int = 10**9, epoch: str | None = None) -> list[int] | None:
     """The offsets that come back; None: refused, with the head."""
     head = await room.history.head(room.channel)
-    arrival = await room.history.recover(room.channel, Position(epoch or head.epoch, offset), max_bytes)
-    assert arrival.position == head
-    return [one.offset for one in arrival.missed] if arrival.recovered else None
+    start = await room.history.recover(room.channel, Position(epoch or head.epoch, offset), max_bytes)
+    assert start.position == head
+    return [one.offset for one in start.missed] if start.recovered else None
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ async def test_more_bytes_than_wanted_do_not_come_back(room: Saying) -> None:
 async def test_what_lies_in_the_log_and_is_no_message_is_unavailable(room: Saying) -> None:
     await room.valkey.run("XADD", room.keys.log, "21-0", "m", b"garbage")
     with pytest.raises(Unavailable):
-        await room.history.page(room.channel, Page())
+        await room.history.page(room.channel, HistoryQuery())
 
 
 # ---- heads
@@ -154,11 +154,11 @@ async def test_whoever_hears_a_channel_keeps_its_head_and_no_more(room: Saying) 
 async def test_a_read_renews_nothing(room: Saying) -> None:
     for key in (room.keys.head, room.keys.log):
         await room.valkey.run("EXPIRE", key, "20")
-    await room.history.page(room.channel, Page())
+    await room.history.page(room.channel, HistoryQuery())
     assert max([await room.ttl(key) for key in (room.keys.head, room.keys.log)]) <= 20
 
 
 async def test_what_was_kept_is_what_was_packed(room: Saying) -> None:
     await room.publish("}\x00 é 🎉")
-    (entry,) = (await room.history.page(room.channel, Page(1))).entries
+    (entry,) = (await room.history.page(room.channel, HistoryQuery(1))).entries
     assert packed(content_of(entry)) == packed("}\x00 é 🎉")

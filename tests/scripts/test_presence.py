@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tannoy.fanout.presence.calls import PresenceRules
 from tannoy.fanout.redis.pipeline import Pipeline
-from tannoy.shared.channels import Channels
+from tannoy.shared.channels import Keyspace
 from tannoy.shared.names import UserId
 
 from tests.support.presence import RULES, Room, pipeline_to
@@ -46,7 +46,7 @@ async def open_room(valkey: Valkey, pipeline: Pipeline) -> AsyncGenerator[Open]:
             *, grace: float = 0, events_max: int = RULES.events_max, inline_max: int = RULES.inline_max
         ) -> Room:
             rules = PresenceRules(inline_max=inline_max, events_max=events_max, grace=grace)
-            channels = Channels(f"p{next(_prefixes)}")
+            channels = Keyspace(f"p{next(_prefixes)}")
             return await stack.enter_async_context(Room.open(valkey, pipeline, channels, rules))
 
         yield open_it

@@ -9,7 +9,7 @@ import pytest
 from tannoy.fanout.presence.calls import PresenceRules
 from tannoy.fanout.presence.presence import Presence
 from tannoy.fanout.redis.pipeline import Pipeline
-from tannoy.shared.channels import Channel, Channels
+from tannoy.shared.channels import Channel, Keyspace
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.names import RoomName, UserId
 from tannoy.shared.protocol.frames import PresentUser
@@ -38,7 +38,7 @@ async def own_valkey() -> AsyncGenerator[Valkey]:
 @asynccontextmanager
 async def opened(valkey: Valkey, rules: PresenceRules = RULES) -> AsyncGenerator[tuple[Presence, Room, Pipeline]]:
     """The presence of process n1, which is not sweeping, and its room."""
-    channels = Channels(f"q{next(_prefixes)}")
+    channels = Keyspace(f"q{next(_prefixes)}")
     async with pipeline_to(valkey) as pipeline, Room.open(valkey, pipeline, channels, rules) as room:
         yield Presence(pipeline, channels, incarnation="n1", rules=rules), room, pipeline
 
@@ -67,7 +67,7 @@ async def test_a_join_answers_with_the_roll(shared_valkey: Valkey) -> None:
         assert bob == PresentUser(BOB, "Bob | 🎉", bob.connected_at, 1)
         assert ada == PresentUser(ADA, "Ada", ada.connected_at, 1)
         assert now <= bob.connected_at <= ada.connected_at <= await room.now_ms()
-        assert await presence.roll(room.channel, 50) == second
+        assert await presence.snapshot(room.channel, 50) == second
         assert await presence.room(room.channel) == (2, 2)
 
 
@@ -75,7 +75,7 @@ async def test_a_roll_lists_nobody_where_there_are_too_many(shared_valkey: Valke
     async with opened(shared_valkey, PresenceRules(inline_max=1, events_max=1000, grace=0)) as (presence, room, _):
         await presence.join(room.channel, 1, ADA, "Ada")
         assert (await presence.join(room.channel, 2, BOB, "Bob")).users is None
-        assert len((await presence.roll(room.channel, 1)).users or ()) == 1
+        assert len((await presence.snapshot(room.channel, 1)).users or ()) == 1
 
 
 async def test_a_process_that_was_taken_for_dead_is_told_so(shared_valkey: Valkey) -> None:

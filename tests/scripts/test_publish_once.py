@@ -11,13 +11,13 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 from tannoy.fanout.history.publisher import REMEMBER_KEY_SECONDS
 from tannoy.fanout.scripts import PUBLISH_ONCE
-from tannoy.shared.channels import Channel, Channels
+from tannoy.shared.channels import Channel, Keyspace
 from tannoy.shared.names import RoomName
 
 from tests.support.valkey import Valkey
 
 PATIENCE = 10.0
-CHANNELS = Channels("contract")
+CHANNELS = Keyspace("contract")
 _numbers = itertools.count(1)
 
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from tannoy.fanout.redis.connection import Word
 from tannoy.fanout.scripts import SERVER_ADOPT, SERVER_ENSURE, Script
-from tannoy.shared.channels import Channels
+from tannoy.shared.channels import Keyspace
 
 from tests.support.valkey import Valkey
 
-SERVER = Channels("contract").server(0)
+SERVER = Keyspace("contract").server(0)
 FORMER = "a" * 40
 
 

@@ -11,10 +11,10 @@ from tannoy.fanout.history.reader import HistoryRules
 from tannoy.fanout.pubsub.link import Link
 from tannoy.fanout.pubsub.link_state import LinkState
 from tannoy.fanout.redis.address import RedisAddress
-from tannoy.fanout.redis.connection import Pushes, Reply, Wire, Word, pack
+from tannoy.fanout.redis.connection import Pushes, RedisConnection, Reply, Word, pack
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.fanout.scripts import Script
-from tannoy.shared.channels import Channel, Channels
+from tannoy.shared.channels import Channel, Keyspace
 from tannoy.shared.clock import Clock
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.publication import Position
@@ -89,7 +89,7 @@ class ScriptedLink(Link):
 class ScriptedPublisher(Publisher):
     """A Publisher whose confirmations the test gives."""
 
-    def __init__(self, channels: Channels) -> None:
+    def __init__(self, channels: Keyspace) -> None:
         super().__init__(Pipeline(NOWHERE, name="test", scripts=()), channels, HistoryRules(100, 300))
         self.sent: list[tuple[bytes, bytes, str | None]] = []
         """(address, payload, key) of each publish."""
@@ -206,7 +206,7 @@ class ScriptedPipeline(Pipeline):
 
 
 class MemoryRedis:
-    """A Redis to `dial` that is a function: command in, RESP out, on the event loop's next turn.
+    """A Redis to `connect` that is a function: command in, RESP out, on the event loop's next turn.
 
     It answers every command by `replies[verb]`, or with 1; with `mute`, not at all.
     """
@@ -223,12 +223,12 @@ class MemoryRedis:
 
     async def dial(
         self, address: RedisAddress, *, name: str, on_pushes: Callable[[Pushes], None], timeout: float
-    ) -> Wire:
+    ) -> RedisConnection:
         """Stands in for `tannoy.fanout.redis.connection.dial`."""
         self.dials += 1
         if self.refuses_connections:
             raise ConnectionRefusedError("nobody listens")
-        wire = Wire(on_pushes)
+        wire = RedisConnection(on_pushes)
         self._transport = _MemoryTransport(self, wire)
         wire.connection_made(self._transport)
         return wire
@@ -259,7 +259,7 @@ class MemoryRedis:
 
 
 class _MemoryTransport(asyncio.Transport):
-    def __init__(self, server: MemoryRedis, wire: Wire) -> None:
+    def __init__(self, server: MemoryRedis, wire: RedisConnection) -> None:
         super().__init__()
         self._server = server
         self._wire = wire

@@ -26,7 +26,7 @@ STOP_SECONDS = 15.0
 PROJECT = Path(__file__).parent.parent.parent
 
 
-class Carrier(StrEnum):
+class Transport(StrEnum):
     """What a node's sockets are carried by, and which server is below."""
 
     FAST = "fast"
@@ -34,16 +34,16 @@ class Carrier(StrEnum):
     HYPERCORN = "hypercorn"
 
 
-def _command(carrier: Carrier, port: int, mutant: str | None) -> list[str]:
+def _command(transport: Transport, port: int, mutant: str | None) -> list[str]:
     if mutant is not None:
         return ["tests.chaos.mutants", mutant, "node", "--port", str(port)]
-    match carrier:
-        case Carrier.FAST:
+    match transport:
+        case Transport.FAST:
             return ["tannoy", "node", "--port", str(port)]
-        case Carrier.PORTABLE:
+        case Transport.PORTABLE:
             application = ["uvicorn", "--factory", "tannoy.node.app:create_app", "--ws", "websockets-sansio"]
             return [*application, "--ws-ping-interval", "0", "--port", str(port), "--log-level", "warning"]
-        case Carrier.HYPERCORN:
+        case Transport.HYPERCORN:
             return ["hypercorn", "tannoy.node.app:create_app()", "--bind", f"127.0.0.1:{port}"]
 
 
@@ -59,13 +59,15 @@ class NodeProcess:
     `mutant`: start it with a safety taken out, by its name in `tests/chaos/mutants.py`.
     """
 
-    def __init__(self, name: str, carrier: Carrier, settings: Mapping[str, str], *, mutant: str | None = None) -> None:
+    def __init__(
+        self, name: str, transport: Transport, settings: Mapping[str, str], *, mutant: str | None = None
+    ) -> None:
         self.name = name
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.ws_url = f"ws://127.0.0.1:{self.port}"
         self.http = httpx.AsyncClient(base_url=self.url, timeout=5)
-        self._carrier = carrier
+        self._transport = transport
         self._mutant = mutant
         self._settings = {**settings, "NODE_ID": name}
         self._clients: list[Client] = []
@@ -74,7 +76,7 @@ class NodeProcess:
 
     async def start(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", *_command(self._carrier, self.port, self._mutant)],
+            [sys.executable, "-m", *_command(self._transport, self.port, self._mutant)],
             cwd=tempfile.gettempdir() if self._mutant is None else PROJECT,
             env=environment(self._settings),
             stdout=self._log,
@@ -154,13 +156,13 @@ class NodeProcess:
 class Cluster:
     """`async with Cluster(nodes=3) as cluster:` a Valkey and some nodes, all of this test's own."""
 
-    def __init__(self, nodes: int = 3, carrier: Carrier = Carrier.FAST, **settings: str) -> None:
+    def __init__(self, nodes: int = 3, transport: Transport = Transport.FAST, **settings: str) -> None:
         self.valkey = Valkey()
-        self.carrier = carrier
+        self.transport = transport
         self.prefix = settings.get("REDIS_PREFIX", "tannoy")
         self._stack: AsyncExitStack
         every = {"REDIS_URL": self.valkey.url, **settings}
-        self.nodes = [NodeProcess(f"n{number}", carrier, every) for number in range(1, nodes + 1)]
+        self.nodes = [NodeProcess(f"n{number}", transport, every) for number in range(1, nodes + 1)]
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:

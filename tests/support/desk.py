@@ -1,23 +1,23 @@
-"""A Connection with everything it stands on: a recording carrier below, a bus in the test's hand above."""
+"""A Connection with everything it stands on: a recording transport below, a bus in the test's hand above."""
 
 import math
 from collections.abc import Collection
 from typing import Any
 
 from tannoy.fanout.control.control import Control
-from tannoy.fanout.control.requests import Errand, Question
-from tannoy.fanout.disconnects import Departures
-from tannoy.fanout.history.reader import History, HistoryRules
-from tannoy.fanout.history.tracker import Cursors
+from tannoy.fanout.control.requests import Notice, Request
+from tannoy.fanout.disconnects import DisconnectLog
+from tannoy.fanout.history.reader import HistoryReader, HistoryRules
+from tannoy.fanout.history.tracker import ChannelTracker
 from tannoy.fanout.leases.lease import Limit
 from tannoy.fanout.leases.limits import Limits
-from tannoy.fanout.leases.manager import Leases
+from tannoy.fanout.leases.manager import LeaseManager
 from tannoy.fanout.membership import Membership
 from tannoy.fanout.presence.calls import PresenceRules
 from tannoy.fanout.presence.presence import Presence
 from tannoy.fanout.pubsub.envelope import unpack_publication
-from tannoy.fanout.pubsub.subscriptions import Subscriber
-from tannoy.fanout.redis.pipeline import Commands
+from tannoy.fanout.pubsub.subscriptions import ChannelSubscriptions
+from tannoy.fanout.redis.pipeline import CommandSender
 from tannoy.fanout.scripts import (
     LEASE_ACQUIRE,
     LEASE_LIST,
@@ -29,31 +29,31 @@ from tannoy.fanout.scripts import (
     REMEMBER_GONE,
 )
 from tannoy.node.connections.connection import Connection
-from tannoy.node.connections.context import Services
-from tannoy.node.connections.control_handler import Orders
-from tannoy.node.connections.session_limits import Places
+from tannoy.node.connections.context import ConnectionContext
+from tannoy.node.connections.control_handler import ControlHandler
+from tannoy.node.connections.session_limits import SessionLeases
 from tannoy.node.connections.timers import TimerWheel
 from tannoy.node.delivery.hub import Hub
 from tannoy.node.delivery.outbox import OutboxLimits
 from tannoy.node.delivery.relay import Relay
-from tannoy.node.operations.presence import RollCall
+from tannoy.node.operations.presence import PresenceQueries
 from tannoy.node.protocols.framing import frame_ready
 from tannoy.node.protocols.session import Endpoint, Session
 from tannoy.node.rfc6455 import split_frames
-from tannoy.shared.channels import Channel, Channels, Owner, OwnerKind
+from tannoy.shared.channels import Channel, Keyspace, Owner, OwnerKind
 from tannoy.shared.names import AgentId, NodeId, RoomName, SessionId, UserId
 from tannoy.shared.policy import LimitMode, LimitPolicy, SlowPolicy
 from tannoy.shared.protocol.codec import JSON, WireFormat
 from tannoy.shared.protocol.frames import Author, Object
-from tannoy.shared.publication import Position, ReadyBytes
+from tannoy.shared.publication import EncodedMessage, Position
 
 from tests.support.bus import ScriptedLink, ScriptedPipeline, ScriptedPublisher
-from tests.support.carrier import RecordingCarrier
 from tests.support.clock import manual_clock
 from tests.support.past import EPOCH, Past, numbered
+from tests.support.transport import RecordingCarrier
 
 PING_INTERVAL = 25
-CHANNELS = Channels("tannoy")
+CHANNELS = Keyspace("tannoy")
 ROOM = CHANNELS.room(RoomName("lobby"))
 AGENT = CHANNELS.agent(AgentId("42"))
 OWNER = Owner(OwnerKind.AGENT, "42")
@@ -106,10 +106,10 @@ class House:
             resume_link=self.link.resume_reading,
             slice_size=slice_size,
         )
-        self.history = History(self.past, CHANNELS, HistoryRules(history_size, 300))
-        self.cursors = Cursors(self.history, self.link, clock=self.clock, deliver=self.relay.deliver)
-        self.subscriber = Subscriber(self.link, on_dropped=self.cursors.drop)
-        self.link.on_confirmed = self.subscriber.confirmed
+        self.history = HistoryReader(self.past, CHANNELS, HistoryRules(history_size, 300))
+        self.tracker = ChannelTracker(self.history, self.link, clock=self.clock, deliver=self.relay.deliver)
+        self.subscriptions = ChannelSubscriptions(self.link, on_dropped=self.tracker.drop)
+        self.link.on_confirmed = self.subscriptions.confirmed
         self.wheel = TimerWheel(self.clock)
         self.control = Control(
             CHANNELS,
@@ -135,24 +135,26 @@ class House:
         }
         tell = self.control.tell
         self.limits = Limits(self.redis, CHANNELS, incarnation="me", defaults=defaults, tell=tell)
-        self.leases = Leases(
+        self.leases = LeaseManager(
             self.redis, self.membership, CHANNELS, incarnation="me", limits=self.limits, mode=mode, tell=tell
         )
         self.presence = Presence(self.redis, CHANNELS, incarnation="me", rules=PresenceRules(50, 1000, 5.0))
-        self.departures = Departures(self.redis, CHANNELS)
-        self.places = Places(self.leases, self.limits, self.departures, node_id=NodeId("n1"), clock=self.clock)
-        self.orders = Orders(self.hub, CHANNELS, self.places)
-        self.services = Services(
+        self.disconnects = DisconnectLog(self.redis, CHANNELS)
+        self.session_leases = SessionLeases(
+            self.leases, self.limits, self.disconnects, node_id=NodeId("n1"), clock=self.clock
+        )
+        self.orders = ControlHandler(self.hub, CHANNELS, self.session_leases)
+        self.context = ConnectionContext(
             node_id=NodeId("n1"),
             hub=self.hub,
-            subscriber=self.subscriber,
+            subscriptions=self.subscriptions,
             publisher=self.publisher,
             control=self.control,
             presence=self.presence,
             history=self.history,
-            cursors=self.cursors,
-            places=self.places,
-            roll_call=RollCall(self.presence, self.limits, listed_max=1000),
+            tracker=self.tracker,
+            session_leases=self.session_leases,
+            presence_queries=PresenceQueries(self.presence, self.limits, listed_max=1000),
             wheel=self.wheel,
             clock=self.clock,
             limits=OutboxLimits(outbox_max_bytes, policy),
@@ -160,18 +162,18 @@ class House:
         )
         self.link.acknowledge()
 
-    def _answer(self, question: Question) -> tuple[int, tuple[Object, ...]]:
+    def _answer(self, question: Request) -> tuple[int, tuple[Object, ...]]:
         return self.orders.answer(question)
 
-    def _run_errand(self, errand: Errand) -> None:
+    def _run_errand(self, errand: Notice) -> None:
         self.leases.run_errand(errand)
 
-    async def _restate(self, bus: Commands, partitions: Collection[int], adding: bool) -> None:
+    async def _restate(self, bus: CommandSender, partitions: Collection[int], adding: bool) -> None:
         await self.leases.restate(bus, partitions, adding)
 
     def bring(self, channel: Channel, *offsets: int, epoch: str = EPOCH) -> None:
         """The link brings these messages of the channel, in one batch."""
-        self.cursors.received([(channel.address, numbered(offset, epoch)) for offset in offsets])
+        self.tracker.received([(channel.address, numbered(offset, epoch)) for offset in offsets])
 
     def fence(self) -> None:
         """The heartbeat has run out, as after a freeze: no timer has noticed yet."""
@@ -196,11 +198,11 @@ class Desk:
     ) -> None:
         self.house = house
         self.wire = wire
-        self.carrier = RecordingCarrier(high_water=high_water, hands_over=hands_over)
+        self.transport = RecordingCarrier(high_water=high_water, hands_over=hands_over)
         author = Author(UserId(user_id), user_id.title(), SessionId(session_id))
         session = Session(endpoint, author, HOMES[endpoint], CHANNELS, recover=recover)
-        self.connection = Connection(house.services, self.carrier, session, wire)
-        self.carrier.carried = self.connection
+        self.connection = Connection(house.context, self.transport, session, wire)
+        self.transport.listener = self.connection
         self.connection.opened(opening)
 
     def say(self, **fields: object) -> None:
@@ -212,11 +214,11 @@ class Desk:
 
     def heard(self) -> list[dict[str, Any]]:
         """What the client has got since it last asked."""
-        return self.carrier.take()
+        return self.transport.take()
 
     def hear_from_room(self, size: int) -> None:
         """Something of so many bytes is said in a channel that the connection is in."""
-        ready = ReadyBytes(b'"' + b"x" * (size - 2) + b'"', b"")
+        ready = EncodedMessage(b'"' + b"x" * (size - 2) + b'"', b"")
         self.connection.outbox.write(frame_ready(ready, JSON))
 
     @property
@@ -231,4 +233,4 @@ class Desk:
 
     @property
     def opcodes(self) -> list[int]:
-        return [int(opcode) for opcode, _ in split_frames(self.carrier.stream)]
+        return [int(opcode) for opcode, _ in split_frames(self.transport.stream)]

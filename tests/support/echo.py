@@ -1,4 +1,4 @@
-"""An echo server on the fast carrier, for the Autobahn cases: `python -m tests.support.echo PORT`."""
+"""An echo server on the fast transport, for the Autobahn cases: `python -m tests.support.echo PORT`."""
 
 import sys
 from collections.abc import AsyncGenerator
@@ -7,12 +7,12 @@ from typing import TypedDict
 
 import uvicorn
 from starlette.applications import Starlette
-from tannoy.node.admission.handshake import Admitted, Handshake, TurnedAway
+from tannoy.node.admission.handshake import AcceptedThenClosed, Admitted, Handshake
 from tannoy.node.protocols.session import Endpoint, Session
 from tannoy.node.rfc6455 import Opcode, frame
-from tannoy.node.transports.base import Carried, Carrier
+from tannoy.node.transports.base import ClientTransport, TransportListener
 from tannoy.node.transports.uvicorn_websocket import TannoyWebSocketProtocol
-from tannoy.shared.channels import Channels
+from tannoy.shared.channels import Keyspace
 from tannoy.shared.names import SessionId, UserId
 from tannoy.shared.protocol.codec import JSON
 from tannoy.shared.protocol.frames import Author
@@ -23,9 +23,9 @@ MESSAGE_MAX_BYTES = 16 * 1024 * 1024
 class Echo:
     """A Carried that says what it hears."""
 
-    def __init__(self, carrier: Carrier) -> None:
-        self._carrier = carrier
-        self._write = carrier.writer()
+    def __init__(self, transport: ClientTransport) -> None:
+        self._transport = transport
+        self._write = transport.writer()
 
     def opened(self, opening: bytes = b"") -> None:
         self._write(opening)
@@ -41,23 +41,23 @@ class Echo:
     def goodbye_sent(self) -> None: ...
 
     def violated(self, code: int, reason: str) -> None:
-        self._carrier.close(code, reason)
+        self._transport.close(code, reason)
 
     def closed(self) -> None: ...
 
 
 class EchoAcceptor:
-    """What the carrier finds instead of a node."""
+    """What the transport finds instead of a node."""
 
     message_max_bytes = MESSAGE_MAX_BYTES
     write_high_water = 65_536
 
     def admit(self, handshake: Handshake) -> Admitted:
         author = Author(UserId("echo"), "echo", SessionId("echo"))
-        return Admitted(Session(Endpoint.ROOMS, author, None, Channels("echo")), JSON, None)
+        return Admitted(Session(Endpoint.ROOMS, author, None, Keyspace("echo")), JSON, None)
 
-    def connect(self, carrier: Carrier, decision: Admitted | TurnedAway) -> Carried:
-        return Echo(carrier)
+    def connect(self, transport: ClientTransport, decision: Admitted | AcceptedThenClosed) -> TransportListener:
+        return Echo(transport)
 
 
 class State(TypedDict):

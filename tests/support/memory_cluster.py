@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from tannoy.fanout.cluster.topology import Cluster
+from tannoy.fanout.cluster.topology import ClusterTopology
 from tannoy.fanout.redis.address import ClusterAddress, RedisAddress
-from tannoy.fanout.redis.connection import Pushes, Wire
+from tannoy.fanout.redis.connection import Pushes, RedisConnection
 from tannoy.shared.channels import PARTITION_SLOTS, PARTITIONS, partition_of
 
 from tests.support.bus import MemoryRedis
@@ -90,7 +90,7 @@ class MemoryCluster:
 
     async def dial(
         self, address: RedisAddress, *, name: str, on_pushes: Callable[[Pushes], None], timeout: float
-    ) -> Wire:
+    ) -> RedisConnection:
         """Stands in for `tannoy.fanout.redis.connection.dial`."""
         server = self.servers[address]
         server.subscribed.clear()
@@ -108,9 +108,9 @@ class MemoryCluster:
     def _by_slot(self) -> list[tuple[int, RedisAddress]]:
         return list(zip(PARTITION_SLOTS, self.owners, strict=True))
 
-    async def known(self) -> Cluster:
+    async def known(self) -> ClusterTopology:
         """What a node knows of it after its first look."""
-        cluster = Cluster(ADDRESS, self.ask)
+        cluster = ClusterTopology(ADDRESS, self.ask)
         await cluster.learn()
         return cluster
 
@@ -119,5 +119,5 @@ class MemoryCluster:
 def memory(monkeypatch: pytest.MonkeyPatch) -> MemoryCluster:
     cluster = MemoryCluster()
     for module in ("redis.pipeline", "pubsub.link"):
-        monkeypatch.setattr(f"tannoy.fanout.{module}.dial", cluster.dial)
+        monkeypatch.setattr(f"tannoy.fanout.{module}.connect", cluster.dial)
     return cluster

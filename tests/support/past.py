@@ -3,19 +3,19 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from tannoy.fanout.history.reader import History, HistoryRules
-from tannoy.fanout.history.tracker import Cursors, Deliveries
+from tannoy.fanout.history.reader import HistoryReader, HistoryRules
+from tannoy.fanout.history.tracker import ChannelTracker, Deliveries
 from tannoy.fanout.pubsub.envelope import pack_publication
 from tannoy.fanout.redis.connection import Reply
 from tannoy.fanout.scripts import HISTORY_READ
-from tannoy.shared.channels import Channel, Channels
+from tannoy.shared.channels import Channel, Keyspace
 from tannoy.shared.protocol.codec import JSON, MSGPACK
-from tannoy.shared.publication import Position, Publication, ReadyBytes
+from tannoy.shared.publication import EncodedMessage, Position, Publication
 
 from tests.support.bus import Call, ScriptedPipeline
 from tests.support.clock import manual_clock
 
-CHANNELS = Channels("tannoy")
+CHANNELS = Keyspace("tannoy")
 LIFE = "life"
 EPOCH = "life-1"
 
@@ -23,7 +23,7 @@ EPOCH = "life-1"
 def envelope() -> bytes:
     """As a node packs what is said; history keeps it as it is."""
     said = {"type": "message"}
-    return pack_publication(Publication(ReadyBytes(JSON.encode(said), MSGPACK.encode(said))))
+    return pack_publication(Publication(EncodedMessage(JSON.encode(said), MSGPACK.encode(said))))
 
 
 def numbered(offset: int, epoch: str = EPOCH) -> bytes:
@@ -91,8 +91,8 @@ class ListeningNode:
 
     def __init__(self, *, history_size: int = 100) -> None:
         self.past = Past()
-        self.history = History(self.past, CHANNELS, HistoryRules(history_size, 300))
-        self.cursors = Cursors(self.history, self, clock=manual_clock(), deliver=self._deliver)
+        self.history = HistoryReader(self.past, CHANNELS, HistoryRules(history_size, 300))
+        self.tracker = ChannelTracker(self.history, self, clock=manual_clock(), deliver=self._deliver)
         self.proofs: list[asyncio.Future[bool]] = []
         self.proof_partitions: list[int] = []
         self._heard: list[tuple[str, int | str]] = []
@@ -111,13 +111,13 @@ class ListeningNode:
 
     def follow(self, channel: Channel, *, at: int | None) -> None:
         """As an entrance does: `at` is the head that it was told, of `EPOCH`."""
-        self.cursors.follow(channel)
+        self.tracker.follow(channel)
         if at is not None:
-            self.cursors.known(channel, Position(EPOCH, at))
+            self.tracker.known(channel, Position(EPOCH, at))
 
     def bring(self, channel: Channel, *offsets: int, epoch: str = EPOCH) -> None:
         """All of it in one batch of the link."""
-        self.cursors.received([(channel.address, numbered(offset, epoch)) for offset in offsets])
+        self.tracker.received([(channel.address, numbered(offset, epoch)) for offset in offsets])
 
     def heard(self) -> list[int | str]:
         """Without the channel, since it was last asked."""
@@ -128,7 +128,7 @@ class ListeningNode:
         return heard
 
     def count(self, what: str) -> int | float:
-        return self.cursors.statistics()[what]
+        return self.tracker.statistics()[what]
 
     @property
     def reads(self) -> list[int]:

@@ -8,9 +8,9 @@ from typing import Any, Self, cast
 
 from tannoy.fanout.presence.calls import PRESENCE_SCRIPTS, PresenceCalls, PresenceRules
 from tannoy.fanout.pubsub.envelope import unpack_publication
-from tannoy.fanout.redis.connection import Pushes, dial
+from tannoy.fanout.redis.connection import Pushes, connect
 from tannoy.fanout.redis.pipeline import Pipeline
-from tannoy.shared.channels import Channel, Channels
+from tannoy.shared.channels import Channel, Keyspace
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.names import RoomName, UserId
 
@@ -36,7 +36,7 @@ async def pipeline_to(valkey: Valkey) -> AsyncGenerator[Pipeline]:
 class Room:
     """One room, in the words of the contract. Leaves are shown at once unless the rules have a grace."""
 
-    def __init__(self, valkey: Valkey, pipeline: Pipeline, channels: Channels, rules: PresenceRules) -> None:
+    def __init__(self, valkey: Valkey, pipeline: Pipeline, channels: Keyspace, rules: PresenceRules) -> None:
         self.channel: Channel = channels.room(RoomName("lobby"))
         self.channels = channels
         self.part = self.channel.partition
@@ -48,11 +48,11 @@ class Room:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, valkey: Valkey, pipeline: Pipeline, channels: Channels, rules: PresenceRules = RULES
+        cls, valkey: Valkey, pipeline: Pipeline, channels: Keyspace, rules: PresenceRules = RULES
     ) -> AsyncGenerator[Self]:
         """With two processes that live, n1 and n2."""
         room = cls(valkey, pipeline, channels, rules)
-        link = await dial(valkey.address, name="test-link", on_pushes=room._hear, timeout=5)
+        link = await connect(valkey.address, name="test-link", on_pushes=room._hear, timeout=5)
         link.subscribe(("SUBSCRIBE", room.channel.address), refused=lambda refusal: None)
         await link.command("PING")
         await room.beat("n1", "n2")

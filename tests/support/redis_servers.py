@@ -20,7 +20,7 @@ from tannoy.fanout.redis.address import parse_address
 
 from tests.support.certificates import Certificates
 from tests.support.cluster import START_SECONDS as NODE_START_SECONDS
-from tests.support.cluster import Carrier, NodeProcess
+from tests.support.cluster import NodeProcess, Transport
 from tests.support.valkey import free_port, valkey_binary
 from tests.support.waiting import eventually
 
@@ -47,7 +47,7 @@ def binary_of(server: str) -> Path:
 async def two_nodes(url: str, **settings: str) -> AsyncGenerator[list[NodeProcess]]:
     """On a Redis that no node has used before."""
     await vouch_for_new_server(parse_address(url), "tannoy", NODE_START_SECONDS)
-    nodes = [NodeProcess(name, Carrier.FAST, {"REDIS_URL": url, **settings}) for name in ("n1", "n2")]
+    nodes = [NodeProcess(name, Transport.FAST, {"REDIS_URL": url, **settings}) for name in ("n1", "n2")]
     try:
         await asyncio.gather(*(node.start() for node in nodes))
         yield nodes

@@ -7,15 +7,15 @@ from contextlib import asynccontextmanager
 from typing import Any, Self
 
 from tannoy.fanout.history.publisher import Publisher
-from tannoy.fanout.history.reader import RECOVERY_MS, History, HistoryRules
+from tannoy.fanout.history.reader import RECOVERY_MS, HistoryReader, HistoryRules
 from tannoy.fanout.pubsub.envelope import pack_publication, unpack_delivery
-from tannoy.fanout.redis.connection import Pushes, dial
+from tannoy.fanout.redis.connection import Pushes, connect
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.fanout.scripts import HISTORY_READ, PUBLISH, PUBLISH_ONCE, SERVER_ENSURE
-from tannoy.shared.channels import Channel, Channels
+from tannoy.shared.channels import Channel, Keyspace
 from tannoy.shared.names import RoomName
 from tannoy.shared.protocol.codec import JSON, MSGPACK
-from tannoy.shared.publication import Position, Publication, ReadyBytes
+from tannoy.shared.publication import EncodedMessage, Position, Publication
 
 from tests.support.valkey import Valkey
 
@@ -28,7 +28,7 @@ _numbers = itertools.count(1)
 def packed(content: object) -> bytes:
     """The envelope of a message with this content."""
     said = {"type": "message", "content": content}
-    return pack_publication(Publication(ReadyBytes(JSON.encode(said), MSGPACK.encode(said))))
+    return pack_publication(Publication(EncodedMessage(JSON.encode(said), MSGPACK.encode(said))))
 
 
 def content_of(publication: Publication) -> Any:
@@ -51,7 +51,7 @@ async def pipeline_to(valkey: Valkey) -> AsyncGenerator[Pipeline]:
 class Saying:
     """A room of its own, of a server life of its own."""
 
-    def __init__(self, valkey: Valkey, pipeline: Pipeline, channel: Channel, channels: Channels) -> None:
+    def __init__(self, valkey: Valkey, pipeline: Pipeline, channel: Channel, channels: Keyspace) -> None:
         self.channel = channel
         self.channels = channels
         self.keys = channels.history(channel)
@@ -64,9 +64,9 @@ class Saying:
     @asynccontextmanager
     async def open(cls, valkey: Valkey, pipeline: Pipeline, *, prefix: str | None = None) -> AsyncGenerator[Self]:
         number = next(_numbers)
-        channels = Channels(prefix or f"p{number}")
+        channels = Keyspace(prefix or f"p{number}")
         room = cls(valkey, pipeline, channels.room(RoomName(f"room-{number}")), channels)
-        link = await dial(valkey.address, name="test-link", on_pushes=room._hear, timeout=5)
+        link = await connect(valkey.address, name="test-link", on_pushes=room._hear, timeout=5)
         link.subscribe(("SUBSCRIBE", room.channel.address), lambda refusal: None)
         await link.command("PING")
         try:
@@ -82,8 +82,8 @@ class Saying:
 
     # ---- nodes
 
-    def history_under(self, rules: HistoryRules) -> History:
-        return History(self.pipeline, self.channels, rules)
+    def history_under(self, rules: HistoryRules) -> HistoryReader:
+        return HistoryReader(self.pipeline, self.channels, rules)
 
     async def publish(
         self,
@@ -99,10 +99,10 @@ class Saying:
 
     async def say(self, *contents: object, rules: HistoryRules = RULES) -> Position:
         """All of these; the position of the last one."""
-        places = [await self.publish(content, rules=rules) for content in contents]
-        assert places
-        assert places[-1] is not None
-        return places[-1]
+        session_leases = [await self.publish(content, rules=rules) for content in contents]
+        assert session_leases
+        assert session_leases[-1] is not None
+        return session_leases[-1]
 
     async def meet(self) -> None:
         """As every new connection of a node does: is this the server that the data knows?"""

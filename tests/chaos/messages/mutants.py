@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from tannoy.fanout.history.cursor import Cursor, State
-from tannoy.fanout.history.reader import Excerpt, History
-from tannoy.fanout.history.tracker import Cursors, Deliveries
+from tannoy.fanout.history.cursor import Cursor, CursorState
+from tannoy.fanout.history.reader import HistoryPage, HistoryReader
+from tannoy.fanout.history.tracker import ChannelTracker, Deliveries
 from tannoy.node.connections.connection import Connection
-from tannoy.node.delivery.hub import Hub, Seen
+from tannoy.node.delivery.hub import Hub, Watermark
 from tannoy.node.delivery.relay import Relay
 from tannoy.shared.channels import Channel
-from tannoy.shared.publication import Arrival, Position, Publication
+from tannoy.shared.publication import Position, Publication, StartPosition
 
 from tests.chaos.patching import patch, patch_script, patch_scripts
 
@@ -21,10 +21,10 @@ def gap_check_off() -> None:
     take = Cursor.take
 
     def pass_on(self: Cursor, message: Publication) -> list[Publication]:
-        if self.state is State.UNKNOWN or message.epoch != self.epoch or message.offset <= self.offset:
+        if self.state is CursorState.UNKNOWN or message.epoch != self.epoch or message.offset <= self.offset:
             return take(self, message)
         self.offset = message.offset
-        self.state = State.FOLLOWING
+        self.state = CursorState.FOLLOWING
         return [message]
 
     patch(Cursor, "take", pass_on)
@@ -36,7 +36,7 @@ def dedupe_off() -> None:
 
     def pass_on(self: Cursor, message: Publication) -> list[Publication]:
         is_known = message.epoch == self.epoch and message.offset <= self.offset
-        return [message] if is_known and self.state is State.FOLLOWING else take(self, message)
+        return [message] if is_known and self.state is CursorState.FOLLOWING else take(self, message)
 
     patch(Cursor, "take", pass_on)
 
@@ -44,10 +44,10 @@ def dedupe_off() -> None:
 def barrier_off() -> None:
     """Nobody compares the heads: a hole shows when the next message comes, or never."""
 
-    async def sleep_for_ever(self: Cursors) -> None:
+    async def sleep_for_ever(self: ChannelTracker) -> None:
         await asyncio.Event().wait()
 
-    patch(Cursors, "run", sleep_for_ever)
+    patch(ChannelTracker, "run", sleep_for_ever)
 
 
 def epoch_not_bound() -> None:
@@ -58,29 +58,29 @@ def epoch_not_bound() -> None:
 def partial_recovery() -> None:
     """Who comes back gets what is still kept of what it has missed."""
 
-    async def recover(self: History, channel: Channel, position: Position, max_bytes: int) -> Arrival:
+    async def recover(self: HistoryReader, channel: Channel, position: Position, max_bytes: int) -> StartPosition:
         excerpt = await self.since(channel, position.offset)
-        return Arrival(excerpt.head, recovered=True, missed=excerpt.entries)
+        return StartPosition(excerpt.head, recovered=True, missed=excerpt.entries)
 
-    patch(History, "recover", recover)
+    patch(HistoryReader, "recover", recover)
 
 
 def recovered_lies() -> None:
     """Who comes back is told that it has got all, and gets nothing."""
 
-    async def recover(self: History, channel: Channel, position: Position, max_bytes: int) -> Arrival:
-        return Arrival(await self.head(channel), recovered=True)
+    async def recover(self: HistoryReader, channel: Channel, position: Position, max_bytes: int) -> StartPosition:
+        return StartPosition(await self.head(channel), recovered=True)
 
-    patch(History, "recover", recover)
+    patch(HistoryReader, "recover", recover)
 
 
 def fill_skips_one() -> None:
     """The first message of each hole stays missing."""
     found = Cursor.found
 
-    def skip_one(self: Cursor, excerpt: Excerpt) -> list[Publication]:
+    def skip_one(self: Cursor, excerpt: HistoryPage) -> list[Publication]:
         is_next = excerpt.entries and excerpt.entries[0].offset == self.offset + 1
-        if self.state is State.FILLING and excerpt.head.epoch == self.epoch and is_next:
+        if self.state is CursorState.FILLING and excerpt.head.epoch == self.epoch and is_next:
             self.offset += 1
         return found(self, excerpt)
 
@@ -111,7 +111,7 @@ def gate_drops() -> None:
 def seen_again() -> None:
     """What a newcomer got from the log it gets again when the link brings it."""
 
-    def forget(self: Hub, channel: Channel, member: object, seen: Seen) -> None: ...
+    def forget(self: Hub, channel: Channel, member: object, seen: Watermark) -> None: ...
 
     patch(Hub, "skip", forget)
 

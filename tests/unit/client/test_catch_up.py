@@ -1,7 +1,7 @@
 """The rules by which a client reads a channel: each message once, in order, and what may be missing is told."""
 
 import pytest
-from tannoy.client.catch_up import Frame, Missing, Reading
+from tannoy.client.catch_up import CatchUp, Frame, Missing
 from tannoy.shared.protocol.commands import PAGE_MAX
 from tannoy.shared.publication import Position
 
@@ -40,13 +40,13 @@ class Log:
         return {"messages": page, **self.head.as_fields()}
 
 
-def reading(*read: Frame, position: Position) -> Reading:
-    it = Reading()
+def reading(*read: Frame, position: Position) -> CatchUp:
+    it = CatchUp()
     it.begin(position, before=read)
     return it
 
 
-async def caught_up(it: Reading, log: Log) -> list[Frame | Missing]:
+async def caught_up(it: CatchUp, log: Log) -> list[Frame | Missing]:
     return [told async for told in it.catch_up(log.head, log.ask)]
 
 
@@ -57,7 +57,7 @@ def test_each_message_is_new_once() -> None:
 
 
 def test_without_positions_every_message_is_new() -> None:
-    it = Reading()
+    it = CatchUp()
     it.begin(None)
     assert it.is_new({"type": "message"})
     assert it.is_new({"type": "message"})

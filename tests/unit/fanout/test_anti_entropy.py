@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Collection, Mapping
 
-from tannoy.fanout.anti_entropy import GROUP, ROUND, TURN, Repair
-from tannoy.fanout.disconnects import Departures
+from tannoy.fanout.anti_entropy import GROUP, ROUND, TURN, AntiEntropy
+from tannoy.fanout.disconnects import DisconnectLog
 from tannoy.fanout.membership import ALL
 from tannoy.fanout.presence.calls import PresenceRules
 from tannoy.fanout.presence.presence import Presence, Present
@@ -28,13 +28,13 @@ class Workshop:
         self.redis.say(REMEMBER_GONE, 1)
         self.redis.say(PRESENCE_JOIN, [1, 1, None])
         self.redis.say("HKEYS", [])
-        self.departures = Departures(self.redis, CHANNELS)
+        self.disconnects = DisconnectLog(self.redis, CHANNELS)
         presence = Presence(self.redis, CHANNELS, incarnation="me", rules=PresenceRules(50, 1000, 5.0))
         heartbeat, leases = self.office.heartbeat, self.office.leases
         self.to_look_at = heartbeat.to_look_at
         self.present_asked: list[tuple[list[int], list[int]]] = []
         """Partitions whose sessions were asked for, and those that had been compared by then."""
-        self.repair = Repair(self.redis, heartbeat, leases, presence, self.departures, self._present)
+        self.repair = AntiEntropy(self.redis, heartbeat, leases, presence, self.disconnects, self._present)
 
     def _present(self, partitions: Collection[int]) -> Mapping[int, Present]:
         self.present_asked.append((list(partitions), self.rooms_looked_at))
@@ -149,14 +149,14 @@ async def test_what_redis_had_not_confirmed_is_said_again_every_turn() -> None:
     guest = await workshop.office.admitted()
     workshop.redis.refuse(LEASE_RELEASE, REMEMBER_GONE)
     workshop.office.leases.release(guest.lease)
-    workshop.departures.remember([OWNER], {})
+    workshop.disconnects.remember([OWNER], {})
     await turns()
     await workshop.run(TURN * 1.5)
     assert len(workshop.redis.asked(LEASE_RELEASE)) == len(workshop.redis.asked(REMEMBER_GONE)) == 3
     workshop.redis.accept(LEASE_RELEASE, REMEMBER_GONE)
     await workshop.run(TURN / 2)
     assert workshop.office.counts("unreleased") == [0]
-    assert workshop.departures.statistics()["pending"] == 0
+    assert workshop.disconnects.statistics()["pending"] == 0
 
 
 @on_manual_time

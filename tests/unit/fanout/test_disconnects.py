@@ -1,27 +1,27 @@
 """Why sessions were closed: told to Redis, and kept until it has taken it, within a bound."""
 
 import pytest
-from tannoy.fanout.disconnects import KEEP_SECONDS, KEPT, PENDING_MAX, Departures
+from tannoy.fanout.disconnects import KEEP_SECONDS, KEPT, PENDING_MAX, DisconnectLog
 from tannoy.fanout.scripts import REMEMBER_GONE
-from tannoy.shared.channels import Channels, Owner, OwnerKind
+from tannoy.shared.channels import Keyspace, Owner, OwnerKind
 from tannoy.shared.errors import Unavailable
 
 from tests.support.bus import ScriptedPipeline
 from tests.support.clock import on_manual_time, turns
 
-CHANNELS = Channels("tannoy")
+CHANNELS = Keyspace("tannoy")
 AGENT, ADA = Owner(OwnerKind.AGENT, "42"), Owner(OwnerKind.USER, "ada")
 
 
-def departures() -> tuple[Departures, ScriptedPipeline]:
+def disconnects() -> tuple[DisconnectLog, ScriptedPipeline]:
     redis = ScriptedPipeline()
     redis.say(REMEMBER_GONE, 1)
-    return Departures(redis, CHANNELS), redis
+    return DisconnectLog(redis, CHANNELS), redis
 
 
 @on_manual_time
 async def test_a_departure_is_remembered_with_each_of_its_owners() -> None:
-    made, redis = departures()
+    made, redis = disconnects()
     made.remember([AGENT, ADA], {"code": 4500})
     await turns()
     assert [(call.keys, call.words) for call in redis.calls] == [
@@ -33,7 +33,7 @@ async def test_a_departure_is_remembered_with_each_of_its_owners() -> None:
 
 @on_manual_time
 async def test_what_redis_does_not_take_is_kept_and_told_again() -> None:
-    made, redis = departures()
+    made, redis = disconnects()
     redis.refuse(REMEMBER_GONE)
     made.remember([AGENT], {"number": 1})
     await turns()
@@ -48,7 +48,7 @@ async def test_what_redis_does_not_take_is_kept_and_told_again() -> None:
 
 @on_manual_time
 async def test_what_is_still_not_taken_stays_pending() -> None:
-    made, redis = departures()
+    made, redis = disconnects()
     redis.refuse(REMEMBER_GONE)
     made.remember([AGENT, ADA], {})
     await turns()
@@ -59,7 +59,7 @@ async def test_what_is_still_not_taken_stays_pending() -> None:
 
 @on_manual_time
 async def test_of_more_than_the_bound_the_oldest_are_lost_and_counted() -> None:
-    made, redis = departures()
+    made, redis = disconnects()
     redis.refuse(REMEMBER_GONE)
     for number in range(PENDING_MAX + 3):
         made.remember([AGENT], {"number": number})
@@ -73,7 +73,7 @@ async def test_of_more_than_the_bound_the_oldest_are_lost_and_counted() -> None:
 
 @on_manual_time
 async def test_recent_departures_are_told_as_redis_has_them() -> None:
-    made, redis = departures()
+    made, redis = disconnects()
     redis.say("LRANGE", [b'{"number":2}', b'{"number":1}'])
     assert await made.recent(AGENT) == [{"number": 2}, {"number": 1}]
     assert redis.asked("LRANGE") == [[CHANNELS.gone(AGENT), b"0", str(KEPT - 1).encode()]]
@@ -81,7 +81,7 @@ async def test_recent_departures_are_told_as_redis_has_them() -> None:
 
 @on_manual_time
 async def test_departures_that_redis_does_not_tell_are_unavailable() -> None:
-    made, redis = departures()
+    made, redis = disconnects()
     redis.refuse("LRANGE")
     with pytest.raises(Unavailable):
         await made.recent(AGENT)

@@ -6,17 +6,17 @@ from typing import cast
 
 import pytest
 from tannoy.fanout.membership import BEAT, LEASE, MARGIN, RECOVERY, Membership
-from tannoy.fanout.redis.connection import Reply, Wire, WireLost, Word
-from tannoy.fanout.redis.pipeline import Commands, OnWire
+from tannoy.fanout.redis.connection import ConnectionLost, RedisConnection, Reply, Word
+from tannoy.fanout.redis.pipeline import CommandSender, DirectCommands
 from tannoy.fanout.scripts import HEARTBEAT, NODE_TELL, SERVER_ENSURE, Script
-from tannoy.shared.channels import PARTITIONS, Channels
+from tannoy.shared.channels import PARTITIONS, Keyspace
 from tannoy.shared.clock import Clock
 from tannoy.shared.errors import Unavailable
 
 from tests.support.bus import Call, ScriptedPipeline
 from tests.support.clock import manual_clock, on_manual_time, turns
 
-CHANNELS = Channels("tannoy")
+CHANNELS = Keyspace("tannoy")
 ALL = list(range(PARTITIONS))
 HOLDS = LEASE - MARGIN
 """Seconds that a heartbeat holds, from before it was sent."""
@@ -30,7 +30,7 @@ A_WHILE = 0.01
 _BEATS = (HEARTBEAT, SERVER_ENSURE, NODE_TELL)
 
 
-class ScriptedWire(Wire):
+class ScriptedWire(RedisConnection):
     """A connection that is being greeted: the answers of a ScriptedPipeline, the errors of a wire."""
 
     def __init__(self, redis: ScriptedPipeline) -> None:
@@ -51,7 +51,7 @@ class ScriptedWire(Wire):
         try:
             return await asked
         except Unavailable as error:
-            raise WireLost("the connection to Redis ended before it answered") from error
+            raise ConnectionLost("the connection to Redis ended before it answered") from error
 
 
 class ClockBehind:
@@ -87,7 +87,7 @@ class Heart:
             describe=lambda: {"node": "n1"},
         )
 
-    async def _restate(self, bus: Commands, partitions: Collection[int], adding: bool) -> None:
+    async def _restate(self, bus: CommandSender, partitions: Collection[int], adding: bool) -> None:
         self.told.append(("restate", self.holds_until))
         self.restated.append((list(partitions), adding))
         if not self.restates:
@@ -122,7 +122,7 @@ class Heart:
         return [word for word, _ in self.told]
 
     async def greet(self) -> None:
-        await self.membership.greet(OnWire(ScriptedWire(self.redis)), ALL)
+        await self.membership.greet(DirectCommands(ScriptedWire(self.redis)), ALL)
 
     async def beat(self) -> None:
         """One heartbeat of `run`, at once."""

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from tannoy.fanout.membership import BEAT, RECOVERY
-from tannoy.fanout.redis.connection import WireLost
+from tannoy.fanout.redis.connection import ConnectionLost
 from tannoy.fanout.scripts import HEARTBEAT, NODE_TELL, SERVER_ENSURE
 from tannoy.shared.errors import Unavailable
 
@@ -40,7 +40,7 @@ async def test_a_process_that_has_just_begun_has_nothing_to_state() -> None:
 async def test_a_connection_that_is_lost_while_it_is_greeted_extends_nothing() -> None:
     heart = Heart()
     heart.redis.refuse(HEARTBEAT)
-    with pytest.raises(WireLost):
+    with pytest.raises(ConnectionLost):
         await heart.greet()
     assert not heart.membership.is_valid
 

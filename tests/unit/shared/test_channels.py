@@ -5,11 +5,11 @@ import random
 import re
 from collections import Counter
 
-from tannoy.shared.channels import PARTITION_TAGS, PARTITIONS, ChannelKind, Channels, key_slot, partition
+from tannoy.shared.channels import PARTITION_TAGS, PARTITIONS, ChannelKind, Keyspace, key_slot, partition
 from tannoy.shared.names import AgentId, RoomName
 
 SLOTS = 16_384
-channels = Channels("tannoy")
+channels = Keyspace("tannoy")
 
 
 def hash_tag(key: bytes) -> bytes:
@@ -96,7 +96,7 @@ def test_the_memory_of_a_key_is_no_channel() -> None:
 
 
 def test_another_prefix_is_another_cluster() -> None:
-    other = Channels("other")
+    other = Keyspace("other")
     assert channels.room(RoomName("lobby")).address != other.room(RoomName("lobby")).address
     assert channels.control != other.control
 

@@ -5,16 +5,16 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from tannoy.fanout.cluster.link import ClusterLink
-from tannoy.fanout.cluster.topology import Cluster
+from tannoy.fanout.cluster.topology import ClusterTopology
 from tannoy.fanout.redis.address import RedisAddress
-from tannoy.shared.channels import PARTITIONS, Channels, partition_of
+from tannoy.shared.channels import PARTITIONS, Keyspace, partition_of
 
 from tests.support.clock import manual_clock, on_manual_time, turns
 from tests.support.memory_cluster import A, B, C, MemoryCluster, memory
 
 __all__ = ["memory"]
 
-CHANNELS = Channels("tannoy")
+CHANNELS = Keyspace("tannoy")
 OF_A, OF_C = 5, PARTITIONS - 1
 
 
@@ -25,7 +25,7 @@ def room(part: int, name: str = "r") -> bytes:
 class Listener:
     """A running link, and its Redis: pushes are what the test says, subscriptions are confirmed at once."""
 
-    def __init__(self, memory: MemoryCluster, cluster: Cluster) -> None:
+    def __init__(self, memory: MemoryCluster, cluster: ClusterTopology) -> None:
         self.memory = memory
         self.cluster = cluster
         self.heard: list[tuple[bytes, bytes]] = []

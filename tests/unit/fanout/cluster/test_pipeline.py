@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 from tannoy.fanout.cluster.pipeline import ClusterPipeline
-from tannoy.fanout.cluster.topology import Cluster
+from tannoy.fanout.cluster.topology import ClusterTopology
 from tannoy.fanout.redis.address import RedisAddress
 from tannoy.fanout.redis.connection import Reply
 from tannoy.fanout.redis.in_flight import DEADLINE
-from tannoy.fanout.redis.pipeline import Commands
+from tannoy.fanout.redis.pipeline import CommandSender
 from tannoy.fanout.scripts import HEARTBEAT, PUBLISH_ONCE, SERVER_ENSURE, Script
-from tannoy.shared.channels import PARTITIONS, Channels
+from tannoy.shared.channels import PARTITIONS, Keyspace
 from tannoy.shared.errors import Unavailable
 
 from tests.support.clock import manual_clock, on_manual_time, turns
@@ -20,7 +20,7 @@ from tests.support.memory_cluster import A, B, C, MemoryCluster, memory
 
 __all__ = ["memory"]
 
-CHANNELS = Channels("tannoy")
+CHANNELS = Keyspace("tannoy")
 OF_A, OF_C = 0, PARTITIONS - 1
 """A partition of each."""
 
@@ -28,7 +28,7 @@ OF_A, OF_C = 0, PARTITIONS - 1
 class Client:
     """A running pipeline. Its greeting is one SERVER_ENSURE for each partition."""
 
-    def __init__(self, memory: MemoryCluster, cluster: Cluster) -> None:
+    def __init__(self, memory: MemoryCluster, cluster: ClusterTopology) -> None:
         self.memory = memory
         self.cluster = cluster
         self.greeted: list[list[int]] = []
@@ -36,7 +36,7 @@ class Client:
             cluster, name="test", scripts=(PUBLISH_ONCE,), greet=self._greet, server_key=CHANNELS.server
         )
 
-    async def _greet(self, bus: Commands, partitions: Sequence[int]) -> None:
+    async def _greet(self, bus: CommandSender, partitions: Sequence[int]) -> None:
         self.greeted.append(list(partitions))
         keys = ((CHANNELS.server(part),) for part in partitions)
         await asyncio.gather(*(bus.run_script(SERVER_ENSURE, key, (0,)) for key in keys))

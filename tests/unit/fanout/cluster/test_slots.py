@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tannoy.fanout.cluster.slots import NotHere, Refusal, SlotMap, read_refusal, read_slots
 from tannoy.fanout.redis.address import ClusterAddress, RedisAddress
-from tannoy.shared.channels import PARTITION_SLOTS, PARTITIONS, Channels, key_slot, partition_of
+from tannoy.shared.channels import PARTITION_SLOTS, PARTITIONS, Keyspace, key_slot, partition_of
 from tannoy.shared.names import AgentId, RoomName
 
 ASKED = RedisAddress("asked", 7000, "ada", "secret", 0, None)
@@ -92,7 +92,7 @@ def test_what_may_have_been_carried_out_is_not_sent_elsewhere(error: str) -> Non
 
 
 def test_every_name_tells_its_partition() -> None:
-    channels = Channels("tannoy.test")
+    channels = Keyspace("tannoy.test")
     room, agent = channels.room(RoomName("lobby")), channels.agent(AgentId("42"))
     for part in range(PARTITIONS):
         assert {partition_of(channels.server(part)), partition_of(channels.echo("i1", part))} == {part}

@@ -13,11 +13,11 @@ from tannoy.fanout.cluster.topology import (
     PAUSE,
     PERIOD,
     PERIOD_IN_TROUBLE,
-    Cluster,
+    ClusterTopology,
     NoCluster,
 )
 from tannoy.fanout.redis.address import ClusterAddress, RedisAddress
-from tannoy.fanout.redis.connection import ServerRefused
+from tannoy.fanout.redis.connection import RedisError
 
 from tests.support.clock import manual_clock, on_manual_time, turns
 from tests.support.memory_cluster import ADDRESS, A, B, C
@@ -60,15 +60,15 @@ def servers() -> Servers:
     return Servers()
 
 
-async def learned(servers: Servers, cluster: Cluster | None = None) -> RedisAddress | None:
+async def learned(servers: Servers, cluster: ClusterTopology | None = None) -> RedisAddress | None:
     """Who serves us, after one look."""
-    cluster = cluster or Cluster(ADDRESS, servers.ask)
+    cluster = cluster or ClusterTopology(ADDRESS, servers.ask)
     await cluster.learn()
     return cluster.map.owners[0]
 
 
 @asynccontextmanager
-async def running(cluster: Cluster) -> AsyncGenerator[None]:
+async def running(cluster: ClusterTopology) -> AsyncGenerator[None]:
     task = asyncio.create_task(cluster.run())
     try:
         yield
@@ -113,11 +113,11 @@ async def test_when_nobody_knows_each_says_why(servers: Servers) -> None:
 @on_manual_time
 async def test_a_server_that_is_no_part_of_a_cluster_says_what_to_write(servers: Servers) -> None:
     async def ask(server: RedisAddress, commands: Sequence[Sequence[str]]) -> list[Any]:
-        refused = ServerRefused("ERR This instance has cluster support disabled")
+        refused = RedisError("ERR This instance has cluster support disabled")
         return [refused, refused]
 
     with pytest.raises(NoCluster, match="is no part of one: its URL begins with redis://"):
-        await Cluster(ADDRESS, ask).learn()
+        await ClusterTopology(ADDRESS, ask).learn()
 
 
 @on_manual_time
@@ -126,12 +126,12 @@ async def test_the_others_are_asked_when_the_first_ones_are_gone() -> None:
     servers = Servers()
     servers.views = dict.fromkeys(seeds, ConnectionRefusedError("nobody listens"))
     servers.views[seeds[4]] = (B, 1)
-    assert await learned(servers, Cluster(ClusterAddress(seeds), servers.ask)) == B
+    assert await learned(servers, ClusterTopology(ClusterAddress(seeds), servers.ask)) == B
 
 
 @on_manual_time
 async def test_who_has_told_of_a_change_is_asked_and_believed_among_equals(servers: Servers) -> None:
-    cluster = Cluster(ADDRESS, servers.ask)
+    cluster = ClusterTopology(ADDRESS, servers.ask)
     servers.views |= {A: (A, 4), B: (A, 4), C: (B, 4)}
     for _ in range(20):
         cluster.stale(C)
@@ -140,7 +140,7 @@ async def test_who_has_told_of_a_change_is_asked_and_believed_among_equals(serve
 
 @on_manual_time
 async def test_an_older_view_is_not_believed(servers: Servers) -> None:
-    cluster = Cluster(ADDRESS, servers.ask)
+    cluster = ClusterTopology(ADDRESS, servers.ask)
     servers.views |= dict.fromkeys((A, B, C), (B, 7))
     assert await learned(servers, cluster) == B
     servers.views |= {A: (A, 6), B: None, C: None}
@@ -149,7 +149,7 @@ async def test_an_older_view_is_not_believed(servers: Servers) -> None:
 
 @on_manual_time
 async def test_a_cluster_that_was_made_anew_is_believed_in_the_end(servers: Servers) -> None:
-    cluster = Cluster(ADDRESS, servers.ask)
+    cluster = ClusterTopology(ADDRESS, servers.ask)
     servers.views |= dict.fromkeys((A, B, C), (B, 7))
     await cluster.learn()
     servers.views |= dict.fromkeys((A, B, C), (A, 1))
@@ -159,7 +159,7 @@ async def test_a_cluster_that_was_made_anew_is_believed_in_the_end(servers: Serv
 
 @on_manual_time
 async def test_however_many_find_out_there_is_one_look_at_a_time(servers: Servers) -> None:
-    cluster = Cluster(ADDRESS, servers.ask)
+    cluster = ClusterTopology(ADDRESS, servers.ask)
     looks: list[float] = []
     cluster.listen(lambda: looks.append(manual_clock().monotonic()), lambda: True)
     async with running(cluster):
@@ -173,7 +173,7 @@ async def test_however_many_find_out_there_is_one_look_at_a_time(servers: Server
 
 @on_manual_time
 async def test_there_is_a_look_now_and_then_and_often_while_somebody_is_missed(servers: Servers) -> None:
-    cluster, well, looks = Cluster(ADDRESS, servers.ask), [True], [0]
+    cluster, well, looks = ClusterTopology(ADDRESS, servers.ask), [True], [0]
     cluster.listen(lambda: looks.__setitem__(0, looks[0] + 1), lambda: well[0])
     await cluster.learn()
     async with running(cluster):
@@ -187,7 +187,7 @@ async def test_there_is_a_look_now_and_then_and_often_while_somebody_is_missed(s
 
 @on_manual_time
 async def test_while_nothing_is_in_doubt_one_server_is_asked(servers: Servers) -> None:
-    cluster, at_once = Cluster(ADDRESS, servers.ask), list[int]()
+    cluster, at_once = ClusterTopology(ADDRESS, servers.ask), list[int]()
     cluster.listen(lambda: at_once.append(servers.at_most), lambda: True)
     await cluster.learn()
     servers.at_most = 0
@@ -202,7 +202,7 @@ async def test_while_nothing_is_in_doubt_one_server_is_asked(servers: Servers) -
 @on_manual_time
 async def test_whoever_listens_is_told_even_if_nobody_knew(servers: Servers) -> None:
     servers.views |= dict.fromkeys((A, B, C), ConnectionRefusedError("nobody listens"))
-    cluster, told = Cluster(ADDRESS, servers.ask), asyncio.Event()
+    cluster, told = ClusterTopology(ADDRESS, servers.ask), asyncio.Event()
     cluster.listen(told.set, lambda: True)
     async with running(cluster):
         cluster.stale()

@@ -7,26 +7,26 @@ from tannoy.fanout.control.codec import pack_order, unpack_order
 from tannoy.fanout.control.control import ANSWER_DEADLINE, Control
 from tannoy.fanout.control.requests import (
     CloseSessions,
-    Delivered,
     DeliverToSession,
     DeliverToUser,
-    Errand,
     ListSessions,
-    Question,
+    Notice,
+    Request,
+    Response,
 )
-from tannoy.shared.channels import Channels, Owner, OwnerKind
+from tannoy.shared.channels import Keyspace, Owner, OwnerKind
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.names import AgentId, SessionId, UserId
 from tannoy.shared.protocol.frames import Object
-from tannoy.shared.publication import ReadyBytes
+from tannoy.shared.publication import EncodedMessage
 
 from tests.support.bus import ScriptedPublisher
 from tests.support.clock import manual_clock, on_manual_time, turns
 
-CHANNELS = Channels("tannoy")
+CHANNELS = Keyspace("tannoy")
 ADA = UserId("ada")
 OWNER = Owner(OwnerKind.AGENT, "42")
-READY = ReadyBytes(b"{}", b"\x80")
+READY = EncodedMessage(b"{}", b"\x80")
 SECRET = b"cluster"
 
 
@@ -34,8 +34,8 @@ class Desk:
     """One node's Control, and the bus in the test's hand."""
 
     def __init__(self, *, sessions: int = 0, listed: tuple[Object, ...] = ()) -> None:
-        self.asked: list[Question] = []
-        self.errands: list[Errand] = []
+        self.asked: list[Request] = []
+        self.errands: list[Notice] = []
         self.publisher = ScriptedPublisher(CHANNELS)
         self._answer = sessions, listed
         self.listens = True
@@ -49,7 +49,7 @@ class Desk:
             is_listening=lambda: self.listens,
         )
 
-    def _answer_question(self, question: Question) -> tuple[int, tuple[Object, ...]]:
+    def _answer_question(self, question: Request) -> tuple[int, tuple[Object, ...]]:
         self.asked.append(question)
         return self._answer
 
@@ -59,7 +59,7 @@ class Desk:
 
     def answer(self, request: int, sessions: int, *listed: Object) -> None:
         """A node answers."""
-        self.control.received(pack_order(Delivered(request, sessions, listed), SECRET))
+        self.control.received(pack_order(Response(request, sessions, listed), SECRET))
 
 
 @on_manual_time
@@ -226,7 +226,7 @@ async def test_an_order_of_another_node_is_carried_out_and_answered() -> None:
     desk.control.received(pack_order(order, SECRET))
     assert desk.asked == [order]
     ((address, payload, _),) = desk.publisher.sent
-    assert (address, unpack_order(payload, SECRET)) == (CHANNELS.node("other"), Delivered(9, 3))
+    assert (address, unpack_order(payload, SECRET)) == (CHANNELS.node("other"), Response(9, 3))
 
 
 @on_manual_time
@@ -256,4 +256,4 @@ async def test_it_hears_what_is_for_everybody_and_what_is_for_itself() -> None:
 async def test_a_question_is_answered_with_what_it_asked_to_be_listed() -> None:
     desk = Desk(sessions=1, listed=({"session_id": "s1"},))
     desk.control.received(pack_order(ListSessions(9, b"other", ADA), SECRET))
-    assert unpack_order(desk.publisher.sent[0][1], SECRET) == Delivered(9, 1, ({"session_id": "s1"},))
+    assert unpack_order(desk.publisher.sent[0][1], SECRET) == Response(9, 1, ({"session_id": "s1"},))

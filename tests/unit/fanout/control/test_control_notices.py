@@ -2,7 +2,7 @@
 
 import pytest
 from tannoy.fanout.control.codec import pack_order, unpack_order
-from tannoy.fanout.control.requests import Errand, Evict, Granted
+from tannoy.fanout.control.requests import Evict, LeaseGranted, Notice
 from tannoy.shared.codes import CloseCode
 from tannoy.shared.errors import Unavailable
 
@@ -10,12 +10,12 @@ from tests.support.clock import on_manual_time, turns
 from tests.unit.fanout.control.test_control import CHANNELS, OWNER, SECRET, Desk
 
 EVICT = Evict(OWNER, "other|1|s1", CloseCode.EVICTED, 3, "s2")
-GRANTED = Granted(OWNER, "other|1|s1")
+GRANTED = LeaseGranted(OWNER, "other|1|s1")
 
 
 @pytest.mark.parametrize("errand", [EVICT, GRANTED], ids=lambda errand: type(errand).__name__)
 @on_manual_time
-async def test_an_errand_goes_to_one_node_alone(errand: Errand) -> None:
+async def test_an_errand_goes_to_one_node_alone(errand: Notice) -> None:
     desk = Desk()
     desk.control.tell("other", errand)
     ((address, payload, _),) = desk.publisher.sent
@@ -34,7 +34,7 @@ async def test_an_errand_to_itself_does_not_take_the_bus_and_is_not_run_in_the_m
 
 @pytest.mark.parametrize("errand", [EVICT, GRANTED], ids=lambda errand: type(errand).__name__)
 @on_manual_time
-async def test_an_errand_of_another_node_is_run_and_not_answered(errand: Errand) -> None:
+async def test_an_errand_of_another_node_is_run_and_not_answered(errand: Notice) -> None:
     desk = Desk(sessions=1)
     desk.control.received(pack_order(errand, SECRET))
     assert desk.errands == [errand]

@@ -2,15 +2,15 @@
 
 import pytest
 from tannoy.fanout.history import cursor as cursor_module
-from tannoy.fanout.history.cursor import RESTARTED, TOO_LATE, Cursor, State
-from tannoy.fanout.history.reader import Excerpt
-from tannoy.shared.publication import Position, Publication, ReadyBytes
+from tannoy.fanout.history.cursor import RESTARTED, TOO_LATE, Cursor, CursorState
+from tannoy.fanout.history.reader import HistoryPage
+from tannoy.shared.publication import EncodedMessage, Position, Publication
 
 Told = list[int | str]
 
 
 def m(offset: int, epoch: str = "e", size: int = 10) -> Publication:
-    return Publication(ReadyBytes(b"x" * size, b""), epoch=epoch, offset=offset)
+    return Publication(EncodedMessage(b"x" * size, b""), epoch=epoch, offset=offset)
 
 
 def messages(*offsets: int, epoch: str = "e") -> list[Publication]:
@@ -18,11 +18,11 @@ def messages(*offsets: int, epoch: str = "e") -> list[Publication]:
 
 
 def reset(position: Position, reason: str) -> Publication:
-    return Publication(ReadyBytes(reason.encode(), b""), epoch=position.epoch, offset=position.offset, resets=True)
+    return Publication(EncodedMessage(reason.encode(), b""), epoch=position.epoch, offset=position.offset, resets=True)
 
 
-def excerpt(head: int, *offsets: int, epoch: str = "e") -> Excerpt:
-    return Excerpt(Position(epoch, head), tuple(messages(*offsets, epoch=epoch)))
+def page(head: int, *offsets: int, epoch: str = "e") -> HistoryPage:
+    return HistoryPage(Position(epoch, head), tuple(messages(*offsets, epoch=epoch)))
 
 
 def told(publications: list[Publication]) -> Told:
@@ -48,17 +48,17 @@ class Bench:
         return told(self.cursor.proven(Position(epoch, head)))
 
     def found(self, head: int, *offsets: int, epoch: str = "e") -> Told:
-        return told(self.cursor.found(excerpt(head, *offsets, epoch=epoch)))
+        return told(self.cursor.found(page(head, *offsets, epoch=epoch)))
 
     def give_up(self) -> Told:
         return told(self.cursor.give_up())
 
     @property
-    def stands(self) -> tuple[State, str, int]:
+    def stands(self) -> tuple[CursorState, str, int]:
         return self.cursor.state, self.cursor.epoch, self.cursor.offset
 
 
-FOLLOWING, FILLING, UNKNOWN = State.FOLLOWING, State.FILLING, State.UNKNOWN
+FOLLOWING, FILLING, UNKNOWN = CursorState.FOLLOWING, CursorState.FILLING, CursorState.UNKNOWN
 
 # ---- unknown
 

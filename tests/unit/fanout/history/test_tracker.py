@@ -22,7 +22,7 @@ async def test_what_follows_goes_on_at_once_and_moves_the_position() -> None:
     node.follow(LOBBY, at=10)
     node.bring(LOBBY, 11, 12)
     assert node.heard() == [11, 12]
-    assert node.cursors.position(LOBBY) == Position(EPOCH, 12)
+    assert node.tracker.position(LOBBY) == Position(EPOCH, 12)
 
 
 @on_manual_time
@@ -30,7 +30,7 @@ async def test_what_has_no_offset_goes_on_even_while_messages_wait() -> None:
     node = ListeningNode()
     node.follow(LOBBY, at=10)
     node.bring(LOBBY, 12)
-    node.cursors.received([(LOBBY.address, envelope())])
+    node.tracker.received([(LOBBY.address, envelope())])
     assert node.heard() == [0]
 
 
@@ -40,7 +40,7 @@ async def test_what_is_malformed_is_dropped_and_counted_and_the_rest_goes_on() -
     node.follow(LOBBY, at=10)
     malformed = [b"garbage", b"", b"\x03", b"\x03life-1 12", b"\x03life-1 x " + envelope(), b"\x03life-1 12 garbage"]
     batch = [numbered(11), *malformed, numbered(12)]
-    node.cursors.received([(LOBBY.address, payload) for payload in batch])
+    node.tracker.received([(LOBBY.address, payload) for payload in batch])
     assert node.heard() == [11, 12]
     assert node.count("malformed") == len(malformed)
 
@@ -59,9 +59,9 @@ async def test_channels_are_told_apart() -> None:
 @on_manual_time
 async def test_no_position_is_known_before_one_was_told() -> None:
     node = ListeningNode()
-    assert node.cursors.position(LOBBY) is None
+    assert node.tracker.position(LOBBY) is None
     node.follow(LOBBY, at=None)
-    assert node.cursors.position(LOBBY) is None
+    assert node.tracker.position(LOBBY) is None
 
 
 @on_manual_time
@@ -69,15 +69,15 @@ async def test_following_again_changes_nothing() -> None:
     node = ListeningNode()
     node.follow(LOBBY, at=10)
     node.follow(LOBBY, at=99)
-    assert node.cursors.position(LOBBY) == Position(EPOCH, 10)
+    assert node.tracker.position(LOBBY) == Position(EPOCH, 10)
 
 
 @on_manual_time
 async def test_a_channel_that_was_dropped_begins_anew() -> None:
     node = ListeningNode()
     node.follow(LOBBY, at=10)
-    node.cursors.drop(LOBBY.address)
-    assert node.cursors.position(LOBBY) is None
+    node.tracker.drop(LOBBY.address)
+    assert node.tracker.position(LOBBY) is None
     node.follow(LOBBY, at=20)
     node.bring(LOBBY, 21)
     assert node.heard() == [21]
@@ -87,8 +87,8 @@ async def test_a_channel_that_was_dropped_begins_anew() -> None:
 async def test_where_nothing_is_kept_no_channel_has_a_position() -> None:
     node = ListeningNode(history_size=0)
     node.follow(LOBBY, at=10)
-    node.cursors.received([(LOBBY.address, envelope())])
-    assert (node.cursors.position(LOBBY), node.heard(), node.count("followed")) == (None, [0], 0)
+    node.tracker.received([(LOBBY.address, envelope())])
+    assert (node.tracker.position(LOBBY), node.heard(), node.count("followed")) == (None, [0], 0)
 
 
 # ---- a hole
@@ -187,8 +187,8 @@ async def test_an_epoch_that_began_while_the_log_was_read_makes_the_answer_void(
 async def test_whoever_was_let_in_without_a_position_is_told_one_as_soon_as_it_is_known() -> None:
     node = ListeningNode()
     node.follow(LOBBY, at=None)
-    node.cursors.unplaced(LOBBY)
-    node.cursors.known(LOBBY, Position(EPOCH, 10))
+    node.tracker.unplaced(LOBBY)
+    node.tracker.known(LOBBY, Position(EPOCH, 10))
     assert node.heard() == [f"{EPOCH}/10"]
 
 
@@ -196,7 +196,7 @@ async def test_whoever_was_let_in_without_a_position_is_told_one_as_soon_as_it_i
 async def test_where_the_position_is_known_nobody_is_without_one() -> None:
     node = ListeningNode()
     node.follow(LOBBY, at=10)
-    node.cursors.unplaced(LOBBY)
+    node.tracker.unplaced(LOBBY)
     node.past.say(HISTORY_READ, Unavailable("away"))
     node.bring(LOBBY, 11)
     assert node.heard() == [11]

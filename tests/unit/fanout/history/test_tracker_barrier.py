@@ -20,7 +20,7 @@ LOBBY = CHANNELS.room(RoomName("lobby"))
 @asynccontextmanager
 async def comparing(node: ListeningNode) -> AsyncGenerator[None]:
     """The barrier runs, and has read the heads for the first time: what comes of it is up to the proof."""
-    task = asyncio.create_task(node.cursors.run())
+    task = asyncio.create_task(node.tracker.run())
     await next_barrier()
     try:
         yield
@@ -117,7 +117,7 @@ async def test_after_the_link_was_away_heads_are_compared_at_once() -> None:
         await prove(node)
         node.past.of(LOBBY).say(13)
         node.heard()
-        node.cursors.hurry()
+        node.tracker.hurry()
         await turns()
         await prove(node)
         assert (node.heard(), len(node.proofs)) == ([13], 2)
@@ -153,14 +153,14 @@ async def test_a_head_of_an_epoch_that_the_cursor_has_left_says_nothing() -> Non
         node.heard()
         await prove(node)
         assert (node.heard(), node.reads) == ([], [])
-        assert node.cursors.position(LOBBY) == Position("life-2", 5)
+        assert node.tracker.position(LOBBY) == Position("life-2", 5)
 
 
 @on_manual_time
 async def test_a_head_of_a_channel_that_was_dropped_says_nothing_to_who_follows_it_now() -> None:
     node = behind()
     async with comparing(node):
-        node.cursors.drop(LOBBY.address)
+        node.tracker.drop(LOBBY.address)
         node.follow(LOBBY, at=11)
         await prove(node)
         assert (node.heard(), node.reads) == ([], [])
@@ -173,7 +173,7 @@ async def test_a_head_of_another_epoch_is_told() -> None:
     async with comparing(node):
         await prove(node)
         assert node.heard() == ["life-2/3"]
-        assert node.cursors.position(LOBBY) == Position("life-2", 3)
+        assert node.tracker.position(LOBBY) == Position("life-2", 3)
 
 
 @on_manual_time
@@ -213,7 +213,7 @@ async def test_while_no_position_is_known_a_missing_head_is_left_to_those_who_en
     node.follow(LOBBY, at=None)
     async with comparing(node):
         await prove(node)
-        assert (node.reads, node.cursors.position(LOBBY)) == ([], None)
+        assert (node.reads, node.tracker.position(LOBBY)) == ([], None)
 
 
 @on_manual_time
@@ -221,7 +221,7 @@ async def test_whoever_was_let_in_without_a_position_gets_it_from_the_barrier() 
     node = ListeningNode()
     node.past.of(LOBBY).head = Position(EPOCH, 10)
     node.follow(LOBBY, at=None)
-    node.cursors.unplaced(LOBBY)
+    node.tracker.unplaced(LOBBY)
     async with comparing(node):
         await prove(node)
         assert node.heard() == [f"{EPOCH}/10"]
@@ -231,7 +231,7 @@ async def test_whoever_was_let_in_without_a_position_gets_it_from_the_barrier() 
 async def test_whoever_was_let_in_without_a_position_where_there_is_no_head_gets_one_too() -> None:
     node = ListeningNode()
     node.follow(LOBBY, at=None)
-    node.cursors.unplaced(LOBBY)
+    node.tracker.unplaced(LOBBY)
     async with comparing(node):
         await prove(node)
         assert node.heard() == [f"{node.past.next_epoch}/0"]

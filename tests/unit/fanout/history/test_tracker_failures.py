@@ -75,7 +75,7 @@ async def test_what_is_found_for_a_channel_that_nobody_hears_any_more_goes_nowhe
     node = ListeningNode()
     node.past.hold(HISTORY_READ)
     hole(node)
-    node.cursors.drop(LOBBY.address)
+    node.tracker.drop(LOBBY.address)
     node.follow(LOBBY, at=12)
     node.past.answer_held(HISTORY_READ)
     await turns()
@@ -89,7 +89,7 @@ async def test_what_is_given_up_for_a_channel_that_nobody_hears_any_more_is_not_
     node.past.refuse(HISTORY_READ)
     hole(node)
     await turns()
-    node.cursors.drop(LOBBY.address)
+    node.tracker.drop(LOBBY.address)
     node.follow(LOBBY, at=12)
     await asyncio.sleep(FILL_DEADLINE + 2 * FILL_AGAIN_AFTER)
     assert node.heard() == []
@@ -104,7 +104,7 @@ async def test_a_channel_that_is_dropped_while_it_waits_to_be_read_does_not_hold
     rooms = [CHANNELS.room(RoomName(f"room-{number}")) for number in range(3)]
     for room in rooms:
         hole(node, room)
-    node.cursors.drop(rooms[1].address)
+    node.tracker.drop(rooms[1].address)
     await turns(30)
     assert node.heard_where() == [("room-0", 11), ("room-0", 12), ("room-2", 11), ("room-2", 12)]
 

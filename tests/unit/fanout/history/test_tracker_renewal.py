@@ -24,7 +24,7 @@ async def test_the_heads_of_channels_that_are_heard_are_kept() -> None:
     for room in rooms:
         node.past.of(room).head = Position(EPOCH, 10)
         node.follow(room, at=10)
-    node.cursors.drop(rooms[2].address)
+    node.tracker.drop(rooms[2].address)
     async with comparing(node):
         await renewing(node)
         heads = [CHANNELS.history(room).head for room in rooms[:2]]

@@ -4,20 +4,20 @@ import asyncio
 import math
 from collections.abc import Collection
 
-from tannoy.fanout.control.requests import Errand
-from tannoy.fanout.leases.lease import Closing, Lease, Limit
+from tannoy.fanout.control.requests import Notice
+from tannoy.fanout.leases.lease import CloseOrder, Lease, Limit
 from tannoy.fanout.leases.limits import Limits
-from tannoy.fanout.leases.manager import Leases
+from tannoy.fanout.leases.manager import LeaseManager
 from tannoy.fanout.membership import Membership
-from tannoy.fanout.redis.pipeline import Commands
+from tannoy.fanout.redis.pipeline import CommandSender
 from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_RELEASE, LEASE_REPAIR
-from tannoy.shared.channels import Channels, Owner, OwnerKind
+from tannoy.shared.channels import Keyspace, Owner, OwnerKind
 from tannoy.shared.policy import LimitMode, LimitPolicy
 
 from tests.support.bus import ScriptedPipeline
 from tests.support.clock import manual_clock
 
-CHANNELS = Channels("tannoy")
+CHANNELS = Keyspace("tannoy")
 OWNER = Owner(OwnerKind.AGENT, "42")
 MAX = 4
 HELD = [b"held", b"17"]
@@ -43,8 +43,8 @@ class Heartbeat(Membership):
 class Guest:
     """Somebody who wants a place, and what becomes of it."""
 
-    def __init__(self, leases: Leases, session: str, owner: Owner) -> None:
-        self.losses: list[Closing] = []
+    def __init__(self, leases: LeaseManager, session: str, owner: Owner) -> None:
+        self.losses: list[CloseOrder] = []
         self.lease = leases.wish(owner, session, b'{"session_id":"%s"}' % session.encode(), self.losses.append)
         self.arrival = asyncio.create_task(leases.acquire(self.lease))
 
@@ -58,7 +58,7 @@ class Office:
         self.redis.say(LEASE_RELEASE, b"")
         self.redis.say(LEASE_REPAIR, [[], [], [], b"reject", 0])
         self.redis.say("SMEMBERS", [])
-        self.told: list[tuple[str, Errand]] = []
+        self.told: list[tuple[str, Notice]] = []
         self.heartbeat = Heartbeat(
             CHANNELS,
             incarnation="me",
@@ -75,7 +75,7 @@ class Office:
             defaults={OwnerKind.AGENT: Limit(MAX, policy), OwnerKind.USER: Limit(0, LimitPolicy.REJECT)},
             tell=lambda incarnation, errand: self.told.append((incarnation, errand)),
         )
-        self.leases = Leases(
+        self.leases = LeaseManager(
             self.redis,
             self.heartbeat,
             CHANNELS,
@@ -85,7 +85,7 @@ class Office:
             tell=lambda incarnation, errand: self.told.append((incarnation, errand)),
         )
 
-    async def _restate(self, bus: Commands, partitions: Collection[int], adding: bool) -> None:
+    async def _restate(self, bus: CommandSender, partitions: Collection[int], adding: bool) -> None:
         await self.leases.restate(bus, partitions, adding)
 
     def comes(self, session: str = "s1", owner: Owner = OWNER) -> Guest:

@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from tannoy.fanout.control.requests import Evict, Granted
-from tannoy.fanout.leases.lease import Closing
+from tannoy.fanout.control.requests import Evict, LeaseGranted
+from tannoy.fanout.leases.lease import CloseOrder
 from tannoy.fanout.leases.manager import ADMISSION_DEADLINE, ASK_AGAIN, HEARTBEAT_WAIT
 from tannoy.fanout.scripts import LEASE_ACQUIRE
 from tannoy.shared.codes import CloseCode
@@ -88,7 +88,7 @@ async def test_word_that_the_place_is_free_wakes_whoever_waits_for_it() -> None:
     before, guest = now(), office.comes()
     await turns(6)
     assert not guest.arrival.done()
-    office.leases.run_errand(Granted(OWNER, guest.lease.name))
+    office.leases.run_errand(LeaseGranted(OWNER, guest.lease.name))
     await guest.arrival
     assert now() == before
 
@@ -100,7 +100,7 @@ async def test_word_that_comes_before_the_answer_to_wait_is_not_lost() -> None:
     office.redis.hold(LEASE_ACQUIRE)
     before, guest = now(), office.comes()
     await turns()
-    office.leases.run_errand(Granted(OWNER, guest.lease.name))
+    office.leases.run_errand(LeaseGranted(OWNER, guest.lease.name))
     office.redis.answer_held(LEASE_ACQUIRE)
     await guest.arrival
     assert now() == before
@@ -112,7 +112,7 @@ async def test_word_that_comes_too_early_does_not_make_it_ask_without_a_pause() 
     office.redis.say(LEASE_ACQUIRE, WAIT, WAIT, HELD)
     before, guest = now(), office.comes()
     await turns(6)
-    office.leases.run_errand(Granted(OWNER, guest.lease.name))
+    office.leases.run_errand(LeaseGranted(OWNER, guest.lease.name))
     await guest.arrival
     assert now() - before == pytest.approx(ASK_AGAIN)
 
@@ -135,7 +135,7 @@ async def test_whoever_loses_its_turn_to_a_newer_session_is_closed(namesake: byt
     guest = office.comes()
     with pytest.raises(Unavailable, match="newer session"):
         await guest.arrival
-    assert guest.losses == [Closing(code, OWNER)]
+    assert guest.losses == [CloseOrder(code, OWNER)]
     assert office.released == ["me|1|s1"]
     assert office.counts("known", "unreleased") == [0, 1]
     await turns()

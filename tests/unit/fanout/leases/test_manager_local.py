@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tannoy.fanout.leases.lease import Closing
+from tannoy.fanout.leases.lease import CloseOrder
 from tannoy.fanout.leases.manager import CONFIRMED_AT_ONCE
 from tannoy.fanout.redis.in_flight import DEADLINE
 from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_RELEASE
@@ -174,7 +174,7 @@ async def test_whoever_was_let_in_too_many_has_to_come_back_later() -> None:
     guest = await let_in_by_itself(office)
     office.redis.say(LEASE_ACQUIRE, [b"full", 5, MAX])
     await office.leases.confirm_local()
-    assert guest.losses == [Closing(CloseCode.TRY_AGAIN_LATER, OWNER, 5)]
+    assert guest.losses == [CloseOrder(CloseCode.TRY_AGAIN_LATER, OWNER, 5)]
 
 
 @on_manual_time

@@ -1,9 +1,9 @@
 """Places that are given back, taken away, or run out; and limits that change while sessions are there."""
 
 import pytest
-from tannoy.fanout.control.requests import Evict, Granted
+from tannoy.fanout.control.requests import Evict, LeaseGranted
 from tannoy.fanout.leases import manager as leases_module
-from tannoy.fanout.leases.lease import Closing, Limit
+from tannoy.fanout.leases.lease import CloseOrder, Limit
 from tannoy.fanout.leases.limits import DEADLINE as LIMIT_DEADLINE
 from tannoy.fanout.leases.manager import RELEASED_AT_ONCE
 from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_LIMIT, LEASE_LIST, LEASE_RELEASE
@@ -35,7 +35,7 @@ async def test_whoever_has_got_the_place_is_told_by_its_own_node() -> None:
     office.redis.say(LEASE_RELEASE, b"other|3|s5")
     office.leases.release(guest.lease)
     await turns()
-    assert office.told == [("other", Granted(OWNER, "other|3|s5"))]
+    assert office.told == [("other", LeaseGranted(OWNER, "other|3|s5"))]
 
 
 @on_manual_time
@@ -132,7 +132,7 @@ async def test_whoever_is_sent_away_learns_why_and_keeps_its_place_until_its_soc
     office = Office()
     guest = await office.admitted()
     office.leases.run_errand(Evict(OWNER, "me|1|s1", CloseCode.EVICTED, 4, "s2"))
-    assert guest.losses == [Closing(CloseCode.EVICTED, OWNER, 4, "s2")]
+    assert guest.losses == [CloseOrder(CloseCode.EVICTED, OWNER, 4, "s2")]
     assert (office.released, office.counts("known", "evict_orders")) == ([], [1, 1])
 
 
@@ -143,7 +143,7 @@ async def test_whoever_still_waits_for_a_place_is_sent_away_too() -> None:
     guest = office.comes()
     await turns(6)
     office.leases.run_errand(Evict(OWNER, "me|1|s1", CloseCode.REPLACED, 4, "s1"))
-    assert guest.losses == [Closing(CloseCode.REPLACED, OWNER, 4, "s1")]
+    assert guest.losses == [CloseOrder(CloseCode.REPLACED, OWNER, 4, "s1")]
     guest.arrival.cancel()
 
 
@@ -169,7 +169,7 @@ async def test_a_lease_that_is_being_given_back_is_not_given_back_twice() -> Non
 @on_manual_time
 async def test_a_place_that_somebody_gets_who_has_gone_is_given_back() -> None:
     office = Office()
-    office.leases.run_errand(Granted(OWNER, "me|7|gone"))
+    office.leases.run_errand(LeaseGranted(OWNER, "me|7|gone"))
     assert office.redis.asked(LEASE_RELEASE) == [[b"me|7|gone", b""]]
     await turns()
     assert office.counts("unreleased") == [0]
@@ -181,9 +181,9 @@ async def test_a_place_that_somebody_gets_who_is_going_is_not_given_back_twice()
     guest = await office.admitted()
     office.redis.refuse(LEASE_RELEASE)
     office.leases.release(guest.lease)
-    office.leases.run_errand(Granted(OWNER, "me|1|s1"))
+    office.leases.run_errand(LeaseGranted(OWNER, "me|1|s1"))
     await turns()
-    office.leases.run_errand(Granted(OWNER, "me|1|s1"))
+    office.leases.run_errand(LeaseGranted(OWNER, "me|1|s1"))
     assert (office.released, office.counts("unreleased")) == (["me|1|s1"], [1])
 
 
@@ -191,7 +191,7 @@ async def test_a_place_that_somebody_gets_who_is_going_is_not_given_back_twice()
 async def test_word_of_a_place_for_somebody_who_is_here_gives_nothing_back() -> None:
     office = Office()
     await office.admitted()
-    office.leases.run_errand(Granted(OWNER, "me|1|s1"))
+    office.leases.run_errand(LeaseGranted(OWNER, "me|1|s1"))
     assert office.released == []
 
 
@@ -205,8 +205,8 @@ async def test_in_strict_mode_all_that_hold_a_place_lose_it_when_the_heartbeat_r
     office.heartbeat.fence()
     assert not office.leases.are_trusted()
     assert [guest.losses for guest in guests] == [
-        [Closing(CloseCode.LEASE_LOST, OWNER)],
-        [Closing(CloseCode.LEASE_LOST, Owner(OwnerKind.USER, "ada"))],
+        [CloseOrder(CloseCode.LEASE_LOST, OWNER)],
+        [CloseOrder(CloseCode.LEASE_LOST, Owner(OwnerKind.USER, "ada"))],
     ]
     assert office.counts("lost") == [2]
 

@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from tannoy.fanout.control.requests import Evict, Granted
-from tannoy.fanout.leases.lease import Closing
+from tannoy.fanout.control.requests import Evict, LeaseGranted
+from tannoy.fanout.leases.lease import CloseOrder
 from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_RELEASE, LEASE_REPAIR
 from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.codes import CloseCode
@@ -107,7 +107,7 @@ async def test_in_strict_mode_a_place_that_redis_does_not_know_is_lost() -> None
     first, second = await office.admitted("s1"), await office.admitted("s2")
     office.redis.say(LEASE_REPAIR, [[b"me|2|s2"], [], [], b"reject", 1])
     await restate(office)
-    assert (first.losses, second.losses) == ([], [Closing(CloseCode.LEASE_LOST, OWNER)])
+    assert (first.losses, second.losses) == ([], [CloseOrder(CloseCode.LEASE_LOST, OWNER)])
     assert office.counts("lost") == [1]
 
 
@@ -141,7 +141,7 @@ async def test_whoever_gets_a_place_by_it_is_told() -> None:
     await office.admitted()
     office.redis.say(LEASE_REPAIR, [[], [b"other|2|s2"], [], b"reject", 1])
     await restate(office)
-    assert office.told == [("other", Granted(OWNER, "other|2|s2"))]
+    assert office.told == [("other", LeaseGranted(OWNER, "other|2|s2"))]
 
 
 @pytest.mark.parametrize(

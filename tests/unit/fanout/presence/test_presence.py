@@ -10,14 +10,14 @@ from tannoy.fanout.presence.calls import PRESENCE_SCRIPTS, PresenceRules
 from tannoy.fanout.presence.presence import Presence
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.fanout.scripts import PRESENCE_JOIN, PRESENCE_LEAVE
-from tannoy.shared.channels import Channels
+from tannoy.shared.channels import Keyspace
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.names import RoomName, UserId
 
 from tests.support.bus import NOWHERE, MemoryRedis
 from tests.support.clock import manual_clock, on_manual_time, turns
 
-CHANNELS = Channels("tannoy")
+CHANNELS = Keyspace("tannoy")
 LOBBY = CHANNELS.room(RoomName("lobby"))
 RULES = PresenceRules(inline_max=50, events_max=1000, grace=5)
 NOTHING_DUE = b"*2\r\n*0\r\n*0\r\n"
@@ -28,7 +28,7 @@ def redis(monkeypatch: pytest.MonkeyPatch) -> MemoryRedis:
     """Where nothing is ever due."""
     memory = MemoryRedis()
     memory.replies[b"EVALSHA"] = NOTHING_DUE
-    monkeypatch.setattr("tannoy.fanout.redis.pipeline.dial", memory.dial)
+    monkeypatch.setattr("tannoy.fanout.redis.pipeline.connect", memory.dial)
     return memory
 
 

@@ -3,7 +3,7 @@
 import msgpack
 import pytest
 from tannoy.fanout.pubsub.envelope import pack_publication, unpack_delivery, unpack_numbered
-from tannoy.shared.channels import Channels
+from tannoy.shared.channels import Keyspace
 from tannoy.shared.errors import MalformedBytes
 from tannoy.shared.names import AgentId, RoomName, SessionId, UserId
 from tannoy.shared.protocol.codec import (
@@ -15,16 +15,16 @@ from tannoy.shared.protocol.codec import (
     object_of,
     payload_of,
 )
-from tannoy.shared.protocol.frames import Author, NodeFrame, Resync, Said
-from tannoy.shared.publication import Position, Publication, ReadyBytes
+from tannoy.shared.protocol.frames import Author, MessageFrame, NodeFrame, Resync
+from tannoy.shared.publication import EncodedMessage, Position, Publication
 
-LOBBY = Channels("tannoy").room(RoomName("lobby"))
-AGENT = Channels("tannoy").agent(AgentId("42"))
+LOBBY = Keyspace("tannoy").room(RoomName("lobby"))
+AGENT = Keyspace("tannoy").agent(AgentId("42"))
 ADA = Author(UserId("ada"), "Ada é", SessionId("s1"))
 SAID: list[NodeFrame] = [
-    Said(LOBBY, ADA, {"deep": [1, None, "}"]}, "2026-11-21T08:15:30.123Z"),
-    Said(AGENT, Author(None, None, None), "}", "2026-11-21T08:15:30.123Z"),
-    Said(LOBBY, ADA, {}, "2026-11-21T08:15:30.123Z"),
+    MessageFrame(LOBBY, ADA, {"deep": [1, None, "}"]}, "2026-11-21T08:15:30.123Z"),
+    MessageFrame(AGENT, Author(None, None, None), "}", "2026-11-21T08:15:30.123Z"),
+    MessageFrame(LOBBY, ADA, {}, "2026-11-21T08:15:30.123Z"),
 ]
 OFFSETS = [1, 127, 128, 255, 256, 65_535, 65_536, 2**32 - 1, 2**32, 10**14 + 1, 2**53]
 both_formats = pytest.mark.parametrize("wire", [JSON, MSGPACK], ids=lambda wire: wire.name)
@@ -35,7 +35,7 @@ both_formats = pytest.mark.parametrize("wire", [JSON, MSGPACK], ids=lambda wire:
 @both_formats
 @pytest.mark.parametrize("offset", OFFSETS)
 @pytest.mark.parametrize("frame", SAID, ids=lambda frame: frame.channel.name)
-def test_the_payload_is_the_object_with_its_offset(frame: Said, offset: int, wire: WireFormat) -> None:
+def test_the_payload_is_the_object_with_its_offset(frame: MessageFrame, offset: int, wire: WireFormat) -> None:
     publication = Publication(encode_ready(frame), "", 0, "e", offset)
     assert payload_of(publication, wire) == wire.encode(frame.as_object() | {"offset": offset})
 
@@ -106,23 +106,23 @@ def test_a_numbered_delivery_that_redis_has_not_written_is_malformed(data: bytes
 
 
 NO_FRAMES = {
-    "no JSON": ReadyBytes(b"", msgpack.packb({"a": 1})),
-    "JSON that is no object": ReadyBytes(b"[1]", msgpack.packb({"a": 1})),
-    "no msgpack": ReadyBytes(b'{"a":1}', b""),
-    "msgpack that is no map": ReadyBytes(b'{"a":1}', msgpack.packb([1])),
-    "a map too large for one more": ReadyBytes(b'{"a":1}', msgpack.packb({str(number): 1 for number in range(15)})),
-    "a map of the longer form": ReadyBytes(b'{"a":1}', msgpack.packb({str(number): 1 for number in range(16)})),
+    "no JSON": EncodedMessage(b"", msgpack.packb({"a": 1})),
+    "JSON that is no object": EncodedMessage(b"[1]", msgpack.packb({"a": 1})),
+    "no msgpack": EncodedMessage(b'{"a":1}', b""),
+    "msgpack that is no map": EncodedMessage(b'{"a":1}', msgpack.packb([1])),
+    "a map too large for one more": EncodedMessage(b'{"a":1}', msgpack.packb({str(number): 1 for number in range(15)})),
+    "a map of the longer form": EncodedMessage(b'{"a":1}', msgpack.packb({str(number): 1 for number in range(16)})),
 }
 
 
 @pytest.mark.parametrize("ready", NO_FRAMES.values(), ids=NO_FRAMES)
-def test_what_can_not_take_an_offset_is_malformed(ready: ReadyBytes) -> None:
+def test_what_can_not_take_an_offset_is_malformed(ready: EncodedMessage) -> None:
     with pytest.raises(MalformedBytes):
         unpack_numbered(pack_publication(Publication(ready)), "e", 1)
 
 
 def test_the_largest_map_that_can_take_an_offset_takes_it() -> None:
     fields = {str(number): 1 for number in range(14)}
-    ready = ReadyBytes(JSON.encode(fields), MSGPACK.encode(fields))
+    ready = EncodedMessage(JSON.encode(fields), MSGPACK.encode(fields))
     publication = unpack_numbered(pack_publication(Publication(ready)), "e", 1)
     assert MSGPACK.decode(payload_of(publication, MSGPACK)) == fields | {"offset": 1}

@@ -81,7 +81,7 @@ async def outcome(proof: "asyncio.Future[bool]") -> bool:
 @pytest.fixture
 def redis(monkeypatch: pytest.MonkeyPatch) -> PubSubRedis:
     memory = PubSubRedis()
-    monkeypatch.setattr("tannoy.fanout.pubsub.link.dial", memory.dial)
+    monkeypatch.setattr("tannoy.fanout.pubsub.link.connect", memory.dial)
     return memory
 
 

@@ -2,10 +2,10 @@
 
 from tannoy.fanout.pubsub.link_state import BATCH, SHARDED, LinkState
 from tannoy.fanout.redis.connection import Pushes
-from tannoy.shared.channels import Channels, partition_of
+from tannoy.shared.channels import Keyspace, partition_of
 from tannoy.shared.names import RoomName
 
-CHANNELS = Channels("tannoy")
+CHANNELS = Keyspace("tannoy")
 ECHO, OTHER_ECHO = CHANNELS.echo("i1", 1), CHANNELS.echo("i1", 2)
 ROOMS = [CHANNELS.room(RoomName(f"r{number}")).address for number in range(3000)]
 LOBBY = ROOMS[0]

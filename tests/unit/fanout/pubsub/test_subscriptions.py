@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tannoy.fanout.pubsub.subscriptions import ACKNOWLEDGE_TIMEOUT, LINGER, Subscriber
+from tannoy.fanout.pubsub.subscriptions import ACKNOWLEDGE_TIMEOUT, LINGER, ChannelSubscriptions
 from tannoy.shared.errors import Unavailable
 
 from tests.support.bus import ScriptedLink
@@ -12,17 +12,17 @@ from tests.support.clock import manual_clock, on_manual_time, turns
 A, B = b"a", b"b"
 
 
-def subscriber_and_link() -> tuple[Subscriber, ScriptedLink]:
+def subscriber_and_link() -> tuple[ChannelSubscriptions, ScriptedLink]:
     link = ScriptedLink(manual_clock())
     link.acknowledge()
-    subscriber = Subscriber(link)
-    link.on_confirmed = subscriber.confirmed
-    return subscriber, link
+    subscriptions = ChannelSubscriptions(link)
+    link.on_confirmed = subscriptions.confirmed
+    return subscriptions, link
 
 
-async def held(subscriber: Subscriber, link: ScriptedLink, channel: bytes) -> None:
+async def held(subscriptions: ChannelSubscriptions, link: ScriptedLink, channel: bytes) -> None:
     """One more holder, confirmed."""
-    waiter = subscriber.acquire(channel)
+    waiter = subscriptions.acquire(channel)
     if waiter is not None:
         link.acknowledge()
         await waiter
@@ -30,8 +30,8 @@ async def held(subscriber: Subscriber, link: ScriptedLink, channel: bytes) -> No
 
 @on_manual_time
 async def test_the_first_one_in_waits_for_redis() -> None:
-    subscriber, link = subscriber_and_link()
-    waiter = subscriber.acquire(A)
+    subscriptions, link = subscriber_and_link()
+    waiter = subscriptions.acquire(A)
     assert waiter is not None
     await turns()
     assert not waiter.done()
@@ -41,17 +41,17 @@ async def test_the_first_one_in_waits_for_redis() -> None:
 
 @on_manual_time
 async def test_whoever_comes_to_what_is_being_heard_does_not_wait() -> None:
-    subscriber, link = subscriber_and_link()
-    await held(subscriber, link, A)
-    assert subscriber.acquire(A) is None
+    subscriptions, link = subscriber_and_link()
+    await held(subscriptions, link, A)
+    assert subscriptions.acquire(A) is None
     assert link.acknowledge() == []
-    assert subscriber.holders(A) == 2
+    assert subscriptions.holders(A) == 2
 
 
 @on_manual_time
 async def test_all_who_come_before_the_acknowledgement_wait_for_the_same_one() -> None:
-    subscriber, link = subscriber_and_link()
-    waiters = [subscriber.acquire(A) for _ in range(3)]
+    subscriptions, link = subscriber_and_link()
+    waiters = [subscriptions.acquire(A) for _ in range(3)]
     assert link.acknowledge() == [("SUBSCRIBE", A)]
     for waiter in waiters:
         assert waiter is not None
@@ -60,20 +60,20 @@ async def test_all_who_come_before_the_acknowledgement_wait_for_the_same_one() -
 
 @on_manual_time
 async def test_one_of_several_who_leaves_changes_nothing_for_redis() -> None:
-    subscriber, link = subscriber_and_link()
-    await held(subscriber, link, A)
-    await held(subscriber, link, A)
-    subscriber.release(A)
+    subscriptions, link = subscriber_and_link()
+    await held(subscriptions, link, A)
+    await held(subscriptions, link, A)
+    subscriptions.release(A)
     await asyncio.sleep(2 * LINGER)
     assert link.acknowledge() == []
-    assert subscriber.acquire(A) is None
+    assert subscriptions.acquire(A) is None
 
 
 @on_manual_time
 async def test_the_last_one_out_unsubscribes_after_lingering() -> None:
-    subscriber, link = subscriber_and_link()
-    await held(subscriber, link, A)
-    subscriber.release(A)
+    subscriptions, link = subscriber_and_link()
+    await held(subscriptions, link, A)
+    subscriptions.release(A)
     await asyncio.sleep(LINGER * 0.9)
     assert link.acknowledge() == []
     await asyncio.sleep(LINGER * 0.2)
@@ -83,33 +83,33 @@ async def test_the_last_one_out_unsubscribes_after_lingering() -> None:
 
 @on_manual_time
 async def test_whoever_comes_back_while_it_lingers_costs_redis_nothing() -> None:
-    subscriber, link = subscriber_and_link()
-    await held(subscriber, link, A)
-    subscriber.release(A)
+    subscriptions, link = subscriber_and_link()
+    await held(subscriptions, link, A)
+    subscriptions.release(A)
     await asyncio.sleep(LINGER / 2)
-    assert subscriber.acquire(A) is None
+    assert subscriptions.acquire(A) is None
     await asyncio.sleep(2 * LINGER)
     assert link.acknowledge() == []
 
 
 @on_manual_time
 async def test_lingering_begins_anew_with_each_last_one_out() -> None:
-    subscriber, link = subscriber_and_link()
-    await held(subscriber, link, A)
+    subscriptions, link = subscriber_and_link()
+    await held(subscriptions, link, A)
     for _ in range(5):
-        subscriber.release(A)
+        subscriptions.release(A)
         await asyncio.sleep(LINGER * 0.9)
-        assert subscriber.acquire(A) is None
+        assert subscriptions.acquire(A) is None
     assert link.acknowledge() == []
 
 
 @on_manual_time
 async def test_whoever_comes_while_the_unsubscribe_is_unanswered_waits_for_its_own_subscribe() -> None:
-    subscriber, link = subscriber_and_link()
-    await held(subscriber, link, A)
-    subscriber.release(A)
+    subscriptions, link = subscriber_and_link()
+    await held(subscriptions, link, A)
+    subscriptions.release(A)
     await asyncio.sleep(LINGER * 1.1)
-    waiter = subscriber.acquire(A)
+    waiter = subscriptions.acquire(A)
     assert waiter is not None
     assert link.acknowledge(1) == [("UNSUBSCRIBE", A)]
     assert not waiter.done()
@@ -118,30 +118,30 @@ async def test_whoever_comes_while_the_unsubscribe_is_unanswered_waits_for_its_o
 
 @on_manual_time
 async def test_a_subscription_that_redis_does_not_acknowledge_is_rolled_back() -> None:
-    subscriber, link = subscriber_and_link()
-    waiter = subscriber.acquire(A)
+    subscriptions, link = subscriber_and_link()
+    waiter = subscriptions.acquire(A)
     assert waiter is not None
     before = manual_clock().monotonic()
     with pytest.raises(Unavailable):
         await waiter
     assert manual_clock().monotonic() - before == pytest.approx(ACKNOWLEDGE_TIMEOUT)
-    assert subscriber.holders(A) == 0
+    assert subscriptions.holders(A) == 0
     await asyncio.sleep(LINGER * 1.1)
     assert A not in link.state.wanted
-    assert subscriber.statistics() == {"channels": 0, "waiting": 0, "rolled_back": 1}
+    assert subscriptions.statistics() == {"channels": 0, "waiting": 0, "rolled_back": 1}
 
 
 @on_manual_time
 async def test_a_roll_back_takes_back_one_holder_and_not_the_others() -> None:
-    subscriber, link = subscriber_and_link()
-    early = subscriber.acquire(A)
+    subscriptions, link = subscriber_and_link()
+    early = subscriptions.acquire(A)
     await asyncio.sleep(ACKNOWLEDGE_TIMEOUT / 2)
-    late = subscriber.acquire(A)
+    late = subscriptions.acquire(A)
     assert early is not None
     assert late is not None
     with pytest.raises(Unavailable):
         await early
-    assert subscriber.holders(A) == 1
+    assert subscriptions.holders(A) == 1
     link.acknowledge()
     await late
     assert A in link.subscribed
@@ -149,21 +149,21 @@ async def test_a_roll_back_takes_back_one_holder_and_not_the_others() -> None:
 
 @on_manual_time
 async def test_an_acknowledgement_after_the_roll_back_leaves_no_holder() -> None:
-    subscriber, link = subscriber_and_link()
-    waiter = subscriber.acquire(A)
+    subscriptions, link = subscriber_and_link()
+    waiter = subscriptions.acquire(A)
     assert waiter is not None
     with pytest.raises(Unavailable):
         await waiter
     link.acknowledge()
-    assert subscriber.holders(A) == 0
+    assert subscriptions.holders(A) == 0
     await asyncio.sleep(LINGER * 1.1)
     assert link.acknowledge() == [("UNSUBSCRIBE", A)]
 
 
 @on_manual_time
 async def test_a_reconnect_confirms_those_who_were_waiting() -> None:
-    subscriber, link = subscriber_and_link()
-    waiter = subscriber.acquire(A)
+    subscriptions, link = subscriber_and_link()
+    waiter = subscriptions.acquire(A)
     assert waiter is not None
     await turns()
     link.lose()
@@ -174,10 +174,10 @@ async def test_a_reconnect_confirms_those_who_were_waiting() -> None:
 
 @on_manual_time
 async def test_during_a_reconnect_even_a_channel_with_holders_has_to_be_waited_for() -> None:
-    subscriber, link = subscriber_and_link()
-    await held(subscriber, link, A)
+    subscriptions, link = subscriber_and_link()
+    await held(subscriptions, link, A)
     link.lose()
-    waiter = subscriber.acquire(A)
+    waiter = subscriptions.acquire(A)
     assert waiter is not None
     link.connect()
     link.acknowledge()
@@ -186,29 +186,29 @@ async def test_during_a_reconnect_even_a_channel_with_holders_has_to_be_waited_f
 
 @on_manual_time
 async def test_a_confirmation_of_a_channel_without_holders_is_harmless() -> None:
-    subscriber, _ = subscriber_and_link()
-    subscriber.confirmed([A, B])
-    assert subscriber.statistics()["channels"] == 0
+    subscriptions, _ = subscriber_and_link()
+    subscriptions.confirmed([A, B])
+    assert subscriptions.statistics()["channels"] == 0
 
 
 @on_manual_time
 async def test_channels_are_counted_apart() -> None:
-    subscriber, link = subscriber_and_link()
-    await held(subscriber, link, A)
-    await held(subscriber, link, B)
-    subscriber.release(A)
+    subscriptions, link = subscriber_and_link()
+    await held(subscriptions, link, A)
+    await held(subscriptions, link, B)
+    subscriptions.release(A)
     await asyncio.sleep(LINGER * 1.1)
     assert link.acknowledge() == [("UNSUBSCRIBE", A)]
-    assert (subscriber.holders(A), subscriber.holders(B)) == (0, 1)
+    assert (subscriptions.holders(A), subscriptions.holders(B)) == (0, 1)
 
 
 @on_manual_time
 async def test_whoever_gives_up_waiting_still_owes_its_release() -> None:
     # A connection that ends while it waits: its future is done later, and it releases then.
-    subscriber, link = subscriber_and_link()
-    waiter = subscriber.acquire(A)
+    subscriptions, link = subscriber_and_link()
+    waiter = subscriptions.acquire(A)
     assert waiter is not None
-    waiter.add_done_callback(lambda _: subscriber.release(A))
+    waiter.add_done_callback(lambda _: subscriptions.release(A))
     link.acknowledge()
     await asyncio.sleep(LINGER * 1.1)
     assert link.acknowledge() == [("UNSUBSCRIBE", A)]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio.connection import parse_url
-from tannoy.fanout.redis.address import ClusterAddress, Named, RedisAddress, SentinelAddress, parse_address
+from tannoy.fanout.redis.address import ClusterAddress, NamedMaster, RedisAddress, SentinelAddress, parse_address
 
 URLS = [
     ("redis://localhost", "localhost", 6379, 0, None, None),
@@ -89,14 +89,14 @@ def test_over_tls_both_master_and_sentinels_are_reached_by_it_unless_the_url_say
 def test_a_connection_is_given_up_when_newer_sentinels_name_another_server() -> None:
     address = master_at("redis+sentinel://h/m")
     here, there = address.at("here", 1), address.at("there", 1)
-    rests_on = Named(here, epoch=3)
+    rests_on = NamedMaster(here, epoch=3)
     assert address.moved_from(rests_on) is None
 
     for names, why in [
-        (Named(there, epoch=2), None),
-        (Named(there, epoch=3), None),
-        (Named(here, epoch=4), None),
-        (Named(there, epoch=4), "the Sentinels name there:1 as the master now"),
+        (NamedMaster(there, epoch=2), None),
+        (NamedMaster(there, epoch=3), None),
+        (NamedMaster(here, epoch=4), None),
+        (NamedMaster(there, epoch=4), "the Sentinels name there:1 as the master now"),
     ]:
         address.newest = names
         assert address.moved_from(rests_on) == why

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tannoy.fanout.redis.connection import Pushes, Reply, ServerRefused, Wire, WireLost, pack
+from tannoy.fanout.redis.connection import ConnectionLost, Pushes, RedisConnection, RedisError, Reply, pack
 
 from tests.support.bus import read_commands
 from tests.support.clock import on_manual_time, turns
@@ -43,8 +43,8 @@ class Transport(asyncio.Transport):
         self.reading = True
 
 
-def open_wire(pushed: list[Pushes] | None = None) -> tuple[Wire, Transport]:
-    wire, transport = Wire((pushed if pushed is not None else []).append), Transport()
+def open_wire(pushed: list[Pushes] | None = None) -> tuple[RedisConnection, Transport]:
+    wire, transport = RedisConnection((pushed if pushed is not None else []).append), Transport()
     wire.connection_made(transport)
     return wire, transport
 
@@ -63,7 +63,7 @@ async def test_an_error_of_redis_is_raised_with_its_words() -> None:
     wire, _ = open_wire()
     refused, fine = wire.command("AUTH", "x"), wire.command("PING")
     wire.data_received(b"-WRONGPASS invalid password\r\n+PONG\r\n")
-    with pytest.raises(ServerRefused, match="WRONGPASS invalid password"):
+    with pytest.raises(RedisError, match="WRONGPASS invalid password"):
         await refused
     assert await fine == b"PONG"
 
@@ -96,7 +96,7 @@ async def test_a_lost_connection_fails_all_that_waits() -> None:
     waiting = [wire.command("PING") for _ in range(3)]
     wire.connection_lost(None)
     for reply in waiting:
-        with pytest.raises(WireLost):
+        with pytest.raises(ConnectionLost):
             await reply
     assert wire.lost.done()
 
@@ -108,7 +108,7 @@ async def test_whoever_waits_for_a_connection_that_was_ended_on_purpose_is_told_
     wire.abort("it is a replica")
     assert transport.aborted
     wire.connection_lost(None)
-    with pytest.raises(WireLost, match="it is a replica"):
+    with pytest.raises(ConnectionLost, match="it is a replica"):
         await waiting
     assert str(await wire.lost) == "it is a replica"
 
@@ -121,7 +121,7 @@ def test_an_answer_that_only_a_replica_gives_ends_the_connection(code: str) -> N
         refused, fine = wire.command("SET", "a", "1"), wire.command("PING")
         wire.data_received(f"-{code} because\r\n+PONG\r\n".encode())
         assert transport.aborted
-        with pytest.raises(ServerRefused, match=f"^{code} because$"):
+        with pytest.raises(RedisError, match=f"^{code} because$"):
             await refused
         assert await fine == b"PONG", "it came with the same read"
 
@@ -133,20 +133,20 @@ async def test_another_error_does_not_end_the_connection() -> None:
     wire, transport = open_wire()
     refused = wire.command("SET", "a", "1")
     wire.data_received(b"-READONLYISH is no code of Redis\r\n")
-    with pytest.raises(ServerRefused):
+    with pytest.raises(RedisError):
         await refused
     assert not transport.aborted
 
 
 @on_manual_time
 async def test_a_command_on_a_lost_connection_fails_too() -> None:
-    # "The future raises ServerRefused or WireLost": there is nobody left who could do it later.
+    # "The future raises RedisError or ConnectionLost": there is nobody left who could do it later.
     wire, _ = open_wire()
     wire.connection_lost(None)
     reply = wire.command("PING")
     await turns()
     assert reply.done()
-    with pytest.raises(WireLost):
+    with pytest.raises(ConnectionLost):
         await reply
 
 
@@ -190,7 +190,7 @@ async def test_whoever_expects_an_answer_gets_errors_as_values() -> None:
     wire.expect(answers.append)
     wire.data_received(b"-ERR no\r\n")
     wire.connection_lost(None)
-    assert [type(answer) for answer in answers] == [ServerRefused, WireLost]
+    assert [type(answer) for answer in answers] == [RedisError, ConnectionLost]
 
 
 @on_manual_time

@@ -10,14 +10,14 @@ from tannoy.fanout.history.reader import HistoryRules
 from tannoy.fanout.redis.in_flight import DEADLINE, MAX_BYTES
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.fanout.scripts import PUBLISH_ONCE
-from tannoy.shared.channels import Channels
+from tannoy.shared.channels import Keyspace
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.names import RoomName
 
 from tests.support.bus import NOWHERE, MemoryRedis
 from tests.support.clock import manual_clock, on_manual_time, turns
 
-CHANNELS = Channels("tannoy")
+CHANNELS = Keyspace("tannoy")
 LOBBY = CHANNELS.room(RoomName("lobby"))
 NO_HISTORY = HistoryRules(0, 300)
 
@@ -25,7 +25,7 @@ NO_HISTORY = HistoryRules(0, 300)
 @pytest.fixture
 def redis(monkeypatch: pytest.MonkeyPatch) -> MemoryRedis:
     memory = MemoryRedis()
-    monkeypatch.setattr("tannoy.fanout.redis.pipeline.dial", memory.dial)
+    monkeypatch.setattr("tannoy.fanout.redis.pipeline.connect", memory.dial)
     return memory
 
 

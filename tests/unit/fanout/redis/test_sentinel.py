@@ -4,8 +4,8 @@ import asyncio
 from typing import Any
 
 import pytest
-from tannoy.fanout.redis.address import Named, RedisAddress, SentinelAddress, parse_address
-from tannoy.fanout.redis.connection import ServerRefused, WireLost
+from tannoy.fanout.redis.address import NamedMaster, RedisAddress, SentinelAddress, parse_address
+from tannoy.fanout.redis.connection import ConnectionLost, RedisError
 from tannoy.fanout.redis.query import OTHERS_WITHIN
 from tannoy.fanout.redis.reconnect import keep_connected
 from tannoy.fanout.redis.sentinel import (
@@ -98,7 +98,7 @@ async def test_the_newest_answer_counts_if_it_comes_soon(sentinels: Sentinels) -
 @on_manual_time
 async def test_whoever_can_not_be_asked_does_not_count(sentinels: Sentinels) -> None:
     sentinels.say("s1", ConnectionRefusedError("nobody listens"))
-    sentinels.say("s2", WireLost("gone"))
+    sentinels.say("s2", ConnectionLost("gone"))
     sentinels.name("s3", "a", 7, after=ANSWER_WITHIN / 2)
     assert await sentinels.locate() == ("a", 7)
 
@@ -106,7 +106,7 @@ async def test_whoever_can_not_be_asked_does_not_count(sentinels: Sentinels) -> 
 @on_manual_time
 async def test_a_sentinel_that_tells_no_epoch_is_believed_where_no_other_does(sentinels: Sentinels) -> None:
     sentinels.all_name("new", 1)
-    no_epoch = ServerRefused("NOPERM this user has no permissions to run the 'sentinel|master' command")
+    no_epoch = RedisError("NOPERM this user has no permissions to run the 'sentinel|master' command")
     sentinels.say("s1", [[b"old", b"6379"], no_epoch])
     assert await sentinels.locate() == ("new", 1)
     sentinels.say("s2", None)
@@ -116,8 +116,8 @@ async def test_a_sentinel_that_tells_no_epoch_is_believed_where_no_other_does(se
 
 @on_manual_time
 async def test_where_none_names_a_master_the_reason_of_each_is_told(sentinels: Sentinels) -> None:
-    sentinels.say("s1", [None, ServerRefused("ERR No such master with that name")])
-    sentinels.say("s2", [ServerRefused("NOAUTH Authentication required."), ServerRefused("NOAUTH")])
+    sentinels.say("s1", [None, RedisError("ERR No such master with that name")])
+    sentinels.say("s2", [RedisError("NOAUTH Authentication required."), RedisError("NOAUTH")])
     sentinels.say("s3", None)
     started = manual_clock().monotonic()
     with pytest.raises(NoMaster) as told:
@@ -167,7 +167,7 @@ def _host(sentinels: Sentinels) -> str:
 async def test_a_frozen_sentinel_does_not_keep_the_others_from_being_asked(sentinels: Sentinels) -> None:
     sentinels.all_name("b", 2)
     sentinels.say("s1", None)
-    sentinels.address.learn(Named(sentinels.address.at("a", 6379), epoch=1))
+    sentinels.address.learn(NamedMaster(sentinels.address.at("a", 6379), epoch=1))
     await _informed_for(sentinels, 2 * LOOK_PERIOD + 2 * ANSWER_WITHIN)
     assert _host(sentinels) == "b"
 
@@ -175,7 +175,7 @@ async def test_a_frozen_sentinel_does_not_keep_the_others_from_being_asked(senti
 @on_manual_time
 async def test_whoever_waits_for_a_master_stops_as_soon_as_another_one_is_named(sentinels: Sentinels) -> None:
     address = sentinels.address
-    address.learn(Named(address.at("a", 6379), epoch=1))
+    address.learn(NamedMaster(address.at("a", 6379), epoch=1))
 
     async def wait() -> None:
         async with until_moved(address):
@@ -183,10 +183,10 @@ async def test_whoever_waits_for_a_master_stops_as_soon_as_another_one_is_named(
 
     waiting = asyncio.create_task(wait())
     await turns()
-    address.learn(Named(address.at("a", 6379), epoch=2))
+    address.learn(NamedMaster(address.at("a", 6379), epoch=2))
     await asyncio.sleep(60)
     assert not waiting.done(), "it is the same server"
-    address.learn(Named(address.at("b", 6379), epoch=3))
+    address.learn(NamedMaster(address.at("b", 6379), epoch=3))
     with pytest.raises(TimeoutError):
         await waiting
 
@@ -195,14 +195,14 @@ async def test_whoever_waits_for_a_master_stops_as_soon_as_another_one_is_named(
 async def test_a_move_that_comes_with_the_end_of_the_wait_harms_nobody(sentinels: Sentinels) -> None:
     address = sentinels.address
     async with until_moved(address):
-        address.learn(Named(address.at("b", 6379), epoch=3))
+        address.learn(NamedMaster(address.at("b", 6379), epoch=3))
     await turns()
 
 
 @on_manual_time
 async def test_a_master_that_is_newly_named_is_tried_at_once(sentinels: Sentinels) -> None:
     address = sentinels.address
-    address.learn(Named(address.at("a", 6379), epoch=1))
+    address.learn(NamedMaster(address.at("a", 6379), epoch=1))
     tried: list[str] = []
 
     async def connection() -> bool:
@@ -211,7 +211,7 @@ async def test_a_master_that_is_newly_named_is_tried_at_once(sentinels: Sentinel
 
     keeping = asyncio.create_task(keep_connected(connection, address=address, what="", base=1e6, cap=1e6))
     await turns()
-    address.learn(Named(address.at("b", 6379), epoch=2))
+    address.learn(NamedMaster(address.at("b", 6379), epoch=2))
     await turns()
     assert tried == ["a", "b"]
     keeping.cancel()

@@ -1,18 +1,18 @@
 """Whether a handshake becomes a session: origin, wire format, names."""
 
 import pytest
-from tannoy.node.admission.handshake import Admission, Admitted, Handshake, Rejected, TurnedAway, is_ours
+from tannoy.node.admission.handshake import AcceptedThenClosed, Admission, Admitted, Handshake, Rejected, is_ours
 from tannoy.node.protocols.session import Endpoint
-from tannoy.shared.channels import Channels
+from tannoy.shared.channels import Keyspace
 from tannoy.shared.codes import CloseCode, ErrorCode
 from tannoy.shared.names import AgentId
 from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat
 
-CHANNELS = Channels("tannoy")
+CHANNELS = Keyspace("tannoy")
 HOST = "chat.example:8000"
 ALLOWED = ("https://app.example", "http://localhost:3000")
 
-Decision = Admitted | TurnedAway | Rejected
+Decision = Admitted | AcceptedThenClosed | Rejected
 
 
 def decide(
@@ -171,7 +171,7 @@ def test_without_an_offer_it_is_json_and_nothing_is_echoed() -> None:
 
 def test_whoever_is_turned_away_is_told_in_its_own_format() -> None:
     decision = decide("/ws/chat/a%20b", sec_websocket_protocol="tannoy.v1.msgpack")
-    assert isinstance(decision, TurnedAway)
+    assert isinstance(decision, AcceptedThenClosed)
     assert (decision.wire, decision.subprotocol) == (MSGPACK, "tannoy.v1.msgpack")
 
 
@@ -220,14 +220,14 @@ BAD_NAMES = ["", "a b", "a%20b", "a/b", "a%2Fb", "%00", "*", "%7Bx%7D", "%C3%A9"
 @pytest.mark.parametrize("name", BAD_NAMES, ids=lambda name: f"{name:.9}")
 def test_a_bad_name_in_the_path_is_turned_away(prefix: str, name: str) -> None:
     decision = decide(prefix + name)
-    assert isinstance(decision, TurnedAway)
+    assert isinstance(decision, AcceptedThenClosed)
     assert (decision.refusal.code, decision.code) == (ErrorCode.BAD_NAME, CloseCode.FORBIDDEN)
 
 
 @pytest.mark.parametrize("query", ["user_id=a%20b", "user_id=", "username=", "username=a%0Ab", "session_id=%2F"])
 def test_a_bad_name_in_the_query_is_turned_away(query: str) -> None:
     decision = decide("/ws/agents/42", query)
-    assert isinstance(decision, TurnedAway)
+    assert isinstance(decision, AcceptedThenClosed)
     assert decision.refusal.code is ErrorCode.BAD_NAME
 
 
@@ -247,7 +247,7 @@ def test_a_query_means_the_same_with_and_without_escapes(query: str) -> None:
 
 @pytest.mark.parametrize("query", ["&&&", "=", "user_id", "%", "a=%ff&b=%zz", "user_id=ada&user_id=ada", ";;"])
 def test_an_odd_query_is_no_failure(query: str) -> None:
-    assert isinstance(decide("/ws", query), Admitted | TurnedAway)
+    assert isinstance(decide("/ws", query), Admitted | AcceptedThenClosed)
 
 
 @pytest.mark.parametrize(

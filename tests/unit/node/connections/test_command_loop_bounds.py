@@ -35,12 +35,12 @@ async def test_too_many_commands_that_wait_stop_the_reading_until_they_are_done(
     desk.say(type="join", room="lobby")
     for number in range(WAITING_MAX - 1):
         desk.say(type="ping", id=number)
-    assert desk.carrier.reading
+    assert desk.transport.reading
     desk.say(type="ping", id="last")
-    assert not desk.carrier.reading
+    assert not desk.transport.reading
     house.link.acknowledge()
     await turns()
-    assert desk.carrier.reading
+    assert desk.transport.reading
     assert [frame["id"] for frame in desk.heard()] == [*range(WAITING_MAX - 1), "last"]
 
 
@@ -90,10 +90,10 @@ async def test_the_tenth_bad_frame_ends_the_session(payload: bytes) -> None:
     for _ in range(BAD_FRAMES_MAX - 1):
         desk.say_raw(payload)
     assert [frame["type"] for frame in desk.heard()] == ["error"] * 9
-    assert desk.carrier.closed_with is None
+    assert desk.transport.closed_with is None
     desk.say_raw(payload)
     assert [frame["type"] for frame in desk.heard()] == ["error", "bye"]
-    assert desk.carrier.closed_with == (4505, "too many bad frames")
+    assert desk.transport.closed_with == (4505, "too many bad frames")
 
 
 @on_manual_time
@@ -104,7 +104,7 @@ async def test_bad_frames_are_forgiven_after_a_minute() -> None:
         for _ in range(BAD_FRAMES_MAX - 1):
             desk.say_raw(b"{")
         house.clock.advance(BAD_FRAMES_WINDOW)
-    assert desk.carrier.closed_with is None
+    assert desk.transport.closed_with is None
 
 
 @on_manual_time
@@ -113,7 +113,7 @@ async def test_what_is_well_formed_but_refused_is_no_bad_frame() -> None:
     for _ in range(3 * BAD_FRAMES_MAX):
         desk.say(type="leave", room="lobby")
         desk.say(type="history", room="lobby")
-    assert desk.carrier.closed_with is None
+    assert desk.transport.closed_with is None
 
 
 @on_manual_time

@@ -38,7 +38,7 @@ async def test_whoever_does_not_answer_a_ping_is_closed() -> None:
     desk.heard()
     await asyncio.sleep(PONG_DEADLINE + LATE)
     assert desk.heard() == [{"type": "bye", "code": 4003, "reason": "no pong", "reconnect": True}]
-    assert desk.carrier.closed_with == (4003, "no pong")
+    assert desk.transport.closed_with == (4003, "no pong")
 
 
 @on_manual_time
@@ -48,7 +48,7 @@ async def test_a_pong_within_the_deadline_is_in_time() -> None:
     await asyncio.sleep(PONG_DEADLINE - LATE)
     desk.say(type="pong")
     await asyncio.sleep(PONG_DEADLINE)
-    assert desk.carrier.closed_with is None
+    assert desk.transport.closed_with is None
 
 
 @on_manual_time
@@ -67,7 +67,7 @@ async def test_a_ping_of_the_peers_library_is_answered_in_kind() -> None:
     desk = Desk(House())
     desk.heard()
     desk.connection.pinged(b"are you there")
-    assert list(split_frames(desk.carrier.stream)) == [(Opcode.PONG, b"are you there")]
+    assert list(split_frames(desk.transport.stream)) == [(Opcode.PONG, b"are you there")]
 
 
 # ---- too slow
@@ -77,34 +77,34 @@ async def test_a_ping_of_the_peers_library_is_answered_in_kind() -> None:
 async def test_whoever_is_too_slow_to_read_is_closed() -> None:
     house = House(outbox_max_bytes=5000)
     desk = await in_room(house)
-    desk.carrier.stall()
+    desk.transport.stall()
     for _ in range(10):
         desk.hear_from_room(1000)
     assert [frame["code"] for frame in desk.heard()] == [4002]
-    assert desk.carrier.closed_with == (4002, "too slow to read")
+    assert desk.transport.closed_with == (4002, "too slow to read")
     assert house.hub.rosters == {}
 
 
 @on_manual_time
 async def test_pings_of_a_peer_that_does_not_read_are_bounded_too() -> None:
     desk = Desk(House(outbox_max_bytes=5000))
-    desk.carrier.stall()
+    desk.transport.stall()
     for _ in range(100):
         desk.connection.pinged(b"x" * 125)
-    assert desk.carrier.closed_with == (4002, "too slow to read")
+    assert desk.transport.closed_with == (4002, "too slow to read")
 
 
 @on_manual_time
 async def test_with_skip_whoever_was_too_slow_is_told_what_it_has_missed_in() -> None:
     house = House(outbox_max_bytes=5000, policy=SlowPolicy.SKIP)
     desk = await in_room(house)
-    desk.carrier.stall()
+    desk.transport.stall()
     for _ in range(10):
         desk.hear_from_room(1000)
-    desk.carrier.drain()
+    desk.transport.drain()
     (resync,) = desk.heard()
     assert (resync["type"], resync["room"], resync["epoch"], resync["offset"]) == ("resync", "lobby", *HEAD)
-    assert desk.carrier.closed_with is None
+    assert desk.transport.closed_with is None
 
 
 @on_manual_time
@@ -117,8 +117,8 @@ async def test_with_skip_more_resyncs_than_the_bound_end_the_session_in_order() 
         house.link.acknowledge()
         await turns()
     desk.hear_from_room(6000)
-    desk.carrier.drain()
-    assert desk.carrier.closed_with == (4002, "too slow to read")
+    desk.transport.drain()
+    assert desk.transport.closed_with == (4002, "too slow to read")
     assert house.hub.statistics() == {"sessions": 0, "users": 0, "channels": 0}
 
 
@@ -133,7 +133,7 @@ async def test_bye_is_the_last_frame_and_says_what_the_close_frame_says(code: Cl
     rule = CLOSE_RULES[code]
     bye = {"type": "bye", "code": int(code), "reason": rule.reason, "reconnect": rule.reconnect, "retry_after": 3}
     assert desk.heard()[-1] == bye
-    assert desk.carrier.closed_with == (code, rule.reason)
+    assert desk.transport.closed_with == (code, rule.reason)
 
 
 @pytest.mark.parametrize("code", [1002, 1007, 1009])
@@ -143,7 +143,7 @@ async def test_bye_says_what_the_close_frame_says_to_a_peer_that_broke_the_proto
     desk = Desk(House())
     desk.connection.violated(code, "what exactly was wrong")
     bye = desk.heard()[-1]
-    assert desk.carrier.closed_with == (bye["code"], bye["reason"])
+    assert desk.transport.closed_with == (bye["code"], bye["reason"])
 
 
 @on_manual_time
@@ -187,7 +187,7 @@ async def test_a_peer_that_does_not_answer_the_close_frame_is_cut_off() -> None:
     desk = Desk(House())
     desk.connection.close(CloseCode.DRAINING)
     await asyncio.sleep(CLOSE_DEADLINE + LATE)
-    assert desk.carrier.aborted
+    assert desk.transport.aborted
 
 
 @on_manual_time
@@ -197,7 +197,7 @@ async def test_a_peer_that_answers_the_close_frame_is_not_cut_off() -> None:
     desk.connection.close(CloseCode.DRAINING)
     desk.connection.closed()
     await asyncio.sleep(CLOSE_DEADLINE + LATE)
-    assert not desk.carrier.aborted
+    assert not desk.transport.aborted
     assert house.wheel.idle.is_set()
 
 
@@ -223,8 +223,8 @@ async def test_an_end_of_any_kind_gives_everything_back_once(end: str) -> None:
     if "peer" in end:
         desk.connection.closed()
     assert house.hub.statistics() == {"sessions": 0, "users": 0, "channels": 0}
-    assert house.subscriber.holders(ROOM.address) == 0
-    assert house.services.limits.slow == 0
+    assert house.subscriptions.holders(ROOM.address) == 0
+    assert house.context.limits.slow == 0
 
 
 @on_manual_time
@@ -234,7 +234,7 @@ async def test_an_end_while_entering_gives_the_subscription_back() -> None:
     desk.connection.closed()
     house.link.acknowledge()
     await turns()
-    assert house.subscriber.holders(ROOM.address) == 0
+    assert house.subscriptions.holders(ROOM.address) == 0
     assert house.hub.statistics() == {"sessions": 0, "users": 0, "channels": 0}
     assert desk.heard() == []
 
@@ -243,18 +243,18 @@ async def test_an_end_while_entering_gives_the_subscription_back() -> None:
 async def test_a_slow_peer_that_is_gone_is_not_counted_as_slow() -> None:
     house = House()
     desk = await in_room(house)
-    desk.carrier.stall()
-    assert house.services.limits.slow == 1
+    desk.transport.stall()
+    assert house.context.limits.slow == 1
     desk.connection.closed()
-    assert house.services.limits.slow == 0
+    assert house.context.limits.slow == 0
 
 
 @on_manual_time
 async def test_a_peer_that_bye_itself_has_made_slow_is_not_counted_as_slow_for_ever() -> None:
     house = House()
     desk = Desk(house, high_water=500)
-    desk.hear_from_room(500 - len(desk.carrier.stream) - len(b"\x81\x7e\x00\x00"))
+    desk.hear_from_room(500 - len(desk.transport.stream) - len(b"\x81\x7e\x00\x00"))
     assert not desk.connection.outbox.is_slow
     desk.connection.close(CloseCode.DRAINING)
     desk.connection.closed()
-    assert house.services.limits.slow == 0
+    assert house.context.limits.slow == 0

@@ -39,10 +39,10 @@ async def test_a_confirmation_that_comes_too_late_is_not_passed_on() -> None:
 async def test_what_waited_for_a_slow_peer_is_not_delivered_any_more() -> None:
     house = House()
     desk = await at_agent(house)
-    desk.carrier.stall()
+    desk.transport.stall()
     desk.hear_from_room(100)
     house.fence()
-    desk.carrier.drain()
+    desk.transport.drain()
     assert [(frame["type"], frame["code"]) for frame in desk.heard()] == [("bye", 4004)]
 
 
@@ -61,7 +61,7 @@ async def test_nor_is_a_ping_of_the_peers_library_answered() -> None:
     desk = await at_agent(house)
     house.fence()
     desk.connection.pinged(b"are you there")
-    assert Opcode.PONG not in [opcode for opcode, _ in split_frames(desk.carrier.stream)]
+    assert Opcode.PONG not in [opcode for opcode, _ in split_frames(desk.transport.stream)]
 
 
 @on_manual_time

@@ -23,8 +23,8 @@ def released(house: House) -> list[bytes]:
 
 def remembered(house: House) -> list[tuple[object, object, object]]:
     """Code, rule and count of each departure."""
-    departures = [JSON.decode(words[0]) for words in house.redis.asked(REMEMBER_GONE)]
-    return [(each["code"], each["rule"], each["count"]) for each in departures if isinstance(each, dict)]  # pyright: ignore
+    disconnects = [JSON.decode(words[0]) for words in house.redis.asked(REMEMBER_GONE)]
+    return [(each["code"], each["rule"], each["count"]) for each in disconnects if isinstance(each, dict)]  # pyright: ignore
 
 
 def waiting_for_a_place(house: House) -> Desk:
@@ -42,8 +42,8 @@ async def test_the_handshake_is_answered_at_once_and_welcome_waits_for_the_place
     desk = Desk(house, Endpoint.AGENT, opening=b"HTTP/1.1 101")
     await turns(6)
     house.link.acknowledge()
-    assert desk.carrier.writes == [b"HTTP/1.1 101"]
-    desk.carrier.writes.clear()
+    assert desk.transport.writes == [b"HTTP/1.1 101"]
+    desk.transport.writes.clear()
     house.redis.answer_held(LEASE_ACQUIRE)
     await turns()
     house.link.acknowledge()
@@ -78,7 +78,7 @@ async def test_nothing_is_said_while_it_waits_however_long() -> None:
     desk = waiting_for_a_place(house)
     await asyncio.sleep(9)
     desk.connection.due(house.clock.monotonic())
-    assert (desk.heard(), desk.carrier.closed_with) == ([], None)
+    assert (desk.heard(), desk.transport.closed_with) == ([], None)
 
 
 @on_manual_time
@@ -151,7 +151,7 @@ async def test_whoever_leaves_while_it_waits_gives_back_what_it_may_have_got(rea
     await turns(6)
     assert (released(house), house.leases.statistics()["known"]) == ([b"me|1|s1"], 0)
     assert house.hub.statistics() == {"sessions": 0, "users": 0, "channels": 0}
-    assert house.services.connections == 0
+    assert house.context.connections == 0
 
 
 @on_manual_time
@@ -177,7 +177,7 @@ async def test_the_place_is_given_back_only_once_the_close_frame_is_out() -> Non
     desk.connection.close(CloseCode.EVICTED)
     await turns()
     assert released(house) == []
-    desk.carrier.hand_over()
+    desk.transport.hand_over()
     assert released(house) == [b"me|1|s1"]
     desk.connection.closed()
     await turns()

@@ -18,7 +18,7 @@ def lenient(*, history_size: int = 100, slice_size: int = 4096) -> House:
 
 def overflow(desk: Desk) -> None:
     """The peer reads no more, and more is said than fits."""
-    desk.carrier.stall()
+    desk.transport.stall()
     for _ in range(10):
         desk.hear_from_room(1000)
 
@@ -29,7 +29,7 @@ async def test_the_position_is_up_to_where_the_node_has_passed_the_room_on() -> 
     desk = await in_room(house)
     overflow(desk)
     house.bring(ROOM, 41, 42)
-    desk.carrier.drain()
+    desk.transport.drain()
     (resync,) = desk.heard()
     assert (resync["type"], resync["room"], resync["epoch"], resync["offset"]) == ("resync", "lobby", EPOCH, 42)
     house.bring(ROOM, 43)
@@ -47,7 +47,7 @@ async def test_each_room_has_a_position_of_its_own() -> None:
     desk.heard()
     overflow(desk)
     house.bring(KITCHEN, 41, 42, 43)
-    desk.carrier.drain()
+    desk.transport.drain()
     told = {resync["room"]: resync["offset"] for resync in desk.heard()}
     assert told == {"lobby": HEAD.offset, "kitchen": 43}
 
@@ -57,7 +57,7 @@ async def test_without_history_there_is_no_position() -> None:
     house = lenient(history_size=0)
     desk = await in_room(house)
     overflow(desk)
-    desk.carrier.drain()
+    desk.transport.drain()
     (resync,) = desk.heard()
     assert (resync["room"], resync["epoch"], resync["offset"]) == ("lobby", None, None)
 
@@ -74,9 +74,9 @@ async def test_what_is_still_on_its_way_up_to_there_does_not_come_any_more(said_
         desk.heard()
     house.bring(ROOM, 41)
     house.bring(ROOM, *range(42, 42 + said_meanwhile))
-    slow = next(desk for desk in desks if not desk.carrier.stream)  # its slice is still to come
+    slow = next(desk for desk in desks if not desk.transport.stream)  # its slice is still to come
     overflow(slow)
-    slow.carrier.drain()
+    slow.transport.drain()
     (resync,) = slow.heard()
     await turns(60)
     house.bring(ROOM, 42 + said_meanwhile)

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tannoy.fanout.control.requests import CloseSessions, DeliverToSession, DeliverToUser, ListSessions, Question
+from tannoy.fanout.control.requests import CloseSessions, DeliverToSession, DeliverToUser, ListSessions, Request
 from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_RELEASE
 from tannoy.node.connections import control_handler as orders_module
 from tannoy.node.protocols.session import Endpoint
@@ -12,12 +12,12 @@ from tannoy.shared.clock import rfc3339
 from tannoy.shared.codes import CloseCode
 from tannoy.shared.names import AgentId, SessionId, UserId
 from tannoy.shared.protocol.codec import MSGPACK
-from tannoy.shared.publication import ReadyBytes
+from tannoy.shared.publication import EncodedMessage
 
 from tests.support.clock import on_manual_time, turns
 from tests.support.desk import OWNER, Desk, House
 
-READY = ReadyBytes(b'{"hi":1}', MSGPACK.encode({"hi": 1}))
+READY = EncodedMessage(b'{"hi":1}', MSGPACK.encode({"hi": 1}))
 ADA, BOB = UserId("ada"), UserId("bob")
 
 
@@ -31,21 +31,21 @@ async def at_agent(house: House, session_id: str = "s1", user_id: str = "ada") -
     return desk
 
 
-def to_user(user_id: UserId = ADA) -> Question:
+def to_user(user_id: UserId = ADA) -> Request:
     return DeliverToUser(1, b"", user_id, READY)
 
 
-def to_session(session_id: str, agent_id: str = "42") -> Question:
+def to_session(session_id: str, agent_id: str = "42") -> Request:
     return DeliverToSession(1, b"", AgentId(agent_id), SessionId(session_id), READY)
 
 
-def closing(owner: Owner, session_id: str | None = None) -> Question:
+def closing(owner: Owner, session_id: str | None = None) -> Request:
     return CloseSessions(1, b"", owner, None if session_id is None else SessionId(session_id))
 
 
 def codes(*desks: Desk) -> list[int | None]:
     """With which each was closed; None: it is open."""
-    return [desk.carrier.closed_with and desk.carrier.closed_with[0] for desk in desks]
+    return [desk.transport.closed_with and desk.transport.closed_with[0] for desk in desks]
 
 
 # ---- deliver

@@ -32,7 +32,7 @@ ENDS: dict[str, Callable[[Desk], None]] = {
     "gone": lambda desk: desk.connection.closed(),
     "closed": lambda desk: desk.connection.close(CloseCode.DRAINING),
 }
-every_arrival = pytest.mark.parametrize("arrival", ARRIVALS.values(), ids=ARRIVALS)
+every_arrival = pytest.mark.parametrize("start", ARRIVALS.values(), ids=ARRIVALS)
 every_end = pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
 
 
@@ -72,11 +72,11 @@ STAGES = [subscribing, just_subscribed, counting, just_counted, almost_in]
 @every_arrival
 @on_manual_time
 async def test_whoever_turns_back_at_any_step_leaves_nothing(
-    arrival: Callable[[House], Desk], end: Callable[[Desk], None], until: Callable[..., object]
+    start: Callable[[House], Desk], end: Callable[[Desk], None], until: Callable[..., object]
 ) -> None:
     house = House()
     house.redis.hold(PRESENCE_JOIN)
-    desk = arrival(house)
+    desk = start(house)
     stage = until(house)
     assert asyncio.iscoroutine(stage)
     await stage
@@ -86,7 +86,7 @@ async def test_whoever_turns_back_at_any_step_leaves_nothing(
     if numbers(house, PRESENCE_JOIN) and until in (subscribing, just_subscribed, counting):
         house.redis.answer_held(PRESENCE_JOIN)
     await turns()
-    assert house.subscriber.holders(ROOM.address) == 0
+    assert house.subscriptions.holders(ROOM.address) == 0
     assert house.hub.statistics() == {"sessions": 0, "users": 0, "channels": 0}
     assert numbers(house, PRESENCE_JOIN) == numbers(house, PRESENCE_LEAVE)
 
@@ -95,17 +95,17 @@ async def test_whoever_turns_back_at_any_step_leaves_nothing(
 @every_arrival
 @on_manual_time
 async def test_whoever_turns_back_before_it_was_refused_leaves_nothing(
-    arrival: Callable[[House], Desk], end: Callable[[Desk], None]
+    start: Callable[[House], Desk], end: Callable[[Desk], None]
 ) -> None:
     house = House()
     house.redis.hold(PRESENCE_JOIN)
-    desk = arrival(house)
+    desk = start(house)
     await counting(house)
     end(desk)
     house.redis.refuse(PRESENCE_JOIN)
     house.redis.answer_held(PRESENCE_JOIN)
     await turns()
-    assert house.subscriber.holders(ROOM.address) == 0
+    assert house.subscriptions.holders(ROOM.address) == 0
     assert numbers(house, PRESENCE_JOIN) == numbers(house, PRESENCE_LEAVE)
 
 
@@ -117,4 +117,4 @@ async def test_whoever_turns_back_before_it_was_let_in_unheard_leaves_nothing(en
     await turns(6)
     end(desk)
     await asyncio.sleep(1.1)
-    assert (house.subscriber.holders(AGENT.address), house.hub.rosters) == (0, {})
+    assert (house.subscriptions.holders(AGENT.address), house.hub.rosters) == (0, {})

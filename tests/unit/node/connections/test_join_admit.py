@@ -8,7 +8,7 @@ from tannoy.node.delivery import hub as hub_module
 from tannoy.node.protocols.session import Endpoint
 from tannoy.shared.names import UserId
 from tannoy.shared.policy import LimitMode
-from tannoy.shared.publication import Publication, ReadyBytes
+from tannoy.shared.publication import EncodedMessage, Publication
 
 from tests.support.clock import on_manual_time, turns
 from tests.support.desk import AGENT, GENERATION, HEAD, ROLL, ROOM, VERSION, Desk, House
@@ -16,7 +16,7 @@ from tests.unit.node.connections.test_join import counting, joining, numbers
 
 
 def said(number: int, version: int = 0) -> Publication:
-    return Publication(ReadyBytes(b'{"number":%d}' % number, b""), version=version)
+    return Publication(EncodedMessage(b'{"number":%d}' % number, b""), version=version)
 
 
 # ---- refused
@@ -34,7 +34,7 @@ async def test_without_presence_a_join_is_unavailable_and_the_session_lives(why:
     house.link.acknowledge()
     await turns()
     assert [(frame["id"], frame["code"]) for frame in desk.heard()] == [(1, "unavailable")]
-    assert (house.subscriber.holders(ROOM.address), house.hub.rosters) == (0, {})
+    assert (house.subscriptions.holders(ROOM.address), house.hub.rosters) == (0, {})
     desk.say(type="ping", id=2)
     assert desk.heard() == [{"type": "pong", "id": 2}]
 
@@ -57,7 +57,7 @@ async def test_without_presence_nobody_gets_home_and_is_asked_to_come_back() -> 
     house.link.acknowledge()
     await turns()
     assert [(frame["type"], frame["code"]) for frame in desk.heard()] == [("bye", 1013)]
-    assert house.subscriber.holders(ROOM.address) == 0
+    assert house.subscriptions.holders(ROOM.address) == 0
 
 
 @on_manual_time
@@ -175,7 +175,7 @@ async def test_while_the_bus_is_silent_an_agents_session_is_let_in_in_available_
     desk = Desk(house, Endpoint.AGENT)
     await asyncio.sleep(1.1)
     assert [frame["type"] for frame in desk.heard()] == frames
-    assert house.subscriber.holders(AGENT.address) == len(house.hub.rosters)
+    assert house.subscriptions.holders(AGENT.address) == len(house.hub.rosters)
 
 
 @on_manual_time
@@ -184,4 +184,4 @@ async def test_whoever_was_let_in_unheard_gives_back_what_it_holds() -> None:
     desk = Desk(house, Endpoint.AGENT)
     await asyncio.sleep(1.1)
     desk.connection.closed()
-    assert (house.subscriber.holders(AGENT.address), house.hub.rosters) == (0, {})
+    assert (house.subscriptions.holders(AGENT.address), house.hub.rosters) == (0, {})

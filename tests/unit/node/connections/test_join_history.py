@@ -124,7 +124,7 @@ async def test_where_nothing_is_kept_there_is_no_place(recover: Position | None)
     (welcome,) = await arrived(desk)
     assert place_of(welcome) == ({} if recover is None else {"recovered": False})
     assert house.past.calls == []
-    house.cursors.received([(ROOM.address, envelope())])
+    house.tracker.received([(ROOM.address, envelope())])
     assert desk.heard() == [{"type": "message"}]
 
 
@@ -145,7 +145,7 @@ async def test_without_a_place_a_join_is_unavailable_and_the_session_lives(recov
     desk.heard()
     desk.say(type="join", room="lobby", id=1, **({} if recover is None else {"recover": recover.as_fields()}))
     assert [(frame["id"], frame["code"]) for frame in await arrived(desk)] == [(1, "unavailable")]
-    assert (house.subscriber.holders(ROOM.address), house.hub.rosters) == (0, {})
+    assert (house.subscriptions.holders(ROOM.address), house.hub.rosters) == (0, {})
     assert numbers(house, PRESENCE_JOIN) == []
     desk.say(type="ping", id=2)
     assert desk.heard() == [{"type": "pong", "id": 2}]
@@ -160,14 +160,14 @@ async def test_without_a_place_nobody_gets_home_and_is_asked_to_come_back() -> N
 
 
 @pytest.mark.parametrize("answered", [0, 1, 2, 3, 4], ids="{} turns after the answer".format)
-@pytest.mark.parametrize("arrival", ALL_ARRIVALS.values(), ids=ALL_ARRIVALS)
+@pytest.mark.parametrize("start", ALL_ARRIVALS.values(), ids=ALL_ARRIVALS)
 @on_manual_time
 async def test_whoever_turns_back_while_its_place_is_looked_for_leaves_nothing(
-    arrival: Callable[[House], Desk], answered: int
+    start: Callable[[House], Desk], answered: int
 ) -> None:
     house = House()
     house.past.hold(HISTORY_READ)
-    desk = arrival(house)
+    desk = start(house)
     house.link.acknowledge()
     await turns()
     if answered:
@@ -178,7 +178,7 @@ async def test_whoever_turns_back_while_its_place_is_looked_for_leaves_nothing(
     if not answered:
         house.past.answer_held(HISTORY_READ)
     await turns()
-    assert house.subscriber.holders(ROOM.address) == 0
+    assert house.subscriptions.holders(ROOM.address) == 0
     assert house.hub.statistics() == {"sessions": 0, "users": 0, "channels": 0}
     assert numbers(house, PRESENCE_JOIN) == numbers(house, PRESENCE_LEAVE)
 
@@ -189,7 +189,7 @@ async def test_a_channel_that_nobody_hears_any_more_is_not_followed() -> None:
     desk = await in_room(house)
     desk.connection.close(CloseCode.DRAINING)
     await asyncio.sleep(2)
-    assert house.cursors.position(ROOM) is None
+    assert house.tracker.position(ROOM) is None
 
 
 # ---- too much said meanwhile
@@ -227,7 +227,7 @@ async def test_an_agents_session_that_is_let_in_unheard_is_told_its_place_later(
     await asyncio.sleep(1.1)
     (welcome,) = desk.heard()
     assert place_of(welcome) == told
-    house.cursors.known(AGENT, HEAD)
+    house.tracker.known(AGENT, HEAD)
     assert [(frame["type"], place_of(frame)) for frame in desk.heard()] == [("resync", PLACE)]
     house.bring(AGENT, 41)
     assert desk.heard() == [message(41)]

@@ -137,7 +137,7 @@ async def test_whoever_recovers_first_sets_the_place_of_the_node() -> None:
     house = House()
     kept(house, 39, 40)
     await arrived(Desk(house, Endpoint.ROOM, recover=Position(EPOCH, 38)))
-    assert house.cursors.position(ROOM) == HEAD
+    assert house.tracker.position(ROOM) == HEAD
 
 
 @on_manual_time

@@ -2,70 +2,70 @@
 
 import asyncio
 
-from tannoy.node.admission.handshake import TurnedAway
-from tannoy.node.connections.rejected import Farewell
+from tannoy.node.admission.handshake import AcceptedThenClosed
+from tannoy.node.connections.rejected import RejectedConnection
 from tannoy.node.connections.timers import TimerWheel
 from tannoy.node.transports.base import CLOSE_DEADLINE
 from tannoy.shared.codes import CloseCode
 from tannoy.shared.errors import BadName
 from tannoy.shared.protocol.codec import MSGPACK
 
-from tests.support.carrier import RecordingCarrier
 from tests.support.clock import manual_clock, on_manual_time
+from tests.support.transport import RecordingCarrier
 
 
-def farewell() -> tuple[Farewell, RecordingCarrier, TimerWheel]:
-    carrier, wheel = RecordingCarrier(), TimerWheel(manual_clock())
-    turned_away = TurnedAway(BadName("no such name"), CloseCode.FORBIDDEN, MSGPACK, None)
-    made = Farewell(carrier, turned_away, wheel)
-    carrier.carried = made
-    return made, carrier, wheel
+def farewell() -> tuple[RejectedConnection, RecordingCarrier, TimerWheel]:
+    transport, wheel = RecordingCarrier(), TimerWheel(manual_clock())
+    turned_away = AcceptedThenClosed(BadName("no such name"), CloseCode.FORBIDDEN, MSGPACK, None)
+    made = RejectedConnection(transport, turned_away, wheel)
+    transport.listener = made
+    return made, transport, wheel
 
 
 @on_manual_time
 async def test_it_says_error_and_bye_and_closes() -> None:
-    made, carrier, _ = farewell()
+    made, transport, _ = farewell()
     made.opened()
-    assert carrier.objects == [
+    assert transport.objects == [
         {"type": "error", "code": "bad_name", "message": "no such name"},
         {"type": "bye", "code": 4503, "reason": "forbidden", "reconnect": False},
     ]
-    assert carrier.closed_with == (4503, "forbidden")
+    assert transport.closed_with == (4503, "forbidden")
 
 
 @on_manual_time
 async def test_whatever_the_peer_says_is_not_heard() -> None:
-    made, carrier, _ = farewell()
+    made, transport, _ = farewell()
     made.opened()
-    carrier.take()
+    transport.take()
     made.received(b"\x81\xa4type\xa4ping", True)
     made.pinged(b"x")
     made.paused()
     made.resumed()
-    assert carrier.take() == []
+    assert transport.take() == []
 
 
 @on_manual_time
 async def test_a_peer_that_does_not_answer_is_cut_off() -> None:
-    made, carrier, _ = farewell()
+    made, transport, _ = farewell()
     made.opened()
     await asyncio.sleep(CLOSE_DEADLINE + 1)
-    assert carrier.aborted
+    assert transport.aborted
 
 
 @on_manual_time
 async def test_a_peer_that_has_closed_is_not_waited_for() -> None:
-    made, carrier, wheel = farewell()
+    made, transport, wheel = farewell()
     made.opened()
     made.closed()
     await asyncio.sleep(CLOSE_DEADLINE + 1)
-    assert not carrier.aborted
+    assert not transport.aborted
     assert wheel.idle.is_set()
 
 
 @on_manual_time
 async def test_a_peer_that_breaks_the_protocol_is_cut_off_at_once() -> None:
-    made, carrier, _ = farewell()
+    made, transport, _ = farewell()
     made.opened()
     made.violated(1002, "reserved bits are set")
-    assert carrier.aborted
+    assert transport.aborted

@@ -4,12 +4,12 @@ import json
 from typing import Any
 
 import pytest
-from tannoy.fanout.leases.lease import Closing
+from tannoy.fanout.leases.lease import CloseOrder
 from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_RELEASE, REMEMBER_GONE
 from tannoy.node.protocols.session import Endpoint, Session
 from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.clock import rfc3339
-from tannoy.shared.codes import CLOSE_RULES, CloseCode, DepartureRule
+from tannoy.shared.codes import CLOSE_RULES, CloseCode, DisconnectRule
 from tannoy.shared.errors import LimitReached
 from tannoy.shared.names import SessionId, UserId
 from tannoy.shared.protocol.frames import Author
@@ -26,7 +26,7 @@ def session(endpoint: Endpoint = Endpoint.AGENT, user_id: str = "ada") -> Sessio
     return Session(endpoint, author, HOMES[endpoint], CHANNELS)
 
 
-def unconcerned(closing: Closing) -> None:
+def unconcerned(closing: CloseOrder) -> None:
     raise AssertionError(f"no place was to be lost: {closing}")
 
 
@@ -54,11 +54,11 @@ async def test_sessions_of_agents_are_limited_and_all_others_where_users_are(
     endpoint: Endpoint, user_max_sessions: int, limited: bool
 ) -> None:
     house = House(user_max_sessions=user_max_sessions)
-    assert house.places.are_limited(session(endpoint)) is limited
+    assert house.session_leases.are_limited(session(endpoint)) is limited
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "user_max_sessions", "places"),
+    ("endpoint", "user_max_sessions", "session_leases"),
     [
         (Endpoint.AGENT, 0, [("agent:42", "me|1|s1")]),
         (Endpoint.ROOM, 3, [("user:ada", "me|1|s1")]),
@@ -67,18 +67,18 @@ async def test_sessions_of_agents_are_limited_and_all_others_where_users_are(
 )
 @on_manual_time
 async def test_a_session_takes_a_place_of_its_user_and_of_its_agent(
-    endpoint: Endpoint, user_max_sessions: int, places: list[tuple[str, str]]
+    endpoint: Endpoint, user_max_sessions: int, session_leases: list[tuple[str, str]]
 ) -> None:
     house = House(user_max_sessions=user_max_sessions)
-    held = await house.places.take(session(endpoint), CONNECTED_AT, unconcerned)
-    assert asked_for(house) == places
-    assert [lease.name for lease in held] == [name for _, name in places]
+    held = await house.session_leases.take(session(endpoint), CONNECTED_AT, unconcerned)
+    assert asked_for(house) == session_leases
+    assert [lease.name for lease in held] == [name for _, name in session_leases]
 
 
 @on_manual_time
 async def test_with_its_place_goes_what_people_want_to_know_of_a_session() -> None:
     house = House()
-    await house.places.take(session(), CONNECTED_AT, unconcerned)
+    await house.session_leases.take(session(), CONNECTED_AT, unconcerned)
     assert json.loads(house.redis.asked(LEASE_ACQUIRE)[0][1]) == {
         "session_id": "s1",
         "user_id": "ada",
@@ -94,7 +94,7 @@ async def test_where_the_second_place_is_not_to_be_had_the_first_is_given_back()
     house = House(user_max_sessions=3)
     house.redis.say(LEASE_ACQUIRE, [b"held", b"17"], [b"full", 10, 10])
     with pytest.raises(LimitReached):
-        await house.places.take(session(), CONNECTED_AT, unconcerned)
+        await house.session_leases.take(session(), CONNECTED_AT, unconcerned)
     assert [words[0] for words in house.redis.asked(LEASE_RELEASE)] == [b"me|1|42/s1"]
 
 
@@ -102,11 +102,11 @@ async def test_where_the_second_place_is_not_to_be_had_the_first_is_given_back()
 
 
 async def remembered(
-    code: CloseCode, closing: Closing | None = None, who: Session | None = None
+    code: CloseCode, closing: CloseOrder | None = None, who: Session | None = None
 ) -> list[tuple[bytes, dict[str, Any]]]:
     """(key, departure) of all that is remembered."""
     house = House()
-    house.places.remember(who or session(), code, closing)
+    house.session_leases.remember(who or session(), code, closing)
     await turns()
     calls = [call for call in house.redis.calls if call.what == REMEMBER_GONE]
     return [(call.keys[0], json.loads(call.words[0])) for call in calls]
@@ -115,7 +115,7 @@ async def remembered(
 @on_manual_time
 async def test_a_departure_tells_when_who_why_and_where() -> None:
     house = House()
-    house.places.remember(session(), CloseCode.EVICTED, Closing(CloseCode.EVICTED, OWNER, 10, "s2"))
+    house.session_leases.remember(session(), CloseCode.EVICTED, CloseOrder(CloseCode.EVICTED, OWNER, 10, "s2"))
     departure = json.loads(house.redis.asked(REMEMBER_GONE)[0][0])
     assert departure == {
         "at": rfc3339(house.clock.now()),
@@ -129,15 +129,15 @@ async def test_a_departure_tells_when_who_why_and_where() -> None:
     }
 
 
-RULES: list[tuple[CloseCode, Closing | None, str]] = [
+RULES: list[tuple[CloseCode, CloseOrder | None, str]] = [
     (CloseCode.TRY_AGAIN_LATER, None, "bus"),
-    (CloseCode.TRY_AGAIN_LATER, Closing(CloseCode.TRY_AGAIN_LATER, OWNER, 10), "agent_max_sessions"),
-    (CloseCode.TRY_AGAIN_LATER, Closing(CloseCode.TRY_AGAIN_LATER, ADA, 10), "user_max_sessions"),
-    (CloseCode.EVICTED, Closing(CloseCode.EVICTED, OWNER, 10, "s2"), "agent_max_sessions"),
-    (CloseCode.EVICTED, Closing(CloseCode.EVICTED, ADA, 10, "s2"), "user_max_sessions"),
-    (CloseCode.REPLACED, Closing(CloseCode.REPLACED, OWNER, 10, "s1"), "same_session"),
-    (CloseCode.REPLACED, Closing(CloseCode.REPLACED, ADA, 10, "s1"), "same_session"),
-    (CloseCode.LEASE_LOST, Closing(CloseCode.LEASE_LOST, OWNER), "lease"),
+    (CloseCode.TRY_AGAIN_LATER, CloseOrder(CloseCode.TRY_AGAIN_LATER, OWNER, 10), "agent_max_sessions"),
+    (CloseCode.TRY_AGAIN_LATER, CloseOrder(CloseCode.TRY_AGAIN_LATER, ADA, 10), "user_max_sessions"),
+    (CloseCode.EVICTED, CloseOrder(CloseCode.EVICTED, OWNER, 10, "s2"), "agent_max_sessions"),
+    (CloseCode.EVICTED, CloseOrder(CloseCode.EVICTED, ADA, 10, "s2"), "user_max_sessions"),
+    (CloseCode.REPLACED, CloseOrder(CloseCode.REPLACED, OWNER, 10, "s1"), "same_session"),
+    (CloseCode.REPLACED, CloseOrder(CloseCode.REPLACED, ADA, 10, "s1"), "same_session"),
+    (CloseCode.LEASE_LOST, CloseOrder(CloseCode.LEASE_LOST, OWNER), "lease"),
     (CloseCode.TOO_SLOW, None, "outbox_max_bytes"),
     (CloseCode.DISCONNECTED, None, "operator"),
 ]
@@ -145,9 +145,9 @@ RULES: list[tuple[CloseCode, Closing | None, str]] = [
 
 @pytest.mark.parametrize(("code", "closing", "rule"), RULES, ids=str)
 @on_manual_time
-async def test_each_code_names_the_rule_that_decided(code: CloseCode, closing: Closing | None, rule: str) -> None:
-    departures = await remembered(code, closing)
-    assert {(whole["code"], whole["rule"], whole["reason"]) for _, whole in departures} == {
+async def test_each_code_names_the_rule_that_decided(code: CloseCode, closing: CloseOrder | None, rule: str) -> None:
+    disconnects = await remembered(code, closing)
+    assert {(whole["code"], whole["rule"], whole["reason"]) for _, whole in disconnects} == {
         (int(code), rule, CLOSE_RULES[code].reason)
     }
 
@@ -159,13 +159,13 @@ async def test_any_other_end_is_the_clients_own_or_everybodys_and_not_remembered
 
 
 def test_every_rule_may_decide() -> None:
-    assert {rule for _, _, rule in RULES} == {rule.value for rule in DepartureRule}
+    assert {rule for _, _, rule in RULES} == {rule.value for rule in DisconnectRule}
 
 
 @pytest.mark.parametrize("code", [CloseCode.NO_PONG, CloseCode.BAD_FRAMES], ids=int)
 @on_manual_time
 async def test_what_a_client_has_brought_on_itself_is_not_remembered_whatever_is_told_of_it(code: CloseCode) -> None:
-    assert await remembered(code, Closing(code, OWNER, 10)) == []
+    assert await remembered(code, CloseOrder(code, OWNER, 10)) == []
 
 
 @on_manual_time
@@ -175,15 +175,15 @@ async def test_a_departure_is_remembered_with_the_agent_and_with_the_user() -> N
 
 @on_manual_time
 async def test_whoever_is_no_agents_session_is_remembered_with_its_user_alone() -> None:
-    departures = await remembered(CloseCode.TOO_SLOW, who=session(Endpoint.ROOM))
-    assert [key for key, _ in departures] == [CHANNELS.gone(ADA)]
+    disconnects = await remembered(CloseCode.TOO_SLOW, who=session(Endpoint.ROOM))
+    assert [key for key, _ in disconnects] == [CHANNELS.gone(ADA)]
 
 
 @pytest.mark.parametrize(("endpoint", "keys"), [(Endpoint.AGENT, [CHANNELS.gone(OWNER)]), (Endpoint.ROOMS, [])])
 @on_manual_time
 async def test_nothing_is_remembered_with_a_guest(endpoint: Endpoint, keys: list[bytes]) -> None:
-    departures = await remembered(CloseCode.TOO_SLOW, who=session(endpoint, "guest-0a1b2c"))
-    assert [key for key, _ in departures] == keys
+    disconnects = await remembered(CloseCode.TOO_SLOW, who=session(endpoint, "guest-0a1b2c"))
+    assert [key for key, _ in disconnects] == keys
 
 
 @pytest.mark.parametrize(
@@ -193,5 +193,5 @@ async def test_nothing_is_remembered_with_a_guest(endpoint: Endpoint, keys: list
 async def test_a_departure_names_the_session_that_took_the_place_if_one_did(
     displaced_by: str | None, told: dict[str, str]
 ) -> None:
-    (_, whole), *_ = await remembered(CloseCode.EVICTED, Closing(CloseCode.EVICTED, ADA, 10, displaced_by))
+    (_, whole), *_ = await remembered(CloseCode.EVICTED, CloseOrder(CloseCode.EVICTED, ADA, 10, displaced_by))
     assert {name: value for name, value in whole.items() if name == "displaced_by"} == told

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import pytest
 from tannoy.node.delivery.hub import Hub
 from tannoy.node.delivery.outbox import Outbox, OutboxLimits
-from tannoy.shared.channels import Channels
+from tannoy.shared.channels import Keyspace
 from tannoy.shared.names import RoomName, UserId
 from tannoy.shared.policy import SlowPolicy
 from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat
 
-from tests.support.carrier import RecordingCarrier
+from tests.support.transport import RecordingCarrier
 
-LOBBY, KITCHEN = (Channels("tannoy").room(RoomName(name)) for name in ("lobby", "kitchen"))
+LOBBY, KITCHEN = (Keyspace("tannoy").room(RoomName(name)) for name in ("lobby", "kitchen"))
 LIMITS = OutboxLimits(1000, SlowPolicy.DISCONNECT)
 
 
@@ -105,7 +105,7 @@ def test_a_session_is_found_in_its_roster() -> None:
 def test_all_members_of_a_channel_share_one_channel_object() -> None:
     hub = Hub()
     hub.add(LOBBY, somebody())
-    again = Channels("tannoy").room(RoomName("lobby"))
+    again = Keyspace("tannoy").room(RoomName("lobby"))
     assert again is not LOBBY
     assert hub.known(again) is LOBBY
     assert hub.known(KITCHEN) is KITCHEN

@@ -12,15 +12,15 @@ import msgpack
 import pytest
 from tannoy.fanout.pubsub.envelope import unpack_publication
 from tannoy.node.delivery import hub as hub_module
-from tannoy.node.delivery.hub import NOTHING, Gate, Hub, Seen
+from tannoy.node.delivery.hub import NOTHING, Hub, JoinBuffer, Watermark
 from tannoy.node.protocols.framing import frames_of
-from tannoy.shared.channels import Channels
+from tannoy.shared.channels import Keyspace
 from tannoy.shared.names import RoomName
 from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat
-from tannoy.shared.publication import Publication, ReadyBytes
+from tannoy.shared.publication import EncodedMessage, Publication
 
-from tests.support.carrier import RecordingCarrier
 from tests.support.clock import on_manual_time, turns
+from tests.support.transport import RecordingCarrier
 from tests.unit.node.delivery.test_hub import Somebody, somebody
 from tests.unit.node.delivery.test_relay import LOBBY, Place
 
@@ -29,7 +29,7 @@ Delivery = tuple[bytes, Publication]
 
 def message(number: int, *, exclude: str = "") -> Delivery:
     whole = {"message": number}
-    ready = ReadyBytes(json.dumps(whole).encode(), msgpack.packb(whole))
+    ready = EncodedMessage(json.dumps(whole).encode(), msgpack.packb(whole))
     return LOBBY.address, Publication(ready, exclude)
 
 
@@ -52,16 +52,16 @@ class Door:
 
     def admit(self, newcomer: Somebody, version: int) -> None:
         """As a connection does: what was kept goes out first."""
-        kept = frames_of(self.hub.admit(LOBBY, newcomer, Seen(version)), newcomer.wire, newcomer.outbox.session_id)
+        kept = frames_of(self.hub.admit(LOBBY, newcomer, Watermark(version)), newcomer.wire, newcomer.outbox.session_id)
         if kept:
             newcomer.outbox.answer(kept)
 
 
 def heard(member: Somebody) -> list[Any]:
     """Messages by their number, events by `v` and their version."""
-    carrier = getattr(member.outbox.write, "__self__", None)
-    assert isinstance(carrier, RecordingCarrier)
-    return [whole["message"] if "message" in whole else f"v{whole['version']}" for whole in carrier.objects]
+    transport = getattr(member.outbox.write, "__self__", None)
+    assert isinstance(transport, RecordingCarrier)
+    return [whole["message"] if "message" in whole else f"v{whole['version']}" for whole in transport.objects]
 
 
 BUS: list[str | int] = ["v1", 1, "v2", 2, 3, "v3", "v4", 4]
@@ -165,7 +165,7 @@ def test_a_room_with_nobody_but_newcomers_exists_and_has_no_members() -> None:
     door = Door()
     newcomer = door.expect()
     assert len(door.hub.rosters[LOBBY.address]) == 0
-    assert door.hub.known(Channels("tannoy").room(RoomName("lobby"))) is LOBBY
+    assert door.hub.known(Keyspace("tannoy").room(RoomName("lobby"))) is LOBBY
     door.hub.dismiss(LOBBY, newcomer)
     assert door.hub.rosters == {}
 
@@ -226,9 +226,9 @@ def test_a_snapshot_ahead_of_the_bus_is_remembered_until_the_bus_has_caught_up()
     newcomer = door.expect()
     roster = door.hub.rosters[LOBBY.address]
     door.admit(newcomer, 7)
-    assert roster.unseen == {newcomer.outbox: Seen(7)}
+    assert roster.unseen == {newcomer.outbox: Watermark(7)}
     door.say([event(6), message(1)])
-    assert roster.unseen == {newcomer.outbox: Seen(7)}
+    assert roster.unseen == {newcomer.outbox: Watermark(7)}
     door.say([event(7)])
     assert roster.unseen == {}
     assert heard(newcomer) == [1]
@@ -271,27 +271,27 @@ def test_messages_are_written_alike_to_all_others_while_somebodys_snapshot_is_ah
 
 
 def publication(size: int) -> Publication:
-    return Publication(ReadyBytes(b"x" * size, b""))
+    return Publication(EncodedMessage(b"x" * size, b""))
 
 
 @pytest.mark.parametrize(("size", "kept"), [(10, 10), (100, 10), (101, 9), (300, 3), (1000, 1), (1001, 0)])
 def test_a_gate_drops_the_oldest_and_says_so(monkeypatch: pytest.MonkeyPatch, size: int, kept: int) -> None:
     monkeypatch.setattr(hub_module, "GATE_MAX_PUBLICATIONS", 10)
     monkeypatch.setattr(hub_module, "GATE_MAX_BYTES", 1000)
-    gate, publications = Gate(), [publication(size) for _ in range(10)]
+    buffer, publications = JoinBuffer(), [publication(size) for _ in range(10)]
     for one in publications:
-        gate.keep([one])
-    assert (len(gate.kept), gate.overflowed) == (kept, kept < 10)
-    assert all(mine is theirs for mine, theirs in zip(gate.kept, publications[10 - kept :], strict=True))
-    gate.keep([publication(1), publication(1)])
-    assert gate.kept[-1].ready.json == b"x"
-    assert len(gate.kept) <= 10
+        buffer.keep([one])
+    assert (len(buffer.kept), buffer.overflowed) == (kept, kept < 10)
+    assert all(mine is theirs for mine, theirs in zip(buffer.kept, publications[10 - kept :], strict=True))
+    buffer.keep([publication(1), publication(1)])
+    assert buffer.kept[-1].ready.json == b"x"
+    assert len(buffer.kept) <= 10
 
 
 def test_a_full_gate_does_not_hold_up_the_room_and_its_holder_can_see_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub_module, "GATE_MAX_PUBLICATIONS", 2)
     hub, member = Hub(), somebody("new")
-    gate = hub.expect(LOBBY, member)
+    buffer = hub.expect(LOBBY, member)
     hub.rosters[LOBBY.address].began([publication(1), publication(2), publication(3)])
-    assert gate.overflowed
+    assert buffer.overflowed
     assert [len(one.ready.json) for one in hub.admit(LOBBY, member, NOTHING)] == [2, 3]

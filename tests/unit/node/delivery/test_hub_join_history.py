@@ -7,22 +7,22 @@ from typing import Any
 
 import msgpack
 import pytest
-from tannoy.fanout.history.reader import History, HistoryRules
-from tannoy.fanout.history.tracker import Cursors
-from tannoy.node.delivery.hub import NOTHING, Hub, Seen
+from tannoy.fanout.history.reader import HistoryReader, HistoryRules
+from tannoy.fanout.history.tracker import ChannelTracker
+from tannoy.node.delivery.hub import NOTHING, Hub, Watermark
 from tannoy.node.delivery.relay import Relay
 from tannoy.node.protocols.framing import frames_of
-from tannoy.shared.channels import Channels
+from tannoy.shared.channels import Keyspace
 from tannoy.shared.names import RoomName
 from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat
-from tannoy.shared.publication import Position, Publication, ReadyBytes
+from tannoy.shared.publication import EncodedMessage, Position, Publication
 
-from tests.support.carrier import RecordingCarrier
 from tests.support.clock import manual_clock, on_manual_time, turns
 from tests.support.past import EPOCH, ListeningNode, Past, numbered
+from tests.support.transport import RecordingCarrier
 from tests.unit.node.delivery.test_hub import Somebody, somebody
 
-LOBBY = Channels("tannoy").room(RoomName("lobby"))
+LOBBY = Keyspace("tannoy").room(RoomName("lobby"))
 Heard = list[int | str]
 
 
@@ -32,10 +32,10 @@ class Door:
     def __init__(self, *, slice_size: int = 4096) -> None:
         self.hub = Hub()
         self.relay = Relay(self.hub, pause_link=lambda: None, resume_link=lambda: None, slice_size=slice_size)
-        history = History(Past(), Channels("tannoy"), HistoryRules(100, 300))
+        history = HistoryReader(Past(), Keyspace("tannoy"), HistoryRules(100, 300))
         nobody = ListeningNode()
-        self.cursors = Cursors(history, nobody, clock=manual_clock(), deliver=self.relay.deliver)
-        self.cursors.follow(LOBBY)
+        self.tracker = ChannelTracker(history, nobody, clock=manual_clock(), deliver=self.relay.deliver)
+        self.tracker.follow(LOBBY)
 
     def join(self, session_id: str, *, at: int = 0) -> Somebody:
         """A member since the message `at`."""
@@ -51,21 +51,21 @@ class Door:
 
     def place(self, head: int) -> None:
         """The newcomer has been told the head, and so has the node."""
-        self.cursors.known(LOBBY, Position(EPOCH, head))
+        self.tracker.known(LOBBY, Position(EPOCH, head))
 
     def admit(self, newcomer: Somebody, head: int, version: int = 0) -> None:
         """As a connection does: what was kept goes out first."""
-        seen = Seen(version, EPOCH, head)
-        kept = self.hub.admit(LOBBY, newcomer, seen, self.cursors.position(LOBBY))
+        seen = Watermark(version, EPOCH, head)
+        kept = self.hub.admit(LOBBY, newcomer, seen, self.tracker.position(LOBBY))
         if frames := frames_of(kept, newcomer.wire, newcomer.outbox.session_id):
             newcomer.outbox.answer(frames)
 
     def bring(self, *items: int | str) -> None:
         """What the link brings in one batch: messages by their offset, presence events as `v` and their version."""
-        self.cursors.received([(LOBBY.address, delivery(item)) for item in items])
+        self.tracker.received([(LOBBY.address, delivery(item)) for item in items])
 
     @property
-    def unseen(self) -> dict[str, Seen]:
+    def unseen(self) -> dict[str, Watermark]:
         return {outbox.session_id: seen for outbox, seen in self.hub.rosters[LOBBY.address].unseen.items()}
 
 
@@ -76,9 +76,9 @@ def delivery(item: int | str) -> bytes:
 
 
 def objects(member: Somebody) -> list[dict[str, Any]]:
-    carrier = getattr(member.outbox.write, "__self__", None)
-    assert isinstance(carrier, RecordingCarrier)
-    return carrier.objects
+    transport = getattr(member.outbox.write, "__self__", None)
+    assert isinstance(transport, RecordingCarrier)
+    return transport.objects
 
 
 def heard(member: Somebody) -> Heard:
@@ -96,7 +96,7 @@ async def test_what_a_newcomer_knows_already_is_for_the_others_alone(wire: WireF
     newcomer = door.expect(wire=wire)
     door.admit(newcomer, 3)
     door.bring(1, 2)
-    assert door.unseen == {"new": Seen(0, EPOCH, 3)}
+    assert door.unseen == {"new": Watermark(0, EPOCH, 3)}
     door.bring(3, 4)
     assert (heard(old), heard(newcomer)) == ([1, 2, 3, 4], [4])
     assert door.unseen == {}
@@ -131,7 +131,7 @@ async def test_what_a_newcomer_knows_and_what_excludes_others_meet_in_one_batch(
 
 def publication(offset: int, epoch: str = EPOCH, *, exclude: str = "", resets: bool = False) -> Publication:
     whole = {"offset": offset} if resets else {"message": True}
-    return Publication(ReadyBytes(JSON.encode(whole), MSGPACK.encode(whole)), exclude, 0, epoch, offset, resets)
+    return Publication(EncodedMessage(JSON.encode(whole), MSGPACK.encode(whole)), exclude, 0, epoch, offset, resets)
 
 
 # ---- another epoch
@@ -141,10 +141,10 @@ def publication(offset: int, epoch: str = EPOCH, *, exclude: str = "", resets: b
 async def test_whoever_knows_the_next_epoch_already_hears_nothing_of_it_twice() -> None:
     door = Door()
     old, newcomer = door.join("old"), door.expect()
-    assert door.hub.admit(LOBBY, newcomer, Seen(0, "life-2", 2), door.cursors.position(LOBBY)) == []
+    assert door.hub.admit(LOBBY, newcomer, Watermark(0, "life-2", 2), door.tracker.position(LOBBY)) == []
     told = [publication(0, "life-2", resets=True), *(publication(offset, "life-2") for offset in (1, 2, 3))]
     door.relay.deliver([(LOBBY.address, one) for one in told[:2]])
-    assert door.unseen == {"new": Seen(0, "life-2", 2)}
+    assert door.unseen == {"new": Watermark(0, "life-2", 2)}
     door.relay.deliver([(LOBBY.address, one) for one in told[2:]])
     assert (heard(newcomer), heard(old)) == ([3], [0, 1, 2, 3])  # the newcomer needs no word that the epoch has begun
     assert door.unseen == {}
@@ -154,7 +154,7 @@ async def test_whoever_knows_the_next_epoch_already_hears_nothing_of_it_twice() 
 async def test_whoever_knows_the_next_epoch_already_hears_nothing_of_the_one_before() -> None:
     door = Door()
     old, newcomer = door.join("old"), door.expect()
-    door.hub.admit(LOBBY, newcomer, Seen(0, "life-2", 2), door.cursors.position(LOBBY))
+    door.hub.admit(LOBBY, newcomer, Watermark(0, "life-2", 2), door.tracker.position(LOBBY))
     door.bring(1, 2)
     door.relay.deliver([(LOBBY.address, publication(5, "life-2", resets=True))])
     door.relay.deliver([(LOBBY.address, publication(6, "life-2"))])
@@ -168,7 +168,7 @@ async def test_whoever_knows_an_epoch_that_has_ended_is_led_into_the_next() -> N
     newcomer = door.expect()
     door.relay.deliver([(LOBBY.address, publication(0, "life-2", resets=True))])
     door.relay.deliver([(LOBBY.address, publication(1, "life-2"))])
-    kept = door.hub.admit(LOBBY, newcomer, Seen(0, EPOCH, 40), Position("life-2", 1))
+    kept = door.hub.admit(LOBBY, newcomer, Watermark(0, EPOCH, 40), Position("life-2", 1))
     newcomer.outbox.answer(frames_of(kept, JSON, "new"))
     for offset in (2, 3):
         door.relay.deliver([(LOBBY.address, publication(offset, "life-2"))])
@@ -194,7 +194,7 @@ async def test_what_somebody_was_told_to_read_elsewhere_is_not_for_it_any_more()
     door.bring(1)
     door.bring(2)
     waiting = next(member for member in members if not heard(member))
-    door.hub.skip(LOBBY, waiting, Seen(0, EPOCH, 2))
+    door.hub.skip(LOBBY, waiting, Watermark(0, EPOCH, 2))
     await turns(20)
     door.bring(3)
     await turns(20)
@@ -207,7 +207,7 @@ async def test_whoever_skips_what_all_have_been_given_is_not_remembered() -> Non
     door = Door()
     member = door.join("s")
     door.bring(1)
-    door.hub.skip(LOBBY, member, Seen(0, EPOCH, 1))
+    door.hub.skip(LOBBY, member, Watermark(0, EPOCH, 1))
     assert door.unseen == {}
 
 
@@ -217,7 +217,7 @@ async def test_whoever_skips_messages_still_gets_no_event_that_its_snapshot_hold
     door.join("old")
     newcomer = door.expect()
     door.admit(newcomer, 0, version=7)
-    door.hub.skip(LOBBY, newcomer, Seen(0, EPOCH, 1))
+    door.hub.skip(LOBBY, newcomer, Watermark(0, EPOCH, 1))
     door.bring("v7", 1, 2, "v8")
     assert heard(newcomer) == [2, "v8"]
 
@@ -228,7 +228,7 @@ async def test_whoever_skips_messages_still_gets_none_that_it_knows_already() ->
     door.join("old")
     newcomer = door.expect()
     door.admit(newcomer, 3)
-    door.hub.skip(LOBBY, newcomer, Seen(0, EPOCH, 1))
+    door.hub.skip(LOBBY, newcomer, Watermark(0, EPOCH, 1))
     door.bring(1, 2, 3, 4)
     assert heard(newcomer) == [4]
 
@@ -253,6 +253,6 @@ async def test_whoever_comes_into_a_room_that_was_left_within_a_sweep_hears_noth
 
 
 def test_nothing_is_seen_of_nothing() -> None:
-    assert Seen.of([]) == NOTHING
+    assert Watermark.of([]) == NOTHING
     assert not NOTHING.includes(publication(1))
     assert not NOTHING.beyond(NOTHING)

@@ -3,7 +3,7 @@
 from itertools import product
 
 import pytest
-from tannoy.node.delivery.hub import Seen
+from tannoy.node.delivery.hub import Watermark
 from tannoy.node.protocols.framing import frames_of
 from tannoy.shared.protocol.codec import JSON
 from tannoy.shared.publication import Position
@@ -109,10 +109,10 @@ async def test_in_every_order_an_epoch_that_ends_leaves_no_silent_hole(slice_siz
             if moment == subscribed:
                 door.hub.expect(LOBBY, newcomer)
             if moment == admitted:
-                kept = door.hub.admit(LOBBY, newcomer, Seen(0, *place), door.cursors.position(LOBBY))
+                kept = door.hub.admit(LOBBY, newcomer, Watermark(0, *place), door.tracker.position(LOBBY))
                 newcomer.outbox.write(frames_of(kept, JSON, "new"))
             for epoch, offset in TWO_EPOCHS[moment : moment + 1]:
-                door.cursors.received([(LOBBY.address, numbered(offset, epoch))])
+                door.tracker.received([(LOBBY.address, numbered(offset, epoch))])
             await turns(pause)
         await turns(40)
         assert led_to(newcomer, place) == TWO_EPOCHS[-1], (subscribed, head, admitted, pause)

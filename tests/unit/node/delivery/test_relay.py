@@ -5,15 +5,15 @@ from tannoy.node.delivery import relay as relay_module
 from tannoy.node.delivery.hub import Hub
 from tannoy.node.delivery.relay import Relay
 from tannoy.node.rfc6455 import Opcode, frame
-from tannoy.shared.channels import Channel, Channels
+from tannoy.shared.channels import Channel, Keyspace
 from tannoy.shared.names import RoomName
 from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat
-from tannoy.shared.publication import Publication, ReadyBytes
+from tannoy.shared.publication import EncodedMessage, Publication
 
-from tests.support.carrier import RecordingCarrier
+from tests.support.transport import RecordingCarrier
 from tests.unit.node.delivery.test_hub import Somebody, somebody
 
-CHANNELS = Channels("tannoy")
+CHANNELS = Keyspace("tannoy")
 LOBBY, KITCHEN = (CHANNELS.room(RoomName(name)) for name in ("lobby", "kitchen"))
 
 
@@ -41,15 +41,15 @@ class Place:
 
 
 def said(text: str, *, channel: Channel = LOBBY, exclude: str = "") -> tuple[bytes, Publication]:
-    ready = ReadyBytes(text.encode(), text.upper().encode())
+    ready = EncodedMessage(text.encode(), text.upper().encode())
     return channel.address, Publication(ready, exclude)
 
 
 def writes(member: Somebody) -> list[bytes]:
     writer = member.outbox.write
-    carrier = getattr(writer, "__self__", None)
-    assert isinstance(carrier, RecordingCarrier)
-    return carrier.writes
+    transport = getattr(writer, "__self__", None)
+    assert isinstance(transport, RecordingCarrier)
+    return transport.writes
 
 
 def text_frames(*texts: str) -> bytes:

@@ -3,7 +3,7 @@
 import pytest
 from tannoy.fanout.leases.lease import Limit
 from tannoy.fanout.scripts import LEASE_LIST, PRESENCE_LIST
-from tannoy.node.operations.presence import RollCall, users_of
+from tannoy.node.operations.presence import PresenceQueries, users_of
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.policy import LimitPolicy
 
@@ -14,8 +14,8 @@ MS = 1_795_000_000_123
 AT = "2026-11-18T11:06:40.123Z"
 
 
-def of(house: House, *, listed_max: int = 1000) -> RollCall:
-    return RollCall(house.presence, house.limits, listed_max=listed_max)
+def of(house: House, *, listed_max: int = 1000) -> PresenceQueries:
+    return PresenceQueries(house.presence, house.limits, listed_max=listed_max)
 
 
 def info(session_id: str, user_id: str, connected_at: str) -> bytes:

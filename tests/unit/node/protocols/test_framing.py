@@ -8,10 +8,10 @@ from tannoy.node.protocols.framing import frame_object, frame_ready, frames_of
 from tannoy.node.rfc6455 import Opcode, split_frames
 from tannoy.shared.names import RoomName, UserId
 from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat, encode_ready
-from tannoy.shared.protocol.frames import IsTyping
+from tannoy.shared.protocol.frames import TypingFrame
 from tannoy.shared.publication import Publication
 
-TYPING = IsTyping(RoomName("lobby"), UserId("ada"), "Ada é")
+TYPING = TypingFrame(RoomName("lobby"), UserId("ada"), "Ada é")
 
 
 def _read(frames: bytes) -> tuple[Opcode, object]:
@@ -31,7 +31,7 @@ def test_what_another_node_has_encoded_is_the_same_frame(wire: WireFormat) -> No
 
 @pytest.mark.parametrize("wire", [JSON, MSGPACK], ids=["json", "msgpack"])
 def test_a_session_gets_all_but_what_excludes_it_in_order(wire: WireFormat) -> None:
-    ready = [encode_ready(IsTyping(RoomName("lobby"), UserId(user), user)) for user in ("ada", "bob", "cyd")]
+    ready = [encode_ready(TypingFrame(RoomName("lobby"), UserId(user), user)) for user in ("ada", "bob", "cyd")]
     publications = [Publication(ready[0]), Publication(ready[1], "s1"), Publication(ready[2], "s2")]
     assert frames_of(publications, wire, "s1") == frame_ready(ready[0], wire) + frame_ready(ready[2], wire)
     assert frames_of(publications[1:2], wire, "s1") == b""

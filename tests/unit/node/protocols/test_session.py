@@ -3,50 +3,58 @@
 import pytest
 from tannoy.node.protocols.session import (
     ROOMS_MAX,
-    Alive,
-    Answer,
     Effect,
     Endpoint,
-    Enter,
-    Exit,
+    JoinChannel,
+    JoinedChannel,
+    LeaveChannel,
+    PongReceived,
     Publish,
+    ReadHistory,
+    ReadPresence,
+    Reply,
+    SendToUser,
     Session,
-    Stay,
-    TellHistory,
-    TellPresence,
-    TellUser,
 )
-from tannoy.shared.channels import Channel, Channels
+from tannoy.shared.channels import Channel, Keyspace
 from tannoy.shared.codes import ErrorCode
 from tannoy.shared.errors import Refused
 from tannoy.shared.names import AgentId, NodeId, RoomName, SessionId, UserId
 from tannoy.shared.protocol.commands import (
     Command,
+    GetHistory,
+    GetPresence,
+    HistoryQuery,
     Join,
-    Later,
     Leave,
     Message,
-    Page,
     Ping,
     Pong,
     Private,
-    ShowHistory,
-    ShowPresence,
     Typing,
+    UnsupportedCommand,
 )
-from tannoy.shared.protocol.frames import Author, IsTyping, Ok, PongFrame, Roll, Said, SaidPrivately
-from tannoy.shared.publication import NO_HISTORY, Arrival, Position
+from tannoy.shared.protocol.frames import (
+    Author,
+    MessageFrame,
+    OkFrame,
+    PongFrame,
+    PresenceSnapshot,
+    PrivateFrame,
+    TypingFrame,
+)
+from tannoy.shared.publication import NO_HISTORY, Position, StartPosition
 
-CHANNELS = Channels("tannoy")
+CHANNELS = Keyspace("tannoy")
 ADA = Author(UserId("ada"), "Ada", SessionId("s1"))
 AT = "2026-11-21T08:15:30.123Z"
 LOBBY, KITCHEN = RoomName("lobby"), RoomName("kitchen")
 ROOM, OTHER_ROOM = CHANNELS.room(LOBBY), CHANNELS.room(KITCHEN)
 AGENT = CHANNELS.agent(AgentId("42"))
-IN_ROOM = Stay(ROOM, 1)
+IN_ROOM = JoinedChannel(ROOM, 1)
 RECOVER = Position("e", 1)
-PAGE = Page(10, before=5, since=1)
-ROLL = Roll(17, 51, None)
+PAGE = HistoryQuery(10, before=5, since=1)
+ROLL = PresenceSnapshot(17, 51, None)
 HOMES: dict[Endpoint, Channel | None] = {Endpoint.ROOMS: None, Endpoint.ROOM: ROOM, Endpoint.AGENT: AGENT}
 
 
@@ -55,7 +63,7 @@ def session(endpoint: Endpoint, *joined: Channel) -> Session:
     made = Session(endpoint, ADA, HOMES[endpoint], CHANNELS)
     for channel in (HOMES[endpoint], *joined):
         if channel is not None:
-            made.entered(Stay(channel, 1))
+            made.entered(JoinedChannel(channel, 1))
     return made
 
 
@@ -65,37 +73,37 @@ def refusal(made: Session, command: Command) -> ErrorCode:
     return caught.value.code
 
 
-def said(channel: Channel) -> Said:
-    return Said(channel, ADA, "hi", AT)
+def said(channel: Channel) -> MessageFrame:
+    return MessageFrame(channel, ADA, "hi", AT)
 
 
-TYPES_LOBBY = IsTyping(LOBBY, UserId("ada"), "Ada")
+TYPES_LOBBY = TypingFrame(LOBBY, UserId("ada"), "Ada")
 
 LEGAL: list[tuple[Endpoint, tuple[Channel, ...], Command, Effect]] = [
-    (Endpoint.ROOMS, (), Join(1, LOBBY), Enter(ROOM, 1)),
-    (Endpoint.ROOMS, (OTHER_ROOM,), Join(None, LOBBY), Enter(ROOM, None)),
-    (Endpoint.ROOMS, (ROOM,), Leave(2, LOBBY), Exit(IN_ROOM, 2)),
+    (Endpoint.ROOMS, (), Join(1, LOBBY), JoinChannel(ROOM, 1)),
+    (Endpoint.ROOMS, (OTHER_ROOM,), Join(None, LOBBY), JoinChannel(ROOM, None)),
+    (Endpoint.ROOMS, (ROOM,), Leave(2, LOBBY), LeaveChannel(IN_ROOM, 2)),
     (Endpoint.ROOMS, (ROOM,), Message(3, LOBBY, "hi", "k"), Publish(ROOM, said(ROOM), 3, "k")),
     (Endpoint.ROOMS, (ROOM,), Typing(4, LOBBY), Publish(ROOM, TYPES_LOBBY, 4, exclude=SessionId("s1"))),
-    (Endpoint.ROOMS, (), Join(5, LOBBY, RECOVER), Enter(ROOM, 5, recover=RECOVER)),
-    (Endpoint.ROOMS, (ROOM,), ShowPresence(5, LOBBY), TellPresence(ROOM, 5)),
-    (Endpoint.ROOM, (), ShowPresence(5, None), TellPresence(ROOM, 5)),
-    (Endpoint.AGENT, (), ShowPresence(5, None), TellPresence(AGENT, 5)),
-    (Endpoint.ROOMS, (ROOM,), ShowHistory(5, LOBBY, PAGE), TellHistory(ROOM, 5, PAGE)),
-    (Endpoint.ROOM, (), ShowHistory(5, None, PAGE), TellHistory(ROOM, 5, PAGE)),
-    (Endpoint.AGENT, (), ShowHistory(5, None, PAGE), TellHistory(AGENT, 5, PAGE)),
-    (Endpoint.ROOM, (), Leave(2, None), Exit(IN_ROOM, 2)),
-    (Endpoint.ROOM, (), Leave(2, LOBBY), Exit(IN_ROOM, 2)),
+    (Endpoint.ROOMS, (), Join(5, LOBBY, RECOVER), JoinChannel(ROOM, 5, recover=RECOVER)),
+    (Endpoint.ROOMS, (ROOM,), GetPresence(5, LOBBY), ReadPresence(ROOM, 5)),
+    (Endpoint.ROOM, (), GetPresence(5, None), ReadPresence(ROOM, 5)),
+    (Endpoint.AGENT, (), GetPresence(5, None), ReadPresence(AGENT, 5)),
+    (Endpoint.ROOMS, (ROOM,), GetHistory(5, LOBBY, PAGE), ReadHistory(ROOM, 5, PAGE)),
+    (Endpoint.ROOM, (), GetHistory(5, None, PAGE), ReadHistory(ROOM, 5, PAGE)),
+    (Endpoint.AGENT, (), GetHistory(5, None, PAGE), ReadHistory(AGENT, 5, PAGE)),
+    (Endpoint.ROOM, (), Leave(2, None), LeaveChannel(IN_ROOM, 2)),
+    (Endpoint.ROOM, (), Leave(2, LOBBY), LeaveChannel(IN_ROOM, 2)),
     (Endpoint.ROOM, (), Message(3, None, "hi", None), Publish(ROOM, said(ROOM), 3)),
     (Endpoint.ROOM, (), Message(3, LOBBY, "hi", None), Publish(ROOM, said(ROOM), 3)),
     (Endpoint.ROOM, (), Typing(4, None), Publish(ROOM, TYPES_LOBBY, 4, exclude=SessionId("s1"))),
     (Endpoint.AGENT, (), Message(3, None, "hi", None), Publish(AGENT, said(AGENT), 3)),
     *(
-        (endpoint, (), Private(5, UserId("bob"), "psst"), TellUser(UserId("bob"), SaidPrivately(ADA, "psst", AT), 5))
+        (endpoint, (), Private(5, UserId("bob"), "psst"), SendToUser(UserId("bob"), PrivateFrame(ADA, "psst", AT), 5))
         for endpoint in Endpoint
     ),
-    *((endpoint, (), Ping(6), Answer(PongFrame(6))) for endpoint in Endpoint),
-    *((endpoint, (), Pong(None), Alive()) for endpoint in Endpoint),
+    *((endpoint, (), Ping(6), Reply(PongFrame(6))) for endpoint in Endpoint),
+    *((endpoint, (), Pong(None), PongReceived()) for endpoint in Endpoint),
 ]
 
 ILLEGAL: list[tuple[Endpoint, tuple[Channel, ...], Command, ErrorCode]] = [
@@ -106,12 +114,12 @@ ILLEGAL: list[tuple[Endpoint, tuple[Channel, ...], Command, ErrorCode]] = [
     (Endpoint.ROOMS, (OTHER_ROOM,), Message(1, LOBBY, 1, None), ErrorCode.NOT_JOINED),
     (Endpoint.ROOMS, (ROOM,), Message(1, None, 1, None), ErrorCode.BAD_REQUEST),
     (Endpoint.ROOMS, (), Typing(1, LOBBY), ErrorCode.NOT_JOINED),
-    (Endpoint.ROOMS, (OTHER_ROOM,), ShowPresence(1, LOBBY), ErrorCode.NOT_JOINED),
-    (Endpoint.ROOMS, (), ShowPresence(1, None), ErrorCode.BAD_REQUEST),
-    (Endpoint.AGENT, (), ShowPresence(1, LOBBY), ErrorCode.BAD_REQUEST),
-    (Endpoint.ROOMS, (OTHER_ROOM,), ShowHistory(1, LOBBY, PAGE), ErrorCode.NOT_JOINED),
-    (Endpoint.ROOMS, (ROOM,), ShowHistory(1, None, PAGE), ErrorCode.BAD_REQUEST),
-    (Endpoint.AGENT, (), ShowHistory(1, LOBBY, PAGE), ErrorCode.BAD_REQUEST),
+    (Endpoint.ROOMS, (OTHER_ROOM,), GetPresence(1, LOBBY), ErrorCode.NOT_JOINED),
+    (Endpoint.ROOMS, (), GetPresence(1, None), ErrorCode.BAD_REQUEST),
+    (Endpoint.AGENT, (), GetPresence(1, LOBBY), ErrorCode.BAD_REQUEST),
+    (Endpoint.ROOMS, (OTHER_ROOM,), GetHistory(1, LOBBY, PAGE), ErrorCode.NOT_JOINED),
+    (Endpoint.ROOMS, (ROOM,), GetHistory(1, None, PAGE), ErrorCode.BAD_REQUEST),
+    (Endpoint.AGENT, (), GetHistory(1, LOBBY, PAGE), ErrorCode.BAD_REQUEST),
     (Endpoint.ROOM, (), Join(1, None), ErrorCode.ALREADY_JOINED),
     (Endpoint.ROOM, (), Join(1, LOBBY), ErrorCode.ALREADY_JOINED),
     (Endpoint.ROOM, (), Join(1, KITCHEN), ErrorCode.BAD_REQUEST),
@@ -122,7 +130,7 @@ ILLEGAL: list[tuple[Endpoint, tuple[Channel, ...], Command, ErrorCode]] = [
     (Endpoint.AGENT, (), Typing(1, None), ErrorCode.BAD_REQUEST),
     (Endpoint.AGENT, (), Message(1, LOBBY, 1, None), ErrorCode.BAD_REQUEST),
     (Endpoint.AGENT, (), Message(1, RoomName("42"), 1, None), ErrorCode.BAD_REQUEST),
-    *((endpoint, (), Later(1, "auth"), ErrorCode.BAD_REQUEST) for endpoint in Endpoint),
+    *((endpoint, (), UnsupportedCommand(1, "auth"), ErrorCode.BAD_REQUEST) for endpoint in Endpoint),
 ]
 
 
@@ -163,13 +171,13 @@ def test_a_room_that_was_left_can_be_joined_again() -> None:
     made = session(Endpoint.ROOM)
     made.exited(IN_ROOM)
     assert refusal(made, Message(1, None, 1, None)) is ErrorCode.NOT_JOINED
-    assert made.handle(Join(2, None), AT) == Enter(ROOM, 2)
+    assert made.handle(Join(2, None), AT) == JoinChannel(ROOM, 2)
 
 
 def test_a_session_may_be_in_a_bounded_number_of_rooms() -> None:
     made = session(Endpoint.ROOMS)
     for number in range(ROOMS_MAX):
-        made.entered(Stay(CHANNELS.room(RoomName(f"room-{number}")), number))
+        made.entered(JoinedChannel(CHANNELS.room(RoomName(f"room-{number}")), number))
     assert refusal(made, Join(1, LOBBY)) is ErrorCode.LIMIT_REACHED
 
 
@@ -177,7 +185,7 @@ def test_content_is_passed_on_untouched() -> None:
     content = {"deep": [{"er": None}]}
     effect = session(Endpoint.ROOM).handle(Message(1, None, content, None), AT)
     assert isinstance(effect, Publish)
-    assert isinstance(effect.frame, Said)
+    assert isinstance(effect.frame, MessageFrame)
     assert effect.frame.content is content
 
 
@@ -199,32 +207,32 @@ def test_welcome_names_the_session_and_its_home(endpoint: Endpoint, home: dict[s
 
 def test_ok_names_the_room_where_an_answer_is_wanted() -> None:
     made = session(Endpoint.ROOMS)
-    assert made.in_room(ROOM, 7, None, NO_HISTORY) == Ok(7, {"room": "lobby"})
+    assert made.in_room(ROOM, 7, None, NO_HISTORY) == OkFrame(7, {"room": "lobby"})
     assert made.in_room(ROOM, None, ROLL, NO_HISTORY) is None
 
 
 def test_ok_of_a_join_tells_who_is_in_the_room() -> None:
     answer = session(Endpoint.ROOMS).in_room(ROOM, 7, ROLL, NO_HISTORY)
-    assert answer == Ok(7, {"room": "lobby", "users_count": 51, "version": 17})
+    assert answer == OkFrame(7, {"room": "lobby", "users_count": 51, "version": 17})
 
 
-ARRIVALS: list[tuple[Arrival, dict[str, object]]] = [
+ARRIVALS: list[tuple[StartPosition, dict[str, object]]] = [
     (NO_HISTORY, {}),
-    (Arrival(None, recovered=False), {"recovered": False}),
-    (Arrival(RECOVER), {"epoch": "e", "offset": 1}),
-    (Arrival(RECOVER, recovered=False), {"epoch": "e", "offset": 1, "recovered": False}),
-    (Arrival(RECOVER, recovered=True), {"epoch": "e", "offset": 1, "recovered": True}),
+    (StartPosition(None, recovered=False), {"recovered": False}),
+    (StartPosition(RECOVER), {"epoch": "e", "offset": 1}),
+    (StartPosition(RECOVER, recovered=False), {"epoch": "e", "offset": 1, "recovered": False}),
+    (StartPosition(RECOVER, recovered=True), {"epoch": "e", "offset": 1, "recovered": True}),
 ]
 
 
-@pytest.mark.parametrize(("arrival", "told"), ARRIVALS)
-def test_ok_of_a_join_tells_where_the_session_begins(arrival: Arrival, told: dict[str, object]) -> None:
-    assert session(Endpoint.ROOMS).in_room(ROOM, 7, None, arrival) == Ok(7, {"room": "lobby", **told})
+@pytest.mark.parametrize(("start", "told"), ARRIVALS)
+def test_ok_of_a_join_tells_where_the_session_begins(start: StartPosition, told: dict[str, object]) -> None:
+    assert session(Endpoint.ROOMS).in_room(ROOM, 7, None, start) == OkFrame(7, {"room": "lobby", **told})
 
 
-@pytest.mark.parametrize(("arrival", "told"), ARRIVALS)
-def test_welcome_tells_where_the_session_begins(arrival: Arrival, told: dict[str, object]) -> None:
-    whole = session(Endpoint.AGENT).welcome(NodeId("n1"), 25, None, arrival).as_object()
+@pytest.mark.parametrize(("start", "told"), ARRIVALS)
+def test_welcome_tells_where_the_session_begins(start: StartPosition, told: dict[str, object]) -> None:
+    whole = session(Endpoint.AGENT).welcome(NodeId("n1"), 25, None, start).as_object()
     assert {name: whole[name] for name in ("epoch", "offset", "recovered") if name in whole} == told
 
 

@@ -1,4 +1,4 @@
-"""What the portable carrier reads from an ASGI scope."""
+"""What the portable transport reads from an ASGI scope."""
 
 import pytest
 from starlette.types import Message, Scope

@@ -9,16 +9,16 @@ import pytest
 from tannoy.fanout.control.codec import pack_order, unpack_order
 from tannoy.fanout.control.requests import (
     CloseSessions,
-    Delivered,
+    ControlMessage,
     DeliverToSession,
     DeliverToUser,
     Evict,
-    Granted,
+    LeaseGranted,
     ListSessions,
-    Order,
+    Response,
 )
 from tannoy.fanout.pubsub.envelope import pack_publication, unpack_publication
-from tannoy.shared.channels import Channels, Owner, OwnerKind
+from tannoy.shared.channels import Keyspace, Owner, OwnerKind
 from tannoy.shared.codes import CloseCode, ErrorCode
 from tannoy.shared.errors import BadRequest, MalformedBytes
 from tannoy.shared.names import AgentId, RoomName, SessionId, UserId
@@ -32,8 +32,8 @@ from tannoy.shared.protocol.codec import (
     encode_ready,
 )
 from tannoy.shared.protocol.commands import BadCommand, Message, Ping
-from tannoy.shared.protocol.frames import Author, Said
-from tannoy.shared.publication import Publication, ReadyBytes
+from tannoy.shared.protocol.frames import Author, MessageFrame
+from tannoy.shared.publication import EncodedMessage, Publication
 
 both_formats = pytest.mark.parametrize("wire", [JSON, MSGPACK], ids=lambda wire: wire.name)
 
@@ -183,12 +183,12 @@ def test_an_id_that_could_be_read_can_be_answered(wire: WireFormat, id: int) -> 
 
 # ---- the bus
 
-READY = ReadyBytes(b'{"a":1}', b"\x81\xa1a\x01")
+READY = EncodedMessage(b'{"a":1}', b"\x81\xa1a\x01")
 
 
 def test_a_frame_is_made_ready_in_both_formats_at_once() -> None:
-    room = Channels("tannoy").room(RoomName("lobby"))
-    said = Said(room, Author(None, None, None), {"text": "é"}, "2026-11-21T08:15:30.123Z")
+    room = Keyspace("tannoy").room(RoomName("lobby"))
+    said = MessageFrame(room, Author(None, None, None), {"text": "é"}, "2026-11-21T08:15:30.123Z")
     ready = encode_ready(said)
     assert JSON.decode(ready.json) == MSGPACK.decode(ready.msgpack) == said.as_object()
 
@@ -196,9 +196,9 @@ def test_a_frame_is_made_ready_in_both_formats_at_once() -> None:
 PUBLICATIONS = [
     Publication(READY),
     Publication(READY, "s" * 128),
-    Publication(ReadyBytes(b"", b"")),
-    Publication(ReadyBytes(b"{}", b""), "s1"),
-    Publication(ReadyBytes(b"x" * 100_000, b"y" * 100_000), "s1"),
+    Publication(EncodedMessage(b"", b"")),
+    Publication(EncodedMessage(b"{}", b""), "s1"),
+    Publication(EncodedMessage(b"x" * 100_000, b"y" * 100_000), "s1"),
 ]
 
 
@@ -236,35 +236,35 @@ def test_an_envelope_that_no_node_has_written_is_malformed(data: bytes) -> None:
         unpack_publication(data)
 
 
-ORDERS: list[Order] = [
+ORDERS: list[ControlMessage] = [
     DeliverToUser(1, b"tannoy:node:i1", UserId("ada"), READY),
     DeliverToSession(2**40, b"tannoy:node:i1", AgentId("42"), SessionId("s1"), READY),
-    Delivered(3, 0),
-    Delivered(3, 1, ({"session_id": "s1", "node": "n1"},)),
+    Response(3, 0),
+    Response(3, 1, ({"session_id": "s1", "node": "n1"},)),
     CloseSessions(4, b"tannoy:node:i1", Owner(OwnerKind.AGENT, "42"), None),
     CloseSessions(4, b"tannoy:node:i1", Owner(OwnerKind.USER, "ada"), SessionId("s1")),
     ListSessions(5, b"tannoy:node:i1", UserId("ada")),
     Evict(Owner(OwnerKind.AGENT, "42"), "i1|7|s1", CloseCode.EVICTED, 10, "s2"),
-    Granted(Owner(OwnerKind.USER, "ada"), "i1|7|42/s1"),
+    LeaseGranted(Owner(OwnerKind.USER, "ada"), "i1|7|42/s1"),
 ]
 every_order = pytest.mark.parametrize("order", ORDERS, ids=lambda order: type(order).__name__)
 
 
 @every_order
 @pytest.mark.parametrize("secret", [b"", b"cluster"])
-def test_an_order_travels_unchanged(order: Order, secret: bytes) -> None:
+def test_an_order_travels_unchanged(order: ControlMessage, secret: bytes) -> None:
     assert unpack_order(pack_order(order, secret), secret) == order
 
 
 @every_order
 @pytest.mark.parametrize(("ours", "theirs"), [(b"cluster", b""), (b"", b"cluster"), (b"cluster", b"Cluster")])
-def test_an_order_sealed_with_another_secret_is_malformed(order: Order, ours: bytes, theirs: bytes) -> None:
+def test_an_order_sealed_with_another_secret_is_malformed(order: ControlMessage, ours: bytes, theirs: bytes) -> None:
     with pytest.raises(MalformedBytes, match="CLUSTER_SECRET"):
         unpack_order(pack_order(order, theirs), ours)
 
 
 @every_order
-def test_an_order_with_any_bit_changed_is_malformed(order: Order) -> None:
+def test_an_order_with_any_bit_changed_is_malformed(order: ControlMessage) -> None:
     packed = pack_order(order, b"cluster")
     for position in range(len(packed) * 8):
         changed = bytearray(packed)
@@ -274,7 +274,7 @@ def test_an_order_with_any_bit_changed_is_malformed(order: Order) -> None:
 
 
 @every_order
-def test_a_truncated_order_is_malformed(order: Order) -> None:
+def test_a_truncated_order_is_malformed(order: ControlMessage) -> None:
     packed = pack_order(order, b"")
     for length in range(len(packed)):
         with pytest.raises(MalformedBytes):
@@ -282,7 +282,7 @@ def test_a_truncated_order_is_malformed(order: Order) -> None:
 
 
 def test_every_kind_of_order_is_in_the_table() -> None:
-    assert {type(order) for order in ORDERS} == set(Order.__args__)
+    assert {type(order) for order in ORDERS} == set(ControlMessage.__args__)
 
 
 STRANGE: list[tuple[object, ...]] = [

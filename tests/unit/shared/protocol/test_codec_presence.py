@@ -7,7 +7,7 @@ from tannoy.shared.errors import MalformedBytes
 from tannoy.shared.names import RoomName, UserId
 from tannoy.shared.protocol.codec import JSON, MSGPACK, encode_ready
 from tannoy.shared.protocol.frames import NodeFrame, PresenceCount, PresentUser, UserJoined, UserLeft
-from tannoy.shared.publication import ReadyBytes
+from tannoy.shared.publication import EncodedMessage
 
 LOBBY, ADA, BOB = RoomName("lobby"), UserId("ada"), UserId("bob")
 MS = 1_795_000_000_123
@@ -32,7 +32,7 @@ CHANGES: list[tuple[bytes, NodeFrame]] = [
 @pytest.mark.parametrize(("data", "frame"), CHANGES, ids=lambda value: type(value).__name__)
 def test_a_change_becomes_its_frame_in_both_formats(data: bytes, frame: UserJoined | UserLeft | PresenceCount) -> None:
     publication = unpack_publication(data)
-    ready = ReadyBytes(publication.ready.json, publication.ready.msgpack)
+    ready = EncodedMessage(publication.ready.json, publication.ready.msgpack)
     assert (ready, publication.version) == (encode_ready(frame), frame.version)
     assert (publication.exclude, publication.epoch, publication.offset) == ("", "", 0)
     whole = JSON.decode(publication.ready.json)

@@ -10,17 +10,17 @@ from tannoy.shared.protocol.commands import (
     OFFSET_MAX,
     BadCommand,
     Command,
+    GetHistory,
+    GetPresence,
+    HistoryQuery,
     Join,
-    Later,
     Leave,
     Message,
-    Page,
     Ping,
     Pong,
     Private,
-    ShowHistory,
-    ShowPresence,
     Typing,
+    UnsupportedCommand,
     parse_command,
     parse_key,
     parse_page,
@@ -43,15 +43,15 @@ WELL_FORMED: list[tuple[dict[str, object], Command]] = [
     ({"type": "typing"}, Typing(None, None)),
     ({"type": "ping"}, Ping(None)),
     ({"type": "pong"}, Pong(None)),
-    ({"type": "auth", "token": "t"}, Later(None, "auth")),
-    ({"type": "presence", "room": "lobby"}, ShowPresence(None, RoomName("lobby"))),
-    ({"type": "presence"}, ShowPresence(None, None)),
+    ({"type": "auth", "token": "t"}, UnsupportedCommand(None, "auth")),
+    ({"type": "presence", "room": "lobby"}, GetPresence(None, RoomName("lobby"))),
+    ({"type": "presence"}, GetPresence(None, None)),
     (
         {"type": "history", "room": "lobby", "limit": 10, "before": 5, "since": 1},
-        ShowHistory(None, LOBBY, Page(10, before=5, since=1)),
+        GetHistory(None, LOBBY, HistoryQuery(10, before=5, since=1)),
     ),
-    ({"type": "history", "id": 3}, ShowHistory(3, None, Page(100, before=None, since=None))),
-    ({"type": "refresh", "token": "t"}, Later(None, "refresh")),
+    ({"type": "history", "id": 3}, GetHistory(3, None, HistoryQuery(100, before=None, since=None))),
+    ({"type": "refresh", "token": "t"}, UnsupportedCommand(None, "refresh")),
 ]
 TYPES = sorted({str(fields["type"]) for fields, _ in WELL_FORMED})
 
@@ -143,20 +143,20 @@ def test_recover_has_to_be_a_position(recover: object) -> None:
     assert refusal_of({"type": "join", "room": "lobby", "recover": recover}).refusal.code is ErrorCode.BAD_REQUEST
 
 
-PAGES: list[tuple[dict[str, object], Page]] = [
-    ({}, Page(100, before=None, since=None)),
-    ({"limit": 1}, Page(1)),
-    ({"limit": 300}, Page(300)),
-    ({"before": 0}, Page(before=0)),
-    ({"since": 0}, Page(since=0)),
-    ({"before": 9, "since": 3, "limit": 2}, Page(2, before=9, since=3)),
-    ({"before": OFFSET_MAX, "since": OFFSET_MAX}, Page(before=OFFSET_MAX, since=OFFSET_MAX)),
-    ({"room": "lobby", "limit": 5}, Page(5)),
+PAGES: list[tuple[dict[str, object], HistoryQuery]] = [
+    ({}, HistoryQuery(100, before=None, since=None)),
+    ({"limit": 1}, HistoryQuery(1)),
+    ({"limit": 300}, HistoryQuery(300)),
+    ({"before": 0}, HistoryQuery(before=0)),
+    ({"since": 0}, HistoryQuery(since=0)),
+    ({"before": 9, "since": 3, "limit": 2}, HistoryQuery(2, before=9, since=3)),
+    ({"before": OFFSET_MAX, "since": OFFSET_MAX}, HistoryQuery(before=OFFSET_MAX, since=OFFSET_MAX)),
+    ({"room": "lobby", "limit": 5}, HistoryQuery(5)),
 ]
 
 
 @pytest.mark.parametrize(("fields", "page"), PAGES, ids=str)
-def test_a_page_of_history(fields: dict[str, object], page: Page) -> None:
+def test_a_page_of_history(fields: dict[str, object], page: HistoryQuery) -> None:
     assert parse_page(fields) == page
 
 

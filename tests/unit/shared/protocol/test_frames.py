@@ -1,32 +1,32 @@
 """Contract §4: every frame of the node, field by field, as an object."""
 
 import pytest
-from tannoy.shared.channels import Channels
+from tannoy.shared.channels import Keyspace
 from tannoy.shared.codes import CloseCode, ErrorCode
 from tannoy.shared.names import AgentId, NodeId, RoomName, SessionId, UserId
 from tannoy.shared.protocol.frames import (
     Author,
-    Bye,
-    Failure,
-    IsTyping,
+    ByeFrame,
+    ErrorFrame,
+    MessageFrame,
     NodeFrame,
-    Ok,
+    OkFrame,
     PingFrame,
     PongFrame,
     PresenceCount,
+    PresenceSnapshot,
     PresentUser,
+    PrivateFrame,
     Resync,
-    Roll,
-    Said,
-    SaidPrivately,
+    TypingFrame,
     UserJoined,
     UserLeft,
-    Welcome,
+    WelcomeFrame,
 )
 from tannoy.shared.publication import Position
 
-ROOM = Channels("tannoy").room(RoomName("lobby"))
-AGENT = Channels("tannoy").agent(AgentId("42"))
+ROOM = Keyspace("tannoy").room(RoomName("lobby"))
+AGENT = Keyspace("tannoy").agent(AgentId("42"))
 ADA = Author(UserId("ada"), "Ada", SessionId("s1"))
 NOBODY = Author(None, None, None)
 AT = "2026-11-21T08:15:30.123Z"
@@ -53,22 +53,22 @@ PRESENT = PresentUser(UserId("ada"), "Ada", 1_795_249_330_123, 2)
 PRESENT_OBJECT = {"user_id": "ada", "username": "Ada", "connected_at": "2026-11-21T08:22:10.123Z", "sessions": 2}
 
 FRAMES: list[tuple[NodeFrame, dict[str, object]]] = [
-    (Welcome(SessionId("s1"), UserId("ada"), "Ada", NodeId("n1"), 25, None), WELCOME),
-    (Welcome(SessionId("s1"), UserId("ada"), "Ada", NodeId("n1"), 25, ROOM), {**WELCOME, "room": "lobby"}),
-    (Welcome(SessionId("s1"), UserId("ada"), "Ada", NodeId("n1"), 25, AGENT), {**WELCOME, "agent_id": "42"}),
-    (Ok("c1", {}), {"type": "ok", "id": "c1"}),
-    (Ok(0, {"room": "lobby"}), {"type": "ok", "id": 0, "room": "lobby"}),
-    (Failure(7, ErrorCode.BAD_NAME, "no"), {"type": "error", "id": 7, "code": "bad_name", "message": "no"}),
-    (Failure("", ErrorCode.INTERNAL, "no"), {"type": "error", "id": "", "code": "internal", "message": "no"}),
-    (Failure(None, ErrorCode.INTERNAL, "no"), {"type": "error", "code": "internal", "message": "no"}),
+    (WelcomeFrame(SessionId("s1"), UserId("ada"), "Ada", NodeId("n1"), 25, None), WELCOME),
+    (WelcomeFrame(SessionId("s1"), UserId("ada"), "Ada", NodeId("n1"), 25, ROOM), {**WELCOME, "room": "lobby"}),
+    (WelcomeFrame(SessionId("s1"), UserId("ada"), "Ada", NodeId("n1"), 25, AGENT), {**WELCOME, "agent_id": "42"}),
+    (OkFrame("c1", {}), {"type": "ok", "id": "c1"}),
+    (OkFrame(0, {"room": "lobby"}), {"type": "ok", "id": 0, "room": "lobby"}),
+    (ErrorFrame(7, ErrorCode.BAD_NAME, "no"), {"type": "error", "id": 7, "code": "bad_name", "message": "no"}),
+    (ErrorFrame("", ErrorCode.INTERNAL, "no"), {"type": "error", "id": "", "code": "internal", "message": "no"}),
+    (ErrorFrame(None, ErrorCode.INTERNAL, "no"), {"type": "error", "code": "internal", "message": "no"}),
     (
-        Failure(None, ErrorCode.UNAVAILABLE, "wait", 0.0),
+        ErrorFrame(None, ErrorCode.UNAVAILABLE, "wait", 0.0),
         {"type": "error", "code": "unavailable", "message": "wait", "retry_after": 0.0},
     ),
-    (Said(ROOM, ADA, {"a": 1}, AT), {"type": "message", "room": "lobby", **ADA_SAYS}),
-    (Said(AGENT, ADA, {"a": 1}, AT), {"type": "message", "agent_id": "42", **ADA_SAYS}),
+    (MessageFrame(ROOM, ADA, {"a": 1}, AT), {"type": "message", "room": "lobby", **ADA_SAYS}),
+    (MessageFrame(AGENT, ADA, {"a": 1}, AT), {"type": "message", "agent_id": "42", **ADA_SAYS}),
     (
-        Said(ROOM, NOBODY, None, AT),
+        MessageFrame(ROOM, NOBODY, None, AT),
         {
             "type": "message",
             "room": "lobby",
@@ -80,11 +80,11 @@ FRAMES: list[tuple[NodeFrame, dict[str, object]]] = [
         },
     ),
     (
-        SaidPrivately(ADA, [1], AT),
+        PrivateFrame(ADA, [1], AT),
         {"type": "private", "from_user_id": "ada", "from_username": "Ada", "content": [1], "timestamp": AT},
     ),
     (
-        IsTyping(RoomName("lobby"), UserId("ada"), "Ada"),
+        TypingFrame(RoomName("lobby"), UserId("ada"), "Ada"),
         {"type": "typing", "room": "lobby", "user_id": "ada", "username": "Ada"},
     ),
     (
@@ -107,11 +107,11 @@ FRAMES: list[tuple[NodeFrame, dict[str, object]]] = [
     (PongFrame(None), {"type": "pong"}),
     (PongFrame("p"), {"type": "pong", "id": "p"}),
     (
-        Bye(CloseCode.EVICTED),
+        ByeFrame(CloseCode.EVICTED),
         {"type": "bye", "code": 4500, "reason": "evicted: a newer session took the place", "reconnect": False},
     ),
     (
-        Bye(CloseCode.DRAINING, 0),
+        ByeFrame(CloseCode.DRAINING, 0),
         {"type": "bye", "code": 4001, "reason": "node is draining", "reconnect": True, "retry_after": 0},
     ),
 ]
@@ -123,15 +123,17 @@ def test_a_frame_is_the_object_of_the_contract(frame: NodeFrame, whole: dict[str
 
 
 @pytest.mark.parametrize(
-    ("roll", "fields"),
+    ("snapshot", "fields"),
     [
-        (Roll(17, 1, (PRESENT,)), {"version": 17, "users_count": 1, "users": [PRESENT_OBJECT]}),
-        (Roll(17, 51, None), {"version": 17, "users_count": 51}),
-        (Roll(17, 0, ()), {"version": 17, "users_count": 0, "users": []}),
+        (PresenceSnapshot(17, 1, (PRESENT,)), {"version": 17, "users_count": 1, "users": [PRESENT_OBJECT]}),
+        (PresenceSnapshot(17, 51, None), {"version": 17, "users_count": 51}),
+        (PresenceSnapshot(17, 0, ()), {"version": 17, "users_count": 0, "users": []}),
     ],
 )
-def test_a_roll_lists_its_users_unless_there_are_too_many(roll: Roll, fields: dict[str, object]) -> None:
-    assert roll.as_fields() == fields
+def test_a_roll_lists_its_users_unless_there_are_too_many(
+    snapshot: PresenceSnapshot, fields: dict[str, object]
+) -> None:
+    assert snapshot.as_fields() == fields
 
 
 def test_every_kind_of_frame_is_in_the_table() -> None:
@@ -139,14 +141,14 @@ def test_every_kind_of_frame_is_in_the_table() -> None:
 
 
 def test_a_code_travels_as_a_plain_integer() -> None:
-    assert type(Bye(CloseCode.TOO_SLOW).as_object()["code"]) is int
+    assert type(ByeFrame(CloseCode.TOO_SLOW).as_object()["code"]) is int
 
 
 def test_an_error_code_travels_as_a_plain_string() -> None:
-    assert type(Failure(None, ErrorCode.FORBIDDEN, "").as_object()["code"]) is str
+    assert type(ErrorFrame(None, ErrorCode.FORBIDDEN, "").as_object()["code"]) is str
 
 
 def test_an_object_may_be_changed_without_changing_the_frame() -> None:
-    ok = Ok(1, {"room": "lobby"})
+    ok = OkFrame(1, {"room": "lobby"})
     ok.as_object().clear()
     assert ok.as_object() == {"type": "ok", "id": 1, "room": "lobby"}

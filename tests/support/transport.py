@@ -1,21 +1,21 @@
-"""A carrier that writes into a list, and says what a slow or vanished peer would make a real one say."""
+"""A transport that writes into a list, and says what a slow or vanished peer would make a real one say."""
 
 from collections.abc import Callable
 from typing import Any, cast
 
 from tannoy.node.rfc6455 import Opcode, split_frames
-from tannoy.node.transports.base import Carried
+from tannoy.node.transports.base import TransportListener
 from tannoy.shared.protocol.codec import JSON, MSGPACK
 
 
 class RecordingCarrier:
-    """A Carrier. `high_water`: like a transport, it calls `paused` in the midst of a write that exceeds it.
+    """A Transport. `high_water`: like a transport, it calls `paused` in the midst of a write that exceeds it.
 
     `hands_over`: the close frame is out as soon as it is written; else only when the test calls `hand_over`.
     """
 
     def __init__(self, *, high_water: int | None = None, hands_over: bool = True) -> None:
-        self.carried: Carried | None = None
+        self.listener: TransportListener | None = None
         self.writes: list[bytes] = []
         self.reading = True
         self.closed_with: tuple[int, str] | None = None
@@ -25,7 +25,7 @@ class RecordingCarrier:
         self._buffered = 0
         self._paused = False
 
-    # ---- Carrier
+    # ---- Transport
 
     def writer(self) -> Callable[[bytes], None]:
         return self._write
@@ -37,8 +37,8 @@ class RecordingCarrier:
             self._buffered += len(frames)
             if self._buffered > self._high_water and not self._paused:
                 self._paused = True
-                if self.carried is not None:
-                    self.carried.paused()
+                if self.listener is not None:
+                    self.listener.paused()
 
     def buffered(self) -> int:
         return self._buffered
@@ -63,21 +63,21 @@ class RecordingCarrier:
 
     def hand_over(self) -> None:
         """The kernel has taken the close frame."""
-        if self.carried is not None:
-            self.carried.goodbye_sent()
+        if self.listener is not None:
+            self.listener.goodbye_sent()
 
     def stall(self, *, buffered: int = 0) -> None:
         """The peer reads no more; the kernel's buffer is full, and `buffered` bytes wait in ours."""
-        assert self.carried is not None
+        assert self.listener is not None
         self._buffered = buffered
-        self.carried.paused()
+        self.listener.paused()
 
     def drain(self) -> None:
         """The peer has read everything."""
-        assert self.carried is not None
+        assert self.listener is not None
         self._buffered = 0
         self._paused = False
-        self.carried.resumed()
+        self.listener.resumed()
 
     @property
     def stream(self) -> bytes:
