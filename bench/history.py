@@ -12,7 +12,7 @@ from typing import Any
 from tannoy.fanout.pubsub.envelope import pack_publication
 from tannoy.fanout.redis.connection import RedisConnection, Word, connect, pack
 from tannoy.fanout.scripts import PUBLISH, SERVER_ENSURE
-from tannoy.shared.channels import Keyspace
+from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName, SessionId, UserId
 from tannoy.shared.protocol.codec import encode_ready
 from tannoy.shared.protocol.frames import Author, MessageFrame
@@ -41,16 +41,16 @@ class _Publishing:
     """One connection that publishes, and LINKS that hear it."""
 
     def __init__(self, valkey: Valkey, wire: RedisConnection) -> None:
-        channels = Keyspace("bench")
-        room = channels.room(RoomName("lobby"))
+        keyspace = Keyspace("bench")
+        room = keyspace.room(RoomName("lobby"))
         author = Author(UserId("ada"), "Ada", SessionId("abcdefghijklmnop"))
         envelope = pack_publication(
             Publication(encode_ready(MessageFrame(room, author, "x" * 64, "2026-11-21T08:15:30.123Z")))
         )
         self.room = room
-        self.server = channels.server(room.partition)
+        self.server = keyspace.server(room.partition)
         self.plain: tuple[Word, ...] = ("PUBLISH", room.address, envelope)
-        self.kept = PUBLISH.call(channels.history(room), (room.address, envelope, 100, 300, 3600, 5500, 300))
+        self.kept = PUBLISH.call(keyspace.history(room), (room.address, envelope, 100, 300, 3600, 5500, 300))
         self._valkey = valkey
         self._wire = wire
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tannoy.fanout.scripts import HEARTBEAT, LEASE_ACQUIRE, LEASE_RELEASE, SERVER_ENSURE, Script
-from tannoy.shared.channels import PARTITIONS, Keyspace, Owner, OwnerKind
+from tannoy.shared.channels import PARTITIONS, Owner, OwnerKind
+from tannoy.shared.keyspace import Keyspace
 
 from tests.support.client import Client
 from tests.support.cluster import Cluster, NodeProcess
@@ -32,13 +33,13 @@ class _Scripts:
 
     def __init__(self, valkey: Valkey) -> None:
         self._valkey = valkey
-        self.channels = Keyspace("bench")
+        self.keyspace = Keyspace("bench")
         self.owners = [Owner(OwnerKind.AGENT, str(number)) for number in range(AGENTS)]
 
     async def prepare(self) -> None:
         for script in (SERVER_ENSURE, HEARTBEAT, LEASE_ACQUIRE, LEASE_RELEASE):
             await self._valkey.run("SCRIPT", "LOAD", script.source)
-        await self.cost([(SERVER_ENSURE, (self.channels.server(part),), (0,)) for part in range(PARTITIONS)])
+        await self.cost([(SERVER_ENSURE, (self.keyspace.server(part),), (0,)) for part in range(PARTITIONS)])
         await self.beat(1)
 
     async def cost(self, calls: Sequence[tuple[Script, tuple[bytes, ...], tuple[Any, ...]]]) -> float:
@@ -54,7 +55,7 @@ class _Scripts:
     async def beat(self, times: int) -> float:
         """Microseconds of a whole heartbeat, which is one script in each partition."""
         calls = [
-            (HEARTBEAT, (self.channels.nodes(part), self.channels.server(part)), ("one", 600_000))
+            (HEARTBEAT, (self.keyspace.nodes(part), self.keyspace.server(part)), ("one", 600_000))
             for _ in range(times)
             for part in range(PARTITIONS)
         ]
@@ -74,7 +75,7 @@ class _Scripts:
         )
 
     def _keys(self, owner: Owner) -> tuple[bytes, ...]:
-        return self.channels.places(owner, "one")
+        return self.keyspace.places(owner, "one")
 
 
 async def _measure_scripts(rows: dict[str, Row]) -> None:

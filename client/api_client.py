@@ -15,9 +15,9 @@ from typing import Any, cast
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
+from ..shared.backoff import full_jitter
 from ..shared.errors import BadName, BadRequest, TannoyError
 from ..shared.names import parse_agent, parse_room, parse_session, parse_user
-from ..shared.policy import full_jitter
 
 TIMEOUT = 5.0
 TRIES = 6

@@ -13,8 +13,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.typing import Subprotocol
 
+from ..shared.backoff import full_jitter
 from ..shared.codes import ErrorCode
-from ..shared.policy import full_jitter
 from ..shared.protocol.codec import JSON
 from .catch_up import Frame
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
+from ..shared.backoff import full_jitter
 from ..shared.errors import BadRequest
 from ..shared.names import parse_agent, parse_room
-from ..shared.policy import full_jitter
 from ..shared.publication import Position
 from .api_client import ClientError, check_url
 from .catch_up import CatchUp, Frame, Missing, position_of

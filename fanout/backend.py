@@ -6,9 +6,10 @@ This is the one place that tells them apart; what goes over the connections is t
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
-from ..shared.channels import PARTITIONS, Keyspace
+from ..shared.channels import PARTITIONS
 from ..shared.clock import Clock
 from ..shared.errors import StartError
+from ..shared.keyspace import Keyspace
 from .cluster.link import ClusterLink
 from .cluster.pipeline import ClusterPipeline
 from .cluster.topology import ClusterTopology, NoCluster
@@ -51,8 +52,8 @@ class RedisBackend(Protocol):
     def statistics(self) -> Mapping[str, object]: ...
 
 
-def backend_of(address: AnyAddress, channels: Keyspace) -> RedisBackend:
-    return ClusterBackend(address, channels) if isinstance(address, ClusterAddress) else SingleServer(address)
+def backend_of(address: AnyAddress, keyspace: Keyspace) -> RedisBackend:
+    return ClusterBackend(address, keyspace) if isinstance(address, ClusterAddress) else SingleServer(address)
 
 
 class SingleServer:
@@ -95,9 +96,9 @@ class SingleServer:
 
 
 class ClusterBackend:
-    def __init__(self, address: ClusterAddress, channels: Keyspace) -> None:
+    def __init__(self, address: ClusterAddress, keyspace: Keyspace) -> None:
         self.verbs = SHARDED
-        self._channels = channels
+        self._keyspace = keyspace
         self._cluster = ClusterTopology(address)
 
     def link(
@@ -121,7 +122,7 @@ class ClusterBackend:
         )
 
     def pipeline(self, *, name: str, scripts: tuple[Script, ...], greet: Greet) -> AnyPipeline:
-        server_key = self._channels.server
+        server_key = self._keyspace.server
         return ClusterPipeline(self._cluster, name=name, scripts=scripts, greet=greet, server_key=server_key)
 
     async def servers(self) -> Sequence[tuple[Address, Sequence[int]]]:

@@ -12,9 +12,10 @@ from typing import Any
 
 import structlog
 
-from ..shared.channels import Keyspace, OwnerKind
+from ..shared.channels import OwnerKind
 from ..shared.clock import Clock
 from ..shared.errors import StartError, Unavailable
+from ..shared.keyspace import Keyspace
 from ..shared.policy import LimitMode
 from ..shared.protocol.frames import Object
 from .anti_entropy import AntiEntropy
@@ -103,11 +104,11 @@ class Bus:
     def __init__(
         self, address: AnyAddress, rules: BusRules, events: BusEvents, *, incarnation: str, name: str, clock: Clock
     ) -> None:
-        self.channels = Keyspace(rules.prefix)
-        self._redis: RedisBackend = backend_of(address, self.channels)
+        self.keyspace = Keyspace(rules.prefix)
+        self._redis: RedisBackend = backend_of(address, self.keyspace)
         self.link: AnyLink = self._redis.link(
             name=f"tannoy-link-{name}",
-            echo_channel=partial(self.channels.echo, incarnation),
+            echo_channel=partial(self.keyspace.echo, incarnation),
             clock=clock,
             on_deliveries=self._dispatch,
             on_confirmed=self._confirmed,
@@ -119,14 +120,14 @@ class Bus:
             scripts=_PUBLISHING,
             greet=lambda bus, parts: self.membership.meet(bus, parts),
         )
-        self.publisher = Publisher(self.pipeline, self.channels, rules.history)
+        self.publisher = Publisher(self.pipeline, self.keyspace, rules.history)
         self.reading = self._redis.pipeline(
             name=f"tannoy-history-{name}", scripts=_READING, greet=lambda bus, parts: self.membership.meet(bus, parts)
         )
-        self.history = HistoryReader(self.reading, self.channels, rules.history)
+        self.history = HistoryReader(self.reading, self.keyspace, rules.history)
         self.tracker = ChannelTracker(self.history, self.link, clock=clock, deliver=events.deliver)
         self.control = Control(
-            self.channels,
+            self.keyspace,
             self.publisher,
             incarnation=incarnation,
             secret=rules.secret,
@@ -135,7 +136,7 @@ class Bus:
             is_listening=self.link.live.is_set,
         )
         self.membership = Membership(
-            self.channels,
+            self.keyspace,
             incarnation=incarnation,
             clock=clock,
             restate=self._restate,
@@ -146,19 +147,19 @@ class Bus:
             name=f"tannoy-counted-{name}", scripts=_COUNTED, greet=self.membership.greet
         )
         self.limits = Limits(
-            self.counted, self.channels, incarnation=incarnation, defaults=rules.limits, tell=self.control.tell
+            self.counted, self.keyspace, incarnation=incarnation, defaults=rules.limits, tell=self.control.tell
         )
         self.leases = LeaseManager(
             self.counted,
             self.membership,
-            self.channels,
+            self.keyspace,
             incarnation=incarnation,
             limits=self.limits,
             mode=rules.mode,
             tell=self.control.tell,
         )
-        self.presence = Presence(self.counted, self.channels, incarnation=incarnation, rules=rules.presence)
-        self.disconnects = DisconnectLog(self.counted, self.channels)
+        self.presence = Presence(self.counted, self.keyspace, incarnation=incarnation, rules=rules.presence)
+        self.disconnects = DisconnectLog(self.counted, self.keyspace)
         self.repair = AntiEntropy(
             self.counted, self.membership, self.leases, self.presence, self.disconnects, events.present
         )
@@ -216,7 +217,7 @@ class Bus:
         """One connection to each server by hand: at start a sentence is worth more than a retry. Raises StartError."""
         for server, partitions in await self._redis.servers():
             meet = partial(self.membership.meet, partitions=partitions)
-            trial = StartupProbe(self.channels.echo("check", partitions[0]), self._redis.verbs, meet)
+            trial = StartupProbe(self.keyspace.echo("check", partitions[0]), self._redis.verbs, meet)
             await check_server(server, trial, timeout=START_TIMEOUT)
 
     async def wait_until_ready(self) -> None:

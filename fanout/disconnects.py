@@ -9,8 +9,9 @@ from collections.abc import Iterable
 
 import orjson
 
-from ..shared.channels import Keyspace, Owner
+from ..shared.channels import Owner
 from ..shared.errors import Unavailable
+from ..shared.keyspace import Keyspace
 from ..shared.protocol.frames import Object
 from .redis.connection import Reply
 from .redis.pipeline import AnyPipeline
@@ -25,9 +26,9 @@ PENDING_MAX = 1000
 class DisconnectLog:
     """Needs somebody to call `try_again` now and then."""
 
-    def __init__(self, pipeline: AnyPipeline, channels: Keyspace) -> None:
+    def __init__(self, pipeline: AnyPipeline, keyspace: Keyspace) -> None:
         self._pipeline = pipeline
-        self._channels = channels
+        self._keyspace = keyspace
         self._pending: deque[tuple[Owner, bytes]] = deque()
         self._remembered = 0
         self._forgotten = 0
@@ -39,7 +40,7 @@ class DisconnectLog:
             self._send(owner, entry)
 
     def _send(self, owner: Owner, entry: bytes) -> None:
-        sent = self._pipeline.run_script(REMEMBER_GONE, (self._channels.gone(owner),), (entry, KEPT, KEEP_SECONDS))
+        sent = self._pipeline.run_script(REMEMBER_GONE, (self._keyspace.gone(owner),), (entry, KEPT, KEEP_SECONDS))
         sent.add_done_callback(lambda done: self._sent(owner, entry, done))
 
     def _sent(self, owner: Owner, entry: bytes, done: "asyncio.Future[Reply]") -> None:
@@ -59,7 +60,7 @@ class DisconnectLog:
 
     async def recent(self, owner: Owner) -> list[Object]:
         """Newest first. Raises Unavailable."""
-        entries = await self._pipeline.send("LRANGE", self._channels.gone(owner), 0, KEPT - 1)
+        entries = await self._pipeline.send("LRANGE", self._keyspace.gone(owner), 0, KEPT - 1)
         return [orjson.loads(entry) for entry in entries]
 
     def statistics(self) -> dict[str, int]:

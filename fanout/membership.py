@@ -13,9 +13,10 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 import orjson
 import structlog
 
-from ..shared.channels import PARTITIONS, Keyspace
+from ..shared.channels import PARTITIONS
 from ..shared.clock import Clock
 from ..shared.errors import Unavailable
+from ..shared.keyspace import Keyspace
 from .backend import backend_of
 from .redis.address import AnyAddress
 from .redis.connection import Reply, connect
@@ -48,7 +49,7 @@ class Membership:
 
     def __init__(
         self,
-        channels: Keyspace,
+        keyspace: Keyspace,
         *,
         incarnation: str,
         clock: Clock,
@@ -61,7 +62,7 @@ class Membership:
         self.nodes_alive = 1
         self.to_look_at: set[int] = set()
         """Partitions in which something may have been lost; whoever repairs takes them out."""
-        self._channels = channels
+        self._keyspace = keyspace
         self._incarnation = incarnation
         self._clock = clock
         self._restate = restate
@@ -163,7 +164,7 @@ class Membership:
     async def _ensure(self, bus: CommandSender, partitions: Sequence[int]) -> dict[int, str | None]:
         """Of each partition, which server with which data it is."""
         window = int(RECOVERY * 1000)
-        keys = ((self._channels.server(part),) for part in partitions)
+        keys = ((self._keyspace.server(part),) for part in partitions)
         replies = await asyncio.gather(*(bus.run_script(SERVER_ENSURE, key, (window,)) for key in keys))
         wait = max((int(left) for _, left in replies), default=0) / 1000
         self._places_from = max(self._places_from, self._clock.monotonic() + wait)
@@ -175,7 +176,7 @@ class Membership:
         replies = await self._send_beats(bus, partitions)
         if 0 in partitions:
             info = orjson.dumps(self._describe())
-            await bus.run_script(NODE_TELL, (self._channels.node_info(),), (self._incarnation, info))
+            await bus.run_script(NODE_TELL, (self._keyspace.node_info(),), (self._incarnation, info))
         self.check()  # an answer that comes too late must not save what has run out
         servers = {part: bytes(reply[2]).decode() or None for part, reply in replies.items()}
         if None in servers.values():
@@ -205,7 +206,7 @@ class Membership:
         return replies
 
     def _send_beat(self, bus: CommandSender, part: int, seconds: float) -> "asyncio.Future[Reply]":
-        keys = (self._channels.nodes(part), self._channels.server(part))
+        keys = (self._keyspace.nodes(part), self._keyspace.server(part))
         return bus.run_script(HEARTBEAT, keys, (self._incarnation, int(seconds * 1000)))
 
     async def _state_what_was_lost(self, bus: CommandSender, servers: Mapping[int, str | None]) -> None:
@@ -228,7 +229,7 @@ class Membership:
 
     async def nodes(self, pipeline: AnyPipeline) -> list[dict[str, object]]:
         """What the living nodes tell about themselves. Raises Unavailable."""
-        keys = (self._channels.nodes(0), self._channels.node_info())
+        keys = (self._keyspace.nodes(0), self._keyspace.node_info())
         return [orjson.loads(info) for info in await pipeline.run_script(NODES_LIST, keys, ())]
 
     def close(self) -> None:
@@ -250,13 +251,13 @@ async def vouch_for_new_server(address: AnyAddress, prefix: str, timeout: float)
 
     Raises what `connect` raises, and StartError.
     """
-    channels = Keyspace(prefix)
-    for server, partitions in await backend_of(address, channels).servers():
+    keyspace = Keyspace(prefix)
+    for server, partitions in await backend_of(address, keyspace).servers():
         wire = await connect(server, name="tannoy-start", on_pushes=lambda _: None, timeout=timeout)
         try:
             async with asyncio.timeout(timeout):
                 await wire.command("SCRIPT", "LOAD", SERVER_ENSURE.source)
-                keys = ((channels.server(part),) for part in partitions)
+                keys = ((keyspace.server(part),) for part in partitions)
                 await asyncio.gather(*(wire.command(*SERVER_ENSURE.call(key, (0,))) for key in keys))
         finally:
             wire.abort()

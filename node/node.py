@@ -80,7 +80,7 @@ class Node:
         address = _address(settings)
         rules = _bus_rules(settings)
         bus = self.bus = Bus(address, rules, events, incarnation=self.incarnation, name=self.node_id, clock=self.clock)
-        self.channels = bus.channels
+        self.keyspace = bus.keyspace
         self.relay = Relay(
             self.hub,
             pause_link=bus.link.pause_reading,
@@ -105,8 +105,8 @@ class Node:
             limits=OutboxLimits(settings.outbox_max_bytes, settings.slow_policy),
             ping_interval=_whole_if_possible(settings.ping_interval),
         )
-        self.orders = ControlHandler(self.hub, self.channels, session_leases)
-        self._admission = Admission(self.channels, settings.allowed_origins, is_local=is_loopback(settings.host))
+        self.orders = ControlHandler(self.hub, self.keyspace, session_leases)
+        self._admission = Admission(self.keyspace, settings.allowed_origins, is_local=is_loopback(settings.host))
 
     # ---- Acceptor, for the carriers
 

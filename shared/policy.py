@@ -1,6 +1,5 @@
 """Pure decisions. No clock, no socket, no Redis: everything a decision rests on is a parameter."""
 
-from collections.abc import Callable
 from enum import StrEnum
 
 
@@ -57,11 +56,3 @@ def when_full(policy: SlowPolicy, *, is_answer: bool, answers_bytes: int, limit_
     if is_answer and answers_bytes > limit_bytes:
         return Overflow.CLOSE
     return Overflow.DROP
-
-
-def full_jitter(attempt: int, *, base: float, cap: float, uniform: Callable[[float, float], float]) -> float:
-    """Seconds to wait before try number `attempt` (from 0): uniform over [0, min(cap, base · 2^attempt)].
-
-    "Exponential Backoff And Jitter", AWS Architecture Blog 2015: full jitter spreads a crowd best.
-    """
-    return uniform(0.0, min(cap, base * 2.0 ** min(attempt, 32)))

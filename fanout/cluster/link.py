@@ -10,8 +10,9 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from ...shared.channels import PARTITIONS, partition_of
+from ...shared.channels import PARTITIONS
 from ...shared.clock import Clock
+from ...shared.keyspace import partition_of
 from ..pubsub.link import Link
 from ..pubsub.link_state import SHARDED, Batch
 from ..redis.address import RedisAddress

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from ...shared.channels import partition_of
+from ...shared.keyspace import partition_of
 from ..redis.address import RedisAddress
 from ..redis.connection import Reply, Word
 from ..redis.pipeline import Pipeline

@@ -12,8 +12,9 @@ from functools import partial
 
 import structlog
 
-from ...shared.channels import PARTITIONS, partition_of
+from ...shared.channels import PARTITIONS
 from ...shared.errors import Unavailable
+from ...shared.keyspace import partition_of
 from ..redis.address import RedisAddress
 from ..redis.connection import RedisError, Reply, Word
 from ..redis.in_flight import InFlight

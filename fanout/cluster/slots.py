@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from ...shared.channels import PARTITION_SLOTS, PARTITIONS
+from ...shared.channels import PARTITIONS
+from ...shared.keyspace import PARTITION_SLOTS
 from ..redis.address import RedisAddress
 
 At = Callable[[str, int], RedisAddress]

@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 import structlog
 
-from ...shared.channels import Keyspace, Owner
+from ...shared.channels import Owner
 from ...shared.errors import MalformedBytes, Unavailable
+from ...shared.keyspace import Keyspace
 from ...shared.names import AgentId, SessionId, UserId
 from ...shared.protocol.frames import Object
 from ...shared.publication import EncodedMessage
@@ -67,7 +68,7 @@ class Control:
 
     def __init__(
         self,
-        channels: Keyspace,
+        keyspace: Keyspace,
         publisher: Publisher,
         *,
         incarnation: str,
@@ -80,10 +81,10 @@ class Control:
         self._secret = secret
         self._answer = answer
         self._run_errand = run_errand
-        self._channels = channels
+        self._keyspace = keyspace
         self._is_listening = is_listening
-        self._everybody = channels.control
-        self._self = channels.node(incarnation)
+        self._everybody = keyspace.control
+        self._self = keyspace.node(incarnation)
         self._numbers = itertools.count(1)
         self._questions: dict[int, _Pending] = {}
         self._malformed = 0
@@ -116,7 +117,7 @@ class Control:
 
     def tell(self, incarnation: str, errand: Notice) -> None:
         """Send one node on an errand. It may get lost: whoever tells looks again at what has come of it."""
-        address = self._channels.node(incarnation)
+        address = self._keyspace.node(incarnation)
         if address == self._self:
             asyncio.get_running_loop().call_soon(self._run_errand, errand)
             return

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from ...shared.channels import Channel, Keyspace
+from ...shared.channels import Channel
+from ...shared.keyspace import Keyspace
 from ...shared.publication import Position
 from ..redis.connection import Reply
 from ..redis.pipeline import AnyPipeline, read_later
@@ -15,9 +16,9 @@ REMEMBER_KEY_SECONDS = 300
 class Publisher:
     """All publishes of a node: in order, each confirmed by Redis or failed within the pipeline's deadline."""
 
-    def __init__(self, pipeline: AnyPipeline, channels: Keyspace, rules: HistoryRules) -> None:
+    def __init__(self, pipeline: AnyPipeline, keyspace: Keyspace, rules: HistoryRules) -> None:
         self.pipeline = pipeline
-        self._channels = channels
+        self._keyspace = keyspace
         self._rules = rules
 
     def publish(
@@ -28,10 +29,10 @@ class Publisher:
         The future is done when Redis has confirmed, and raises Unavailable where it has not in time. Its result is the
         message's position; None without history. A key that was seen before gives that of the message sent then.
         """
-        memory = () if key is None else (self._channels.once(channel, author, key),)
+        memory = () if key is None else (self._keyspace.once(channel, author, key),)
         rules = self._rules
         if rules.size:
-            keys = (*self._channels.history(channel), *memory)
+            keys = (*self._keyspace.history(channel), *memory)
             ttls = (rules.size, rules.ttl, rules.head_ttl, RECOVERY_MS, REMEMBER_KEY_SECONDS)
             return read_later(self.pipeline.run_script(PUBLISH, keys, (channel.address, payload, *ttls)), _position)
         if memory:

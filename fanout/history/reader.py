@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ...shared.channels import Channel, Keyspace
+from ...shared.channels import Channel
+from ...shared.keyspace import Keyspace
 from ...shared.protocol.commands import OFFSET_MAX, HistoryQuery
 from ...shared.publication import Position, Publication, StartPosition
 from ..pubsub.envelope import unpack_numbered
@@ -62,10 +63,10 @@ class HistoryPage:
 class HistoryReader:
     """Reads. Every method raises Unavailable."""
 
-    def __init__(self, pipeline: AnyPipeline, channels: Keyspace, rules: HistoryRules) -> None:
+    def __init__(self, pipeline: AnyPipeline, keyspace: Keyspace, rules: HistoryRules) -> None:
         self.pipeline = pipeline
         self.rules = rules
-        self._channels = channels
+        self._keyspace = keyspace
 
     @property
     def is_kept(self) -> bool:
@@ -106,7 +107,7 @@ class HistoryReader:
 
     async def heads(self, channels: Sequence[Channel]) -> list[tuple[bytes | None, bytes | None]]:
         """Of channels that all lie in one partition: the life of their server, and their head. None: it has none."""
-        keys = [self._channels.history(channel) for channel in channels]
+        keys = [self._keyspace.history(channel) for channel in channels]
         life, heads = await asyncio.gather(
             self.pipeline.send("HGET", keys[0].server, "life"), self.pipeline.send("MGET", *(key.head for key in keys))
         )
@@ -115,13 +116,13 @@ class HistoryReader:
     async def renew(self, channels: Iterable[Channel]) -> None:
         """Keep the heads: somebody hears these channels."""
         ttl = self.rules.head_ttl
-        await asyncio.gather(*(self.pipeline.send("EXPIRE", self._channels.history(c).head, ttl) for c in channels))
+        await asyncio.gather(*(self.pipeline.send("EXPIRE", self._keyspace.history(c).head, ttl) for c in channels))
 
     def _ask(
         self, channel: Channel, lowest: int, highest: int | str, count: int, which: str
     ) -> "asyncio.Future[Reply]":
         arguments = (lowest, highest, count, which, self.rules.head_ttl, RECOVERY_MS)
-        return self.pipeline.run_script(HISTORY_READ, self._channels.history(channel), arguments)
+        return self.pipeline.run_script(HISTORY_READ, self._keyspace.history(channel), arguments)
 
 
 def read_position(reply: Reply) -> Position:

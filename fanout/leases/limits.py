@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Callable, Iterable
 
-from ...shared.channels import Keyspace, Owner, OwnerKind
+from ...shared.channels import Owner, OwnerKind
 from ...shared.codes import CloseCode
+from ...shared.keyspace import Keyspace
 from ...shared.policy import LimitPolicy
 from ..control.requests import Evict, Notice
 from ..redis.pipeline import AnyPipeline
@@ -22,14 +23,14 @@ class Limits:
     def __init__(
         self,
         pipeline: AnyPipeline,
-        channels: Keyspace,
+        keyspace: Keyspace,
         *,
         incarnation: str,
         defaults: dict[OwnerKind, Limit],
         tell: Callable[[str, Notice], None],
     ) -> None:
         self._pipeline = pipeline
-        self._channels = channels
+        self._keyspace = keyspace
         self._incarnation = incarnation
         self._defaults = defaults
         self._tell = tell
@@ -67,4 +68,4 @@ class Limits:
         return Limit(int(max_sessions), LimitPolicy(str(policy, "ascii"))), infos
 
     def _keys(self, owner: Owner) -> tuple[bytes, ...]:
-        return self._channels.places(owner, self._incarnation)
+        return self._keyspace.places(owner, self._incarnation)

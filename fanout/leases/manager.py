@@ -11,9 +11,10 @@ from collections import deque
 from collections.abc import Callable, Collection
 from functools import partial
 
-from ...shared.channels import Keyspace, Owner
+from ...shared.channels import Owner
 from ...shared.codes import CloseCode
 from ...shared.errors import LimitReached, Unavailable
+from ...shared.keyspace import Keyspace
 from ...shared.policy import LimitMode, LimitPolicy, local_share
 from ..control.requests import Evict, LeaseGranted, Notice
 from ..membership import Membership
@@ -43,7 +44,7 @@ class LeaseManager:
         self,
         pipeline: AnyPipeline,
         membership: Membership,
-        channels: Keyspace,
+        keyspace: Keyspace,
         *,
         incarnation: str,
         limits: Limits,
@@ -52,7 +53,7 @@ class LeaseManager:
     ) -> None:
         self._pipeline = pipeline
         self._membership = membership
-        self._channels = channels
+        self._keyspace = keyspace
         self._incarnation = incarnation
         self._limits = limits
         self._mode = mode
@@ -255,7 +256,7 @@ class LeaseManager:
         """
         for part in partitions:
             owners = self._known.owners_in(part)
-            owners.update(map(owner_of, await bus.send("SMEMBERS", self._channels.owners(part, self._incarnation))))
+            owners.update(map(owner_of, await bus.send("SMEMBERS", self._keyspace.owners(part, self._incarnation))))
             await asyncio.gather(*(self._restate_owner(bus, owner, adding) for owner in owners))
 
     async def _restate_owner(self, bus: CommandSender, owner: Owner, adding: bool) -> None:
@@ -310,7 +311,7 @@ class LeaseManager:
         return True
 
     def _keys(self, owner: Owner) -> tuple[bytes, ...]:
-        return self._channels.places(owner, self._incarnation)
+        return self._keyspace.places(owner, self._incarnation)
 
     def statistics(self) -> dict[str, int]:
         return {

@@ -3,7 +3,8 @@
 import asyncio
 from dataclasses import dataclass
 
-from ...shared.channels import Channel, Keyspace
+from ...shared.channels import Channel
+from ...shared.keyspace import Keyspace
 from ...shared.names import UserId
 from ..redis.connection import Reply, Word
 from ..redis.pipeline import AnyPipeline
@@ -43,9 +44,9 @@ class PresenceRules:
 class PresenceCalls:
     """Each method is one script; `scripts.py` says what it returns. All futures raise Unavailable."""
 
-    def __init__(self, pipeline: AnyPipeline, channels: Keyspace, rules: PresenceRules) -> None:
+    def __init__(self, pipeline: AnyPipeline, keyspace: Keyspace, rules: PresenceRules) -> None:
         self.pipeline = pipeline
-        self.channels = channels
+        self.keyspace = keyspace
         self._rules = rules
         self._grace_ms = round(rules.grace * 1000)
 
@@ -68,19 +69,19 @@ class PresenceCalls:
         return self.pipeline.run_script(PRESENCE_LIST, self._keys(room), (room.name, limit))
 
     def due(self, part: int) -> asyncio.Future[Reply]:
-        return self.pipeline.run_script(PRESENCE_DUE, (self.channels.nodes(part), self.channels.due(part)), ())
+        return self.pipeline.run_script(PRESENCE_DUE, (self.keyspace.nodes(part), self.keyspace.due(part)), ())
 
     def forget(self, part: int, incarnation: str) -> asyncio.Future[Reply]:
-        keys = (self.channels.nodes(part), self.channels.rooms_of(part, incarnation))
+        keys = (self.keyspace.nodes(part), self.keyspace.rooms_of(part, incarnation))
         return self.pipeline.run_script(PRESENCE_FORGET, keys, (incarnation,))
 
     def _of_process(self, script: Script, room: Channel, incarnation: str, *words: Word) -> asyncio.Future[Reply]:
-        channels = self.channels
-        of_process = (channels.sessions_in(room, incarnation), channels.rooms_of(room.partition, incarnation))
+        keyspace = self.keyspace
+        of_process = (keyspace.sessions_in(room, incarnation), keyspace.rooms_of(room.partition, incarnation))
         return self.pipeline.run_script(script, (*self._keys(room), *of_process), (*self._words(room), *words))
 
     def _keys(self, room: Channel) -> tuple[bytes, ...]:
-        return (*self.channels.presence(room), room.address)
+        return (*self.keyspace.presence(room), room.address)
 
     def _words(self, room: Channel) -> tuple[Word, ...]:
         return (room.name, self._rules.inline_max, self._rules.events_max)

@@ -14,8 +14,9 @@ from typing import TypeVar
 
 import structlog
 
-from ...shared.channels import PARTITIONS, Channel, Keyspace
+from ...shared.channels import PARTITIONS, Channel
 from ...shared.errors import Unavailable
+from ...shared.keyspace import Keyspace
 from ...shared.names import RoomName, UserId
 from ...shared.protocol.frames import PresenceSnapshot
 from ..pubsub.envelope import read_users
@@ -40,11 +41,11 @@ _log = structlog.get_logger("tannoy.presence")
 class Presence:
     """Needs `run` running, and a heartbeat of `incarnation`: Redis lets the dead put nobody in."""
 
-    def __init__(self, pipeline: AnyPipeline, channels: Keyspace, *, incarnation: str, rules: PresenceRules) -> None:
+    def __init__(self, pipeline: AnyPipeline, keyspace: Keyspace, *, incarnation: str, rules: PresenceRules) -> None:
         self._pipeline = pipeline
-        self._channels = channels
+        self._keyspace = keyspace
         self._incarnation = incarnation
-        self._calls = PresenceCalls(pipeline, channels, rules)
+        self._calls = PresenceCalls(pipeline, keyspace, rules)
         self._sweeper = Sweeper(self._calls)
         self._joining: set[int] = set()
         self._owed: dict[int, Channel] = {}  # leaves that Redis has not confirmed; bounded by what it was told to hold
@@ -114,7 +115,7 @@ class Presence:
 
         Raises Unavailable.
         """
-        keys = [self._channels.rooms(part) for part in range(PARTITIONS)]
+        keys = [self._keyspace.rooms(part) for part in range(PARTITIONS)]
         replies = await asyncio.gather(
             *(self._pipeline.send("ZCARD", key) for key in keys),
             *(self._pipeline.send("ZRANGE", key, 0, limit - 1, "REV", "WITHSCORES") for key in keys),
@@ -156,10 +157,10 @@ class Presence:
         self._restating += 1
         self._moved |= self._joining
         try:
-            on = await self._pipeline.send("SMEMBERS", self._channels.rooms_of(partition, self._incarnation))
+            on = await self._pipeline.send("SMEMBERS", self._keyspace.rooms_of(partition, self._incarnation))
             names = sorted({name.decode() for name in on} | rooms.keys())
             for piece in _pieces(names, ROOMS_AT_ONCE):
-                channels = [self._channels.room(RoomName(name)) for name in piece]
+                channels = [self._keyspace.room(RoomName(name)) for name in piece]
                 for room, there in zip(channels, await self._numbers_in(channels), strict=True):
                     mine = rooms.get(room.name, {})
                     await self._take_out(room, there - mine.keys() - self._moved)
@@ -171,7 +172,7 @@ class Presence:
 
     async def _numbers_in(self, rooms: list[Channel]) -> list[set[int]]:
         """The numbers of this process that Redis has in each of the rooms."""
-        keys = [self._channels.sessions_in(room, self._incarnation) for room in rooms]
+        keys = [self._keyspace.sessions_in(room, self._incarnation) for room in rooms]
         replies = await asyncio.gather(*(self._pipeline.send("HKEYS", key) for key in keys))
         return [set(map(int, reply)) for reply in replies]
 

@@ -35,7 +35,7 @@ class Sweeper:
 
     async def _take_out(self, part: int, incarnation: str) -> None:
         """A dead process, out of as many rooms as are done in one sweep; after its last room it is forgotten."""
-        calls, on = self._calls, self._calls.channels.rooms_of(part, incarnation)
+        calls, on = self._calls, self._calls.keyspace.rooms_of(part, incarnation)
         names = await calls.pipeline.send("SRANDMEMBER", on, ROOMS_AT_ONCE)
         for name in names:
             room = self._room(name)
@@ -46,7 +46,7 @@ class Sweeper:
             self._dead += await calls.forget(part, incarnation)
 
     def _room(self, name: bytes) -> Channel:
-        return self._calls.channels.room(RoomName(name.decode()))
+        return self._calls.keyspace.room(RoomName(name.decode()))
 
     def statistics(self) -> dict[str, int]:
         return {

@@ -14,7 +14,7 @@ unasked: whoever owns the link is told which, since no other command will bring 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from ...shared.channels import partition_of
+from ...shared.keyspace import partition_of
 from ..redis.connection import Pushes
 
 ECHO_PERIOD = 0.5

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from ...shared.policy import full_jitter
+from ...shared.backoff import full_jitter
 from .address import Address, RedisAddress, SentinelAddress
 from .connection import ConnectionLost, RedisError, ask_server
 from .sentinel import NoMaster, keep_informed

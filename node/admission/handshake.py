@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote
 
-from ...shared.channels import Keyspace
 from ...shared.codes import CloseCode, ErrorCode
 from ...shared.errors import BadName, Refused
+from ...shared.keyspace import Keyspace
 from ...shared.names import parse_agent, parse_room
 from ...shared.protocol.codec import JSON, WIRE_FORMATS, WireFormat
 from ...shared.publication import NOWHERE, Position
@@ -71,8 +71,8 @@ class Admission:
     `is_local`: the node listens on loopback alone.
     """
 
-    def __init__(self, channels: Keyspace, allowed_origins: tuple[str, ...], *, is_local: bool = False) -> None:
-        self._channels = channels
+    def __init__(self, keyspace: Keyspace, allowed_origins: tuple[str, ...], *, is_local: bool = False) -> None:
+        self._keyspace = keyspace
         self._is_local = is_local
         self._allowed_origins = frozenset(origin.lower() for origin in allowed_origins)
 
@@ -103,15 +103,15 @@ class Admission:
         path = handshake.path
         if path.startswith(CHAT_PREFIX):
             query.pop("session_id", None)
-            room = self._channels.room(parse_room(unquote(path[len(CHAT_PREFIX) :])))
-            return Session(Endpoint.ROOM, identify(query), room, self._channels, recover=_position(query))
+            room = self._keyspace.room(parse_room(unquote(path[len(CHAT_PREFIX) :])))
+            return Session(Endpoint.ROOM, identify(query), room, self._keyspace, recover=_position(query))
         if path.startswith(AGENTS_PREFIX):
-            agent = self._channels.agent(parse_agent(unquote(path[len(AGENTS_PREFIX) :])))
-            return Session(Endpoint.AGENT, identify(query), agent, self._channels, recover=_position(query))
+            agent = self._keyspace.agent(parse_agent(unquote(path[len(AGENTS_PREFIX) :])))
+            return Session(Endpoint.AGENT, identify(query), agent, self._keyspace, recover=_position(query))
         if path != WS_PATH:
             raise BadName(f"there is no endpoint at {path!r:.100}: /ws, /ws/chat/ROOM and /ws/agents/AGENT are")
         query.pop("session_id", None)
-        return Session(Endpoint.ROOMS, identify(query), None, self._channels)
+        return Session(Endpoint.ROOMS, identify(query), None, self._keyspace)
 
 
 def _position(query: Mapping[str, str]) -> Position | None:

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 
 from ...fanout.control.requests import CloseSessions, DeliverToSession, DeliverToUser, ListSessions, Request
-from ...shared.channels import Keyspace, Owner, OwnerKind
+from ...shared.channels import Owner, OwnerKind
 from ...shared.codes import CloseCode
+from ...shared.keyspace import Keyspace
 from ...shared.names import AgentId, SessionId, UserId
 from ...shared.protocol.frames import Object
 from ...shared.publication import EncodedMessage
@@ -22,9 +23,9 @@ Answer = tuple[int, tuple[Object, ...]]
 class ControlHandler:
     """Nothing is delivered before `welcome` or after `bye`; but whoever still waits for a place can be closed too."""
 
-    def __init__(self, hub: Hub, channels: Keyspace, session_leases: SessionLeases) -> None:
+    def __init__(self, hub: Hub, keyspace: Keyspace, session_leases: SessionLeases) -> None:
         self._hub = hub
-        self._channels = channels
+        self._keyspace = keyspace
         self._session_leases = session_leases
 
     def answer(self, question: Request) -> Answer:
@@ -51,7 +52,7 @@ class ControlHandler:
         return len(sessions)
 
     def _deliver_to_session(self, agent_id: AgentId, session_id: SessionId, ready: EncodedMessage) -> int:
-        roster = self._hub.rosters.get(self._channels.agent(agent_id).address)
+        roster = self._hub.rosters.get(self._keyspace.agent(agent_id).address)
         found = roster.find(session_id) if roster else None
         if found is None:
             return 0

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import assert_never
 
-from ...shared.channels import Channel, Keyspace
+from ...shared.channels import Channel
 from ...shared.codes import ErrorCode
 from ...shared.errors import BadRequest, Refused
+from ...shared.keyspace import Keyspace
 from ...shared.names import NodeId, RoomName, SessionId, UserId
 from ...shared.protocol.commands import (
     Command,
@@ -140,14 +141,14 @@ Effect = Reply | JoinChannel | LeaveChannel | Publish | SendToUser | ReadPresenc
 class Session:
     """One live session. `home` is the channel its endpoint names, if any: entered on connect."""
 
-    __slots__ = ("_channels", "author", "endpoint", "home", "joined", "recover")
+    __slots__ = ("_keyspace", "author", "endpoint", "home", "joined", "recover")
 
     def __init__(
         self,
         endpoint: Endpoint,
         author: Author,
         home: Channel | None,
-        channels: Keyspace,
+        keyspace: Keyspace,
         *,
         recover: Position | None = None,
     ) -> None:
@@ -155,7 +156,7 @@ class Session:
         self.author = author
         self.home = home
         self.joined: dict[str, JoinedChannel] = {}
-        self._channels = channels
+        self._keyspace = keyspace
         self.recover = recover
         """Up to where the client has heard its home, if it asks to be brought up to date on connect."""
 
@@ -231,7 +232,7 @@ class Session:
             raise BadRequest(f"this socket is for room {self.home.name} alone: /ws is for many rooms")
         if len(self.joined) >= ROOMS_MAX:
             raise Refused(f"a session may be in at most {ROOMS_MAX} rooms", code=ErrorCode.LIMIT_REACHED)
-        return self._channels.room(name)
+        return self._keyspace.room(name)
 
     def _room_name(self, room: RoomName | None) -> RoomName:
         if room is not None:

@@ -42,11 +42,11 @@ async def _publish(node: Node, channel: Channel, fields: Object) -> Object:
 
 
 async def history_of_room(node: Node, request: Request) -> Object:
-    return await _history(node, request, node.channels.room(parse_room(request.path_params["room"])))
+    return await _history(node, request, node.keyspace.room(parse_room(request.path_params["room"])))
 
 
 async def history_of_agent(node: Node, request: Request) -> Object:
-    return await _history(node, request, node.channels.agent(parse_agent(request.path_params["agent_id"])))
+    return await _history(node, request, node.keyspace.agent(parse_agent(request.path_params["agent_id"])))
 
 
 async def _history(node: Node, request: Request, channel: Channel) -> Object:
@@ -61,13 +61,13 @@ _MESSAGE = ("content", "user_id", "username", "exclude_session", "key")
 
 
 async def to_room(node: Node, request: Request) -> Object:
-    channel = node.channels.room(parse_room(request.path_params["room"]))
+    channel = node.keyspace.room(parse_room(request.path_params["room"]))
     fields = await read_object(node, request, *_MESSAGE)
     return await _publish(node, channel, fields)
 
 
 async def to_agent(node: Node, request: Request) -> Object:
-    channel = node.channels.agent(parse_agent(request.path_params["agent_id"]))
+    channel = node.keyspace.agent(parse_agent(request.path_params["agent_id"]))
     fields = await read_object(node, request, *_MESSAGE)
     return await _publish(node, channel, fields)
 
@@ -76,7 +76,7 @@ async def to_session(node: Node, request: Request) -> Object:
     agent_id = parse_agent(request.path_params["agent_id"])
     session_id = parse_session(request.path_params["session_id"])
     fields = await read_object(node, request, "content", "user_id", "username")
-    channel = node.channels.agent(agent_id)
+    channel = node.keyspace.agent(agent_id)
     said = MessageFrame(channel, _author(fields), required(fields, "content"), rfc3339(node.clock.now()))
     return {"sessions": await node.bus.control.deliver_to_session(agent_id, session_id, encode_ready(said))}
 
@@ -107,9 +107,9 @@ async def _one_of_many(node: Node, message: object) -> Object:
         if ("room" in fields) is ("agent_id" in fields):
             raise BadRequest("a message names either a room or an agent_id")
         if "room" in fields:
-            channel = node.channels.room(parse_room(fields["room"]))
+            channel = node.keyspace.room(parse_room(fields["room"]))
         else:
-            channel = node.channels.agent(parse_agent(fields["agent_id"]))
+            channel = node.keyspace.agent(parse_agent(fields["agent_id"]))
         return await _publish(node, channel, fields)
     except Refused as refusal:
         return problem_object(HTTP_STATUS[refusal.code], refusal)

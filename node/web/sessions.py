@@ -23,13 +23,13 @@ async def list_rooms(node: Node, request: Request) -> Object:
 
 
 async def show_room(node: Node, request: Request) -> Object:
-    room = node.channels.room(parse_room(request.path_params["room"]))
+    room = node.keyspace.room(parse_room(request.path_params["room"]))
     users, sessions = await node.bus.presence.room(room)
     return {"room": room.name, "users_count": users, "sessions_count": sessions}
 
 
 async def show_presence(node: Node, request: Request) -> Object:
-    room = node.channels.room(parse_room(request.path_params["room"]))
+    room = node.keyspace.room(parse_room(request.path_params["room"]))
     return {"room": room.name, **await node.context.presence_queries.room(room)}
 
 

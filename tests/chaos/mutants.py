@@ -24,7 +24,8 @@ from tannoy.fanout.leases.lease import Lease
 from tannoy.fanout.presence import presence, sweeper
 from tannoy.fanout.redis.connection import Word
 from tannoy.node.cli.main import main as tannoy
-from tannoy.shared.channels import PARTITIONS, Channel, Keyspace
+from tannoy.shared.channels import PARTITIONS, Channel
+from tannoy.shared.keyspace import Keyspace
 
 from tests.chaos.messages.mutants import MUTANTS as MUTANTS_OF_MESSAGES
 from tests.chaos.patching import patch, patch_script
@@ -107,14 +108,14 @@ def beat(incarnation: str) -> None:
     """The second heart: until Redis is gone, and for OUTLIVES_BY seconds at most."""
     url = urlsplit(os.environ["TANNOY_REDIS_URL"])
     redis = Redis(host=url.hostname or "127.0.0.1", port=url.port or 6379)
-    channels = Keyspace(os.environ.get("TANNOY_REDIS_PREFIX", "tannoy"))
+    keyspace = Keyspace(os.environ.get("TANNOY_REDIS_PREFIX", "tannoy"))
     until = time.monotonic() + OUTLIVES_BY
     try:
         while time.monotonic() < until:
             pipeline: Any = cast("Any", redis).pipeline(transaction=False)
             for part in range(PARTITIONS):
                 words: tuple[Word, ...] = (incarnation, int(membership.LEASE * 1000))
-                pipeline.eval(scripts.HEARTBEAT.source, 2, channels.nodes(part), channels.server(part), *words)
+                pipeline.eval(scripts.HEARTBEAT.source, 2, keyspace.nodes(part), keyspace.server(part), *words)
             pipeline.execute()
             time.sleep(BEAT)
     except RedisError:

@@ -6,7 +6,8 @@ import sys
 from collections.abc import AsyncGenerator
 
 import pytest
-from tannoy.shared.channels import PARTITIONS, Keyspace
+from tannoy.shared.channels import PARTITIONS
+from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName
 
 from tests.support.client import Client
@@ -19,9 +20,9 @@ from tests.support.waiting import eventually
 
 PATIENCE = 30.0
 """Far more than anything here needs: it only bounds a failure."""
-CHANNELS = Keyspace("tannoy")
+KEYSPACE = Keyspace("tannoy")
 ROOMS = [
-    next(f"r{n}" for n in range(9999) if CHANNELS.room(RoomName(f"r{n}")).partition == p) for p in range(PARTITIONS)
+    next(f"r{n}" for n in range(9999) if KEYSPACE.room(RoomName(f"r{n}")).partition == p) for p in range(PARTITIONS)
 ]
 """A room of each partition."""
 TRY_AGAIN_LATER = 1013
@@ -193,7 +194,7 @@ async def test_a_user_with_the_documented_rights_can_do_everything(server: str) 
         async with two_nodes(redis.url.replace("//", "//tannoy:secret@")) as nodes:
             listener = await nodes[1].connect("/ws/chat/lobby")
             traffic = await Traffic.begin(nodes, "lobby")
-            await redis.move(CHANNELS.room(RoomName("lobby")).partition, redis.masters[0])
+            await redis.move(KEYSPACE.room(RoomName("lobby")).partition, redis.masters[0])
             await traffic.goes_on()
             await traffic.end()
             await listener.ok("presence")

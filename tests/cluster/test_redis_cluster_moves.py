@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tannoy.fanout.cluster.slot_migration import HEARD_OF_WITHIN
 from tannoy.fanout.cluster.topology import PERIOD
-from tannoy.shared.channels import Keyspace
+from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import AgentId, RoomName
 
 from tests.support.certificates import Certificates
@@ -20,8 +20,8 @@ from tests.support.redis_servers import SERVERS, RedisServer, binary_of, two_nod
 from tests.support.traffic import PATIENCE, Traffic
 from tests.support.waiting import eventually
 
-CHANNELS = Keyspace("tannoy")
-LOBBY = CHANNELS.room(RoomName("lobby")).partition
+KEYSPACE = Keyspace("tannoy")
+LOBBY = KEYSPACE.room(RoomName("lobby")).partition
 LOOKS_UNTIL_KNOWN = 2 + int(HEARD_OF_WITHIN / PERIOD) + 1
 """Looks at the cluster after which every master has been known since before the last one."""
 
@@ -80,7 +80,7 @@ async def test_a_slot_that_moves_there_and_back_leaves_no_hole(redis: RedisClust
 
 async def test_a_slot_that_moves_goes_on_with_its_history_and_its_places(redis: RedisCluster) -> None:
     """What was moved was not lost: nobody has to read again, or to wait for a place."""
-    agent = next(n for n in range(9999) if CHANNELS.agent(AgentId(str(n))).partition == LOBBY)
+    agent = next(n for n in range(9999) if KEYSPACE.agent(AgentId(str(n))).partition == LOBBY)
     async with two_nodes(redis.url) as nodes:
         await _know_the_cluster(nodes)
         client = await nodes[0].connect("/ws/chat/lobby")

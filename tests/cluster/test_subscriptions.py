@@ -5,7 +5,7 @@ import random
 from collections.abc import AsyncGenerator
 
 import pytest
-from tannoy.shared.channels import Keyspace
+from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName
 
 from tests.support.client import Client

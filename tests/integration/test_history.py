@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
-from tannoy.shared.channels import Keyspace
+from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import AgentId, RoomName
 
 from tests.integration.conftest import Connect
@@ -218,10 +218,10 @@ async def test_an_epoch_that_has_ended_is_told_to_every_member(
     path = f"/ws/chat/{name}" if kind == "room" else f"/ws/agents/{name}"
     clients = [await connect(node, path, wire=wire) for node in nodes for wire in ("json", "msgpack")]
     old = await clients[0].ok("message", content="of the old epoch")
-    channels = Keyspace(cluster.prefix)
-    channel = channels.room(RoomName(name)) if kind == "room" else channels.agent(AgentId(name))
+    keyspace = Keyspace(cluster.prefix)
+    channel = keyspace.room(RoomName(name)) if kind == "room" else keyspace.agent(AgentId(name))
 
-    await cluster.valkey.run("DEL", channels.history(channel).head)
+    await cluster.valkey.run("DEL", keyspace.history(channel).head)
 
     told = [await client.expect("resync") for client in clients]
     assert {(resync["epoch"], resync["offset"]) for resync in told} == {(told[0]["epoch"], 0)}

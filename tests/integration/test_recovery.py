@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from tannoy.shared.channels import Keyspace
+from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName
 
 from tests.integration.conftest import Connect
@@ -166,8 +166,8 @@ async def test_a_log_that_was_deleted_by_hand_is_refused(
     cluster: Cluster, nodes: list[NodeProcess], connect: Connect, name: str
 ) -> None:
     places = await say(nodes[0], name, 1, 2, 3)
-    channels = Keyspace(cluster.prefix)
-    await cluster.valkey.run("DEL", channels.history(channels.room(RoomName(name))).log)
+    keyspace = Keyspace(cluster.prefix)
+    await cluster.valkey.run("DEL", keyspace.history(keyspace.room(RoomName(name))).log)
     await refused(nodes[1], connect, name, position(places[0]), 3)
 
 

@@ -11,8 +11,8 @@ from tannoy.fanout.redis.connection import Pushes
 from tests.support.bus import data_to_send, read_commands
 
 ECHO = b"echo"
-CHANNELS = [b"a", b"b", b"c"]
-channels = st.sampled_from(CHANNELS)
+KEYSPACE = [b"a", b"b", b"c"]
+channels = st.sampled_from(KEYSPACE)
 
 
 class ModelRedis:
@@ -120,7 +120,7 @@ class LinkMachine(RuleBasedStateMachine):
 
     @invariant()
     def what_is_confirmed_is_being_heard(self) -> None:
-        for channel in CHANNELS:
+        for channel in KEYSPACE:
             if self.state.is_confirmed(channel) and channel not in self.taken_away:
                 assert channel in self.redis.subscribed
 

@@ -135,7 +135,7 @@ async def test_a_server_that_has_lost_everything_begins_anew() -> None:
     async with Valkey() as valkey:
         async with pipeline_to(valkey) as pipeline, Saying.open(valkey, pipeline) as room:
             old = await room.say("1", "2")
-            prefix = room.channels.history(room.channel).server.partition(b":")[0].decode()
+            prefix = room.keyspace.history(room.channel).server.partition(b":")[0].decode()
         valkey.kill()
         await valkey.start()
         async with pipeline_to(valkey) as pipeline, Saying.open(valkey, pipeline, prefix=prefix) as room:

@@ -130,7 +130,7 @@ async def test_heads_are_read_as_they_are_and_none_begins(room: Saying) -> None:
     (life, head), (_, missing) = await room.history.heads([room.channel, silent])
     assert read_head(life, head) == place
     assert missing is None
-    assert await room.valkey.run("EXISTS", room.channels.history(silent).head) == 0
+    assert await room.valkey.run("EXISTS", room.keyspace.history(silent).head) == 0
 
 
 @pytest.mark.parametrize(
@@ -144,11 +144,11 @@ def test_a_head_of_another_life_is_none(life: bytes | None, head: bytes | None) 
 async def test_whoever_hears_a_channel_keeps_its_head_and_no_more(room: Saying) -> None:
     for key in (room.keys.head, room.keys.log):
         await room.valkey.run("EXPIRE", key, "20")
-    silent = room.channels.room(RoomName("never-said-anything"))
+    silent = room.keyspace.room(RoomName("never-said-anything"))
     await room.history.renew([room.channel, silent])
     assert HEAD_TTL - PATIENCE <= await room.ttl(room.keys.head) <= HEAD_TTL
     assert await room.ttl(room.keys.log) <= 20
-    assert await room.valkey.run("EXISTS", room.channels.history(silent).head) == 0
+    assert await room.valkey.run("EXISTS", room.keyspace.history(silent).head) == 0
 
 
 async def test_a_read_renews_nothing(room: Saying) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tannoy.fanout.presence.calls import PresenceRules
 from tannoy.fanout.redis.pipeline import Pipeline
-from tannoy.shared.channels import Keyspace
+from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import UserId
 
 from tests.support.presence import RULES, Room, pipeline_to
@@ -46,8 +46,8 @@ async def open_room(valkey: Valkey, pipeline: Pipeline) -> AsyncGenerator[Open]:
             *, grace: float = 0, events_max: int = RULES.events_max, inline_max: int = RULES.inline_max
         ) -> Room:
             rules = PresenceRules(inline_max=inline_max, events_max=events_max, grace=grace)
-            channels = Keyspace(f"p{next(_prefixes)}")
-            return await stack.enter_async_context(Room.open(valkey, pipeline, channels, rules))
+            keyspace = Keyspace(f"p{next(_prefixes)}")
+            return await stack.enter_async_context(Room.open(valkey, pipeline, keyspace, rules))
 
         yield open_it
 
@@ -311,7 +311,7 @@ async def test_a_crowd_that_leaves_a_large_room_is_told_as_one_count(valkey: Val
     await room.dies("n1", ago_ms=5000)
     await room.take_out("n1")
     assert await room.sweep() == 3
-    assert await valkey.run("ZSCORE", room.channels.rooms(room.part), "lobby") == 3
+    assert await valkey.run("ZSCORE", room.keyspace.rooms(room.part), "lobby") == 3
     await eventually(lambda: _count_is_told(room, 3), within=5, what="the count of those who are left is told")
 
 
@@ -426,7 +426,7 @@ async def test_a_room_of_which_a_part_was_lost_empties_nevertheless(valkey: Valk
     await room.join("n1", 1, "ada")
     await room.join("n1", 2, "bob")
     await room.leave("n1", 2)
-    keys = room.channels.presence(room.channel)
+    keys = room.keyspace.presence(room.channel)
     await valkey.run("DEL", {"users": keys.users, "presence": keys.meta, "leaving": keys.leaving}[lost])
     await room.join("n1", 3, "bob")
     await _passes(room, SHORT)

@@ -9,8 +9,9 @@ import pytest
 from tannoy.fanout.presence.calls import PresenceRules
 from tannoy.fanout.presence.presence import Presence
 from tannoy.fanout.redis.pipeline import Pipeline
-from tannoy.shared.channels import Channel, Keyspace
+from tannoy.shared.channels import Channel
 from tannoy.shared.errors import Unavailable
+from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName, UserId
 from tannoy.shared.protocol.frames import PresentUser
 
@@ -38,9 +39,9 @@ async def own_valkey() -> AsyncGenerator[Valkey]:
 @asynccontextmanager
 async def opened(valkey: Valkey, rules: PresenceRules = RULES) -> AsyncGenerator[tuple[Presence, Room, Pipeline]]:
     """The presence of process n1, which is not sweeping, and its room."""
-    channels = Keyspace(f"q{next(_prefixes)}")
-    async with pipeline_to(valkey) as pipeline, Room.open(valkey, pipeline, channels, rules) as room:
-        yield Presence(pipeline, channels, incarnation="n1", rules=rules), room, pipeline
+    keyspace = Keyspace(f"q{next(_prefixes)}")
+    async with pipeline_to(valkey) as pipeline, Room.open(valkey, pipeline, keyspace, rules) as room:
+        yield Presence(pipeline, keyspace, incarnation="n1", rules=rules), room, pipeline
 
 
 @asynccontextmanager
@@ -89,7 +90,7 @@ async def test_rooms_are_listed_fullest_first(shared_valkey: Valkey) -> None:
     async with opened(shared_valkey) as (presence, room, _):
         numbers = itertools.count(1)
         for users in range(1, 11):
-            channel = room.channels.room(RoomName(f"room{users}"))
+            channel = room.keyspace.room(RoomName(f"room{users}"))
             for user in range(users):
                 await presence.join(channel, next(numbers), UserId(f"u{user}"), "U")
         assert await presence.rooms(3) == ([("room10", 10), ("room9", 9), ("room8", 8)], 10)
@@ -159,13 +160,13 @@ def _not(condition: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
 
 async def test_the_users_of_a_dead_process_leave_all_its_rooms_once(shared_valkey: Valkey) -> None:
     async with opened(shared_valkey) as (presence, room, pipeline):
-        dead = Presence(pipeline, room.channels, incarnation="n2", rules=RULES)
-        channels = [room.channel, *(room.channels.room(RoomName(f"r{number}")) for number in range(200))]
+        dead = Presence(pipeline, room.keyspace, incarnation="n2", rules=RULES)
+        channels = [room.channel, *(room.keyspace.room(RoomName(f"r{number}")) for number in range(200))]
         await asyncio.gather(*(dead.join(channel, n, ADA, "Ada") for n, channel in enumerate(channels)))
         await presence.join(room.channel, 1, BOB, "Bob")
         await room.events()
         await room.dies("n2", ago_ms=5000)
-        third = Presence(pipeline, room.channels, incarnation="n3", rules=RULES)
+        third = Presence(pipeline, room.keyspace, incarnation="n3", rules=RULES)
         async with sweeping(presence, third):
             await value_becomes(lambda: presence.rooms(10), ([("lobby", 1)], 1), within=10)
             await value_becomes(lambda: _processes(shared_valkey, room), {b"n1"}, within=10)
@@ -178,7 +179,7 @@ async def _processes(valkey: Valkey, room: Room) -> set[bytes]:
     """Those that stand in any partition."""
     found: set[bytes] = set()
     for part in range(64):
-        found |= set(await valkey.run("ZRANGE", room.channels.nodes(part), "0", "-1"))
+        found |= set(await valkey.run("ZRANGE", room.keyspace.nodes(part), "0", "-1"))
     return found
 
 
@@ -282,4 +283,4 @@ async def test_restating_does_not_bring_back_a_leave_that_is_still_owed(own_valk
 def _neighbour(room: Room, name: str) -> Channel:
     """A room of the same partition, whose name begins with `name`."""
     names = (RoomName(f"{name}{number}") for number in itertools.count())
-    return next(c for c in map(room.channels.room, names) if c.partition == room.part)
+    return next(c for c in map(room.keyspace.room, names) if c.partition == room.part)

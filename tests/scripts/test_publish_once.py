@@ -11,13 +11,14 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 from tannoy.fanout.history.publisher import REMEMBER_KEY_SECONDS
 from tannoy.fanout.scripts import PUBLISH_ONCE
-from tannoy.shared.channels import Channel, Keyspace
+from tannoy.shared.channels import Channel
+from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName
 
 from tests.support.valkey import Valkey
 
 PATIENCE = 10.0
-CHANNELS = Keyspace("contract")
+KEYSPACE = Keyspace("contract")
 _numbers = itertools.count(1)
 
 
@@ -36,7 +37,7 @@ async def redis(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGene
 async def room(redis: Redis) -> Channel:
     """A room that no other test uses, on a server that knows the script."""
     await call(redis, "SCRIPT", "LOAD", PUBLISH_ONCE.source)
-    return CHANNELS.room(RoomName(f"room-{next(_numbers)}"))
+    return KEYSPACE.room(RoomName(f"room-{next(_numbers)}"))
 
 
 async def call(redis: Redis, *words: object) -> Any:
@@ -45,7 +46,7 @@ async def call(redis: Redis, *words: object) -> Any:
 
 async def publish(redis: Redis, room: Channel, key: str, payload: bytes, *, seconds: int = 300) -> int:
     """As the publisher calls it."""
-    words = PUBLISH_ONCE.call((CHANNELS.once(room, "ada", key),), (room.address, payload, seconds))
+    words = PUBLISH_ONCE.call((KEYSPACE.once(room, "ada", key),), (room.address, payload, seconds))
     published: int = await call(redis, *words)
     return published
 
@@ -121,23 +122,23 @@ async def test_each_key_publishes_for_itself(redis: Redis, room: Channel) -> Non
 
 
 async def test_a_key_is_a_channels_own(redis: Redis, room: Channel) -> None:
-    other = CHANNELS.room(RoomName(f"{room.name}:other"))
+    other = KEYSPACE.room(RoomName(f"{room.name}:other"))
     assert [await publish(redis, each, "k", b"hi") for each in (room, other)] == [1, 1]
 
 
 async def test_a_key_is_remembered_for_as_long_as_asked(redis: Redis, room: Channel) -> None:
     await publish(redis, room, "k", b"hi", seconds=REMEMBER_KEY_SECONDS)
-    left = await call(redis, "TTL", CHANNELS.once(room, "ada", "k"))
+    left = await call(redis, "TTL", KEYSPACE.once(room, "ada", "k"))
     assert REMEMBER_KEY_SECONDS - PATIENCE <= left <= REMEMBER_KEY_SECONDS
 
 
 async def test_a_repetition_does_not_prolong_the_memory(redis: Redis, room: Channel) -> None:
     await publish(redis, room, "k", b"hi", seconds=300)
     await publish(redis, room, "k", b"hi", seconds=3000)
-    assert await call(redis, "TTL", CHANNELS.once(room, "ada", "k")) <= 300
+    assert await call(redis, "TTL", KEYSPACE.once(room, "ada", "k")) <= 300
 
 
 async def test_a_key_that_is_forgotten_publishes_again(redis: Redis, room: Channel) -> None:
     await publish(redis, room, "k", b"hi")
-    await call(redis, "DEL", CHANNELS.once(room, "ada", "k"))
+    await call(redis, "DEL", KEYSPACE.once(room, "ada", "k"))
     assert await publish(redis, room, "k", b"hi") == 1

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tannoy.fanout.redis.connection import Word
 from tannoy.fanout.scripts import SERVER_ADOPT, SERVER_ENSURE, Script
-from tannoy.shared.channels import Keyspace
+from tannoy.shared.keyspace import Keyspace
 
 from tests.support.valkey import Valkey
 

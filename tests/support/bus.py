@@ -14,9 +14,10 @@ from tannoy.fanout.redis.address import RedisAddress
 from tannoy.fanout.redis.connection import Pushes, RedisConnection, Reply, Word, pack
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.fanout.scripts import Script
-from tannoy.shared.channels import Channel, Keyspace
+from tannoy.shared.channels import Channel
 from tannoy.shared.clock import Clock
 from tannoy.shared.errors import Unavailable
+from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.publication import Position
 
 NOWHERE = RedisAddress("nowhere.invalid", 6379, None, None, 0, None)
@@ -89,8 +90,8 @@ class ScriptedLink(Link):
 class ScriptedPublisher(Publisher):
     """A Publisher whose confirmations the test gives."""
 
-    def __init__(self, channels: Keyspace) -> None:
-        super().__init__(Pipeline(NOWHERE, name="test", scripts=()), channels, HistoryRules(100, 300))
+    def __init__(self, keyspace: Keyspace) -> None:
+        super().__init__(Pipeline(NOWHERE, name="test", scripts=()), keyspace, HistoryRules(100, 300))
         self.sent: list[tuple[bytes, bytes, str | None]] = []
         """(address, payload, key) of each publish."""
         self.confirmations: list[asyncio.Future[Any]] = []

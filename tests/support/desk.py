@@ -40,7 +40,8 @@ from tannoy.node.operations.presence import PresenceQueries
 from tannoy.node.protocols.framing import frame_ready
 from tannoy.node.protocols.session import Endpoint, Session
 from tannoy.node.rfc6455 import split_frames
-from tannoy.shared.channels import Channel, Keyspace, Owner, OwnerKind
+from tannoy.shared.channels import Channel, Owner, OwnerKind
+from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import AgentId, NodeId, RoomName, SessionId, UserId
 from tannoy.shared.policy import LimitMode, LimitPolicy, SlowPolicy
 from tannoy.shared.protocol.codec import JSON, WireFormat
@@ -53,9 +54,9 @@ from tests.support.past import EPOCH, Past, numbered
 from tests.support.transport import RecordingCarrier
 
 PING_INTERVAL = 25
-CHANNELS = Keyspace("tannoy")
-ROOM = CHANNELS.room(RoomName("lobby"))
-AGENT = CHANNELS.agent(AgentId("42"))
+KEYSPACE = Keyspace("tannoy")
+ROOM = KEYSPACE.room(RoomName("lobby"))
+AGENT = KEYSPACE.agent(AgentId("42"))
 OWNER = Owner(OwnerKind.AGENT, "42")
 HOMES: dict[Endpoint, Channel | None] = {Endpoint.ROOMS: None, Endpoint.ROOM: ROOM, Endpoint.AGENT: AGENT}
 VERSION = 7
@@ -96,7 +97,7 @@ class House:
     ) -> None:
         self.clock = manual_clock()
         self.link = ScriptedLink(self.clock)
-        self.publisher = ScriptedPublisher(CHANNELS)
+        self.publisher = ScriptedPublisher(KEYSPACE)
         self.redis = counting_redis()
         self.past = Past(HEAD)
         self.hub = Hub()
@@ -106,13 +107,13 @@ class House:
             resume_link=self.link.resume_reading,
             slice_size=slice_size,
         )
-        self.history = HistoryReader(self.past, CHANNELS, HistoryRules(history_size, 300))
+        self.history = HistoryReader(self.past, KEYSPACE, HistoryRules(history_size, 300))
         self.tracker = ChannelTracker(self.history, self.link, clock=self.clock, deliver=self.relay.deliver)
         self.subscriptions = ChannelSubscriptions(self.link, on_dropped=self.tracker.drop)
         self.link.on_confirmed = self.subscriptions.confirmed
         self.wheel = TimerWheel(self.clock)
         self.control = Control(
-            CHANNELS,
+            KEYSPACE,
             self.publisher,
             incarnation="me",
             secret=b"",
@@ -121,7 +122,7 @@ class House:
             is_listening=lambda: True,
         )
         self.membership = Membership(
-            CHANNELS,
+            KEYSPACE,
             incarnation="me",
             clock=self.clock,
             restate=self._restate,
@@ -134,16 +135,16 @@ class House:
             OwnerKind.USER: Limit(user_max_sessions, LimitPolicy.REJECT),
         }
         tell = self.control.tell
-        self.limits = Limits(self.redis, CHANNELS, incarnation="me", defaults=defaults, tell=tell)
+        self.limits = Limits(self.redis, KEYSPACE, incarnation="me", defaults=defaults, tell=tell)
         self.leases = LeaseManager(
-            self.redis, self.membership, CHANNELS, incarnation="me", limits=self.limits, mode=mode, tell=tell
+            self.redis, self.membership, KEYSPACE, incarnation="me", limits=self.limits, mode=mode, tell=tell
         )
-        self.presence = Presence(self.redis, CHANNELS, incarnation="me", rules=PresenceRules(50, 1000, 5.0))
-        self.disconnects = DisconnectLog(self.redis, CHANNELS)
+        self.presence = Presence(self.redis, KEYSPACE, incarnation="me", rules=PresenceRules(50, 1000, 5.0))
+        self.disconnects = DisconnectLog(self.redis, KEYSPACE)
         self.session_leases = SessionLeases(
             self.leases, self.limits, self.disconnects, node_id=NodeId("n1"), clock=self.clock
         )
-        self.orders = ControlHandler(self.hub, CHANNELS, self.session_leases)
+        self.orders = ControlHandler(self.hub, KEYSPACE, self.session_leases)
         self.context = ConnectionContext(
             node_id=NodeId("n1"),
             hub=self.hub,
@@ -200,7 +201,7 @@ class Desk:
         self.wire = wire
         self.transport = RecordingCarrier(high_water=high_water, hands_over=hands_over)
         author = Author(UserId(user_id), user_id.title(), SessionId(session_id))
-        session = Session(endpoint, author, HOMES[endpoint], CHANNELS, recover=recover)
+        session = Session(endpoint, author, HOMES[endpoint], KEYSPACE, recover=recover)
         self.connection = Connection(house.context, self.transport, session, wire)
         self.transport.listener = self.connection
         self.connection.opened(opening)

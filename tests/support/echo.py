@@ -12,7 +12,7 @@ from tannoy.node.protocols.session import Endpoint, Session
 from tannoy.node.rfc6455 import Opcode, frame
 from tannoy.node.transports.base import ClientTransport, TransportListener
 from tannoy.node.transports.uvicorn_websocket import TannoyWebSocketProtocol
-from tannoy.shared.channels import Keyspace
+from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import SessionId, UserId
 from tannoy.shared.protocol.codec import JSON
 from tannoy.shared.protocol.frames import Author

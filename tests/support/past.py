@@ -8,14 +8,15 @@ from tannoy.fanout.history.tracker import ChannelTracker, Deliveries
 from tannoy.fanout.pubsub.envelope import pack_publication
 from tannoy.fanout.redis.connection import Reply
 from tannoy.fanout.scripts import HISTORY_READ
-from tannoy.shared.channels import Channel, Keyspace
+from tannoy.shared.channels import Channel
+from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.protocol.codec import JSON, MSGPACK
 from tannoy.shared.publication import EncodedMessage, Position, Publication
 
 from tests.support.bus import Call, ScriptedPipeline
 from tests.support.clock import manual_clock
 
-CHANNELS = Keyspace("tannoy")
+KEYSPACE = Keyspace("tannoy")
 LIFE = "life"
 EPOCH = "life-1"
 
@@ -66,7 +67,7 @@ class Past(ScriptedPipeline):
         self.say("EXPIRE", 1)
 
     def of(self, channel: Channel) -> Log:
-        return self._of(CHANNELS.history(channel).head)
+        return self._of(KEYSPACE.history(channel).head)
 
     def _of(self, key: bytes) -> Log:
         return self.logs.setdefault(key, Log(self.default))
@@ -91,7 +92,7 @@ class ListeningNode:
 
     def __init__(self, *, history_size: int = 100) -> None:
         self.past = Past()
-        self.history = HistoryReader(self.past, CHANNELS, HistoryRules(history_size, 300))
+        self.history = HistoryReader(self.past, KEYSPACE, HistoryRules(history_size, 300))
         self.tracker = ChannelTracker(self.history, self, clock=manual_clock(), deliver=self._deliver)
         self.proofs: list[asyncio.Future[bool]] = []
         self.proof_partitions: list[int] = []

@@ -10,8 +10,9 @@ from tannoy.fanout.presence.calls import PRESENCE_SCRIPTS, PresenceCalls, Presen
 from tannoy.fanout.pubsub.envelope import unpack_publication
 from tannoy.fanout.redis.connection import Pushes, connect
 from tannoy.fanout.redis.pipeline import Pipeline
-from tannoy.shared.channels import Channel, Keyspace
+from tannoy.shared.channels import Channel
 from tannoy.shared.errors import Unavailable
+from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName, UserId
 
 from tests.support.valkey import Valkey
@@ -36,22 +37,22 @@ async def pipeline_to(valkey: Valkey) -> AsyncGenerator[Pipeline]:
 class Room:
     """One room, in the words of the contract. Leaves are shown at once unless the rules have a grace."""
 
-    def __init__(self, valkey: Valkey, pipeline: Pipeline, channels: Keyspace, rules: PresenceRules) -> None:
-        self.channel: Channel = channels.room(RoomName("lobby"))
-        self.channels = channels
+    def __init__(self, valkey: Valkey, pipeline: Pipeline, keyspace: Keyspace, rules: PresenceRules) -> None:
+        self.channel: Channel = keyspace.room(RoomName("lobby"))
+        self.keyspace = keyspace
         self.part = self.channel.partition
         self._valkey = valkey
-        self._calls = PresenceCalls(pipeline, channels, rules)
+        self._calls = PresenceCalls(pipeline, keyspace, rules)
         self._pipeline = pipeline
         self._heard: asyncio.Queue[bytes] = asyncio.Queue()
 
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, valkey: Valkey, pipeline: Pipeline, channels: Keyspace, rules: PresenceRules = RULES
+        cls, valkey: Valkey, pipeline: Pipeline, keyspace: Keyspace, rules: PresenceRules = RULES
     ) -> AsyncGenerator[Self]:
         """With two processes that live, n1 and n2."""
-        room = cls(valkey, pipeline, channels, rules)
+        room = cls(valkey, pipeline, keyspace, rules)
         link = await connect(valkey.address, name="test-link", on_pushes=room._hear, timeout=5)
         link.subscribe(("SUBSCRIBE", room.channel.address), refused=lambda refusal: None)
         await link.command("PING")
@@ -69,7 +70,7 @@ class Room:
 
     def under(self, rules: PresenceRules) -> PresenceCalls:
         """The same room, for processes with other rules."""
-        return PresenceCalls(self._pipeline, self.channels, rules)
+        return PresenceCalls(self._pipeline, self.keyspace, rules)
 
     # ---- processes
 
@@ -82,7 +83,7 @@ class Room:
         until = await self.now_ms() + ms
         for part in range(64):
             for process in processes:
-                await self._valkey.run("ZADD", self.channels.nodes(part), str(until), process)
+                await self._valkey.run("ZADD", self.keyspace.nodes(part), str(until), process)
 
     async def dies(self, process: str, *, ago_ms: int = 0) -> None:
         """Its heartbeat ran out `ago_ms` ago."""

@@ -12,7 +12,8 @@ from tannoy.fanout.pubsub.envelope import pack_publication, unpack_delivery
 from tannoy.fanout.redis.connection import Pushes, connect
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.fanout.scripts import HISTORY_READ, PUBLISH, PUBLISH_ONCE, SERVER_ENSURE
-from tannoy.shared.channels import Channel, Keyspace
+from tannoy.shared.channels import Channel
+from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName
 from tannoy.shared.protocol.codec import JSON, MSGPACK
 from tannoy.shared.publication import EncodedMessage, Position, Publication
@@ -51,10 +52,10 @@ async def pipeline_to(valkey: Valkey) -> AsyncGenerator[Pipeline]:
 class Saying:
     """A room of its own, of a server life of its own."""
 
-    def __init__(self, valkey: Valkey, pipeline: Pipeline, channel: Channel, channels: Keyspace) -> None:
+    def __init__(self, valkey: Valkey, pipeline: Pipeline, channel: Channel, keyspace: Keyspace) -> None:
         self.channel = channel
-        self.channels = channels
-        self.keys = channels.history(channel)
+        self.keyspace = keyspace
+        self.keys = keyspace.history(channel)
         self.valkey = valkey
         self.pipeline = pipeline
         self.history = self.history_under(RULES)
@@ -64,8 +65,8 @@ class Saying:
     @asynccontextmanager
     async def open(cls, valkey: Valkey, pipeline: Pipeline, *, prefix: str | None = None) -> AsyncGenerator[Self]:
         number = next(_numbers)
-        channels = Keyspace(prefix or f"p{number}")
-        room = cls(valkey, pipeline, channels.room(RoomName(f"room-{number}")), channels)
+        keyspace = Keyspace(prefix or f"p{number}")
+        room = cls(valkey, pipeline, keyspace.room(RoomName(f"room-{number}")), keyspace)
         link = await connect(valkey.address, name="test-link", on_pushes=room._hear, timeout=5)
         link.subscribe(("SUBSCRIBE", room.channel.address), lambda refusal: None)
         await link.command("PING")
@@ -83,7 +84,7 @@ class Saying:
     # ---- nodes
 
     def history_under(self, rules: HistoryRules) -> HistoryReader:
-        return HistoryReader(self.pipeline, self.channels, rules)
+        return HistoryReader(self.pipeline, self.keyspace, rules)
 
     async def publish(
         self,
@@ -94,7 +95,7 @@ class Saying:
         rules: HistoryRules = RULES,
         pipeline: Pipeline | None = None,
     ) -> Position | None:
-        publisher = Publisher(pipeline or self.pipeline, self.channels, rules)
+        publisher = Publisher(pipeline or self.pipeline, self.keyspace, rules)
         return await publisher.publish(self.channel, packed(content), author=author, key=key)
 
     async def say(self, *contents: object, rules: HistoryRules = RULES) -> Position:

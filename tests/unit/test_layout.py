@@ -46,6 +46,7 @@ COVERED_BY: dict[str, str] = {
     "node/web/requests.py": "tests/integration/test_bad_input.py",
     "node/web/routes.py": "tests/integration/test_http.py",
     "node/web/sessions.py": "tests/integration/test_limits.py",
+    "shared/channels.py": "tests/unit/shared/test_keyspace.py",
     "shared/errors.py": "tests/integration/test_bad_input.py",
     "shared/extras.py": "tests/unit/test_front_door.py",
     "shared/publication.py": "tests/unit/fanout/history/test_cursor.py",

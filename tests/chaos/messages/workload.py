@@ -19,7 +19,7 @@ ROOMS = tuple(ROOM + name for name in ("lobby", "garden", "attic", "cellar"))
 WIDE = ROOM + "wide"
 """Its messages are large, and some of its listeners slow."""
 AGENTS = (AGENT + "ada", AGENT + "bob")
-CHANNELS = (*ROOMS, WIDE, *AGENTS)
+KEYSPACE = (*ROOMS, WIDE, *AGENTS)
 KEPT = 150
 SETTINGS = {
     "HISTORY_SIZE": str(KEPT),
@@ -56,7 +56,7 @@ class Workload:
     def __init__(self, world: World, *, rate: float) -> None:
         self._world = world
         self._chance = world.chance("workload")
-        self._pause = 0.5 * len(CHANNELS) / rate  # it speaks half of the time
+        self._pause = 0.5 * len(KEYSPACE) / rate  # it speaks half of the time
         self._clients_at_work = Tasks()
         self._saying = Tasks()
         self._speaking = Tasks()
@@ -64,7 +64,7 @@ class Workload:
         self._slow = [self._client(f"slow.{n}", (WIDE,), n, small=True) for n in range(SLOW)]
         self._clients = [*mouths, *self._listeners(), *self._slow]
         self._author = Author(world, mouths=mouths)
-        self._reader = Reader(world, CHANNELS)
+        self._reader = Reader(world, KEYSPACE)
 
     # ---- who is there
 
@@ -93,7 +93,7 @@ class Workload:
 
     def _listeners(self) -> list[Client]:
         clients: list[Client] = []
-        for channel in CHANNELS:
+        for channel in KEYSPACE:
             name = channel.partition(":")[2]
             clients += [self._client(f"{name}.stays.{n}", (channel,), n) for n in range(STAYING_PER_CHANNEL)]
             clients += [
@@ -110,7 +110,7 @@ class Workload:
     def start(self) -> None:
         for client in self._clients:
             self._clients_at_work.start(client.run())
-        for channel in CHANNELS:
+        for channel in KEYSPACE:
             self._speaking.start(self._speak(channel))
         self._speaking.start(self._reader.run())
 
@@ -157,7 +157,7 @@ class Workload:
             client.settle()
         await holds(self._nothing_under_way, UNANSWERED_FOR)
         self.check()
-        await all_know_the_same(self._world, self._reader, CHANNELS, self._standing, STABLE_WITHIN)
+        await all_know_the_same(self._world, self._reader, KEYSPACE, self._standing, STABLE_WITHIN)
         for client in self._clients:
             for channel in client.channels:
                 if channel not in client.stays:

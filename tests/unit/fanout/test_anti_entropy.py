@@ -12,11 +12,11 @@ from tannoy.fanout.scripts import LEASE_RELEASE, LEASE_REPAIR, PRESENCE_JOIN, RE
 from tannoy.shared.names import RoomName, UserId
 
 from tests.support.clock import on_manual_time, turns
-from tests.unit.fanout.leases.office import CHANNELS, OWNER, Office
+from tests.unit.fanout.leases.office import KEYSPACE, OWNER, Office
 
-ROOMS = {CHANNELS.rooms_of(part, "me"): part for part in ALL}
-OWNERS = {CHANNELS.owners(part, "me"): part for part in ALL}
-LOBBY = CHANNELS.room(RoomName("lobby"))
+ROOMS = {KEYSPACE.rooms_of(part, "me"): part for part in ALL}
+OWNERS = {KEYSPACE.owners(part, "me"): part for part in ALL}
+LOBBY = KEYSPACE.room(RoomName("lobby"))
 
 
 class Workshop:
@@ -28,8 +28,8 @@ class Workshop:
         self.redis.say(REMEMBER_GONE, 1)
         self.redis.say(PRESENCE_JOIN, [1, 1, None])
         self.redis.say("HKEYS", [])
-        self.disconnects = DisconnectLog(self.redis, CHANNELS)
-        presence = Presence(self.redis, CHANNELS, incarnation="me", rules=PresenceRules(50, 1000, 5.0))
+        self.disconnects = DisconnectLog(self.redis, KEYSPACE)
+        presence = Presence(self.redis, KEYSPACE, incarnation="me", rules=PresenceRules(50, 1000, 5.0))
         heartbeat, leases = self.office.heartbeat, self.office.leases
         self.to_look_at = heartbeat.to_look_at
         self.present_asked: list[tuple[list[int], list[int]]] = []

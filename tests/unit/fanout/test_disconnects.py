@@ -3,20 +3,21 @@
 import pytest
 from tannoy.fanout.disconnects import KEEP_SECONDS, KEPT, PENDING_MAX, DisconnectLog
 from tannoy.fanout.scripts import REMEMBER_GONE
-from tannoy.shared.channels import Keyspace, Owner, OwnerKind
+from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.errors import Unavailable
+from tannoy.shared.keyspace import Keyspace
 
 from tests.support.bus import ScriptedPipeline
 from tests.support.clock import on_manual_time, turns
 
-CHANNELS = Keyspace("tannoy")
+KEYSPACE = Keyspace("tannoy")
 AGENT, ADA = Owner(OwnerKind.AGENT, "42"), Owner(OwnerKind.USER, "ada")
 
 
 def disconnects() -> tuple[DisconnectLog, ScriptedPipeline]:
     redis = ScriptedPipeline()
     redis.say(REMEMBER_GONE, 1)
-    return DisconnectLog(redis, CHANNELS), redis
+    return DisconnectLog(redis, KEYSPACE), redis
 
 
 @on_manual_time
@@ -25,7 +26,7 @@ async def test_a_departure_is_remembered_with_each_of_its_owners() -> None:
     made.remember([AGENT, ADA], {"code": 4500})
     await turns()
     assert [(call.keys, call.words) for call in redis.calls] == [
-        ((CHANNELS.gone(owner),), [b'{"code":4500}', str(KEPT).encode(), str(KEEP_SECONDS).encode()])
+        ((KEYSPACE.gone(owner),), [b'{"code":4500}', str(KEPT).encode(), str(KEEP_SECONDS).encode()])
         for owner in (AGENT, ADA)
     ]
     assert made.statistics() == {"remembered": 2, "pending": 0, "forgotten": 0}
@@ -76,7 +77,7 @@ async def test_recent_departures_are_told_as_redis_has_them() -> None:
     made, redis = disconnects()
     redis.say("LRANGE", [b'{"number":2}', b'{"number":1}'])
     assert await made.recent(AGENT) == [{"number": 2}, {"number": 1}]
-    assert redis.asked("LRANGE") == [[CHANNELS.gone(AGENT), b"0", str(KEPT - 1).encode()]]
+    assert redis.asked("LRANGE") == [[KEYSPACE.gone(AGENT), b"0", str(KEPT - 1).encode()]]
 
 
 @on_manual_time

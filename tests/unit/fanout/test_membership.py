@@ -9,19 +9,20 @@ from tannoy.fanout.membership import BEAT, LEASE, MARGIN, RECOVERY, Membership
 from tannoy.fanout.redis.connection import ConnectionLost, RedisConnection, Reply, Word
 from tannoy.fanout.redis.pipeline import CommandSender, DirectCommands
 from tannoy.fanout.scripts import HEARTBEAT, NODE_TELL, SERVER_ENSURE, Script
-from tannoy.shared.channels import PARTITIONS, Keyspace
+from tannoy.shared.channels import PARTITIONS
 from tannoy.shared.clock import Clock
 from tannoy.shared.errors import Unavailable
+from tannoy.shared.keyspace import Keyspace
 
 from tests.support.bus import Call, ScriptedPipeline
 from tests.support.clock import manual_clock, on_manual_time, turns
 
-CHANNELS = Keyspace("tannoy")
+KEYSPACE = Keyspace("tannoy")
 ALL = list(range(PARTITIONS))
 HOLDS = LEASE - MARGIN
 """Seconds that a heartbeat holds, from before it was sent."""
-PART_OF = {CHANNELS.nodes(part): part for part in ALL}
-SERVER_OF = {CHANNELS.server(part): part for part in ALL}
+PART_OF = {KEYSPACE.nodes(part): part for part in ALL}
+SERVER_OF = {KEYSPACE.server(part): part for part in ALL}
 AFTER_LOSS = "one, after a loss"
 """The life of a server that has lost its data."""
 A_WHILE = 0.01
@@ -79,7 +80,7 @@ class Heart:
         self.restated: list[tuple[list[int], bool]] = []
         self.restates = True
         self.membership = Membership(
-            CHANNELS,
+            KEYSPACE,
             incarnation="me",
             clock=clock or manual_clock(),
             restate=self._restate,

@@ -9,7 +9,7 @@ from tannoy.fanout.scripts import HEARTBEAT, NODE_TELL, NODES_LIST
 from tannoy.shared.channels import PARTITIONS
 
 from tests.support.clock import on_manual_time, turns
-from tests.unit.fanout.test_membership import A_WHILE, ALL, CHANNELS, HOLDS, Heart
+from tests.unit.fanout.test_membership import A_WHILE, ALL, HOLDS, KEYSPACE, Heart
 
 
 @on_manual_time
@@ -19,7 +19,7 @@ async def test_a_heartbeat_goes_to_every_partition_in_one_go() -> None:
     heart.redis.calls.clear()
     await heart.beat()
     beats = [call for call in heart.redis.calls if call.what == HEARTBEAT]
-    assert [call.keys for call in beats] == [(CHANNELS.nodes(part), CHANNELS.server(part)) for part in ALL]
+    assert [call.keys for call in beats] == [(KEYSPACE.nodes(part), KEYSPACE.server(part)) for part in ALL]
     assert {tuple(call.words) for call in beats} == {(b"me", str(int(LEASE * 1000)).encode())}
 
 
@@ -29,7 +29,7 @@ async def test_with_the_heartbeat_goes_what_others_may_know_of_the_node() -> Non
     await heart.greet()
     (call,) = [call for call in heart.redis.calls if call.what == NODE_TELL]
     incarnation, info = call.words
-    assert (call.keys, incarnation, orjson.loads(info)) == ((CHANNELS.node_info(),), b"me", {"node": "n1"})
+    assert (call.keys, incarnation, orjson.loads(info)) == ((KEYSPACE.node_info(),), b"me", {"node": "n1"})
 
 
 @on_manual_time

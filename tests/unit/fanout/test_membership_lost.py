@@ -9,7 +9,7 @@ from tannoy.fanout.scripts import HEARTBEAT, NODE_TELL, SERVER_ENSURE
 from tannoy.shared.errors import Unavailable
 
 from tests.support.clock import manual_clock, on_manual_time, turns
-from tests.unit.fanout.test_membership import A_WHILE, AFTER_LOSS, ALL, CHANNELS, HOLDS, SERVER_OF, Heart
+from tests.unit.fanout.test_membership import A_WHILE, AFTER_LOSS, ALL, HOLDS, KEYSPACE, SERVER_OF, Heart
 
 # ---- greeting a connection
 
@@ -201,7 +201,7 @@ async def test_a_server_that_has_lost_its_data_is_made_to_wait_before_it_gives_p
     heart.finds(before="unknown", server="", only=[7])
     await heart.beat()
     asked = [call for call in heart.redis.calls if call.what == SERVER_ENSURE]
-    assert [(call.keys, call.words) for call in asked] == [((CHANNELS.server(part),), [b"5500"]) for part in ALL]
+    assert [(call.keys, call.words) for call in asked] == [((KEYSPACE.server(part),), [b"5500"]) for part in ALL]
     assert heart.restated == [([7], True)]
     assert heart.membership.recovers_for == pytest.approx(RECOVERY)
 

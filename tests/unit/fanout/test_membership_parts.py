@@ -8,7 +8,7 @@ from tannoy.fanout.scripts import HEARTBEAT, NODE_TELL
 from tannoy.shared.errors import Unavailable
 
 from tests.support.clock import on_manual_time, turns
-from tests.unit.fanout.test_membership import A_WHILE, ALL, CHANNELS, HOLDS, Heart
+from tests.unit.fanout.test_membership import A_WHILE, ALL, HOLDS, KEYSPACE, Heart
 
 LOW, HIGH = ALL[:32], ALL[32:]
 
@@ -31,7 +31,7 @@ async def test_each_server_hears_of_its_own_partitions_alone() -> None:
     heart = Heart()
     await greet(heart, HIGH)
     keys = {key for call in heart.redis.calls for key in call.keys}
-    assert keys == {name(part) for part in HIGH for name in (CHANNELS.nodes, CHANNELS.server)}
+    assert keys == {name(part) for part in HIGH for name in (KEYSPACE.nodes, KEYSPACE.server)}
     assert heart.membership.to_look_at == set(HIGH)
     assert heart.redis.asked(NODE_TELL) == []  # what it tells of itself lies in partition 0
 

@@ -1,7 +1,7 @@
 """Pure decisions, as tables."""
 
 import pytest
-from tannoy.shared.policy import Overflow, SlowPolicy, full_jitter, local_share, when_full
+from tannoy.shared.policy import Overflow, SlowPolicy, local_share, when_full
 
 LIMIT = 1000
 
@@ -23,19 +23,6 @@ def test_what_happens_when_an_outbox_is_full(
     policy: SlowPolicy, is_answer: bool, answers_bytes: int, verdict: Overflow
 ) -> None:
     assert when_full(policy, is_answer=is_answer, answers_bytes=answers_bytes, limit_bytes=LIMIT) is verdict
-
-
-@pytest.mark.parametrize(
-    ("attempt", "longest"),
-    [(0, 0.1), (1, 0.2), (2, 0.4), (3, 0.8), (4, 1.6), (5, 2.0), (6, 2.0), (40, 2.0), (100_000, 2.0)],
-)
-def test_the_longest_wait_doubles_up_to_the_cap(attempt: int, longest: float) -> None:
-    assert full_jitter(attempt, base=0.1, cap=2.0, uniform=lambda low, high: high) == pytest.approx(longest)
-
-
-@pytest.mark.parametrize("attempt", [0, 1, 5, 100_000])
-def test_the_shortest_wait_is_none_at_all(attempt: int) -> None:
-    assert full_jitter(attempt, base=0.1, cap=2.0, uniform=lambda low, high: low) == 0.0
 
 
 @pytest.mark.parametrize(

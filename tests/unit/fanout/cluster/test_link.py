@@ -7,19 +7,20 @@ from contextlib import asynccontextmanager
 from tannoy.fanout.cluster.link import ClusterLink
 from tannoy.fanout.cluster.topology import ClusterTopology
 from tannoy.fanout.redis.address import RedisAddress
-from tannoy.shared.channels import PARTITIONS, Keyspace, partition_of
+from tannoy.shared.channels import PARTITIONS
+from tannoy.shared.keyspace import Keyspace, partition_of
 
 from tests.support.clock import manual_clock, on_manual_time, turns
 from tests.support.memory_cluster import A, B, C, MemoryCluster, memory
 
 __all__ = ["memory"]
 
-CHANNELS = Keyspace("tannoy")
+KEYSPACE = Keyspace("tannoy")
 OF_A, OF_C = 5, PARTITIONS - 1
 
 
 def room(part: int, name: str = "r") -> bytes:
-    return CHANNELS.server(part).replace(b"server", b"room:" + name.encode())
+    return KEYSPACE.server(part).replace(b"server", b"room:" + name.encode())
 
 
 class Listener:
@@ -34,7 +35,7 @@ class Listener:
         self.link = ClusterLink(
             cluster,
             name="test",
-            echo_channel=lambda part: CHANNELS.echo("i1", part),
+            echo_channel=lambda part: KEYSPACE.echo("i1", part),
             clock=manual_clock(),
             on_deliveries=self.heard.extend,
             on_confirmed=self.confirmed.extend,
@@ -205,7 +206,7 @@ async def test_an_echo_whose_slot_moves_goes_to_another_one_of_its_master(memory
     async with listening(memory) as listener:
         listener.move(0, C)  # the first of A's partitions, in which A's link hears itself
         await asyncio.sleep(5)
-        assert CHANNELS.echo("i1", 1) in memory.servers[A].subscribed
+        assert KEYSPACE.echo("i1", 1) in memory.servers[A].subscribed
         assert listener.link.statistics()["deaf"] == 0
         assert listener.link.statistics()["connections_lost"] == 0
 

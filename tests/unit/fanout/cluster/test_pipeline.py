@@ -12,15 +12,16 @@ from tannoy.fanout.redis.connection import Reply
 from tannoy.fanout.redis.in_flight import DEADLINE
 from tannoy.fanout.redis.pipeline import CommandSender
 from tannoy.fanout.scripts import HEARTBEAT, PUBLISH_ONCE, SERVER_ENSURE, Script
-from tannoy.shared.channels import PARTITIONS, Keyspace
+from tannoy.shared.channels import PARTITIONS
 from tannoy.shared.errors import Unavailable
+from tannoy.shared.keyspace import Keyspace
 
 from tests.support.clock import manual_clock, on_manual_time, turns
 from tests.support.memory_cluster import A, B, C, MemoryCluster, memory
 
 __all__ = ["memory"]
 
-CHANNELS = Keyspace("tannoy")
+KEYSPACE = Keyspace("tannoy")
 OF_A, OF_C = 0, PARTITIONS - 1
 """A partition of each."""
 
@@ -33,16 +34,16 @@ class Client:
         self.cluster = cluster
         self.greeted: list[list[int]] = []
         self.pipeline = ClusterPipeline(
-            cluster, name="test", scripts=(PUBLISH_ONCE,), greet=self._greet, server_key=CHANNELS.server
+            cluster, name="test", scripts=(PUBLISH_ONCE,), greet=self._greet, server_key=KEYSPACE.server
         )
 
     async def _greet(self, bus: CommandSender, partitions: Sequence[int]) -> None:
         self.greeted.append(list(partitions))
-        keys = ((CHANNELS.server(part),) for part in partitions)
+        keys = ((KEYSPACE.server(part),) for part in partitions)
         await asyncio.gather(*(bus.run_script(SERVER_ENSURE, key, (0,)) for key in keys))
 
     def say(self, part: int, what: str) -> asyncio.Future[Reply]:
-        return self.pipeline.send("ECHO", CHANNELS.server(part), what)
+        return self.pipeline.send("ECHO", KEYSPACE.server(part), what)
 
     def heard(self, server: RedisAddress) -> list[str]:
         """What was said to a server and carried out there, in order."""
@@ -83,7 +84,7 @@ async def test_each_command_goes_to_the_master_of_its_partition(memory: MemoryCl
 @on_manual_time
 async def test_a_script_goes_by_its_first_key_and_publishes_where_the_slot_is(memory: MemoryCluster) -> None:
     async with running(memory) as client:
-        await client.pipeline.run_script(PUBLISH_ONCE, (CHANNELS.server(OF_C),), (b"channel", b"hi", 300))
+        await client.pipeline.run_script(PUBLISH_ONCE, (KEYSPACE.server(OF_C),), (b"channel", b"hi", 300))
         assert client.calls(C, PUBLISH_ONCE.sharded) == 1
     assert b"'SPUBLISH'" in PUBLISH_ONCE.sharded.source
     assert b"'PUBLISH'" not in PUBLISH_ONCE.sharded.source
@@ -93,7 +94,7 @@ async def test_a_script_goes_by_its_first_key_and_publishes_where_the_slot_is(me
 async def test_a_publish_is_one_to_the_shard(memory: MemoryCluster) -> None:
     memory.servers[C].replies[b"SPUBLISH"] = b":2\r\n"
     async with running(memory) as client:
-        assert await client.pipeline.publish(CHANNELS.server(OF_C), b"hi") == 2
+        assert await client.pipeline.publish(KEYSPACE.server(OF_C), b"hi") == 2
 
 
 def test_a_script_that_publishes_nothing_is_the_same_in_a_cluster() -> None:

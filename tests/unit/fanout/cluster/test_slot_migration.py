@@ -11,7 +11,7 @@ from tannoy.shared.channels import PARTITIONS
 
 from tests.support.clock import on_manual_time, turns
 from tests.support.memory_cluster import A, B, C, MemoryCluster, memory
-from tests.unit.fanout.cluster.test_pipeline import CHANNELS, OF_A, Client, running
+from tests.unit.fanout.cluster.test_pipeline import KEYSPACE, OF_A, Client, running
 
 __all__ = ["memory"]
 
@@ -43,7 +43,7 @@ async def test_a_slot_between_two_masters_that_we_know_is_adopted(memory: Memory
         memory.move(OF_A, C)
         await settled(client)
         ids = memory.servers[A].replication_id, memory.servers[C].replication_id
-        assert adopted(client) == [(CHANNELS.server(OF_A), *ids)]
+        assert adopted(client) == [(KEYSPACE.server(OF_A), *ids)]
 
 
 @on_manual_time
@@ -156,7 +156,7 @@ async def test_nothing_is_adopted_by_a_master_that_we_did_not_know_before(memory
         memory.move(OF_A + 1, C)
         client.cluster.stale()
         await asyncio.sleep(1)
-        assert [key for key, _, _ in adopted(client)] == [CHANNELS.server(OF_A + 1)]
+        assert [key for key, _, _ in adopted(client)] == [KEYSPACE.server(OF_A + 1)]
 
 
 @on_manual_time

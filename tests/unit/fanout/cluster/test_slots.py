@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from tannoy.fanout.cluster.slots import NotHere, Refusal, SlotMap, read_refusal, read_slots
 from tannoy.fanout.redis.address import ClusterAddress, RedisAddress
-from tannoy.shared.channels import PARTITION_SLOTS, PARTITIONS, Keyspace, key_slot, partition_of
+from tannoy.shared.channels import PARTITIONS
+from tannoy.shared.keyspace import PARTITION_SLOTS, Keyspace, key_slot, partition_of
 from tannoy.shared.names import AgentId, RoomName
 
 ASKED = RedisAddress("asked", 7000, "ada", "secret", 0, None)
@@ -92,13 +93,13 @@ def test_what_may_have_been_carried_out_is_not_sent_elsewhere(error: str) -> Non
 
 
 def test_every_name_tells_its_partition() -> None:
-    channels = Keyspace("tannoy.test")
-    room, agent = channels.room(RoomName("lobby")), channels.agent(AgentId("42"))
+    keyspace = Keyspace("tannoy.test")
+    room, agent = keyspace.room(RoomName("lobby")), keyspace.agent(AgentId("42"))
     for part in range(PARTITIONS):
-        assert {partition_of(channels.server(part)), partition_of(channels.echo("i1", part))} == {part}
+        assert {partition_of(keyspace.server(part)), partition_of(keyspace.echo("i1", part))} == {part}
     for owned in (room, agent):
-        names = (owned.address, *channels.history(owned), channels.once(owned, "ada", "}{"))
+        names = (owned.address, *keyspace.history(owned), keyspace.once(owned, "ada", "}{"))
         assert {partition_of(name) for name in names} == {owned.partition}
-    for name in (channels.control, channels.node("i1"), channels.echo("i1")):
+    for name in (keyspace.control, keyspace.node("i1"), keyspace.echo("i1")):
         tag = name[name.index(b"{") + 1 : name.index(b"}")].decode()
         assert PARTITION_SLOTS[partition_of(name)] == key_slot(tag)

@@ -14,8 +14,9 @@ from tannoy.fanout.control.requests import (
     Request,
     Response,
 )
-from tannoy.shared.channels import Keyspace, Owner, OwnerKind
+from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.errors import Unavailable
+from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import AgentId, SessionId, UserId
 from tannoy.shared.protocol.frames import Object
 from tannoy.shared.publication import EncodedMessage
@@ -23,7 +24,7 @@ from tannoy.shared.publication import EncodedMessage
 from tests.support.bus import ScriptedPublisher
 from tests.support.clock import manual_clock, on_manual_time, turns
 
-CHANNELS = Keyspace("tannoy")
+KEYSPACE = Keyspace("tannoy")
 ADA = UserId("ada")
 OWNER = Owner(OwnerKind.AGENT, "42")
 READY = EncodedMessage(b"{}", b"\x80")
@@ -36,11 +37,11 @@ class Desk:
     def __init__(self, *, sessions: int = 0, listed: tuple[Object, ...] = ()) -> None:
         self.asked: list[Request] = []
         self.errands: list[Notice] = []
-        self.publisher = ScriptedPublisher(CHANNELS)
+        self.publisher = ScriptedPublisher(KEYSPACE)
         self._answer = sessions, listed
         self.listens = True
         self.control = Control(
-            CHANNELS,
+            KEYSPACE,
             self.publisher,
             incarnation="me",
             secret=SECRET,
@@ -67,8 +68,8 @@ async def test_an_order_goes_to_every_node_and_names_where_to_answer() -> None:
     desk = Desk()
     desk.control.deliver_to_user(ADA, READY)
     ((address, payload, key),) = desk.publisher.sent
-    assert (address, key) == (CHANNELS.control, None)
-    assert unpack_order(payload, SECRET) == DeliverToUser(1, CHANNELS.node("me"), ADA, READY)
+    assert (address, key) == (KEYSPACE.control, None)
+    assert unpack_order(payload, SECRET) == DeliverToUser(1, KEYSPACE.node("me"), ADA, READY)
 
 
 @on_manual_time
@@ -76,7 +77,7 @@ async def test_an_order_to_a_session_names_the_agent_and_the_session() -> None:
     desk = Desk()
     desk.control.deliver_to_session(AgentId("42"), SessionId("s1"), READY)
     order = unpack_order(desk.publisher.sent[0][1], SECRET)
-    assert order == DeliverToSession(1, CHANNELS.node("me"), AgentId("42"), SessionId("s1"), READY)
+    assert order == DeliverToSession(1, KEYSPACE.node("me"), AgentId("42"), SessionId("s1"), READY)
 
 
 @pytest.mark.parametrize("session_id", [None, SessionId("s1")])
@@ -85,7 +86,7 @@ async def test_an_order_to_close_names_the_owner_and_the_session_if_it_is_one(se
     desk = Desk()
     desk.control.close_sessions(OWNER, session_id)
     order = unpack_order(desk.publisher.sent[0][1], SECRET)
-    assert order == CloseSessions(1, CHANNELS.node("me"), OWNER, session_id)
+    assert order == CloseSessions(1, KEYSPACE.node("me"), OWNER, session_id)
 
 
 @on_manual_time
@@ -106,7 +107,7 @@ async def test_what_each_node_lists_is_put_together() -> None:
     desk = Desk()
     sessions = asyncio.ensure_future(desk.control.list_sessions(ADA))
     await turns()
-    assert unpack_order(desk.publisher.sent[0][1], SECRET) == ListSessions(1, CHANNELS.node("me"), ADA)
+    assert unpack_order(desk.publisher.sent[0][1], SECRET) == ListSessions(1, KEYSPACE.node("me"), ADA)
     desk.heard_by(2)
     await turns()
     desk.answer(1, 2, {"session_id": "s1"}, {"session_id": "s2"})
@@ -222,11 +223,11 @@ async def test_an_answer_that_comes_too_late_is_ignored() -> None:
 @on_manual_time
 async def test_an_order_of_another_node_is_carried_out_and_answered() -> None:
     desk = Desk(sessions=3)
-    order = DeliverToUser(9, CHANNELS.node("other"), ADA, READY)
+    order = DeliverToUser(9, KEYSPACE.node("other"), ADA, READY)
     desk.control.received(pack_order(order, SECRET))
     assert desk.asked == [order]
     ((address, payload, _),) = desk.publisher.sent
-    assert (address, unpack_order(payload, SECRET)) == (CHANNELS.node("other"), Response(9, 3))
+    assert (address, unpack_order(payload, SECRET)) == (KEYSPACE.node("other"), Response(9, 3))
 
 
 @on_manual_time
@@ -249,7 +250,7 @@ async def test_an_order_with_another_seal_is_dropped_and_counted() -> None:
 
 @on_manual_time
 async def test_it_hears_what_is_for_everybody_and_what_is_for_itself() -> None:
-    assert Desk().control.addresses == (CHANNELS.control, CHANNELS.node("me"))
+    assert Desk().control.addresses == (KEYSPACE.control, KEYSPACE.node("me"))
 
 
 @on_manual_time

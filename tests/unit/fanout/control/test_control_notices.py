@@ -7,7 +7,7 @@ from tannoy.shared.codes import CloseCode
 from tannoy.shared.errors import Unavailable
 
 from tests.support.clock import on_manual_time, turns
-from tests.unit.fanout.control.test_control import CHANNELS, OWNER, SECRET, Desk
+from tests.unit.fanout.control.test_control import KEYSPACE, OWNER, SECRET, Desk
 
 EVICT = Evict(OWNER, "other|1|s1", CloseCode.EVICTED, 3, "s2")
 GRANTED = LeaseGranted(OWNER, "other|1|s1")
@@ -19,7 +19,7 @@ async def test_an_errand_goes_to_one_node_alone(errand: Notice) -> None:
     desk = Desk()
     desk.control.tell("other", errand)
     ((address, payload, _),) = desk.publisher.sent
-    assert (address, unpack_order(payload, SECRET)) == (CHANNELS.node("other"), errand)
+    assert (address, unpack_order(payload, SECRET)) == (KEYSPACE.node("other"), errand)
 
 
 @on_manual_time

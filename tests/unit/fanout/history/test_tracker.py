@@ -8,10 +8,10 @@ from tannoy.shared.names import AgentId, RoomName
 from tannoy.shared.publication import Position
 
 from tests.support.clock import on_manual_time, turns
-from tests.support.past import CHANNELS, EPOCH, ListeningNode, Log, envelope, numbered
+from tests.support.past import EPOCH, KEYSPACE, ListeningNode, Log, envelope, numbered
 
-LOBBY = CHANNELS.room(RoomName("lobby"))
-AGENT = CHANNELS.agent(AgentId("42"))
+LOBBY = KEYSPACE.room(RoomName("lobby"))
+AGENT = KEYSPACE.agent(AgentId("42"))
 
 # ---- what the link brings
 
@@ -125,7 +125,7 @@ async def test_a_hole_is_read_once_however_much_comes_behind_it() -> None:
 @on_manual_time
 async def test_so_many_holes_are_filled_at_once_and_the_others_in_their_turn() -> None:
     node = ListeningNode()
-    rooms = [CHANNELS.room(RoomName(f"room-{number}")) for number in range(AT_ONCE + 36)]
+    rooms = [KEYSPACE.room(RoomName(f"room-{number}")) for number in range(AT_ONCE + 36)]
     node.past.hold(HISTORY_READ)
     for room in rooms:
         node.past.of(room).say(11, 12)
@@ -174,7 +174,7 @@ async def test_an_epoch_that_began_while_the_log_was_read_makes_the_answer_void(
     node.bring(LOBBY, 13)
     node.bring(LOBBY, 1, 3, epoch="life-2")
     assert node.heard() == ["life-2/0", 1]
-    node.past.logs[CHANNELS.history(LOBBY).head] = Log(Position("life-2", 3), [1, 2, 3])
+    node.past.logs[KEYSPACE.history(LOBBY).head] = Log(Position("life-2", 3), [1, 2, 3])
     node.past.answer_held(HISTORY_READ)
     await turns()
     assert node.heard() == [2, 3]

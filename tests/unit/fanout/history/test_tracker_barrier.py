@@ -12,9 +12,9 @@ from tannoy.shared.names import RoomName
 from tannoy.shared.publication import Position
 
 from tests.support.clock import on_manual_time, turns
-from tests.support.past import CHANNELS, EPOCH, ListeningNode
+from tests.support.past import EPOCH, KEYSPACE, ListeningNode
 
-LOBBY = CHANNELS.room(RoomName("lobby"))
+LOBBY = KEYSPACE.room(RoomName("lobby"))
 
 
 @asynccontextmanager
@@ -126,7 +126,7 @@ async def test_after_the_link_was_away_heads_are_compared_at_once() -> None:
 @on_manual_time
 async def test_each_partition_is_read_and_proven_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cursors_module, "PIECE", 3)
-    rooms = [CHANNELS.room(RoomName(f"room-{number}")) for number in range(200)]
+    rooms = [KEYSPACE.room(RoomName(f"room-{number}")) for number in range(200)]
     node = ListeningNode()
     for room in rooms:
         node.past.of(room).say(11)

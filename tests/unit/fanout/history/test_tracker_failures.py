@@ -10,7 +10,7 @@ from tannoy.shared.channels import Channel
 from tannoy.shared.names import RoomName
 
 from tests.support.clock import on_manual_time, turns
-from tests.support.past import CHANNELS, EPOCH, ListeningNode
+from tests.support.past import EPOCH, KEYSPACE, ListeningNode
 from tests.unit.fanout.history.test_tracker import LOBBY
 
 # ---- a log that does not answer
@@ -101,7 +101,7 @@ async def test_a_channel_that_is_dropped_while_it_waits_to_be_read_does_not_hold
 ) -> None:
     monkeypatch.setattr(cursors_module, "AT_ONCE", 1)
     node = ListeningNode()
-    rooms = [CHANNELS.room(RoomName(f"room-{number}")) for number in range(3)]
+    rooms = [KEYSPACE.room(RoomName(f"room-{number}")) for number in range(3)]
     for room in rooms:
         hole(node, room)
     node.tracker.drop(rooms[1].address)

@@ -6,7 +6,7 @@ from tannoy.shared.names import RoomName
 from tannoy.shared.publication import Position
 
 from tests.support.clock import on_manual_time
-from tests.support.past import CHANNELS, EPOCH, ListeningNode
+from tests.support.past import EPOCH, KEYSPACE, ListeningNode
 from tests.unit.fanout.history.test_tracker_barrier import LOBBY, behind, comparing, next_barrier, prove
 
 
@@ -20,14 +20,14 @@ async def renewing(node: ListeningNode) -> None:
 @on_manual_time
 async def test_the_heads_of_channels_that_are_heard_are_kept() -> None:
     node = ListeningNode()
-    rooms = [CHANNELS.room(RoomName(f"room-{number}")) for number in range(3)]
+    rooms = [KEYSPACE.room(RoomName(f"room-{number}")) for number in range(3)]
     for room in rooms:
         node.past.of(room).head = Position(EPOCH, 10)
         node.follow(room, at=10)
     node.tracker.drop(rooms[2].address)
     async with comparing(node):
         await renewing(node)
-        heads = [CHANNELS.history(room).head for room in rooms[:2]]
+        heads = [KEYSPACE.history(room).head for room in rooms[:2]]
         assert sorted(node.past.asked("EXPIRE")) == sorted([head, b"3600"] for head in heads)
 
 

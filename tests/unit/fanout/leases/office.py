@@ -11,13 +11,14 @@ from tannoy.fanout.leases.manager import LeaseManager
 from tannoy.fanout.membership import Membership
 from tannoy.fanout.redis.pipeline import CommandSender
 from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_RELEASE, LEASE_REPAIR
-from tannoy.shared.channels import Keyspace, Owner, OwnerKind
+from tannoy.shared.channels import Owner, OwnerKind
+from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.policy import LimitMode, LimitPolicy
 
 from tests.support.bus import ScriptedPipeline
 from tests.support.clock import manual_clock
 
-CHANNELS = Keyspace("tannoy")
+KEYSPACE = Keyspace("tannoy")
 OWNER = Owner(OwnerKind.AGENT, "42")
 MAX = 4
 HELD = [b"held", b"17"]
@@ -60,7 +61,7 @@ class Office:
         self.redis.say("SMEMBERS", [])
         self.told: list[tuple[str, Notice]] = []
         self.heartbeat = Heartbeat(
-            CHANNELS,
+            KEYSPACE,
             incarnation="me",
             clock=manual_clock(),
             restate=self._restate,
@@ -70,7 +71,7 @@ class Office:
         self.heartbeat.come_back()
         self.limits = Limits(
             self.redis,
-            CHANNELS,
+            KEYSPACE,
             incarnation="me",
             defaults={OwnerKind.AGENT: Limit(MAX, policy), OwnerKind.USER: Limit(0, LimitPolicy.REJECT)},
             tell=lambda incarnation, errand: self.told.append((incarnation, errand)),
@@ -78,7 +79,7 @@ class Office:
         self.leases = LeaseManager(
             self.redis,
             self.heartbeat,
-            CHANNELS,
+            KEYSPACE,
             incarnation="me",
             limits=self.limits,
             mode=mode,

@@ -13,7 +13,7 @@ from tannoy.shared.errors import Unavailable
 from tannoy.shared.policy import LimitMode, LimitPolicy
 
 from tests.support.clock import on_manual_time, turns
-from tests.unit.fanout.leases.office import CHANNELS, MAX, OWNER, WAIT, Office, now
+from tests.unit.fanout.leases.office import KEYSPACE, MAX, OWNER, WAIT, Office, now
 
 # ---- given back
 
@@ -288,7 +288,7 @@ async def test_the_roster_tells_the_limit_that_holds_and_who_is_there() -> None:
     limit, infos = await office.limits.roster(OWNER)
     assert (limit, infos) == (Limit(3, LimitPolicy.EVICT_OLDEST), [b'{"a":1}', b'{"a":2}'])
     assert office.redis.asked(LEASE_LIST) == [[str(MAX).encode(), b"reject"]]
-    assert office.redis.calls[0].keys == tuple(CHANNELS.places(OWNER, "me"))
+    assert office.redis.calls[0].keys == tuple(KEYSPACE.places(OWNER, "me"))
 
 
 @pytest.mark.parametrize(("kind", "limit"), [(OwnerKind.AGENT, MAX), (OwnerKind.USER, 0)])

@@ -10,15 +10,15 @@ from tannoy.fanout.presence.calls import PRESENCE_SCRIPTS, PresenceRules
 from tannoy.fanout.presence.presence import Presence
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.fanout.scripts import PRESENCE_JOIN, PRESENCE_LEAVE
-from tannoy.shared.channels import Keyspace
 from tannoy.shared.errors import Unavailable
+from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName, UserId
 
 from tests.support.bus import NOWHERE, MemoryRedis
 from tests.support.clock import manual_clock, on_manual_time, turns
 
-CHANNELS = Keyspace("tannoy")
-LOBBY = CHANNELS.room(RoomName("lobby"))
+KEYSPACE = Keyspace("tannoy")
+LOBBY = KEYSPACE.room(RoomName("lobby"))
 RULES = PresenceRules(inline_max=50, events_max=1000, grace=5)
 NOTHING_DUE = b"*2\r\n*0\r\n*0\r\n"
 
@@ -35,7 +35,7 @@ def redis(monkeypatch: pytest.MonkeyPatch) -> MemoryRedis:
 @asynccontextmanager
 async def running(*, sweeping: bool = True) -> AsyncGenerator[tuple[Presence, Pipeline]]:
     pipeline = Pipeline(NOWHERE, name="test", scripts=PRESENCE_SCRIPTS)
-    presence = Presence(pipeline, CHANNELS, incarnation="i1", rules=RULES)
+    presence = Presence(pipeline, KEYSPACE, incarnation="i1", rules=RULES)
     tasks = [asyncio.create_task(pipeline.run())]
     if sweeping:
         tasks.append(asyncio.create_task(presence.run()))

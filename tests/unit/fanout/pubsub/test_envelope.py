@@ -3,8 +3,8 @@
 import msgpack
 import pytest
 from tannoy.fanout.pubsub.envelope import pack_publication, unpack_delivery, unpack_numbered
-from tannoy.shared.channels import Keyspace
 from tannoy.shared.errors import MalformedBytes
+from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import AgentId, RoomName, SessionId, UserId
 from tannoy.shared.protocol.codec import (
     JSON,

@@ -2,12 +2,12 @@
 
 from tannoy.fanout.pubsub.link_state import BATCH, SHARDED, LinkState
 from tannoy.fanout.redis.connection import Pushes
-from tannoy.shared.channels import Keyspace, partition_of
+from tannoy.shared.keyspace import Keyspace, partition_of
 from tannoy.shared.names import RoomName
 
-CHANNELS = Keyspace("tannoy")
-ECHO, OTHER_ECHO = CHANNELS.echo("i1", 1), CHANNELS.echo("i1", 2)
-ROOMS = [CHANNELS.room(RoomName(f"r{number}")).address for number in range(3000)]
+KEYSPACE = Keyspace("tannoy")
+ECHO, OTHER_ECHO = KEYSPACE.echo("i1", 1), KEYSPACE.echo("i1", 2)
+ROOMS = [KEYSPACE.room(RoomName(f"r{number}")).address for number in range(3000)]
 LOBBY = ROOMS[0]
 
 

@@ -10,15 +10,15 @@ from tannoy.fanout.history.reader import HistoryRules
 from tannoy.fanout.redis.in_flight import DEADLINE, MAX_BYTES
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.fanout.scripts import PUBLISH_ONCE
-from tannoy.shared.channels import Keyspace
 from tannoy.shared.errors import Unavailable
+from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName
 
 from tests.support.bus import NOWHERE, MemoryRedis
 from tests.support.clock import manual_clock, on_manual_time, turns
 
-CHANNELS = Keyspace("tannoy")
-LOBBY = CHANNELS.room(RoomName("lobby"))
+KEYSPACE = Keyspace("tannoy")
+LOBBY = KEYSPACE.room(RoomName("lobby"))
 NO_HISTORY = HistoryRules(0, 300)
 
 
@@ -31,7 +31,7 @@ def redis(monkeypatch: pytest.MonkeyPatch) -> MemoryRedis:
 
 @asynccontextmanager
 async def running(*, connected: bool = True) -> AsyncGenerator[Publisher]:
-    publisher = Publisher(Pipeline(NOWHERE, name="test", scripts=(PUBLISH_ONCE,)), CHANNELS, NO_HISTORY)
+    publisher = Publisher(Pipeline(NOWHERE, name="test", scripts=(PUBLISH_ONCE,)), KEYSPACE, NO_HISTORY)
     task = asyncio.create_task(publisher.pipeline.run())
     if connected:
         await publisher.pipeline.connected.wait()
@@ -66,7 +66,7 @@ async def test_a_publish_with_a_key_is_the_script_by_its_digest(redis: MemoryRed
     async with running() as publisher:
         await publisher.publish(LOBBY, b"hi", key="k")
     (call,) = redis.said("EVALSHA")
-    once = CHANNELS.once(LOBBY, "", "k")
+    once = KEYSPACE.once(LOBBY, "", "k")
     assert call == [PUBLISH_ONCE.digest.encode(), b"1", once, LOBBY.address, b"hi", b"%d" % REMEMBER_KEY_SECONDS]
 
 

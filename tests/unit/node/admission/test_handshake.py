@@ -3,12 +3,12 @@
 import pytest
 from tannoy.node.admission.handshake import AcceptedThenClosed, Admission, Admitted, Handshake, Rejected, is_ours
 from tannoy.node.protocols.session import Endpoint
-from tannoy.shared.channels import Keyspace
 from tannoy.shared.codes import CloseCode, ErrorCode
+from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import AgentId
 from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat
 
-CHANNELS = Keyspace("tannoy")
+KEYSPACE = Keyspace("tannoy")
 HOST = "chat.example:8000"
 ALLOWED = ("https://app.example", "http://localhost:3000")
 
@@ -22,7 +22,7 @@ def decide(
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     if host is not None:
         named["host"] = host
-    return Admission(CHANNELS, allowed).decide(Handshake(path, query, named))
+    return Admission(KEYSPACE, allowed).decide(Handshake(path, query, named))
 
 
 def admitted(decision: Decision) -> Admitted:
@@ -204,7 +204,7 @@ def test_a_chat_socket_is_at_home_in_its_room(path: str) -> None:
 def test_an_agents_socket_is_at_home_with_its_agent_under_its_own_name() -> None:
     session = admitted(decide("/ws/agents/42", "session_id=s1&user_id=ada&username=Ada%20L")).session
     assert session.endpoint is Endpoint.AGENT
-    assert session.home == CHANNELS.agent(AgentId("42"))
+    assert session.home == KEYSPACE.agent(AgentId("42"))
     assert (session.session_id, session.user_id, session.username) == ("s1", "ada", "Ada L")
 
 
@@ -256,7 +256,7 @@ def test_an_odd_query_is_no_failure(query: str) -> None:
 )
 def test_on_loopback_a_name_that_was_made_to_point_here_is_not_ours(host: str, admitted: bool) -> None:
     """DNS rebinding: the page's host and ours are the same name, and it is the attacker's."""
-    decision = Admission(CHANNELS, (), is_local=True).decide(
+    decision = Admission(KEYSPACE, (), is_local=True).decide(
         Handshake("/ws", "", {"host": host, "origin": f"http://{host}"})
     )
     assert isinstance(decision, Admitted) is admitted

@@ -5,11 +5,11 @@ from tannoy.shared.names import RoomName
 from tannoy.shared.policy import SlowPolicy
 
 from tests.support.clock import on_manual_time, turns
-from tests.support.desk import CHANNELS, HEAD, ROOM, Desk, House
+from tests.support.desk import HEAD, KEYSPACE, ROOM, Desk, House
 from tests.support.past import EPOCH, message
 from tests.unit.node.connections.test_connection import in_room
 
-KITCHEN = CHANNELS.room(RoomName("kitchen"))
+KITCHEN = KEYSPACE.room(RoomName("kitchen"))
 
 
 def lenient(*, history_size: int = 100, slice_size: int = 4096) -> House:

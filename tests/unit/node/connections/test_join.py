@@ -11,9 +11,9 @@ from tannoy.shared.names import RoomName
 from tannoy.shared.policy import LimitMode
 
 from tests.support.clock import on_manual_time, turns
-from tests.support.desk import AGENT, CHANNELS, ROOM, Desk, House
+from tests.support.desk import AGENT, KEYSPACE, ROOM, Desk, House
 
-KITCHEN = CHANNELS.room(RoomName("kitchen"))
+KITCHEN = KEYSPACE.room(RoomName("kitchen"))
 
 
 def numbers(house: House, script: object) -> list[int]:

@@ -15,7 +15,7 @@ from tannoy.shared.names import SessionId, UserId
 from tannoy.shared.protocol.frames import Author
 
 from tests.support.clock import on_manual_time, turns
-from tests.support.desk import CHANNELS, HOMES, OWNER, House
+from tests.support.desk import HOMES, KEYSPACE, OWNER, House
 
 ADA = Owner(OwnerKind.USER, "ada")
 CONNECTED_AT = 1_795_000_000.123
@@ -23,7 +23,7 @@ CONNECTED_AT = 1_795_000_000.123
 
 def session(endpoint: Endpoint = Endpoint.AGENT, user_id: str = "ada") -> Session:
     author = Author(UserId(user_id), "Ada", SessionId("s1"))
-    return Session(endpoint, author, HOMES[endpoint], CHANNELS)
+    return Session(endpoint, author, HOMES[endpoint], KEYSPACE)
 
 
 def unconcerned(closing: CloseOrder) -> None:
@@ -170,16 +170,16 @@ async def test_what_a_client_has_brought_on_itself_is_not_remembered_whatever_is
 
 @on_manual_time
 async def test_a_departure_is_remembered_with_the_agent_and_with_the_user() -> None:
-    assert [key for key, _ in await remembered(CloseCode.TOO_SLOW)] == [CHANNELS.gone(OWNER), CHANNELS.gone(ADA)]
+    assert [key for key, _ in await remembered(CloseCode.TOO_SLOW)] == [KEYSPACE.gone(OWNER), KEYSPACE.gone(ADA)]
 
 
 @on_manual_time
 async def test_whoever_is_no_agents_session_is_remembered_with_its_user_alone() -> None:
     disconnects = await remembered(CloseCode.TOO_SLOW, who=session(Endpoint.ROOM))
-    assert [key for key, _ in disconnects] == [CHANNELS.gone(ADA)]
+    assert [key for key, _ in disconnects] == [KEYSPACE.gone(ADA)]
 
 
-@pytest.mark.parametrize(("endpoint", "keys"), [(Endpoint.AGENT, [CHANNELS.gone(OWNER)]), (Endpoint.ROOMS, [])])
+@pytest.mark.parametrize(("endpoint", "keys"), [(Endpoint.AGENT, [KEYSPACE.gone(OWNER)]), (Endpoint.ROOMS, [])])
 @on_manual_time
 async def test_nothing_is_remembered_with_a_guest(endpoint: Endpoint, keys: list[bytes]) -> None:
     disconnects = await remembered(CloseCode.TOO_SLOW, who=session(endpoint, "guest-0a1b2c"))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 from tannoy.node.delivery.hub import Hub
 from tannoy.node.delivery.outbox import Outbox, OutboxLimits
-from tannoy.shared.channels import Keyspace
+from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName, UserId
 from tannoy.shared.policy import SlowPolicy
 from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat

@@ -14,7 +14,7 @@ from tannoy.fanout.pubsub.envelope import unpack_publication
 from tannoy.node.delivery import hub as hub_module
 from tannoy.node.delivery.hub import NOTHING, Hub, JoinBuffer, Watermark
 from tannoy.node.protocols.framing import frames_of
-from tannoy.shared.channels import Keyspace
+from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName
 from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat
 from tannoy.shared.publication import EncodedMessage, Publication

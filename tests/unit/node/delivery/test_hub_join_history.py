@@ -12,7 +12,7 @@ from tannoy.fanout.history.tracker import ChannelTracker
 from tannoy.node.delivery.hub import NOTHING, Hub, Watermark
 from tannoy.node.delivery.relay import Relay
 from tannoy.node.protocols.framing import frames_of
-from tannoy.shared.channels import Keyspace
+from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName
 from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat
 from tannoy.shared.publication import EncodedMessage, Position, Publication

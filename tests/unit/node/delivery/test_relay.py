@@ -5,7 +5,8 @@ from tannoy.node.delivery import relay as relay_module
 from tannoy.node.delivery.hub import Hub
 from tannoy.node.delivery.relay import Relay
 from tannoy.node.rfc6455 import Opcode, frame
-from tannoy.shared.channels import Channel, Keyspace
+from tannoy.shared.channels import Channel
+from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName
 from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat
 from tannoy.shared.publication import EncodedMessage, Publication
@@ -13,8 +14,8 @@ from tannoy.shared.publication import EncodedMessage, Publication
 from tests.support.transport import RecordingCarrier
 from tests.unit.node.delivery.test_hub import Somebody, somebody
 
-CHANNELS = Keyspace("tannoy")
-LOBBY, KITCHEN = (CHANNELS.room(RoomName(name)) for name in ("lobby", "kitchen"))
+KEYSPACE = Keyspace("tannoy")
+LOBBY, KITCHEN = (KEYSPACE.room(RoomName(name)) for name in ("lobby", "kitchen"))
 
 
 class Place:

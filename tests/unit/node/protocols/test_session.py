@@ -16,9 +16,10 @@ from tannoy.node.protocols.session import (
     SendToUser,
     Session,
 )
-from tannoy.shared.channels import Channel, Keyspace
+from tannoy.shared.channels import Channel
 from tannoy.shared.codes import ErrorCode
 from tannoy.shared.errors import Refused
+from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import AgentId, NodeId, RoomName, SessionId, UserId
 from tannoy.shared.protocol.commands import (
     Command,
@@ -45,12 +46,12 @@ from tannoy.shared.protocol.frames import (
 )
 from tannoy.shared.publication import NO_HISTORY, Position, StartPosition
 
-CHANNELS = Keyspace("tannoy")
+KEYSPACE = Keyspace("tannoy")
 ADA = Author(UserId("ada"), "Ada", SessionId("s1"))
 AT = "2026-11-21T08:15:30.123Z"
 LOBBY, KITCHEN = RoomName("lobby"), RoomName("kitchen")
-ROOM, OTHER_ROOM = CHANNELS.room(LOBBY), CHANNELS.room(KITCHEN)
-AGENT = CHANNELS.agent(AgentId("42"))
+ROOM, OTHER_ROOM = KEYSPACE.room(LOBBY), KEYSPACE.room(KITCHEN)
+AGENT = KEYSPACE.agent(AgentId("42"))
 IN_ROOM = JoinedChannel(ROOM, 1)
 RECOVER = Position("e", 1)
 PAGE = HistoryQuery(10, before=5, since=1)
@@ -60,7 +61,7 @@ HOMES: dict[Endpoint, Channel | None] = {Endpoint.ROOMS: None, Endpoint.ROOM: RO
 
 def session(endpoint: Endpoint, *joined: Channel) -> Session:
     """A session as it is once it is open, in `joined` besides its home."""
-    made = Session(endpoint, ADA, HOMES[endpoint], CHANNELS)
+    made = Session(endpoint, ADA, HOMES[endpoint], KEYSPACE)
     for channel in (HOMES[endpoint], *joined):
         if channel is not None:
             made.entered(JoinedChannel(channel, 1))
@@ -177,7 +178,7 @@ def test_a_room_that_was_left_can_be_joined_again() -> None:
 def test_a_session_may_be_in_a_bounded_number_of_rooms() -> None:
     made = session(Endpoint.ROOMS)
     for number in range(ROOMS_MAX):
-        made.entered(JoinedChannel(CHANNELS.room(RoomName(f"room-{number}")), number))
+        made.entered(JoinedChannel(KEYSPACE.room(RoomName(f"room-{number}")), number))
     assert refusal(made, Join(1, LOBBY)) is ErrorCode.LIMIT_REACHED
 
 

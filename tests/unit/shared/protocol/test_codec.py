@@ -18,9 +18,10 @@ from tannoy.fanout.control.requests import (
     Response,
 )
 from tannoy.fanout.pubsub.envelope import pack_publication, unpack_publication
-from tannoy.shared.channels import Keyspace, Owner, OwnerKind
+from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.codes import CloseCode, ErrorCode
 from tannoy.shared.errors import BadRequest, MalformedBytes
+from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import AgentId, RoomName, SessionId, UserId
 from tannoy.shared.protocol.codec import (
     JSON,

@@ -1,8 +1,8 @@
 """Contract §4: every frame of the node, field by field, as an object."""
 
 import pytest
-from tannoy.shared.channels import Keyspace
 from tannoy.shared.codes import CloseCode, ErrorCode
+from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import AgentId, NodeId, RoomName, SessionId, UserId
 from tannoy.shared.protocol.frames import (
     Author,

@@ -5,11 +5,12 @@ import random
 import re
 from collections import Counter
 
-from tannoy.shared.channels import PARTITION_TAGS, PARTITIONS, ChannelKind, Keyspace, key_slot, partition
+from tannoy.shared.channels import PARTITIONS, ChannelKind, partition
+from tannoy.shared.keyspace import PARTITION_TAGS, Keyspace, key_slot
 from tannoy.shared.names import AgentId, RoomName
 
 SLOTS = 16_384
-channels = Keyspace("tannoy")
+keyspace = Keyspace("tannoy")
 
 
 def hash_tag(key: bytes) -> bytes:
@@ -55,59 +56,59 @@ def test_names_spread_over_all_partitions() -> None:
 
 def test_everything_of_one_room_lies_in_one_slot() -> None:
     for name in names(200):
-        room = channels.room(RoomName(name))
-        assert hash_tag(room.address) == hash_tag(channels.once(room, "ada", "any key"))
+        room = keyspace.room(RoomName(name))
+        assert hash_tag(room.address) == hash_tag(keyspace.once(room, "ada", "any key"))
 
 
 def test_everything_of_one_agent_lies_in_one_slot() -> None:
     for name in names(200):
-        agent = channels.agent(AgentId(name))
-        assert hash_tag(agent.address) == hash_tag(channels.once(agent, "ada", "any key"))
+        agent = keyspace.agent(AgentId(name))
+        assert hash_tag(agent.address) == hash_tag(keyspace.once(agent, "ada", "any key"))
 
 
 def test_no_two_channels_share_an_address() -> None:
     tricky = ["a", "room", "agent", "room:a", "agent:a", "a:room", "once:room:a", "once", ":", "::", "a:", ":a"]
     every = {(kind, name) for kind in ("room", "agent") for name in (*tricky, *names(2000))}
-    addresses = {(channels.room(RoomName(n)) if k == "room" else channels.agent(AgentId(n))).address for k, n in every}
+    addresses = {(keyspace.room(RoomName(n)) if k == "room" else keyspace.agent(AgentId(n))).address for k, n in every}
     assert len(addresses) == len(every)
 
 
 def test_the_address_is_the_documented_one() -> None:
     tag = PARTITION_TAGS[partition(ChannelKind.ROOM, "lobby")]
-    assert channels.room(RoomName("lobby")).address == f"tannoy:{{{tag}}}:room:lobby".encode()
+    assert keyspace.room(RoomName("lobby")).address == f"tannoy:{{{tag}}}:room:lobby".encode()
 
 
 def test_an_idempotency_key_is_remembered_per_channel_author_and_key() -> None:
-    lobby, other = channels.room(RoomName("lobby")), channels.room(RoomName("lobby:k"))
+    lobby, other = keyspace.room(RoomName("lobby")), keyspace.room(RoomName("lobby:k"))
     keys = ["k", "K", "k ", "", "é", "}", "{x}:", "k" * 256]
     assert len(
-        {channels.once(room, by, key) for room in (lobby, other) for by in ("a", "b") for key in keys}
+        {keyspace.once(room, by, key) for room in (lobby, other) for by in ("a", "b") for key in keys}
     ) == 4 * len(keys)
 
 
 def test_a_clients_key_never_gets_into_redis_as_it_is() -> None:
-    once = channels.once(channels.room(RoomName("lobby")), "ada", "se{cr}et *\r\n")
+    once = keyspace.once(keyspace.room(RoomName("lobby")), "ada", "se{cr}et *\r\n")
     assert re.fullmatch(rb"tannoy:\{\d+\}:once:room:lobby:[0-9a-f]{32}", once)
 
 
 def test_the_memory_of_a_key_is_no_channel() -> None:
-    once = channels.once(channels.room(RoomName("lobby")), "ada", "k")
-    assert once != channels.room(RoomName("once:room:lobby")).address
+    once = keyspace.once(keyspace.room(RoomName("lobby")), "ada", "k")
+    assert once != keyspace.room(RoomName("once:room:lobby")).address
 
 
 def test_another_prefix_is_another_cluster() -> None:
     other = Keyspace("other")
-    assert channels.room(RoomName("lobby")).address != other.room(RoomName("lobby")).address
-    assert channels.control != other.control
+    assert keyspace.room(RoomName("lobby")).address != other.room(RoomName("lobby")).address
+    assert keyspace.control != other.control
 
 
 def test_channels_between_nodes_are_told_apart() -> None:
-    assert len({channels.control, channels.node("i1"), channels.node("i2"), channels.echo("i1")}) == 4
+    assert len({keyspace.control, keyspace.node("i1"), keyspace.node("i2"), keyspace.echo("i1")}) == 4
 
 
 def test_the_keys_of_a_rooms_presence_are_the_seven_of_its_partition() -> None:
-    room = channels.room(RoomName("lobby"))
-    keys = channels.presence(room)
+    room = keyspace.room(RoomName("lobby"))
+    keys = keyspace.presence(room)
     assert len(set(keys)) == 7
-    assert keys[6] == keys.server == channels.server(room.partition)
-    assert {key.partition(b"}")[0] for key in keys} == {channels.nodes(room.partition).partition(b"}")[0]}
+    assert keys[6] == keys.server == keyspace.server(room.partition)
+    assert {key.partition(b"}")[0] for key in keys} == {keyspace.nodes(room.partition).partition(b"}")[0]}
