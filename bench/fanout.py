@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .clients import Client, Crowd, connect_all
-from .dialects import DIALECTS, payload_of
+from .dialects import DIALECTS, encode_publication
 from .errors import BenchError
 from .generator import ask
 from .load import ClosedLoop, Meter, check_exact
@@ -56,7 +56,7 @@ async def load(
     *, dialect: str, cluster: dict[str, list[int]], sockets: int, under_way: list[int], seconds: float
 ) -> list[dict[str, Any]]:
     """In the generator: connect the sockets once, then run the loop for each W."""
-    speech, payload = DIALECTS[dialect], payload_of(PAYLOAD_BYTES)
+    speech, payload = DIALECTS[dialect], encode_publication(PAYLOAD_BYTES)
     crowd = Crowd(sockets)
     clients = [Client(speech, speech.path.format(room="bench", n=n), payload, crowd) for n in range(sockets)]
     await connect_all(clients, cluster["ports"])

@@ -12,7 +12,7 @@ from itertools import count as counting
 from typing import Any
 
 from .clients import Client, Crowd, connect
-from .dialects import DIALECTS, payload_of
+from .dialects import DIALECTS, encode_publication
 from .errors import BenchError
 from .generator import ask
 from .load import Meter
@@ -45,7 +45,7 @@ class Row:
 async def _come_and_go(dialect: str, port: int, numbers: range) -> bytes:
     """Have so many come and go; returns the welcome that the last of them got."""
     welcome = b""
-    speech, payload, crowd = DIALECTS[dialect], payload_of(64), Crowd(0)
+    speech, payload, crowd = DIALECTS[dialect], encode_publication(64), Crowd(0)
     turns = counting(numbers.start)
 
     async def work() -> None:

@@ -14,7 +14,7 @@ from tannoy.fanout.redis.connection import RedisConnection, Word, connect, pack
 from tannoy.fanout.scripts import PUBLISH, SERVER_ENSURE
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName, SessionId, UserId
-from tannoy.shared.protocol.codec import encode_ready
+from tannoy.shared.protocol.codec import encode_frame
 from tannoy.shared.protocol.frames import Author, MessageFrame
 from tannoy.shared.publication import Publication
 
@@ -45,7 +45,7 @@ class _Publishing:
         room = keyspace.room(RoomName("lobby"))
         author = Author(UserId("ada"), "Ada", SessionId("abcdefghijklmnop"))
         envelope = pack_publication(
-            Publication(encode_ready(MessageFrame(room, author, "x" * 64, "2026-11-21T08:15:30.123Z")))
+            Publication(encode_frame(MessageFrame(room, author, "x" * 64, "2026-11-21T08:15:30.123Z")))
         )
         self.room = room
         self.server = keyspace.server(room.partition)

@@ -55,7 +55,7 @@ class _Scripts:
     async def beat(self, times: int) -> float:
         """Microseconds of a whole heartbeat, which is one script in each partition."""
         calls = [
-            (HEARTBEAT, (self.keyspace.nodes(part), self.keyspace.server(part)), ("one", 600_000))
+            (HEARTBEAT, (self.keyspace.heartbeats(part), self.keyspace.server(part)), ("one", 600_000))
             for _ in range(times)
             for part in range(PARTITIONS)
         ]
@@ -75,7 +75,7 @@ class _Scripts:
         )
 
     def _keys(self, owner: Owner) -> tuple[bytes, ...]:
-        return self.keyspace.places(owner, "one")
+        return self.keyspace.leases(owner, "one")
 
 
 async def _measure_scripts(rows: dict[str, Row]) -> None:

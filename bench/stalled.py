@@ -12,7 +12,7 @@ from statistics import mean
 from typing import Any
 
 from .clients import Client, Crowd, connect, connect_all
-from .dialects import DIALECTS, payload_of
+from .dialects import DIALECTS, encode_publication
 from .errors import BenchError
 from .generator import ask
 from .load import ClosedLoop, check_exact
@@ -91,7 +91,7 @@ async def load(
     *, dialect: str, port: int, node: int, sockets: int, stalled: int, stall: bool, seconds: float
 ) -> dict[str, Any]:
     """In the generator: connect, stall some or none of the last ones, run the loop on the others."""
-    speech, payload = DIALECTS[dialect], payload_of(PAYLOAD_BYTES)
+    speech, payload = DIALECTS[dialect], encode_publication(PAYLOAD_BYTES)
     crowd = Crowd(sockets - stalled)
     paths = [speech.path.format(room="bench", n=n) for n in range(sockets)]
     others = [Client(speech, path, payload, crowd) for path in paths[: sockets - stalled]]

@@ -40,7 +40,9 @@ class DisconnectLog:
             self._send(owner, entry)
 
     def _send(self, owner: Owner, entry: bytes) -> None:
-        sent = self._pipeline.run_script(REMEMBER_GONE, (self._keyspace.gone(owner),), (entry, KEPT, KEEP_SECONDS))
+        sent = self._pipeline.run_script(
+            REMEMBER_GONE, (self._keyspace.disconnects(owner),), (entry, KEPT, KEEP_SECONDS)
+        )
         sent.add_done_callback(lambda done: self._sent(owner, entry, done))
 
     def _sent(self, owner: Owner, entry: bytes, done: "asyncio.Future[Reply]") -> None:
@@ -60,7 +62,7 @@ class DisconnectLog:
 
     async def recent(self, owner: Owner) -> list[Object]:
         """Newest first. Raises Unavailable."""
-        entries = await self._pipeline.send("LRANGE", self._keyspace.gone(owner), 0, KEPT - 1)
+        entries = await self._pipeline.send("LRANGE", self._keyspace.disconnects(owner), 0, KEPT - 1)
         return [orjson.loads(entry) for entry in entries]
 
     def statistics(self) -> dict[str, int]:

@@ -206,7 +206,7 @@ class Membership:
         return replies
 
     def _send_beat(self, bus: CommandSender, part: int, seconds: float) -> "asyncio.Future[Reply]":
-        keys = (self._keyspace.nodes(part), self._keyspace.server(part))
+        keys = (self._keyspace.heartbeats(part), self._keyspace.server(part))
         return bus.run_script(HEARTBEAT, keys, (self._incarnation, int(seconds * 1000)))
 
     async def _state_what_was_lost(self, bus: CommandSender, servers: Mapping[int, str | None]) -> None:
@@ -229,7 +229,7 @@ class Membership:
 
     async def nodes(self, pipeline: AnyPipeline) -> list[dict[str, object]]:
         """What the living nodes tell about themselves. Raises Unavailable."""
-        keys = (self._keyspace.nodes(0), self._keyspace.node_info())
+        keys = (self._keyspace.heartbeats(0), self._keyspace.node_info())
         return [orjson.loads(info) for info in await pipeline.run_script(NODES_LIST, keys, ())]
 
     def close(self) -> None:

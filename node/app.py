@@ -20,7 +20,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope, StatefulLifespan
 
 from ..shared.errors import internal_error
-from ..shared.settings import Settings, load_settings, named_settings, set_without_effect, unknown_settings
+from ..shared.settings import Settings, find_setting_names, load_settings, settings_without_effect, unknown_settings
 from .auth.identity import is_loopback
 from .lifecycle.logs import configure_logs
 from .lifecycle.signals import goodbye_first
@@ -118,8 +118,8 @@ def _warn(settings: Settings) -> None:
         _log.warning("TANNOY_AUTH=none: every client may say who it is, on every interface", host=settings.host)
     if not settings.api_key.get_secret_value():
         _log.warning("no TANNOY_API_KEY is set: the API serves clients on this machine only")
-    named = named_settings(os.environ)
-    if names := set_without_effect(named):
+    named = find_setting_names(os.environ)
+    if names := settings_without_effect(named):
         _log.warning("these settings have no effect in this version yet", settings=names)
     if names := unknown_settings(named):
         _log.warning("no such settings: misspelt?", settings=names)

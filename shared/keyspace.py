@@ -117,7 +117,7 @@ class Keyspace:
         """The channel on which one process's link hears itself; in a cluster, its link to the master of a partition."""
         return self._in_partition(part, f"echo:{incarnation}")
 
-    def once(self, channel: Channel, author: str, key: str) -> bytes:
+    def idempotency(self, channel: Channel, author: str, key: str) -> bytes:
         """The Redis key that remembers an author's idempotency key; it shares the channel's hash tag.
 
         Keys are each author's own: nobody's message is swallowed because somebody else counts from 1 too.
@@ -136,7 +136,7 @@ class Keyspace:
 
     # ---- keys of a partition
 
-    def nodes(self, part: int) -> bytes:
+    def heartbeats(self, part: int) -> bytes:
         """Heartbeats: incarnation → when it runs out."""
         return self._in_partition(part, "nodes")
 
@@ -148,7 +148,7 @@ class Keyspace:
         """What nodes tell about themselves; beside the heartbeats of partition 0."""
         return self._in_partition(0, "node-info")
 
-    def owners(self, part: int, incarnation: str) -> bytes:
+    def owners_of_node(self, part: int, incarnation: str) -> bytes:
         """Owners with places that a process holds: `kind:name`."""
         return self._in_partition(part, f"owners:{incarnation}")
 
@@ -160,17 +160,17 @@ class Keyspace:
         """Rooms whose presence has to be looked at, and when."""
         return self._in_partition(part, "due")
 
-    def rooms_of(self, part: int, incarnation: str) -> bytes:
+    def rooms_of_node(self, part: int, incarnation: str) -> bytes:
         """Rooms in which a process has sessions."""
         return self._in_partition(part, f"on:{incarnation}")
 
-    def places(self, owner: Owner, incarnation: str) -> LeaseKeys:
+    def leases(self, owner: Owner, incarnation: str) -> LeaseKeys:
         part = owner.partition
         of_owner = f"{owner.kind}:{owner.name}"
         return LeaseKeys(
-            self.nodes(part),
+            self.heartbeats(part),
             self.server(part),
-            self.owners(part, incarnation),
+            self.owners_of_node(part, incarnation),
             *(self._in_partition(part, f"{what}:{of_owner}") for what in ("held", "info", "state", "limit")),
         )
 
@@ -186,11 +186,11 @@ class Keyspace:
             base + b"server",
         )
 
-    def sessions_in(self, room: Channel, incarnation: str) -> bytes:
+    def sessions_of_node(self, room: Channel, incarnation: str) -> bytes:
         """A process's sessions in a room: number → user."""
         return self._in_partition(partition(room.kind, room.name), f"in:{incarnation}:room:{room.name}")
 
-    def gone(self, owner: Owner) -> bytes:
+    def disconnects(self, owner: Owner) -> bytes:
         """Why sessions of an owner were refused or closed: a list, newest first."""
         return self._in_partition(owner.partition, f"gone:{owner.kind}:{owner.name}")
 

@@ -45,7 +45,7 @@ class Overflow(StrEnum):
     DROP = "drop"
 
 
-def when_full(policy: SlowPolicy, *, is_answer: bool, answers_bytes: int, limit_bytes: int) -> Overflow:
+def decide_overflow(policy: SlowPolicy, *, is_answer: bool, answers_bytes: int, limit_bytes: int) -> Overflow:
     """Decide over a full outbox.
 
     `skip` may drop what a channel said, since `resync` tells of it; answers have no such stand-in, so a client that

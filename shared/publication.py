@@ -48,8 +48,8 @@ class EncodedMessage:
     msgpack: bytes
 
 
-class Encodable(Protocol):
-    """ReadyBytes, or what becomes them when asked."""
+class Encoded(Protocol):
+    """An EncodedMessage, or an object that encodes a frame when one of its properties is first read."""
 
     @property
     def json(self) -> bytes: ...
@@ -66,7 +66,7 @@ class Publication:
     the channel is at `epoch`, behind `offset`, and what was before may be lost.
     """
 
-    ready: Encodable
+    encoded: Encoded
     exclude: str = ""
     version: int = 0
     epoch: str = ""

@@ -152,13 +152,13 @@ def _complaint(problem: Mapping[str, Any]) -> str:
     return f"{PREFIX}{name.upper()}{shown}: {problem['msg'].removeprefix('Value error, ')}"
 
 
-def named_settings(environment: Mapping[str, str]) -> set[str]:
+def find_setting_names(environment: Mapping[str, str]) -> set[str]:
     """All names with our prefix, in the environment and in `.env`."""
     in_file = dotenv_values(".env") if Path(".env").is_file() else {}
     return {name.upper() for name in (*environment, *in_file) if name.upper().startswith(PREFIX)}
 
 
-def set_without_effect(names: Iterable[str]) -> list[str]:
+def settings_without_effect(names: Iterable[str]) -> list[str]:
     """Those that the contract knows and this version does not carry out."""
     return sorted(name for name in names if name.removeprefix(PREFIX) in NOT_IN_EFFECT)
 

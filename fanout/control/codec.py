@@ -34,10 +34,10 @@ def pack_order(order: ControlMessage, secret: bytes) -> bytes:
     parts: tuple[object, ...]
     match order:
         case DeliverToUser():
-            parts = ("user", order.request, order.reply_to, order.user_id, order.ready.json, order.ready.msgpack)
+            parts = ("user", order.request, order.reply_to, order.user_id, order.encoded.json, order.encoded.msgpack)
         case DeliverToSession():
             address = (order.agent_id, order.session_id)
-            parts = ("session", order.request, order.reply_to, *address, order.ready.json, order.ready.msgpack)
+            parts = ("session", order.request, order.reply_to, *address, order.encoded.json, order.encoded.msgpack)
         case CloseSessions(request, reply_to, owner, session_id):
             parts = ("close", request, reply_to, owner.kind, owner.name, session_id)
         case ListSessions():
@@ -63,8 +63,8 @@ def unpack_order(data: bytes, secret: bytes) -> ControlMessage:
             case ["user", int(request), bytes(reply_to), str(user), bytes(json), bytes(packed)]:
                 return DeliverToUser(request, reply_to, UserId(user), EncodedMessage(json, packed))
             case ["session", int(request), bytes(reply_to), str(agent), str(session), bytes(json), bytes(packed)]:
-                ready = EncodedMessage(json, packed)
-                return DeliverToSession(request, reply_to, AgentId(agent), SessionId(session), ready)
+                encoded = EncodedMessage(json, packed)
+                return DeliverToSession(request, reply_to, AgentId(agent), SessionId(session), encoded)
             case ["close", int(request), bytes(reply_to), str(kind), str(name), str() | None as session_id]:
                 owner = Owner(OwnerKind(kind), name)
                 return CloseSessions(request, reply_to, owner, None if session_id is None else SessionId(session_id))

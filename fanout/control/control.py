@@ -95,15 +95,15 @@ class Control:
         """The channels that the link has to hear for as long as the node lives; what they bring goes to `received`."""
         return self._everybody, self._self
 
-    def deliver_to_user(self, user_id: UserId, ready: EncodedMessage) -> asyncio.Future[int]:
+    def deliver_to_user(self, user_id: UserId, encoded: EncodedMessage) -> asyncio.Future[int]:
         """The number of the user's sessions that got it, on all nodes. Raises Unavailable."""
-        return self._ask(DeliverToUser(next(self._numbers), self._self, user_id, ready)).total
+        return self._ask(DeliverToUser(next(self._numbers), self._self, user_id, encoded)).total
 
     def deliver_to_session(
-        self, agent_id: AgentId, session_id: SessionId, ready: EncodedMessage
+        self, agent_id: AgentId, session_id: SessionId, encoded: EncodedMessage
     ) -> asyncio.Future[int]:
         """1 if the session was on any node and got it, else 0. Raises Unavailable."""
-        return self._ask(DeliverToSession(next(self._numbers), self._self, agent_id, session_id, ready)).total
+        return self._ask(DeliverToSession(next(self._numbers), self._self, agent_id, session_id, encoded)).total
 
     def close_sessions(self, owner: Owner, session_id: SessionId | None) -> asyncio.Future[int]:
         """The number of the owner's sessions that were closed (4504); all, or the one. Raises Unavailable."""

@@ -16,7 +16,7 @@ class DeliverToUser:
     request: int
     reply_to: bytes
     user_id: UserId
-    ready: EncodedMessage
+    encoded: EncodedMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class DeliverToSession:
     reply_to: bytes
     agent_id: AgentId
     session_id: SessionId
-    ready: EncodedMessage
+    encoded: EncodedMessage
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ class Cursor:
 
     def _wait(self, message: Publication) -> None:
         self._waiting.append(message)
-        self._waiting_bytes += len(message.ready.json)
+        self._waiting_bytes += len(message.encoded.json)
         if len(self._waiting) > WAITING_MAX or self._waiting_bytes > WAITING_MAX_BYTES:
             if self.state is not CursorState.UNKNOWN:
                 self._lacking = message.offset
@@ -167,7 +167,7 @@ class Cursor:
         told: list[Publication] = []
         while self._waiting and self._waiting[0].offset <= self.offset + 1:
             message = self._waiting.popleft()
-            self._waiting_bytes -= len(message.ready.json)
+            self._waiting_bytes -= len(message.encoded.json)
             told += self._go_on((message,))
         if not self._waiting and self._lacking <= self.offset:
             self.state = CursorState.FOLLOWING

@@ -29,7 +29,7 @@ class Publisher:
         The future is done when Redis has confirmed, and raises Unavailable where it has not in time. Its result is the
         message's position; None without history. A key that was seen before gives that of the message sent then.
         """
-        memory = () if key is None else (self._keyspace.once(channel, author, key),)
+        memory = () if key is None else (self._keyspace.idempotency(channel, author, key),)
         rules = self._rules
         if rules.size:
             keys = (*self._keyspace.history(channel), *memory)

@@ -97,7 +97,7 @@ class HistoryReader:
         missed: list[Publication] = []
         while True:
             page = await self.since(channel, position.offset)
-            max_bytes -= sum(len(entry.ready.json) for entry in page.entries)
+            max_bytes -= sum(len(entry.encoded.json) for entry in page.entries)
             if max_bytes < 0 or not page.continues(position):
                 return StartPosition(page.head, recovered=False)
             missed += page.entries

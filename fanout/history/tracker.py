@@ -16,7 +16,7 @@ import structlog
 from ...shared.channels import Channel
 from ...shared.clock import Clock
 from ...shared.errors import MalformedBytes, Unavailable
-from ...shared.protocol.codec import encode_ready
+from ...shared.protocol.codec import encode_frame
 from ...shared.protocol.frames import Resync
 from ...shared.publication import Position, Publication
 from ..pubsub.envelope import unpack_delivery
@@ -139,8 +139,8 @@ class ChannelTracker:
     def _reset(self, channel: Channel, position: Position, reason: str) -> Publication:
         self._counts["resyncs"] += 1
         _log.warning("messages may be missing", channel=channel.name, reason=reason, offset=position.offset)
-        ready = encode_ready(Resync(channel, reason, position))
-        return Publication(ready, epoch=position.epoch, offset=position.offset, resets=True)
+        encoded = encode_frame(Resync(channel, reason, position))
+        return Publication(encoded, epoch=position.epoch, offset=position.offset, resets=True)
 
     # ---- holes
 

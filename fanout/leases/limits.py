@@ -68,4 +68,4 @@ class Limits:
         return Limit(int(max_sessions), LimitPolicy(str(policy, "ascii"))), infos
 
     def _keys(self, owner: Owner) -> tuple[bytes, ...]:
-        return self._keyspace.places(owner, self._incarnation)
+        return self._keyspace.leases(owner, self._incarnation)

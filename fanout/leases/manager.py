@@ -256,7 +256,9 @@ class LeaseManager:
         """
         for part in partitions:
             owners = self._known.owners_in(part)
-            owners.update(map(owner_of, await bus.send("SMEMBERS", self._keyspace.owners(part, self._incarnation))))
+            owners.update(
+                map(owner_of, await bus.send("SMEMBERS", self._keyspace.owners_of_node(part, self._incarnation)))
+            )
             await asyncio.gather(*(self._restate_owner(bus, owner, adding) for owner in owners))
 
     async def _restate_owner(self, bus: CommandSender, owner: Owner, adding: bool) -> None:
@@ -311,7 +313,7 @@ class LeaseManager:
         return True
 
     def _keys(self, owner: Owner) -> tuple[bytes, ...]:
-        return self._keyspace.places(owner, self._incarnation)
+        return self._keyspace.leases(owner, self._incarnation)
 
     def statistics(self) -> dict[str, int]:
         return {

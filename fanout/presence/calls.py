@@ -69,15 +69,15 @@ class PresenceCalls:
         return self.pipeline.run_script(PRESENCE_LIST, self._keys(room), (room.name, limit))
 
     def due(self, part: int) -> asyncio.Future[Reply]:
-        return self.pipeline.run_script(PRESENCE_DUE, (self.keyspace.nodes(part), self.keyspace.due(part)), ())
+        return self.pipeline.run_script(PRESENCE_DUE, (self.keyspace.heartbeats(part), self.keyspace.due(part)), ())
 
     def forget(self, part: int, incarnation: str) -> asyncio.Future[Reply]:
-        keys = (self.keyspace.nodes(part), self.keyspace.rooms_of(part, incarnation))
+        keys = (self.keyspace.heartbeats(part), self.keyspace.rooms_of_node(part, incarnation))
         return self.pipeline.run_script(PRESENCE_FORGET, keys, (incarnation,))
 
     def _of_process(self, script: Script, room: Channel, incarnation: str, *words: Word) -> asyncio.Future[Reply]:
         keyspace = self.keyspace
-        of_process = (keyspace.sessions_in(room, incarnation), keyspace.rooms_of(room.partition, incarnation))
+        of_process = (keyspace.sessions_of_node(room, incarnation), keyspace.rooms_of_node(room.partition, incarnation))
         return self.pipeline.run_script(script, (*self._keys(room), *of_process), (*self._words(room), *words))
 
     def _keys(self, room: Channel) -> tuple[bytes, ...]:

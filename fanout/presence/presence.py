@@ -157,7 +157,7 @@ class Presence:
         self._restating += 1
         self._moved |= self._joining
         try:
-            on = await self._pipeline.send("SMEMBERS", self._keyspace.rooms_of(partition, self._incarnation))
+            on = await self._pipeline.send("SMEMBERS", self._keyspace.rooms_of_node(partition, self._incarnation))
             names = sorted({name.decode() for name in on} | rooms.keys())
             for piece in _pieces(names, ROOMS_AT_ONCE):
                 channels = [self._keyspace.room(RoomName(name)) for name in piece]
@@ -172,7 +172,7 @@ class Presence:
 
     async def _numbers_in(self, rooms: list[Channel]) -> list[set[int]]:
         """The numbers of this process that Redis has in each of the rooms."""
-        keys = [self._keyspace.sessions_in(room, self._incarnation) for room in rooms]
+        keys = [self._keyspace.sessions_of_node(room, self._incarnation) for room in rooms]
         replies = await asyncio.gather(*(self._pipeline.send("HKEYS", key) for key in keys))
         return [set(map(int, reply)) for reply in replies]
 

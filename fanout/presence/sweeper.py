@@ -35,7 +35,7 @@ class Sweeper:
 
     async def _take_out(self, part: int, incarnation: str) -> None:
         """A dead process, out of as many rooms as are done in one sweep; after its last room it is forgotten."""
-        calls, on = self._calls, self._calls.keyspace.rooms_of(part, incarnation)
+        calls, on = self._calls, self._calls.keyspace.rooms_of_node(part, incarnation)
         names = await calls.pipeline.send("SRANDMEMBER", on, ROOMS_AT_ONCE)
         for name in names:
             room = self._room(name)

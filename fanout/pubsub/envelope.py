@@ -8,7 +8,7 @@ Envelope of a publication (all integers big-endian):
     …        exclude · JSON · msgpack
 
 What history keeps is numbered: Redis (`lua/publish.lua`) puts `\\3EPOCH OFFSET ` before the envelope, and the offset
-gets into the ready bytes where they are delivered.
+gets into the encoded bytes where they are delivered.
 
 Changes of a room's presence are told by Redis itself (`lua/presence_common.lua`), as a msgpack array behind a byte 2:
 
@@ -27,7 +27,7 @@ import msgpack
 
 from ...shared.errors import MalformedBytes
 from ...shared.names import RoomName, UserId
-from ...shared.protocol.codec import encode_when_asked
+from ...shared.protocol.codec import encode_lazily
 from ...shared.protocol.frames import PresenceCount, PresentUser, UserJoined, UserLeft
 from ...shared.publication import EncodedMessage, Publication
 
@@ -41,20 +41,20 @@ _ENVELOPE = struct.Struct(">BBI")
 
 
 def pack_publication(publication: Publication) -> bytes:
-    exclude, json = publication.exclude.encode(), publication.ready.json
-    return b"".join((_ENVELOPE.pack(_VERSION, len(exclude), len(json)), exclude, json, publication.ready.msgpack))
+    exclude, json = publication.exclude.encode(), publication.encoded.json
+    return b"".join((_ENVELOPE.pack(_VERSION, len(exclude), len(json)), exclude, json, publication.encoded.msgpack))
 
 
 def unpack_publication(data: bytes) -> Publication:
     """What is not numbered. Raises MalformedBytes."""
     if data[:1] == _PRESENCE:
         return _unpack_presence(data)
-    exclude, ready = _unpack_envelope(data)
-    return Publication(ready, exclude)
+    exclude, encoded = _unpack_envelope(data)
+    return Publication(encoded, exclude)
 
 
 def _unpack_envelope(data: bytes) -> tuple[str, EncodedMessage]:
-    """`exclude` and the ready bytes."""
+    """`exclude` and the encoded bytes."""
     try:
         version, exclude_length, json_length = _ENVELOPE.unpack_from(data)
         start = _ENVELOPE.size + exclude_length
@@ -80,17 +80,17 @@ def unpack_delivery(data: bytes) -> Publication:
 
 def unpack_numbered(envelope: bytes, epoch: str, offset: int) -> Publication:
     """What history keeps, at its position. Raises MalformedBytes."""
-    exclude, ready = _unpack_envelope(envelope)
-    packed = ready.msgpack
-    if offset < 1 or ready.json[-1:] != b"}" or not packed or not _FIXMAP <= packed[0] < _FIXMAP_FULL:
+    exclude, encoded = _unpack_envelope(envelope)
+    packed = encoded.msgpack
+    if offset < 1 or encoded.json[-1:] != b"}" or not packed or not _FIXMAP <= packed[0] < _FIXMAP_FULL:
         raise MalformedBytes("a numbered envelope that holds no frame")
-    return Publication(ready, exclude, 0, epoch, offset)
+    return Publication(encoded, exclude, 0, epoch, offset)
 
 
 def _unpack_presence(data: bytes) -> Publication:
     try:
         change = _read_change(msgpack.unpackb(data[1:], raw=True))
-        return Publication(encode_when_asked(change), version=change.version)
+        return Publication(encode_lazily(change), version=change.version)
     except (ValueError, msgpack.exceptions.UnpackException) as error:
         raise MalformedBytes(f"a change of presence of {len(data)} bytes: {error}") from error
 

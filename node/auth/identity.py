@@ -11,7 +11,7 @@ from ...shared.names import SessionId, UserId, parse_session, parse_user, parse_
 from ...shared.protocol.frames import Author
 
 
-def made_up_session_id() -> SessionId:
+def new_session_id() -> SessionId:
     return SessionId(secrets.token_urlsafe(12))
 
 
@@ -25,7 +25,7 @@ def is_guest(user_id: UserId) -> bool:
 
 def identify(query: Mapping[str, str]) -> Author:
     """`TANNOY_AUTH=none`: the client says who it is, or gets a guest's name. Raises BadName."""
-    session_id = parse_session(query["session_id"]) if "session_id" in query else made_up_session_id()
+    session_id = parse_session(query["session_id"]) if "session_id" in query else new_session_id()
     user_id = parse_user(query["user_id"]) if "user_id" in query else UserId(f"{_GUEST}{secrets.token_hex(3)}")
     username = parse_username(query["username"]) if "username" in query else str(user_id)
     return Author(user_id, username, session_id)

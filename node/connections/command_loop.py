@@ -15,7 +15,7 @@ from ...shared.clock import rfc3339
 from ...shared.codes import CloseCode
 from ...shared.errors import BadName, BadRequest, Refused, internal_error
 from ...shared.names import UserId
-from ...shared.protocol.codec import WireFormat, decode_command, encode_ready
+from ...shared.protocol.codec import WireFormat, decode_command, encode_frame
 from ...shared.protocol.commands import BadCommand
 from ...shared.protocol.frames import CommandId, ErrorFrame, NodeFrame, Object, OkFrame, PresenceSnapshot, TypingFrame
 from ...shared.publication import Publication, StartPosition
@@ -141,7 +141,7 @@ class CommandLoop(ABC):
             case Publish():
                 self._publish(effect)
             case SendToUser(to, said, id):
-                served = self._context.control.deliver_to_user(to, encode_ready(said))
+                served = self._context.control.deliver_to_user(to, encode_frame(said))
                 self._answer_later(served, id, lambda sessions: {"sessions": sessions})
             case ReadPresence(channel, id):
                 called = asyncio.ensure_future(self._context.presence_queries.call(channel))
@@ -206,7 +206,7 @@ class CommandLoop(ABC):
     # ---- speaking
 
     def _publish(self, effect: Publish) -> None:
-        payload = pack_publication(Publication(encode_ready(effect.frame), effect.exclude or ""))
+        payload = pack_publication(Publication(encode_frame(effect.frame), effect.exclude or ""))
         publisher, channel = self._context.publisher, effect.channel
         if isinstance(effect.frame, TypingFrame):
             self._answer_later(publisher.send(channel.address, payload), effect.id, _nothing)

@@ -10,7 +10,7 @@ from ...shared.names import AgentId, SessionId, UserId
 from ...shared.protocol.frames import Object
 from ...shared.publication import EncodedMessage
 from ..delivery.hub import Hub
-from ..protocols.framing import frame_ready
+from ..protocols.framing import frame_encoded
 from .connection import Connection
 from .session_limits import SessionLeases, agent_of
 
@@ -30,10 +30,10 @@ class ControlHandler:
 
     def answer(self, question: Request) -> Answer:
         match question:
-            case DeliverToUser(_, _, user_id, ready):
-                return self._deliver(self._of_user(user_id), ready), ()
-            case DeliverToSession(_, _, agent_id, session_id, ready):
-                return self._deliver_to_session(agent_id, session_id, ready), ()
+            case DeliverToUser(_, _, user_id, encoded):
+                return self._deliver(self._of_user(user_id), encoded), ()
+            case DeliverToSession(_, _, agent_id, session_id, encoded):
+                return self._deliver_to_session(agent_id, session_id, encoded), ()
             case CloseSessions(_, _, owner, session_id):
                 return self._close(owner, session_id), ()
             case ListSessions(_, _, user_id):
@@ -46,18 +46,18 @@ class ControlHandler:
     def _of_user(self, user_id: UserId) -> list[Connection]:
         return _open(self._hub.sessions_of(user_id))
 
-    def _deliver(self, sessions: list[Connection], ready: EncodedMessage) -> int:
+    def _deliver(self, sessions: list[Connection], encoded: EncodedMessage) -> int:
         for session in sessions:
-            session.outbox.answer(frame_ready(ready, session.wire))
+            session.outbox.answer(frame_encoded(encoded, session.wire))
         return len(sessions)
 
-    def _deliver_to_session(self, agent_id: AgentId, session_id: SessionId, ready: EncodedMessage) -> int:
+    def _deliver_to_session(self, agent_id: AgentId, session_id: SessionId, encoded: EncodedMessage) -> int:
         roster = self._hub.rosters.get(self._keyspace.agent(agent_id).address)
         found = roster.find(session_id) if roster else None
         if found is None:
             return 0
         wire, outbox = found
-        outbox.answer(frame_ready(ready, wire))
+        outbox.answer(frame_encoded(encoded, wire))
         return 1
 
     def _close(self, owner: Owner, session_id: SessionId | None) -> int:

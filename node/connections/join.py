@@ -11,7 +11,7 @@ from typing import Protocol
 
 from ...shared.channels import ChannelKind
 from ...shared.errors import Refused, internal_error
-from ...shared.protocol.codec import encode_when_asked
+from ...shared.protocol.codec import encode_lazily
 from ...shared.protocol.frames import NodeFrame, PresenceSnapshot, Resync
 from ...shared.publication import NO_HISTORY, NOWHERE, Position, Publication, StartPosition
 from ..delivery.hub import JoinBuffer, Member, Watermark
@@ -170,7 +170,7 @@ class ChannelJoin:
         numbered = next((publication for publication in kept if publication.offset), None)
         position = None if numbered is None else Position(numbered.epoch, numbered.offset - 1)
         resync = Resync(channel, "too much was said while this session joined", position or self._start.position)
-        return [Publication(encode_when_asked(resync)), *kept]
+        return [Publication(encode_lazily(resync)), *kept]
 
     # ---- not in
 

@@ -50,9 +50,9 @@ class JoinBuffer:
         kept = self.kept
         for publication in publications:
             kept.append(publication)
-            self._bytes += len(publication.ready.json)
+            self._bytes += len(publication.encoded.json)
         while len(kept) > GATE_MAX_PUBLICATIONS or self._bytes > GATE_MAX_BYTES:
-            self._bytes -= len(kept.popleft().ready.json)
+            self._bytes -= len(kept.popleft().encoded.json)
             self.overflowed = True
 
 

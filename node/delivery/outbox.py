@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ...shared.policy import Overflow, SlowPolicy, when_full
+from ...shared.policy import Overflow, SlowPolicy, decide_overflow
 from ..transports.base import ClientTransport
 
 
@@ -95,7 +95,9 @@ class Outbox:
         limits = self._limits
         limits.overflowed += 1
         answers = self._answers_bytes + (size if is_answer else 0)
-        verdict = when_full(limits.policy, is_answer=is_answer, answers_bytes=answers, limit_bytes=limits.max_bytes)
+        verdict = decide_overflow(
+            limits.policy, is_answer=is_answer, answers_bytes=answers, limit_bytes=limits.max_bytes
+        )
         if verdict is Overflow.CLOSE:
             self.discard()
             self._on_overflow()

@@ -49,7 +49,7 @@ class _Batch:
 
     @property
     def size(self) -> int:
-        return sum(len(publication.ready.json) for publication in self.publications)
+        return sum(len(publication.encoded.json) for publication in self.publications)
 
 
 class _Sweep:

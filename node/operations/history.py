@@ -5,7 +5,7 @@ import asyncio
 from ...fanout.history.reader import HistoryPage, HistoryReader
 from ...fanout.redis.pipeline import read_later
 from ...shared.channels import Channel
-from ...shared.protocol.codec import object_of
+from ...shared.protocol.codec import decode_publication
 from ...shared.protocol.commands import HistoryQuery
 from ...shared.protocol.frames import Object
 from ...shared.publication import Position
@@ -29,4 +29,4 @@ def read_page(history: HistoryReader, channel: Channel, query: HistoryQuery) -> 
 
 
 def _page_fields(page: HistoryPage) -> Object:
-    return {"messages": [object_of(entry) for entry in page.entries], **page.head.as_fields()}
+    return {"messages": [decode_publication(entry) for entry in page.entries], **page.head.as_fields()}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from ...shared.protocol.codec import WIRE_FORMATS, WireFormat, payload_of
+from ...shared.protocol.codec import WIRE_FORMATS, WireFormat, encode_publication
 from ...shared.protocol.frames import NodeFrame, PingFrame
 from ...shared.publication import EncodedMessage, Publication
 from ..rfc6455 import Opcode, frame
@@ -21,14 +21,14 @@ def frame_ping(wire: WireFormat) -> bytes:
     return _pings[wire]
 
 
-def frame_ready(ready: EncodedMessage, wire: WireFormat) -> bytes:
+def frame_encoded(encoded: EncodedMessage, wire: WireFormat) -> bytes:
     """Frame what was encoded by the node it entered at."""
-    return frame(Opcode.BINARY, ready.msgpack) if wire.binary else frame(Opcode.TEXT, ready.json)
+    return frame(Opcode.BINARY, encoded.msgpack) if wire.binary else frame(Opcode.TEXT, encoded.json)
 
 
 def frame_publication(publication: Publication, wire: WireFormat) -> bytes:
     """Frame what a channel says."""
-    return frame(Opcode.BINARY if wire.binary else Opcode.TEXT, payload_of(publication, wire))
+    return frame(Opcode.BINARY if wire.binary else Opcode.TEXT, encode_publication(publication, wire))
 
 
 def frames_of(publications: Iterable[Publication], wire: WireFormat, session_id: str) -> bytes:

@@ -12,8 +12,8 @@ from ...shared.clock import rfc3339
 from ...shared.codes import HTTP_STATUS
 from ...shared.errors import BadRequest, Refused
 from ...shared.names import parse_agent, parse_room, parse_session, parse_user, parse_username
-from ...shared.protocol.codec import encode_ready
-from ...shared.protocol.commands import parse_key, parse_page, required
+from ...shared.protocol.codec import encode_frame
+from ...shared.protocol.commands import parse_history_query, parse_key, require_field
 from ...shared.protocol.frames import Author, MessageFrame, Object, PrivateFrame
 from ...shared.publication import Publication
 from ..node import Node
@@ -35,8 +35,8 @@ def _author(fields: Object) -> Author:
 async def _publish(node: Node, channel: Channel, fields: Object) -> Object:
     exclude = "" if fields.get("exclude_session") is None else parse_session(fields["exclude_session"])
     author = _author(fields)
-    said = MessageFrame(channel, author, required(fields, "content"), rfc3339(node.clock.now()))
-    payload = pack_publication(Publication(encode_ready(said), exclude))
+    said = MessageFrame(channel, author, require_field(fields, "content"), rfc3339(node.clock.now()))
+    payload = pack_publication(Publication(encode_frame(said), exclude))
     position = await node.bus.publisher.publish(channel, payload, author=author.user_id or "", key=parse_key(fields))
     return position_fields(position)
 
@@ -52,7 +52,7 @@ async def history_of_agent(node: Node, request: Request) -> Object:
 async def _history(node: Node, request: Request, channel: Channel) -> Object:
     query = request.query_params
     check_fields(dict(query), "limit", "before", "since")
-    page = parse_page({name: int(text) if _is_number(text) else text for name, text in query.items()})
+    page = parse_history_query({name: int(text) if _is_number(text) else text for name, text in query.items()})
     return await read_page(node.bus.history, channel, page)
 
 
@@ -77,20 +77,20 @@ async def to_session(node: Node, request: Request) -> Object:
     session_id = parse_session(request.path_params["session_id"])
     fields = await read_object(node, request, "content", "user_id", "username")
     channel = node.keyspace.agent(agent_id)
-    said = MessageFrame(channel, _author(fields), required(fields, "content"), rfc3339(node.clock.now()))
-    return {"sessions": await node.bus.control.deliver_to_session(agent_id, session_id, encode_ready(said))}
+    said = MessageFrame(channel, _author(fields), require_field(fields, "content"), rfc3339(node.clock.now()))
+    return {"sessions": await node.bus.control.deliver_to_session(agent_id, session_id, encode_frame(said))}
 
 
 async def to_user(node: Node, request: Request) -> Object:
     user_id = parse_user(request.path_params["user_id"])
     fields = await read_object(node, request, "content", "user_id", "username")
-    said = PrivateFrame(_author(fields), required(fields, "content"), rfc3339(node.clock.now()))
-    return {"sessions": await node.bus.control.deliver_to_user(user_id, encode_ready(said))}
+    said = PrivateFrame(_author(fields), require_field(fields, "content"), rfc3339(node.clock.now()))
+    return {"sessions": await node.bus.control.deliver_to_user(user_id, encode_frame(said))}
 
 
 async def to_many(node: Node, request: Request) -> Object:
     fields = await read_object(node, request, "messages", times=16)
-    messages = required(fields, "messages")
+    messages = require_field(fields, "messages")
     if not isinstance(messages, list) or len(cast("list[object]", messages)) > BATCH_MAX:
         raise BadRequest(f"messages has to be an array of at most {BATCH_MAX} messages")
     one_by_one = [_one_of_many(node, message) for message in cast("list[object]", messages)]

@@ -7,7 +7,7 @@ from ...shared.channels import Owner, OwnerKind
 from ...shared.errors import BadRequest
 from ...shared.names import parse_agent, parse_room, parse_session, parse_user
 from ...shared.policy import LimitPolicy
-from ...shared.protocol.commands import required
+from ...shared.protocol.commands import require_field
 from ...shared.protocol.frames import Object
 from ...shared.settings import LIMIT_MAX
 from ..node import Node
@@ -51,7 +51,7 @@ async def show_user(node: Node, request: Request) -> Object:
 async def set_limit(node: Node, request: Request) -> Object:
     agent = _agent(request)
     fields = await read_object(node, request, "max_sessions", "policy")
-    limit = Limit(_max_sessions(required(fields, "max_sessions")), _policy(required(fields, "policy")))
+    limit = Limit(_max_sessions(require_field(fields, "max_sessions")), _policy(require_field(fields, "policy")))
     closed = await node.bus.limits.set(agent, limit)
     return {"agent_id": agent.name, **_limit_fields(limit), "closed": closed}
 

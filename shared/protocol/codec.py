@@ -13,7 +13,7 @@ import msgpack
 import orjson
 
 from ..errors import BadRequest
-from ..publication import Encodable, EncodedMessage, Publication
+from ..publication import Encoded, EncodedMessage, Publication
 from .commands import BadCommand, Command, parse_command
 from .frames import NodeFrame, Object
 
@@ -98,7 +98,7 @@ def decode_command(data: bytes, *, binary: bool, wire: WireFormat) -> Command:
     return parse_command(value)
 
 
-def encode_ready(frame: NodeFrame) -> EncodedMessage:
+def encode_frame(frame: NodeFrame) -> EncodedMessage:
     """Encode once, for all receivers on all nodes."""
     whole = frame.as_object()
     return EncodedMessage(orjson.dumps(whole), msgpack.packb(whole))
@@ -107,23 +107,23 @@ def encode_ready(frame: NodeFrame) -> EncodedMessage:
 _OFFSET_KEY = msgpack.packb("offset")
 
 
-def payload_of(publication: Publication, wire: WireFormat) -> bytes:
+def encode_publication(publication: Publication, wire: WireFormat) -> bytes:
     """What a client of this wire format gets: what was encoded by the node it entered at, and its offset."""
-    ready, offset = publication.ready, publication.offset
+    encoded, offset = publication.encoded, publication.offset
     if not wire.binary:
-        return ready.json if not offset or publication.resets else b'%b,"offset":%d}' % (ready.json[:-1], offset)
+        return encoded.json if not offset or publication.resets else b'%b,"offset":%d}' % (encoded.json[:-1], offset)
     if not offset or publication.resets:
-        return ready.msgpack
-    packed = ready.msgpack  # a map of less than 15 entries: its first byte holds their number
+        return encoded.msgpack
+    packed = encoded.msgpack  # a map of less than 15 entries: its first byte holds their number
     return b"%c%b%b%b" % (packed[0] + 1, packed[1:], _OFFSET_KEY, msgpack.packb(offset))
 
 
-def object_of(publication: Publication) -> Object:
+def decode_publication(publication: Publication) -> Object:
     """What a client gets, as the object that it is: for answers that hold several."""
-    return cast("Object", orjson.loads(payload_of(publication, JSON)))
+    return cast("Object", orjson.loads(encode_publication(publication, JSON)))
 
 
-class _EncodedWhenAsked:
+class _LazilyEncoded:
     """Ready bytes of what this node tells itself: nobody may speak the one wire format or the other."""
 
     __slots__ = ("_json", "_msgpack", "_object")
@@ -146,6 +146,6 @@ class _EncodedWhenAsked:
         return self._msgpack
 
 
-def encode_when_asked(frame: NodeFrame) -> Encodable:
+def encode_lazily(frame: NodeFrame) -> Encoded:
     """For this node's own receivers; in each wire format at most once, and only if somebody speaks it."""
-    return _EncodedWhenAsked(frame)
+    return _LazilyEncoded(frame)

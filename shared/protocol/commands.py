@@ -179,7 +179,7 @@ def _parse_position(value: object) -> Position:
     raise BadRequest("recover has to be an object of epoch, a string, and offset, an integer from 0")
 
 
-def parse_page(fields: Object) -> HistoryQuery:
+def parse_history_query(fields: Object) -> HistoryQuery:
     """The fields `limit`, `before` and `since`. Raises BadRequest."""
     limit = fields.get("limit", PAGE_DEFAULT)
     if not _is_count(limit) or not 1 <= limit <= PAGE_MAX:
@@ -199,11 +199,11 @@ def _parse_leave(id: CommandId | None, fields: Object) -> Leave:
 
 
 def _parse_message(id: CommandId | None, fields: Object) -> Message:
-    return Message(id, _parse_room(fields), required(fields, "content"), parse_key(fields))
+    return Message(id, _parse_room(fields), require_field(fields, "content"), parse_key(fields))
 
 
 def _parse_private(id: CommandId | None, fields: Object) -> Private:
-    return Private(id, parse_user(required(fields, "to")), required(fields, "content"))
+    return Private(id, parse_user(require_field(fields, "to")), require_field(fields, "content"))
 
 
 def _parse_typing(id: CommandId | None, fields: Object) -> Typing:
@@ -217,13 +217,13 @@ _PARSERS: dict[str, Callable[[CommandId | None, Object], Command]] = {
     "private": _parse_private,
     "typing": _parse_typing,
     "presence": lambda id, fields: GetPresence(id, _parse_room(fields)),
-    "history": lambda id, fields: GetHistory(id, _parse_room(fields), parse_page(fields)),
+    "history": lambda id, fields: GetHistory(id, _parse_room(fields), parse_history_query(fields)),
     "ping": lambda id, _: Ping(id),
     "pong": lambda id, _: Pong(id),
 }
 
 
-def required(fields: Object, name: str) -> object:
+def require_field(fields: Object, name: str) -> object:
     """Raises BadRequest where the field is missing. Null is a value."""
     if name not in fields:
         raise BadRequest(f"the field {name!r} is missing")

@@ -115,7 +115,7 @@ def beat(incarnation: str) -> None:
             pipeline: Any = cast("Any", redis).pipeline(transaction=False)
             for part in range(PARTITIONS):
                 words: tuple[Word, ...] = (incarnation, int(membership.LEASE * 1000))
-                pipeline.eval(scripts.HEARTBEAT.source, 2, keyspace.nodes(part), keyspace.server(part), *words)
+                pipeline.eval(scripts.HEARTBEAT.source, 2, keyspace.heartbeats(part), keyspace.server(part), *words)
             pipeline.execute()
             time.sleep(BEAT)
     except RedisError:

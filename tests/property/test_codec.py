@@ -24,7 +24,7 @@ from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.codes import CloseCode
 from tannoy.shared.errors import BadRequest, MalformedBytes
 from tannoy.shared.names import AgentId, SessionId, UserId
-from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat, decode_command, payload_of
+from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat, decode_command, encode_publication
 from tannoy.shared.protocol.commands import BadCommand
 from tannoy.shared.publication import EncodedMessage, Publication
 
@@ -110,14 +110,14 @@ def test_any_frame_is_a_command_or_a_bad_one(value: object, wire: WireFormat) ->
 
 # ---- the bus
 
-ready = st.builds(EncodedMessage, st.binary(max_size=50), st.binary(max_size=50))
+encoded = st.builds(EncodedMessage, st.binary(max_size=50), st.binary(max_size=50))
 names = st.text("abcXYZ019_.:@~-", min_size=1, max_size=128)
 counts = st.integers(0, 2**63)
 owners = st.builds(Owner, st.sampled_from(OwnerKind), names)
 described = st.dictionaries(text, text, max_size=3)
 orders: st.SearchStrategy[ControlMessage] = (
-    st.builds(DeliverToUser, counts, st.binary(max_size=20), names.map(UserId), ready)
-    | st.builds(DeliverToSession, counts, st.binary(max_size=20), names.map(AgentId), names.map(SessionId), ready)
+    st.builds(DeliverToUser, counts, st.binary(max_size=20), names.map(UserId), encoded)
+    | st.builds(DeliverToSession, counts, st.binary(max_size=20), names.map(AgentId), names.map(SessionId), encoded)
     | st.builds(Response, counts, counts, st.lists(described, max_size=3).map(tuple))
     | st.builds(CloseSessions, counts, st.binary(max_size=20), owners, st.none() | names.map(SessionId))
     | st.builds(ListSessions, counts, st.binary(max_size=20), names.map(UserId))
@@ -127,7 +127,7 @@ orders: st.SearchStrategy[ControlMessage] = (
 secrets = st.binary(max_size=40)
 
 
-@given(st.builds(Publication, ready, st.just("") | names))
+@given(st.builds(Publication, encoded, st.just("") | names))
 def test_any_publication_travels_unchanged(publication: Publication) -> None:
     assert unpack_publication(pack_publication(publication)) == publication
 
@@ -141,7 +141,7 @@ def test_any_object_takes_its_offset_in_both_formats(fields: dict[str, object], 
     heard = unpack_delivery(b"\x03%b %d %b" % (epoch.encode(), offset, pack_publication(said)))
     assert (heard.epoch, heard.offset) == (epoch, offset)
     for wire in (JSON, MSGPACK):
-        assert payload_of(heard, wire) == wire.encode(fields | {"offset": offset})
+        assert encode_publication(heard, wire) == wire.encode(fields | {"offset": offset})
 
 
 @given(st.binary(max_size=60))

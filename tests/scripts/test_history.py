@@ -157,7 +157,7 @@ async def test_the_head_outlives_the_log_however_long_that_is_kept(room: Saying)
 
 
 async def test_a_key_is_remembered_for_as_long_as_ever_and_no_longer_for_being_repeated(room: Saying) -> None:
-    memory = room.keyspace.once(room.channel, "ada", "k")
+    memory = room.keyspace.idempotency(room.channel, "ada", "k")
     await room.publish("hi", key="k")
     assert REMEMBER_KEY_SECONDS - PATIENCE <= await room.ttl(memory) <= REMEMBER_KEY_SECONDS
     await room.valkey.run("EXPIRE", memory, "20")
@@ -193,7 +193,7 @@ async def agree(room: Saying, confirmed: int, contents: list[str]) -> None:
     assert int((head or b"none 0").split()[1]) == confirmed
     assert [content for _, content in await room.log()] == contents[-RULES.size :]
     for number, content in enumerate(contents):
-        memory = await room.valkey.run("GET", room.keyspace.once(room.channel, "ada", content))
+        memory = await room.valkey.run("GET", room.keyspace.idempotency(room.channel, "ada", content))
         assert int(memory.split()[1]) == number + 1, content
     assert [content for _, content in await room.heard()] == contents
 
@@ -218,7 +218,7 @@ async def test_what_there_is_no_memory_for_leaves_no_trace(valkey: Valkey, room:
     finally:
         await valkey.run("CONFIG", "SET", "maxmemory", "0")
     await agree(room, len(said), said)
-    assert await valkey.run("EXISTS", room.keyspace.once(room.channel, "ada", refused)) == 0
+    assert await valkey.run("EXISTS", room.keyspace.idempotency(room.channel, "ada", refused)) == 0
     assert (await room.say("again")).offset == len(said) + 1
 
 

@@ -179,7 +179,7 @@ async def _processes(valkey: Valkey, room: Room) -> set[bytes]:
     """Those that stand in any partition."""
     found: set[bytes] = set()
     for part in range(64):
-        found |= set(await valkey.run("ZRANGE", room.keyspace.nodes(part), "0", "-1"))
+        found |= set(await valkey.run("ZRANGE", room.keyspace.heartbeats(part), "0", "-1"))
     return found
 
 

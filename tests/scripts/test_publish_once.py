@@ -46,7 +46,7 @@ async def call(redis: Redis, *words: object) -> Any:
 
 async def publish(redis: Redis, room: Channel, key: str, payload: bytes, *, seconds: int = 300) -> int:
     """As the publisher calls it."""
-    words = PUBLISH_ONCE.call((KEYSPACE.once(room, "ada", key),), (room.address, payload, seconds))
+    words = PUBLISH_ONCE.call((KEYSPACE.idempotency(room, "ada", key),), (room.address, payload, seconds))
     published: int = await call(redis, *words)
     return published
 
@@ -128,17 +128,17 @@ async def test_a_key_is_a_channels_own(redis: Redis, room: Channel) -> None:
 
 async def test_a_key_is_remembered_for_as_long_as_asked(redis: Redis, room: Channel) -> None:
     await publish(redis, room, "k", b"hi", seconds=REMEMBER_KEY_SECONDS)
-    left = await call(redis, "TTL", KEYSPACE.once(room, "ada", "k"))
+    left = await call(redis, "TTL", KEYSPACE.idempotency(room, "ada", "k"))
     assert REMEMBER_KEY_SECONDS - PATIENCE <= left <= REMEMBER_KEY_SECONDS
 
 
 async def test_a_repetition_does_not_prolong_the_memory(redis: Redis, room: Channel) -> None:
     await publish(redis, room, "k", b"hi", seconds=300)
     await publish(redis, room, "k", b"hi", seconds=3000)
-    assert await call(redis, "TTL", KEYSPACE.once(room, "ada", "k")) <= 300
+    assert await call(redis, "TTL", KEYSPACE.idempotency(room, "ada", "k")) <= 300
 
 
 async def test_a_key_that_is_forgotten_publishes_again(redis: Redis, room: Channel) -> None:
     await publish(redis, room, "k", b"hi")
-    await call(redis, "DEL", KEYSPACE.once(room, "ada", "k"))
+    await call(redis, "DEL", KEYSPACE.idempotency(room, "ada", "k"))
     assert await publish(redis, room, "k", b"hi") == 1

@@ -37,7 +37,7 @@ from tannoy.node.delivery.hub import Hub
 from tannoy.node.delivery.outbox import OutboxLimits
 from tannoy.node.delivery.relay import Relay
 from tannoy.node.operations.presence import PresenceQueries
-from tannoy.node.protocols.framing import frame_ready
+from tannoy.node.protocols.framing import frame_encoded
 from tannoy.node.protocols.session import Endpoint, Session
 from tannoy.node.rfc6455 import split_frames
 from tannoy.shared.channels import Channel, Owner, OwnerKind
@@ -220,12 +220,12 @@ class Desk:
     def hear_from_room(self, size: int) -> None:
         """Something of so many bytes is said in a channel that the connection is in."""
         ready = EncodedMessage(b'"' + b"x" * (size - 2) + b'"', b"")
-        self.connection.outbox.write(frame_ready(ready, JSON))
+        self.connection.outbox.write(frame_encoded(ready, JSON))
 
     @property
     def published(self) -> list[dict[str, Any]]:
         """The objects that went to the bus, as their receivers will get them."""
-        return [self._object(unpack_publication(payload).ready.json) for _, payload, _ in self.house.publisher.sent]
+        return [self._object(unpack_publication(payload).encoded.json) for _, payload, _ in self.house.publisher.sent]
 
     def _object(self, data: bytes) -> dict[str, Any]:
         value = JSON.decode(data)

@@ -83,7 +83,7 @@ class Room:
         until = await self.now_ms() + ms
         for part in range(64):
             for process in processes:
-                await self._valkey.run("ZADD", self.keyspace.nodes(part), str(until), process)
+                await self._valkey.run("ZADD", self.keyspace.heartbeats(part), str(until), process)
 
     async def dies(self, process: str, *, ago_ms: int = 0) -> None:
         """Its heartbeat ran out `ago_ms` ago."""
@@ -133,7 +133,7 @@ class Room:
         await self._valkey.run("PUBLISH", self.channel.address, _THAT_IS_ALL)
         events: list[Frame] = []
         while (payload := await asyncio.wait_for(self._heard.get(), 5)) != _THAT_IS_ALL:
-            events.append(json.loads(unpack_publication(payload).ready.json))
+            events.append(json.loads(unpack_publication(payload).encoded.json))
         return events
 
     async def told(self) -> list[tuple[str, str | None, int]]:

@@ -33,7 +33,7 @@ def packed(content: object) -> bytes:
 
 
 def content_of(publication: Publication) -> Any:
-    whole: Any = JSON.decode(publication.ready.json)
+    whole: Any = JSON.decode(publication.encoded.json)
     return whole["content"]
 
 

@@ -14,8 +14,8 @@ from tannoy.shared.names import RoomName, UserId
 from tests.support.clock import on_manual_time, turns
 from tests.unit.fanout.leases.office import KEYSPACE, OWNER, Office
 
-ROOMS = {KEYSPACE.rooms_of(part, "me"): part for part in ALL}
-OWNERS = {KEYSPACE.owners(part, "me"): part for part in ALL}
+ROOMS = {KEYSPACE.rooms_of_node(part, "me"): part for part in ALL}
+OWNERS = {KEYSPACE.owners_of_node(part, "me"): part for part in ALL}
 LOBBY = KEYSPACE.room(RoomName("lobby"))
 
 

@@ -26,7 +26,7 @@ async def test_a_departure_is_remembered_with_each_of_its_owners() -> None:
     made.remember([AGENT, ADA], {"code": 4500})
     await turns()
     assert [(call.keys, call.words) for call in redis.calls] == [
-        ((KEYSPACE.gone(owner),), [b'{"code":4500}', str(KEPT).encode(), str(KEEP_SECONDS).encode()])
+        ((KEYSPACE.disconnects(owner),), [b'{"code":4500}', str(KEPT).encode(), str(KEEP_SECONDS).encode()])
         for owner in (AGENT, ADA)
     ]
     assert made.statistics() == {"remembered": 2, "pending": 0, "forgotten": 0}
@@ -77,7 +77,7 @@ async def test_recent_departures_are_told_as_redis_has_them() -> None:
     made, redis = disconnects()
     redis.say("LRANGE", [b'{"number":2}', b'{"number":1}'])
     assert await made.recent(AGENT) == [{"number": 2}, {"number": 1}]
-    assert redis.asked("LRANGE") == [[KEYSPACE.gone(AGENT), b"0", str(KEPT - 1).encode()]]
+    assert redis.asked("LRANGE") == [[KEYSPACE.disconnects(AGENT), b"0", str(KEPT - 1).encode()]]
 
 
 @on_manual_time

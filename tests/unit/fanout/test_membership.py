@@ -21,7 +21,7 @@ KEYSPACE = Keyspace("tannoy")
 ALL = list(range(PARTITIONS))
 HOLDS = LEASE - MARGIN
 """Seconds that a heartbeat holds, from before it was sent."""
-PART_OF = {KEYSPACE.nodes(part): part for part in ALL}
+PART_OF = {KEYSPACE.heartbeats(part): part for part in ALL}
 SERVER_OF = {KEYSPACE.server(part): part for part in ALL}
 AFTER_LOSS = "one, after a loss"
 """The life of a server that has lost its data."""

@@ -19,7 +19,7 @@ async def test_a_heartbeat_goes_to_every_partition_in_one_go() -> None:
     heart.redis.calls.clear()
     await heart.beat()
     beats = [call for call in heart.redis.calls if call.what == HEARTBEAT]
-    assert [call.keys for call in beats] == [(KEYSPACE.nodes(part), KEYSPACE.server(part)) for part in ALL]
+    assert [call.keys for call in beats] == [(KEYSPACE.heartbeats(part), KEYSPACE.server(part)) for part in ALL]
     assert {tuple(call.words) for call in beats} == {(b"me", str(int(LEASE * 1000)).encode())}
 
 

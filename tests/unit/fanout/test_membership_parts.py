@@ -31,7 +31,7 @@ async def test_each_server_hears_of_its_own_partitions_alone() -> None:
     heart = Heart()
     await greet(heart, HIGH)
     keys = {key for call in heart.redis.calls for key in call.keys}
-    assert keys == {name(part) for part in HIGH for name in (KEYSPACE.nodes, KEYSPACE.server)}
+    assert keys == {name(part) for part in HIGH for name in (KEYSPACE.heartbeats, KEYSPACE.server)}
     assert heart.membership.to_look_at == set(HIGH)
     assert heart.redis.asked(NODE_TELL) == []  # what it tells of itself lies in partition 0
 

@@ -57,13 +57,13 @@ def test_names_spread_over_all_partitions() -> None:
 def test_everything_of_one_room_lies_in_one_slot() -> None:
     for name in names(200):
         room = keyspace.room(RoomName(name))
-        assert hash_tag(room.address) == hash_tag(keyspace.once(room, "ada", "any key"))
+        assert hash_tag(room.address) == hash_tag(keyspace.idempotency(room, "ada", "any key"))
 
 
 def test_everything_of_one_agent_lies_in_one_slot() -> None:
     for name in names(200):
         agent = keyspace.agent(AgentId(name))
-        assert hash_tag(agent.address) == hash_tag(keyspace.once(agent, "ada", "any key"))
+        assert hash_tag(agent.address) == hash_tag(keyspace.idempotency(agent, "ada", "any key"))
 
 
 def test_no_two_channels_share_an_address() -> None:
@@ -82,17 +82,17 @@ def test_an_idempotency_key_is_remembered_per_channel_author_and_key() -> None:
     lobby, other = keyspace.room(RoomName("lobby")), keyspace.room(RoomName("lobby:k"))
     keys = ["k", "K", "k ", "", "é", "}", "{x}:", "k" * 256]
     assert len(
-        {keyspace.once(room, by, key) for room in (lobby, other) for by in ("a", "b") for key in keys}
+        {keyspace.idempotency(room, by, key) for room in (lobby, other) for by in ("a", "b") for key in keys}
     ) == 4 * len(keys)
 
 
 def test_a_clients_key_never_gets_into_redis_as_it_is() -> None:
-    once = keyspace.once(keyspace.room(RoomName("lobby")), "ada", "se{cr}et *\r\n")
+    once = keyspace.idempotency(keyspace.room(RoomName("lobby")), "ada", "se{cr}et *\r\n")
     assert re.fullmatch(rb"tannoy:\{\d+\}:once:room:lobby:[0-9a-f]{32}", once)
 
 
 def test_the_memory_of_a_key_is_no_channel() -> None:
-    once = keyspace.once(keyspace.room(RoomName("lobby")), "ada", "k")
+    once = keyspace.idempotency(keyspace.room(RoomName("lobby")), "ada", "k")
     assert once != keyspace.room(RoomName("once:room:lobby")).address
 
 
@@ -111,4 +111,4 @@ def test_the_keys_of_a_rooms_presence_are_the_seven_of_its_partition() -> None:
     keys = keyspace.presence(room)
     assert len(set(keys)) == 7
     assert keys[6] == keys.server == keyspace.server(room.partition)
-    assert {key.partition(b"}")[0] for key in keys} == {keyspace.nodes(room.partition).partition(b"}")[0]}
+    assert {key.partition(b"}")[0] for key in keys} == {keyspace.heartbeats(room.partition).partition(b"}")[0]}

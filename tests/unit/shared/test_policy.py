@@ -1,7 +1,7 @@
 """Pure decisions, as tables."""
 
 import pytest
-from tannoy.shared.policy import Overflow, SlowPolicy, local_share, when_full
+from tannoy.shared.policy import Overflow, SlowPolicy, decide_overflow, local_share
 
 LIMIT = 1000
 
@@ -22,7 +22,7 @@ LIMIT = 1000
 def test_what_happens_when_an_outbox_is_full(
     policy: SlowPolicy, is_answer: bool, answers_bytes: int, verdict: Overflow
 ) -> None:
-    assert when_full(policy, is_answer=is_answer, answers_bytes=answers_bytes, limit_bytes=LIMIT) is verdict
+    assert decide_overflow(policy, is_answer=is_answer, answers_bytes=answers_bytes, limit_bytes=LIMIT) is verdict
 
 
 @pytest.mark.parametrize(

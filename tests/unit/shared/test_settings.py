@@ -12,9 +12,9 @@ from tannoy.shared.settings import (
     NOT_IN_EFFECT,
     LogFormat,
     Settings,
+    find_setting_names,
     load_settings,
-    named_settings,
-    set_without_effect,
+    settings_without_effect,
     unknown_settings,
 )
 
@@ -249,12 +249,12 @@ def test_a_bad_override_is_told_like_a_bad_variable() -> None:
 
 def test_settings_that_have_no_effect_yet_are_told() -> None:
     environment = {"TANNOY_RATE_MESSAGES": "1/s", "TANNOY_PORT": "1", "DRAIN_SECONDS": "1", "TANNOY_JWT_SECRET": "x"}
-    assert set_without_effect(named_settings(environment)) == ["TANNOY_JWT_SECRET", "TANNOY_RATE_MESSAGES"]
+    assert settings_without_effect(find_setting_names(environment)) == ["TANNOY_JWT_SECRET", "TANNOY_RATE_MESSAGES"]
 
 
 def test_a_misspelt_setting_is_told() -> None:
     environment = {"TANNOY_PROT": "1", "TANNOY_PORT": "1", "TANNOY_HISTORY_SIZE": "1", "PROT": "1"}
-    assert unknown_settings(named_settings(environment)) == ["TANNOY_PROT"]
+    assert unknown_settings(find_setting_names(environment)) == ["TANNOY_PROT"]
 
 
 OF_THE_CONTRACT = """

@@ -98,7 +98,7 @@ def test_every_name_tells_its_partition() -> None:
     for part in range(PARTITIONS):
         assert {partition_of(keyspace.server(part)), partition_of(keyspace.echo("i1", part))} == {part}
     for owned in (room, agent):
-        names = (owned.address, *keyspace.history(owned), keyspace.once(owned, "ada", "}{"))
+        names = (owned.address, *keyspace.history(owned), keyspace.idempotency(owned, "ada", "}{"))
         assert {partition_of(name) for name in names} == {owned.partition}
     for name in (keyspace.control, keyspace.node("i1"), keyspace.echo("i1")):
         tag = name[name.index(b"{") + 1 : name.index(b"}")].decode()

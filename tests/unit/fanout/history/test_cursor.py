@@ -27,7 +27,7 @@ def page(head: int, *offsets: int, epoch: str = "e") -> HistoryPage:
 
 def told(publications: list[Publication]) -> Told:
     """Messages by their offset, resets as `EPOCH/OFFSET REASON`."""
-    return [f"{p.epoch}/{p.offset} {p.ready.json.decode()}" if p.resets else p.offset for p in publications]
+    return [f"{p.epoch}/{p.offset} {p.encoded.json.decode()}" if p.resets else p.offset for p in publications]
 
 
 class Bench:

@@ -29,7 +29,7 @@ async def test_redis_is_told_who_asks_for_whose_place_and_under_which_limit() ->
     office = Office()
     await office.admitted()
     (call,) = office.redis.calls
-    assert call.keys == tuple(KEYSPACE.places(OWNER, "me"))
+    assert call.keys == tuple(KEYSPACE.leases(OWNER, "me"))
     assert call.words == [b"me|1|s1", b'{"session_id":"s1"}', b"4", b"reject", b"agent:42", b"0"]
 
 

@@ -288,7 +288,7 @@ async def test_the_roster_tells_the_limit_that_holds_and_who_is_there() -> None:
     limit, infos = await office.limits.roster(OWNER)
     assert (limit, infos) == (Limit(3, LimitPolicy.EVICT_OLDEST), [b'{"a":1}', b'{"a":2}'])
     assert office.redis.asked(LEASE_LIST) == [[str(MAX).encode(), b"reject"]]
-    assert office.redis.calls[0].keys == tuple(KEYSPACE.places(OWNER, "me"))
+    assert office.redis.calls[0].keys == tuple(KEYSPACE.leases(OWNER, "me"))
 
 
 @pytest.mark.parametrize(("kind", "limit"), [(OwnerKind.AGENT, MAX), (OwnerKind.USER, 0)])

@@ -59,7 +59,7 @@ async def test_owners_of_whom_only_redis_knows_are_stated_to_be_empty() -> None:
     office = Office()
     office.redis.say("SMEMBERS", [b"agent:42"])
     await restate(office)
-    assert office.redis.asked("SMEMBERS") == [[KEYSPACE.owners(PART, "me")]]
+    assert office.redis.asked("SMEMBERS") == [[KEYSPACE.owners_of_node(PART, "me")]]
     assert office.redis.asked(LEASE_REPAIR) == [[b"me", b"agent:42", b"4", b"reject", b"0", b"0"]]
 
 

@@ -10,10 +10,10 @@ from tannoy.shared.protocol.codec import (
     JSON,
     MSGPACK,
     WireFormat,
-    encode_ready,
-    encode_when_asked,
-    object_of,
-    payload_of,
+    decode_publication,
+    encode_frame,
+    encode_lazily,
+    encode_publication,
 )
 from tannoy.shared.protocol.frames import Author, MessageFrame, NodeFrame, Resync
 from tannoy.shared.publication import EncodedMessage, Position, Publication
@@ -36,29 +36,29 @@ both_formats = pytest.mark.parametrize("wire", [JSON, MSGPACK], ids=lambda wire:
 @pytest.mark.parametrize("offset", OFFSETS)
 @pytest.mark.parametrize("frame", SAID, ids=lambda frame: frame.channel.name)
 def test_the_payload_is_the_object_with_its_offset(frame: MessageFrame, offset: int, wire: WireFormat) -> None:
-    publication = Publication(encode_ready(frame), "", 0, "e", offset)
-    assert payload_of(publication, wire) == wire.encode(frame.as_object() | {"offset": offset})
+    publication = Publication(encode_frame(frame), "", 0, "e", offset)
+    assert encode_publication(publication, wire) == wire.encode(frame.as_object() | {"offset": offset})
 
 
 @both_formats
 def test_what_has_no_offset_is_passed_on_as_it_is(wire: WireFormat) -> None:
-    ready = encode_ready(SAID[0])
-    payload = payload_of(Publication(ready), wire)
-    assert payload is (ready.msgpack if wire.binary else ready.json)
+    encoded = encode_frame(SAID[0])
+    payload = encode_publication(Publication(encoded), wire)
+    assert payload is (encoded.msgpack if wire.binary else encoded.json)
 
 
 @both_formats
-@pytest.mark.parametrize("encode", [encode_ready, encode_when_asked])
+@pytest.mark.parametrize("encode", [encode_frame, encode_lazily])
 def test_a_resync_has_its_position_in_it_already(encode: object, wire: WireFormat) -> None:
     resync = Resync(LOBBY, "why", Position("e", 7))
-    ready = encode_ready(resync) if encode is encode_ready else encode_when_asked(resync)
-    publication = Publication(ready, epoch="e", offset=7, resets=True)
-    assert wire.decode(payload_of(publication, wire)) == resync.as_object()
+    encoded = encode_frame(resync) if encode is encode_frame else encode_lazily(resync)
+    publication = Publication(encoded, epoch="e", offset=7, resets=True)
+    assert wire.decode(encode_publication(publication, wire)) == resync.as_object()
 
 
 def test_an_object_of_history_is_the_frame_that_was_heard() -> None:
-    publication = Publication(encode_ready(SAID[0]), epoch="e", offset=7)
-    assert object_of(publication) == SAID[0].as_object() | {"offset": 7}
+    publication = Publication(encode_frame(SAID[0]), epoch="e", offset=7)
+    assert decode_publication(publication) == SAID[0].as_object() | {"offset": 7}
 
 
 # ---- what comes from the bus
@@ -67,22 +67,22 @@ def test_an_object_of_history_is_the_frame_that_was_heard() -> None:
 @pytest.mark.parametrize("exclude", ["", "s1"])
 @pytest.mark.parametrize("offset", OFFSETS)
 def test_a_numbered_delivery_is_the_publication_at_its_position(exclude: str, offset: int) -> None:
-    ready = encode_ready(SAID[0])
-    data = b"\x03life-1 %d " % offset + pack_publication(Publication(ready, exclude))
-    assert unpack_delivery(data) == Publication(ready, exclude, 0, "life-1", offset)
+    encoded = encode_frame(SAID[0])
+    data = b"\x03life-1 %d " % offset + pack_publication(Publication(encoded, exclude))
+    assert unpack_delivery(data) == Publication(encoded, exclude, 0, "life-1", offset)
 
 
 def test_a_delivery_without_a_number_has_no_position() -> None:
-    publication = Publication(encode_ready(SAID[0]), "s1")
+    publication = Publication(encode_frame(SAID[0]), "s1")
     assert unpack_delivery(pack_publication(publication)) == publication
 
 
 def test_what_history_keeps_is_the_envelope_as_it_was_packed() -> None:
-    publication = Publication(encode_ready(SAID[0]), "s1")
-    assert unpack_numbered(pack_publication(publication), "e", 3) == Publication(publication.ready, "s1", 0, "e", 3)
+    publication = Publication(encode_frame(SAID[0]), "s1")
+    assert unpack_numbered(pack_publication(publication), "e", 3) == Publication(publication.encoded, "s1", 0, "e", 3)
 
 
-GOOD = pack_publication(Publication(encode_ready(SAID[0])))
+GOOD = pack_publication(Publication(encode_frame(SAID[0])))
 MALFORMED: list[bytes] = [
     b"\x03",
     b"\x03" + GOOD,
@@ -115,14 +115,14 @@ NO_FRAMES = {
 }
 
 
-@pytest.mark.parametrize("ready", NO_FRAMES.values(), ids=NO_FRAMES)
-def test_what_can_not_take_an_offset_is_malformed(ready: EncodedMessage) -> None:
+@pytest.mark.parametrize("encoded", NO_FRAMES.values(), ids=NO_FRAMES)
+def test_what_can_not_take_an_offset_is_malformed(encoded: EncodedMessage) -> None:
     with pytest.raises(MalformedBytes):
-        unpack_numbered(pack_publication(Publication(ready)), "e", 1)
+        unpack_numbered(pack_publication(Publication(encoded)), "e", 1)
 
 
 def test_the_largest_map_that_can_take_an_offset_takes_it() -> None:
     fields = {str(number): 1 for number in range(14)}
-    ready = EncodedMessage(JSON.encode(fields), MSGPACK.encode(fields))
-    publication = unpack_numbered(pack_publication(Publication(ready)), "e", 1)
-    assert MSGPACK.decode(payload_of(publication, MSGPACK)) == fields | {"offset": 1}
+    encoded = EncodedMessage(JSON.encode(fields), MSGPACK.encode(fields))
+    publication = unpack_numbered(pack_publication(Publication(encoded)), "e", 1)
+    assert MSGPACK.decode(encode_publication(publication, MSGPACK)) == fields | {"offset": 1}

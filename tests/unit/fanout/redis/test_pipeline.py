@@ -66,7 +66,7 @@ async def test_a_publish_with_a_key_is_the_script_by_its_digest(redis: MemoryRed
     async with running() as publisher:
         await publisher.publish(LOBBY, b"hi", key="k")
     (call,) = redis.said("EVALSHA")
-    once = KEYSPACE.once(LOBBY, "", "k")
+    once = KEYSPACE.idempotency(LOBBY, "", "k")
     assert call == [PUBLISH_ONCE.digest.encode(), b"1", once, LOBBY.address, b"hi", b"%d" % REMEMBER_KEY_SECONDS]
 
 

@@ -1,7 +1,7 @@
 """Who a session belongs to, and who may call the API."""
 
 import pytest
-from tannoy.node.auth.identity import authorize_api, host_name, identify, is_loopback, made_up_session_id
+from tannoy.node.auth.identity import authorize_api, host_name, identify, is_loopback, new_session_id
 from tannoy.shared.codes import ErrorCode
 from tannoy.shared.errors import BadName, Refused
 from tannoy.shared.names import parse_session, parse_user, parse_username
@@ -27,12 +27,12 @@ def test_a_guest_gets_a_name_that_is_a_name() -> None:
 
 
 def test_no_two_sessions_get_the_same_name() -> None:
-    assert len({made_up_session_id() for _ in range(1000)}) == 1000
+    assert len({new_session_id() for _ in range(1000)}) == 1000
 
 
 def test_a_made_up_session_name_is_always_a_name() -> None:
     for _ in range(1000):
-        parse_session(made_up_session_id())
+        parse_session(new_session_id())
 
 
 @pytest.mark.parametrize(

@@ -170,16 +170,19 @@ async def test_what_a_client_has_brought_on_itself_is_not_remembered_whatever_is
 
 @on_manual_time
 async def test_a_departure_is_remembered_with_the_agent_and_with_the_user() -> None:
-    assert [key for key, _ in await remembered(CloseCode.TOO_SLOW)] == [KEYSPACE.gone(OWNER), KEYSPACE.gone(ADA)]
+    assert [key for key, _ in await remembered(CloseCode.TOO_SLOW)] == [
+        KEYSPACE.disconnects(OWNER),
+        KEYSPACE.disconnects(ADA),
+    ]
 
 
 @on_manual_time
 async def test_whoever_is_no_agents_session_is_remembered_with_its_user_alone() -> None:
     disconnects = await remembered(CloseCode.TOO_SLOW, who=session(Endpoint.ROOM))
-    assert [key for key, _ in disconnects] == [KEYSPACE.gone(ADA)]
+    assert [key for key, _ in disconnects] == [KEYSPACE.disconnects(ADA)]
 
 
-@pytest.mark.parametrize(("endpoint", "keys"), [(Endpoint.AGENT, [KEYSPACE.gone(OWNER)]), (Endpoint.ROOMS, [])])
+@pytest.mark.parametrize(("endpoint", "keys"), [(Endpoint.AGENT, [KEYSPACE.disconnects(OWNER)]), (Endpoint.ROOMS, [])])
 @on_manual_time
 async def test_nothing_is_remembered_with_a_guest(endpoint: Endpoint, keys: list[bytes]) -> None:
     disconnects = await remembered(CloseCode.TOO_SLOW, who=session(endpoint, "guest-0a1b2c"))

@@ -29,8 +29,8 @@ Delivery = tuple[bytes, Publication]
 
 def message(number: int, *, exclude: str = "") -> Delivery:
     whole = {"message": number}
-    ready = EncodedMessage(json.dumps(whole).encode(), msgpack.packb(whole))
-    return LOBBY.address, Publication(ready, exclude)
+    encoded = EncodedMessage(json.dumps(whole).encode(), msgpack.packb(whole))
+    return LOBBY.address, Publication(encoded, exclude)
 
 
 def event(version: int) -> Delivery:
@@ -284,7 +284,7 @@ def test_a_gate_drops_the_oldest_and_says_so(monkeypatch: pytest.MonkeyPatch, si
     assert (len(buffer.kept), buffer.overflowed) == (kept, kept < 10)
     assert all(mine is theirs for mine, theirs in zip(buffer.kept, publications[10 - kept :], strict=True))
     buffer.keep([publication(1), publication(1)])
-    assert buffer.kept[-1].ready.json == b"x"
+    assert buffer.kept[-1].encoded.json == b"x"
     assert len(buffer.kept) <= 10
 
 
@@ -294,4 +294,4 @@ def test_a_full_gate_does_not_hold_up_the_room_and_its_holder_can_see_it(monkeyp
     buffer = hub.expect(LOBBY, member)
     hub.rosters[LOBBY.address].began([publication(1), publication(2), publication(3)])
     assert buffer.overflowed
-    assert [len(one.ready.json) for one in hub.admit(LOBBY, member, NOTHING)] == [2, 3]
+    assert [len(one.encoded.json) for one in hub.admit(LOBBY, member, NOTHING)] == [2, 3]

@@ -42,8 +42,8 @@ class Place:
 
 
 def said(text: str, *, channel: Channel = LOBBY, exclude: str = "") -> tuple[bytes, Publication]:
-    ready = EncodedMessage(text.encode(), text.upper().encode())
-    return channel.address, Publication(ready, exclude)
+    encoded = EncodedMessage(text.encode(), text.upper().encode())
+    return channel.address, Publication(encoded, exclude)
 
 
 def writes(member: Somebody) -> list[bytes]:

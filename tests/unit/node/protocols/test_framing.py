@@ -4,10 +4,10 @@ import json
 
 import msgpack
 import pytest
-from tannoy.node.protocols.framing import frame_object, frame_ready, frames_of
+from tannoy.node.protocols.framing import frame_encoded, frame_object, frames_of
 from tannoy.node.rfc6455 import Opcode, split_frames
 from tannoy.shared.names import RoomName, UserId
-from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat, encode_ready
+from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat, encode_frame
 from tannoy.shared.protocol.frames import TypingFrame
 from tannoy.shared.publication import Publication
 
@@ -26,12 +26,12 @@ def test_an_object_becomes_one_frame_of_its_format(wire: WireFormat, opcode: Opc
 
 @pytest.mark.parametrize("wire", [JSON, MSGPACK], ids=["json", "msgpack"])
 def test_what_another_node_has_encoded_is_the_same_frame(wire: WireFormat) -> None:
-    assert frame_ready(encode_ready(TYPING), wire) == frame_object(TYPING, wire)
+    assert frame_encoded(encode_frame(TYPING), wire) == frame_object(TYPING, wire)
 
 
 @pytest.mark.parametrize("wire", [JSON, MSGPACK], ids=["json", "msgpack"])
 def test_a_session_gets_all_but_what_excludes_it_in_order(wire: WireFormat) -> None:
-    ready = [encode_ready(TypingFrame(RoomName("lobby"), UserId(user), user)) for user in ("ada", "bob", "cyd")]
-    publications = [Publication(ready[0]), Publication(ready[1], "s1"), Publication(ready[2], "s2")]
-    assert frames_of(publications, wire, "s1") == frame_ready(ready[0], wire) + frame_ready(ready[2], wire)
+    encoded = [encode_frame(TypingFrame(RoomName("lobby"), UserId(user), user)) for user in ("ada", "bob", "cyd")]
+    publications = [Publication(encoded[0]), Publication(encoded[1], "s1"), Publication(encoded[2], "s2")]
+    assert frames_of(publications, wire, "s1") == frame_encoded(encoded[0], wire) + frame_encoded(encoded[2], wire)
     assert frames_of(publications[1:2], wire, "s1") == b""

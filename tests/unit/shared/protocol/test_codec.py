@@ -30,7 +30,7 @@ from tannoy.shared.protocol.codec import (
     WIRE_FORMATS,
     WireFormat,
     decode_command,
-    encode_ready,
+    encode_frame,
 )
 from tannoy.shared.protocol.commands import BadCommand, Message, Ping
 from tannoy.shared.protocol.frames import Author, MessageFrame
@@ -190,8 +190,8 @@ READY = EncodedMessage(b'{"a":1}', b"\x81\xa1a\x01")
 def test_a_frame_is_made_ready_in_both_formats_at_once() -> None:
     room = Keyspace("tannoy").room(RoomName("lobby"))
     said = MessageFrame(room, Author(None, None, None), {"text": "é"}, "2026-11-21T08:15:30.123Z")
-    ready = encode_ready(said)
-    assert JSON.decode(ready.json) == MSGPACK.decode(ready.msgpack) == said.as_object()
+    encoded = encode_frame(said)
+    assert JSON.decode(encoded.json) == MSGPACK.decode(encoded.msgpack) == said.as_object()
 
 
 PUBLICATIONS = [
@@ -203,7 +203,7 @@ PUBLICATIONS = [
 ]
 
 
-@pytest.mark.parametrize("publication", PUBLICATIONS, ids=lambda p: f"{len(p.ready.json)}-{p.exclude:.3}")
+@pytest.mark.parametrize("publication", PUBLICATIONS, ids=lambda p: f"{len(p.encoded.json)}-{p.exclude:.3}")
 def test_a_publication_travels_unchanged(publication: Publication) -> None:
     assert unpack_publication(pack_publication(publication)) == publication
 

@@ -5,7 +5,7 @@ import pytest
 from tannoy.fanout.pubsub.envelope import read_users, unpack_publication
 from tannoy.shared.errors import MalformedBytes
 from tannoy.shared.names import RoomName, UserId
-from tannoy.shared.protocol.codec import JSON, MSGPACK, encode_ready
+from tannoy.shared.protocol.codec import JSON, MSGPACK, encode_frame
 from tannoy.shared.protocol.frames import NodeFrame, PresenceCount, PresentUser, UserJoined, UserLeft
 from tannoy.shared.publication import EncodedMessage
 
@@ -32,11 +32,11 @@ CHANGES: list[tuple[bytes, NodeFrame]] = [
 @pytest.mark.parametrize(("data", "frame"), CHANGES, ids=lambda value: type(value).__name__)
 def test_a_change_becomes_its_frame_in_both_formats(data: bytes, frame: UserJoined | UserLeft | PresenceCount) -> None:
     publication = unpack_publication(data)
-    ready = EncodedMessage(publication.ready.json, publication.ready.msgpack)
-    assert (ready, publication.version) == (encode_ready(frame), frame.version)
+    encoded = EncodedMessage(publication.encoded.json, publication.encoded.msgpack)
+    assert (encoded, publication.version) == (encode_frame(frame), frame.version)
     assert (publication.exclude, publication.epoch, publication.offset) == ("", "", 0)
-    whole = JSON.decode(publication.ready.json)
-    assert MSGPACK.decode(publication.ready.msgpack) == whole == frame.as_object()
+    whole = JSON.decode(publication.encoded.json)
+    assert MSGPACK.decode(publication.encoded.msgpack) == whole == frame.as_object()
 
 
 def test_users_come_first_who_came_first() -> None:

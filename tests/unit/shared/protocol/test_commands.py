@@ -22,8 +22,8 @@ from tannoy.shared.protocol.commands import (
     Typing,
     UnsupportedCommand,
     parse_command,
+    parse_history_query,
     parse_key,
-    parse_page,
 )
 from tannoy.shared.publication import Position
 
@@ -157,7 +157,7 @@ PAGES: list[tuple[dict[str, object], HistoryQuery]] = [
 
 @pytest.mark.parametrize(("fields", "page"), PAGES, ids=str)
 def test_a_page_of_history(fields: dict[str, object], page: HistoryQuery) -> None:
-    assert parse_page(fields) == page
+    assert parse_history_query(fields) == page
 
 
 NO_LIMITS: tuple[object, ...] = (0, -1, 301, "10", 1.5, True, None, [], 2**70)
