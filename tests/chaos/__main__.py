@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.chaos import run as limits
+from tests.chaos.limits import run as limits
 from tests.chaos.messages import run as messages
 from tests.chaos.mutants import MUTANTS
 

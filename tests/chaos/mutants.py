@@ -27,8 +27,8 @@ from tannoy.node.cli.main import main as tannoy
 from tannoy.shared.channels import PARTITIONS, Channel
 from tannoy.shared.keyspace import Keyspace
 
+from tests.chaos.harness.patching import patch, patch_script
 from tests.chaos.messages.mutants import MUTANTS as MUTANTS_OF_MESSAGES
-from tests.chaos.patching import patch, patch_script
 
 OUTLIVES_BY = 25.0
 """Seconds that heartbeats go on without their node, at most."""

@@ -3,11 +3,11 @@
 `make chaos` goes on for longer.
 """
 
-from tests.chaos import run as limits
-from tests.chaos.faults import AGAINST_LIMITS, AGAINST_MESSAGES
+from tests.chaos.harness.faults import AGAINST_LIMITS, AGAINST_MESSAGES
+from tests.chaos.harness.violation import Minimum
+from tests.chaos.limits import run as limits
 from tests.chaos.messages import run as messages
 from tests.chaos.messages import totals
-from tests.chaos.violation import Minimum
 
 CONNECTS = 2500
 LIMITS = Minimum(connects=CONNECTS, accepts=500, refusals=50, evictions=200, faults=len(AGAINST_LIMITS))

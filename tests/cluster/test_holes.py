@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.proxy import Part, Proxy, Way
+from tests.chaos.harness.proxy import Part, Proxy, Way
 from tests.support.client import Client, Frame
 from tests.support.cluster import Cluster, NodeProcess, Transport
 from tests.support.waiting import eventually, value_becomes

@@ -5,9 +5,9 @@
 
 import pytest
 
+from tests.chaos.harness.trial import Trial
 from tests.chaos.messages.mutants import MUTANTS
 from tests.chaos.messages.scenarios import SCENARIOS, Scenario
-from tests.chaos.trial import Trial
 
 WITH_MUTANT = [scenario for scenario in SCENARIOS if scenario.mutant]
 

@@ -5,10 +5,10 @@
 
 import pytest
 
+from tests.chaos.harness.trial import Trial
+from tests.chaos.limits.scenarios import SCENARIOS, Scenario
 from tests.chaos.messages.mutants import MUTANTS as MUTANTS_OF_MESSAGES
 from tests.chaos.mutants import MUTANTS
-from tests.chaos.scenarios import SCENARIOS, Scenario
-from tests.chaos.trial import Trial
 
 WITH_MUTANT = [scenario for scenario in SCENARIOS if scenario.mutant]
 

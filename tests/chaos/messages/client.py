@@ -5,10 +5,10 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.chaos.connection import Switchboard, WireFormat
+from tests.chaos.harness.connection import Switchboard, WireFormat
+from tests.chaos.harness.stage import Stage
 from tests.chaos.messages.listener import Listener
 from tests.chaos.messages.record import Place, Record, Stay
-from tests.chaos.stage import Stage
 from tests.support.cluster import NodeProcess
 
 PATIENCE = 14.0

@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from itertools import accumulate, pairwise
 
+from tests.chaos.harness.violation import Kind, Violation
 from tests.chaos.messages.record import Acknowledged, Messages, Page, Place, Record, Stay
-from tests.chaos.violation import Kind, Violation
 
 _Told = tuple[int, int, str]
 """The number of a message, the digest of its frame, and who was told first."""

@@ -4,8 +4,8 @@ import asyncio
 from typing import Any
 from urllib.parse import urlencode
 
-from tests.chaos.connection import Connection, Switchboard, WireFormat
-from tests.chaos.history import End
+from tests.chaos.harness.connection import Connection, Switchboard, WireFormat
+from tests.chaos.harness.history import End
 from tests.chaos.messages.record import Messages, Page, Place, Post, Record, Stay, Window, content_of
 from tests.support.cluster import NodeProcess
 

@@ -13,7 +13,7 @@ from tannoy.node.delivery.relay import Relay
 from tannoy.shared.channels import Channel
 from tannoy.shared.publication import Position, Publication, StartPosition
 
-from tests.chaos.patching import patch, patch_script, patch_scripts
+from tests.chaos.harness.patching import patch, patch_script, patch_scripts
 
 
 def gap_check_off() -> None:

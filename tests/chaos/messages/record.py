@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from tests.chaos.history import History
+from tests.chaos.harness.history import History
 
 NEVER = math.inf
 

@@ -8,18 +8,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.audit import holds
-from tests.chaos.connection import Switchboard
-from tests.chaos.faults import AGAINST_MESSAGES, Faults
-from tests.chaos.history import Fault, History
+from tests.chaos.harness.connection import Switchboard
+from tests.chaos.harness.faults import AGAINST_MESSAGES, Faults
+from tests.chaos.harness.history import Fault, History
+from tests.chaos.harness.stage import Stage
+from tests.chaos.harness.violation import Violation
+from tests.chaos.limits.audit import holds
+from tests.chaos.limits.workload import Tasks
 from tests.chaos.messages.client import World
 from tests.chaos.messages.record import Record
 from tests.chaos.messages.totals import Delays, Minimum, Totals, too_little, totals_of
 from tests.chaos.messages.verify import verify
 from tests.chaos.messages.workload import KEPT, OWN_SETTINGS, SETTINGS, Workload
-from tests.chaos.stage import Stage
-from tests.chaos.violation import Violation
-from tests.chaos.workload import Tasks
 
 PROGRESS_EVERY = 5.0
 READY_WITHIN = 60.0

@@ -9,16 +9,16 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.chaos.connection import Switchboard
-from tests.chaos.history import FaultKind, History
+from tests.chaos.harness.connection import Switchboard
+from tests.chaos.harness.history import FaultKind, History
+from tests.chaos.harness.proxy import Part, Way
+from tests.chaos.harness.stage import Stage
+from tests.chaos.harness.violation import Kind, Violation
 from tests.chaos.messages.client import World
 from tests.chaos.messages.listener import ROOM
 from tests.chaos.messages.record import Record
 from tests.chaos.messages.scene import PATIENCE, ROOM_NAME, SOON, Scene, place_of
 from tests.chaos.messages.verify import verify
-from tests.chaos.proxy import Part, Way
-from tests.chaos.stage import Stage
-from tests.chaos.violation import Kind, Violation
 from tests.support.waiting import eventually
 
 KEPT = 5

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from tests.chaos.connection import WireFormat
+from tests.chaos.harness.connection import WireFormat
+from tests.chaos.harness.proxy import Part
 from tests.chaos.messages.audit import all_know_the_same
 from tests.chaos.messages.author import Author
 from tests.chaos.messages.client import World
 from tests.chaos.messages.listener import ROOM, Listener
 from tests.chaos.messages.reader import Reader
 from tests.chaos.messages.record import Place
-from tests.chaos.proxy import Part
 from tests.support.waiting import eventually
 
 PATIENCE = 12.0

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 
-from tests.chaos.history import Fault, FaultKind
-from tests.chaos.lives import Trouble, troubles_of
+from tests.chaos.harness.history import Fault, FaultKind
+from tests.chaos.harness.lives import Trouble, troubles_of
 from tests.chaos.messages.contents import Contents, runs
 from tests.chaos.messages.record import Record, Stay
 from tests.chaos.messages.verify import concerns

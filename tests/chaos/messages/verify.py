@@ -41,11 +41,11 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator
 
-from tests.chaos.history import FaultKind, NodeDied
-from tests.chaos.lives import Trouble, troubles_of
+from tests.chaos.harness.history import FaultKind, NodeDied
+from tests.chaos.harness.lives import Trouble, troubles_of
+from tests.chaos.harness.violation import Kind, Violation
 from tests.chaos.messages.contents import Contents, places
 from tests.chaos.messages.record import NEVER, Place, Record, Stay
-from tests.chaos.violation import Kind, Violation
 
 LATE_AFTER = 6.0
 CALM = 10.0

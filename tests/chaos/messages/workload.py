@@ -3,16 +3,16 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from tests.chaos.audit import holds
-from tests.chaos.connection import WireFormat
-from tests.chaos.history import FaultKind
+from tests.chaos.harness.connection import WireFormat
+from tests.chaos.harness.history import FaultKind
+from tests.chaos.limits.audit import holds
+from tests.chaos.limits.workload import Tasks
 from tests.chaos.messages.audit import all_know_the_same
 from tests.chaos.messages.author import AUTHOR, Author
 from tests.chaos.messages.client import COMING_AND_GOING, STAYING, Client, Habit, World
 from tests.chaos.messages.listener import AGENT, ROOM
 from tests.chaos.messages.reader import Reader
 from tests.chaos.messages.record import Place, Post
-from tests.chaos.workload import Tasks
 from tests.support.cluster import NodeProcess
 
 ROOMS = tuple(ROOM + name for name in ("lobby", "garden", "attic", "cellar"))

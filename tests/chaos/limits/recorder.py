@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from tests.chaos.connection import Connection, Switchboard
-from tests.chaos.history import Attempt, End, Ended, Event, Heard, History, Spoke, Welcomed
+from tests.chaos.harness.connection import Connection, Switchboard
+from tests.chaos.harness.history import Attempt, End, Ended, Event, Heard, History, Spoke, Welcomed
 
 
 class Recorder(Switchboard):

@@ -14,9 +14,9 @@ import httpx
 from tannoy.fanout.membership import vouch_for_new_server
 from tannoy.fanout.redis.connection import parse_address
 
-from tests.chaos.history import Fault, FaultKind, Healed, History, NodeDied
-from tests.chaos.proxy import Part, Proxy, Way
-from tests.chaos.replica import Replica
+from tests.chaos.harness.history import Fault, FaultKind, Healed, History, NodeDied
+from tests.chaos.harness.proxy import Part, Proxy, Way
+from tests.chaos.harness.replica import Replica
 from tests.support.cluster import START_SECONDS, NodeProcess, Transport
 from tests.support.valkey import Valkey
 from tests.support.waiting import eventually

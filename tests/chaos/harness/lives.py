@@ -6,7 +6,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tests.chaos.history import Attempt, End, Ended, Fault, FaultKind, Healed, Heard, History, Published, Welcomed
+from tests.chaos.harness.history import (
+    Attempt,
+    End,
+    Ended,
+    Fault,
+    FaultKind,
+    Healed,
+    Heard,
+    History,
+    Published,
+    Welcomed,
+)
 
 NEVER = math.inf
 

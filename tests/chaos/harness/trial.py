@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-from tests.chaos.violation import Kind, Violation
+from tests.chaos.harness.violation import Kind, Violation
 
 AT_ONCE = 3
 

@@ -8,9 +8,9 @@ import random
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from tests.chaos.history import FaultKind
-from tests.chaos.proxy import Part, Way
-from tests.chaos.stage import Stage
+from tests.chaos.harness.history import FaultKind
+from tests.chaos.harness.proxy import Part, Way
+from tests.chaos.harness.stage import Stage
 from tests.support.cluster import NodeProcess
 
 PAUSE = (0.5, 3.0)

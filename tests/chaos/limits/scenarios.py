@@ -7,16 +7,16 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from tests.chaos.audit import Audit, holds
-from tests.chaos.history import History
-from tests.chaos.proxy import Way
-from tests.chaos.recorder import Recorder, Socket
-from tests.chaos.stage import Stage
-from tests.chaos.tabs import Tab, Tabs
-from tests.chaos.verify import verify
-from tests.chaos.verify_rooms import GRACE
-from tests.chaos.violation import Kind, Violation
-from tests.chaos.workload import Agent, Publisher, record_limits, set_limit, settings_for
+from tests.chaos.harness.history import History
+from tests.chaos.harness.proxy import Way
+from tests.chaos.harness.stage import Stage
+from tests.chaos.harness.violation import Kind, Violation
+from tests.chaos.limits.audit import Audit, holds
+from tests.chaos.limits.recorder import Recorder, Socket
+from tests.chaos.limits.tabs import Tab, Tabs
+from tests.chaos.limits.verify import verify
+from tests.chaos.limits.verify_rooms import GRACE
+from tests.chaos.limits.workload import Agent, Publisher, record_limits, set_limit, settings_for
 
 PATIENCE = 12.0
 SOON = 3.0

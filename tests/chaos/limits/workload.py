@@ -11,9 +11,9 @@ from typing import Any
 
 import httpx
 
-from tests.chaos.history import LimitSet, Published
-from tests.chaos.recorder import Recorder, Socket
-from tests.chaos.stage import Stage
+from tests.chaos.harness.history import LimitSet, Published
+from tests.chaos.harness.stage import Stage
+from tests.chaos.limits.recorder import Recorder, Socket
 from tests.support.cluster import NodeProcess
 
 PATIENCE = 14.0

@@ -10,11 +10,11 @@ from typing import Any
 
 import httpx
 
-from tests.chaos.history import History, Probed, RollCall, Roster, Viewed
-from tests.chaos.recorder import Recorder, Socket
-from tests.chaos.stage import Stage
-from tests.chaos.tabs import ROOMS, Tabs
-from tests.chaos.workload import PATIENCE, Agent, Limits
+from tests.chaos.harness.history import History, Probed, RollCall, Roster, Viewed
+from tests.chaos.harness.stage import Stage
+from tests.chaos.limits.recorder import Recorder, Socket
+from tests.chaos.limits.tabs import ROOMS, Tabs
+from tests.chaos.limits.workload import PATIENCE, Agent, Limits
 from tests.support.cluster import NodeProcess
 from tests.support.waiting import ASK_AGAIN
 

@@ -5,11 +5,11 @@ import random
 from collections import Counter
 from typing import Any
 
-from tests.chaos.history import Complaint, Left
-from tests.chaos.recorder import Recorder, Socket
-from tests.chaos.stage import Stage
-from tests.chaos.view import Then, View
-from tests.chaos.workload import PATIENCE, Tasks
+from tests.chaos.harness.history import Complaint, Left
+from tests.chaos.harness.stage import Stage
+from tests.chaos.limits.recorder import Recorder, Socket
+from tests.chaos.limits.view import Then, View
+from tests.chaos.limits.workload import PATIENCE, Tasks
 from tests.support.cluster import NodeProcess
 
 ROOMS = ("lobby", "garden", "attic")

@@ -11,9 +11,9 @@ goodbye to the welcome of the next connection; the node has seen less of it.
 from collections import defaultdict
 from collections.abc import Iterator
 
-from tests.chaos.history import Complaint, History, Left, RollCall, Viewed
-from tests.chaos.lives import Life, Troubles
-from tests.chaos.violation import Kind, Violation
+from tests.chaos.harness.history import Complaint, History, Left, RollCall, Viewed
+from tests.chaos.harness.lives import Life, Troubles
+from tests.chaos.harness.violation import Kind, Violation
 
 CALM = 20.0
 GRACE = 2.0

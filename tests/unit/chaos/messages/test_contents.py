@@ -2,9 +2,9 @@
 
 import pytest
 
+from tests.chaos.harness.violation import Kind
 from tests.chaos.messages.record import Place, Window
-from tests.chaos.violation import Kind
-from tests.unit.chaos.story import EMPTY, E, F, Story, said
+from tests.unit.chaos.messages.story import EMPTY, E, F, Story, said
 
 
 def test_the_same_place_is_the_same_message_to_all() -> None:

@@ -4,8 +4,8 @@ from itertools import islice
 
 import pytest
 
-from tests.chaos.faults import AGAINST_LIMITS, AGAINST_MESSAGES, LENGTHS, Planned, Step, schedule
-from tests.chaos.history import FaultKind
+from tests.chaos.harness.faults import AGAINST_LIMITS, AGAINST_MESSAGES, LENGTHS, Planned, Step, schedule
+from tests.chaos.harness.history import FaultKind
 
 
 def steps(seed: int, count: int) -> list[Step]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from tests.chaos.history import End, Fault, History
-from tests.chaos.lives import Life, lives_of
+from tests.chaos.harness.history import End, Fault, History
+from tests.chaos.harness.lives import Life, lives_of
 
 
 class Kind(StrEnum):

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.chaos.history import FaultKind
+from tests.chaos.harness.history import FaultKind
+from tests.chaos.harness.violation import Kind
 from tests.chaos.messages.record import Place, Resync, Window
-from tests.chaos.violation import Kind
-from tests.unit.chaos.story import EMPTY, E, F, Story, said
+from tests.unit.chaos.messages.story import EMPTY, E, F, Story, said
 
 
 def test_a_clean_run_has_no_violation() -> None:

@@ -15,8 +15,8 @@ from typing import Any, cast
 import msgpack
 import orjson
 
-from tests.chaos.frames import frames_in
-from tests.chaos.history import End, History
+from tests.chaos.harness.frames import frames_in
+from tests.chaos.harness.history import End, History
 from tests.support.client_frames import BINARY, CLOSE, PING, PONG, TEXT, header
 
 SO_TIMESTAMPNS = 35  # asm-generic/socket.h; Python has no name for it

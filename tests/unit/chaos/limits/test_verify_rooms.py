@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.history import (
+from tests.chaos.harness.history import (
     Attempt,
     Complaint,
     End,
@@ -18,10 +18,10 @@ from tests.chaos.history import (
     Viewed,
     Welcomed,
 )
-from tests.chaos.verify import verify
-from tests.chaos.verify_rooms import GRACE
-from tests.chaos.view import Then, View
-from tests.chaos.violation import Kind
+from tests.chaos.harness.violation import Kind
+from tests.chaos.limits.verify import verify
+from tests.chaos.limits.verify_rooms import GRACE
+from tests.chaos.limits.view import Then, View
 
 
 def _kinds(history: History) -> list[Kind]:

@@ -6,7 +6,7 @@ from typing import Self
 
 import pytest
 
-from tests.chaos.history import (
+from tests.chaos.harness.history import (
     Attempt,
     End,
     Ended,
@@ -24,8 +24,8 @@ from tests.chaos.history import (
     Spoke,
     Welcomed,
 )
-from tests.chaos.verify import verify
-from tests.chaos.violation import Kind, Minimum, too_little, totals_of
+from tests.chaos.harness.violation import Kind, Minimum, too_little, totals_of
+from tests.chaos.limits.verify import verify
 
 
 class Story(History):

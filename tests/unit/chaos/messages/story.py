@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Self
 
-from tests.chaos.history import Fault, FaultKind, Healed, History
+from tests.chaos.harness.history import Fault, FaultKind, Healed, History
+from tests.chaos.harness.violation import Kind
 from tests.chaos.messages.record import (
     Acknowledged,
     Head,
@@ -16,7 +17,6 @@ from tests.chaos.messages.record import (
     content_of,
 )
 from tests.chaos.messages.verify import verify
-from tests.chaos.violation import Kind
 
 E, F = "life.1-e", "life.2-f"
 CHANNEL = "room:r"

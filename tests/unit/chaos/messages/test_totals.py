@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.chaos.history import FaultKind
+from tests.chaos.harness.history import FaultKind
 from tests.chaos.messages.record import Place, Window
 from tests.chaos.messages.totals import Minimum, too_little, totals_of
-from tests.unit.chaos.story import EMPTY, E, F, Story
+from tests.unit.chaos.messages.story import EMPTY, E, F, Story
 
 
 def test_delays_are_those_of_live_listeners() -> None:

@@ -8,16 +8,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.audit import settle
-from tests.chaos.faults import AGAINST_LIMITS, Faults
-from tests.chaos.history import Fault, History
-from tests.chaos.recorder import Recorder
-from tests.chaos.stage import Stage
-from tests.chaos.tabs import Tabs
-from tests.chaos.verify import verify
-from tests.chaos.verify_rooms import GRACE
-from tests.chaos.violation import Minimum, Totals, Violation, too_little, totals_of
-from tests.chaos.workload import Limits, Publisher, Tasks, Workload, agents_for, record_limits, settings_for
+from tests.chaos.harness.faults import AGAINST_LIMITS, Faults
+from tests.chaos.harness.history import Fault, History
+from tests.chaos.harness.stage import Stage
+from tests.chaos.harness.violation import Minimum, Totals, Violation, too_little, totals_of
+from tests.chaos.limits.audit import settle
+from tests.chaos.limits.recorder import Recorder
+from tests.chaos.limits.tabs import Tabs
+from tests.chaos.limits.verify import verify
+from tests.chaos.limits.verify_rooms import GRACE
+from tests.chaos.limits.workload import Limits, Publisher, Tasks, Workload, agents_for, record_limits, settings_for
 from tests.support.waiting import eventually
 
 PROGRESS_EVERY = 5.0

@@ -3,7 +3,7 @@
 from contextlib import AsyncExitStack
 from typing import Self
 
-from tests.chaos.proxy import Proxy, Way
+from tests.chaos.harness.proxy import Proxy, Way
 from tests.support.valkey import Valkey
 from tests.support.waiting import eventually
 

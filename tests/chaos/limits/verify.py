@@ -35,10 +35,10 @@ A run in which too little happened shows nothing: it is REJECTED (`too_little`),
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from tests.chaos.history import End, FaultKind, History, LimitSet, NodeDied, Probed, Roster, Spoke
-from tests.chaos.lives import NEVER, Life, Troubles, lives_of, troubles_of
-from tests.chaos.verify_rooms import rooms
-from tests.chaos.violation import Kind, Violation
+from tests.chaos.harness.history import End, FaultKind, History, LimitSet, NodeDied, Probed, Roster, Spoke
+from tests.chaos.harness.lives import NEVER, Life, Troubles, lives_of, troubles_of
+from tests.chaos.harness.violation import Kind, Violation
+from tests.chaos.limits.verify_rooms import rooms
 
 TRUST = 5.0
 """Seconds after the last heartbeat for which a node may serve limited sessions."""
