@@ -1,7 +1,7 @@
 """Up to where a channel has been read, and what was missed since: each message once, in order, or it is told. No I/O.
 
-The rules of a client, as the contract has them: advance with each message, drop what is not above that, and where
-messages may be missing read the history. `node/static/chat/feed.js` does the same for the chat page.
+The rules of a client, as `docs/protocol.md §4` has them: advance with each message, drop what is not above that, and
+where messages may be missing read the history. `node/static/chat/feed.js` does the same for the chat page.
 """
 
 from collections.abc import AsyncIterator, Sequence

@@ -1,7 +1,7 @@
 """Listening to a channel from the command line: a session that comes back after a loss, and goes on where it was.
 
-What was missed is recovered, or read from the history, or told to be missing: `reading.py` has the rules of that. When
-to come back is what the contract says, §5.
+What was missed is recovered, or read from the history, or told to be missing: `catch_up.py` has the rules of that. When
+to reconnect stands in `docs/protocol.md §5`.
 """
 
 import asyncio

@@ -34,7 +34,7 @@ class DisconnectLog:
         self._forgotten = 0
 
     def remember(self, owners: Iterable[Owner], departure: Object) -> None:
-        """`departure` is one entry of `disconnects` in the contract, §6."""
+        """`departure` is one entry of `disconnects` in `docs/protocol.md §6`."""
         entry = orjson.dumps(departure)
         for owner in owners:
             self._send(owner, entry)

@@ -1,4 +1,4 @@
-"""RFC 9457 problem documents with the error codes of the contract."""
+"""RFC 9457 problem documents with the error codes of `docs/protocol.md §4`."""
 
 from http import HTTPStatus
 
@@ -34,5 +34,5 @@ def problem_of(refusal: Refused) -> tuple[int, bytes]:
 
 
 def http_problem(status: int, detail: str) -> bytes:
-    """A problem that HTTP itself names; the contract has no code of its own for it."""
+    """A problem that HTTP itself names; `docs/protocol.md §4` has no code for it."""
     return orjson.dumps({"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail})

@@ -1,4 +1,4 @@
-"""Error codes and close codes, each with the client's duty: the tables of the contract, §4 and §5."""
+"""Error codes and close codes, each with the client's duty: the tables of `docs/protocol.md §4 and §5`."""
 
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum

@@ -1,9 +1,9 @@
 """The exception tree. Every error that Tannoy raises on purpose is one of these.
 
 TannoyError
-├── Refused                 what the contract answers: an error frame, or a problem document over HTTP
+├── Refused                 answered with a code of `docs/protocol.md §4`: an error frame, or a problem document
 │   ├── BadRequest          the words are wrong: the sender has to change them
-│   ├── BadName             a name outside the alphabet of the contract
+│   ├── BadName             a name outside the alphabet of `docs/protocol.md §1`
 │   ├── LimitReached        every place of the agent or user is taken
 │   └── Unavailable         the bus did not confirm in time: repeat later
 ├── ProtocolViolation       RFC 6455 broken: the connection fails with this close code
@@ -18,7 +18,7 @@ class TannoyError(Exception):
 
 
 class Refused(TannoyError):
-    """A request that is answered with an error code of the contract.
+    """A request that is answered with an error code of `docs/protocol.md §4`.
 
     `retry_after` is in seconds; None where repeating the same words is pointless.
     """

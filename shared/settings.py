@@ -1,6 +1,6 @@
 """Settings: read once from the environment (prefix `TANNOY_`) or `.env`, checked, frozen.
 
-The names are those of the contract, §8. Settings of the contract that have no effect in this version are listed in
+The names are those of `docs/protocol.md §8`. Settings that have no effect in this version are listed in
 `NOT_IN_EFFECT`, and a node that finds one set says so at start.
 """
 
@@ -159,7 +159,7 @@ def find_setting_names(environment: Mapping[str, str]) -> set[str]:
 
 
 def settings_without_effect(names: Iterable[str]) -> list[str]:
-    """Those that the contract knows and this version does not carry out."""
+    """Those that are recognised and have no effect in this version."""
     return sorted(name for name in names if name.removeprefix(PREFIX) in NOT_IN_EFFECT)
 
 

@@ -10,7 +10,7 @@ from ..scripts import Script
 from .connection import Reply, Word
 
 DEADLINE = 0.45
-"""Seconds; the contract promises an answer within 0.5."""
+"""Seconds; `docs/protocol.md §4` promises an answer within 0.5."""
 MAX_BYTES = 32 * 1024 * 1024
 """Of commands under way at once. More than this is refused at the door."""
 WORD_OVERHEAD_BYTES = 256

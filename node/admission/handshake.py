@@ -61,7 +61,7 @@ class Rejected:
 
 
 def is_ours(path: str) -> bool:
-    """Whether a WebSocket path is one of the contract's."""
+    """Whether a WebSocket path is one of `docs/protocol.md §2`."""
     return path == WS_PATH or path.startswith((CHAT_PREFIX, AGENTS_PREFIX))
 
 

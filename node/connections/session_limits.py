@@ -93,7 +93,7 @@ class SessionLeases:
             self._leases.release(lease)
 
     def describe(self, session: Session, connected_at: float) -> Object:
-        """One entry of `sessions` in the contract, §6."""
+        """One entry of `sessions` in `docs/protocol.md §6`."""
         described: Object = {
             "session_id": session.session_id,
             "user_id": session.user_id,

@@ -46,7 +46,7 @@ ROOMS_MAX = 512
 
 
 class Endpoint(Enum):
-    """The three WebSocket endpoints of the contract, §2."""
+    """The three WebSocket endpoints of `docs/protocol.md §2`."""
 
     ROOMS = "/ws"
     ROOM = "/ws/chat/{room}"

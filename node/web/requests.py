@@ -34,7 +34,7 @@ def answered(handle: Handler) -> Callable[[Request], Awaitable[Response]]:
 
 
 def not_found(detail: str) -> HTTPException:
-    """The contract has no code of its own for what is not there."""
+    """`docs/protocol.md §4` has no error code for what is not there."""
     return HTTPException(404, detail)
 
 

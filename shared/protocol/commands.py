@@ -1,4 +1,4 @@
-"""All that a client may say: one frozen dataclass per command of the contract, §3, parsed strictly.
+"""All that a client may say: one frozen dataclass per command of `docs/protocol.md §3`, parsed strictly.
 
 Every field is named in `_FIELDS`; a missing, an extra or a wrongly typed one is refused with the field's name.
 """
@@ -91,7 +91,7 @@ class Pong:
 
 @dataclass(frozen=True, slots=True)
 class UnsupportedCommand:
-    """A command of the contract that this version does not carry out yet."""
+    """A command of `docs/protocol.md §3` that this version does not carry out yet."""
 
     id: CommandId | None
     type: str

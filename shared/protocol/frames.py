@@ -1,7 +1,7 @@
-"""All that a node may say to a client. Commands are in `commands.py`, what nodes say to each other in `orders.py`.
+"""All that a node may say to a client. Commands are in `commands.py`.
 
-A frame's `as_object()` is the object of the contract, §4: fields that the contract marks `?` are left out when unset,
-all others are always there.
+A frame's `as_object()` is the object of `docs/protocol.md §4`: fields that are marked `?` there are left out when
+unset, all others are always there.
 """
 
 from dataclasses import dataclass

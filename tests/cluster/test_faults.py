@@ -60,7 +60,7 @@ async def test_redis_frozen_then_killed_and_restarted_costs_no_connection(cluste
         await _publishing_fails_honestly(client)
     answer = await cluster.nodes[0].http.post("/api/v1/rooms/room.0/messages", json={"content": 1})
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
-    await asyncio.sleep(max(0.0, 5.0 - red_after))  # the issue asks for five seconds of frost
+    await asyncio.sleep(max(0.0, 5.0 - red_after))  # frozen for five seconds in all
 
     cluster.valkey.kill()
     await _publishing_fails_honestly(clients[0])

@@ -158,7 +158,7 @@ async def test_a_node_that_wakes_up_delivers_nothing_to_those_whose_places_are_t
         assert await client.contents(1) == ["for the living"]
     for client in fenced:
         await client.send("message", content="from the dead")
-    await asyncio.sleep(max(0.0, woken_at - time.monotonic()))  # the issue asks for twenty seconds of sleep
+    await asyncio.sleep(max(0.0, woken_at - time.monotonic()))  # frozen for twenty seconds in all
     frozen.signal(signal.SIGCONT)
 
     for client in fenced:

@@ -1,5 +1,5 @@
 // Up to where this tab has heard a channel, and how it catches up: each message once, in order; where that cannot be
-// had, the reader is told. The contract, §3 and §4; `client/catch_up.py` does the same for the command line.
+// had, the reader is told: docs/protocol.md §3 and §4. `client/catch_up.py` does the same for the command line.
 
 import { asCommandError, backoffSeconds } from "./connection.js";
 import { identityOf } from "./messages.js";

@@ -1,5 +1,5 @@
 // What one connection means to the reader: conversations, what was said in them, what is unread.
-// A frame type that is not in `handlers` is ignored: the contract grows by adding some.
+// A frame type that is not in `handlers` is ignored: the protocol grows by adding some (docs/protocol.md §4).
 
 import { asCommandError, Connection } from "./connection.js";
 import { Conversation } from "./conversation.js";

@@ -1,4 +1,4 @@
-"""Contract §4: `timestamp` is RFC 3339 UTC with milliseconds."""
+"""docs/protocol.md §4: `timestamp` is RFC 3339 UTC with milliseconds."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Contract §5 and the error codes of §4: the tables are the contract's."""
+"""docs/protocol.md §4 and §5: the error codes and the close codes are those of the tables there."""
 
 import pytest
 from tannoy.shared.codes import CLOSE_RULES, HTTP_STATUS, CloseCode, ErrorCode

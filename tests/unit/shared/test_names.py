@@ -1,4 +1,4 @@
-"""Contract §1: one alphabet for rooms, agents, users, sessions and nodes."""
+"""docs/protocol.md §1: one alphabet for rooms, agents, users, sessions and nodes."""
 
 import string
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Contract §8: settings from the environment or `.env`; a bad value stops the start with all it takes to mend it."""
+"""docs/protocol.md §8: settings from the environment or `.env`; a bad value stops the start and says what would do."""
 
 import os
 import traceback

@@ -139,7 +139,7 @@ async def test_bye_is_the_last_frame_and_says_what_the_close_frame_says(code: Cl
 @pytest.mark.parametrize("code", [1002, 1007, 1009])
 @on_manual_time
 async def test_bye_says_what_the_close_frame_says_to_a_peer_that_broke_the_protocol(code: int) -> None:
-    # Contract §5: "The same code and reason stand in `bye`."
+    # docs/protocol.md §5: the close frame and `bye` carry the same code and reason.
     desk = Desk(House())
     desk.connection.violated(code, "what exactly was wrong")
     bye = desk.heard()[-1]

@@ -1,4 +1,4 @@
-"""Contract §3: what a client may say, field by field."""
+"""docs/protocol.md §3: what a client may say, field by field."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Contract §4: every frame of the node, field by field, as an object."""
+"""docs/protocol.md §4: every frame of the node, field by field, as an object."""
 
 import pytest
 from tannoy.shared.codes import CloseCode, ErrorCode
