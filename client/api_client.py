@@ -1,6 +1,6 @@
 """The client side of the command line: speaks to a running cluster over its public HTTP interface.
 
-Listening, over the WebSocket interface, is `watch.py`.
+Listening, over the WebSocket interface, is `subscription.py`.
 """
 
 import json

@@ -57,7 +57,7 @@ def partition_of(name: bytes) -> int:
 
 
 class LeaseKeys(NamedTuple):
-    """What the lease scripts work on; `lua/lease_common.lua` says what each one holds."""
+    """What the lease scripts work on; `fanout/lua/lease_common.lua` says what each one holds."""
 
     nodes: bytes
     server: bytes
@@ -69,7 +69,7 @@ class LeaseKeys(NamedTuple):
 
 
 class PresenceKeys(NamedTuple):
-    """What the presence scripts work on; `lua/presence_common.lua` says what each one holds."""
+    """What the presence scripts work on; `fanout/lua/presence_common.lua` says what each one holds."""
 
     nodes: bytes
     rooms: bytes
@@ -81,7 +81,7 @@ class PresenceKeys(NamedTuple):
 
 
 class HistoryKeys(NamedTuple):
-    """What the history scripts work on; `lua/history_common.lua` says what each one holds."""
+    """What the history scripts work on; `fanout/lua/history_common.lua` says what each one holds."""
 
     server: bytes
     head: bytes

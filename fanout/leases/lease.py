@@ -1,4 +1,4 @@
-"""What a place is called, who holds it, and why it was lost: the words of `leases.py`."""
+"""What a place is called, who holds it, and why it was lost: the words of `manager.py`."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,5 +1,6 @@
-"""What a connection stands on: something that takes ready frames and can close. `websocket.py` and `endpoints.py`
-are the two of them; a transport such as SSE would be a third.
+"""What a connection stands on: something that takes ready frames and can close.
+
+`uvicorn_websocket.py` and `asgi_websocket.py` are the two of them; a transport such as SSE would be a third.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,7 @@
-"""The two wire formats of clients: objects to bytes and back. What travels on the bus is in `envelope.py`.
+"""The two wire formats of clients: objects to bytes and back.
 
-Both wire formats travel ready-made, so that a node that delivers never parses or encodes: it frames and copies.
+What travels on the bus is in `fanout/pubsub/envelope.py`. Both wire formats travel ready-made, so that a node that
+delivers never parses or encodes: it frames and copies.
 """
 
 import itertools
