@@ -15,7 +15,7 @@ from .scripts import SERVER_ENSURE
 
 _NO_RIGHT = ("NOPERM", "ERR The user executing the script can't", "ERR ACL failure in script")
 _IN_THE_MIDST_OF_A_MOVE = ("MOVED ", "ASK ", "TRYAGAIN ")
-_RIGHTS = 'the section "Redis as you run it" of the README lists the rights that a node needs'
+_RIGHTS = "docs/redis.md lists the rights that a node needs"
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,9 +185,9 @@ async def test_wrong_credentials_are_told(town: Town) -> None:
 
 @pytest.mark.parametrize("server", SERVERS)
 async def test_a_user_with_the_documented_rights_can_do_everything(server: str) -> None:
-    readme = (PROJECT / "README.md").read_text()
-    user = re.search(r"^user tannoy on >secret .*$", readme, re.MULTILINE)
-    more = re.search(r"`(\+cluster\|[^`]*)`", readme)
+    page = (PROJECT / "docs/redis.md").read_text()
+    user = re.search(r"^user tannoy on >secret .*$", page, re.MULTILINE)
+    more = re.search(r"`(\+cluster\|[^`]*)`", page)
     assert user is not None
     assert more is not None
     async with RedisCluster(binary_of(server), to_servers=[f"{user.group()} {more.group(1)}"]) as redis:

@@ -27,14 +27,14 @@ _NOBODY = "user default off"
 
 
 def _documented_user() -> str:
-    """With exactly the rights that the README asks for."""
-    found = re.search(r"^user tannoy on >secret .*$", (PROJECT / "README.md").read_text(), re.MULTILINE)
+    """With exactly the rights that docs/redis.md asks for."""
+    found = re.search(r"^user tannoy on >secret .*$", (PROJECT / "docs/redis.md").read_text(), re.MULTILINE)
     assert found is not None
     return found.group()
 
 
 def _documented_sentinel_user() -> str:
-    found = re.search(r"^`(\+auth .*\+sentinel.*)`\.$", (PROJECT / "README.md").read_text(), re.MULTILINE)
+    found = re.search(r"^`(\+auth .*\+sentinel.*)`\.$", (PROJECT / "docs/redis.md").read_text(), re.MULTILINE)
     assert found is not None
     return f"user watcher on >hush {found.group(1)}"
 
@@ -172,7 +172,7 @@ async def test_a_right_that_is_missing_is_named_and_the_node_does_not_start(
         sentence = _fails_to_start(redis.url.replace("//", "//tannoy:secret@"))
     assert f"Redis at 127.0.0.1:{redis.port} (TANNOY_REDIS_URL) does not let us do what a node does: " in sentence
     assert told.lower() in sentence.lower()
-    assert 'section "Redis as you run it" of the README' in sentence
+    assert "docs/redis.md" in sentence
 
 
 @pytest.mark.parametrize("server", SERVERS)
