@@ -15,7 +15,7 @@ CASES = 247
 
 async def test_all_core_cases_pass() -> None:
     port = free_port()
-    server = subprocess.Popen([sys.executable, "-m", "tests.support.echo", str(port)], cwd=PROJECT)
+    server = subprocess.Popen([sys.executable, "-m", "tests.support.echo_server", str(port)], cwd=PROJECT)
     try:
         await eventually(lambda: _listens(port), within=20, what="the echo server listens")
         played = _play(port, Path(PROJECT, ".cache"))

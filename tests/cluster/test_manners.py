@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cluster import Cluster, Transport
-from tests.support.raw import RawSocket
+from tests.support.raw_socket import RawSocket
 from tests.support.waiting import eventually, value_becomes
 
 

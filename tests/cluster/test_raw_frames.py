@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from tests.support.cluster import Cluster
-from tests.support.raw import RawSocket
+from tests.support.raw_socket import RawSocket
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from tests.integration.conftest import Connect
 from tests.support.client import Client
 from tests.support.cluster import NodeProcess
-from tests.support.raw import RawSocket
+from tests.support.raw_socket import RawSocket
 from tests.support.waiting import value_becomes
 
 DEEP = "[" * 100 + "]" * 100

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tannoy.node.delivery.outbox import Outbox, OutboxLimits
 from tannoy.shared.policy import SlowPolicy
 
-from tests.support.transport import RecordingCarrier
+from tests.support.recording_transport import RecordingTransport
 
 LIMIT = 200
 HEAD = struct.Struct(">cHH")
@@ -43,7 +43,7 @@ class Run:
     """An outbox, all that was given to it, and all that it did."""
 
     def __init__(self, policy: SlowPolicy) -> None:
-        self.transport = RecordingCarrier()
+        self.transport = RecordingTransport()
         self.limits = OutboxLimits(LIMIT, policy)
         self.outbox = Outbox(self.transport, self.limits, "s1", on_overflow=self._overflowed, on_skipped=self._skipped)
         self.given: list[tuple[bytes, int]] = []

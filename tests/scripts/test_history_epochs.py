@@ -8,7 +8,7 @@ from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.shared.protocol.commands import HistoryQuery
 from tannoy.shared.publication import Position
 
-from tests.support.said import PATIENCE, Saying, content_of, pipeline_to
+from tests.support.history_room import PATIENCE, HistoryRoom, content_of, pipeline_to
 from tests.support.valkey import Valkey
 
 ALL = 1_000_000
@@ -28,17 +28,17 @@ async def pipeline(valkey: Valkey) -> AsyncGenerator[Pipeline]:
 
 
 @pytest.fixture
-async def room(valkey: Valkey, pipeline: Pipeline) -> AsyncGenerator[Saying]:
-    async with Saying.open(valkey, pipeline) as room:
+async def room(valkey: Valkey, pipeline: Pipeline) -> AsyncGenerator[HistoryRoom]:
+    async with HistoryRoom.open(valkey, pipeline) as room:
         yield room
 
 
-async def life(room: Saying) -> str:
+async def life(room: HistoryRoom) -> str:
     found: bytes = await room.valkey.run("HGET", room.keys.server, "life")
     return found.decode()
 
 
-async def page(room: Saying) -> list[tuple[int, object]]:
+async def page(room: HistoryRoom) -> list[tuple[int, object]]:
     found = await room.history.page(room.channel, HistoryQuery(300))
     return [(entry.offset, content_of(entry)) for entry in found.entries]
 
@@ -46,13 +46,13 @@ async def page(room: Saying) -> list[tuple[int, object]]:
 # ---- the first one
 
 
-async def test_the_first_message_begins_an_epoch_of_this_life_of_the_server(room: Saying) -> None:
+async def test_the_first_message_begins_an_epoch_of_this_life_of_the_server(room: HistoryRoom) -> None:
     place = await room.say("first")
     assert place.offset == 1
     assert place.epoch.startswith(f"{await life(room)}-")
 
 
-async def test_whoever_asks_a_channel_that_never_said_anything_begins_its_epoch(room: Saying) -> None:
+async def test_whoever_asks_a_channel_that_never_said_anything_begins_its_epoch(room: HistoryRoom) -> None:
     head = await room.history.head(room.channel)
     assert head.offset == 0
     assert HEAD_TTL - PATIENCE <= await room.ttl(room.keys.head) <= HEAD_TTL
@@ -64,7 +64,7 @@ async def test_channels_of_one_partition_have_epochs_of_their_own(valkey: Valkey
     epochs: set[str] = set()
     lives: set[str] = set()
     for _ in range(200):
-        async with Saying.open(valkey, pipeline, prefix="shared") as room:
+        async with HistoryRoom.open(valkey, pipeline, prefix="shared") as room:
             epochs.add((await room.history.head(room.channel)).epoch)
             lives.add(await life(room))
     assert len(epochs) == 200
@@ -74,23 +74,23 @@ async def test_channels_of_one_partition_have_epochs_of_their_own(valkey: Valkey
 # ---- another server
 
 
-async def changes_by_hand(room: Saying) -> None:
+async def changes_by_hand(room: HistoryRoom) -> None:
     await room.become_another_server()
 
 
-async def is_promoted(room: Saying) -> None:
+async def is_promoted(room: HistoryRoom) -> None:
     await room.valkey.run("DEBUG", "CHANGE-REPL-ID")
     await room.meet()
 
 
-async def forgets_who_it_is(room: Saying) -> None:
+async def forgets_who_it_is(room: HistoryRoom) -> None:
     await room.valkey.run("DEL", room.keys.server)
 
 
 @pytest.mark.parametrize("change", [changes_by_hand, is_promoted, forgets_who_it_is], ids=lambda each: each.__name__)
 @pytest.mark.parametrize("asks", ["a message", "a question"])
 async def test_on_another_server_a_new_epoch_goes_on_counting_and_the_log_stays_readable(
-    room: Saying, change: Callable[[Saying], Awaitable[None]], asks: str
+    room: HistoryRoom, change: Callable[[HistoryRoom], Awaitable[None]], asks: str
 ) -> None:
     old = await room.say("1", "2", "3")
     await change(room)
@@ -105,7 +105,7 @@ async def test_on_another_server_a_new_epoch_goes_on_counting_and_the_log_stays_
     assert await room.heard() == [(offset, str(offset)) for offset in range(1, 6)]
 
 
-async def test_a_position_of_the_old_epoch_is_not_recovered_and_one_of_the_new_is(room: Saying) -> None:
+async def test_a_position_of_the_old_epoch_is_not_recovered_and_one_of_the_new_is(room: HistoryRoom) -> None:
     old = await room.say("1", "2")
     await room.become_another_server()
     new = await room.say("3", "4")
@@ -114,14 +114,14 @@ async def test_a_position_of_the_old_epoch_is_not_recovered_and_one_of_the_new_i
     assert (start.position, start.recovered, [content_of(one) for one in start.missed]) == (new, True, ["4"])
 
 
-async def test_a_server_that_was_met_before_is_no_other_one(room: Saying) -> None:
+async def test_a_server_that_was_met_before_is_no_other_one(room: HistoryRoom) -> None:
     place = await room.say("1")
     await room.meet()
     assert await room.say("2") == Position(place.epoch, 2)
 
 
 async def test_another_server_begins_one_epoch_however_many_connections_meet_it(
-    valkey: Valkey, pipeline: Pipeline, room: Saying
+    valkey: Valkey, pipeline: Pipeline, room: HistoryRoom
 ) -> None:
     await room.say("1")
     await room.become_another_server()
@@ -133,12 +133,12 @@ async def test_another_server_begins_one_epoch_however_many_connections_meet_it(
 
 async def test_a_server_that_has_lost_everything_begins_anew() -> None:
     async with Valkey() as valkey:
-        async with pipeline_to(valkey) as pipeline, Saying.open(valkey, pipeline) as room:
+        async with pipeline_to(valkey) as pipeline, HistoryRoom.open(valkey, pipeline) as room:
             old = await room.say("1", "2")
             prefix = room.keyspace.history(room.channel).server.partition(b":")[0].decode()
         valkey.kill()
         await valkey.start()
-        async with pipeline_to(valkey) as pipeline, Saying.open(valkey, pipeline, prefix=prefix) as room:
+        async with pipeline_to(valkey) as pipeline, HistoryRoom.open(valkey, pipeline, prefix=prefix) as room:
             place = await room.say("of another life")
             assert place.offset == 1
             assert place.epoch != old.epoch
@@ -147,7 +147,7 @@ async def test_a_server_that_has_lost_everything_begins_anew() -> None:
 # ---- by hand
 
 
-async def test_a_head_that_was_deleted_begins_at_the_beginning_and_nothing_older_is_kept(room: Saying) -> None:
+async def test_a_head_that_was_deleted_begins_at_the_beginning_and_nothing_older_is_kept(room: HistoryRoom) -> None:
     old = await room.say("1", "2", "3")
     await room.valkey.run("DEL", room.keys.head)
     new = await room.say("anew")
@@ -157,7 +157,7 @@ async def test_a_head_that_was_deleted_begins_at_the_beginning_and_nothing_older
         assert (await room.history.recover(room.channel, Position(old.epoch, offset), ALL)).recovered is False
 
 
-async def test_a_head_that_was_deleted_is_asked_for_before_anything_is_said(room: Saying) -> None:
+async def test_a_head_that_was_deleted_is_asked_for_before_anything_is_said(room: HistoryRoom) -> None:
     old = await room.say("1", "2", "3")
     await room.valkey.run("DEL", room.keys.head)
     head = await room.history.head(room.channel)
@@ -168,7 +168,7 @@ async def test_a_head_that_was_deleted_is_asked_for_before_anything_is_said(room
 
 @pytest.mark.parametrize("written", ["", " ", "LIFE-1", "LIFE-1 ", "LIFE-1 x", "LIFE-1 1 1", "1"])
 @pytest.mark.parametrize("asks", ["a message", "a question"])
-async def test_a_head_that_is_none_never_stops_a_channel(room: Saying, written: str, asks: str) -> None:
+async def test_a_head_that_is_none_never_stops_a_channel(room: HistoryRoom, written: str, asks: str) -> None:
     await room.say("1", "2", "3")
     await room.valkey.run("SET", room.keys.head, written.replace("LIFE", await life(room)))
     if asks == "a question":
@@ -179,7 +179,7 @@ async def test_a_head_that_is_none_never_stops_a_channel(room: Saying, written: 
     assert (await page(room))[-2:] == [(place.offset, "anew"), (place.offset + 1, "behind it")]
 
 
-async def test_a_log_that_was_deleted_lacks_its_messages_and_the_channel_goes_on(room: Saying) -> None:
+async def test_a_log_that_was_deleted_lacks_its_messages_and_the_channel_goes_on(room: HistoryRoom) -> None:
     old = await room.say("1", "2", "3")
     await room.valkey.run("DEL", room.keys.log)
     assert (await room.history.recover(room.channel, Position(old.epoch, 1), ALL)).recovered is False
@@ -191,7 +191,7 @@ async def test_a_log_that_was_deleted_lacks_its_messages_and_the_channel_goes_on
 
 
 @pytest.mark.parametrize("lost", ["head", "log"])
-async def test_what_runs_out_by_itself_is_like_what_was_deleted(room: Saying, lost: str) -> None:
+async def test_what_runs_out_by_itself_is_like_what_was_deleted(room: HistoryRoom, lost: str) -> None:
     old = await room.say("1", "2", "3")
     await room.valkey.run("PEXPIRE", room.keys.head if lost == "head" else room.keys.log, "0")
     place = await room.say("next")

@@ -12,7 +12,7 @@ from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import UserId
 
-from tests.support.presence import RULES, Room, pipeline_to
+from tests.support.presence_room import RULES, PresenceRoom, pipeline_to
 from tests.support.valkey import Valkey
 from tests.support.waiting import eventually
 
@@ -22,7 +22,7 @@ SHORT = 0.05
 LONG = 60.0
 """Seconds of grace that no test sees the end of."""
 
-Open = Callable[..., Awaitable[Room]]
+Open = Callable[..., Awaitable[PresenceRoom]]
 
 
 @pytest.fixture(scope="module")
@@ -44,20 +44,20 @@ async def open_room(valkey: Valkey, pipeline: Pipeline) -> AsyncGenerator[Open]:
 
         async def open_it(
             *, grace: float = 0, events_max: int = RULES.events_max, inline_max: int = RULES.inline_max
-        ) -> Room:
+        ) -> PresenceRoom:
             rules = PresenceRules(inline_max=inline_max, events_max=events_max, grace=grace)
             keyspace = Keyspace(f"p{next(_prefixes)}")
-            return await stack.enter_async_context(Room.open(valkey, pipeline, keyspace, rules))
+            return await stack.enter_async_context(PresenceRoom.open(valkey, pipeline, keyspace, rules))
 
         yield open_it
 
 
 @pytest.fixture
-async def room(open_room: Open) -> Room:
+async def room(open_room: Open) -> PresenceRoom:
     return await open_room()
 
 
-async def shows_leaves(room: Room, count: int = 1) -> None:
+async def shows_leaves(room: PresenceRoom, count: int = 1) -> None:
     """Sweep until that many leaves have been shown."""
     shown = [0]
 
@@ -72,7 +72,7 @@ async def shows_leaves(room: Room, count: int = 1) -> None:
 # ---- users and their sessions
 
 
-async def test_whoever_comes_is_told_to_the_room_and_is_in_the_snapshot(room: Room) -> None:
+async def test_whoever_comes_is_told_to_the_room_and_is_in_the_snapshot(room: PresenceRoom) -> None:
     version, users, flat = await room.join("n1", 1, "ada")
     (event,) = await room.events()
     assert (users, flat[0]) == (1, b"ada")
@@ -82,7 +82,7 @@ async def test_whoever_comes_is_told_to_the_room_and_is_in_the_snapshot(room: Ro
     assert (event["type"], event["users_count"], event["version"]) == ("user_joined", 1, version)
 
 
-async def test_two_sessions_of_one_user_are_one_user(room: Room) -> None:
+async def test_two_sessions_of_one_user_are_one_user(room: PresenceRoom) -> None:
     await room.join("n1", 1, "ada")
     await room.join("n2", 1, "ada")
     assert await room.told() == [("user_joined", "ada", 1)]
@@ -95,21 +95,21 @@ async def test_two_sessions_of_one_user_are_one_user(room: Room) -> None:
     assert await room.told() == [("user_left", "ada", 0)]
 
 
-async def test_a_join_that_is_repeated_changes_nothing(room: Room) -> None:
+async def test_a_join_that_is_repeated_changes_nothing(room: PresenceRoom) -> None:
     first = await room.join("n1", 1, "ada")
     assert await room.join("n1", 1, "ada") == first
     assert (await room.counts())[1:] == (1, 1)
     assert len(await room.events()) == 1
 
 
-async def test_a_leave_that_is_repeated_changes_nothing(room: Room) -> None:
+async def test_a_leave_that_is_repeated_changes_nothing(room: PresenceRoom) -> None:
     await room.join("n1", 1, "ada")
     await room.join("n1", 2, "ada")
     assert [await room.leave("n1", 1) for _ in range(3)] == [1, 0, 0]
     assert (await room.counts())[1:] == (1, 1)
 
 
-async def test_numbers_are_each_processs_own(room: Room) -> None:
+async def test_numbers_are_each_processs_own(room: PresenceRoom) -> None:
     await room.join("n1", 1, "ada")
     await room.join("n2", 1, "bob")
     await room.leave("n2", 1)
@@ -117,7 +117,7 @@ async def test_numbers_are_each_processs_own(room: Room) -> None:
 
 
 @pytest.mark.parametrize("username", ["a|b|c", "|", "1|2|3", "👩‍💻 é", "line\nbreak", "x" * 128])
-async def test_a_username_may_be_anything(room: Room, username: str) -> None:
+async def test_a_username_may_be_anything(room: PresenceRoom, username: str) -> None:
     await room.join("n1", 1, "ada", username)
     await room.join("n1", 2, "ada", username)
     await room.leave("n1", 1)
@@ -127,14 +127,14 @@ async def test_a_username_may_be_anything(room: Room, username: str) -> None:
     assert (joined["username"], left["username"], joined["users"][0]["username"]) == (username, username, username)
 
 
-async def test_a_user_keeps_the_name_and_the_time_that_the_room_was_told(room: Room) -> None:
+async def test_a_user_keeps_the_name_and_the_time_that_the_room_was_told(room: PresenceRoom) -> None:
     await room.join("n1", 1, "ada", "Ada")
     first = (await room.users())["ada"]
     await room.join("n1", 2, "ada", "Countess")
     assert (await room.users())["ada"] == first.replace("1|", "2|", 1)
 
 
-async def test_a_process_without_a_heartbeat_puts_nobody_in(room: Room) -> None:
+async def test_a_process_without_a_heartbeat_puts_nobody_in(room: PresenceRoom) -> None:
     await room.dies("n1")
     assert await room.join("n1", 1, "ada") is None
     assert await room.join("stranger", 1, "ada") is None
@@ -148,7 +148,7 @@ async def test_users_are_listed_up_to_inline_max(open_room: Open) -> None:
     assert [len(event.get("users", "none")) for event in await room.events()] == [1, 2, len("none")]
 
 
-async def test_a_list_is_cut_at_its_limit(room: Room) -> None:
+async def test_a_list_is_cut_at_its_limit(room: PresenceRoom) -> None:
     for number in range(10):
         await room.join("n1", number, f"u{number}")
     assert [len(await room.users(limit)) for limit in (0, 1, 9, 10, 11)] == [0, 1, 9, 10, 10]
@@ -183,7 +183,7 @@ async def test_whoever_comes_back_within_the_grace_was_never_gone(open_room: Ope
     assert (await room.counts())[1:] == (1, 1)
 
 
-async def _passes(room: Room, seconds: float) -> None:
+async def _passes(room: PresenceRoom, seconds: float) -> None:
     """On the clock of Redis."""
     end = await room.now_ms() + seconds * 1000
 
@@ -255,7 +255,7 @@ async def test_versions_are_contiguous_and_above_the_snapshot(open_room: Open) -
     assert (await room.counts())[0] == versions[-1]
 
 
-async def test_a_version_never_goes_back_after_the_room_was_emptied(room: Room) -> None:
+async def test_a_version_never_goes_back_after_the_room_was_emptied(room: PresenceRoom) -> None:
     # As fast as one connection can: a version born from a clock in ms would not keep up.
     for _ in range(50):
         answers = [room.join("n1", 1, "ada"), room.leave("n1", 1)]
@@ -265,7 +265,7 @@ async def test_a_version_never_goes_back_after_the_room_was_emptied(room: Room) 
     assert versions == sorted(set(versions))
 
 
-async def test_a_room_that_redis_has_lost_goes_on_above(valkey: Valkey, room: Room) -> None:
+async def test_a_room_that_redis_has_lost_goes_on_above(valkey: Valkey, room: PresenceRoom) -> None:
     version, *_ = await room.join("n1", 1, "ada")
     await valkey.run("FLUSHALL")
     await room.beat("n1")
@@ -273,7 +273,7 @@ async def test_a_room_that_redis_has_lost_goes_on_above(valkey: Valkey, room: Ro
     assert again > version
 
 
-async def test_an_empty_room_has_a_version_too(room: Room) -> None:
+async def test_an_empty_room_has_a_version_too(room: PresenceRoom) -> None:
     before, users, sessions = await room.counts()
     assert (users, sessions) == (0, 0)
     assert (await room.join("n1", 1, "ada"))[0] > before
@@ -315,7 +315,7 @@ async def test_a_crowd_that_leaves_a_large_room_is_told_as_one_count(valkey: Val
     await eventually(lambda: _count_is_told(room, 3), within=5, what="the count of those who are left is told")
 
 
-async def _count_is_told(room: Room, users: int) -> bool:
+async def _count_is_told(room: PresenceRoom, users: int) -> bool:
     """Sweeps if it is time. No single user is told meanwhile."""
     if (await room.due())[0]:
         await room.sweep()
@@ -372,7 +372,7 @@ async def test_a_user_of_a_dead_process_may_come_back_elsewhere(open_room: Open)
     assert (await room.counts())[1:] == (1, 1)
 
 
-async def test_the_living_are_not_taken_out(room: Room) -> None:
+async def test_the_living_are_not_taken_out(room: PresenceRoom) -> None:
     await room.join("n1", 1, "ada")
     assert await room.take_out("n1") == 0
     assert (await room.counts())[1:] == (1, 1)
@@ -391,7 +391,7 @@ async def test_a_large_process_is_taken_out_in_pieces(open_room: Open) -> None:
     assert await room.left_over() == set()
 
 
-async def test_a_dead_process_is_forgotten_after_its_last_room(room: Room) -> None:
+async def test_a_dead_process_is_forgotten_after_its_last_room(room: PresenceRoom) -> None:
     forget = room.under(RULES).forget
     assert await forget(room.part, "n1") == 0, "it lives"
     await room.join("n1", 1, "ada")
@@ -405,7 +405,7 @@ async def test_a_dead_process_is_forgotten_after_its_last_room(room: Room) -> No
 # ---- faults
 
 
-async def test_scripts_that_redis_has_lost_are_no_loss(valkey: Valkey, room: Room) -> None:
+async def test_scripts_that_redis_has_lost_are_no_loss(valkey: Valkey, room: PresenceRoom) -> None:
     await room.join("n1", 1, "ada")
     await valkey.run("SCRIPT", "FLUSH")
     await room.join("n1", 2, "bob")

@@ -15,7 +15,7 @@ from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName, UserId
 from tannoy.shared.protocol.frames import PresentUser
 
-from tests.support.presence import RULES, Room, pipeline_to
+from tests.support.presence_room import RULES, PresenceRoom, pipeline_to
 from tests.support.valkey import Valkey
 from tests.support.waiting import eventually, value_becomes
 
@@ -37,10 +37,12 @@ async def own_valkey() -> AsyncGenerator[Valkey]:
 
 
 @asynccontextmanager
-async def opened(valkey: Valkey, rules: PresenceRules = RULES) -> AsyncGenerator[tuple[Presence, Room, Pipeline]]:
+async def opened(
+    valkey: Valkey, rules: PresenceRules = RULES
+) -> AsyncGenerator[tuple[Presence, PresenceRoom, Pipeline]]:
     """The presence of process n1, which is not sweeping, and its room."""
     keyspace = Keyspace(f"q{next(_prefixes)}")
-    async with pipeline_to(valkey) as pipeline, Room.open(valkey, pipeline, keyspace, rules) as room:
+    async with pipeline_to(valkey) as pipeline, PresenceRoom.open(valkey, pipeline, keyspace, rules) as room:
         yield Presence(pipeline, keyspace, incarnation="n1", rules=rules), room, pipeline
 
 
@@ -136,7 +138,7 @@ async def test_leaves_during_an_outage_are_repeated_after_it(own_valkey: Valkey)
         await eventually(_not(lambda: presence.statistics()["leaves_owed"] > 0), within=5, what="nothing is owed")
 
 
-async def _all_told(room: Room, count: int) -> list[tuple[str, str | None, int]]:
+async def _all_told(room: PresenceRoom, count: int) -> list[tuple[str, str | None, int]]:
     """The next `count` events."""
     told: list[tuple[str, str | None, int]] = []
 
@@ -175,7 +177,7 @@ async def test_the_users_of_a_dead_process_leave_all_its_rooms_once(shared_valke
         assert forgotten == 64
 
 
-async def _processes(valkey: Valkey, room: Room) -> set[bytes]:
+async def _processes(valkey: Valkey, room: PresenceRoom) -> set[bytes]:
     """Those that stand in any partition."""
     found: set[bytes] = set()
     for part in range(64):
@@ -280,7 +282,7 @@ async def test_restating_does_not_bring_back_a_leave_that_is_still_owed(own_valk
         assert await room.told() == [("user_joined", "ada", 1), ("user_left", "ada", 0)]
 
 
-def _neighbour(room: Room, name: str) -> Channel:
+def _neighbour(room: PresenceRoom, name: str) -> Channel:
     """A room of the same partition, whose name begins with `name`."""
     names = (RoomName(f"{name}{number}") for number in itertools.count())
     return next(c for c in map(room.keyspace.room, names) if c.partition == room.part)

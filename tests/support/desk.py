@@ -48,10 +48,10 @@ from tannoy.shared.protocol.codec import JSON, WireFormat
 from tannoy.shared.protocol.frames import Author, Object
 from tannoy.shared.publication import EncodedMessage, Position
 
-from tests.support.bus import ScriptedLink, ScriptedPipeline, ScriptedPublisher
 from tests.support.clock import manual_clock
-from tests.support.past import EPOCH, Past, numbered
-from tests.support.transport import RecordingCarrier
+from tests.support.recording_transport import RecordingTransport
+from tests.support.scripted_history import EPOCH, ScriptedHistory, numbered
+from tests.support.scripted_redis import ScriptedLink, ScriptedPipeline, ScriptedPublisher
 
 PING_INTERVAL = 25
 KEYSPACE = Keyspace("tannoy")
@@ -99,7 +99,7 @@ class House:
         self.link = ScriptedLink(self.clock)
         self.publisher = ScriptedPublisher(KEYSPACE)
         self.redis = counting_redis()
-        self.past = Past(HEAD)
+        self.past = ScriptedHistory(HEAD)
         self.hub = Hub()
         self.relay = Relay(
             self.hub,
@@ -199,7 +199,7 @@ class Desk:
     ) -> None:
         self.house = house
         self.wire = wire
-        self.transport = RecordingCarrier(high_water=high_water, hands_over=hands_over)
+        self.transport = RecordingTransport(high_water=high_water, hands_over=hands_over)
         author = Author(UserId(user_id), user_id.title(), SessionId(session_id))
         session = Session(endpoint, author, HOMES[endpoint], KEYSPACE, recover=recover)
         self.connection = Connection(house.context, self.transport, session, wire)

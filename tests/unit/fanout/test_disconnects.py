@@ -7,8 +7,8 @@ from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.keyspace import Keyspace
 
-from tests.support.bus import ScriptedPipeline
 from tests.support.clock import on_manual_time, turns
+from tests.support.scripted_redis import ScriptedPipeline
 
 KEYSPACE = Keyspace("tannoy")
 AGENT, ADA = Owner(OwnerKind.AGENT, "42"), Owner(OwnerKind.USER, "ada")

@@ -14,8 +14,8 @@ from tannoy.shared.clock import Clock
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.keyspace import Keyspace
 
-from tests.support.bus import Call, ScriptedPipeline
 from tests.support.clock import manual_clock, on_manual_time, turns
+from tests.support.scripted_redis import Call, ScriptedPipeline
 
 KEYSPACE = Keyspace("tannoy")
 ALL = list(range(PARTITIONS))

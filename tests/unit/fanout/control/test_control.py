@@ -21,8 +21,8 @@ from tannoy.shared.names import AgentId, SessionId, UserId
 from tannoy.shared.protocol.frames import Object
 from tannoy.shared.publication import EncodedMessage
 
-from tests.support.bus import ScriptedPublisher
 from tests.support.clock import manual_clock, on_manual_time, turns
+from tests.support.scripted_redis import ScriptedPublisher
 
 KEYSPACE = Keyspace("tannoy")
 ADA = UserId("ada")

@@ -8,7 +8,7 @@ from tannoy.shared.names import AgentId, RoomName
 from tannoy.shared.publication import Position
 
 from tests.support.clock import on_manual_time, turns
-from tests.support.past import EPOCH, KEYSPACE, ListeningNode, Log, envelope, numbered
+from tests.support.scripted_history import EPOCH, KEYSPACE, ScriptedLog, TrackerDriver, envelope, numbered
 
 LOBBY = KEYSPACE.room(RoomName("lobby"))
 AGENT = KEYSPACE.agent(AgentId("42"))
@@ -18,7 +18,7 @@ AGENT = KEYSPACE.agent(AgentId("42"))
 
 @on_manual_time
 async def test_what_follows_goes_on_at_once_and_moves_the_position() -> None:
-    node = ListeningNode()
+    node = TrackerDriver()
     node.follow(LOBBY, at=10)
     node.bring(LOBBY, 11, 12)
     assert node.heard() == [11, 12]
@@ -27,7 +27,7 @@ async def test_what_follows_goes_on_at_once_and_moves_the_position() -> None:
 
 @on_manual_time
 async def test_what_has_no_offset_goes_on_even_while_messages_wait() -> None:
-    node = ListeningNode()
+    node = TrackerDriver()
     node.follow(LOBBY, at=10)
     node.bring(LOBBY, 12)
     node.tracker.received([(LOBBY.address, envelope())])
@@ -36,7 +36,7 @@ async def test_what_has_no_offset_goes_on_even_while_messages_wait() -> None:
 
 @on_manual_time
 async def test_what_is_malformed_is_dropped_and_counted_and_the_rest_goes_on() -> None:
-    node = ListeningNode()
+    node = TrackerDriver()
     node.follow(LOBBY, at=10)
     malformed = [b"garbage", b"", b"\x03", b"\x03life-1 12", b"\x03life-1 x " + envelope(), b"\x03life-1 12 garbage"]
     batch = [numbered(11), *malformed, numbered(12)]
@@ -47,7 +47,7 @@ async def test_what_is_malformed_is_dropped_and_counted_and_the_rest_goes_on() -
 
 @on_manual_time
 async def test_channels_are_told_apart() -> None:
-    node = ListeningNode()
+    node = TrackerDriver()
     node.follow(LOBBY, at=10)
     node.follow(AGENT, at=20)
     node.bring(LOBBY, 11)
@@ -58,7 +58,7 @@ async def test_channels_are_told_apart() -> None:
 
 @on_manual_time
 async def test_no_position_is_known_before_one_was_told() -> None:
-    node = ListeningNode()
+    node = TrackerDriver()
     assert node.tracker.position(LOBBY) is None
     node.follow(LOBBY, at=None)
     assert node.tracker.position(LOBBY) is None
@@ -66,7 +66,7 @@ async def test_no_position_is_known_before_one_was_told() -> None:
 
 @on_manual_time
 async def test_following_again_changes_nothing() -> None:
-    node = ListeningNode()
+    node = TrackerDriver()
     node.follow(LOBBY, at=10)
     node.follow(LOBBY, at=99)
     assert node.tracker.position(LOBBY) == Position(EPOCH, 10)
@@ -74,7 +74,7 @@ async def test_following_again_changes_nothing() -> None:
 
 @on_manual_time
 async def test_a_channel_that_was_dropped_begins_anew() -> None:
-    node = ListeningNode()
+    node = TrackerDriver()
     node.follow(LOBBY, at=10)
     node.tracker.drop(LOBBY.address)
     assert node.tracker.position(LOBBY) is None
@@ -85,7 +85,7 @@ async def test_a_channel_that_was_dropped_begins_anew() -> None:
 
 @on_manual_time
 async def test_where_nothing_is_kept_no_channel_has_a_position() -> None:
-    node = ListeningNode(history_size=0)
+    node = TrackerDriver(history_size=0)
     node.follow(LOBBY, at=10)
     node.tracker.received([(LOBBY.address, envelope())])
     assert (node.tracker.position(LOBBY), node.heard(), node.count("followed")) == (None, [0], 0)
@@ -96,7 +96,7 @@ async def test_where_nothing_is_kept_no_channel_has_a_position() -> None:
 
 @on_manual_time
 async def test_a_hole_is_filled_before_what_came_behind_it_goes_on() -> None:
-    node = ListeningNode()
+    node = TrackerDriver()
     node.past.of(LOBBY).say(11, 12, 13)
     node.follow(LOBBY, at=10)
     node.bring(LOBBY, 13)
@@ -109,7 +109,7 @@ async def test_a_hole_is_filled_before_what_came_behind_it_goes_on() -> None:
 
 @on_manual_time
 async def test_a_hole_is_read_once_however_much_comes_behind_it() -> None:
-    node = ListeningNode()
+    node = TrackerDriver()
     node.past.hold(HISTORY_READ)
     node.past.of(LOBBY).say(11, 12, 13, 14, 15)
     node.follow(LOBBY, at=10)
@@ -124,7 +124,7 @@ async def test_a_hole_is_read_once_however_much_comes_behind_it() -> None:
 
 @on_manual_time
 async def test_so_many_holes_are_filled_at_once_and_the_others_in_their_turn() -> None:
-    node = ListeningNode()
+    node = TrackerDriver()
     rooms = [KEYSPACE.room(RoomName(f"room-{number}")) for number in range(AT_ONCE + 36)]
     node.past.hold(HISTORY_READ)
     for room in rooms:
@@ -144,7 +144,7 @@ async def test_so_many_holes_are_filled_at_once_and_the_others_in_their_turn() -
 
 @on_manual_time
 async def test_a_hole_longer_than_one_read_is_read_on() -> None:
-    node = ListeningNode()
+    node = TrackerDriver()
     last = READ_MAX * 2 + 5
     node.past.of(LOBBY).say(*range(1, last + 1))
     node.follow(LOBBY, at=0)
@@ -156,7 +156,7 @@ async def test_a_hole_longer_than_one_read_is_read_on() -> None:
 
 @on_manual_time
 async def test_what_the_log_lacks_is_told_with_the_position_behind_it() -> None:
-    node = ListeningNode()
+    node = TrackerDriver()
     node.past.of(LOBBY).say(12, 13)
     node.follow(LOBBY, at=10)
     node.bring(LOBBY, 13)
@@ -167,14 +167,14 @@ async def test_what_the_log_lacks_is_told_with_the_position_behind_it() -> None:
 
 @on_manual_time
 async def test_an_epoch_that_began_while_the_log_was_read_makes_the_answer_void() -> None:
-    node = ListeningNode()
+    node = TrackerDriver()
     node.past.say(HISTORY_READ, [b"life-1 13", []], node.past.read)
     node.past.hold(HISTORY_READ)
     node.follow(LOBBY, at=10)
     node.bring(LOBBY, 13)
     node.bring(LOBBY, 1, 3, epoch="life-2")
     assert node.heard() == ["life-2/0", 1]
-    node.past.logs[KEYSPACE.history(LOBBY).head] = Log(Position("life-2", 3), [1, 2, 3])
+    node.past.logs[KEYSPACE.history(LOBBY).head] = ScriptedLog(Position("life-2", 3), [1, 2, 3])
     node.past.answer_held(HISTORY_READ)
     await turns()
     assert node.heard() == [2, 3]
@@ -185,7 +185,7 @@ async def test_an_epoch_that_began_while_the_log_was_read_makes_the_answer_void(
 
 @on_manual_time
 async def test_whoever_was_let_in_without_a_position_is_told_one_as_soon_as_it_is_known() -> None:
-    node = ListeningNode()
+    node = TrackerDriver()
     node.follow(LOBBY, at=None)
     node.tracker.unplaced(LOBBY)
     node.tracker.known(LOBBY, Position(EPOCH, 10))
@@ -194,7 +194,7 @@ async def test_whoever_was_let_in_without_a_position_is_told_one_as_soon_as_it_i
 
 @on_manual_time
 async def test_where_the_position_is_known_nobody_is_without_one() -> None:
-    node = ListeningNode()
+    node = TrackerDriver()
     node.follow(LOBBY, at=10)
     node.tracker.unplaced(LOBBY)
     node.past.say(HISTORY_READ, Unavailable("away"))

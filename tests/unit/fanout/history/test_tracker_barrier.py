@@ -12,13 +12,13 @@ from tannoy.shared.names import RoomName
 from tannoy.shared.publication import Position
 
 from tests.support.clock import on_manual_time, turns
-from tests.support.past import EPOCH, KEYSPACE, ListeningNode
+from tests.support.scripted_history import EPOCH, KEYSPACE, TrackerDriver
 
 LOBBY = KEYSPACE.room(RoomName("lobby"))
 
 
 @asynccontextmanager
-async def comparing(node: ListeningNode) -> AsyncGenerator[None]:
+async def comparing(node: TrackerDriver) -> AsyncGenerator[None]:
     """The barrier runs, and has read the heads for the first time: what comes of it is up to the proof."""
     task = asyncio.create_task(node.tracker.run())
     await next_barrier()
@@ -35,15 +35,15 @@ async def next_barrier() -> None:
     await turns()
 
 
-def behind() -> ListeningNode:
+def behind() -> TrackerDriver:
     """Its cursor is at 10, and the head at 12: the link has not brought 11 and 12."""
-    node = ListeningNode()
+    node = TrackerDriver()
     node.past.of(LOBBY).say(11, 12)
     node.follow(LOBBY, at=10)
     return node
 
 
-async def prove(node: ListeningNode, heard: bool = True) -> None:
+async def prove(node: TrackerDriver, heard: bool = True) -> None:
     for proof in node.proofs:
         if not proof.done():
             proof.set_result(heard)
@@ -127,7 +127,7 @@ async def test_after_the_link_was_away_heads_are_compared_at_once() -> None:
 async def test_each_partition_is_read_and_proven_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cursors_module, "PIECE", 3)
     rooms = [KEYSPACE.room(RoomName(f"room-{number}")) for number in range(200)]
-    node = ListeningNode()
+    node = TrackerDriver()
     for room in rooms:
         node.past.of(room).say(11)
         node.follow(room, at=10)
@@ -209,7 +209,7 @@ async def test_where_the_server_has_no_life_yet_the_head_is_asked_for() -> None:
 
 @on_manual_time
 async def test_while_no_position_is_known_a_missing_head_is_left_to_those_who_enter() -> None:
-    node = ListeningNode()
+    node = TrackerDriver()
     node.follow(LOBBY, at=None)
     async with comparing(node):
         await prove(node)
@@ -218,7 +218,7 @@ async def test_while_no_position_is_known_a_missing_head_is_left_to_those_who_en
 
 @on_manual_time
 async def test_whoever_was_let_in_without_a_position_gets_it_from_the_barrier() -> None:
-    node = ListeningNode()
+    node = TrackerDriver()
     node.past.of(LOBBY).head = Position(EPOCH, 10)
     node.follow(LOBBY, at=None)
     node.tracker.unplaced(LOBBY)
@@ -229,7 +229,7 @@ async def test_whoever_was_let_in_without_a_position_gets_it_from_the_barrier() 
 
 @on_manual_time
 async def test_whoever_was_let_in_without_a_position_where_there_is_no_head_gets_one_too() -> None:
-    node = ListeningNode()
+    node = TrackerDriver()
     node.follow(LOBBY, at=None)
     node.tracker.unplaced(LOBBY)
     async with comparing(node):

@@ -10,7 +10,7 @@ from tannoy.shared.channels import Channel
 from tannoy.shared.names import RoomName
 
 from tests.support.clock import on_manual_time, turns
-from tests.support.past import EPOCH, KEYSPACE, ListeningNode
+from tests.support.scripted_history import EPOCH, KEYSPACE, TrackerDriver
 from tests.unit.fanout.history.test_tracker import LOBBY
 
 # ---- a log that does not answer
@@ -18,7 +18,7 @@ from tests.unit.fanout.history.test_tracker import LOBBY
 
 @on_manual_time
 async def test_a_read_that_failed_is_repeated() -> None:
-    node = ListeningNode()
+    node = TrackerDriver()
     node.past.of(LOBBY).say(11, 12)
     node.past.refuse(HISTORY_READ)
     node.follow(LOBBY, at=10)
@@ -33,7 +33,7 @@ async def test_a_read_that_failed_is_repeated() -> None:
 
 @on_manual_time
 async def test_what_can_not_be_read_in_time_is_told_and_the_channel_goes_on() -> None:
-    node = ListeningNode()
+    node = TrackerDriver()
     node.past.refuse(HISTORY_READ)
     node.follow(LOBBY, at=10)
     node.bring(LOBBY, 13, 14)
@@ -46,7 +46,7 @@ async def test_what_can_not_be_read_in_time_is_told_and_the_channel_goes_on() ->
 
 @on_manual_time
 async def test_each_hole_has_a_deadline_of_its_own() -> None:
-    node = ListeningNode()
+    node = TrackerDriver()
     node.past.of(LOBBY).say(11, 12)
     node.past.refuse(HISTORY_READ)
     node.follow(LOBBY, at=10)
@@ -64,7 +64,7 @@ async def test_each_hole_has_a_deadline_of_its_own() -> None:
 # ---- dropped meanwhile
 
 
-def hole(node: ListeningNode, channel: Channel = LOBBY) -> None:
+def hole(node: TrackerDriver, channel: Channel = LOBBY) -> None:
     node.past.of(channel).say(11, 12)
     node.follow(channel, at=10)
     node.bring(channel, 12)
@@ -72,7 +72,7 @@ def hole(node: ListeningNode, channel: Channel = LOBBY) -> None:
 
 @on_manual_time
 async def test_what_is_found_for_a_channel_that_nobody_hears_any_more_goes_nowhere() -> None:
-    node = ListeningNode()
+    node = TrackerDriver()
     node.past.hold(HISTORY_READ)
     hole(node)
     node.tracker.drop(LOBBY.address)
@@ -85,7 +85,7 @@ async def test_what_is_found_for_a_channel_that_nobody_hears_any_more_goes_nowhe
 
 @on_manual_time
 async def test_what_is_given_up_for_a_channel_that_nobody_hears_any_more_is_not_told() -> None:
-    node = ListeningNode()
+    node = TrackerDriver()
     node.past.refuse(HISTORY_READ)
     hole(node)
     await turns()
@@ -100,7 +100,7 @@ async def test_a_channel_that_is_dropped_while_it_waits_to_be_read_does_not_hold
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(cursors_module, "AT_ONCE", 1)
-    node = ListeningNode()
+    node = TrackerDriver()
     rooms = [KEYSPACE.room(RoomName(f"room-{number}")) for number in range(3)]
     for room in rooms:
         hole(node, room)
@@ -111,7 +111,7 @@ async def test_a_channel_that_is_dropped_while_it_waits_to_be_read_does_not_hold
 
 @on_manual_time
 async def test_an_answer_that_can_not_be_read_is_none() -> None:
-    node = ListeningNode()
+    node = TrackerDriver()
     node.past.say(HISTORY_READ, [b"life-1", []])
     node.follow(LOBBY, at=10)
     node.bring(LOBBY, 12)

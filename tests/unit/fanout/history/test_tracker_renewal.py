@@ -6,11 +6,11 @@ from tannoy.shared.names import RoomName
 from tannoy.shared.publication import Position
 
 from tests.support.clock import on_manual_time
-from tests.support.past import EPOCH, KEYSPACE, ListeningNode
+from tests.support.scripted_history import EPOCH, KEYSPACE, TrackerDriver
 from tests.unit.fanout.history.test_tracker_barrier import LOBBY, behind, comparing, next_barrier, prove
 
 
-async def renewing(node: ListeningNode) -> None:
+async def renewing(node: TrackerDriver) -> None:
     """For so long that the heads have to be renewed once."""
     for _ in range(int(RENEW_EVERY / BARRIER_PERIOD) + 1):
         await prove(node)
@@ -19,7 +19,7 @@ async def renewing(node: ListeningNode) -> None:
 
 @on_manual_time
 async def test_the_heads_of_channels_that_are_heard_are_kept() -> None:
-    node = ListeningNode()
+    node = TrackerDriver()
     rooms = [KEYSPACE.room(RoomName(f"room-{number}")) for number in range(3)]
     for room in rooms:
         node.past.of(room).head = Position(EPOCH, 10)

@@ -15,8 +15,8 @@ from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.policy import LimitMode, LimitPolicy
 
-from tests.support.bus import ScriptedPipeline
 from tests.support.clock import manual_clock
+from tests.support.scripted_redis import ScriptedPipeline
 
 KEYSPACE = Keyspace("tannoy")
 OWNER = Owner(OwnerKind.AGENT, "42")

@@ -6,7 +6,7 @@ import pytest
 from tannoy.fanout.pubsub.link_state import BATCH, LinkState
 from tannoy.fanout.redis.connection import Pushes
 
-from tests.support.bus import data_to_send, read_commands
+from tests.support.scripted_redis import data_to_send, read_commands
 
 ECHO = b"echo"
 A, B = b"a", b"b"

@@ -2,7 +2,7 @@
 
 from tannoy.fanout.pubsub.link_state import ECHO_DEADLINE, ECHO_PERIOD, LinkState
 
-from tests.support.bus import data_to_send
+from tests.support.scripted_redis import data_to_send
 from tests.unit.fanout.pubsub.test_link_state import ECHO, A, connected, push
 
 # ---- echo

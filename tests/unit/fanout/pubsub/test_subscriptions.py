@@ -6,8 +6,8 @@ import pytest
 from tannoy.fanout.pubsub.subscriptions import ACKNOWLEDGE_TIMEOUT, LINGER, ChannelSubscriptions
 from tannoy.shared.errors import Unavailable
 
-from tests.support.bus import ScriptedLink
 from tests.support.clock import manual_clock, on_manual_time, turns
+from tests.support.scripted_redis import ScriptedLink
 
 A, B = b"a", b"b"
 

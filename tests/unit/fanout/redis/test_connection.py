@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from tannoy.fanout.redis.connection import ConnectionLost, Pushes, RedisConnection, RedisError, Reply, pack
 
-from tests.support.bus import read_commands
 from tests.support.clock import on_manual_time, turns
+from tests.support.scripted_redis import read_commands
 
 
 def test_words_are_packed_as_redis_reads_them() -> None:

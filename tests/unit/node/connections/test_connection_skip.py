@@ -6,7 +6,7 @@ from tannoy.shared.policy import SlowPolicy
 
 from tests.support.clock import on_manual_time, turns
 from tests.support.desk import HEAD, KEYSPACE, ROOM, Desk, House
-from tests.support.past import EPOCH, message
+from tests.support.scripted_history import EPOCH, message
 from tests.unit.node.connections.test_connection import in_room
 
 KITCHEN = KEYSPACE.room(RoomName("kitchen"))

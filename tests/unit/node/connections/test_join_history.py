@@ -13,7 +13,7 @@ from tannoy.shared.publication import Position
 
 from tests.support.clock import on_manual_time, turns
 from tests.support.desk import AGENT, HEAD, ROOM, Desk, House
-from tests.support.past import EPOCH, envelope, message
+from tests.support.scripted_history import EPOCH, envelope, message
 from tests.unit.node.connections.test_connection import in_room
 from tests.unit.node.connections.test_join import ARRIVALS, joining, numbers
 

@@ -9,7 +9,7 @@ from tannoy.shared.publication import Position
 
 from tests.support.clock import on_manual_time, turns
 from tests.support.desk import HEAD, ROOM, Desk, House
-from tests.support.past import EPOCH, message
+from tests.support.scripted_history import EPOCH, message
 from tests.unit.node.connections.test_connection import both_formats, in_room
 from tests.unit.node.connections.test_join_history import PLACE, arrived, place_of
 

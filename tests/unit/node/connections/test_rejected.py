@@ -11,11 +11,11 @@ from tannoy.shared.errors import BadName
 from tannoy.shared.protocol.codec import MSGPACK
 
 from tests.support.clock import manual_clock, on_manual_time
-from tests.support.transport import RecordingCarrier
+from tests.support.recording_transport import RecordingTransport
 
 
-def farewell() -> tuple[RejectedConnection, RecordingCarrier, TimerWheel]:
-    transport, wheel = RecordingCarrier(), TimerWheel(manual_clock())
+def farewell() -> tuple[RejectedConnection, RecordingTransport, TimerWheel]:
+    transport, wheel = RecordingTransport(), TimerWheel(manual_clock())
     turned_away = AcceptedThenClosed(BadName("no such name"), CloseCode.FORBIDDEN, MSGPACK, None)
     made = RejectedConnection(transport, turned_away, wheel)
     transport.listener = made

@@ -10,7 +10,7 @@ from tannoy.shared.names import RoomName, UserId
 from tannoy.shared.policy import SlowPolicy
 from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat
 
-from tests.support.transport import RecordingCarrier
+from tests.support.recording_transport import RecordingTransport
 
 LOBBY, KITCHEN = (Keyspace("tannoy").room(RoomName(name)) for name in ("lobby", "kitchen"))
 LIMITS = OutboxLimits(1000, SlowPolicy.DISCONNECT)
@@ -27,7 +27,7 @@ class Somebody:
 
 
 def somebody(session_id: str = "s", *, user: str = "ada", wire: WireFormat = JSON) -> Somebody:
-    outbox = Outbox(RecordingCarrier(), LIMITS, session_id, on_overflow=lambda: None, on_skipped=lambda: None)
+    outbox = Outbox(RecordingTransport(), LIMITS, session_id, on_overflow=lambda: None, on_skipped=lambda: None)
     return Somebody(outbox, wire, UserId(user))
 
 

@@ -20,7 +20,7 @@ from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat
 from tannoy.shared.publication import EncodedMessage, Publication
 
 from tests.support.clock import on_manual_time, turns
-from tests.support.transport import RecordingCarrier
+from tests.support.recording_transport import RecordingTransport
 from tests.unit.node.delivery.test_hub import Somebody, somebody
 from tests.unit.node.delivery.test_relay import LOBBY, Place
 
@@ -60,7 +60,7 @@ class Door:
 def heard(member: Somebody) -> list[Any]:
     """Messages by their number, events by `v` and their version."""
     transport = getattr(member.outbox.write, "__self__", None)
-    assert isinstance(transport, RecordingCarrier)
+    assert isinstance(transport, RecordingTransport)
     return [whole["message"] if "message" in whole else f"v{whole['version']}" for whole in transport.objects]
 
 

@@ -18,8 +18,8 @@ from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat
 from tannoy.shared.publication import EncodedMessage, Position, Publication
 
 from tests.support.clock import manual_clock, on_manual_time, turns
-from tests.support.past import EPOCH, ListeningNode, Past, numbered
-from tests.support.transport import RecordingCarrier
+from tests.support.recording_transport import RecordingTransport
+from tests.support.scripted_history import EPOCH, ScriptedHistory, TrackerDriver, numbered
 from tests.unit.node.delivery.test_hub import Somebody, somebody
 
 LOBBY = Keyspace("tannoy").room(RoomName("lobby"))
@@ -32,8 +32,8 @@ class Door:
     def __init__(self, *, slice_size: int = 4096) -> None:
         self.hub = Hub()
         self.relay = Relay(self.hub, pause_link=lambda: None, resume_link=lambda: None, slice_size=slice_size)
-        history = HistoryReader(Past(), Keyspace("tannoy"), HistoryRules(100, 300))
-        nobody = ListeningNode()
+        history = HistoryReader(ScriptedHistory(), Keyspace("tannoy"), HistoryRules(100, 300))
+        nobody = TrackerDriver()
         self.tracker = ChannelTracker(history, nobody, clock=manual_clock(), deliver=self.relay.deliver)
         self.tracker.follow(LOBBY)
 
@@ -77,7 +77,7 @@ def delivery(item: int | str) -> bytes:
 
 def objects(member: Somebody) -> list[dict[str, Any]]:
     transport = getattr(member.outbox.write, "__self__", None)
-    assert isinstance(transport, RecordingCarrier)
+    assert isinstance(transport, RecordingTransport)
     return transport.objects
 
 

@@ -9,7 +9,7 @@ from tannoy.shared.protocol.codec import JSON
 from tannoy.shared.publication import Position
 
 from tests.support.clock import on_manual_time, turns
-from tests.support.past import EPOCH, numbered
+from tests.support.scripted_history import EPOCH, numbered
 from tests.unit.node.delivery.test_hub import Somebody, somebody
 from tests.unit.node.delivery.test_hub_join_history import LOBBY, Door, Heard, heard, objects
 

@@ -4,7 +4,7 @@ import pytest
 from tannoy.node.delivery.outbox import Outbox, OutboxLimits
 from tannoy.shared.policy import SlowPolicy
 
-from tests.support.transport import RecordingCarrier
+from tests.support.recording_transport import RecordingTransport
 
 LIMIT = 100
 both_policies = pytest.mark.parametrize("policy", SlowPolicy)
@@ -16,7 +16,7 @@ class Bench:
     def __init__(self, policy: SlowPolicy, *, high_water: int | None = None) -> None:
         self.skipped = 0
         self.overflowed = 0
-        self.transport = RecordingCarrier(high_water=high_water)
+        self.transport = RecordingTransport(high_water=high_water)
         self.limits = OutboxLimits(LIMIT, policy)
         self.outbox = Outbox(self.transport, self.limits, "s1", on_overflow=self._overflow, on_skipped=self._skip)
         self.transport.listener = self

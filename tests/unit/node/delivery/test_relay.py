@@ -11,7 +11,7 @@ from tannoy.shared.names import RoomName
 from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat
 from tannoy.shared.publication import EncodedMessage, Publication
 
-from tests.support.transport import RecordingCarrier
+from tests.support.recording_transport import RecordingTransport
 from tests.unit.node.delivery.test_hub import Somebody, somebody
 
 KEYSPACE = Keyspace("tannoy")
@@ -49,7 +49,7 @@ def said(text: str, *, channel: Channel = LOBBY, exclude: str = "") -> tuple[byt
 def writes(member: Somebody) -> list[bytes]:
     writer = member.outbox.write
     transport = getattr(writer, "__self__", None)
-    assert isinstance(transport, RecordingCarrier)
+    assert isinstance(transport, RecordingTransport)
     return transport.writes
 
 

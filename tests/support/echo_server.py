@@ -1,4 +1,4 @@
-"""An echo server on the fast transport, for the Autobahn cases: `python -m tests.support.echo PORT`."""
+"""An echo server on the fast transport, for the Autobahn cases: `python -m tests.support.echo_server PORT`."""
 
 import sys
 from collections.abc import AsyncGenerator
@@ -20,7 +20,7 @@ from tannoy.shared.protocol.frames import Author
 MESSAGE_MAX_BYTES = 16 * 1024 * 1024
 
 
-class Echo:
+class EchoListener:
     """A Carried that says what it hears."""
 
     def __init__(self, transport: ClientTransport) -> None:
@@ -57,7 +57,7 @@ class EchoAcceptor:
         return Admitted(Session(Endpoint.ROOMS, author, None, Keyspace("echo")), JSON, None)
 
     def connect(self, transport: ClientTransport, decision: Admitted | AcceptedThenClosed) -> TransportListener:
-        return Echo(transport)
+        return EchoListener(transport)
 
 
 class State(TypedDict):

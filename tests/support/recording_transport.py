@@ -8,7 +8,7 @@ from tannoy.node.transports.base import TransportListener
 from tannoy.shared.protocol.codec import JSON, MSGPACK
 
 
-class RecordingCarrier:
+class RecordingTransport:
     """A Transport. `high_water`: like a transport, it calls `paused` in the midst of a write that exceeds it.
 
     `hands_over`: the close frame is out as soon as it is written; else only when the test calls `hand_over`.

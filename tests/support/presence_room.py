@@ -34,7 +34,7 @@ async def pipeline_to(valkey: Valkey) -> AsyncGenerator[Pipeline]:
         running.cancel()
 
 
-class Room:
+class PresenceRoom:
     """One room, in the words of the contract. Leaves are shown at once unless the rules have a grace."""
 
     def __init__(self, valkey: Valkey, pipeline: Pipeline, keyspace: Keyspace, rules: PresenceRules) -> None:

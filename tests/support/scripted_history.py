@@ -13,8 +13,8 @@ from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.protocol.codec import JSON, MSGPACK
 from tannoy.shared.publication import EncodedMessage, Position, Publication
 
-from tests.support.bus import Call, ScriptedPipeline
 from tests.support.clock import manual_clock
+from tests.support.scripted_redis import Call, ScriptedPipeline
 
 KEYSPACE = Keyspace("tannoy")
 LIFE = "life"
@@ -38,7 +38,7 @@ def message(offset: int) -> dict[str, object]:
 
 
 @dataclass
-class Log:
+class ScriptedLog:
     """What Redis keeps of one channel. No head: it is gone."""
 
     head: Position | None = None
@@ -49,7 +49,7 @@ class Log:
         self.head = Position(EPOCH, offsets[-1])
 
 
-class Past(ScriptedPipeline):
+class ScriptedHistory(ScriptedPipeline):
     """Reads of history are answered from `logs`. A channel that is not in there is at `head`; nothing of it is kept.
 
     One without a head begins `next_epoch` when it is asked for.
@@ -58,7 +58,7 @@ class Past(ScriptedPipeline):
     def __init__(self, head: Position | None = None) -> None:
         super().__init__()
         self.default = head
-        self.logs: dict[bytes, Log] = {}
+        self.logs: dict[bytes, ScriptedLog] = {}
         self.life: str | None = LIFE
         self.next_epoch = f"{LIFE}-2"
         self.say(HISTORY_READ, self.read)
@@ -66,11 +66,11 @@ class Past(ScriptedPipeline):
         self.say("MGET", lambda call: [self._head(key) for key in call.words])
         self.say("EXPIRE", 1)
 
-    def of(self, channel: Channel) -> Log:
+    def of(self, channel: Channel) -> ScriptedLog:
         return self._of(KEYSPACE.history(channel).head)
 
-    def _of(self, key: bytes) -> Log:
-        return self.logs.setdefault(key, Log(self.default))
+    def _of(self, key: bytes) -> ScriptedLog:
+        return self.logs.setdefault(key, ScriptedLog(self.default))
 
     def _head(self, key: bytes) -> bytes | None:
         head = self._of(key).head
@@ -87,11 +87,11 @@ class Past(ScriptedPipeline):
         return [self._head(head), entries]
 
 
-class ListeningNode:
+class TrackerDriver:
     """Cursors, with what they pass on in `heard`: (channel, offset), resets as (channel, `EPOCH/OFFSET`)."""
 
     def __init__(self, *, history_size: int = 100) -> None:
-        self.past = Past()
+        self.past = ScriptedHistory()
         self.history = HistoryReader(self.past, KEYSPACE, HistoryRules(history_size, 300))
         self.tracker = ChannelTracker(self.history, self, clock=manual_clock(), deliver=self._deliver)
         self.proofs: list[asyncio.Future[bool]] = []

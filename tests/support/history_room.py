@@ -49,7 +49,7 @@ async def pipeline_to(valkey: Valkey) -> AsyncGenerator[Pipeline]:
         running.cancel()
 
 
-class Saying:
+class HistoryRoom:
     """A room of its own, of a server life of its own."""
 
     def __init__(self, valkey: Valkey, pipeline: Pipeline, channel: Channel, keyspace: Keyspace) -> None:
