@@ -8,7 +8,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tannoy.fanout.pubsub.link_state import LinkState
 from tannoy.fanout.redis.connection import Pushes
 
-from tests.support.scripted_redis import data_to_send, read_commands
+from tests.support.memory_redis import read_commands
+from tests.support.scripted_redis import data_to_send
 
 ECHO = b"echo"
 KEYSPACE = [b"a", b"b", b"c"]

@@ -11,7 +11,7 @@ from tannoy.fanout.redis.connection import Pushes, RedisConnection
 from tannoy.shared.channels import PARTITIONS
 from tannoy.shared.keyspace import PARTITION_SLOTS, partition_of
 
-from tests.support.scripted_redis import MemoryRedis
+from tests.support.memory_redis import MemoryRedis
 
 A, B, C = (RedisAddress(host, 6379, None, None, 0, None) for host in "abc")
 ADDRESS = ClusterAddress((A, B, C))

@@ -9,7 +9,8 @@ from tannoy.fanout.pubsub.link import BACKOFF_CAP, Link
 from tannoy.fanout.pubsub.link_state import PROOF
 
 from tests.support.clock import manual_clock, on_manual_time, turns
-from tests.support.scripted_redis import ECHO, NOWHERE, MemoryRedis
+from tests.support.memory_redis import NOWHERE, MemoryRedis
+from tests.support.scripted_redis import ECHO
 
 LOBBY = b"test:lobby"
 LIVE_WITHIN = 2 * BACKOFF_CAP

@@ -6,7 +6,8 @@ import pytest
 from tannoy.fanout.pubsub.link_state import BATCH, LinkState
 from tannoy.fanout.redis.connection import Pushes
 
-from tests.support.scripted_redis import data_to_send, read_commands
+from tests.support.memory_redis import read_commands
+from tests.support.scripted_redis import data_to_send
 
 ECHO = b"echo"
 A, B = b"a", b"b"

@@ -6,7 +6,7 @@ import pytest
 from tannoy.fanout.redis.connection import ConnectionLost, Pushes, RedisConnection, RedisError, Reply, pack
 
 from tests.support.clock import on_manual_time, turns
-from tests.support.scripted_redis import read_commands
+from tests.support.memory_redis import read_commands
 
 
 def test_words_are_packed_as_redis_reads_them() -> None:

@@ -15,7 +15,7 @@ from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName
 
 from tests.support.clock import manual_clock, on_manual_time, turns
-from tests.support.scripted_redis import NOWHERE, MemoryRedis
+from tests.support.memory_redis import NOWHERE, MemoryRedis
 
 KEYSPACE = Keyspace("tannoy")
 LOBBY = KEYSPACE.room(RoomName("lobby"))

@@ -1,0 +1,102 @@
+"""A Redis in memory for the connections of the product: it answers each command with what the test has set."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+import hiredis
+from tannoy.fanout.redis.address import RedisAddress
+from tannoy.fanout.redis.connection import Pushes, RedisConnection
+
+NOWHERE = RedisAddress("nowhere.invalid", 6379, None, None, 0, None)
+
+
+def read_commands(data: bytes) -> list[list[bytes]]:
+    """The commands that a Redis would read out of these bytes."""
+    reader = hiredis.Reader()
+    reader.feed(data)
+    commands: list[list[bytes]] = []
+    while (command := reader.gets()) is not False:
+        commands.append(cast("list[bytes]", command))
+    return commands
+
+
+class MemoryRedis:
+    """A Redis to `connect` that is a function: command in, RESP out, on the event loop's next turn.
+
+    It answers every command by `replies[verb]`, or with 1; with `mute`, not at all.
+    """
+
+    def __init__(self) -> None:
+        self.commands: list[list[bytes]] = []
+        self.reads: list[int] = []
+        """How many commands came in one write."""
+        self.replies: dict[bytes, bytes] = {}
+        self.mute = False
+        self.refuses_connections = False
+        self.dials = 0
+        self._transport: _MemoryTransport | None = None
+
+    async def dial(
+        self, address: RedisAddress, *, name: str, on_pushes: Callable[[Pushes], None], timeout: float
+    ) -> RedisConnection:
+        """Stands in for `tannoy.fanout.redis.connection.dial`."""
+        self.dials += 1
+        if self.refuses_connections:
+            raise ConnectionRefusedError("nobody listens")
+        wire = RedisConnection(on_pushes)
+        self._transport = _MemoryTransport(self, wire)
+        wire.connection_made(self._transport)
+        return wire
+
+    def received(self, transport: "_MemoryTransport", data: bytes) -> None:
+        commands = read_commands(data)
+        self.reads.append(len(commands))
+        self.commands += commands
+        for command in commands:
+            if not self.mute:
+                transport.bring(self.reply(command))
+
+    def reply(self, command: list[bytes]) -> bytes:
+        return self.replies.get(command[0], b":1\r\n")
+
+    def push(self, *words: bytes) -> None:
+        """What a subscriber gets, unasked."""
+        if self._transport is not None:
+            self._transport.bring(b">%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(w), w) for w in words))
+
+    def break_connection(self) -> None:
+        assert self._transport is not None
+        self._transport.abort()
+
+    def said(self, verb: str) -> list[list[bytes]]:
+        """All commands of one verb, without it."""
+        return [command[1:] for command in self.commands if command[0] == verb.encode()]
+
+
+class _MemoryTransport(asyncio.Transport):
+    def __init__(self, server: MemoryRedis, wire: RedisConnection) -> None:
+        super().__init__()
+        self._server = server
+        self._wire = wire
+        self._loop = asyncio.get_running_loop()
+        self._closing = False
+
+    def write(self, data: Any) -> None:
+        if not self._closing:
+            self._server.received(self, bytes(data))
+
+    def bring(self, data: bytes) -> None:
+        self._loop.call_soon(self._bring, data)
+
+    def _bring(self, data: bytes) -> None:
+        if not self._closing:
+            self._wire.data_received(data)
+
+    def abort(self) -> None:
+        if not self._closing:
+            self._closing = True
+            self._loop.call_soon(self._wire.connection_lost, None)
+
+    def is_closing(self) -> bool:
+        return self._closing
