@@ -169,8 +169,8 @@ class Bus:
         self.subscriptions.confirmed(channels)
 
     def _dispatch(self, batch: Batch) -> None:
-        """Before anything is delivered: may this node still deliver it?"""
-        self.leases.are_trusted()
+        """Hand a batch of the link on: control messages to `control`, all others to the tracker."""
+        self.leases.fence_if_expired()
         if self._orders.isdisjoint([address for address, _ in batch]):
             self.tracker.received(batch)
             return

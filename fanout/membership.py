@@ -43,8 +43,9 @@ Restate = Callable[[CommandSender, Collection[int], bool], Awaitable[None]]
 class Membership:
     """Needs `run` running, and `greet` at the beginning of each connection of `pipeline`.
 
-    `on_expired` is called the moment the heartbeat can't be trusted any more; `describe` gives what other nodes may
-    know of this one. `term` rises with every expiry: what was asked before it says nothing about after.
+    `on_expired` is called once at each expiry of the heartbeat, before anything else is done; `describe` gives what
+    other nodes may know of this one. `term` rises with every expiry: a reply to what was asked before an expiry says
+    nothing about the time after it.
     """
 
     def __init__(
@@ -84,20 +85,23 @@ class Membership:
 
     @property
     def is_valid(self) -> bool:
-        """Whether this process may act on what it holds. One comparison; asked before every delivery."""
+        """Whether this process may act on what it holds: one comparison, without any effect."""
         return self._clock.monotonic() < self.valid_until
 
-    def check(self) -> bool:
-        """`is_valid`; where it is not any more, whoever rests on it is told first."""
+    def fence_if_expired(self) -> bool:
+        """Return whether the heartbeat has expired or has never been sent; at the expiry call `on_expired` first.
+
+        An expired heartbeat is never extended: `_beat` fences before it extends `valid_until`.
+        """
         if self.is_valid:
-            return True
+            return False
         if self.valid_until > -math.inf:
             self.valid_until = -math.inf
             self._sent = [-math.inf] * PARTITIONS
             self.term += 1
             _log.error("the heartbeat has run out: other nodes may take over what this one holds", term=self.term)
             self._on_expired()
-        return False
+        return True
 
     def _extend(self) -> None:
         oldest = min(self._sent)
@@ -106,7 +110,7 @@ class Membership:
             self._look_at_expiry()
 
     def _look_at_expiry(self) -> None:
-        """`check` when the time has come, even if nobody asks. A timer may ring a little early: then once more."""
+        """Fence at the expiry even if no entry does so before. A timer may fire a little early: then set it again."""
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
@@ -114,7 +118,7 @@ class Membership:
         if left > 0:
             self._expiry = asyncio.get_running_loop().call_later(left + TIMER_GRAIN, self._look_at_expiry)
         else:
-            self.check()
+            self.fence_if_expired()
 
     # ---- heartbeats
 
@@ -177,7 +181,7 @@ class Membership:
         if 0 in partitions:
             info = orjson.dumps(self._describe())
             await bus.run_script(NODE_TELL, (self._keyspace.node_info(),), (self._incarnation, info))
-        self.check()  # an answer that comes too late must not save what has run out
+        self.fence_if_expired()  # a reply that comes too late must not extend an expired heartbeat
         servers = {part: bytes(reply[2]).decode() or None for part, reply in replies.items()}
         if None in servers.values():
             servers = await self._ensure(bus, partitions)
@@ -188,7 +192,7 @@ class Membership:
             self._servers[part] = server
             self._sent[part] = sent
         self._beats += 1
-        self.check()
+        self.fence_if_expired()
         self._extend()
 
     async def _send_beats(self, bus: CommandSender, partitions: Sequence[int]) -> dict[int, Reply]:

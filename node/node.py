@@ -85,7 +85,7 @@ class Node:
             self.hub,
             pause_link=bus.link.pause_reading,
             resume_link=bus.link.resume_reading,
-            before_slice=bus.leases.are_trusted,
+            fence_if_expired=bus.leases.fence_if_expired,
         )
         session_leases = SessionLeases(bus.leases, bus.limits, bus.disconnects, node_id=self.node_id, clock=self.clock)
         listed_max = max(settings.presence_events_max, settings.presence_inline_max)

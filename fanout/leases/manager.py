@@ -70,9 +70,21 @@ class LeaseManager:
 
     # ---- until when
 
-    def are_trusted(self) -> bool:
-        """Whether this process may serve those that hold a place. Where not any more, it has told them first."""
-        return self._mode is LimitMode.AVAILABLE or self._membership.check()
+    def fence_if_expired(self) -> bool:
+        """Close the sessions that hold leases if the heartbeat has expired; return whether they may not be served.
+
+        The act of self-fencing. Each entry of the event loop into this process's sockets begins with it: a batch from
+        the bus, input of a socket, a timer, a slice of a large delivery. In `available` mode nothing is fenced.
+        """
+        return self._mode is LimitMode.STRICT and self._membership.fence_if_expired()
+
+    @property
+    def may_serve(self) -> bool:
+        """Whether sessions that hold leases may be served. A question without effect, for what runs behind an entry.
+
+        Where it is False, `fence_if_expired` has closed them, or the timer of the expiry will before it can be True.
+        """
+        return self._mode is LimitMode.AVAILABLE or self._membership.is_valid
 
     @property
     def lets_in_unheard(self) -> bool:
@@ -80,7 +92,7 @@ class LeaseManager:
         return self._mode is LimitMode.AVAILABLE
 
     def expired(self) -> None:
-        """The heartbeat has run out. In `strict` mode nobody is served any more: others may be in their places."""
+        """The heartbeat has expired. In `strict` mode every holder is closed: others may hold their places by now."""
         if self._mode is LimitMode.STRICT:
             for lease in self._known:
                 if lease.generation:
@@ -137,8 +149,8 @@ class LeaseManager:
             lease.turn.clear()
             match await self._ask(lease, again=was_told_to_wait):
                 case [b"held", generation]:
-                    # After an expiry meanwhile somebody else may have it by now.
-                    if self._membership.term == term and self._membership.check():
+                    # After an expiry in the meantime another node may have taken it over.
+                    if self._membership.term == term and self._membership.is_valid:
                         lease.generation = str(generation, "ascii")
                         return
                     self._membership.hurry()

@@ -70,9 +70,10 @@ class CommandLoop(ABC):
     def is_arriving(self) -> bool:
         """Still before `welcome`: there is no place for it yet, or it is entering its home."""
 
+    @property
     @abstractmethod
-    def is_trusted(self) -> bool:
-        """Whether the node may still serve this session. Where its place may be another's by now, it has closed it."""
+    def may_serve(self) -> bool:
+        """Whether this session may be sent anything: its leases, if it has any, cannot be another's by now."""
 
     @abstractmethod
     def close(self, code: CloseCode) -> None: ...
@@ -169,7 +170,7 @@ class CommandLoop(ABC):
     ) -> None:
         self._entrance = None
         self.session.entered(stay)
-        if not self.is_trusted():
+        if not self.may_serve:
             return
         if self.is_arriving:
             self.welcome(snapshot, start)
@@ -181,7 +182,7 @@ class CommandLoop(ABC):
 
     def not_entered(self, effect: JoinChannel, refusal: Refused) -> None:
         self._entrance = None
-        if not self.is_trusted():
+        if not self.may_serve:
             return
         if self.is_arriving:
             self.close(CloseCode.TRY_AGAIN_LATER)
@@ -221,7 +222,7 @@ class CommandLoop(ABC):
     def _done(self, id: CommandId | None, fields: Callable[[Any], Object], done: asyncio.Future[Any]) -> None:
         self._under_way -= 1
         error = done.exception()
-        if not self.is_open or not self.is_trusted():
+        if not self.is_open or not self.may_serve:
             return
         if isinstance(error, Refused):
             self._refuse(id, error)

@@ -73,8 +73,13 @@ class Connection(CommandLoop):
     def has_ended(self) -> bool:
         return self._state in (_State.CLOSING, _State.CLOSED)
 
-    def is_trusted(self) -> bool:
-        return not self._leases or self._context.session_leases.are_trusted()
+    @property
+    def may_serve(self) -> bool:
+        return not self._leases or self._context.session_leases.may_serve
+
+    def _fence_if_expired(self) -> bool:
+        """Begin input and timers of a session with this; True: it holds leases that may be another's by now."""
+        return bool(self._leases) and self._context.session_leases.fence_if_expired()
 
     # ---- from the handshake to `welcome`
 
@@ -100,7 +105,7 @@ class Connection(CommandLoop):
             self._context.session_leases.give_back(() if error else start.result())
         elif error is None:
             self._leases = start.result()
-            if self.is_trusted():
+            if self.may_serve:
                 self._enter_home()
         elif isinstance(error, LimitReached):
             closing = CloseOrder(CloseCode.TRY_AGAIN_LATER, Owner(OwnerKind(error.kind), error.name), error.count)
@@ -132,18 +137,18 @@ class Connection(CommandLoop):
     # ---- Carried
 
     def received(self, payload: bytes, binary: bool) -> None:
-        if not self.has_ended and self.is_trusted():
+        if not self.has_ended and not self._fence_if_expired():
             self.hear(payload, binary)
 
     def pinged(self, payload: bytes) -> None:
-        if self.is_trusted():
+        if not self._fence_if_expired():
             self.outbox.answer(frame(Opcode.PONG, payload))
 
     def paused(self) -> None:
         self.outbox.paused()
 
     def resumed(self) -> None:
-        if self.is_trusted():
+        if not self._fence_if_expired():
             self.outbox.resumed()
 
     def violated(self, code: int, reason: str) -> None:
@@ -214,7 +219,7 @@ class Connection(CommandLoop):
     def due(self, now: float) -> None:
         if self._state is _State.CLOSING:
             self._transport.abort()
-        elif not self.is_trusted():
+        elif self._fence_if_expired():
             return
         elif self._ping_out and not self._waiting:
             self.close(CloseCode.NO_PONG)

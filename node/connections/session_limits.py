@@ -57,9 +57,14 @@ class SessionLeases:
         """Whether those who have a place come in even while this node does not hear the bus."""
         return self._leases.lets_in_unheard
 
-    def are_trusted(self) -> bool:
-        """Whether this node may serve those that hold a place. Where not any more, it has closed them first."""
-        return self._leases.are_trusted()
+    def fence_if_expired(self) -> bool:
+        """Close the sessions that hold leases if the heartbeat has expired; return whether they may not be served."""
+        return self._leases.fence_if_expired()
+
+    @property
+    def may_serve(self) -> bool:
+        """Whether this node may serve sessions that hold leases; without effect."""
+        return self._leases.may_serve
 
     async def take(
         self, session: Session, connected_at: float, lose: Callable[[CloseOrder], None]

@@ -69,8 +69,11 @@ class _Sweep:
 
 
 class Relay:
-    """Serves the hub's rosters. `pause_link` and `resume_link` are called to bound what waits; `before_slice` before
-    each slice, since time has passed: it may close those that must not be served any more."""
+    """Serves the hub's rosters. `pause_link` and `resume_link` are called to bound what waits.
+
+    `fence_if_expired` is called before each delivery and each slice of one: it closes the sessions that must not be
+    served any more, since time has passed.
+    """
 
     def __init__(
         self,
@@ -78,13 +81,13 @@ class Relay:
         *,
         pause_link: Callable[[], None],
         resume_link: Callable[[], None],
-        before_slice: Callable[[], object] = lambda: None,
+        fence_if_expired: Callable[[], bool],
         slice_size: int = SLICE,
     ) -> None:
         self._hub = hub
         self._pause_link = pause_link
         self._resume_link = resume_link
-        self._before_slice = before_slice
+        self._fence_if_expired = fence_if_expired
         self._slice = slice_size
         self._sweeps: dict[bytes, _Sweep] = {}
         self._backlog_bytes = 0
@@ -93,7 +96,8 @@ class Relay:
         self._deliveries = 0
 
     def deliver(self, batch: Deliveries) -> None:
-        """Deliveries in the order of the bus."""
+        """Deliveries in the order of the bus, or of history where they fill a hole."""
+        self._fence_if_expired()
         by_channel: dict[bytes, list[Publication]] = {}
         for address, publication in batch:
             by_channel.setdefault(address, []).append(publication)
@@ -139,7 +143,7 @@ class Relay:
     # ---- slices
 
     def _next_slice(self, sweep: _Sweep) -> None:
-        self._before_slice()
+        self._fence_if_expired()
         roster, address = sweep.roster, sweep.roster.channel.address
         if self._sweeps.get(address) is not sweep:
             return

@@ -45,12 +45,13 @@ async def _sleep_for_ever(self: object) -> None:
 def fencing_off() -> None:
     """A node serves its sessions, whether its heartbeat has run out or not."""
 
-    def always(self: leases.LeaseManager) -> bool:
-        return True
+    def never(self: leases.LeaseManager) -> bool:
+        return False
 
     def close_nobody(self: leases.LeaseManager) -> None: ...
 
-    patch(leases.LeaseManager, "are_trusted", always)
+    patch(leases.LeaseManager, "fence_if_expired", never)
+    patch(leases.LeaseManager, "may_serve", True)
     patch(leases.LeaseManager, "expired", close_nobody)
 
 

@@ -105,6 +105,7 @@ class House:
             self.hub,
             pause_link=self.link.pause_reading,
             resume_link=self.link.resume_reading,
+            fence_if_expired=lambda: self.leases.fence_if_expired(),
             slice_size=slice_size,
         )
         self.history = HistoryReader(self.past, KEYSPACE, HistoryRules(history_size, 300))
@@ -176,9 +177,13 @@ class House:
         """The link brings these messages of the channel, in one batch."""
         self.tracker.received([(channel.address, numbered(offset, epoch)) for offset in offsets])
 
-    def fence(self) -> None:
-        """The heartbeat has run out, as after a freeze: no timer has noticed yet."""
+    def reach_expiry(self) -> None:
+        """The heartbeat expires, as after a freeze; the timer of its expiry has not fired yet."""
         self.membership.valid_until = self.clock.monotonic()
+
+    def fire_expiry_timer(self) -> None:
+        """The timer of the heartbeat's expiry fires."""
+        self.membership.fence_if_expired()
 
 
 class Desk:

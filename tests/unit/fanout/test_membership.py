@@ -139,7 +139,7 @@ class Heart:
 @on_manual_time
 async def test_before_the_first_heartbeat_nothing_is_trusted_and_nothing_expires() -> None:
     heart = Heart()
-    assert not heart.membership.check()
+    assert heart.membership.fence_if_expired()
     assert (heart.told, heart.membership.term) == ([], 0)
 
 
@@ -181,7 +181,7 @@ async def test_after_a_freeze_the_first_check_tells_before_it_says_no() -> None:
     await heart.greet()
     manual_clock().advance(HOLDS)  # no timer has run
     assert heart.words == []
-    assert not heart.membership.check()
+    assert heart.membership.fence_if_expired()
     assert heart.words == ["expired"]
 
 
@@ -191,7 +191,7 @@ async def test_its_end_is_told_once() -> None:
     await heart.greet()
     await asyncio.sleep(HOLDS + A_WHILE)
     for _ in range(3):
-        assert not heart.membership.check()
+        assert heart.membership.fence_if_expired()
     assert (heart.words, heart.membership.term) == (["expired"], 1)
 
 
@@ -228,4 +228,4 @@ async def test_an_answer_that_comes_after_its_own_end_is_worth_nothing() -> None
     await asyncio.sleep(HOLDS + A_WHILE)
     heart.redis.answer_held(HEARTBEAT)
     await greeting
-    assert not heart.membership.check()
+    assert heart.membership.fence_if_expired()

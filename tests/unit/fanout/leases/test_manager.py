@@ -201,7 +201,7 @@ async def test_a_place_that_was_given_before_the_heartbeat_ran_out_is_not_believ
     guest = office.comes()
     await turns()
     office.heartbeat.fence()
-    office.heartbeat.check()
+    office.heartbeat.fence_if_expired()
     office.heartbeat.come_back()
     office.redis.answer_held(LEASE_ACQUIRE)
     await turns(6)

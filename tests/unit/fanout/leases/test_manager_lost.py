@@ -203,7 +203,7 @@ async def test_in_strict_mode_all_that_hold_a_place_lose_it_when_the_heartbeat_r
     office = Office()
     guests = [await office.admitted("s1"), await office.admitted("s2", Owner(OwnerKind.USER, "ada"))]
     office.heartbeat.fence()
-    assert not office.leases.are_trusted()
+    assert office.leases.fence_if_expired()
     assert [guest.losses for guest in guests] == [
         [CloseOrder(CloseCode.LEASE_LOST, OWNER)],
         [CloseOrder(CloseCode.LEASE_LOST, Owner(OwnerKind.USER, "ada"))],
@@ -218,7 +218,7 @@ async def test_whoever_still_waits_for_a_place_has_none_to_lose() -> None:
     guest = office.comes()
     await turns(6)
     office.heartbeat.fence()
-    office.heartbeat.check()
+    office.heartbeat.fence_if_expired()
     assert guest.losses == []
     guest.arrival.cancel()
 
@@ -228,8 +228,8 @@ async def test_in_available_mode_nobody_loses_anything_when_the_heartbeat_runs_o
     office = Office(mode=LimitMode.AVAILABLE)
     guest = await office.admitted()
     office.heartbeat.fence()
-    office.heartbeat.check()
-    assert (office.leases.are_trusted(), guest.losses) == (True, [])
+    office.heartbeat.fence_if_expired()
+    assert (office.leases.may_serve, office.leases.fence_if_expired(), guest.losses) == (True, False, [])
 
 
 # ---- limits that change

@@ -31,7 +31,13 @@ class Door:
 
     def __init__(self, *, slice_size: int = 4096) -> None:
         self.hub = Hub()
-        self.relay = Relay(self.hub, pause_link=lambda: None, resume_link=lambda: None, slice_size=slice_size)
+        self.relay = Relay(
+            self.hub,
+            pause_link=lambda: None,
+            resume_link=lambda: None,
+            fence_if_expired=lambda: False,
+            slice_size=slice_size,
+        )
         history = HistoryReader(ScriptedHistory(), Keyspace("tannoy"), HistoryRules(100, 300))
         nobody = TrackerDriver()
         self.tracker = ChannelTracker(history, nobody, clock=manual_clock(), deliver=self.relay.deliver)

@@ -28,6 +28,7 @@ class Place:
             self.hub,
             pause_link=lambda: self.link.append("pause"),
             resume_link=lambda: self.link.append("resume"),
+            fence_if_expired=lambda: False,
             slice_size=slice_size,
         )
 
