@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tannoy.fanout.lease_times import DEFAULT_TIMES
 from tannoy.fanout.scripts import HEARTBEAT, LEASE_ACQUIRE, LEASE_RELEASE, SERVER_ENSURE, Script
 from tannoy.shared.channels import PARTITIONS, Owner, OwnerKind
 from tannoy.shared.keyspace import Keyspace
@@ -62,8 +63,9 @@ class _Scripts:
         return await self.cost(calls) * PARTITIONS
 
     async def acquire(self, first: int, count: int, limit: int) -> float:
+        asked = (0, DEFAULT_TIMES.lease_ms)
         calls = [
-            (LEASE_ACQUIRE, self._keys(owner), (f"one|{n}|s{n}", INFO, limit, "reject", f"agent:{owner.name}", 0))
+            (LEASE_ACQUIRE, self._keys(owner), (f"one|{n}|s{n}", INFO, limit, "reject", f"agent:{owner.name}", *asked))
             for n in range(first, first + count)
             for owner in self.owners
         ]

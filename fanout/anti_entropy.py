@@ -11,13 +11,12 @@ import structlog
 from ..shared.channels import PARTITIONS
 from ..shared.errors import Unavailable
 from .disconnects import DisconnectLog
+from .lease_times import DEFAULT_TIMES, LeaseTimes
 from .leases.manager import LeaseManager
 from .membership import Membership
 from .presence.presence import Presence, Present
 from .redis.pipeline import AnyPipeline
 
-TURN = 1.0
-"""Seconds between two looks at what is urgent."""
 GROUP = 8
 """Partitions that are stated together."""
 ROUND = 60.0
@@ -37,6 +36,7 @@ class AntiEntropy:
         presence: Presence,
         disconnects: DisconnectLog,
         present: Callable[[Collection[int]], Mapping[int, Present]],
+        times: LeaseTimes = DEFAULT_TIMES,
     ) -> None:
         self._pipeline = pipeline
         self._membership = membership
@@ -44,13 +44,14 @@ class AntiEntropy:
         self._presence = presence
         self._disconnects = disconnects
         self._present = present
+        self._turn_seconds = times.repair_seconds
         self._next = 0
         self._rounds = 0
 
     async def run(self) -> None:
         """For ever. What Redis does not confirm is stated again later."""
         turns = 0
-        turns_between = max(1, int(ROUND / TURN) * GROUP // PARTITIONS)
+        turns_between = max(1, int(ROUND / self._turn_seconds) * GROUP // PARTITIONS)
         while True:
             await self._pipeline.connected.wait()
             turns += 1
@@ -70,7 +71,7 @@ class AntiEntropy:
                     await self._state(self._next_group())
             except Unavailable as error:
                 _log.info("repair was cut short, and will be taken up again", error=str(error))
-            await asyncio.sleep(TURN)
+            await asyncio.sleep(self._turn_seconds)
 
     def _urgent(self) -> list[int]:
         return sorted(self._membership.to_look_at)[: 2 * GROUP]

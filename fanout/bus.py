@@ -26,6 +26,7 @@ from .disconnects import DisconnectLog
 from .history.publisher import Publisher
 from .history.reader import HistoryReader, HistoryRules
 from .history.tracker import ChannelTracker, Deliveries
+from .lease_times import DEFAULT_TIMES, LeaseTimes
 from .leases.lease import Limit
 from .leases.limits import Limits
 from .leases.manager import LeaseManager
@@ -86,6 +87,7 @@ class BusRules:
     mode: LimitMode
     presence: PresenceRules
     history: HistoryRules
+    times: LeaseTimes = DEFAULT_TIMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,7 @@ class Bus:
             restate=self._restate,
             on_expired=lambda: self.leases.expired(),
             describe=events.describe,
+            times=rules.times,
         )
         self.counted = self._redis.pipeline(
             name=f"tannoy-counted-{name}", scripts=_COUNTED, greet=self.membership.greet
@@ -157,11 +160,14 @@ class Bus:
             limits=self.limits,
             mode=rules.mode,
             tell=self.control.tell,
+            times=rules.times,
         )
-        self.presence = Presence(self.counted, self.keyspace, incarnation=incarnation, rules=rules.presence)
+        self.presence = Presence(
+            self.counted, self.keyspace, incarnation=incarnation, rules=rules.presence, times=rules.times
+        )
         self.disconnects = DisconnectLog(self.counted, self.keyspace)
         self.repair = AntiEntropy(
-            self.counted, self.membership, self.leases, self.presence, self.disconnects, events.present
+            self.counted, self.membership, self.leases, self.presence, self.disconnects, events.present, rules.times
         )
         self._orders = frozenset(self.control.addresses)
 

@@ -1,9 +1,10 @@
 """This process among the nodes: its heartbeat in every partition, and until when it may trust what rests on it.
 
-One batch for all partitions every `BEAT` seconds: the cost grows with nodes, not with sessions. What the node holds is
-good until (monotonic time before the last good heartbeat was sent) + LEASE - MARGIN: other nodes may take its places
-over after LEASE, and no clock but the node's own says when it has to stop. ("How to do distributed locking",
-M. Kleppmann 2016: nobody checks a token when a socket is written to, so the holder has to check itself.)
+One batch for all partitions every `heartbeat_seconds`: the cost grows with nodes, not with sessions. What the node
+holds is good until (monotonic time before the last good heartbeat was sent) + `lease_seconds` - `margin_seconds`:
+other nodes may take its places over after `lease_seconds`, and no clock but the node's own says when it has to stop.
+("How to do distributed locking", M. Kleppmann 2016: nobody checks a token when a socket is written to, so the holder
+has to check itself.)
 """
 
 import asyncio
@@ -18,19 +19,13 @@ from ..shared.clock import Clock
 from ..shared.errors import Unavailable
 from ..shared.keyspace import Keyspace
 from .backend import backend_of
+from .lease_times import DEFAULT_TIMES, LeaseTimes
 from .redis.address import AnyAddress
 from .redis.connection import Reply, connect
 from .redis.pipeline import AnyPipeline, CommandSender
 from .scripts import HEARTBEAT, NODE_TELL, NODES_LIST, SERVER_ENSURE
 
-BEAT = 2.0
-LEASE = 6.0
-MARGIN = 1.0
-"""Seconds that the clocks of Redis and of this machine may part within a lease."""
 TIMER_GRAIN = 0.001
-RECOVERY = 5.5
-"""Seconds in which a Redis that may have forgotten leases gives no places. A little more than LEASE - MARGIN: a node
-that comes back later than that has closed its sockets by itself."""
 
 _log = structlog.get_logger("tannoy.membership")
 ALL = range(PARTITIONS)
@@ -57,6 +52,7 @@ class Membership:
         restate: Restate,
         on_expired: Callable[[], None],
         describe: Callable[[], dict[str, object]],
+        times: LeaseTimes = DEFAULT_TIMES,
     ) -> None:
         self.term = 0
         self.valid_until = -math.inf
@@ -69,6 +65,7 @@ class Membership:
         self._restate = restate
         self._on_expired = on_expired
         self._describe = describe
+        self._times = times
         self._places_from = -math.inf
         self._servers: list[str | None] = [None] * PARTITIONS
         self._sent = [-math.inf] * PARTITIONS  # when the last good heartbeat was sent
@@ -106,7 +103,7 @@ class Membership:
     def _extend(self) -> None:
         oldest = min(self._sent)
         if oldest > -math.inf:
-            self.valid_until = oldest + LEASE - MARGIN
+            self.valid_until = oldest + self._times.valid_seconds
             self._look_at_expiry()
 
     def _look_at_expiry(self) -> None:
@@ -141,10 +138,10 @@ class Membership:
         await self._ensure(bus, partitions)
 
     async def run(self, pipeline: AnyPipeline) -> None:
-        """A heartbeat every BEAT seconds, for ever."""
+        """A heartbeat every `heartbeat_seconds`, for ever."""
         while True:
             try:
-                async with asyncio.timeout(BEAT):
+                async with asyncio.timeout(self._times.heartbeat_seconds):
                     await self._hurry.wait()
             except TimeoutError:
                 pass
@@ -167,9 +164,10 @@ class Membership:
 
     async def _ensure(self, bus: CommandSender, partitions: Sequence[int]) -> dict[int, str | None]:
         """Of each partition, which server with which data it is."""
-        window = int(RECOVERY * 1000)
         keys = ((self._keyspace.server(part),) for part in partitions)
-        replies = await asyncio.gather(*(bus.run_script(SERVER_ENSURE, key, (window,)) for key in keys))
+        replies = await asyncio.gather(
+            *(bus.run_script(SERVER_ENSURE, key, (self._times.recovery_ms,)) for key in keys)
+        )
         wait = max((int(left) for _, left in replies), default=0) / 1000
         self._places_from = max(self._places_from, self._clock.monotonic() + wait)
         return {part: bytes(life).decode() for part, (life, _) in zip(partitions, replies, strict=True)}
@@ -197,7 +195,7 @@ class Membership:
 
     async def _send_beats(self, bus: CommandSender, partitions: Sequence[int]) -> dict[int, Reply]:
         """Of each partition what the heartbeat found. What it has made good is noted even if another one fails."""
-        beats = (self._send_beat(bus, part, LEASE) for part in partitions)
+        beats = (self._send_beat(bus, part, self._times.lease_ms) for part in partitions)
         replies: dict[int, Reply] = dict(
             zip(partitions, await asyncio.gather(*beats, return_exceptions=True), strict=True)
         )
@@ -209,9 +207,9 @@ class Membership:
             raise failures[0]
         return replies
 
-    def _send_beat(self, bus: CommandSender, part: int, seconds: float) -> "asyncio.Future[Reply]":
+    def _send_beat(self, bus: CommandSender, part: int, milliseconds: int) -> "asyncio.Future[Reply]":
         keys = (self._keyspace.heartbeats(part), self._keyspace.server(part))
-        return bus.run_script(HEARTBEAT, keys, (self._incarnation, int(seconds * 1000)))
+        return bus.run_script(HEARTBEAT, keys, (self._incarnation, milliseconds))
 
     async def _state_what_was_lost(self, bus: CommandSender, servers: Mapping[int, str | None]) -> None:
         """Before the lease is extended: until Redis knows again what this node holds, it must not hold it longer."""

@@ -75,7 +75,7 @@ REMEMBER_GONE = load_script("remember_gone")
 """KEYS: gone. ARGV: entry, how many are kept, seconds."""
 
 LEASE_ACQUIRE = load_script("lease_acquire", head="lease_common")
-"""KEYS: of the owner. ARGV: lease, info, max, policy, owner, was told to wait.
+"""KEYS: of the owner. ARGV: lease, info, max, policy, owner, was told to wait, longest wait in ms.
 
 Returns a list that begins with held, full, wait, displaced, recovering or fenced.
 """
@@ -105,7 +105,7 @@ PRESENCE_LEAVE = load_script("presence_leave", head="presence_common", allow_oom
 """KEYS: of the room and the process. ARGV: room, inline_max, events_max, number, grace in ms. Returns 1 (left) or 0."""
 
 PRESENCE_DEAD = load_script("presence_dead", head="presence_common", allow_oom=True)
-"""KEYS: of the room and the process. ARGV: room, inline_max, events_max, incarnation, grace in ms.
+"""KEYS: of the room and the process. ARGV: room, inline_max, events_max, incarnation, grace in ms, dead before.
 
 Returns how many of its sessions are left.
 """

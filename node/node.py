@@ -19,6 +19,7 @@ import structlog
 
 from ..fanout.bus import Bus, BusEvents, BusRules
 from ..fanout.history.reader import HistoryRules
+from ..fanout.lease_times import DEFAULT_TIMES, LeaseTimes
 from ..fanout.leases.lease import Limit
 from ..fanout.presence.calls import PresenceRules
 from ..fanout.presence.presence import Present
@@ -57,7 +58,9 @@ _log = structlog.get_logger("tannoy.node")
 class Node:
     """Composed once per process. Use `running()` around everything else."""
 
-    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock | None = None, *, lease_times: LeaseTimes = DEFAULT_TIMES
+    ) -> None:
         self.settings = settings
         self.clock = clock or SystemClock()
         self.incarnation = secrets.token_hex(8)
@@ -78,7 +81,7 @@ class Node:
             present=self._present,
         )
         address = _address(settings)
-        rules = _bus_rules(settings)
+        rules = _bus_rules(settings, lease_times)
         bus = self.bus = Bus(address, rules, events, incarnation=self.incarnation, name=self.node_id, clock=self.clock)
         self.keyspace = bus.keyspace
         self.relay = Relay(
@@ -244,7 +247,7 @@ def _address(settings: Settings) -> AnyAddress:
         raise StartError(f"TANNOY_REDIS_URL: {error}") from error
 
 
-def _bus_rules(settings: Settings) -> BusRules:
+def _bus_rules(settings: Settings, times: LeaseTimes) -> BusRules:
     return BusRules(
         prefix=settings.redis_prefix,
         secret=settings.cluster_secret.get_secret_value().encode(),
@@ -254,7 +257,8 @@ def _bus_rules(settings: Settings) -> BusRules:
         },
         mode=settings.limit_mode,
         presence=PresenceRules(settings.presence_inline_max, settings.presence_events_max, settings.presence_grace),
-        history=HistoryRules(settings.history_size, settings.history_ttl),
+        history=HistoryRules(settings.history_size, settings.history_ttl, times.recovery_ms),
+        times=times,
     )
 
 

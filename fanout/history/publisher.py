@@ -8,7 +8,7 @@ from ...shared.publication import Position
 from ..redis.connection import Reply
 from ..redis.pipeline import AnyPipeline, read_later
 from ..scripts import PUBLISH, PUBLISH_ONCE
-from .reader import RECOVERY_MS, HistoryRules, read_position
+from .reader import HistoryRules, read_position
 
 REMEMBER_KEY_SECONDS = 300
 
@@ -33,7 +33,7 @@ class Publisher:
         rules = self._rules
         if rules.size:
             keys = (*self._keyspace.history(channel), *memory)
-            ttls = (rules.size, rules.ttl, rules.head_ttl, RECOVERY_MS, REMEMBER_KEY_SECONDS)
+            ttls = (rules.size, rules.ttl, rules.head_ttl, rules.recovery_ms, REMEMBER_KEY_SECONDS)
             return read_later(self.pipeline.run_script(PUBLISH, keys, (channel.address, payload, *ttls)), _position)
         if memory:
             arguments = (channel.address, payload, REMEMBER_KEY_SECONDS)

@@ -12,6 +12,7 @@ from ...shared.channels import Channel
 from ...shared.keyspace import Keyspace
 from ...shared.protocol.commands import OFFSET_MAX, HistoryQuery
 from ...shared.publication import Position, Publication, StartPosition
+from ..lease_times import DEFAULT_TIMES
 from ..pubsub.envelope import unpack_numbered
 from ..redis.connection import Reply
 from ..redis.pipeline import AnyPipeline, read_later
@@ -19,8 +20,6 @@ from ..scripts import HISTORY_READ
 
 HEAD_TTL = 3600
 """Seconds that a channel's head outlives its last message, at the least. Nodes that hear the channel renew it."""
-RECOVERY_MS = 5500
-"""See `membership.RECOVERY`: what a script says that is the first one to meet a new server."""
 READ_MAX = 1000
 """Entries in one read."""
 
@@ -31,6 +30,8 @@ class HistoryRules:
 
     size: int
     ttl: int
+    recovery_ms: int = DEFAULT_TIMES.recovery_ms
+    """`LeaseTimes.recovery_ms`: what a script says that is the first one to meet a new server."""
 
     @property
     def head_ttl(self) -> int:
@@ -121,7 +122,7 @@ class HistoryReader:
     def _ask(
         self, channel: Channel, lowest: int, highest: int | str, count: int, which: str
     ) -> "asyncio.Future[Reply]":
-        arguments = (lowest, highest, count, which, self.rules.head_ttl, RECOVERY_MS)
+        arguments = (lowest, highest, count, which, self.rules.head_ttl, self.rules.recovery_ms)
         return self.pipeline.run_script(HISTORY_READ, self._keyspace.history(channel), arguments)
 
 

@@ -17,6 +17,7 @@ from ...shared.errors import LimitReached, Unavailable
 from ...shared.keyspace import Keyspace
 from ...shared.policy import LimitMode, LimitPolicy, local_share
 from ..control.requests import Evict, LeaseGranted, Notice
+from ..lease_times import DEFAULT_TIMES, LeaseTimes
 from ..membership import Membership
 from ..redis.connection import Reply
 from ..redis.in_flight import DEADLINE
@@ -26,8 +27,6 @@ from .lease import CloseOrder, Lease, incarnation_of, nobody, owner_key, owner_o
 from .limits import Limits
 from .registry import LeaseRegistry
 
-ADMISSION_DEADLINE = 10.0
-"""Seconds to wait for a place that is being freed: longer than the lease of a victim's node that has died."""
 ASK_AGAIN = 0.5
 """Seconds to wait for word that a place is free, before Redis is asked itself: the word may get lost."""
 HEARTBEAT_WAIT = 0.1
@@ -50,6 +49,7 @@ class LeaseManager:
         limits: Limits,
         mode: LimitMode,
         tell: Callable[[str, Notice], None],
+        times: LeaseTimes = DEFAULT_TIMES,
     ) -> None:
         self._pipeline = pipeline
         self._membership = membership
@@ -58,6 +58,8 @@ class LeaseManager:
         self._limits = limits
         self._mode = mode
         self._tell = tell
+        self._admission_seconds = times.admission_seconds
+        self._lease_ms = times.lease_ms
         self._newest = 0
         self._known = LeaseRegistry()
         self._unreleased: dict[str, Lease] = {}
@@ -109,12 +111,12 @@ class LeaseManager:
     async def acquire(self, lease: Lease) -> None:
         """Return when the lease is held. Whoever called owes one `release`, unless this raises.
 
-        Raises LimitReached, or Unavailable where Redis is away or no place became free in ADMISSION_DEADLINE.
+        Raises LimitReached, or Unavailable where Redis is away or no place became free in `admission_seconds`.
         """
         self._known.add(lease)
         try:
             await self._wait_for_redis(lease)
-            async with asyncio.timeout(ADMISSION_DEADLINE):
+            async with asyncio.timeout(self._admission_seconds):
                 await self._take(lease)
         except LimitReached:
             self._refused += 1
@@ -180,8 +182,8 @@ class LeaseManager:
 
     def _ask(self, lease: Lease, *, again: bool) -> "asyncio.Future[Reply]":
         limit = self._limits.default(lease.owner.kind)
-        arguments = (lease.name, lease.info, limit.max_sessions, limit.policy, owner_key(lease.owner), int(again))
-        return self._pipeline.run_script(LEASE_ACQUIRE, self._keys(lease.owner), arguments)
+        words = (lease.name, lease.info, limit.max_sessions, limit.policy, owner_key(lease.owner))
+        return self._pipeline.run_script(LEASE_ACQUIRE, self._keys(lease.owner), (*words, int(again), self._lease_ms))
 
     async def _wait_for_turn(self, lease: Lease, seconds: float) -> None:
         try:

@@ -1,7 +1,7 @@
 -- Take a place, or wait for one, or be told that there is none. Idempotent: asked again, it tells how things stand.
 -- KEYS  the seven of lease_common.lua
 -- ARGV  1 lease  2 info (JSON)  3 max (0: no limit)  4 policy: reject or evict_oldest  5 owner, as it stands in mine
---       6 '1': it was told to wait before
+--       6 '1': it was told to wait before  7 milliseconds: the longest that a server makes new leases wait
 -- Returns  {'fenced'}                 the asking node's heartbeat has run out: it may hold nothing
 --          {'recovering', ms}         the server may have forgotten leases: ask again then (-1: it is not known at all)
 --          {'held', generation}
@@ -13,7 +13,7 @@
 --                                     wait is taken over ('' if none)
 -- O(log n), and O(n) only when full
 local lease, info, owner = ARGV[1], ARGV[2], ARGV[5]
-local LONGEST_WAIT_MS = 6000
+local longest_wait_ms = tonumber(ARGV[7])
 
 if not alive(lease) then
   return { 'fenced' }
@@ -29,9 +29,9 @@ if not waits_until then
   return { 'recovering', -1 }
 end
 local wait_ms = waits_until - now
-if wait_ms > LONGEST_WAIT_MS then
+if wait_ms > longest_wait_ms then
   -- The clock was set back. As long again as the window is, and no longer.
-  wait_ms = LONGEST_WAIT_MS
+  wait_ms = longest_wait_ms
   redis.call('HSET', SERVER, 'until', string.format('%.0f', now + wait_ms))
 end
 if wait_ms > 0 then

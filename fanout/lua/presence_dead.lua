@@ -1,11 +1,10 @@
 -- Take the sessions of a dead process out of a room, a piece at a time.
 -- KEYS  the ten of presence_common.lua
 -- ARGV  1 room  2 inline_max  3 events_max  4 incarnation  5 grace of a leave in ms
+--       6 for how long a process has been dead, in ms, when its heartbeat runs out
 -- Returns how many of its sessions are left; 0 also where the process turns out to live.   O(1,000 log n)
-local incarnation, grace = ARGV[4], tonumber(ARGV[5])
+local incarnation, grace, dead_before_expiry = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local AT_ONCE = 1000
--- A heartbeat holds 6 s and comes every 2 s: who has not sent the next one has been dead for 4 s when it runs out.
-local DEAD_BEFORE_EXPIRY = 4000
 
 local expiry = tonumber(redis.call('ZSCORE', NODES, incarnation)) or now
 if expiry > now then
@@ -22,7 +21,7 @@ for index = 1, #piece, 2 do
 end
 if #numbers > 0 then
   redis.call('HDEL', SESSIONS, unpack(numbers))
-  take_sessions(taken, math.max(now, expiry - DEAD_BEFORE_EXPIRY + grace))
+  take_sessions(taken, math.max(now, expiry - dead_before_expiry + grace))
 end
 
 local left = redis.call('HLEN', SESSIONS)

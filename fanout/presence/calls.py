@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ...shared.channels import Channel
 from ...shared.keyspace import Keyspace
 from ...shared.names import UserId
+from ..lease_times import DEFAULT_TIMES, LeaseTimes
 from ..redis.connection import Reply, Word
 from ..redis.pipeline import AnyPipeline
 from ..scripts import (
@@ -44,10 +45,13 @@ class PresenceRules:
 class PresenceCalls:
     """Each method is one script; `scripts.py` says what it returns. All futures raise Unavailable."""
 
-    def __init__(self, pipeline: AnyPipeline, keyspace: Keyspace, rules: PresenceRules) -> None:
+    def __init__(
+        self, pipeline: AnyPipeline, keyspace: Keyspace, rules: PresenceRules, times: LeaseTimes = DEFAULT_TIMES
+    ) -> None:
         self.pipeline = pipeline
         self.keyspace = keyspace
         self._rules = rules
+        self._silent_ms = times.silent_ms
         self._grace_ms = round(rules.grace * 1000)
 
     def join(
@@ -60,7 +64,8 @@ class PresenceCalls:
         return self._of_process(PRESENCE_LEAVE, room, incarnation, number, self._grace_ms)
 
     def dead(self, room: Channel, incarnation: str) -> asyncio.Future[Reply]:
-        return self._of_process(PRESENCE_DEAD, room, incarnation, incarnation, self._grace_ms)
+        words = (incarnation, self._grace_ms, self._silent_ms)
+        return self._of_process(PRESENCE_DEAD, room, incarnation, *words)
 
     def sweep(self, room: Channel) -> asyncio.Future[Reply]:
         return self.pipeline.run_script(PRESENCE_SWEEP, self._keys(room), self._words(room))

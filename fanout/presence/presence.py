@@ -19,13 +19,13 @@ from ...shared.errors import Unavailable
 from ...shared.keyspace import Keyspace
 from ...shared.names import RoomName, UserId
 from ...shared.protocol.frames import PresenceSnapshot
+from ..lease_times import DEFAULT_TIMES, LeaseTimes
 from ..pubsub.envelope import read_users
 from ..redis.connection import Reply
 from ..redis.pipeline import AnyPipeline, read_later
 from .calls import PresenceCalls, PresenceRules
 from .sweeper import Sweeper
 
-SWEEP_EVERY = 1.0
 AT_ONCE = 500
 """Joins or leaves that go out together when much has to be repeated or restated."""
 ROOMS_AT_ONCE = 64
@@ -41,11 +41,20 @@ _log = structlog.get_logger("tannoy.presence")
 class Presence:
     """Needs `run` running, and a heartbeat of `incarnation`: Redis lets the dead put nobody in."""
 
-    def __init__(self, pipeline: AnyPipeline, keyspace: Keyspace, *, incarnation: str, rules: PresenceRules) -> None:
+    def __init__(
+        self,
+        pipeline: AnyPipeline,
+        keyspace: Keyspace,
+        *,
+        incarnation: str,
+        rules: PresenceRules,
+        times: LeaseTimes = DEFAULT_TIMES,
+    ) -> None:
         self._pipeline = pipeline
         self._keyspace = keyspace
         self._incarnation = incarnation
-        self._calls = PresenceCalls(pipeline, keyspace, rules)
+        self._calls = PresenceCalls(pipeline, keyspace, rules, times)
+        self._sweep_seconds = times.sweep_seconds
         self._sweeper = Sweeper(self._calls)
         self._joining: set[int] = set()
         self._owed: dict[int, Channel] = {}  # leaves that Redis has not confirmed; bounded by what it was told to hold
@@ -126,7 +135,7 @@ class Presence:
     # ---- for ever
 
     async def run(self) -> None:
-        """Repeat what was not confirmed, and sweep, every second. Never ends by itself."""
+        """Repeat what was not confirmed, and sweep, every `sweep_seconds`. Never ends by itself."""
         away = False
         while True:
             await self._pipeline.connected.wait()
@@ -136,9 +145,9 @@ class Presence:
                 away = False
             except Unavailable as error:
                 if not away:
-                    _log.warning("presence can't be swept; trying again every second", error=str(error))
+                    _log.warning("presence can't be swept; trying again", error=str(error))
                 away = True
-            await asyncio.sleep(SWEEP_EVERY)
+            await asyncio.sleep(self._sweep_seconds)
 
     async def _repeat_leaves(self) -> None:
         """Those that were owed when it began. Raises Unavailable: what is left is still owed."""

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from redis import Redis
 from redis.exceptions import RedisError
 from tannoy.fanout import anti_entropy as repair
-from tannoy.fanout import membership, scripts
+from tannoy.fanout import lease_times, membership, scripts
 from tannoy.fanout.leases import manager as leases
 from tannoy.fanout.leases.lease import Lease
 from tannoy.fanout.presence import presence, sweeper
@@ -115,7 +115,7 @@ def beat(incarnation: str) -> None:
         while time.monotonic() < until:
             pipeline: Any = cast("Any", redis).pipeline(transaction=False)
             for part in range(PARTITIONS):
-                words: tuple[Word, ...] = (incarnation, int(membership.LEASE * 1000))
+                words: tuple[Word, ...] = (incarnation, lease_times.DEFAULT_TIMES.lease_ms)
                 pipeline.eval(scripts.HEARTBEAT.source, 2, keyspace.heartbeats(part), keyspace.server(part), *words)
             pipeline.execute()
             time.sleep(BEAT)
@@ -125,7 +125,7 @@ def beat(incarnation: str) -> None:
 
 def no_recovery() -> None:
     """A Redis that has lost its memory gives places at once, whoever may still hold one."""
-    patch(membership, "RECOVERY", 0.0)
+    patch(lease_times.LeaseTimes, "recovery_ms", 0)
 
 
 # ---- presence

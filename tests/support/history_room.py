@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Self
 
 from tannoy.fanout.history.publisher import Publisher
-from tannoy.fanout.history.reader import RECOVERY_MS, HistoryReader, HistoryRules
+from tannoy.fanout.history.reader import HistoryReader, HistoryRules
 from tannoy.fanout.pubsub.envelope import pack_publication, unpack_delivery
 from tannoy.fanout.redis.connection import Pushes, connect
 from tannoy.fanout.redis.pipeline import Pipeline
@@ -107,7 +107,7 @@ class HistoryRoom:
 
     async def meet(self) -> None:
         """As every new connection of a node does: is this the server that the data knows?"""
-        await self.pipeline.run_script(SERVER_ENSURE, (self.keys.server,), (RECOVERY_MS,))
+        await self.pipeline.run_script(SERVER_ENSURE, (self.keys.server,), (RULES.recovery_ms,))
 
     async def become_another_server(self) -> None:
         """As after a promotion, or with a dump: the data knows another server."""

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Collection, Mapping
 
-from tannoy.fanout.anti_entropy import GROUP, ROUND, TURN, AntiEntropy
+from tannoy.fanout.anti_entropy import GROUP, ROUND, AntiEntropy
 from tannoy.fanout.disconnects import DisconnectLog
+from tannoy.fanout.lease_times import DEFAULT_TIMES
 from tannoy.fanout.membership import ALL
 from tannoy.fanout.presence.calls import PresenceRules
 from tannoy.fanout.presence.presence import Presence, Present
@@ -17,6 +18,7 @@ from tests.unit.fanout.leases.office import KEYSPACE, OWNER, Office
 ROOMS = {KEYSPACE.rooms_of_node(part, "me"): part for part in ALL}
 OWNERS = {KEYSPACE.owners_of_node(part, "me"): part for part in ALL}
 LOBBY = KEYSPACE.room(RoomName("lobby"))
+TURN = DEFAULT_TIMES.repair_seconds
 
 
 class Workshop:

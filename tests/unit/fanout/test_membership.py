@@ -5,7 +5,8 @@ from collections.abc import Collection
 from typing import cast
 
 import pytest
-from tannoy.fanout.membership import BEAT, LEASE, MARGIN, RECOVERY, Membership
+from tannoy.fanout.lease_times import DEFAULT_TIMES
+from tannoy.fanout.membership import Membership
 from tannoy.fanout.redis.connection import ConnectionLost, RedisConnection, Reply, Word
 from tannoy.fanout.redis.pipeline import CommandSender, DirectCommands
 from tannoy.fanout.scripts import HEARTBEAT, NODE_TELL, SERVER_ENSURE, Script
@@ -19,7 +20,8 @@ from tests.support.scripted_redis import Call, ScriptedPipeline
 
 KEYSPACE = Keyspace("tannoy")
 ALL = list(range(PARTITIONS))
-HOLDS = LEASE - MARGIN
+BEAT = DEFAULT_TIMES.heartbeat_seconds
+HOLDS = DEFAULT_TIMES.valid_seconds
 """Seconds that a heartbeat holds, from before it was sent."""
 PART_OF = {KEYSPACE.heartbeats(part): part for part in ALL}
 SERVER_OF = {KEYSPACE.server(part): part for part in ALL}
@@ -108,7 +110,7 @@ class Heart:
         def ensure(call: Call) -> list[object]:
             if SERVER_OF[call.keys[0]] not in only:
                 return [b"one", 0]
-            return [server.encode(), 0] if server else [AFTER_LOSS.encode(), int(RECOVERY * 1000)]
+            return [server.encode(), 0] if server else [AFTER_LOSS.encode(), DEFAULT_TIMES.recovery_ms]
 
         self.redis.say(HEARTBEAT, answer)
         self.redis.say(SERVER_ENSURE, ensure)

@@ -4,12 +4,12 @@ import asyncio
 
 import orjson
 import pytest
-from tannoy.fanout.membership import BEAT, LEASE
+from tannoy.fanout.lease_times import DEFAULT_TIMES
 from tannoy.fanout.scripts import HEARTBEAT, NODE_TELL, NODES_LIST
 from tannoy.shared.channels import PARTITIONS
 
 from tests.support.clock import on_manual_time, turns
-from tests.unit.fanout.test_membership import A_WHILE, ALL, HOLDS, KEYSPACE, Heart
+from tests.unit.fanout.test_membership import A_WHILE, ALL, BEAT, HOLDS, KEYSPACE, Heart
 
 
 @on_manual_time
@@ -20,7 +20,7 @@ async def test_a_heartbeat_goes_to_every_partition_in_one_go() -> None:
     await heart.beat()
     beats = [call for call in heart.redis.calls if call.what == HEARTBEAT]
     assert [call.keys for call in beats] == [(KEYSPACE.heartbeats(part), KEYSPACE.server(part)) for part in ALL]
-    assert {tuple(call.words) for call in beats} == {(b"me", str(int(LEASE * 1000)).encode())}
+    assert {tuple(call.words) for call in beats} == {(b"me", b"%d" % DEFAULT_TIMES.lease_ms)}
 
 
 @on_manual_time

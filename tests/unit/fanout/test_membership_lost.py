@@ -3,13 +3,15 @@
 import asyncio
 
 import pytest
-from tannoy.fanout.membership import BEAT, RECOVERY
+from tannoy.fanout.lease_times import DEFAULT_TIMES
 from tannoy.fanout.redis.connection import ConnectionLost
 from tannoy.fanout.scripts import HEARTBEAT, NODE_TELL, SERVER_ENSURE
 from tannoy.shared.errors import Unavailable
 
 from tests.support.clock import manual_clock, on_manual_time, turns
-from tests.unit.fanout.test_membership import A_WHILE, AFTER_LOSS, ALL, HOLDS, KEYSPACE, SERVER_OF, Heart
+from tests.unit.fanout.test_membership import A_WHILE, AFTER_LOSS, ALL, BEAT, HOLDS, KEYSPACE, SERVER_OF, Heart
+
+RECOVERY = DEFAULT_TIMES.recovery_seconds
 
 # ---- greeting a connection
 
@@ -48,7 +50,7 @@ async def test_a_connection_that_is_lost_while_it_is_greeted_extends_nothing() -
 @on_manual_time
 async def test_a_server_that_may_have_forgotten_gives_no_places_for_the_longest_time_that_any_partition_asks() -> None:
     heart = Heart()
-    heart.redis.say(SERVER_ENSURE, [b"one", int(RECOVERY * 1000)], [b"one", 0])
+    heart.redis.say(SERVER_ENSURE, [b"one", DEFAULT_TIMES.recovery_ms], [b"one", 0])
     await heart.greet()
     assert heart.membership.recovers_for == pytest.approx(RECOVERY)
     await asyncio.sleep(RECOVERY - 1)

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 from tannoy.fanout.control.requests import Evict, LeaseGranted
+from tannoy.fanout.lease_times import DEFAULT_TIMES
 from tannoy.fanout.leases.lease import CloseOrder
-from tannoy.fanout.leases.manager import ADMISSION_DEADLINE, ASK_AGAIN, HEARTBEAT_WAIT
+from tannoy.fanout.leases.manager import ASK_AGAIN, HEARTBEAT_WAIT
 from tannoy.fanout.scripts import LEASE_ACQUIRE
 from tannoy.shared.codes import CloseCode
 from tannoy.shared.errors import LimitReached, Unavailable
@@ -30,7 +31,7 @@ async def test_redis_is_told_who_asks_for_whose_place_and_under_which_limit() ->
     await office.admitted()
     (call,) = office.redis.calls
     assert call.keys == tuple(KEYSPACE.leases(OWNER, "me"))
-    assert call.words == [b"me|1|s1", b'{"session_id":"s1"}', b"4", b"reject", b"agent:42", b"0"]
+    assert call.words == [b"me|1|s1", b'{"session_id":"s1"}', b"4", b"reject", b"agent:42", b"0", b"6000"]
 
 
 @on_manual_time
@@ -149,7 +150,7 @@ async def test_nobody_waits_longer_than_the_deadline() -> None:
     before = now()
     with pytest.raises(Unavailable, match="agent 42"):
         await office.admitted()
-    assert now() - before == pytest.approx(ADMISSION_DEADLINE)
+    assert now() - before == pytest.approx(DEFAULT_TIMES.admission_seconds)
     assert (office.released, office.counts("known")) == (["me|1|s1"], [0])
 
 

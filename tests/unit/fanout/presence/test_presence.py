@@ -73,7 +73,7 @@ async def test_an_outage_is_told_once(redis: MemoryRedis) -> None:
                 await pipeline.connected.wait()
                 await asyncio.sleep(5)
     assert [entry["event"] for entry in logs if "swept" in entry["event"]] == [
-        "presence can't be swept; trying again every second"
+        "presence can't be swept; trying again"
     ] * 2
 
 
