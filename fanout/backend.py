@@ -16,6 +16,7 @@ from .cluster.topology import ClusterTopology, NoCluster
 from .pubsub.link import AnyLink, Link
 from .pubsub.link_state import PLAIN, SHARDED, Batch, Verbs
 from .redis.address import Address, AnyAddress, ClusterAddress
+from .redis.in_flight import DEADLINE
 from .redis.pipeline import AnyPipeline, DirectCommands, Greet, Pipeline
 from .scripts import Script
 
@@ -52,14 +53,18 @@ class RedisBackend(Protocol):
     def statistics(self) -> Mapping[str, object]: ...
 
 
-def backend_of(address: AnyAddress, keyspace: Keyspace) -> RedisBackend:
-    return ClusterBackend(address, keyspace) if isinstance(address, ClusterAddress) else SingleServer(address)
+def backend_of(address: AnyAddress, keyspace: Keyspace, *, command_timeout: float = DEADLINE) -> RedisBackend:
+    """`command_timeout`: seconds after which a command of its pipelines fails with Unavailable."""
+    if isinstance(address, ClusterAddress):
+        return ClusterBackend(address, keyspace, command_timeout)
+    return SingleServer(address, command_timeout)
 
 
 class SingleServer:
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, command_timeout: float = DEADLINE) -> None:
         self.verbs = PLAIN
         self._address = address
+        self._command_timeout = command_timeout
 
     def link(
         self,
@@ -82,7 +87,13 @@ class SingleServer:
         )
 
     def pipeline(self, *, name: str, scripts: tuple[Script, ...], greet: Greet) -> AnyPipeline:
-        return Pipeline(self._address, name=name, scripts=scripts, greet=lambda wire: greet(DirectCommands(wire), _ALL))
+        return Pipeline(
+            self._address,
+            name=name,
+            scripts=scripts,
+            greet=lambda wire: greet(DirectCommands(wire), _ALL),
+            command_timeout=self._command_timeout,
+        )
 
     async def servers(self) -> Sequence[tuple[Address, Sequence[int]]]:
         return [(self._address, _ALL)]
@@ -96,8 +107,9 @@ class SingleServer:
 
 
 class ClusterBackend:
-    def __init__(self, address: ClusterAddress, keyspace: Keyspace) -> None:
+    def __init__(self, address: ClusterAddress, keyspace: Keyspace, command_timeout: float = DEADLINE) -> None:
         self.verbs = SHARDED
+        self._command_timeout = command_timeout
         self._keyspace = keyspace
         self._cluster = ClusterTopology(address)
 
@@ -123,7 +135,14 @@ class ClusterBackend:
 
     def pipeline(self, *, name: str, scripts: tuple[Script, ...], greet: Greet) -> AnyPipeline:
         server_key = self._keyspace.server
-        return ClusterPipeline(self._cluster, name=name, scripts=scripts, greet=greet, server_key=server_key)
+        return ClusterPipeline(
+            self._cluster,
+            name=name,
+            scripts=scripts,
+            greet=greet,
+            server_key=server_key,
+            command_timeout=self._command_timeout,
+        )
 
     async def servers(self) -> Sequence[tuple[Address, Sequence[int]]]:
         at = f"Redis at {self._cluster.address} (TANNOY_REDIS_URL)"

@@ -7,6 +7,7 @@ from functools import partial
 from ...shared.keyspace import partition_of
 from ..redis.address import RedisAddress
 from ..redis.connection import Reply, Word
+from ..redis.in_flight import DEADLINE
 from ..redis.pipeline import Pipeline
 from ..scripts import Script
 from .slot_migration import Identity
@@ -23,6 +24,7 @@ class MasterPipeline:
         scripts: tuple[Script, ...],
         on_connected: Callable[["MasterPipeline", bool], None],
         greet: Callable[["MasterPipeline"], Awaitable[None]],
+        command_timeout: float = DEADLINE,
     ) -> None:
         self.server = server
         self.connection = 0
@@ -30,7 +32,13 @@ class MasterPipeline:
         """Of the present connection, once it is known."""
         self.to_greet = asyncio.Event()
         """`greet` has something to do."""
-        self.pipeline = Pipeline(server, name=name, scripts=scripts, on_connected=partial(on_connected, self))
+        self.pipeline = Pipeline(
+            server,
+            name=name,
+            scripts=scripts,
+            on_connected=partial(on_connected, self),
+            command_timeout=command_timeout,
+        )
         self._greet = greet
 
     @property

@@ -2,7 +2,7 @@
 
 from ..redis.address import RedisAddress
 from ..redis.connection import Word
-from ..redis.in_flight import RedisCommand
+from ..redis.in_flight import DEADLINE, RedisCommand
 from ..scripts import Script
 
 
@@ -11,8 +11,15 @@ class QueuedCommand(RedisCommand):
 
     __slots__ = ("asks", "greets", "queue")
 
-    def __init__(self, queue: "PartitionQueue", words: tuple[Word, ...], script: Script | None, greets: bool) -> None:
-        super().__init__(words, script)
+    def __init__(
+        self,
+        queue: "PartitionQueue",
+        words: tuple[Word, ...],
+        script: Script | None,
+        greets: bool,
+        timeout: float = DEADLINE,
+    ) -> None:
+        super().__init__(words, script, timeout)
         self.queue = queue
         self.greets = greets
         self.asks: RedisAddress | None = None

@@ -17,7 +17,7 @@ from ...shared.errors import Unavailable
 from ...shared.keyspace import partition_of
 from ..redis.address import RedisAddress
 from ..redis.connection import RedisError, Reply, Word
-from ..redis.in_flight import InFlight
+from ..redis.in_flight import DEADLINE, InFlight
 from ..redis.pipeline import Greet, NotSent
 from ..scripts import SERVER_ADOPT, Script
 from .master_pipeline import MasterPipeline, PartitionRouter
@@ -47,10 +47,12 @@ class ClusterPipeline(PartitionRouter):
         scripts: tuple[Script, ...],
         greet: Greet,
         server_key: Callable[[int], bytes],
+        command_timeout: float = DEADLINE,
     ) -> None:
         super().__init__(partial(self._take, greets=False))
         self.connected = asyncio.Event()
         """Set while every partition has a master that takes commands."""
+        self.command_timeout = command_timeout
         self._cluster = cluster
         self._name = name
         self._scripts = (*(script.sharded for script in scripts), SERVER_ADOPT)
@@ -88,7 +90,7 @@ class ClusterPipeline(PartitionRouter):
         self, words: tuple[Word, ...], script: Script | None, partition: int, *, greets: bool
     ) -> asyncio.Future[Reply]:
         queue = self._queues[partition]
-        command = QueuedCommand(queue, words, script, greets)
+        command = QueuedCommand(queue, words, script, greets, self.command_timeout)
         if self._under_way.admit(command):
             if queue.is_open and queue.owner is not None:
                 self._send(command, queue.owner)
@@ -164,7 +166,12 @@ class ClusterPipeline(PartitionRouter):
 
     def _make(self, server: RedisAddress) -> MasterPipeline:
         return MasterPipeline(
-            server, name=self._name, scripts=self._scripts, on_connected=self._connected, greet=self._greet_master
+            server,
+            name=self._name,
+            scripts=self._scripts,
+            on_connected=self._connected,
+            greet=self._greet_master,
+            command_timeout=self.command_timeout,
         )
 
     def _connected(self, master: MasterPipeline, connected: bool) -> None:

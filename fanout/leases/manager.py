@@ -20,7 +20,6 @@ from ..control.requests import Evict, LeaseGranted, Notice
 from ..lease_times import DEFAULT_TIMES, LeaseTimes
 from ..membership import Membership
 from ..redis.connection import Reply
-from ..redis.in_flight import DEADLINE
 from ..redis.pipeline import AnyPipeline, CommandSender
 from ..scripts import LEASE_ACQUIRE, LEASE_RELEASE, LEASE_REPAIR
 from .lease import CloseOrder, Lease, incarnation_of, nobody, owner_key, owner_of, session_of
@@ -138,7 +137,7 @@ class LeaseManager:
         """Where Redis is away it is not asked, so that nothing has to be taken back. Raises Unavailable."""
         if not self._pipeline.connected.is_set():
             try:
-                async with asyncio.timeout(DEADLINE):
+                async with asyncio.timeout(self._pipeline.command_timeout):
                     await self._pipeline.connected.wait()
             except TimeoutError:
                 raise Unavailable("Redis takes no commands") from None

@@ -18,16 +18,16 @@ WORD_OVERHEAD_BYTES = 256
 
 
 class RedisCommand:
-    """One command from the door to its answer. `script`: it is the EVALSHA of that."""
+    """One command from the door to its answer. `script`: it is the EVALSHA of that. `timeout` is in seconds."""
 
     __slots__ = ("answer", "deadline", "script", "size", "words")
 
-    def __init__(self, words: tuple[Word, ...], script: Script | None) -> None:
+    def __init__(self, words: tuple[Word, ...], script: Script | None, timeout: float = DEADLINE) -> None:
         loop = asyncio.get_running_loop()
         self.words = words
         self.script = script
         self.size = sum(len(word) for word in words if isinstance(word, bytes)) + WORD_OVERHEAD_BYTES
-        self.deadline = loop.time() + DEADLINE
+        self.deadline = loop.time() + timeout
         self.answer: asyncio.Future[Reply] = loop.create_future()
 
 

@@ -1,8 +1,8 @@
 """A connection for commands that have to be fast and honest: one pipeline per loop turn, one deadline, no retries.
 
-A command that Redis has not answered within `DEADLINE` fails with `Unavailable`, never with a false ok: it may have
-been carried out, and whoever repeats it has to make that harmless. What is queued for a connection that does not come
-fails at the same deadline, and certainly has not been carried out.
+A command that Redis has not answered within `command_timeout` fails with `Unavailable`, never with a false ok: it may
+have been carried out, and whoever repeats it has to make that harmless. What is queued for a connection that does
+not come fails at the same deadline, and certainly has not been carried out.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from ...shared.errors import MalformedBytes, TannoyError, Unavailable
 from ..scripts import Script
 from .address import Address
 from .connection import RedisConnection, RedisError, Reply, Word, connect, pack
-from .in_flight import InFlight, RedisCommand
+from .in_flight import DEADLINE, InFlight, RedisCommand
 from .reconnect import keep_connected
 
 CONNECT_TIMEOUT = 1.0
@@ -35,8 +35,8 @@ class NotSent(TannoyError):
 class _Command(RedisCommand):
     __slots__ = ("asking",)
 
-    def __init__(self, words: tuple[Word, ...], script: Script | None, asking: bool) -> None:
-        super().__init__(words, script)
+    def __init__(self, words: tuple[Word, ...], script: Script | None, timeout: float, asking: bool) -> None:
+        super().__init__(words, script, timeout)
         self.asking = asking
 
 
@@ -70,6 +70,8 @@ class AnyPipeline(CommandSender, Protocol):
     """
 
     connected: asyncio.Event
+    command_timeout: float
+    """Seconds after which a command that Redis has not answered fails with Unavailable."""
 
     def publish(self, channel: bytes, payload: bytes) -> "asyncio.Future[Reply]": ...
     async def run(self) -> None: ...
@@ -80,7 +82,7 @@ class Pipeline:
     """Needs `run` running. `scripts` are loaded on every new connection.
 
     `greet` has the connection to itself before any other command; what it raises costs the connection. `on_connected`
-    is told of every change of `connected`.
+    is told of every change of `connected`. `command_timeout`: seconds that a command waits for its answer.
     """
 
     def __init__(
@@ -91,9 +93,11 @@ class Pipeline:
         scripts: tuple[Script, ...],
         greet: Callable[[RedisConnection], Awaitable[None]] | None = None,
         on_connected: Callable[[bool], None] = lambda connected: None,
+        command_timeout: float = DEADLINE,
     ) -> None:
         self.connected = asyncio.Event()
         """Set while Redis takes commands."""
+        self.command_timeout = command_timeout
         self._address = address
         self._name = name
         self._scripts = scripts
@@ -118,7 +122,7 @@ class Pipeline:
 
     def submit(self, words: tuple[Word, ...], script: Script | None, *, asking: bool = False) -> asyncio.Future[Reply]:
         """`script`: the words are its EVALSHA. `asking`: of a cluster's server that is about to own the slot."""
-        command = _Command(words, script, asking)
+        command = _Command(words, script, self.command_timeout, asking)
         if self._under_way.admit(command):
             self._unsent.append(command)
             if not self._flush_is_due:

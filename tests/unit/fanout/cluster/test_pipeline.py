@@ -29,12 +29,17 @@ OF_A, OF_C = 0, PARTITIONS - 1
 class Client:
     """A running pipeline. Its greeting is one SERVER_ENSURE for each partition."""
 
-    def __init__(self, memory: MemoryCluster, cluster: ClusterTopology) -> None:
+    def __init__(self, memory: MemoryCluster, cluster: ClusterTopology, command_timeout: float) -> None:
         self.memory = memory
         self.cluster = cluster
         self.greeted: list[list[int]] = []
         self.pipeline = ClusterPipeline(
-            cluster, name="test", scripts=(PUBLISH_ONCE,), greet=self._greet, server_key=KEYSPACE.server
+            cluster,
+            name="test",
+            scripts=(PUBLISH_ONCE,),
+            greet=self._greet,
+            server_key=KEYSPACE.server,
+            command_timeout=command_timeout,
         )
 
     async def _greet(self, bus: CommandSender, partitions: Sequence[int]) -> None:
@@ -56,9 +61,11 @@ class Client:
 
 
 @asynccontextmanager
-async def running(memory: MemoryCluster, *, connected: bool = True) -> AsyncGenerator[Client]:
+async def running(
+    memory: MemoryCluster, *, connected: bool = True, command_timeout: float = DEADLINE
+) -> AsyncGenerator[Client]:
     cluster = await memory.known()
-    client = Client(memory, cluster)
+    client = Client(memory, cluster, command_timeout)
     tasks = [asyncio.create_task(cluster.run()), asyncio.create_task(client.pipeline.run())]
     try:
         async with asyncio.timeout(60):  # of manual time: what never comes fails the test
@@ -195,6 +202,22 @@ async def test_what_can_not_be_done_in_time_is_unavailable_at_its_deadline(memor
         memory.refusals.clear()
         await client.say(OF_A, "next")
         assert client.heard(A) == ["next"]
+
+
+@pytest.mark.parametrize("refusal", [b"TRYAGAIN Multiple keys", None], ids=["refused", "not answered"])
+@on_manual_time
+async def test_a_pipeline_with_another_command_timeout_fails_its_commands_after_that(
+    memory: MemoryCluster, refusal: bytes | None
+) -> None:
+    async with running(memory, command_timeout=7.0) as client:
+        if refusal is None:
+            memory.servers[A].mute = True
+        else:
+            memory.refusals[OF_A] = refusal
+        started = manual_clock().monotonic()
+        with pytest.raises(Unavailable):
+            await client.say(OF_A, "lost")
+        assert manual_clock().monotonic() - started == pytest.approx(7.0)
 
 
 @on_manual_time

@@ -135,6 +135,15 @@ async def test_each_publish_has_a_deadline_of_its_own(redis: MemoryRedis) -> Non
 
 
 @on_manual_time
+async def test_a_pipeline_with_another_command_timeout_fails_its_commands_after_that(redis: MemoryRedis) -> None:
+    pipeline = Pipeline(NOWHERE, name="test", scripts=(), command_timeout=7.0)
+    before = manual_clock().monotonic()
+    with pytest.raises(Unavailable):
+        await pipeline.send("PING")
+    assert manual_clock().monotonic() - before == pytest.approx(7.0)
+
+
+@on_manual_time
 async def test_after_a_missed_deadline_the_connection_is_replaced(redis: MemoryRedis) -> None:
     async with running() as publisher:
         redis.mute = True
