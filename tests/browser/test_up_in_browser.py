@@ -15,7 +15,7 @@ from playwright.async_api import expect
 
 from tests.browser.tabs import RECONNECT_MS, Tab, Tabs
 from tests.support.cluster import environment
-from tests.support.valkey import free_ports_in_a_row
+from tests.support.ports import free_ports_in_a_row
 from tests.support.waiting import eventually
 
 NODES = 3

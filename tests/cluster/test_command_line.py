@@ -18,10 +18,9 @@ import pytest
 
 from tests.support.client import Client
 from tests.support.cluster import Cluster, environment
-from tests.support.valkey import Valkey, free_port, free_ports_in_a_row
-from tests.support.waiting import eventually
-
-PATIENCE = 30.0
+from tests.support.ports import free_port, free_ports_in_a_row
+from tests.support.valkey import Valkey
+from tests.support.waiting import PATIENCE, eventually
 
 
 def _tannoy(*words: str, **settings: str) -> "subprocess.CompletedProcess[str]":
@@ -297,7 +296,7 @@ async def test_up_leaves_nothing_running_however_it_is_ended(number: signal.Sign
         process.send_signal(number)
 
         assert await process.wait() == (0 if number is not signal.SIGKILL else -signal.SIGKILL)
-        await eventually(lambda: _none_runs(children), within=15, what="all processes are gone")
+        await eventually(lambda: _none_runs(children), what="all processes are gone")
 
 
 async def _none_runs(pids: list[int]) -> bool:
@@ -328,7 +327,7 @@ async def test_up_starts_a_killed_node_again() -> None:
             except httpx.TransportError:
                 return False
 
-        await eventually(is_back, within=PATIENCE, what="node-1 runs again")
+        await eventually(is_back, what="node-1 runs again")
         assert (await _pids(port))[1] == second
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 0

@@ -73,7 +73,7 @@ async def test_scripts_that_redis_has_lost_are_loaded_again(cluster: Cluster, ag
 
     await _refused(cluster.nodes[0], f"/ws/agents/{agent}")
     await holders[0].close()
-    await value_becomes(lambda: _shown(cluster.nodes[1], agent), LIMIT - 1, within=5)
+    await value_becomes(lambda: _shown(cluster.nodes[1], agent), LIMIT - 1)
     assert await gets_in(cluster.nodes[1], agent)
 
 
@@ -87,10 +87,10 @@ async def test_a_redis_without_memory_lets_nobody_in_and_loses_nobody(cluster: C
     async def beats_on() -> bool:
         return await cluster.nodes[0].count("membership", "beats") >= beats + 2
 
-    await eventually(beats_on, within=10, what="heartbeats go on")
+    await eventually(beats_on, what="heartbeats go on")
     await holder.call("ping")
     await holder.close()
-    await value_becomes(lambda: _shown(cluster.nodes[0], agent), 0, within=5)
+    await value_becomes(lambda: _shown(cluster.nodes[0], agent), 0)
     await cluster.valkey.run("CONFIG", "SET", "maxmemory", "0")
     for client in await _fill(cluster, agent):
         await client.call("ping")
@@ -109,7 +109,7 @@ async def test_a_redis_that_only_reads_lets_nobody_in_and_the_limit_holds_after_
 
     await cluster.valkey.run("REPLICAOF", "NO", "ONE")
     for node in cluster.nodes:
-        await eventually(partial(gets_in, node, agent), within=20, what="places are given again")
+        await eventually(partial(gets_in, node, agent), what="places are given again")
     await _refused(cluster.nodes[0], f"/ws/agents/{agent}")
 
 
@@ -133,7 +133,7 @@ async def test_a_redis_that_was_restarted_empty_is_told_who_is_there_before_it_g
     cluster.valkey.kill()
     await cluster.valkey.start()
     for node in cluster.nodes:
-        await eventually(node.is_ready, within=10, what=f"{node.name} is ready again")
+        await eventually(node.is_ready, what=f"{node.name} is ready again")
 
     await _refused(cluster.nodes[1], f"/ws/agents/{agent}")
 
@@ -158,13 +158,13 @@ async def test_in_available_mode_sockets_stay_and_what_was_too_many_goes_afterwa
     async with Cluster(nodes=2, AGENT_MAX_SESSIONS=str(LIMIT), LIMIT_MODE="available") as cluster:
         holders = await _fill(cluster, agent)
         for node in cluster.nodes:
-            await value_becomes(partial(node.count, "membership", "nodes_alive"), 2, within=5)
+            await value_becomes(partial(node.count, "membership", "nodes_alive"), 2)
         cluster.valkey.kill()
 
         async def lost_it() -> bool:
             return not any([await node.count("counted", "connected") for node in cluster.nodes])
 
-        await eventually(lost_it, within=5, what="both nodes know that Redis is away")
+        await eventually(lost_it, what="both nodes know that Redis is away")
         newcomers = [await node.connect(f"/ws/agents/{agent}") for node in cluster.nodes]
         for node in cluster.nodes:  # one each: more than their share of the limit is not let in
             await _refused(node, f"/ws/agents/{agent}")
@@ -175,7 +175,7 @@ async def test_in_available_mode_sockets_stay_and_what_was_too_many_goes_afterwa
             assert (bye["code"], code) == (FULL, FULL)
         for client in holders:
             await client.call("ping")
-        await value_becomes(lambda: _shown(cluster.nodes[0], agent), LIMIT, within=5)
+        await value_becomes(lambda: _shown(cluster.nodes[0], agent), LIMIT)
 
 
 @pytest.mark.parametrize("transport", list(Transport), ids=str)
@@ -198,7 +198,7 @@ async def test_a_node_that_is_full_refuses_the_handshake_itself(transport: Trans
                 return False
             return True
 
-        await eventually(takes_one, within=5, what="a place on the node is free again")
+        await eventually(takes_one, what="a place on the node is free again")
 
 
 @pytest.mark.parametrize("transport", [Transport.FAST, Transport.PORTABLE], ids=str)
@@ -216,7 +216,7 @@ async def test_a_user_may_have_so_many_sessions_in_rooms_and_agents_together(tra
         async def has_one() -> int:
             return len((await one.http.get("/api/v1/users/ada")).json()["sessions"])
 
-        await value_becomes(has_one, 1, within=5)
+        await value_becomes(has_one, 1)
         await other.connect("/ws?user_id=ada")
         shown = (await one.http.get("/api/v1/users/ada")).json()
         assert (shown["max_sessions"], shown["policy"], len(shown["sessions"])) == (2, "reject", 2)
@@ -231,7 +231,7 @@ async def test_a_session_that_can_not_be_counted_in_time_is_refused_honestly(
         bye = await _refused(cluster.nodes[0], f"/ws/agents/{agent}")
     assert bye["retry_after"] > 0
     cluster.valkey.thaw()
-    await eventually(lambda: gets_in(cluster.nodes[0], agent), within=10, what="let in again")
+    await eventually(lambda: gets_in(cluster.nodes[0], agent), what="let in again")
 
 
 async def test_a_read_of_the_api_says_that_redis_is_away(cluster: Cluster, agent: str) -> None:

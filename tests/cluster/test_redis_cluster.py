@@ -12,14 +12,12 @@ from tannoy.shared.names import RoomName
 
 from tests.support.client import Client
 from tests.support.cluster import PROJECT, NodeProcess, environment
+from tests.support.ports import free_port
 from tests.support.redis_cluster import RedisCluster
 from tests.support.redis_servers import SERVERS, RedisServer, binary_of, two_nodes
 from tests.support.traffic import Traffic
-from tests.support.valkey import free_port
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
-PATIENCE = 30.0
-"""Far more than anything here needs: it only bounds a failure."""
 KEYSPACE = Keyspace("tannoy")
 ROOMS = [
     next(f"r{n}" for n in range(9999) if KEYSPACE.room(RoomName(f"r{n}")).partition == p) for p in range(PARTITIONS)
@@ -87,7 +85,7 @@ async def eventually_let_in(node: NodeProcess, path: str) -> None:
         await client.close()
         return bool(answer["type"] == "welcome")
 
-    await eventually(is_let_in, within=PATIENCE, what="a place that was given back is given again")
+    await eventually(is_let_in, what="a place that was given back is given again")
 
 
 async def test_private_messages_are_counted_on_both_nodes(town: Town) -> None:

@@ -17,7 +17,7 @@ from tests.support.certificates import Certificates
 from tests.support.cluster import NodeProcess
 from tests.support.redis_cluster import RedisCluster
 from tests.support.redis_servers import SERVERS, RedisServer, binary_of, two_nodes
-from tests.support.traffic import PATIENCE, Traffic
+from tests.support.traffic import Traffic
 from tests.support.waiting import eventually
 
 KEYSPACE = Keyspace("tannoy")
@@ -52,7 +52,7 @@ async def _know_the_cluster(nodes: list[NodeProcess]) -> None:
         async def has_looked(node: NodeProcess = node) -> bool:
             return await node.count("cluster", "rounds") >= LOOKS_UNTIL_KNOWN
 
-        await eventually(has_looked, within=PATIENCE, what="the masters have been known for a while")
+        await eventually(has_looked, what="the masters have been known for a while")
 
 
 async def _all_ready(nodes: list[NodeProcess]) -> bool:
@@ -153,7 +153,7 @@ async def test_orders_between_nodes_survive_a_move_of_their_slot(redis_7: RedisC
             answer = await ada.call("private", to="bob", content="psst")
             return bool(answer["type"] == "ok" and answer["sessions"] == 1)
 
-        await eventually(is_told, within=PATIENCE, what="a private message is heard")
+        await eventually(is_told, what="a private message is heard")
         assert (await bob.expect("private"))["content"] == "psst"
 
 
@@ -165,7 +165,7 @@ async def test_a_master_whose_replica_takes_over_leaves_no_silent_hole(server: s
         lost = await redis.owner_of(LOBBY)
         fault(lost)
         await traffic.goes_on()
-        await eventually(lambda: _all_ready(nodes), within=PATIENCE, what="both nodes are ready again")
+        await eventually(lambda: _all_ready(nodes), what="both nodes are ready again")
         if fault is RedisServer.freeze:
             lost.thaw()
         await traffic.goes_on()

@@ -11,9 +11,8 @@ from typing import Any, cast
 import pytest
 
 from tests.support.cluster import Cluster, NodeProcess, environment
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
-PATIENCE = 30.0
 COMMAND = (sys.executable, "-m", "tannoy")
 
 
@@ -37,7 +36,7 @@ class Process:
             return any(text in line for line in self.err)
 
         try:
-            await eventually(is_said, within=PATIENCE, what=f"it says {text!r}")
+            await eventually(is_said, what=f"it says {text!r}")
         except AssertionError as error:
             error.add_note("\n".join(self.err))
             raise
@@ -50,7 +49,7 @@ class Process:
             return self.out != [] and self.out[-1].endswith(f": {contents[-1]}")
 
         try:
-            await eventually(has_come, within=PATIENCE, what=f"it prints {contents[-1]!r}")
+            await eventually(has_come, what=f"it prints {contents[-1]!r}")
         except AssertionError as error:
             error.add_note("\n".join(self.out + self.err))
             raise

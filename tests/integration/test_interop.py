@@ -12,9 +12,9 @@ import pytest
 
 from tests.integration.conftest import Connect
 from tests.support.cluster import PROJECT, NodeProcess
+from tests.support.waiting import PATIENCE
 
 SOURCE = PROJECT / "tests" / "interop"
-PATIENCE = 20.0
 CONTENT = {
     "text": "naïve – 日本語 – 👩‍👩‍👧 – \u0000\u2028\ufeff",
     "numbers": [0, -1, 1.5, 2**53],

@@ -31,7 +31,7 @@ async def _disconnects(node: NodeProcess, path: str, count: int) -> list[dict[st
     async def recorded() -> int:
         return len((await node.http.get(path)).json()["disconnects"])
 
-    await value_becomes(recorded, count, within=5)
+    await value_becomes(recorded, count)
     found: list[dict[str, Any]] = (await node.http.get(path)).json()["disconnects"]
     return found
 
@@ -115,7 +115,7 @@ async def test_a_place_is_free_as_soon_as_its_holder_has_gone(
     async def taken() -> int:
         return len((await _agent(nodes[1], name))["sessions"])
 
-    await value_becomes(taken, 0, within=5)
+    await value_becomes(taken, 0)
     await connect(nodes[1], f"/ws/agents/{name}")
 
 

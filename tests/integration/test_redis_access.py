@@ -15,9 +15,8 @@ from tannoy.fanout.redis.connection import RedisError, connect
 from tests.support.certificates import Certificates
 from tests.support.cluster import PROJECT, NodeProcess, environment
 from tests.support.redis_servers import MASTER, SERVERS, RedisServer, Watched, binary_of, two_nodes
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
-PATIENCE = 30.0
 NODE_DIES_WITHIN = 15.0
 EVICTED = 4500
 
@@ -195,7 +194,7 @@ async def test_wrong_credentials_are_a_sentence(server: str) -> None:
 async def test_a_replica_is_refused_in_a_sentence(server: str) -> None:
     binary = binary_of(server)
     async with RedisServer(binary) as master, RedisServer(binary, f"replicaof 127.0.0.1 {master.port}") as replica:
-        await eventually(lambda: _follows(replica), within=PATIENCE, what="the replica has its master's data")
+        await eventually(lambda: _follows(replica), what="the replica has its master's data")
         sentence = _fails_to_start(replica.url)
     assert f"is a replica of 127.0.0.1:{master.port}, and a node needs the master" in sentence
 
@@ -227,7 +226,7 @@ async def test_a_server_that_is_still_loading_is_refused_until_it_has_loaded(ser
             wire.abort()
             return True
 
-        await eventually(has_loaded, within=PATIENCE, what="the server has loaded its data")
+        await eventually(has_loaded, what="the server has loaded its data")
 
 
 @pytest.mark.parametrize("server", SERVERS)

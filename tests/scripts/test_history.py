@@ -10,8 +10,9 @@ from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.publication import Position
 
-from tests.support.history_room import PATIENCE, RULES, HistoryRoom, packed, pipeline_to
+from tests.support.history_room import RULES, HistoryRoom, packed, pipeline_to
 from tests.support.valkey import Valkey
+from tests.support.waiting import PATIENCE
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,9 @@ from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.shared.protocol.commands import HistoryQuery
 from tannoy.shared.publication import Position
 
-from tests.support.history_room import PATIENCE, HistoryRoom, content_of, pipeline_to
+from tests.support.history_room import HistoryRoom, content_of, pipeline_to
 from tests.support.valkey import Valkey
+from tests.support.waiting import PATIENCE
 
 ALL = 1_000_000
 """Bytes that nothing here exceeds."""

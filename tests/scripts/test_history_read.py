@@ -12,8 +12,9 @@ from tannoy.shared.names import RoomName
 from tannoy.shared.protocol.commands import OFFSET_MAX, HistoryQuery
 from tannoy.shared.publication import Position
 
-from tests.support.history_room import PATIENCE, HistoryRoom, content_of, packed, pipeline_to
+from tests.support.history_room import HistoryRoom, content_of, packed, pipeline_to
 from tests.support.valkey import Valkey
+from tests.support.waiting import PATIENCE
 
 LONG = HistoryRules(3000, 300)
 

@@ -65,7 +65,7 @@ async def shows_leaves(room: PresenceRoom, count: int = 1) -> None:
         shown[0] += await room.sweep()
         return shown[0] >= count
 
-    await eventually(swept, within=5, what=f"{count} leaves are shown")
+    await eventually(swept, what=f"{count} leaves are shown")
     assert shown[0] == count
 
 
@@ -190,7 +190,7 @@ async def _passes(room: PresenceRoom, seconds: float) -> None:
     async def passed() -> bool:
         return await room.now_ms() > end
 
-    await eventually(passed, within=5, what=f"{seconds:g} s pass")
+    await eventually(passed, what=f"{seconds:g} s pass")
 
 
 async def test_a_room_is_due_when_its_first_leave_is(open_room: Open) -> None:
@@ -201,7 +201,7 @@ async def test_a_room_is_due_when_its_first_leave_is(open_room: Open) -> None:
     async def is_due() -> bool:
         return (await room.due())[0] == ["lobby"]
 
-    await eventually(is_due, within=5, what="the room is due")
+    await eventually(is_due, what="the room is due")
     assert (await room.due())[0] == [], "claimed for a second"
     assert await room.sweep() == 1
     assert await room.left_over() == set()
@@ -217,7 +217,7 @@ async def test_a_room_that_nobody_swept_is_claimed_by_another(open_room: Open) -
         claims[0] += len((await room.due())[0])
         return claims[0] == 2
 
-    assert await eventually(claimed_twice, within=5, what="it is claimed again") >= 0.9
+    assert await eventually(claimed_twice, what="it is claimed again") >= 0.9
 
 
 async def test_a_crowd_leaves_in_pieces(open_room: Open) -> None:
@@ -234,7 +234,7 @@ async def test_a_crowd_leaves_in_pieces(open_room: Open) -> None:
     async def is_due() -> bool:
         return (await room.due())[0] == ["lobby"]
 
-    assert await eventually(is_due, within=5, what="the room is due again") >= 0.4
+    assert await eventually(is_due, what="the room is due again") >= 0.4
     assert await room.sweep() == 50
     assert await room.left_over() == set()
 
@@ -295,7 +295,7 @@ async def test_large_rooms_are_told_counts_at_most_one_a_second(open_room: Open)
         rooms, _ = await room.due()
         return bool(rooms) and await room.sweep() == 0
 
-    assert await eventually(owed_count_is_told, within=5, what="the owed count is told") >= 0.9
+    assert await eventually(owed_count_is_told, what="the owed count is told") >= 0.9
     (event,) = await room.events()
     assert event == {"type": "presence", "room": "lobby", "users_count": 6, "version": before + 1}
     assert (await room.due())[0] == []
@@ -307,12 +307,12 @@ async def test_a_crowd_that_leaves_a_large_room_is_told_as_one_count(valkey: Val
     room = await open_room(events_max=2)
     for number in range(6):
         await room.join("n1" if number < 3 else "n2", number, f"u{number}")
-    await eventually(lambda: _count_is_told(room, 6), within=5, what="the count of those who came is told")
+    await eventually(lambda: _count_is_told(room, 6), what="the count of those who came is told")
     await room.dies("n1", ago_ms=5000)
     await room.take_out("n1")
     assert await room.sweep() == 3
     assert await valkey.run("ZSCORE", room.keyspace.rooms(room.part), "lobby") == 3
-    await eventually(lambda: _count_is_told(room, 3), within=5, what="the count of those who are left is told")
+    await eventually(lambda: _count_is_told(room, 3), what="the count of those who are left is told")
 
 
 async def _count_is_told(room: PresenceRoom, users: int) -> bool:
@@ -438,7 +438,7 @@ async def test_a_room_of_which_a_part_was_lost_empties_nevertheless(valkey: Valk
         await room.sweep()
         return await room.left_over() == set()
 
-    await eventually(nothing_left, within=5, what="nothing is left over")
+    await eventually(nothing_left, what="nothing is left over")
     await room.events()  # and none of them is malformed
 
 
@@ -456,7 +456,7 @@ async def test_leaves_are_carried_out_when_redis_is_out_of_memory(valkey: Valkey
         async def shown() -> bool:
             return bool((await room.due())[0]) and await room.sweep() == 1
 
-        await eventually(shown, within=5, what="the leave is shown")
+        await eventually(shown, what="the leave is shown")
     finally:
         await valkey.run("CONFIG", "SET", "maxmemory", "0")
     assert (await room.told())[-1] == ("user_left", "ada", 1)

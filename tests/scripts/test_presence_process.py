@@ -17,8 +17,10 @@ from tannoy.shared.protocol.frames import PresentUser
 
 from tests.support.presence_room import RULES, PresenceRoom, pipeline_to
 from tests.support.valkey import Valkey
-from tests.support.waiting import eventually, value_becomes
+from tests.support.waiting import PATIENCE, eventually, value_becomes
 
+OUTAGE_SECONDS = 2.0
+"""The command timeout of tests in which Redis stays away: as short as leaves it time to answer before and after."""
 _prefixes = itertools.count(1)
 ADA, BOB = UserId("ada"), UserId("bob")
 
@@ -38,11 +40,14 @@ async def own_valkey() -> AsyncGenerator[Valkey]:
 
 @asynccontextmanager
 async def opened(
-    valkey: Valkey, rules: PresenceRules = RULES
+    valkey: Valkey, rules: PresenceRules = RULES, *, command_timeout: float = PATIENCE
 ) -> AsyncGenerator[tuple[Presence, PresenceRoom, Pipeline]]:
     """The presence of process n1, which is not sweeping, and its room."""
     keyspace = Keyspace(f"q{next(_prefixes)}")
-    async with pipeline_to(valkey) as pipeline, PresenceRoom.open(valkey, pipeline, keyspace, rules) as room:
+    async with (
+        pipeline_to(valkey, command_timeout=command_timeout) as pipeline,
+        PresenceRoom.open(valkey, pipeline, keyspace, rules) as room,
+    ):
         yield Presence(pipeline, keyspace, incarnation="n1", rules=rules), room, pipeline
 
 
@@ -104,7 +109,7 @@ async def test_rooms_are_listed_fullest_first(shared_valkey: Valkey) -> None:
 
 
 async def test_a_join_that_was_not_confirmed_is_taken_back(own_valkey: Valkey) -> None:
-    async with opened(own_valkey) as (presence, room, pipeline), sweeping(presence):
+    async with opened(own_valkey, command_timeout=OUTAGE_SECONDS) as (presence, room, pipeline), sweeping(presence):
         own_valkey.freeze()
         with pytest.raises(Unavailable):
             await presence.join(room.channel, 1, ADA, "Ada")
@@ -112,7 +117,7 @@ async def test_a_join_that_was_not_confirmed_is_taken_back(own_valkey: Valkey) -
         await pipeline.connected.wait()
         assert await _all_told(room, 2) == [("user_joined", "ada", 1), ("user_left", "ada", 0)]
         assert await room.left_over() == set()
-        await eventually(_not(lambda: presence.statistics()["leaves_owed"] > 0), within=5, what="nothing is owed")
+        await eventually(_not(lambda: presence.statistics()["leaves_owed"] > 0), what="nothing is owed")
 
 
 async def test_a_join_that_nobody_waits_for_any_more_is_taken_back(shared_valkey: Valkey) -> None:
@@ -122,20 +127,20 @@ async def test_a_join_that_nobody_waits_for_any_more_is_taken_back(shared_valkey
 
 
 async def test_leaves_during_an_outage_are_repeated_after_it(own_valkey: Valkey) -> None:
-    async with opened(own_valkey) as (presence, room, pipeline), sweeping(presence):
+    async with opened(own_valkey, command_timeout=OUTAGE_SECONDS) as (presence, room, pipeline), sweeping(presence):
         for number in range(1, 1201):
             presence.join(room.channel, number, UserId(f"u{number % 100}"), "U")
-        await value_becomes(room.counts_only, (100, 1200), within=10)
+        await value_becomes(room.counts_only, (100, 1200))
         own_valkey.freeze()
         for number in range(1, 600):
             presence.leave(room.channel, number)  # under way when it fails
-        await eventually(_not(pipeline.connected.is_set), within=5, what="the connection is given up")
+        await eventually(_not(pipeline.connected.is_set), what="the connection is given up")
         for number in range(600, 1200):
             presence.leave(room.channel, number)  # there is no connection
         assert presence.statistics()["leaves_owed"] == 1199
         own_valkey.thaw()
-        await value_becomes(room.counts_only, (1, 1), within=10)
-        await eventually(_not(lambda: presence.statistics()["leaves_owed"] > 0), within=5, what="nothing is owed")
+        await value_becomes(room.counts_only, (1, 1))
+        await eventually(_not(lambda: presence.statistics()["leaves_owed"] > 0), what="nothing is owed")
 
 
 async def _all_told(room: PresenceRoom, count: int) -> list[tuple[str, str | None, int]]:
@@ -146,7 +151,7 @@ async def _all_told(room: PresenceRoom, count: int) -> list[tuple[str, str | Non
         told.extend(await room.told())
         return len(told) >= count
 
-    await eventually(enough, within=10, what=f"{count} events")
+    await eventually(enough, what=f"{count} events")
     return told
 
 
@@ -170,8 +175,8 @@ async def test_the_users_of_a_dead_process_leave_all_its_rooms_once(shared_valke
         await room.dies("n2", ago_ms=5000)
         third = Presence(pipeline, room.keyspace, incarnation="n3", rules=RULES)
         async with sweeping(presence, third):
-            await value_becomes(lambda: presence.rooms(10), ([("lobby", 1)], 1), within=10)
-            await value_becomes(lambda: _processes(shared_valkey, room), {b"n1"}, within=10)
+            await value_becomes(lambda: presence.rooms(10), ([("lobby", 1)], 1))
+            await value_becomes(lambda: _processes(shared_valkey, room), {b"n1"})
         assert await room.told() == [("user_left", "ada", 1)]
         forgotten = presence.statistics()["dead_forgotten"] + third.statistics()["dead_forgotten"]
         assert forgotten == 64
@@ -187,14 +192,17 @@ async def _processes(valkey: Valkey, room: PresenceRoom) -> set[bytes]:
 
 async def test_sweeping_survives_an_outage_and_goes_on(own_valkey: Valkey) -> None:
     rules = PresenceRules(inline_max=50, events_max=1000, grace=0.05)
-    async with opened(own_valkey, rules) as (presence, room, pipeline), sweeping(presence):
+    async with (
+        opened(own_valkey, rules, command_timeout=OUTAGE_SECONDS) as (presence, room, pipeline),
+        sweeping(presence),
+    ):
         await presence.join(room.channel, 1, ADA, "Ada")
         own_valkey.freeze()
-        await eventually(_not(pipeline.connected.is_set), within=5, what="the sweep fails")
+        await eventually(_not(pipeline.connected.is_set), what="the sweep fails")
         own_valkey.thaw()
         await pipeline.connected.wait()
         presence.leave(room.channel, 1)
-        await value_becomes(room.counts_only, (0, 0), within=10)
+        await value_becomes(room.counts_only, (0, 0))
         assert await room.left_over() == set()
 
 
@@ -269,16 +277,16 @@ async def test_whoever_comes_or_goes_while_it_is_restated_is_left_alone(shared_v
 
 
 async def test_restating_does_not_bring_back_a_leave_that_is_still_owed(own_valkey: Valkey) -> None:
-    async with opened(own_valkey) as (presence, room, pipeline):
+    async with opened(own_valkey, command_timeout=OUTAGE_SECONDS) as (presence, room, pipeline):
         await presence.join(room.channel, 1, ADA, "Ada")
         own_valkey.freeze()
         presence.leave(room.channel, 1)
-        await eventually(_not(pipeline.connected.is_set), within=5, what="the connection is given up")
+        await eventually(_not(pipeline.connected.is_set), what="the connection is given up")
         own_valkey.thaw()
         await pipeline.connected.wait()
         await presence.restate(room.part, {room.channel: {1: (ADA, "Ada")}})  # what the owner knew before
         async with sweeping(presence):
-            await eventually(_not(lambda: presence.statistics()["leaves_owed"] > 0), within=5, what="nothing is owed")
+            await eventually(_not(lambda: presence.statistics()["leaves_owed"] > 0), what="nothing is owed")
         assert await room.told() == [("user_joined", "ada", 1), ("user_left", "ada", 0)]
 
 

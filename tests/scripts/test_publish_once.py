@@ -16,8 +16,8 @@ from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName
 
 from tests.support.valkey import Valkey
+from tests.support.waiting import PATIENCE
 
-PATIENCE = 10.0
 KEYSPACE = Keyspace("contract")
 _numbers = itertools.count(1)
 

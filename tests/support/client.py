@@ -12,10 +12,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from tests.support.waiting import PATIENCE
+
 Frame = dict[str, Any]
 PRESENCE_EVENTS = ("user_joined", "user_left", "presence")
-PATIENCE = 20.0
-"""Seconds for a frame that has to come. Far more than any needs: it only bounds a failure."""
 
 
 class Client:

@@ -18,11 +18,12 @@ from tannoy.fanout.membership import vouch_for_new_server
 from tannoy.fanout.redis.connection import parse_address
 
 from tests.support.client import Client
-from tests.support.valkey import Valkey, free_port
-from tests.support.waiting import eventually
+from tests.support.ports import free_port
+from tests.support.valkey import Valkey
+from tests.support.waiting import PATIENCE, eventually
 
-START_SECONDS = 20.0
-STOP_SECONDS = 15.0
+READY_TIMEOUT = 5.0
+"""Seconds after which a node that does not answer is taken for not ready: it may be frozen."""
 PROJECT = Path(__file__).parent.parent.parent
 
 
@@ -56,17 +57,23 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
 class NodeProcess:
     """One node. It keeps its port and its name over kills and restarts.
 
-    `mutant`: start it with a safety taken out, by its name in `tests/chaos/mutants.py`.
+    `mutant`: start it with a safety taken out, by its name in `tests/chaos/mutants.py`. `http_timeout`: seconds.
     """
 
     def __init__(
-        self, name: str, transport: Transport, settings: Mapping[str, str], *, mutant: str | None = None
+        self,
+        name: str,
+        transport: Transport,
+        settings: Mapping[str, str],
+        *,
+        mutant: str | None = None,
+        http_timeout: float = PATIENCE,
     ) -> None:
         self.name = name
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.ws_url = f"ws://127.0.0.1:{self.port}"
-        self.http = httpx.AsyncClient(base_url=self.url, timeout=5)
+        self.http = httpx.AsyncClient(base_url=self.url, timeout=http_timeout)
         self._transport = transport
         self._mutant = mutant
         self._settings = {**settings, "NODE_ID": name}
@@ -82,7 +89,7 @@ class NodeProcess:
             stdout=self._log,
             stderr=self._log,
         )
-        await eventually(self.is_ready, within=START_SECONDS, what=f"{self.name} is ready")
+        await eventually(self.is_ready, what=f"{self.name} is ready")
 
     def rename(self, name: str) -> None:
         """From its next start on it has this NODE_ID."""
@@ -91,7 +98,7 @@ class NodeProcess:
     async def is_ready(self) -> bool:
         assert self._running.poll() is None, f"{self.name} has ended:\n{self.log()}"
         try:
-            return (await self.http.get("/health/ready")).status_code == 200
+            return (await self.http.get("/health/ready", timeout=READY_TIMEOUT)).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -140,7 +147,7 @@ class NodeProcess:
     async def stop(self) -> int:
         """SIGTERM, as a deploy does it; the exit code."""
         self._running.send_signal(signal.SIGTERM)
-        code = await asyncio.to_thread(self._running.wait, STOP_SECONDS)
+        code = await asyncio.to_thread(self._running.wait, PATIENCE)
         self._process = None
         return code
 
@@ -168,7 +175,7 @@ class Cluster:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.valkey)
             # No node was there before, so none has to wait until all have stated what they hold.
-            await vouch_for_new_server(parse_address(self.valkey.url), self.prefix, START_SECONDS)
+            await vouch_for_new_server(parse_address(self.valkey.url), self.prefix, PATIENCE)
             for node in self.nodes:
                 stack.push_async_callback(node.close)
             await asyncio.gather(*(node.start() for node in self.nodes))

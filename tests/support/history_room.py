@@ -19,8 +19,8 @@ from tannoy.shared.protocol.codec import JSON, MSGPACK
 from tannoy.shared.publication import EncodedMessage, Position, Publication
 
 from tests.support.valkey import Valkey
+from tests.support.waiting import PATIENCE
 
-PATIENCE = 10.0
 RULES = HistoryRules(size=100, ttl=300)
 _THAT_IS_ALL = b"that is all"
 _numbers = itertools.count(1)
@@ -38,10 +38,10 @@ def content_of(publication: Publication) -> Any:
 
 
 @asynccontextmanager
-async def pipeline_to(valkey: Valkey) -> AsyncGenerator[Pipeline]:
-    """Connected; its scripts are loaded."""
+async def pipeline_to(valkey: Valkey, *, command_timeout: float = PATIENCE) -> AsyncGenerator[Pipeline]:
+    """Connected; its scripts are loaded. `command_timeout`: seconds; short where a test is about it."""
     scripts = (SERVER_ENSURE, PUBLISH, PUBLISH_ONCE, HISTORY_READ)
-    pipeline = Pipeline(valkey.address, name="test", scripts=scripts)
+    pipeline = Pipeline(valkey.address, name="test", scripts=scripts, command_timeout=command_timeout)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(pipeline.run())
         await pipeline.connected.wait()
@@ -67,7 +67,7 @@ class HistoryRoom:
         number = next(_numbers)
         keyspace = Keyspace(prefix or f"p{number}")
         room = cls(valkey, pipeline, keyspace.room(RoomName(f"room-{number}")), keyspace)
-        link = await connect(valkey.address, name="test-link", on_pushes=room._hear, timeout=5)
+        link = await connect(valkey.address, name="test-link", on_pushes=room._hear, timeout=PATIENCE)
         link.subscribe(("SUBSCRIBE", room.channel.address), lambda refusal: None)
         await link.command("PING")
         try:

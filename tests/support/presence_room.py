@@ -16,6 +16,7 @@ from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName, UserId
 
 from tests.support.valkey import Valkey
+from tests.support.waiting import PATIENCE
 
 ALIVE_MS = 60_000
 RULES = PresenceRules(inline_max=50, events_max=1000, grace=0)
@@ -24,9 +25,9 @@ _THAT_IS_ALL = b"that is all"
 
 
 @asynccontextmanager
-async def pipeline_to(valkey: Valkey) -> AsyncGenerator[Pipeline]:
-    """Connected; its scripts are loaded."""
-    pipeline = Pipeline(valkey.address, name="test", scripts=PRESENCE_SCRIPTS)
+async def pipeline_to(valkey: Valkey, *, command_timeout: float = PATIENCE) -> AsyncGenerator[Pipeline]:
+    """Connected; its scripts are loaded. `command_timeout`: seconds; short where a test is about it."""
+    pipeline = Pipeline(valkey.address, name="test", scripts=PRESENCE_SCRIPTS, command_timeout=command_timeout)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(pipeline.run())
         await pipeline.connected.wait()
@@ -53,7 +54,7 @@ class PresenceRoom:
     ) -> AsyncGenerator[Self]:
         """With two processes that live, n1 and n2."""
         room = cls(valkey, pipeline, keyspace, rules)
-        link = await connect(valkey.address, name="test-link", on_pushes=room._hear, timeout=5)
+        link = await connect(valkey.address, name="test-link", on_pushes=room._hear, timeout=PATIENCE)
         link.subscribe(("SUBSCRIBE", room.channel.address), refused=lambda refusal: None)
         await link.command("PING")
         await room.beat("n1", "n2")
@@ -132,7 +133,7 @@ class PresenceRoom:
         """What the room was told since the last time; all of it: what we say ourselves comes behind it."""
         await self._valkey.run("PUBLISH", self.channel.address, _THAT_IS_ALL)
         events: list[Frame] = []
-        while (payload := await asyncio.wait_for(self._heard.get(), 5)) != _THAT_IS_ALL:
+        while (payload := await asyncio.wait_for(self._heard.get(), PATIENCE)) != _THAT_IS_ALL:
             events.append(json.loads(unpack_publication(payload).encoded.json))
         return events
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, Self, cast
 
-PATIENCE = 10.0
+from tests.support.waiting import PATIENCE
 
 
 class RawSocket:

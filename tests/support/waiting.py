@@ -5,10 +5,16 @@ import time
 from collections.abc import Awaitable, Callable
 
 ASK_AGAIN = 0.02
+"""Seconds between two looks at a condition."""
+PATIENCE = 60.0
+"""Seconds for what has to come, on however busy a machine: it only bounds a failure, and no test is about it."""
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]], *, within: float, what: str) -> float:
-    """Seconds until `condition` held. Fails with `what` if it does not within `within` seconds."""
+async def eventually(condition: Callable[[], Awaitable[bool]], *, within: float = PATIENCE, what: str) -> float:
+    """Seconds until `condition` held. Fails with `what` if it does not within `within` seconds.
+
+    Give `within` only where the test is about that time.
+    """
     started = time.monotonic()
     while not await condition():
         if time.monotonic() - started > within:
@@ -17,7 +23,7 @@ async def eventually(condition: Callable[[], Awaitable[bool]], *, within: float,
     return time.monotonic() - started
 
 
-async def value_becomes(read: Callable[[], Awaitable[object]], wanted: object, *, within: float) -> None:
+async def value_becomes(read: Callable[[], Awaitable[object]], wanted: object, *, within: float = PATIENCE) -> None:
     """Wait until `read()` gives `wanted`; on failure say what it gave instead."""
     last: list[object] = [None]
 

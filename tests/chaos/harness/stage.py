@@ -17,12 +17,14 @@ from tannoy.fanout.redis.connection import parse_address
 from tests.chaos.harness.history import Fault, FaultKind, Healed, History, NodeDied
 from tests.chaos.harness.proxy import Part, Proxy, Way
 from tests.chaos.harness.replica import Replica
-from tests.support.cluster import START_SECONDS, NodeProcess, Transport
+from tests.support.cluster import NodeProcess, Transport
 from tests.support.valkey import Valkey
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 STARTS_MAX = 10
 COMMAND_TIMEOUT = 3.0
+HTTP_TIMEOUT = 5.0
+"""Seconds for an answer of a node, which may be frozen."""
 PORT_TAKEN = "Address already in use"
 
 
@@ -61,7 +63,7 @@ class Stage:
             await self.valkey.__aenter__()
             stack.push_async_callback(self._close_valkey)
             # No node was there before, so none has to wait until all have stated what they hold.
-            await vouch_for_new_server(parse_address(self.valkey.url), "tannoy", START_SECONDS)
+            await vouch_for_new_server(parse_address(self.valkey.url), "tannoy", PATIENCE)
             for _ in range(self._count):
                 self.proxies.append(await stack.enter_async_context(Proxy(self.valkey.port)))
             starts = (self._start_node(number, stack) for number in range(self._count))
@@ -74,7 +76,9 @@ class Stage:
         own, redis = self._own[number % len(self._own)], f"redis://127.0.0.1:{self.proxies[number].port}"
         settings = {**self._settings, **own, "REDIS_URL": redis}
         while True:
-            node = NodeProcess(f"n{number + 1}", Transport.FAST, settings, mutant=self._mutant)
+            node = NodeProcess(
+                f"n{number + 1}", Transport.FAST, settings, mutant=self._mutant, http_timeout=HTTP_TIMEOUT
+            )
             stack.push_async_callback(node.close)
             try:
                 await node.start()

@@ -1,0 +1,78 @@
+"""Ports to listen on, for tests that run at the same time in several processes, and that kill and restart servers.
+
+The kernel gives an outgoing connection any port of its ephemeral range, so a port of that range that a test has found
+free, or that belongs to a server which is down for a moment, may be taken before the server listens on it. These ports
+are outside that range, and no other test process uses them: each process locks blocks of ports, one file per block.
+"""
+
+import fcntl
+import os
+import random
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+FIRST_PORT = 10_000
+BLOCK = 100
+"""Ports per lock."""
+_FOLDER = Path(tempfile.gettempdir()) / "tannoy-test-ports"
+_locks: list[IO[bytes]] = []
+
+
+def _end_of_ports() -> int:
+    """The first ephemeral port, or 32768 where the system does not say."""
+    try:
+        first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except (OSError, ValueError):
+        return 32_768
+    return first if first >= FIRST_PORT + 20 * BLOCK else 32_768
+
+
+def _blocks() -> Iterator[range]:
+    """Blocks that this process has locked, until it ends. Raises RuntimeError where all are taken."""
+    _FOLDER.mkdir(exist_ok=True)
+    starts = list(range(FIRST_PORT, _end_of_ports() - BLOCK, BLOCK))
+    random.Random(os.getpid()).shuffle(starts)
+    for start in starts:
+        lock = (_FOLDER / str(start)).open("wb")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            continue
+        _locks.append(lock)
+        yield range(start, start + BLOCK)
+    raise RuntimeError("other test processes hold all ports")
+
+
+def _ports() -> Iterator[int]:
+    for block in _blocks():
+        yield from block
+
+
+_next_port = _ports()
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port() -> int:
+    """A port that no server listens on, and that no other caller of this function gets."""
+    return next(port for port in _next_port if _is_free(port))
+
+
+def free_ports_in_a_row(count: int) -> int:
+    """The first of `count` ports in a row that no server listens on; at most BLOCK."""
+    row: list[int] = []
+    while len(row) < count:
+        port = free_port()
+        row = [*row, port] if row and row[-1] == port - 1 else [port]
+    return row[0]
