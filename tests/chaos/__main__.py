@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.chaos.limits import run as limits
 from tests.chaos.messages import run as messages
-from tests.chaos.mutants import MUTANTS
+from tests.chaos.mutant import MUTANTS
 
 
 def _arguments() -> argparse.Namespace:

@@ -4,8 +4,8 @@
 """
 
 from tests.chaos.harness.faults import AGAINST_LIMITS, AGAINST_MESSAGES
-from tests.chaos.harness.violation import Minimum
 from tests.chaos.limits import run as limits
+from tests.chaos.limits.totals import Minimum
 from tests.chaos.messages import run as messages
 from tests.chaos.messages import totals
 

@@ -1,14 +1,13 @@
 """Does the checker of limits and presence find what it is for? Each mutant in the scenario that shows it.
 
-`tests/chaos/mutants.py` says what each one lacks. The product itself has to be clean in all of them.
+`tests/chaos/limits/mutants.py` says what each one lacks. The product itself has to be clean in all of them.
 """
 
 import pytest
 
 from tests.chaos.harness.trial import Trial
+from tests.chaos.limits.mutants import MUTANTS
 from tests.chaos.limits.scenarios import SCENARIOS, Scenario
-from tests.chaos.messages.mutants import MUTANTS as MUTANTS_OF_MESSAGES
-from tests.chaos.mutants import MUTANTS
 
 WITH_MUTANT = [scenario for scenario in SCENARIOS if scenario.mutant]
 
@@ -21,7 +20,7 @@ async def trial(anyio_backend: str) -> Trial:
 
 
 def test_every_mutant_has_a_scenario() -> None:
-    assert {scenario.mutant for scenario in WITH_MUTANT} == MUTANTS.keys() - MUTANTS_OF_MESSAGES.keys()
+    assert {scenario.mutant for scenario in WITH_MUTANT} == MUTANTS.keys()
 
 
 @pytest.mark.parametrize("scenario", WITH_MUTANT, ids=lambda scenario: scenario.mutant)

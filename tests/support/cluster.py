@@ -37,7 +37,7 @@ class Transport(StrEnum):
 
 def _command(transport: Transport, port: int, mutant: str | None) -> list[str]:
     if mutant is not None:
-        return ["tests.chaos.mutants", mutant, "node", "--port", str(port)]
+        return ["tests.chaos.mutant", mutant, "node", "--port", str(port)]
     match transport:
         case Transport.FAST:
             return ["tannoy", "node", "--port", str(port)]
@@ -57,7 +57,7 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
 class NodeProcess:
     """One node. It keeps its port and its name over kills and restarts.
 
-    `mutant`: start it with a safety taken out, by its name in `tests/chaos/mutants.py`. `http_timeout`: seconds.
+    `mutant`: start it with a safety taken out, by its name in `tests/chaos/mutant.py`. `http_timeout`: seconds.
     """
 
     def __init__(

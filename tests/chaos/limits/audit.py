@@ -5,32 +5,20 @@ fits together; where it never does, after `within` seconds, with what does not.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
 
 from tests.chaos.harness.history import History, Probed, RollCall, Roster, Viewed
 from tests.chaos.harness.stage import Stage
+from tests.chaos.harness.waiting import holds
 from tests.chaos.limits.recorder import Recorder, Socket
 from tests.chaos.limits.tabs import ROOMS, Tabs
 from tests.chaos.limits.workload import PATIENCE, Agent, Limits
 from tests.support.cluster import NodeProcess
-from tests.support.waiting import ASK_AGAIN
 
 STABLE_WITHIN = 60.0
 ADMIT_WITHIN = 10.0
-
-
-async def holds(condition: Callable[[], Awaitable[bool]], within: float) -> bool:
-    """Like `eventually`, for what a verdict is to be found about: whether it held at last."""
-    loop = asyncio.get_running_loop()
-    give_up = loop.time() + within
-    while not await condition():
-        if loop.time() > give_up:
-            return False
-        await asyncio.sleep(ASK_AGAIN * 5)
-    return True
 
 
 async def _get(node: NodeProcess, path: str) -> dict[str, Any] | None:

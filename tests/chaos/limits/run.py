@@ -11,13 +11,15 @@ from typing import Any
 from tests.chaos.harness.faults import AGAINST_LIMITS, Faults
 from tests.chaos.harness.history import Fault, History
 from tests.chaos.harness.stage import Stage
-from tests.chaos.harness.violation import Minimum, Totals, Violation, too_little, totals_of
+from tests.chaos.harness.tasks import Tasks
+from tests.chaos.harness.violation import Violation
 from tests.chaos.limits.audit import settle
 from tests.chaos.limits.recorder import Recorder
 from tests.chaos.limits.tabs import Tabs
+from tests.chaos.limits.totals import Minimum, Totals, too_little, totals_of
 from tests.chaos.limits.verify import verify
 from tests.chaos.limits.verify_rooms import GRACE
-from tests.chaos.limits.workload import Limits, Publisher, Tasks, Workload, agents_for, record_limits, settings_for
+from tests.chaos.limits.workload import Limits, Publisher, Workload, agents_for, record_limits, settings_for
 from tests.support.waiting import eventually
 
 PROGRESS_EVERY = 5.0

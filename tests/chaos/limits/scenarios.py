@@ -11,7 +11,8 @@ from tests.chaos.harness.history import History
 from tests.chaos.harness.proxy import Way
 from tests.chaos.harness.stage import Stage
 from tests.chaos.harness.violation import Kind, Violation
-from tests.chaos.limits.audit import Audit, holds
+from tests.chaos.harness.waiting import holds
+from tests.chaos.limits.audit import Audit
 from tests.chaos.limits.recorder import Recorder, Socket
 from tests.chaos.limits.tabs import Tab, Tabs
 from tests.chaos.limits.verify import verify

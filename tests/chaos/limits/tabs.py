@@ -7,9 +7,10 @@ from typing import Any
 
 from tests.chaos.harness.history import Complaint, Left
 from tests.chaos.harness.stage import Stage
+from tests.chaos.harness.tasks import Tasks
 from tests.chaos.limits.recorder import Recorder, Socket
 from tests.chaos.limits.view import Then, View
-from tests.chaos.limits.workload import PATIENCE, Tasks
+from tests.chaos.limits.workload import PATIENCE
 from tests.support.cluster import NodeProcess
 
 ROOMS = ("lobby", "garden", "attic")

@@ -36,8 +36,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from tests.chaos.harness.history import End, FaultKind, History, LimitSet, NodeDied, Probed, Roster, Spoke
-from tests.chaos.harness.lives import NEVER, Life, Troubles, lives_of, troubles_of
+from tests.chaos.harness.troubles import NEVER, Troubles, troubles_of
 from tests.chaos.harness.violation import Kind, Violation
+from tests.chaos.limits.lives import Life, lives_of
 from tests.chaos.limits.verify_rooms import rooms
 
 TRUST = 5.0

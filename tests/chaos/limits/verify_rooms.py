@@ -12,8 +12,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from tests.chaos.harness.history import Complaint, History, Left, RollCall, Viewed
-from tests.chaos.harness.lives import Life, Troubles
+from tests.chaos.harness.troubles import Troubles
 from tests.chaos.harness.violation import Kind, Violation
+from tests.chaos.limits.lives import Life
 
 CALM = 20.0
 GRACE = 2.0

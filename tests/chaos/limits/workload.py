@@ -5,14 +5,14 @@ What they do is drawn from the seed; when they do it depends on how the cluster 
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import httpx
 
 from tests.chaos.harness.history import LimitSet, Published
 from tests.chaos.harness.stage import Stage
+from tests.chaos.harness.tasks import Tasks
 from tests.chaos.limits.recorder import Recorder, Socket
 from tests.support.cluster import NodeProcess
 
@@ -51,34 +51,6 @@ def agents_for(policy: str) -> list[Agent]:
 def settings_for(policy: str) -> dict[str, str]:
     default = agents_for(policy)[0]
     return {"AGENT_MAX_SESSIONS": str(default.max_sessions), "AGENT_LIMIT_POLICY": default.policy}
-
-
-class Tasks:
-    """Tasks with an owner: the first that fails is raised by `check`, and none outlives `close`."""
-
-    def __init__(self) -> None:
-        self.running: set[asyncio.Task[None]] = set()
-        self._failed: BaseException | None = None
-
-    def start(self, job: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(job)
-        self.running.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self.running.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._failed = self._failed or error
-
-    def check(self) -> None:
-        if self._failed is not None:
-            raise self._failed
-
-    async def close(self) -> None:
-        for task in tuple(self.running):
-            task.cancel()
-        await asyncio.gather(*self.running, return_exceptions=True)
-        self.check()
 
 
 async def set_limit(stage: Stage, agent: Agent) -> bool:

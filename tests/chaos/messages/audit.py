@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
-from tests.chaos.limits.audit import holds
+from tests.chaos.harness.waiting import holds
 from tests.chaos.messages.client import World
 from tests.chaos.messages.reader import READ_MAX, Reader
 from tests.chaos.messages.record import Head, Place, Window

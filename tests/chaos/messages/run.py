@@ -12,9 +12,9 @@ from tests.chaos.harness.connection import Switchboard
 from tests.chaos.harness.faults import AGAINST_MESSAGES, Faults
 from tests.chaos.harness.history import Fault, History
 from tests.chaos.harness.stage import Stage
+from tests.chaos.harness.tasks import Tasks
 from tests.chaos.harness.violation import Violation
-from tests.chaos.limits.audit import holds
-from tests.chaos.limits.workload import Tasks
+from tests.chaos.harness.waiting import holds
 from tests.chaos.messages.client import World
 from tests.chaos.messages.record import Record
 from tests.chaos.messages.totals import Delays, Minimum, Totals, too_little, totals_of

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from tests.chaos.harness.history import Fault, FaultKind
-from tests.chaos.harness.lives import Trouble, troubles_of
+from tests.chaos.harness.troubles import Trouble, troubles_of
 from tests.chaos.messages.contents import Contents, runs
 from tests.chaos.messages.record import Record, Stay
 from tests.chaos.messages.verify import concerns

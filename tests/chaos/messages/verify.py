@@ -42,7 +42,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from tests.chaos.harness.history import FaultKind, NodeDied
-from tests.chaos.harness.lives import Trouble, troubles_of
+from tests.chaos.harness.troubles import Trouble, troubles_of
 from tests.chaos.harness.violation import Kind, Violation
 from tests.chaos.messages.contents import Contents, places
 from tests.chaos.messages.record import NEVER, Place, Record, Stay

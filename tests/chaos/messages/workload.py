@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 
 from tests.chaos.harness.connection import WireFormat
 from tests.chaos.harness.history import FaultKind
-from tests.chaos.limits.audit import holds
-from tests.chaos.limits.workload import Tasks
+from tests.chaos.harness.tasks import Tasks
+from tests.chaos.harness.waiting import holds
 from tests.chaos.messages.audit import all_know_the_same
 from tests.chaos.messages.author import AUTHOR, Author
 from tests.chaos.messages.client import COMING_AND_GOING, STAYING, Client, Habit, World

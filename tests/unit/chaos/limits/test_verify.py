@@ -24,7 +24,8 @@ from tests.chaos.harness.history import (
     Spoke,
     Welcomed,
 )
-from tests.chaos.harness.violation import Kind, Minimum, too_little, totals_of
+from tests.chaos.harness.violation import Kind
+from tests.chaos.limits.totals import Minimum, too_little, totals_of
 from tests.chaos.limits.verify import verify
 
 

@@ -1,38 +1,19 @@
-"""Nodes with one safety taken out: what the checker has to find, or it shows nothing.
-
-`python -m tests.chaos.mutants NAME node --port 8001` is `tannoy node` with the mutation NAME. Each is a small function
-that patches the product before anything of it has been built; where the text that it patches is not there any more it
-fails at once, since a mutant that changes nothing would be found by nobody. `scenarios.py` shows each one's effect.
-Those of limits and presence are here, those of messages in `messages/mutants.py`.
-"""
+"""Nodes with one safety of limits or presence removed. `scenarios.py` shows the effect of each."""
 
 import asyncio
-import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
-from typing import Any, cast
-from urllib.parse import urlsplit
+from typing import Any
 
-from redis import Redis
-from redis.exceptions import RedisError
 from tannoy.fanout import anti_entropy as repair
-from tannoy.fanout import lease_times, membership, scripts
+from tannoy.fanout import lease_times, membership
 from tannoy.fanout.leases import manager as leases
 from tannoy.fanout.leases.lease import Lease
 from tannoy.fanout.presence import presence, sweeper
-from tannoy.fanout.redis.connection import Word
-from tannoy.node.cli.main import main as tannoy
-from tannoy.shared.channels import PARTITIONS, Channel
-from tannoy.shared.keyspace import Keyspace
+from tannoy.shared.channels import Channel
 
 from tests.chaos.harness.patching import patch, patch_script
-from tests.chaos.messages.mutants import MUTANTS as MUTANTS_OF_MESSAGES
-
-OUTLIVES_BY = 25.0
-"""Seconds that heartbeats go on without their node, at most."""
-BEAT = 1.0
 
 
 async def _sleep_for_ever(self: object) -> None:
@@ -99,28 +80,10 @@ def heartbeats_outlive() -> None:
 
     async def run_with_a_second_heart(self: Any, pipeline: Any) -> None:
         incarnation: str = self._incarnation
-        subprocess.Popen([sys.executable, "-m", __spec__.name if __spec__ else __name__, "beat", incarnation])
+        subprocess.Popen([sys.executable, "-m", "tests.chaos.limits.second_heartbeat", incarnation])
         await run(self, pipeline)
 
     patch(membership.Membership, "run", run_with_a_second_heart)
-
-
-def beat(incarnation: str) -> None:
-    """The second heart: until Redis is gone, and for OUTLIVES_BY seconds at most."""
-    url = urlsplit(os.environ["TANNOY_REDIS_URL"])
-    redis = Redis(host=url.hostname or "127.0.0.1", port=url.port or 6379)
-    keyspace = Keyspace(os.environ.get("TANNOY_REDIS_PREFIX", "tannoy"))
-    until = time.monotonic() + OUTLIVES_BY
-    try:
-        while time.monotonic() < until:
-            pipeline: Any = cast("Any", redis).pipeline(transaction=False)
-            for part in range(PARTITIONS):
-                words: tuple[Word, ...] = (incarnation, lease_times.DEFAULT_TIMES.lease_ms)
-                pipeline.eval(scripts.HEARTBEAT.source, 2, keyspace.heartbeats(part), keyspace.server(part), *words)
-            pipeline.execute()
-            time.sleep(BEAT)
-    except RedisError:
-        return
 
 
 def no_recovery() -> None:
@@ -180,18 +143,4 @@ MUTANTS: dict[str, Callable[[], None]] = {
         event_lost,
         dead_stay,
     )
-} | MUTANTS_OF_MESSAGES
-
-
-def main() -> None:
-    name, *rest = sys.argv[1:]
-    if name == "beat":
-        beat(*rest)
-        return
-    MUTANTS[name]()
-    sys.argv = ["tannoy", *rest]
-    tannoy()
-
-
-if __name__ == "__main__":
-    main()
+}
