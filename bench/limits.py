@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tannoy.fanout.lease_times import DEFAULT_TIMES
-from tannoy.fanout.scripts import HEARTBEAT, LEASE_ACQUIRE, LEASE_RELEASE, SERVER_ENSURE, Script
+from tannoy.fanout.redis.script import Script
+from tannoy.fanout.scripts import HEARTBEAT, LEASE_ACQUIRE, LEASE_RELEASE, SERVER_ENSURE
 from tannoy.shared.channels import PARTITIONS, Owner, OwnerKind
 from tannoy.shared.keyspace import Keyspace
 

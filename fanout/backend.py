@@ -18,7 +18,7 @@ from .pubsub.link_state import PLAIN, SHARDED, Batch, Verbs
 from .redis.address import Address, AnyAddress, ClusterAddress
 from .redis.in_flight import DEADLINE
 from .redis.pipeline import AnyPipeline, DirectCommands, Greet, Pipeline
-from .scripts import Script
+from .redis.script import Script
 
 _ALL = range(PARTITIONS)
 

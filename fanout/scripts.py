@@ -1,45 +1,6 @@
-"""Loads `lua/*.lua`. A script is called by its digest; one that Redis has lost is loaded again by who calls it."""
+"""The scripts of `lua/` as constants, each with its KEYS, its ARGV and what it returns."""
 
-from dataclasses import dataclass
-from functools import cached_property
-from hashlib import sha1
-from pathlib import Path
-
-from .redis.connection import Word
-
-_FOLDER = Path(__file__).parent / "lua"
-
-
-@dataclass(frozen=True)
-class Script:
-    source: bytes
-    digest: str
-
-    @cached_property
-    def sharded(self) -> "Script":
-        """The same for a Redis Cluster: what it publishes is heard at the server of the slot, and nowhere else."""
-        source = self.source.replace(b"redis.call('PUBLISH'", b"redis.call('SPUBLISH'")
-        return self if source == self.source else _script(source)
-
-    def call(self, keys: tuple[bytes, ...], arguments: tuple[Word, ...]) -> tuple[Word, ...]:
-        """The words of its EVALSHA."""
-        return ("EVALSHA", self.digest, len(keys), *keys, *arguments)
-
-
-def load_script(name: str, *, head: str = "", allow_oom: bool = False) -> Script:
-    """`lua/NAME.lua`, below each `lua/HEAD.lua`: Lua in Redis has no modules, so shared functions are text in front.
-
-    `allow_oom`: it has to run when Redis is out of memory too, since it frees some, or keeps alive what is there.
-    """
-    source = b"\n".join((_FOLDER / f"{part}.lua").read_bytes() for part in (*head.split(), name))
-    if allow_oom:
-        source = b"#!lua flags=allow-oom\n" + source
-    return _script(source)
-
-
-def _script(source: bytes) -> Script:
-    return Script(source, sha1(source, usedforsecurity=False).hexdigest())
-
+from .redis.script import load_script
 
 PUBLISH = load_script("publish", head="server_common history_common")
 """KEYS: of the channel's history, and memory of the key if there is one. ARGV: channel, envelope, size, TTLs, wait.

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from ..shared.errors import StartError
 from .pubsub.link_state import Verbs
 from .redis.address import Address, SentinelAddress
-from .redis.connection import ConnectionLost, NotMaster, RedisConnection, RedisError, connect
+from .redis.connection import RedisConnection, connect
+from .redis.errors import ConnectionLost, NotMaster, RedisError
 from .redis.pipeline import CommandSender, DirectCommands
 from .redis.sentinel import NoMaster
 from .scripts import SERVER_ENSURE
 
-_NO_RIGHT = ("NOPERM", "ERR The user executing the script can't", "ERR ACL failure in script")
-_IN_THE_MIDST_OF_A_MOVE = ("MOVED ", "ASK ", "TRYAGAIN ")
+_NO_RIGHT_IN_SCRIPT = ("ERR The user executing the script can't", "ERR ACL failure in script")
+"""What Redis 7.0 and later say, with the general code ERR, where an ACL forbids what a script does."""
+_IN_THE_MIDST_OF_A_MOVE = ("MOVED", "ASK", "TRYAGAIN")
 _RIGHTS = "docs/redis.md lists the rights that a node needs"
 
 
@@ -37,7 +39,7 @@ async def check_server(address: Address, trial: StartupProbe, *, timeout: float)
             finally:
                 wire.abort()
     except RedisError as error:
-        if not (trial.verbs.is_sharded and str(error).startswith(_IN_THE_MIDST_OF_A_MOVE)):
+        if not (trial.verbs.is_sharded and error.code in _IN_THE_MIDST_OF_A_MOVE):
             raise StartError(f"Redis at {address} (TANNOY_REDIS_URL) {_complaint(error, address)}") from error
     except (OSError, ConnectionLost, NoMaster) as error:
         raise StartError(f"Redis at {address} (TANNOY_REDIS_URL) {_complaint(error, address)}") from error
@@ -74,14 +76,14 @@ def _refusal(error: RedisError) -> str:
     said = str(error)
     if isinstance(error, NotMaster):
         return f"is not what a node can work with: {said}"
-    if said.startswith(_NO_RIGHT):
+    if error.code == "NOPERM" or said.startswith(_NO_RIGHT_IN_SCRIPT):
         return f"does not let us do what a node does: {said}. {_RIGHTS}"
-    if said.startswith(("NOAUTH", "WRONGPASS")) or "AUTH" in said:
+    if error.code in ("NOAUTH", "WRONGPASS") or "AUTH" in said:
         hint = "put the right user and password into the URL: redis://user:password@host:port"
         return f"wants other credentials: {said}. {hint}"
-    if said.startswith(("MOVED ", "CROSSSLOT ")):
+    if error.code in ("MOVED", "CROSSSLOT"):
         return "is part of a Redis Cluster: then the URL has to begin with redis+cluster://"
-    if said.startswith("CLUSTERDOWN "):
+    if error.code == "CLUSTERDOWN":
         return f"is part of a Redis Cluster that is down: redis-cli --cluster check tells why ({said})"
     if "unknown command" in said.lower():
         return f"is too old: version 7.0 or later is needed ({said})"

@@ -9,7 +9,7 @@ from ..redis.address import RedisAddress
 from ..redis.connection import Reply, Word
 from ..redis.in_flight import DEADLINE
 from ..redis.pipeline import Pipeline
-from ..scripts import Script
+from ..redis.script import Script
 from .slot_migration import Identity
 
 

@@ -3,7 +3,7 @@
 from ..redis.address import RedisAddress
 from ..redis.connection import Word
 from ..redis.in_flight import DEADLINE, RedisCommand
-from ..scripts import Script
+from ..redis.script import Script
 
 
 class QueuedCommand(RedisCommand):

@@ -16,15 +16,17 @@ from ...shared.channels import PARTITIONS
 from ...shared.errors import Unavailable
 from ...shared.keyspace import partition_of
 from ..redis.address import RedisAddress
-from ..redis.connection import RedisError, Reply, Word
+from ..redis.connection import Reply, Word
+from ..redis.errors import CommandFailed
 from ..redis.in_flight import DEADLINE, InFlight
-from ..redis.pipeline import Greet, NotSent
-from ..scripts import SERVER_ADOPT, Script
+from ..redis.pipeline import Greet
+from ..redis.script import Script
+from ..scripts import SERVER_ADOPT
 from .master_pipeline import MasterPipeline, PartitionRouter
 from .partition_queue import PartitionQueue, QueuedCommand
 from .per_master import PerMaster
 from .slot_migration import MovedPartition, identity_of, keep_epoch_of_moved_slot
-from .slots import NotHere, Refusal, read_refusal
+from .slots import Redirection, RedirectionKind, read_redirection
 from .topology import ClusterTopology
 
 TRY_AGAIN_AFTER = 0.03
@@ -115,36 +117,34 @@ class ClusterPipeline(PartitionRouter):
         error = answer.exception()
         if error is None:
             self._under_way.answer(command, answer.result())
-        elif (not_here := self._not_carried_out(error, server)) is not None:
-            self._came_back(command, not_here)
-        elif isinstance(error, Unavailable):
-            self._under_way.fail(command, error.message)
-        else:
+        elif not isinstance(error, CommandFailed):
             raise error
+        elif (redirection := self._redirection_of(error, server)) is not None:
+            self._came_back(command, redirection)
+        else:
+            self._under_way.fail(command, error)
         self._under_way.forget_done()
         if not command.queue.is_open:
             self._go_on(command.queue)
 
-    def _not_carried_out(self, error: BaseException, server: RedisAddress) -> NotHere | None:
-        """What a server has said about where to go, if that is why it has not carried out a command."""
-        match error.__cause__:
-            case NotSent():
-                return NotHere(Refusal.LATER)
-            case RedisError() as refusal:
-                return read_refusal(str(refusal), asked=server, at=self._cluster.address.at)
-            case _:
-                return None
+    def _redirection_of(self, error: CommandFailed, server: RedisAddress) -> Redirection | None:
+        """Where to send a command that `server` certainly did not execute. None: it may have."""
+        if not error.was_sent:
+            return Redirection(RedirectionKind.RETRY)
+        if error.refusal is None:
+            return None
+        return read_redirection(error.refusal, asked=server, at=self._cluster.address.at)
 
-    def _came_back(self, command: QueuedCommand, not_here: NotHere) -> None:
+    def _came_back(self, command: QueuedCommand, redirection: Redirection) -> None:
         queue = command.queue
         self._redirected += 1
         queue.returned.append(command)
-        command.asks = not_here.server if not_here.refusal is Refusal.ASK else None
-        match not_here.refusal:
-            case Refusal.MOVED:
+        command.asks = redirection.server if redirection.kind is RedirectionKind.ASK else None
+        match redirection.kind:
+            case RedirectionKind.MOVED:
                 queue.has_to_wait = True  # until the map is a newer one
-                self._cluster.stale(not_here.server)
-            case Refusal.LATER if not queue.has_to_wait:
+                self._cluster.stale(redirection.server)
+            case RedirectionKind.RETRY if not queue.has_to_wait:
                 queue.has_to_wait = True
                 asyncio.get_running_loop().call_later(TRY_AGAIN_AFTER, self._try_again, queue)
             case _:

@@ -17,8 +17,8 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from ...shared.errors import Unavailable
-from ..redis.connection import RedisError, Reply
+from ..redis.connection import Reply
+from ..redis.errors import CommandFailed
 from ..redis.pipeline import CommandSender, Pipeline
 from ..scripts import SERVER_ADOPT
 
@@ -64,5 +64,5 @@ async def keep_epoch_of_moved_slot(bus: CommandSender, moved: MovedPartition, se
 
 
 def _has_moved(answer: Reply) -> bool:
-    cause = answer.__cause__ if isinstance(answer, Unavailable) else None
-    return isinstance(cause, RedisError) and str(cause).startswith("MOVED ")
+    refusal = answer.refusal if isinstance(answer, CommandFailed) else None
+    return refusal is not None and refusal.code == "MOVED"

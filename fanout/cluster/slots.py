@@ -8,6 +8,7 @@ from typing import Any
 from ...shared.channels import PARTITIONS
 from ...shared.keyspace import PARTITION_SLOTS
 from ..redis.address import RedisAddress
+from ..redis.errors import RedisError
 
 At = Callable[[str, int], RedisAddress]
 """(host, port): the server there, with all that we know of how to talk to it."""
@@ -55,37 +56,34 @@ def _host(told: bytes | None, asked: RedisAddress) -> str:
     return asked.host if told is None or told in (b"", b"?") else told.decode()
 
 
-class Refusal(Enum):
-    """Why a server of a cluster has not carried out a command."""
+class RedirectionKind(Enum):
+    """What to do with a command that a server of a Redis Cluster did not execute."""
 
-    MOVED = auto()  # another one serves its slot
-    ASK = auto()  # its slot is on its way to another one, and its keys are there already
-    LATER = auto()  # its keys are being moved, or nobody serves its slot just now
+    MOVED = auto()  # another master serves the slot: send it there, once the slot map says so too
+    ASK = auto()  # the slot is being migrated and these keys have gone: send it to the target behind ASKING
+    RETRY = auto()  # the keys are being migrated, or no master serves the slot now: send it again a little later
 
 
 @dataclass(frozen=True, slots=True)
-class NotHere:
-    """`server`: which one it is that has to be asked instead, where that is known."""
+class Redirection:
+    """A command was not executed. `server` is the one to send it to, where the reply names one."""
 
-    refusal: Refusal
+    kind: RedirectionKind
     server: RedisAddress | None = None
 
 
-_LATER = ("TRYAGAIN ", "CLUSTERDOWN ")
+def read_redirection(error: RedisError, *, asked: RedisAddress, at: At) -> Redirection | None:
+    """What the reply of the server `asked` says about where to send the command. None: it is about the command itself.
 
-
-def read_refusal(error: str, *, asked: RedisAddress, at: At) -> NotHere | None:
-    """What an error of `asked` says about where to go. None: it is about the command itself.
-
-    Every error that is read here is given before a command is carried out. Inside scripts Redis words them otherwise.
+    Redis gives each error that is read here before it executes the command. Inside scripts it words them differently.
     """
-    if error.startswith(_LATER):
-        return NotHere(Refusal.LATER)
-    match error.split(" "):
+    if error.code in ("TRYAGAIN", "CLUSTERDOWN"):
+        return Redirection(RedirectionKind.RETRY)
+    match str(error).split(" "):
         case ["MOVED" | "ASK" as kind, _, endpoint]:
             host, _, port = endpoint.rpartition(":")
             if port.isascii() and port.isdigit():
-                return NotHere(Refusal[kind], at(_host(host.encode(), asked), int(port)))
-            return NotHere(Refusal.LATER)
+                return Redirection(RedirectionKind[kind], at(_host(host.encode(), asked), int(port)))
+            return Redirection(RedirectionKind.RETRY)
         case _:
             return None

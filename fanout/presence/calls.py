@@ -9,6 +9,7 @@ from ...shared.names import UserId
 from ..lease_times import DEFAULT_TIMES, LeaseTimes
 from ..redis.connection import Reply, Word
 from ..redis.pipeline import AnyPipeline
+from ..redis.script import Script
 from ..scripts import (
     PRESENCE_DEAD,
     PRESENCE_DUE,
@@ -17,7 +18,6 @@ from ..scripts import (
     PRESENCE_LEAVE,
     PRESENCE_LIST,
     PRESENCE_SWEEP,
-    Script,
 )
 
 PRESENCE_SCRIPTS = (

@@ -9,15 +9,16 @@ import structlog
 
 from ...shared.clock import Clock
 from ..redis.address import Address
-from ..redis.connection import Pushes, RedisConnection, RedisError, connect
+from ..redis.connection import Pushes, RedisConnection, connect
+from ..redis.errors import RedisError
 from ..redis.reconnect import keep_connected
 from .link_state import ECHO_PERIOD, PLAIN, PROOF, Batch, LinkEvents, LinkState, Verbs
 
 CONNECT_TIMEOUT = 2.0
 BACKOFF_BASE = 0.1
 BACKOFF_CAP = 2.0
-_NOT_HERE = ("MOVED ", "CLUSTERDOWN ")
-"""A server of a cluster does not serve the slot, or not now."""
+_NOT_SERVED_CODES = frozenset(("MOVED", "CLUSTERDOWN"))
+"""Codes of errors by which a server of a Redis Cluster says that it does not serve the slot, or not now."""
 
 _log = structlog.get_logger("tannoy.link")
 
@@ -234,7 +235,7 @@ class Link:
             self._wire.subscribe((verb, *channels), partial(self._refused, channels))
 
     def _refused(self, channels: list[bytes], error: RedisError) -> None:
-        if self._verbs.is_sharded and str(error).startswith(_NOT_HERE):
+        if self._verbs.is_sharded and error.code in _NOT_SERVED_CODES:
             self._tell_what_moved(self.state.moved(channels))
             return
         self.state.refused(channels)
@@ -256,5 +257,5 @@ class Link:
 
 def _report_refusal(echo: "asyncio.Future[object]") -> None:
     error = None if echo.cancelled() else echo.exception()
-    if isinstance(error, RedisError) and not str(error).startswith(_NOT_HERE):
+    if isinstance(error, RedisError) and error.code not in _NOT_SERVED_CODES:
         _log.error("Redis refused the echo, so this link can't prove that it hears", error=str(error))

@@ -16,8 +16,8 @@ import structlog
 
 from ...shared.errors import TannoyError
 from .address import Address, RedisAddress, SentinelAddress
-from .address import parse_address as parse_address
-from .role_watch import RoleWatch, tells_no_master, why_not_master
+from .errors import ConnectionLost, NotMaster, RedisError
+from .role_watch import NO_MASTER_CODES, RoleWatch, why_not_master
 from .sentinel import locate, until_moved
 
 Word = str | bytes | int
@@ -33,23 +33,11 @@ _log = structlog.get_logger("tannoy.redis")
 _pack_command = cast(Callable[[tuple[Word, ...]], bytes], hiredis.pack_command)  # pyright: ignore[reportUnknownMemberType]
 
 
-class ConnectionLost(TannoyError):
-    """The connection ended, or was ended, before the answer came."""
-
-
-class RedisError(TannoyError):
-    """Redis answered with an error: `NOAUTH …`, `NOSCRIPT …`, `READONLY …`."""
-
-
-class NotMaster(RedisError):
-    """The server is a replica, or no Redis at all."""
-
-
 @dataclass(slots=True)
 class _Subscribing:
     """Waits in the queue of replies, for that of the PING behind a SUBSCRIBE."""
 
-    refused: Callable[["RedisError"], None]
+    refused: Callable[[RedisError], None]
 
     def __call__(self, reply: Reply) -> None: ...
 
@@ -104,7 +92,7 @@ class RedisConnection(asyncio.Protocol):
             self._waiting[0].refused(reply)  # its own answer, that of the PING behind it, is still to come
         else:
             self._waiting.popleft()(reply)
-            if type(reply) is RedisError and tells_no_master(str(reply)):
+            if type(reply) is RedisError and reply.code in NO_MASTER_CODES:
                 self.abort(str(reply))
 
     # ---- ours
@@ -118,7 +106,7 @@ class RedisConnection(asyncio.Protocol):
         """The next reply in order goes to `answered`: a value, or a RedisError or ConnectionLost instance."""
         self._waiting.append(answered)
 
-    def subscribe(self, words: Sequence[Word], refused: Callable[["RedisError"], None]) -> None:
+    def subscribe(self, words: Sequence[Word], refused: Callable[[RedisError], None]) -> None:
         """Send SUBSCRIBE or its like. Success is told by pushes; a refusal is a reply, and goes to `refused`.
 
         A PING behind it tells whose refusal it was: without it, an error would be taken for the next command's.

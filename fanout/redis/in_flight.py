@@ -5,9 +5,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from ...shared.errors import TannoyError, Unavailable
-from ..scripts import Script
+from ...shared.errors import Unavailable
 from .connection import Reply, Word
+from .errors import CommandFailed
+from .script import Script
 
 DEADLINE = 0.45
 """Seconds; `docs/protocol.md §4` promises an answer within 0.5."""
@@ -48,7 +49,7 @@ class InFlight(Generic[C]):
     def admit(self, command: C) -> bool:
         """False: there are too many, and it has failed."""
         if self._bytes + command.size > MAX_BYTES:
-            self.fail(command, "the bus is overloaded: too much is still unconfirmed")
+            self.fail(command, CommandFailed("the bus is overloaded: too much is still unconfirmed"))
             return False
         self._commands.append(command)
         self._bytes += command.size
@@ -61,11 +62,9 @@ class InFlight(Generic[C]):
             self._answered += 1
             command.answer.set_result(reply)
 
-    def fail(self, command: C, message: str, cause: TannoyError | None = None) -> None:
+    def fail(self, command: C, error: Unavailable) -> None:
         if not command.answer.done():
             self._failed += 1
-            error = Unavailable(message)
-            error.__cause__ = cause
             command.answer.set_exception(error)
 
     def forget_done(self) -> None:
@@ -83,7 +82,7 @@ class InFlight(Generic[C]):
         for command in self._commands:
             if command.deadline > loop.time():
                 break
-            self.fail(command, "the bus did not confirm in time")
+            self.fail(command, CommandFailed("the bus did not confirm in time"))
         self.forget_done()
         if self._failed > failed:
             self._on_overdue()

@@ -11,11 +11,12 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from ...shared.errors import MalformedBytes, TannoyError, Unavailable
-from ..scripts import Script
 from .address import Address
-from .connection import RedisConnection, RedisError, Reply, Word, connect, pack
+from .connection import RedisConnection, Reply, Word, connect, pack
+from .errors import CommandFailed, RedisError
 from .in_flight import DEADLINE, InFlight, RedisCommand
 from .reconnect import keep_connected
+from .script import Script
 
 CONNECT_TIMEOUT = 1.0
 GREETING_TIMEOUT = 3.0
@@ -23,13 +24,8 @@ BACKOFF_BASE = 0.05
 BACKOFF_CAP = 1.0
 
 _ASKING = pack(("ASKING",))
-_NO_SCRIPT = "NOSCRIPT"
 
 T = TypeVar("T")
-
-
-class NotSent(TannoyError):
-    """The cause of an Unavailable whose command has certainly not been carried out."""
 
 
 class _Command(RedisCommand):
@@ -109,11 +105,11 @@ class Pipeline:
         self._flush_is_due = False
 
     def run_script(self, script: Script, keys: tuple[bytes, ...], arguments: tuple[Word, ...]) -> asyncio.Future[Reply]:
-        """EVALSHA. The future raises Unavailable, with what Redis has said as its cause."""
+        """EVALSHA. The future raises CommandFailed."""
         return self.submit(script.call(keys, arguments), script)
 
     def send(self, *words: Word) -> asyncio.Future[Reply]:
-        """Any command. The future raises Unavailable, with what Redis has said as its cause."""
+        """Any command. The future raises CommandFailed."""
         return self.submit(words, None)
 
     def publish(self, channel: bytes, payload: bytes) -> asyncio.Future[Reply]:
@@ -152,13 +148,14 @@ class Pipeline:
             return
         if not isinstance(reply, TannoyError):
             self._under_way.answer(command, reply)
-        elif isinstance(reply, RedisError) and command.script is not None and str(reply).startswith(_NO_SCRIPT):
+        elif isinstance(reply, RedisError) and command.script is not None and reply.code == "NOSCRIPT":
             # It has not run, so running it now is no retry.
             wire.command("SCRIPT", "LOAD", command.script.source).add_done_callback(_look_at)
             self._unsent.insert(0, command)
             self._flush()
         else:
-            self._under_way.fail(command, f"the bus did not confirm: {reply}", reply)
+            refusal = reply if isinstance(reply, RedisError) else None
+            self._under_way.fail(command, CommandFailed(f"the bus did not confirm: {reply}", refusal=refusal))
         self._under_way.forget_done()
 
     def _drop_wire(self) -> None:
@@ -168,10 +165,10 @@ class Pipeline:
             self._wire.abort()
 
     def give_back_unsent(self) -> None:
-        """What still waits for a connection fails, with NotSent as the cause."""
+        """Fail all commands that still wait for a connection, as not sent."""
         unsent, self._unsent = self._unsent, []
         for command in unsent:
-            self._under_way.fail(command, "the connection to Redis is lost", NotSent("not sent"))
+            self._under_way.fail(command, CommandFailed("the connection to Redis is lost", was_sent=False))
         self._under_way.forget_done()
 
     async def run(self) -> None:

@@ -8,7 +8,8 @@ import structlog
 
 from ...shared.backoff import full_jitter
 from .address import Address, RedisAddress, SentinelAddress
-from .connection import ConnectionLost, RedisError, ask_server
+from .connection import ask_server
+from .errors import ConnectionLost, RedisError
 from .sentinel import NoMaster, keep_informed
 
 _log = structlog.get_logger("tannoy.redis")

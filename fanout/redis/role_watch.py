@@ -18,7 +18,8 @@ runs its timers before it reads what has come in."""
 
 _log = structlog.get_logger("tannoy.redis")
 
-_NO_MASTER_ANY_MORE = ("READONLY ", "LOADING ", "MASTERDOWN ")
+NO_MASTER_CODES = frozenset(("READONLY", "LOADING", "MASTERDOWN"))
+"""Codes of errors by which a server says, in reply to any command, that it is not, or not yet, a master."""
 
 
 def why_not_master(role: Any) -> str | None:
@@ -32,11 +33,6 @@ def why_not_master(role: Any) -> str | None:
             return "is a Sentinel: its URL begins with redis+sentinel://"
         case _:
             return f"does not say what it is: {role!r}"
-
-
-def tells_no_master(error: str) -> bool:
-    """Does this error, the answer to any command, say that the server is not, or not yet, a master?"""
-    return error.startswith(_NO_MASTER_ANY_MORE)
 
 
 class RoleWatch:

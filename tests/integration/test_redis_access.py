@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from tannoy.fanout.redis.address import RedisAddress, parse_address
-from tannoy.fanout.redis.connection import RedisError, connect
+from tannoy.fanout.redis.connection import connect
+from tannoy.fanout.redis.errors import RedisError
 
 from tests.support.certificates import Certificates
 from tests.support.cluster import PROJECT, NodeProcess, environment

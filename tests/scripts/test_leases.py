@@ -6,15 +6,8 @@ from typing import Any
 
 import pytest
 from tannoy.fanout.lease_times import DEFAULT_TIMES
-from tannoy.fanout.scripts import (
-    HEARTBEAT,
-    LEASE_ACQUIRE,
-    LEASE_LIMIT,
-    LEASE_RELEASE,
-    LEASE_REPAIR,
-    SERVER_ENSURE,
-    Script,
-)
+from tannoy.fanout.redis.script import Script
+from tannoy.fanout.scripts import HEARTBEAT, LEASE_ACQUIRE, LEASE_LIMIT, LEASE_RELEASE, LEASE_REPAIR, SERVER_ENSURE
 
 from tests.support.valkey import Valkey
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 from tannoy.fanout.redis.connection import Word
-from tannoy.fanout.scripts import SERVER_ADOPT, SERVER_ENSURE, Script
+from tannoy.fanout.redis.script import Script
+from tannoy.fanout.scripts import SERVER_ADOPT, SERVER_ENSURE
 from tannoy.shared.keyspace import Keyspace
 
 from tests.support.valkey import Valkey

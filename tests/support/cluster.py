@@ -15,7 +15,7 @@ from typing import IO, Any, Self, cast
 
 import httpx
 from tannoy.fanout.membership import vouch_for_new_server
-from tannoy.fanout.redis.connection import parse_address
+from tannoy.fanout.redis.address import parse_address
 
 from tests.support.client import Client
 from tests.support.ports import free_port

@@ -11,7 +11,7 @@ from tannoy.fanout.pubsub.link import Link
 from tannoy.fanout.pubsub.link_state import LinkState
 from tannoy.fanout.redis.connection import Pushes, Reply, Word, pack
 from tannoy.fanout.redis.pipeline import Pipeline
-from tannoy.fanout.scripts import Script
+from tannoy.fanout.redis.script import Script
 from tannoy.shared.channels import Channel
 from tannoy.shared.clock import Clock
 from tannoy.shared.errors import Unavailable

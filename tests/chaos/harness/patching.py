@@ -5,7 +5,7 @@ from hashlib import sha1
 from typing import cast
 
 from tannoy.fanout import scripts
-from tannoy.fanout.scripts import Script
+from tannoy.fanout.redis.script import Script
 
 
 def patch(owner: object, name: str, value: object) -> None:

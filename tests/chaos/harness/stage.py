@@ -12,7 +12,7 @@ from typing import Self
 
 import httpx
 from tannoy.fanout.membership import vouch_for_new_server
-from tannoy.fanout.redis.connection import parse_address
+from tannoy.fanout.redis.address import parse_address
 
 from tests.chaos.harness.history import Fault, FaultKind, Healed, History, NodeDied
 from tests.chaos.harness.proxy import Part, Proxy, Way

@@ -7,9 +7,11 @@ from typing import cast
 import pytest
 from tannoy.fanout.lease_times import DEFAULT_TIMES
 from tannoy.fanout.membership import Membership
-from tannoy.fanout.redis.connection import ConnectionLost, RedisConnection, Reply, Word
+from tannoy.fanout.redis.connection import RedisConnection, Reply, Word
+from tannoy.fanout.redis.errors import ConnectionLost
 from tannoy.fanout.redis.pipeline import CommandSender, DirectCommands
-from tannoy.fanout.scripts import HEARTBEAT, NODE_TELL, SERVER_ENSURE, Script
+from tannoy.fanout.redis.script import Script
+from tannoy.fanout.scripts import HEARTBEAT, NODE_TELL, SERVER_ENSURE
 from tannoy.shared.channels import PARTITIONS
 from tannoy.shared.clock import Clock
 from tannoy.shared.errors import Unavailable

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from tannoy.fanout.lease_times import DEFAULT_TIMES
-from tannoy.fanout.redis.connection import ConnectionLost
+from tannoy.fanout.redis.errors import ConnectionLost
 from tannoy.fanout.scripts import HEARTBEAT, NODE_TELL, SERVER_ENSURE
 from tannoy.shared.errors import Unavailable
 

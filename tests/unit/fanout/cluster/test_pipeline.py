@@ -11,7 +11,8 @@ from tannoy.fanout.redis.address import RedisAddress
 from tannoy.fanout.redis.connection import Reply
 from tannoy.fanout.redis.in_flight import DEADLINE
 from tannoy.fanout.redis.pipeline import CommandSender
-from tannoy.fanout.scripts import HEARTBEAT, PUBLISH_ONCE, SERVER_ENSURE, Script
+from tannoy.fanout.redis.script import Script
+from tannoy.fanout.scripts import HEARTBEAT, PUBLISH_ONCE, SERVER_ENSURE
 from tannoy.shared.channels import PARTITIONS
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.keyspace import Keyspace

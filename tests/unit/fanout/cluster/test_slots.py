@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
-from tannoy.fanout.cluster.slots import NotHere, Refusal, SlotMap, read_refusal, read_slots
+from tannoy.fanout.cluster.slots import Redirection, RedirectionKind, SlotMap, read_redirection, read_slots
 from tannoy.fanout.redis.address import ClusterAddress, RedisAddress
+from tannoy.fanout.redis.errors import RedisError
 from tannoy.shared.channels import PARTITIONS
 from tannoy.shared.keyspace import PARTITION_SLOTS, Keyspace, key_slot, partition_of
 from tannoy.shared.names import AgentId, RoomName
@@ -60,20 +61,20 @@ def test_an_answer_that_is_none_is_refused(reply: Any) -> None:
 @pytest.mark.parametrize(
     ("error", "means"),
     [
-        ("MOVED 866 10.0.0.7:6380", NotHere(Refusal.MOVED, at("10.0.0.7", 6380))),
-        ("MOVED 866 fd00::7:6380", NotHere(Refusal.MOVED, at("fd00::7", 6380))),
-        ("MOVED 866 :6380", NotHere(Refusal.MOVED, at("asked", 6380))),
-        ("MOVED 866 ?:6380", NotHere(Refusal.MOVED, at("asked", 6380))),
-        ("ASK 866 b.example:6380", NotHere(Refusal.ASK, at("b.example", 6380))),
-        ("ASK 866 nowhere", NotHere(Refusal.LATER)),
-        ("MOVED 866 h:x", NotHere(Refusal.LATER)),
-        ("TRYAGAIN Multiple keys request during rehashing of slot", NotHere(Refusal.LATER)),
-        ("CLUSTERDOWN The cluster is down", NotHere(Refusal.LATER)),
-        ("CLUSTERDOWN Hash slot not served", NotHere(Refusal.LATER)),
+        ("MOVED 866 10.0.0.7:6380", Redirection(RedirectionKind.MOVED, at("10.0.0.7", 6380))),
+        ("MOVED 866 fd00::7:6380", Redirection(RedirectionKind.MOVED, at("fd00::7", 6380))),
+        ("MOVED 866 :6380", Redirection(RedirectionKind.MOVED, at("asked", 6380))),
+        ("MOVED 866 ?:6380", Redirection(RedirectionKind.MOVED, at("asked", 6380))),
+        ("ASK 866 b.example:6380", Redirection(RedirectionKind.ASK, at("b.example", 6380))),
+        ("ASK 866 nowhere", Redirection(RedirectionKind.RETRY)),
+        ("MOVED 866 h:x", Redirection(RedirectionKind.RETRY)),
+        ("TRYAGAIN Multiple keys request during rehashing of slot", Redirection(RedirectionKind.RETRY)),
+        ("CLUSTERDOWN The cluster is down", Redirection(RedirectionKind.RETRY)),
+        ("CLUSTERDOWN Hash slot not served", Redirection(RedirectionKind.RETRY)),
     ],
 )
-def test_what_was_not_carried_out_says_where_to_go(error: str, means: NotHere) -> None:
-    assert read_refusal(error, asked=ASKED, at=at) == means
+def test_a_command_that_was_not_executed_is_redirected_as_the_error_says(error: str, means: Redirection) -> None:
+    assert read_redirection(RedisError(error), asked=ASKED, at=at) == means
 
 
 @pytest.mark.parametrize(
@@ -88,8 +89,8 @@ def test_what_was_not_carried_out_says_where_to_go(error: str, means: NotHere) -
         "",
     ],
 )
-def test_what_may_have_been_carried_out_is_not_sent_elsewhere(error: str) -> None:
-    assert read_refusal(error, asked=ASKED, at=at) is None
+def test_a_command_that_may_have_been_executed_is_not_redirected(error: str) -> None:
+    assert read_redirection(RedisError(error), asked=ASKED, at=at) is None
 
 
 def test_every_name_tells_its_partition() -> None:

@@ -17,7 +17,7 @@ from tannoy.fanout.cluster.topology import (
     NoCluster,
 )
 from tannoy.fanout.redis.address import ClusterAddress, RedisAddress
-from tannoy.fanout.redis.connection import RedisError
+from tannoy.fanout.redis.errors import RedisError
 
 from tests.support.clock import manual_clock, on_manual_time, turns
 from tests.support.memory_cluster import ADDRESS, A, B, C

@@ -3,7 +3,8 @@
 import asyncio
 
 import pytest
-from tannoy.fanout.redis.connection import ConnectionLost, Pushes, RedisConnection, RedisError, Reply, pack
+from tannoy.fanout.redis.connection import Pushes, RedisConnection, Reply, pack
+from tannoy.fanout.redis.errors import ConnectionLost, RedisError
 
 from tests.support.clock import on_manual_time, turns
 from tests.support.memory_redis import read_commands

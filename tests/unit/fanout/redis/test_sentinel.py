@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from tannoy.fanout.redis.address import NamedMaster, RedisAddress, SentinelAddress, parse_address
-from tannoy.fanout.redis.connection import ConnectionLost, RedisError
+from tannoy.fanout.redis.errors import ConnectionLost, RedisError
 from tannoy.fanout.redis.query import OTHERS_WITHIN
 from tannoy.fanout.redis.reconnect import keep_connected
 from tannoy.fanout.redis.sentinel import (
