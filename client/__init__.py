@@ -1,1 +1,1 @@
-"""A client of a running cluster. It knows the client protocol, and no code of the server."""
+"""A client of a running cluster. It uses the public protocols only and imports no code of the server."""

@@ -1,7 +1,8 @@
-"""Up to where a channel has been read, and what was missed since: each message once, in order, or it is told. No I/O.
+"""How far a channel has been read, and how the messages after that are fetched from the history. No I/O.
 
-The rules of a client, as `docs/protocol.md §4` has them: advance with each message, drop what is not above that, and
-where messages may be missing read the history. `node/static/chat/feed.js` does the same for the chat page.
+The rules of a client (docs/protocol.md §4): advance the position with each message, drop a message at or below it,
+and where messages may be missing read the history. Each message is yielded once and in order; messages that can't be
+had any more are reported. `node/static/chat/feed.js` does the same for the chat page.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -15,15 +16,15 @@ Frame = dict[str, Any]
 _Identity = tuple[Any, ...]
 
 
-class Ask(Protocol):
-    """The answer to a `history` command; None if there is none to be had."""
+class RequestHistory(Protocol):
+    """Send a `history` command with these fields; returns its `ok` frame, or None if the node refused it."""
 
     async def __call__(self, **fields: int) -> Frame | None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Messages may be missing behind `after`, up to `until`. None: nothing is known of that end."""
+    """Messages after `after`, up to and including `until`, may be missing. None: that end is not known."""
 
     after: Position | None
     until: Position | None
@@ -43,96 +44,103 @@ class Missing:
 
 
 def position_of(frame: Frame) -> Position | None:
-    """Where a `welcome`, a `resync` or an answer stands; None where no history is kept."""
+    """The position in a `welcome`, a `resync` or an answer; None if the cluster keeps no history."""
     return None if frame.get("epoch") is None else Position(frame["epoch"], frame["offset"])
 
 
 class CatchUp:
-    """One channel. `position`: all up to there has been read, or told to be missing; None before that is known."""
+    """The reading position in one channel.
+
+    Every message up to `position` was yielded or reported as missing. None: the position is not known.
+    """
 
     def __init__(self) -> None:
         self.position: Position | None = None
-        self._last: dict[_Identity, None] = {}  # the last PAGE_MAX messages that were read, in their order
+        self._recent: dict[_Identity, None] = {}  # the last PAGE_MAX messages that were read, oldest first
 
-    def begin(self, position: Position | None, before: Sequence[Frame] = ()) -> None:
-        """What comes is read from here on; `before` it was said what nobody wants to read."""
+    def start_after(self, position: Position | None, known: Sequence[Frame] = ()) -> None:
+        """Start at `position`; `known` are messages before it, remembered so that they are not yielded again."""
         self.position = position
-        for message in before:
+        for message in known:
             self._remember(_identity(message))
 
-    def is_new(self, message: Frame) -> bool:
-        """A message has come. False: it was read before."""
+    def accept(self, message: Frame) -> bool:
+        """Advance to a delivered message. Returns False if it was read before."""
         offset = message.get("offset")
         if offset is None or self.position is None:
             return True
         if offset <= self.position.offset:
             return False
-        # A node whose bus is away may begin behind what was read from another one.
-        is_known = _identity(message) in self._last
-        self._take(message, self.position.epoch)
+        # A node without its bus may start behind the position that was read from another node.
+        is_known = _identity(message) in self._recent
+        self._advance(message, self.position.epoch)
         return not is_known
 
-    async def catch_up(self, head: Position | None, ask: Ask) -> AsyncIterator[Frame | Missing]:
-        """Messages may be missing up to `head`: what is still there of them, and in its place what is not.
+    async def read_missed(
+        self, head: Position | None, request_history: RequestHistory
+    ) -> AsyncIterator[Frame | Missing]:
+        """Yield what is still kept of the messages up to `head`, and a Missing in the place of what is not.
 
-        What comes meanwhile has to wait. Whoever stops halfway can go on from `position`.
+        Frames that arrive meanwhile have to wait. A caller that stops halfway can go on from `position`.
         """
         position = self.position
         if head is None:
             yield Missing(position, None)
             self.position = None
         elif position is not None and position.epoch == head.epoch and position.offset <= head.offset:
-            async for told in self._read_since(position, head, ask):
-                yield told
+            async for item in self._read_since(position, head, request_history):
+                yield item
         else:
-            async for told in self._read_anew(head, ask):
-                yield told
+            async for item in self._read_new_epoch(head, request_history):
+                yield item
 
-    async def _read_since(self, position: Position, head: Position, ask: Ask) -> AsyncIterator[Frame | Missing]:
+    async def _read_since(
+        self, position: Position, head: Position, request_history: RequestHistory
+    ) -> AsyncIterator[Frame | Missing]:
         while position.offset < head.offset:
-            page = await ask(since=position.offset, limit=PAGE_MAX)
+            page = await request_history(since=position.offset, limit=PAGE_MAX)
             if page is None or page["epoch"] != head.epoch or not page["messages"]:
                 break
             for message in page["messages"]:
                 if message["offset"] > position.offset + 1:
                     yield Missing(position, Position(head.epoch, message["offset"] - 1))
-                position = self._take(message, head.epoch)
+                position = self._advance(message, head.epoch)
                 yield message
         if position.offset < head.offset:
             self.position = head
             yield Missing(position, head)
 
-    async def _read_anew(self, head: Position, ask: Ask) -> AsyncIterator[Frame | Missing]:
-        """The channel has begun another epoch: what is left of the old one, which has been read, may go before it."""
-        page = await ask(limit=PAGE_MAX)
+    async def _read_new_epoch(self, head: Position, request_history: RequestHistory) -> AsyncIterator[Frame | Missing]:
+        """The channel has begun another epoch. Its history may begin with messages of the old one, read already."""
+        page = await request_history(limit=PAGE_MAX)
         if page is not None and page["epoch"] == head.epoch:
             messages = self._unread(page["messages"])
             head = Position(head.epoch, page["offset"])
         else:
             messages = []
-        begins = Position(head.epoch, messages[0]["offset"] - 1) if messages else head
-        yield Missing(self.position, begins)
+        first = Position(head.epoch, messages[0]["offset"] - 1) if messages else head
+        yield Missing(self.position, first)
         for message in messages:
-            self._take(message, head.epoch)
+            self._advance(message, head.epoch)
             yield message
         self.position = head
 
     def _unread(self, messages: list[Frame]) -> list[Frame]:
-        """What follows the last one that was read. Offsets alone don't tell: another epoch may give them again."""
+        """The messages after the last one that was read. Offsets do not tell: another epoch may use them again."""
         for index in range(len(messages), 0, -1):
-            if _identity(messages[index - 1]) in self._last:
+            if _identity(messages[index - 1]) in self._recent:
                 return messages[index:]
         return messages
 
-    def _take(self, message: Frame, epoch: str) -> Position:
+    def _advance(self, message: Frame, epoch: str) -> Position:
         self._remember(_identity(message))
         self.position = Position(epoch, message["offset"])
         return self.position
 
     def _remember(self, identity: _Identity) -> None:
-        self._last[identity] = None
-        if len(self._last) > PAGE_MAX:
-            del self._last[next(iter(self._last))]
+        self._recent[identity] = None
+        if len(self._recent) > PAGE_MAX:
+            del self._recent[next(iter(self._recent))]
 
 
 def _identity(message: Frame) -> _Identity:

@@ -1,4 +1,4 @@
-"""A client's connection, for the command line: frames in order, the answer to a question, pings, and how it ended."""
+"""One WebSocket connection of a client: frames in order, answers to commands, pings, and the reason of its end."""
 
 import asyncio
 import itertools
@@ -17,31 +17,25 @@ from ..shared.backoff import full_jitter
 from ..shared.codes import ErrorCode
 from ..shared.protocol.codec import JSON
 from .catch_up import Frame
+from .errors import ConnectionLost
 
-ANSWER_SECONDS = 5.0
-ASK_TRIES = 5
+ANSWER_TIMEOUT = 5.0
+"""Seconds in which a node has to answer a command."""
+HISTORY_TRIES = 5
 BACKOFF_BASE, BACKOFF_CAP = 0.5, 2.0
-HELD_MAX = 10_000
-"""Frames that wait behind a question."""
-
-
-class ConnectionLost(Exception):
-    """The connection has ended. `is_final`: for good, coming back is pointless. `retry_after` is in seconds."""
-
-    def __init__(self, reason: str, *, is_final: bool = False, retry_after: float | None = None) -> None:
-        super().__init__(reason)
-        self.is_final = is_final
-        self.retry_after = retry_after
+"""Seconds between two tries, with full jitter."""
+QUEUED_FRAMES_MAX = 10_000
+"""Frames that are kept while an answer is awaited."""
 
 
 @asynccontextmanager
-async def connected(address: str) -> AsyncGenerator["ClientConnection"]:
-    """Raises ConnectionLost, also where there was never a connection."""
+async def open_connection(address: str) -> AsyncGenerator["ClientConnection"]:
+    """Connect to a WebSocket URL for the length of a block. Raises ConnectionLost, also if connecting fails."""
     try:
         async with connect(address, subprotocols=[Subprotocol(JSON.subprotocol)], max_size=None) as socket:
             yield ClientConnection(socket)
     except InvalidStatus as refused:
-        raise _turned_away(refused) from refused
+        raise _handshake_refused(refused) from refused
     except (OSError, InvalidHandshake) as error:
         raise ConnectionLost(str(error) or type(error).__name__) from error
 
@@ -51,38 +45,42 @@ class ClientConnection:
 
     def __init__(self, socket: WebSocketConnection) -> None:
         self._socket = socket
-        self._held: deque[Frame] = deque()
+        self._queued: deque[Frame] = deque()
         self._ids = itertools.count(1)
         self._bye: Frame = {}
 
-    async def frame(self) -> Frame:
-        """The next one, but for pings."""
-        return self._held.popleft() if self._held else await self._receive()
+    async def next_frame(self) -> Frame:
+        """The next frame. Pings are answered and left out."""
+        return self._queued.popleft() if self._queued else await self._receive()
 
-    async def ask(self, **fields: int) -> Frame | None:
-        """The answer to a `history` command; None if there is none to be had. Frames that come before it wait."""
+    async def request_history(self, **fields: int) -> Frame | None:
+        """The `ok` frame of a `history` command, or None if the node refused it. Other frames are queued meanwhile.
+
+        Tried again, with back-off, while the node answers `unavailable` or `rate_limited`.
+        """
         for attempt in itertools.count():
-            answer = await self._answer_to("history", **fields)
+            answer = await self._call("history", **fields)
             if answer["type"] == "ok":
                 return answer
-            if attempt == ASK_TRIES - 1 or answer["code"] not in (ErrorCode.UNAVAILABLE, ErrorCode.RATE_LIMITED):
+            if attempt == HISTORY_TRIES - 1 or answer["code"] not in (ErrorCode.UNAVAILABLE, ErrorCode.RATE_LIMITED):
                 break
             await asyncio.sleep(full_jitter(attempt, base=BACKOFF_BASE, cap=BACKOFF_CAP, uniform=random.uniform))
         return None
 
-    async def _answer_to(self, kind: str, **fields: int) -> Frame:
+    async def _call(self, kind: str, **fields: int) -> Frame:
+        """Send a command and wait for its answer."""
         id = next(self._ids)
         await self._send({"type": kind, "id": id, **fields})
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                while len(self._held) < HELD_MAX:
+            async with asyncio.timeout(ANSWER_TIMEOUT):
+                while len(self._queued) < QUEUED_FRAMES_MAX:
                     frame = await self._receive()
                     if frame.get("id") == id:
                         return frame
-                    self._held.append(frame)
+                    self._queued.append(frame)
         except TimeoutError as error:
-            raise ConnectionLost("the node does not answer") from error
-        raise ConnectionLost("more is said than can be read")
+            raise ConnectionLost(f"the node did not answer within {ANSWER_TIMEOUT:g} s") from error
+        raise ConnectionLost(f"more than {QUEUED_FRAMES_MAX} frames came before the answer")
 
     async def _receive(self) -> Frame:
         while True:
@@ -103,15 +101,15 @@ class ClientConnection:
             raise self._lost(closed) from closed
 
     def _lost(self, closed: ConnectionClosed) -> ConnectionLost:
-        """What the node's goodbye says; without one, what its close frame says."""
-        code, reason = (1006, "without a goodbye") if closed.rcvd is None else (closed.rcvd.code, closed.rcvd.reason)
+        """The reason in the node's `bye`; without a `bye`, the reason in its close frame."""
+        code, reason = (1006, "no close frame") if closed.rcvd is None else (closed.rcvd.code, closed.rcvd.reason)
         code, reason = self._bye.get("code", code), self._bye.get("reason", reason)
         is_final = not self._bye.get("reconnect", code < 4500)
         return ConnectionLost(f"{code} {reason}", is_final=is_final, retry_after=self._bye.get("retry_after"))
 
 
-def _turned_away(refused: InvalidStatus) -> ConnectionLost:
-    """The handshake was answered with an error: 503 and 429 pass, another 4xx does not."""
+def _handshake_refused(refused: InvalidStatus) -> ConnectionLost:
+    """The handshake was answered with an HTTP error: 5xx and 429 are temporary, every other 4xx is final."""
     response = refused.response
     retry_after = response.headers.get("Retry-After", "")
     return ConnectionLost(

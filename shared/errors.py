@@ -1,26 +1,32 @@
-"""The exception tree. Every error that Tannoy raises on purpose is one of these.
+"""The exception tree. Every exception that Tannoy defines is a TannoyError.
 
 TannoyError
-├── Refused                 answered with a code of `docs/protocol.md §4`: an error frame, or a problem document
-│   ├── BadRequest          the words are wrong: the sender has to change them
-│   ├── BadName             a name outside the alphabet of `docs/protocol.md §1`
-│   ├── LimitReached        every place of the agent or user is taken
+├── Refused                 answered with an error code: an `error` frame, or a problem document over HTTP
+│   ├── BadRequest          the request is malformed: it has to be changed
+│   ├── BadName             a name outside the alphabet of docs/protocol.md §1
+│   ├── LimitReached        the agent or user has as many sessions as it may have
 │   └── Unavailable         the bus did not confirm in time: repeat later
-├── ProtocolViolation       RFC 6455 broken: the connection fails with this close code
-└── StartError              the node cannot start; the message is a sentence for the operator
+├── ProtocolViolation       the peer broke RFC 6455: the connection is closed with this close code
+├── MalformedBytes          bytes on the bus that no node of this version has written
+├── StartError              the node cannot start; the message is a sentence for the operator
+├── MissingExtra            an extra of the package is not installed (`extras.py`)
+├── BadCommand              a client's frame that is not a command (`protocol/commands.py`)
+├── ClientError             a request of the client failed (`client/errors.py`)
+└── ConnectionLost, RedisError, NotSent, NoMaster, NoCluster
+                            what a connection to Redis can fail with (`fanout/redis`, `fanout/cluster`)
 """
 
 from .codes import ErrorCode
 
 
 class TannoyError(Exception):
-    """Base of all errors raised on purpose."""
+    """Base of all exceptions that Tannoy defines."""
 
 
 class Refused(TannoyError):
-    """A request that is answered with an error code of `docs/protocol.md §4`.
+    """A request that is answered with an error code (docs/protocol.md §4).
 
-    `retry_after` is in seconds; None where repeating the same words is pointless.
+    `retry_after` is in seconds; None if repeating the same request is pointless.
     """
 
     code: ErrorCode = ErrorCode.INTERNAL
@@ -34,14 +40,20 @@ class Refused(TannoyError):
 
 
 class BadRequest(Refused):
+    """The request is malformed. The message names the field and what is allowed."""
+
     code = ErrorCode.BAD_REQUEST
 
 
 class BadName(Refused):
+    """A name has a character that is not allowed, or a wrong length."""
+
     code = ErrorCode.BAD_NAME
 
 
 class Unavailable(Refused):
+    """The bus did not confirm the request in time. It may have been carried out or not."""
+
     code = ErrorCode.UNAVAILABLE
 
     def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
@@ -49,24 +61,24 @@ class Unavailable(Refused):
 
 
 class LimitReached(Refused):
-    """`count` sessions are there, `max_sessions` may be. `kind` is agent or user."""
+    """An owner (`kind`: agent or user) has `count` sessions, and may have `max_sessions`."""
 
     code = ErrorCode.LIMIT_REACHED
 
     def __init__(self, kind: str, name: str, count: int, max_sessions: int) -> None:
-        super().__init__(f"{kind} {name} has {count} sessions: {max_sessions} may be")
+        super().__init__(f"{kind} {name} has {count} sessions, {max_sessions} are allowed")
         self.kind = kind
         self.name = name
         self.count = count
 
 
 def internal_error() -> Refused:
-    """What whoever asked is told of a fault that is ours to mend."""
-    return Refused("something went wrong in the node; its log says what")
+    """The answer to a request that failed because of an error in the node."""
+    return Refused("internal error; see the log of the node")
 
 
 class ProtocolViolation(TannoyError):
-    """The peer broke RFC 6455; `code` is the close code that §7.4.1 asks for."""
+    """The peer broke RFC 6455. `code` is the close code of RFC 6455, section 7.4.1."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -75,8 +87,8 @@ class ProtocolViolation(TannoyError):
 
 
 class StartError(TannoyError):
-    """The node cannot start. The message names what was wrong and what would be right."""
+    """The node cannot start. The message names what is wrong and what is allowed."""
 
 
 class MalformedBytes(TannoyError):
-    """Bytes from the bus that no node of this cluster and version has written."""
+    """Bytes on the bus that no node of this version has written."""

@@ -1,4 +1,4 @@
-"""What `tannoy watch` prints: what was said to standard output, what happens to the line to standard error."""
+"""What `tannoy watch` prints: messages to standard output, the state of the connection to standard error."""
 
 import json
 from contextlib import aclosing
@@ -9,31 +9,33 @@ from rich.text import Text
 from ...client.catch_up import Frame
 from ...client.subscription import StatusLine, Subscription
 
-TOLD_BY_REMARKS = ("welcome", "resync", "bye")
+NOT_PRINTED = ("welcome", "resync", "bye")
+"""Frames for which the subscription yields a StatusLine."""
 
 
-async def print_frames(watch: Subscription, *, raw: bool) -> None:
-    """Until the watch ends, with its ClientError. `raw`: every frame as a line of JSON."""
+async def print_frames(subscription: Subscription, *, raw: bool) -> None:
+    """Print until the subscription raises ClientError. `raw`: each frame as a line of JSON."""
     console, errors = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
-    async with aclosing(watch.heard()) as heard:
-        async for told in heard:
-            if isinstance(told, StatusLine):
-                errors.print(Text(_printable(told.text)))
+    async with aclosing(subscription.frames()) as frames:
+        async for frame in frames:
+            if isinstance(frame, StatusLine):
+                errors.print(Text(_make_printable(frame.text)))
             elif raw:
-                console.out(json.dumps(told, ensure_ascii=False), highlight=False)
-            elif told["type"] not in TOLD_BY_REMARKS:
-                console.print(_line(told))
+                console.out(json.dumps(frame, ensure_ascii=False), highlight=False)
+            elif frame["type"] not in NOT_PRINTED:
+                console.print(_format_frame(frame))
 
 
-def _line(frame: Frame) -> Text:
+def _format_frame(frame: Frame) -> Text:
     if frame["type"] != "message":
         return Text(json.dumps(frame, ensure_ascii=False), style="dim")
     content = frame["content"]
-    said = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
-    who = frame["username"] or frame["user_id"] or "–"
-    return Text.assemble((frame["timestamp"][11:19], "dim"), " ", (f"{who}:", "cyan"), " ", _printable(said))
+    text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+    author = frame["username"] or frame["user_id"] or "–"
+    time = frame["timestamp"][11:19]
+    return Text.assemble((time, "dim"), " ", (f"{author}:", "cyan"), " ", _make_printable(text))
 
 
-def _printable(text: str) -> str:
-    """What others say must not drive this terminal: no control sequences."""
+def _make_printable(text: str) -> str:
+    """Replace control characters, so that a message can't control this terminal."""
     return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)

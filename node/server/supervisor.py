@@ -1,7 +1,7 @@
-"""A whole cluster on one machine, for `tannoy up`: starts nodes, shows them, starts again what dies.
+"""A whole cluster on one machine, for `tannoy up`: starts the nodes, shows their state, restarts those that exit.
 
-Each node is a process in a group of its own, so that Ctrl-C in the terminal reaches the supervisor alone, with a pipe
-to it as standard input: a node whose supervisor has been killed reads the end of that pipe and stops.
+Each node runs in a session of its own, so that Ctrl-C in the terminal reaches the supervisor alone. Its standard input
+is a pipe from the supervisor: a node whose supervisor was killed reads the end of that pipe and stops.
 """
 
 import asyncio
@@ -19,7 +19,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ...client.api_client import ApiClient, ClientError, url_of
+from ...client.api_client import ApiClient
+from ...client.errors import ClientError
+from ...client.targets import build_url
 from ...fanout.membership import vouch_for_new_server
 from ...fanout.redis.address import parse_address
 from ...fanout.redis.embedded import EmbeddedValkey
@@ -28,23 +30,29 @@ from ...shared.settings import Settings
 from .uvicorn_server import listen
 
 STOP_TIMEOUT = 10.0
+"""Seconds that nodes have to stop before they are killed."""
 VOUCH_TIMEOUT = 5.0
-RESTART_AFTER = 1.0
-REFRESH = 1.0
+"""Seconds in which the embedded Valkey has to answer."""
+RESTART_DELAY = 1.0
+"""Seconds between the exit of a node and its next start."""
+REFRESH_INTERVAL = 1.0
+"""Seconds between two updates of the table."""
 FIRST_START_TIMEOUT = 30.0
+"""Seconds in which all nodes have to become ready."""
 LINE_MAX_BYTES = 65_536
+"""A longer line of a node's output is printed in pieces."""
 
 
 @dataclass(slots=True)
-class _Supervised:
-    """One node process, and what its diagnostics said last."""
+class _SupervisedNode:
+    """One node process, and the figures of its last diagnostics."""
 
     name: str
     port: int
     process: asyncio.subprocess.Process | None = None
     starts: int = 0
     was_ready: bool = False
-    read_at: float = 0.0
+    updated_at: float = 0.0
     state: str = "starting"
     sessions: int = 0
     messages: int = 0
@@ -53,51 +61,53 @@ class _Supervised:
     deliveries_per_second: float = 0.0
     tasks: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
 
-    def read(self, diagnostics: Mapping[str, Any], now: float) -> None:
+    def update(self, diagnostics: Mapping[str, Any], now: float) -> None:
+        """Take over the figures of `/diagnostics`, read at `now` (monotonic seconds)."""
         relay = diagnostics["relay"]
-        seconds, self.read_at = max(now - self.read_at, 0.001), now
+        seconds, self.updated_at = max(now - self.updated_at, 0.001), now
         self.was_ready = self.was_ready or diagnostics["ready"]
         self.state = "ready" if diagnostics["ready"] else "not ready"
         self.sessions = diagnostics["hub"]["sessions"]
-        # A node that has started again counts from nothing.
+        # The counters of a restarted node begin at zero again.
         self.messages_per_second = max(0, relay["messages"] - self.messages) / seconds
         self.deliveries_per_second = max(0, relay["deliveries"] - self.deliveries) / seconds
         self.messages, self.deliveries = relay["messages"], relay["deliveries"]
 
 
 class Supervisor:
-    """`run` it once."""
+    """Runs `nodes` node processes. Call `run` once."""
 
     def __init__(self, settings: Settings, nodes: int, console: Console) -> None:
         self._settings = settings
         self._console = console
-        self._nodes = [_Supervised(f"node-{number}", settings.port + number) for number in range(1, nodes + 1)]
+        self._nodes = [_SupervisedNode(f"node-{number}", settings.port + number) for number in range(1, nodes + 1)]
         self._stop = asyncio.Event()
-        self._could_not_start = False
-        self._url = url_of(settings.host, settings.port)
-        self._redis = "your Redis"
+        self._has_failed = False
+        self._url = build_url(settings.host, settings.port)
+        self._redis = "the configured Redis"
 
     async def run(self) -> int:
-        """Until SIGINT or SIGTERM; the exit code. Raises StartError."""
+        """Run until SIGINT, SIGTERM or SIGHUP; returns the exit code. Raises StartError."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._stop.set)
         for port in range(self._settings.port, self._settings.port + len(self._nodes) + 1):
             listen(self._settings.host, port).close()
         async with AsyncExitStack() as stack:
-            environment = await self._environment(stack)
-            stack.push_async_callback(self._end_all)
+            environment = await self._build_environment(stack)
+            stack.push_async_callback(self._stop_nodes)
             for node in self._nodes:
-                node.tasks.append(asyncio.create_task(self._keep(node, environment)))
-                node.tasks[-1].add_done_callback(self._kept)
+                node.tasks.append(asyncio.create_task(self._keep_running(node, environment)))
+                node.tasks[-1].add_done_callback(self._on_task_done)
             await self._wait_for_first_start()
             if not self._stop.is_set():
                 self._announce()
-                await self._show()
-        self._console.print("Stopped: nothing is left running.")
-        return 1 if self._could_not_start else 0
+                await self._show_table()
+        self._console.print("All processes have stopped.")
+        return 1 if self._has_failed else 0
 
-    async def _environment(self, stack: AsyncExitStack) -> dict[str, str]:
+    async def _build_environment(self, stack: AsyncExitStack) -> dict[str, str]:
+        """The environment of the nodes. Starts an embedded Valkey if no Redis is configured."""
         environment = dict(os.environ)
         if "log_level" not in self._settings.model_fields_set:
             environment["TANNOY_LOG_LEVEL"] = "WARNING"
@@ -110,32 +120,35 @@ class Supervisor:
 
     # ---- processes
 
-    async def _keep(self, node: _Supervised, environment: Mapping[str, str]) -> None:
-        """Start one node again and again, until told to stop."""
+    async def _keep_running(self, node: _SupervisedNode, environment: Mapping[str, str]) -> None:
+        """Start one node, and start it again whenever it exits, until the supervisor stops."""
         while not self._stop.is_set():
             process = await self._start(node, environment)
             if self._stop.is_set():
-                process.terminate()  # told to stop while it was being started
-            await self._print_what_it_says(node, process)
+                process.terminate()  # the supervisor was stopped while the node was started
+            await self._forward_output(node, process)
             code = await process.wait()
             node.state, node.sessions, node.process = "down", 0, None
             if self._stop.is_set():
                 return
             if not node.was_ready and code == 1:
-                self._could_not_start = True  # and it has said why
+                self._has_failed = True  # the node has printed the reason
                 self._stop.set()
                 return
-            self._console.print(f"{node.name} ended ({_how(code)}); starting it again")
-            await self._sleep(RESTART_AFTER)
+            self._console.print(f"{node.name} exited ({_describe_exit(code)}); restarting it")
+            await self._sleep(RESTART_DELAY)
 
-    def _kept(self, task: asyncio.Task[None]) -> None:
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._console.print(f"can't keep the nodes going: {error!r}")
-            self._could_not_start = True
+            self._console.print(f"the supervisor failed: {error!r}")
+            self._has_failed = True
             self._stop.set()
 
-    async def _print_what_it_says(self, node: _Supervised, process: asyncio.subprocess.Process) -> None:
-        """Until it says no more. In pieces: a line of any length has to be taken, or the node would block on it."""
+    async def _forward_output(self, node: _SupervisedNode, process: asyncio.subprocess.Process) -> None:
+        """Print the node's standard error until it ends.
+
+        Read in pieces, since a line of any length has to be read, or the node would block on a full pipe.
+        """
         assert process.stderr is not None
         rest = b""
         while piece := await process.stderr.read(65_536):
@@ -143,10 +156,10 @@ class Supervisor:
             if len(rest) > LINE_MAX_BYTES:
                 lines, rest = [*lines, rest], b""
             for line in lines:
-                said = Text.from_ansi(line.decode(errors="replace").rstrip())
-                self._console.print(Text.assemble((f"{node.name} ", "cyan"), said), soft_wrap=True)
+                text = Text.from_ansi(line.decode(errors="replace").rstrip())
+                self._console.print(Text.assemble((f"{node.name} ", "cyan"), text), soft_wrap=True)
 
-    async def _start(self, node: _Supervised, environment: Mapping[str, str]) -> asyncio.subprocess.Process:
+    async def _start(self, node: _SupervisedNode, environment: Mapping[str, str]) -> asyncio.subprocess.Process:
         node.starts += 1
         node.state = "starting"
         node.process = await asyncio.create_subprocess_exec(
@@ -160,8 +173,8 @@ class Supervisor:
         )
         return node.process
 
-    async def _end_all(self) -> None:
-        """Every task that keeps a node ends with its node; what does not end in time is killed."""
+    async def _stop_nodes(self) -> None:
+        """Stop all nodes, and kill those that do not stop in time. The task of a node ends with its process."""
         self._stop.set()
         for node in self._nodes:
             if node.process is not None and node.process.returncode is None:
@@ -176,7 +189,7 @@ class Supervisor:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    # ---- what the terminal shows
+    # ---- terminal output
 
     async def _wait_for_first_start(self) -> None:
         try:
@@ -186,15 +199,15 @@ class Supervisor:
                     await self._sleep(0.1)
         except TimeoutError as error:
             raise StartError(f"the nodes were not ready within {FIRST_START_TIMEOUT:g} seconds") from error
-        if self._could_not_start:
-            raise StartError("a node could not start: see above")
+        if self._has_failed:
+            raise StartError("a node could not start: its output above has the reason")
 
     def _announce(self) -> None:
         nodes = ", ".join(f"{node.name} also on {node.port}" for node in self._nodes)
         self._console.print(f"[bold]Tannoy is at {self._url}[/bold]  ({nodes})", soft_wrap=True)
-        self._console.print(f"Between the nodes: {self._redis}. Ctrl-C ends it all.", soft_wrap=True)
+        self._console.print(f"The nodes are connected by {self._redis}. Ctrl-C stops all processes.", soft_wrap=True)
 
-    async def _show(self) -> None:
+    async def _show_table(self) -> None:
         if not self._console.is_terminal:
             await self._stop.wait()
             return
@@ -202,10 +215,10 @@ class Supervisor:
             while not self._stop.is_set():
                 await self._refresh()
                 live.update(self._table(), refresh=True)
-                await self._sleep(REFRESH)
+                await self._sleep(REFRESH_INTERVAL)
 
     async def _sleep(self, seconds: float) -> None:
-        """At most `seconds`; a signal ends it."""
+        """Sleep until `seconds` have passed or the supervisor is stopped."""
         try:
             async with asyncio.timeout(seconds):
                 await self._stop.wait()
@@ -213,12 +226,12 @@ class Supervisor:
             return
 
     async def _refresh(self) -> None:
-        await asyncio.gather(*(self._ask(node) for node in self._nodes if node.process is not None))
+        await asyncio.gather(*(self._update(node) for node in self._nodes if node.process is not None))
 
-    async def _ask(self, node: _Supervised) -> None:
-        talk = ApiClient(url_of(self._settings.host, node.port), self._settings.api_key.get_secret_value())
+    async def _update(self, node: _SupervisedNode) -> None:
+        client = ApiClient(build_url(self._settings.host, node.port), self._settings.api_key.get_secret_value())
         try:
-            node.read(await asyncio.to_thread(talk.get, "/diagnostics"), time.monotonic())
+            node.update(await asyncio.to_thread(client.get, "/diagnostics"), time.monotonic())
         except ClientError:
             if node.state == "ready":
                 node.state = "no answer"
@@ -236,5 +249,5 @@ class Supervisor:
         return table
 
 
-def _how(code: int) -> str:
+def _describe_exit(code: int) -> str:
     return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

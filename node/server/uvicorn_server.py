@@ -1,4 +1,4 @@
-"""uvicorn, set up for us: sockets that may share a port, signals of our own, the fast carrier."""
+"""Runs one node under uvicorn: listening sockets that may share a port, own signal handlers, the fast transport."""
 
 import asyncio
 import contextlib
@@ -17,10 +17,13 @@ from ..node import Node
 from ..transports.uvicorn_websocket import TannoyWebSocketProtocol
 
 BACKLOG = 4096
+"""Connections that may wait to be accepted."""
+SHUTDOWN_TIMEOUT = 5
+"""Seconds that uvicorn waits for open connections and tasks at the end."""
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to us: uvicorn would raise them again at the end, and a clean stop is exit code 0."""
+    """Installs no signal handlers: uvicorn raises a signal again at the end, but a clean stop has exit code 0."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -28,15 +31,15 @@ class _Server(uvicorn.Server):
 
     def stop(self) -> None:
         if self.should_exit:
-            self.force_exit = True  # a second signal ends it at once
+            self.force_exit = True  # on a second signal, do not wait for open connections
         self.should_exit = True
 
 
 def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    """A listening socket. Raises StartError.
+    """Bind a TCP socket and listen. Raises StartError.
 
-    `shared`: other processes may listen on the same port. Such a one listens only once the server runs, or the kernel
-    would give connections to a node that is not ready.
+    `shared`: other processes may bind the same port (SO_REUSEPORT). Such a socket is bound only; uvicorn listens on it
+    once the node is ready, or the kernel would assign connections to it before.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -57,9 +60,9 @@ def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
 
 
 def run_node(settings: Settings, *, shared_port: int | None = None) -> int:
-    """Run one node until a signal ends it; the exit code. Raises StartError.
+    """Run one node until SIGTERM or SIGINT; returns the exit code. Raises StartError.
 
-    `shared_port`: listen on it too, together with the other nodes of this machine.
+    `shared_port`: a second port to listen on, together with the other nodes of this machine.
     """
     node = Node(settings)
     application = create_app_of(node)
@@ -77,7 +80,7 @@ def run_node(settings: Settings, *, shared_port: int | None = None) -> int:
         access_log=False,
         server_header=False,
         backlog=BACKLOG,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT,
     )
     config.load()
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
@@ -93,20 +96,20 @@ async def _serve(node: Node, server: _Server, listeners: list[socket.socket]) ->
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     async with node.running():
-        calm_garbage_collector()
+        tune_garbage_collector()
         await server.serve(sockets=listeners)
     return 1 if node.has_failed else 0
 
 
 def _raise_file_limit() -> None:
-    """A socket is a file: take as many as the system lets us."""
+    """Raise the limit of open files, of which each connection needs one, as far as the system allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def calm_garbage_collector() -> None:
-    """What is there after start stays: keep it out of every later collection, and collect less often."""
+def tune_garbage_collector() -> None:
+    """Exclude the objects that exist after start from later collections, and collect less often."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeGuard, cast
 
-from ..errors import BadRequest, Refused
+from ..errors import BadRequest, Refused, TannoyError
 from ..names import RoomName, UserId, parse_room, parse_user
 from ..publication import Position
 from .frames import CommandId, Object
@@ -114,8 +114,8 @@ _FIELDS: dict[str, frozenset[str]] = {
 }
 
 
-class BadCommand(Exception):
-    """A frame that is no command. `id` is the command's, where one could be read."""
+class BadCommand(TannoyError):
+    """A frame that is not a command. `id` is the command's, if it could be read; `refusal` is the answer."""
 
     def __init__(self, id: CommandId | None, refusal: Refused) -> None:
         super().__init__(refusal.message)

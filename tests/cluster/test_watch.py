@@ -132,9 +132,9 @@ async def test_a_watch_outlives_its_node_and_shows_each_message_once(target: str
         saying = asyncio.create_task(publish(cluster.nodes[1], channel, *numbers(11, 40)))
         await cluster.nodes[0].kill()
         await saying
-        await watch.says("connection lost (1006 without a goodbye), coming back in")
+        await watch.says("connection lost (1006 no close frame), reconnecting in")
         await cluster.nodes[0].start()
-        assert "back on n1: 0 messages" not in await watch.says("said meanwhile")
+        assert "reconnected to n1: 0 messages" not in await watch.says("published meanwhile")
         await publish(cluster.nodes[1], channel, "the last one")
         await watch.prints(*numbers(1, 40), "the last one")
         assert not any("missing" in line for line in watch.err)
@@ -258,7 +258,7 @@ async def test_publish_repeats_what_was_not_confirmed() -> None:
     async with Cluster(nodes=1) as cluster:
         cluster.valkey.freeze()
         async with running("publish", "room:frozen", "hello", "--url", cluster.nodes[0].url) as said:
-            await said.says("did not confirm it: unavailable")
+            await said.says("did not confirm the request: unavailable")
             cluster.valkey.thaw()
             assert await said.ends() == 0
         assert cast("int", json.loads(said.out[0])["offset"]) == 1

@@ -54,4 +54,4 @@ def test_import_of_the_node_without_the_server_packages_names_the_extra() -> Non
 def test_import_of_the_node_checks_for_the_server_packages() -> None:
     hidden = "import sys; sys.modules['starlette'] = None\ntry: import tannoy.node\nexcept ImportError as e: print(e)"
 
-    assert _run(hidden) == "tannoy.node needs starlette, not installed here: pip install 'tannoy[server]'"
+    assert _run(hidden) == "tannoy.node needs starlette, not installed: pip install 'tannoy[server]'"

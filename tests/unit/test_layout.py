@@ -8,6 +8,7 @@ LAYERS = ("client", "fanout", "node", "shared")
 COVERED_BY: dict[str, str] = {
     "client/api_client.py": "tests/cluster/test_command_line.py",
     "client/connection.py": "tests/cluster/test_watch.py",
+    "client/errors.py": "tests/unit/shared/test_errors.py",
     "client/subscription.py": "tests/cluster/test_watch.py",
     "fanout/backend.py": "tests/cluster/test_redis_cluster.py",
     "fanout/bus.py": "tests/cluster/test_faults.py",
@@ -47,7 +48,6 @@ COVERED_BY: dict[str, str] = {
     "node/web/routes.py": "tests/integration/test_http.py",
     "node/web/sessions.py": "tests/integration/test_limits.py",
     "shared/channels.py": "tests/unit/shared/test_keyspace.py",
-    "shared/errors.py": "tests/integration/test_bad_input.py",
     "shared/extras.py": "tests/unit/test_front_door.py",
     "shared/publication.py": "tests/unit/fanout/history/test_cursor.py",
 }

@@ -45,7 +45,7 @@ async def test_two_connections_of_one_session_are_two_leases() -> None:
 async def test_where_all_is_full_the_limit_is_told_and_nothing_is_owed() -> None:
     office = Office()
     office.redis.say(LEASE_ACQUIRE, [b"full", 4, 3])
-    with pytest.raises(LimitReached, match="agent 42 has 4 sessions: 3 may be") as refused:
+    with pytest.raises(LimitReached, match="agent 42 has 4 sessions, 3 are allowed") as refused:
         await office.admitted()
     assert (refused.value.kind, refused.value.name, refused.value.count) == ("agent", "42", 4)
     assert office.released == []
