@@ -47,6 +47,6 @@ DIALECTS = {
 }
 
 
-def encode_publication(size: int) -> bytes:
+def make_payload(size: int) -> bytes:
     """The payload of every message: plain ASCII, so that no server escapes or lengthens it."""
     return (b"0123456789abcdefghijklmnopqrstuvwxyz" * (size // 36 + 1))[:size]

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .clients import Client, Crowd, connect_all
-from .dialects import DIALECTS, encode_publication
+from .dialects import DIALECTS, make_payload
 from .errors import BenchError
-from .generator import ask
+from .generator import run_job
 from .load import ClosedLoop, Meter, check_exact
 from .servers import BROADCAST, FLOOR, NAIVE, SOCKET_IO, SOCKET_IO_2, TANNOY, TANNOY_2, Cluster, System, running
 
@@ -56,7 +56,7 @@ async def load(
     *, dialect: str, cluster: dict[str, list[int]], sockets: int, under_way: list[int], seconds: float
 ) -> list[dict[str, Any]]:
     """In the generator: connect the sockets once, then run the loop for each W."""
-    speech, payload = DIALECTS[dialect], encode_publication(PAYLOAD_BYTES)
+    speech, payload = DIALECTS[dialect], make_payload(PAYLOAD_BYTES)
     crowd = Crowd(sockets)
     clients = [Client(speech, speech.path.format(room="bench", n=n), payload, crowd) for n in range(sockets)]
     await connect_all(clients, cluster["ports"])
@@ -107,7 +107,7 @@ def measure(*, rounds: int, seconds: float, sockets: int, tell: Callable[[str], 
 
 
 def _ask(system: System, cluster: Cluster, sockets: int, seconds: float) -> list[dict[str, Any]]:
-    points: list[dict[str, Any]] = ask(
+    points: list[dict[str, Any]] = run_job(
         "fanout",
         60 + len(UNDER_WAY) * (seconds + 12),
         dialect=system.dialect,

@@ -12,9 +12,9 @@ from itertools import count as counting
 from typing import Any
 
 from .clients import Client, Crowd, connect
-from .dialects import DIALECTS, encode_publication
+from .dialects import DIALECTS, make_payload
 from .errors import BenchError
-from .generator import ask
+from .generator import run_job
 from .load import Meter
 from .servers import BROADCAST, FLOOR, NAIVE, TANNOY, System, running
 
@@ -45,7 +45,7 @@ class Row:
 async def _come_and_go(dialect: str, port: int, numbers: range) -> bytes:
     """Have so many come and go; returns the welcome that the last of them got."""
     welcome = b""
-    speech, payload, crowd = DIALECTS[dialect], encode_publication(64), Crowd(0)
+    speech, payload, crowd = DIALECTS[dialect], make_payload(64), Crowd(0)
     turns = counting(numbers.start)
 
     async def work() -> None:
@@ -104,7 +104,7 @@ def measure(*, rounds: int, handshakes: int, tell: Callable[[str], None]) -> lis
 
 def _ask(system: System, handshakes: int) -> dict[str, float]:
     with running(system) as cluster:
-        result: dict[str, float] = ask(
+        result: dict[str, float] = run_job(
             "handshake",
             180,
             dialect=system.dialect,

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .clients import Client, Crowd, connect_all
-from .dialects import DIALECTS, encode_publication
+from .dialects import DIALECTS, make_payload
 from .errors import BenchError
-from .generator import ask
+from .generator import run_job
 from .proc import memory, raise_file_limit, resident
 from .servers import BROADCAST, FLOOR, NAIVE, TANNOY, System, running
 
@@ -57,7 +57,7 @@ async def _settled(pid: int) -> dict[str, int]:
 async def load(*, dialect: str, port: int, node: int, sessions: int) -> dict[str, Any]:
     """In the generator: connect some, read the node's memory, connect the rest, read it again."""
     loop = asyncio.get_running_loop()
-    speech, payload, crowd = DIALECTS[dialect], encode_publication(64), Crowd(0)
+    speech, payload, crowd = DIALECTS[dialect], make_payload(64), Crowd(0)
     paths = (speech.path.format(room=f"room-{n // ROOM_SIZE}", n=n) for n in range(WARM_UP_SESSIONS + sessions))
     clients = [Client(speech, path, payload, crowd) for path in paths]
     await connect_all(clients[:WARM_UP_SESSIONS], [port])
@@ -83,7 +83,7 @@ def _row(system: System, sessions: int, tell: Callable[[str], None]) -> Row:
     row = Row(system.key, system.title, sessions)
     try:
         with running(system) as cluster:
-            growth: dict[str, Any] = ask(
+            growth: dict[str, Any] = run_job(
                 "idle",
                 240,
                 dialect=system.dialect,

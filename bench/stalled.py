@@ -12,9 +12,9 @@ from statistics import mean
 from typing import Any
 
 from .clients import Client, Crowd, connect, connect_all
-from .dialects import DIALECTS, encode_publication
+from .dialects import DIALECTS, make_payload
 from .errors import BenchError
-from .generator import ask
+from .generator import run_job
 from .load import ClosedLoop, check_exact
 from .proc import resident
 from .servers import NAIVE, TANNOY, System, running
@@ -91,7 +91,7 @@ async def load(
     *, dialect: str, port: int, node: int, sockets: int, stalled: int, stall: bool, seconds: float
 ) -> dict[str, Any]:
     """In the generator: connect, stall some or none of the last ones, run the loop on the others."""
-    speech, payload = DIALECTS[dialect], encode_publication(PAYLOAD_BYTES)
+    speech, payload = DIALECTS[dialect], make_payload(PAYLOAD_BYTES)
     crowd = Crowd(sockets - stalled)
     paths = [speech.path.format(room="bench", n=n) for n in range(sockets)]
     others = [Client(speech, path, payload, crowd) for path in paths[: sockets - stalled]]
@@ -155,7 +155,7 @@ def _ask(case: Case, sockets: int, seconds: float) -> dict[str, Any]:
     seconds = max(seconds, case.at_least_seconds)
     settings = {"TANNOY_SLOW_POLICY": case.policy} if case.policy else {}
     with running(case.system, settings) as cluster:
-        result: dict[str, Any] = ask(
+        result: dict[str, Any] = run_job(
             "stalled",
             90 + seconds,
             dialect=case.system.dialect,
