@@ -150,11 +150,11 @@ class Node:
         present: dict[int, dict[Any, dict[int, Any]]] = {}
         for member in self.hub.sessions():
             if isinstance(member, Connection):
-                for stay in member.session.joined.values():
-                    part = stay.channel.partition
-                    if part in wanted and stay.channel.kind is ChannelKind.ROOM:
+                for joined in member.session.joined.values():
+                    part = joined.channel.partition
+                    if part in wanted and joined.channel.kind is ChannelKind.ROOM:
                         who = (member.session.user_id, member.session.username)
-                        present.setdefault(part, {}).setdefault(stay.channel, {})[stay.number] = who
+                        present.setdefault(part, {}).setdefault(joined.channel, {})[joined.number] = who
         return present
 
     @property

@@ -17,24 +17,25 @@ from ...shared.errors import BadName, BadRequest, Refused, internal_error
 from ...shared.names import UserId
 from ...shared.protocol.codec import WireFormat, decode_command, encode_frame
 from ...shared.protocol.commands import BadCommand
-from ...shared.protocol.frames import CommandId, ErrorFrame, NodeFrame, Object, OkFrame, PresenceSnapshot, TypingFrame
+from ...shared.protocol.frames import CommandId, ErrorFrame, NodeFrame, Object, OkFrame, PresenceSnapshot
 from ...shared.publication import Publication, StartPosition
 from ..delivery.outbox import Outbox
 from ..operations.history import position_fields, read_page
-from ..protocols.framing import frame_object, frames_of
-from ..protocols.session import (
+from ..protocols.effects import (
     Effect,
     JoinChannel,
     JoinedChannel,
     LeaveChannel,
     PongReceived,
     Publish,
+    PublishTyping,
     ReadHistory,
     ReadPresence,
     Reply,
     SendToUser,
-    Session,
 )
+from ..protocols.framing import frame_object, frames_of
+from ..protocols.session import Session
 from .context import ConnectionContext
 from .inbound import BadFrameCounter, InboundQueue
 from .join import ChannelJoin, leave_channel
@@ -135,12 +136,14 @@ class CommandLoop(ABC):
                 self.answer(answer)
             case JoinChannel():
                 self.enter(effect)
-            case LeaveChannel(stay, id):
-                self.exit(stay)
+            case LeaveChannel(joined, id):
+                self.leave_channel(joined)
                 if id is not None:
-                    self.answer(OkFrame(id, {"room": stay.channel.name}))
+                    self.answer(OkFrame(id, {"room": joined.channel.name}))
             case Publish():
                 self._publish(effect)
+            case PublishTyping():
+                self._publish_typing(effect)
             case SendToUser(to, said, id):
                 served = self._context.control.deliver_to_user(to, encode_frame(said))
                 self._answer_later(served, id, lambda sessions: {"sessions": sessions})
@@ -163,18 +166,18 @@ class CommandLoop(ABC):
     def entered(
         self,
         effect: JoinChannel,
-        stay: JoinedChannel,
+        joined: JoinedChannel,
         snapshot: PresenceSnapshot | None,
         start: StartPosition,
         kept: Sequence[Publication],
     ) -> None:
         self._entrance = None
-        self.session.entered(stay)
+        self.session.add_joined(joined)
         if not self.may_serve:
             return
         if self.is_arriving:
             self.welcome(snapshot, start)
-        elif ok := self.session.in_room(stay.channel, effect.id, snapshot, start):
+        elif ok := self.session.join_ok(joined.channel, effect.id, snapshot, start):
             self.answer(ok)
         if (start.missed or kept) and self.is_open:
             self.outbox.write(frames_of((*start.missed, *kept), self.wire, self.session.session_id))
@@ -190,9 +193,9 @@ class CommandLoop(ABC):
             self._refuse(effect.id, refusal)
         self._go_on()
 
-    def exit(self, stay: JoinedChannel) -> None:
-        self.session.exited(stay)
-        leave_channel(self._context, self, stay)
+    def leave_channel(self, joined: JoinedChannel) -> None:
+        self.session.remove_joined(joined)
+        leave_channel(self._context, self, joined)
 
     def leave_everything(self) -> None:
         """Nothing more is delivered, and nothing that was said is followed any more."""
@@ -200,20 +203,20 @@ class CommandLoop(ABC):
         if self._entrance is not None:
             self._entrance.abandon()
             self._entrance = None
-        for stay in tuple(self.session.joined.values()):
-            self.exit(stay)
+        for joined in tuple(self.session.joined.values()):
+            self.leave_channel(joined)
         self._waiting = None
 
     # ---- speaking
 
     def _publish(self, effect: Publish) -> None:
-        payload = pack_publication(Publication(encode_frame(effect.frame), effect.exclude or ""))
-        publisher, channel = self._context.publisher, effect.channel
-        if isinstance(effect.frame, TypingFrame):
-            self._answer_later(publisher.send(channel.address, payload), effect.id, _nothing)
-        else:
-            confirmed = publisher.publish(channel, payload, author=self.user_id, key=effect.key)
-            self._answer_later(confirmed, effect.id, position_fields)
+        payload = pack_publication(Publication(encode_frame(effect.frame), ""))
+        confirmed = self._context.publisher.publish(effect.channel, payload, author=self.user_id, key=effect.key)
+        self._answer_later(confirmed, effect.id, position_fields)
+
+    def _publish_typing(self, effect: PublishTyping) -> None:
+        payload = pack_publication(Publication(encode_frame(effect.frame), effect.exclude))
+        self._answer_later(self._context.publisher.send(effect.channel.address, payload), effect.id, _nothing)
 
     def _answer_later(self, done: asyncio.Future[Any], id: CommandId | None, fields: Callable[[Any], Object]) -> None:
         self._under_way += 1

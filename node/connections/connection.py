@@ -16,10 +16,11 @@ from ...shared.errors import LimitReached, Refused
 from ...shared.protocol.codec import WireFormat
 from ...shared.protocol.frames import ByeFrame, PresenceSnapshot, Resync
 from ...shared.publication import NO_HISTORY, StartPosition
-from ..delivery.hub import Watermark
 from ..delivery.outbox import Outbox
+from ..delivery.watermark import Watermark
+from ..protocols.effects import JoinChannel
 from ..protocols.framing import frame_object, frame_ping
-from ..protocols.session import JoinChannel, Session
+from ..protocols.session import Session
 from ..rfc6455 import Opcode, frame
 from ..transports.base import CLOSE_DEADLINE, ClientTransport
 from .command_loop import CommandLoop
@@ -207,12 +208,12 @@ class Connection(CommandLoop):
         self.close(CloseCode.TOO_SLOW)
 
     def _skipped(self) -> None:
-        for stay in tuple(self.session.joined.values()):  # an answer too many closes, and leaves them all
-            position = self._context.tracker.position(stay.channel)
+        for joined in tuple(self.session.joined.values()):  # an answer too many closes, and leaves them all
+            position = self._context.tracker.position(joined.channel)
             if position is not None and self.is_open:
                 # What is still on its way up to there is not for it.
-                position = self._context.hub.skip(stay.channel, self, Watermark(0, *position))
-            self.answer(Resync(stay.channel, "too slow to read: messages were dropped", position))
+                position = self._context.hub.skip_to(joined.channel, self, Watermark(0, *position))
+            self.answer(Resync(joined.channel, "too slow to read: messages were dropped", position))
 
     # ---- keepalive
 

@@ -37,7 +37,7 @@ class ConnectionContext:
     clock: Clock
     limits: OutboxLimits
     ping_interval: float
-    next_stay: Callable[[], int] = field(default_factory=lambda: itertools.count(1).__next__)
+    next_presence_number: Callable[[], int] = field(default_factory=lambda: itertools.count(1).__next__)
     """Numbers of presences."""
     connections: int = 0
     received: int = 0

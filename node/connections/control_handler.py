@@ -53,7 +53,7 @@ class ControlHandler:
 
     def _deliver_to_session(self, agent_id: AgentId, session_id: SessionId, encoded: EncodedMessage) -> int:
         roster = self._hub.rosters.get(self._keyspace.agent(agent_id).address)
-        found = roster.find(session_id) if roster else None
+        found = roster.find_session(session_id) if roster else None
         if found is None:
             return 0
         wire, outbox = found

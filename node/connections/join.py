@@ -14,8 +14,10 @@ from ...shared.errors import Refused, internal_error
 from ...shared.protocol.codec import encode_lazily
 from ...shared.protocol.frames import NodeFrame, PresenceSnapshot, Resync
 from ...shared.publication import NO_HISTORY, NOWHERE, Position, Publication, StartPosition
-from ..delivery.hub import JoinBuffer, Member, Watermark
-from ..protocols.session import JoinChannel, JoinedChannel, Session
+from ..delivery.roster import JoinBuffer, Member
+from ..delivery.watermark import Watermark
+from ..protocols.effects import JoinChannel, JoinedChannel
+from ..protocols.session import Session
 from .context import ConnectionContext
 
 
@@ -28,7 +30,7 @@ class Arriving(Member, Protocol):
     def entered(
         self,
         effect: JoinChannel,
-        stay: JoinedChannel,
+        joined: JoinedChannel,
         snapshot: PresenceSnapshot | None,
         start: StartPosition,
         kept: Sequence[Publication],
@@ -43,20 +45,20 @@ class Arriving(Member, Protocol):
 class ChannelJoin:
     """Calls `entered` or `not_entered` once, unless it is abandoned before; then it leaves nothing behind."""
 
-    __slots__ = ("_abandoned", "_buffer", "_context", "_effect", "_member", "_start", "_stay")
+    __slots__ = ("_abandoned", "_buffer", "_context", "_effect", "_joined", "_member", "_start")
 
     def __init__(self, context: ConnectionContext, member: Arriving, effect: JoinChannel) -> None:
         self._context = context
         self._member = member
         self._effect = effect
-        self._stay = JoinedChannel(context.hub.known(effect.channel), context.next_stay())
+        self._joined = JoinedChannel(context.hub.intern_channel(effect.channel), context.next_presence_number())
         self._buffer: JoinBuffer | None = None
         self._start = NO_HISTORY
         self._abandoned = False
 
     def begin(self) -> None:
-        self._context.tracker.follow(self._stay.channel)
-        waiter = self._context.subscriptions.acquire(self._stay.channel.address)
+        self._context.tracker.follow(self._joined.channel)
+        waiter = self._context.subscriptions.acquire(self._joined.channel.address)
         if waiter is None:
             self._subscribed()
         else:
@@ -66,13 +68,13 @@ class ChannelJoin:
         """The connection ends."""
         self._abandoned = True
         if self._buffer is not None:
-            self._context.hub.dismiss(self._stay.channel, self._member)
+            self._context.hub.abandon_join(self._joined.channel, self._member)
             self._buffer = None
 
     # ---- subscribed
 
     def _acknowledged(self, waiter: asyncio.Future[None]) -> None:
-        channel, error = self._stay.channel, waiter.exception()
+        channel, error = self._joined.channel, waiter.exception()
         if error is not None and channel.kind is ChannelKind.AGENT and self._context.session_leases.let_in_unheard:
             if not self._abandoned:
                 self._context.subscriptions.hold(channel.address)
@@ -86,17 +88,17 @@ class ChannelJoin:
 
     def _let_in_unheard(self) -> None:
         """Redis is away, and agents are served all the same: what can't be told now is told with `resync`."""
-        context, channel = self._context, self._stay.channel
+        context, channel = self._context, self._joined.channel
         context.tracker.follow(channel)
         context.tracker.unplaced(channel)
-        self._buffer = context.hub.expect(channel, self._member)
+        self._buffer = context.hub.begin_join(channel, self._member)
         position = context.tracker.position(channel)
         self._start = StartPosition(position, None if self._effect.recover is None else False)
         self._enter(None)
 
     def _subscribed(self) -> None:
-        context, channel, recover = self._context, self._stay.channel, self._effect.recover
-        self._buffer = context.hub.expect(channel, self._member)
+        context, channel, recover = self._context, self._joined.channel, self._effect.recover
+        self._buffer = context.hub.begin_join(channel, self._member)
         if not context.history.is_kept:
             self._placed(StartPosition(None, None if recover is None else False))
         elif recover is not None:
@@ -123,50 +125,50 @@ class ChannelJoin:
 
     def _at(self, start: StartPosition) -> None:
         if self._abandoned:
-            self._context.subscriptions.release(self._stay.channel.address)
+            self._context.subscriptions.release(self._joined.channel.address)
             return
         assert start.position is not None
-        self._context.tracker.known(self._stay.channel, start.position)
+        self._context.tracker.known(self._joined.channel, start.position)
         self._placed(start)
 
     def _placed(self, start: StartPosition) -> None:
-        self._start, channel, member = start, self._stay.channel, self._member
+        self._start, channel, member = start, self._joined.channel, self._member
         if channel.kind is ChannelKind.AGENT:
             self._enter(None)
             return
         author = member.session.author
         assert author.user_id is not None
         assert author.username is not None
-        snapshot = self._context.presence.join(channel, self._stay.number, author.user_id, author.username)
+        snapshot = self._context.presence.join(channel, self._joined.number, author.user_id, author.username)
         snapshot.add_done_callback(self._counted)
 
     # ---- present
 
     def _counted(self, done: asyncio.Future[PresenceSnapshot]) -> None:
-        context, channel = self._context, self._stay.channel
+        context, channel = self._context, self._joined.channel
         error = done.exception()
         if error is not None:
             self._turn_back(error)
         elif self._abandoned:
             context.subscriptions.release(channel.address)
-            context.presence.leave(channel, self._stay.number)
+            context.presence.leave(channel, self._joined.number)
         else:
             self._enter(done.result())
 
     def _enter(self, snapshot: PresenceSnapshot | None) -> None:
-        context, channel, start, buffer = self._context, self._stay.channel, self._start, self._buffer
+        context, channel, start, buffer = self._context, self._joined.channel, self._start, self._buffer
         assert buffer is not None
         self._buffer = None
         version, (epoch, offset) = 0 if snapshot is None else snapshot.version, start.position or NOWHERE
         seen = Watermark(version, epoch, offset)
-        kept = context.hub.admit(channel, self._member, seen, context.tracker.position(channel))
+        kept = context.hub.complete_join(channel, self._member, seen, context.tracker.position(channel))
         if buffer.overflowed:
             kept = self._behind_overflow(kept)
-        self._member.entered(self._effect, self._stay, snapshot, start, kept)
+        self._member.entered(self._effect, self._joined, snapshot, start, kept)
 
     def _behind_overflow(self, kept: list[Publication]) -> list[Publication]:
         """Too much was said while the session joined: it is told where what it gets begins."""
-        channel = self._stay.channel
+        channel = self._joined.channel
         numbered = next((publication for publication in kept if publication.offset), None)
         position = None if numbered is None else Position(numbered.epoch, numbered.offset - 1)
         resync = Resync(channel, "too much was said while this session joined", position or self._start.position)
@@ -176,9 +178,9 @@ class ChannelJoin:
 
     def _turn_back(self, error: BaseException) -> None:
         """It does not come in after all."""
-        self._context.subscriptions.release(self._stay.channel.address)
+        self._context.subscriptions.release(self._joined.channel.address)
         if self._buffer is not None:
-            self._context.hub.dismiss(self._stay.channel, self._member)
+            self._context.hub.abandon_join(self._joined.channel, self._member)
             self._buffer = None
         self._fail(error)
 
@@ -191,9 +193,9 @@ class ChannelJoin:
             raise error
 
 
-def leave_channel(context: ConnectionContext, member: Arriving, stay: JoinedChannel) -> None:
+def leave_channel(context: ConnectionContext, member: Arriving, joined: JoinedChannel) -> None:
     """The way out, for whoever has entered."""
-    context.hub.remove(stay.channel, member)
-    context.subscriptions.release(stay.channel.address)
-    if stay.channel.kind is ChannelKind.ROOM:
-        context.presence.leave(stay.channel, stay.number)
+    context.hub.remove(joined.channel, member)
+    context.subscriptions.release(joined.channel.address)
+    if joined.channel.kind is ChannelKind.ROOM:
+        context.presence.leave(joined.channel, joined.number)

@@ -1,168 +1,24 @@
-"""The registry of this node's sockets: who is in which channel, and which sessions a user has here.
+"""The registry of this node's sockets: which sessions are in which channel, and which sessions a user has.
 
-Synchronous, local, without I/O. A two-way index: a channel knows its outboxes, a connection its channels; empty rosters
-are removed at once. `add` and `remove` report the edges: first in, last out.
-
-Whoever enters a room hears it before it knows who is in it, and either may come first: what the room says goes to a
-gate (`expect`) until the snapshot is there (`admit`). Then nothing is told that the snapshot holds, and all else once.
+Synchronous, local, without I/O. Both directions are indexed: a channel knows its outboxes, a session its channels.
+Empty rosters are removed at once. `delivery/roster.py` describes how a session joins a channel.
 """
 
-from collections import deque
 from collections.abc import Iterable
-from typing import NamedTuple, Protocol
 
 from ...shared.channels import Channel
 from ...shared.names import UserId
-from ...shared.protocol.codec import WireFormat
 from ...shared.publication import Position, Publication
-from .outbox import Outbox
-
-GATE_MAX_PUBLICATIONS = 1000
-GATE_MAX_BYTES = 1024 * 1024
-"""Of publications that wait for one newcomer's snapshot, as JSON. Beyond either bound the oldest are dropped."""
-
-
-class Member(Protocol):
-    """A connection, as the hub sees it."""
-
-    @property
-    def outbox(self) -> Outbox: ...
-    @property
-    def wire(self) -> WireFormat: ...
-    @property
-    def user_id(self) -> UserId: ...
-    @property
-    def is_open(self) -> bool: ...
-
-
-class JoinBuffer:
-    """What a channel says while one of its newcomers waits for the snapshot."""
-
-    __slots__ = ("_bytes", "kept", "overflowed")
-
-    def __init__(self) -> None:
-        self.kept: deque[Publication] = deque()
-        self.overflowed = False
-        """Not all is in it that was said."""
-        self._bytes = 0
-
-    def keep(self, publications: Iterable[Publication]) -> None:
-        kept = self.kept
-        for publication in publications:
-            kept.append(publication)
-            self._bytes += len(publication.encoded.json)
-        while len(kept) > GATE_MAX_PUBLICATIONS or self._bytes > GATE_MAX_BYTES:
-            self._bytes -= len(kept.popleft().encoded.json)
-            self.overflowed = True
-
-
-class Watermark(NamedTuple):
-    """What a member knows already: presence events up to `version`, and messages up to `offset` of `epoch`."""
-
-    version: int = 0
-    epoch: str = ""
-    offset: int = 0
-
-    @classmethod
-    def of(cls, publications: Iterable[Publication]) -> "Watermark":
-        """After all of these."""
-        version, epoch, offset = 0, "", 0
-        for publication in publications:
-            version = publication.version or version
-            if publication.epoch:
-                epoch, offset = publication.epoch, publication.offset
-        return cls(version, epoch, offset)
-
-    def includes(self, publication: Publication) -> bool:
-        """A `resync` too: who knows an epoch up to an offset must not be led back before it."""
-        if publication.version:
-            return publication.version <= self.version
-        if not (publication.epoch and self.epoch):
-            return False
-        if publication.epoch != self.epoch:
-            return not publication.resets  # said before the epoch that is known already
-        return publication.offset <= self.offset
-
-    def rest_of(self, publications: Iterable[Publication]) -> list[Publication]:
-        """What of these is not included. Into another epoch a `resync` leads, and behind that all of it is new."""
-        seen, rest = self, list[Publication]()
-        for publication in publications:
-            if not seen.includes(publication):
-                rest.append(publication)
-                if publication.resets:
-                    seen = Watermark(seen.version)
-        return rest
-
-    def with_all_of(self, other: "Watermark") -> "Watermark":
-        """Both; of two epochs, the messages of this one."""
-        offset = max(self.offset, other.offset) if self.epoch == other.epoch else self.offset
-        return Watermark(max(self.version, other.version), self.epoch, offset)
-
-    def beyond(self, other: "Watermark") -> bool:
-        """Something is included that `other` does not include."""
-        in_history = bool(self.epoch) and (self.epoch != other.epoch or self.offset > other.offset)
-        return self.version > other.version or in_history
-
-
-NOTHING = Watermark()
-
-
-class Roster:
-    """The sockets of one channel on this node, by wire format: each format is framed once for all its sockets.
-
-    Not empty, but of length 0, while nobody but newcomers is in it.
-    """
-
-    __slots__ = ("arriving", "channel", "outboxes", "passed", "unseen")
-
-    def __init__(self, channel: Channel) -> None:
-        self.channel = channel
-        self.outboxes: dict[WireFormat, set[Outbox]] = {}
-        self.arriving: dict[Outbox, JoinBuffer] = {}
-        self.unseen: dict[Outbox, Watermark] = {}
-        """Members whose snapshot was ahead of what the roster had been given: what is in it is not for them."""
-        self.passed = NOTHING
-        """What all members have been given."""
-
-    def __len__(self) -> int:
-        """Full members only."""
-        return sum(map(len, self.outboxes.values()))
-
-    def began(self, publications: Iterable[Publication]) -> None:
-        """These are being delivered from now on: newcomers of this moment need them too, later ones do not."""
-        for buffer in self.arriving.values():
-            buffer.keep(publications)
-
-    def ended(self, end: Watermark) -> None:
-        """All up to `end` has been delivered; versions and offsets rise, so nothing lower comes any more."""
-        if end == NOTHING:
-            return
-        version, epoch, offset = end
-        passed = self.passed
-        self.passed = Watermark(version or passed.version, epoch or passed.epoch, offset if epoch else passed.offset)
-        if self.unseen:
-            if passed.epoch not in ("", self.passed.epoch):  # whoever was in another epoch was led into this one
-                now = self.passed.epoch
-                self.unseen = {
-                    o: seen if seen.epoch == now else Watermark(seen.version) for o, seen in self.unseen.items()
-                }
-            self.unseen = {outbox: seen for outbox, seen in self.unseen.items() if seen.beyond(self.passed)}
-
-    def find(self, session_id: str) -> tuple[WireFormat, Outbox] | None:
-        """The outbox of one session; for rosters as small as an agent's."""
-        for wire, outboxes in self.outboxes.items():
-            for outbox in outboxes:
-                if outbox.session_id == session_id:
-                    return wire, outbox
-        return None
+from .roster import JoinBuffer, Member, Roster
+from .watermark import NOTHING_SEEN, Watermark
 
 
 class Hub:
-    """All rosters of the node, by the address of their channel."""
+    """All sessions of the node, and all rosters by the address of their channel."""
 
     def __init__(self) -> None:
         self.rosters: dict[bytes, Roster] = {}
-        # Most users have one session, and a set for each would outweigh the rest of it; a few have thousands.
+        # Most users have one session, and a set for each would weigh more than the rest; a few have thousands.
         self._users: dict[UserId, Member | set[Member]] = {}
         self._sessions: set[Member] = set()
 
@@ -191,72 +47,71 @@ class Hub:
         return tuple(sessions) if isinstance(sessions, (set, tuple)) else (sessions,)
 
     def sessions(self) -> Iterable[Member]:
-        """A copy: whoever walks it may close what it meets."""
+        """Return a copy: the caller may close sessions while it iterates."""
         return tuple(self._sessions)
 
     # ---- channels
 
-    def known(self, channel: Channel) -> Channel:
-        """The same channel as one object for all its members."""
+    def intern_channel(self, channel: Channel) -> Channel:
+        """Return the one object that all members of the channel share, so that each keeps only a reference."""
         roster = self.rosters.get(channel.address)
         return channel if roster is None else roster.channel
 
     def add(self, channel: Channel, member: Member) -> bool:
-        """True: the first one in."""
+        """Make it a member; True: it is the first one."""
         first = channel.address not in self.rosters
         self._roster(channel).outboxes.setdefault(member.wire, set()).add(member.outbox)
         return first
 
     def remove(self, channel: Channel, member: Member) -> bool:
-        """True: the last one out."""
+        """Remove a member; True: it was the last one, and no session is joining."""
         roster = self.rosters[channel.address]
         outboxes = roster.outboxes[member.wire]
         outboxes.remove(member.outbox)
-        roster.unseen.pop(member.outbox, None)
+        roster.ahead.pop(member.outbox, None)
         if not outboxes:
             del roster.outboxes[member.wire]
         return self._drop_if_empty(roster)
 
-    def expect(self, channel: Channel, member: Member) -> JoinBuffer:
-        """Keep what the channel says from now on, until the newcomer's snapshot is there."""
-        buffer = self._roster(channel).arriving[member.outbox] = JoinBuffer()
+    def begin_join(self, channel: Channel, member: Member) -> JoinBuffer:
+        """Buffer what the channel delivers from now on, until the session's snapshot is there."""
+        buffer = self._roster(channel).joining[member.outbox] = JoinBuffer()
         return buffer
 
-    def admit(
-        self, channel: Channel, member: Member, seen: Watermark, passed_on: Position | None = None
+    def complete_join(
+        self, channel: Channel, member: Member, seen: Watermark, delivered: Position | None = None
     ) -> list[Publication]:
-        """The newcomer has its snapshot, which holds what it has `seen`: make it a member.
+        """Make a session a member whose snapshot contains what it has `seen`.
 
-        `passed_on`: no message up to there comes any more.
-
-        Returned is what it has to be given first: all that was said since `expect`, but for what the snapshot holds.
+        `delivered`: no message up to there will be delivered any more. Returned are the publications to be sent
+        behind the snapshot: all that was delivered since `begin_join` and is not in the snapshot.
         """
         roster = self.rosters[channel.address]
-        kept = roster.arriving.pop(member.outbox).kept
+        buffered = roster.joining.pop(member.outbox).publications
         self.add(channel, member)
-        if passed_on is not None and not roster.passed.epoch:
-            roster.passed = Watermark(roster.passed.version, *passed_on)
-        rest = seen.rest_of(kept)
-        if any(publication.resets for publication in rest):
-            seen = Watermark(seen.version)  # it is led into another epoch, or behind a hole: all that comes now is new
-        self.skip(channel, member, seen)
-        return rest
+        if delivered is not None and not roster.delivered.epoch:
+            roster.delivered = Watermark(roster.delivered.version, *delivered)
+        not_seen = seen.not_seen_of(buffered)
+        if any(publication.resets for publication in not_seen):
+            seen = Watermark(seen.version)  # a `resync` leads it into another epoch: all messages behind it are new
+        self.skip_to(channel, member, seen)
+        return not_seen
 
-    def skip(self, channel: Channel, member: Member, seen: Watermark) -> Position:
-        """What the member has `seen`, or has been told to read elsewhere, is not for it any more.
+    def skip_to(self, channel: Channel, member: Member, seen: Watermark) -> Position:
+        """Deliver nothing up to `seen` to this member: it knows it, or was sent a `resync` that tells it to read it.
 
-        Returned is where it goes on: it may have known more before.
+        Returned is the position behind which it is served: it may have known more before.
         """
         roster = self.rosters[channel.address]
-        seen = seen.with_all_of(roster.unseen.get(member.outbox, NOTHING))
-        if seen.beyond(roster.passed):
-            roster.unseen[member.outbox] = seen
+        seen = seen.merged_with(roster.ahead.get(member.outbox, NOTHING_SEEN))
+        if seen.is_ahead_of(roster.delivered):
+            roster.ahead[member.outbox] = seen
         return Position(seen.epoch, seen.offset)
 
-    def dismiss(self, channel: Channel, member: Member) -> None:
-        """The newcomer does not come in after all."""
+    def abandon_join(self, channel: Channel, member: Member) -> None:
+        """Drop the buffer of a session that does not become a member."""
         roster = self.rosters[channel.address]
-        del roster.arriving[member.outbox]
+        del roster.joining[member.outbox]
         self._drop_if_empty(roster)
 
     def _roster(self, channel: Channel) -> Roster:
@@ -266,7 +121,7 @@ class Hub:
         return roster
 
     def _drop_if_empty(self, roster: Roster) -> bool:
-        if roster.outboxes or roster.arriving:
+        if roster.outboxes or roster.joining:
             return False
         del self.rosters[roster.channel.address]
         return True

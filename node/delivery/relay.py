@@ -13,8 +13,10 @@ from ...fanout.history.tracker import Deliveries
 from ...shared.protocol.codec import WireFormat
 from ...shared.publication import Publication
 from ..protocols.framing import frame_publication, frames_of
-from .hub import NOTHING, Hub, Roster, Watermark
+from .hub import Hub
 from .outbox import Outbox
+from .roster import Roster
+from .watermark import NOTHING_SEEN, Watermark
 
 SLICE = 4096
 """Sockets served in one turn of the event loop: about 5 ms."""
@@ -30,7 +32,7 @@ class _Batch:
     def __init__(self, publications: list[Publication]) -> None:
         self.publications = publications
         self.excluded = {publication.exclude for publication in publications if publication.exclude}
-        self.end = Watermark.of(publications)
+        self.end = Watermark.after(publications)
         self._frames: dict[WireFormat, bytes] = {}
 
     def frames(self, wire: WireFormat) -> bytes:
@@ -42,7 +44,7 @@ class _Batch:
 
     def frames_for(self, session_id: str, seen: Watermark, wire: WireFormat) -> bytes:
         """Without what excludes the session, and without what it has `seen`."""
-        return frames_of(seen.rest_of(self.publications), wire, session_id)
+        return frames_of(seen.not_seen_of(self.publications), wire, session_id)
 
     def __len__(self) -> int:
         return len(self.publications)
@@ -65,7 +67,7 @@ class _Sweep:
     def begin(self, batch: _Batch) -> None:
         self.batch = batch
         self.left = [(wire, outbox) for wire, outboxes in self.roster.outboxes.items() for outbox in outboxes]
-        self.roster.began(batch.publications)
+        self.roster.begin_delivery(batch.publications)
 
 
 class Relay:
@@ -120,24 +122,24 @@ class Relay:
             self._wait_for(batch)
             self._next_slice(sweep)
         else:
-            roster.began(batch.publications)
+            roster.begin_delivery(batch.publications)
             for wire, outboxes in tuple(roster.outboxes.items()):
                 self._write(roster, wire, tuple(outboxes), batch)
-            roster.ended(batch.end)
+            roster.complete_delivery(batch.end)
 
     def _write(self, roster: Roster, wire: WireFormat, outboxes: tuple[Outbox, ...], batch: _Batch) -> None:
         """The loop that everything else is for. The tuple: a write may make an outbox leave its roster."""
         frames = batch.frames(wire)
         self._deliveries += len(outboxes) * len(batch)
-        unseen = roster.unseen
-        if not (batch.excluded or unseen):
+        ahead = roster.ahead
+        if not (batch.excluded or ahead):
             for outbox in outboxes:
                 outbox.write(frames)
             return
         for outbox in outboxes:
-            if outbox not in unseen and outbox.session_id not in batch.excluded:
+            if outbox not in ahead and outbox.session_id not in batch.excluded:
                 outbox.write(frames)
-            elif own := batch.frames_for(outbox.session_id, unseen.get(outbox, NOTHING), wire):
+            elif own := batch.frames_for(outbox.session_id, ahead.get(outbox, NOTHING_SEEN), wire):
                 outbox.write(own)
 
     # ---- slices
@@ -154,7 +156,7 @@ class Relay:
         self._write_slice(roster, now, sweep.batch)
         if not sweep.left:
             self._waited_for(sweep.batch)
-            roster.ended(sweep.batch.end)
+            roster.complete_delivery(sweep.batch.end)
             if not sweep.behind:
                 del self._sweeps[address]
                 return

@@ -1,9 +1,8 @@
-"""What a session may do: commands in → effects out. No I/O, no clock; whoever carries it performs the effects.
+"""What a session may do: commands in → effects out. No I/O, no clock; the connection carries the effects out.
 
 What is legal where is one table, `_LEGAL`; how a room is found for a command is one method, `_channel`.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import assert_never
 
@@ -16,7 +15,6 @@ from ...shared.protocol.commands import (
     Command,
     GetHistory,
     GetPresence,
-    HistoryQuery,
     Join,
     Leave,
     Message,
@@ -30,7 +28,6 @@ from ...shared.protocol.frames import (
     Author,
     CommandId,
     MessageFrame,
-    NodeFrame,
     Object,
     OkFrame,
     PongFrame,
@@ -40,6 +37,19 @@ from ...shared.protocol.frames import (
     WelcomeFrame,
 )
 from ...shared.publication import Position, StartPosition
+from .effects import (
+    Effect,
+    JoinChannel,
+    JoinedChannel,
+    LeaveChannel,
+    PongReceived,
+    Publish,
+    PublishTyping,
+    ReadHistory,
+    ReadPresence,
+    Reply,
+    SendToUser,
+)
 
 ROOMS_MAX = 512
 """Rooms that one session may be in at once: what a client can make a node and Redis hold is bounded."""
@@ -58,84 +68,6 @@ _LEGAL: dict[Endpoint, tuple[type[Command], ...]] = {
     Endpoint.ROOM: (Join, Leave, Message, Private, Typing, GetPresence, GetHistory, Ping, Pong, UnsupportedCommand),
     Endpoint.AGENT: (Message, Private, GetPresence, GetHistory, Ping, Pong, UnsupportedCommand),
 }
-
-
-# ---- effects
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """Send this to the session itself."""
-
-    frame: NodeFrame
-
-
-@dataclass(frozen=True, slots=True)
-class JoinChannel:
-    """Hear this channel, then call `entered`. Later commands wait for it."""
-
-    channel: Channel
-    id: CommandId | None
-    recover: Position | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class JoinedChannel:
-    """A channel that the session is in. `number` is that of its presence there; unique in this process."""
-
-    channel: Channel
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class LeaveChannel:
-    stay: JoinedChannel
-    id: CommandId | None
-
-
-@dataclass(frozen=True, slots=True)
-class Publish:
-    """Say this on the channel; with `exclude`, to all but this session."""
-
-    channel: Channel
-    frame: MessageFrame | TypingFrame
-    id: CommandId | None
-    key: str | None = None
-    exclude: SessionId | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SendToUser:
-    """Hand this to all sessions of a user, on any node, and answer with their number."""
-
-    to: UserId
-    frame: PrivateFrame
-    id: CommandId | None
-
-
-@dataclass(frozen=True, slots=True)
-class ReadPresence:
-    """Answer with who is in the channel."""
-
-    channel: Channel
-    id: CommandId | None
-
-
-@dataclass(frozen=True, slots=True)
-class ReadHistory:
-    """Answer with what the channel has said."""
-
-    channel: Channel
-    id: CommandId | None
-    page: HistoryQuery
-
-
-@dataclass(frozen=True, slots=True)
-class PongReceived:
-    """The peer has answered the node's ping."""
-
-
-Effect = Reply | JoinChannel | LeaveChannel | Publish | SendToUser | ReadPresence | ReadHistory | PongReceived
 
 
 class Session:
@@ -183,7 +115,7 @@ class Session:
             case Join(id, room, recover):
                 return JoinChannel(self._channel_to_join(room), id, recover)
             case Leave(id, room):
-                return LeaveChannel(self._stay(room), id)
+                return LeaveChannel(self._joined_channel(room), id)
             case Message(id, room, content, key):
                 channel = self._channel(room)
                 return Publish(channel, MessageFrame(channel, self.author, content, timestamp), id, key)
@@ -192,7 +124,7 @@ class Session:
             case Typing(id, room):
                 channel = self._channel(room)
                 frame = TypingFrame(RoomName(channel.name), self.user_id, self.username)
-                return Publish(channel, frame, id, exclude=self.session_id)
+                return PublishTyping(channel, frame, id, self.session_id)
             case GetPresence(id, room):
                 return ReadPresence(self._channel(room), id)
             case GetHistory(id, room, page):
@@ -215,14 +147,14 @@ class Session:
                 raise BadRequest(f"a session of an agent has no rooms: leave {'room'!r} out")
             assert self.home is not None
             return self.home
-        return self._stay(room).channel
+        return self._joined_channel(room).channel
 
-    def _stay(self, room: RoomName | None) -> JoinedChannel:
+    def _joined_channel(self, room: RoomName | None) -> JoinedChannel:
         name = self._room_name(room)
-        stay = self.joined.get(name)
-        if stay is None:
+        joined = self.joined.get(name)
+        if joined is None:
             raise Refused(f"this session is not in room {name}: join it first", code=ErrorCode.NOT_JOINED)
-        return stay
+        return joined
 
     def _channel_to_join(self, room: RoomName | None) -> Channel:
         name = self._room_name(room)
@@ -241,18 +173,18 @@ class Session:
             raise BadRequest("the field 'room' is missing")
         return RoomName(self.home.name)
 
-    # ---- what has happened
+    # ---- joined channels, and the frames that tell the client of them
 
-    def entered(self, stay: JoinedChannel) -> None:
-        self.joined[stay.channel.name] = stay
+    def add_joined(self, joined: JoinedChannel) -> None:
+        self.joined[joined.channel.name] = joined
 
-    def exited(self, stay: JoinedChannel) -> None:
-        del self.joined[stay.channel.name]
+    def remove_joined(self, joined: JoinedChannel) -> None:
+        del self.joined[joined.channel.name]
 
-    def in_room(
+    def join_ok(
         self, channel: Channel, id: CommandId | None, snapshot: PresenceSnapshot | None, start: StartPosition
     ) -> OkFrame | None:
-        """The `ok` of join."""
+        """Return the `ok` of a join; None if the command had no `id`."""
         if id is None:
             return None
         fields: Object = {"room": channel.name}

@@ -38,6 +38,7 @@ COVERED_BY: dict[str, str] = {
     "node/node.py": "tests/cluster/test_faults.py",
     "node/operations/history.py": "tests/integration/test_history.py",
     "node/problems.py": "tests/integration/test_bad_input.py",
+    "node/protocols/effects.py": "tests/unit/node/protocols/test_session.py",
     "node/server/supervisor.py": "tests/cluster/test_command_line.py",
     "node/server/uvicorn_server.py": "tests/cluster/test_goodbye.py",
     "node/transports/base.py": "tests/integration/test_rooms.py",

@@ -8,8 +8,9 @@ from tannoy.fanout.history.cursor import Cursor, CursorState
 from tannoy.fanout.history.reader import HistoryPage, HistoryReader
 from tannoy.fanout.history.tracker import ChannelTracker, Deliveries
 from tannoy.node.connections.connection import Connection
-from tannoy.node.delivery.hub import Hub, Watermark
+from tannoy.node.delivery.hub import Hub
 from tannoy.node.delivery.relay import Relay
+from tannoy.node.delivery.watermark import Watermark
 from tannoy.shared.channels import Channel
 from tannoy.shared.publication import Position, Publication, StartPosition
 
@@ -99,13 +100,13 @@ def resync_suppressed() -> None:
 
 def gate_drops() -> None:
     """What is said while somebody joins does not wait for it."""
-    admit = Hub.admit
+    admit = Hub.complete_join
 
     def admit_alone(*arguments: Any) -> list[Publication]:
         admit(*arguments)
         return []
 
-    patch(Hub, "admit", admit_alone)
+    patch(Hub, "complete_join", admit_alone)
 
 
 def seen_again() -> None:
@@ -113,7 +114,7 @@ def seen_again() -> None:
 
     def forget(self: Hub, channel: Channel, member: object, seen: Watermark) -> None: ...
 
-    patch(Hub, "skip", forget)
+    patch(Hub, "skip_to", forget)
 
 
 def key_ignored() -> None:

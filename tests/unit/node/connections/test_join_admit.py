@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from tannoy.fanout.scripts import PRESENCE_JOIN, PRESENCE_LEAVE
-from tannoy.node.delivery import hub as hub_module
+from tannoy.node.delivery import roster as roster_module
 from tannoy.node.protocols.session import Endpoint
 from tannoy.shared.names import UserId
 from tannoy.shared.policy import LimitMode
@@ -62,13 +62,13 @@ async def test_without_presence_nobody_gets_home_and_is_asked_to_come_back() -> 
 
 @on_manual_time
 async def test_of_too_much_said_meanwhile_the_rest_comes_with_a_resync(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_module, "GATE_MAX_PUBLICATIONS", 2)
+    monkeypatch.setattr(roster_module, "JOIN_BUFFER_MAX_PUBLICATIONS", 2)
     house = House()
     house.redis.hold(PRESENCE_JOIN)
     desk = joining(house)
     desk.heard()
     await counting(house)
-    house.hub.rosters[ROOM.address].began([said(1), said(2), said(3)])
+    house.hub.rosters[ROOM.address].begin_delivery([said(1), said(2), said(3)])
     house.redis.answer_held(PRESENCE_JOIN)
     await turns()
     ok, resync, *kept = desk.heard()
@@ -87,7 +87,7 @@ async def test_what_was_said_meanwhile_comes_behind_the_answer_without_what_its_
     desk.heard()
     await counting(house)
     meanwhile = [said(1), said(2, version=VERSION), said(3), said(4, version=VERSION + 1)]
-    house.hub.rosters[ROOM.address].began(meanwhile)
+    house.hub.rosters[ROOM.address].begin_delivery(meanwhile)
     house.redis.answer_held(PRESENCE_JOIN)
     await turns()
     assert desk.heard() == [

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from tannoy.fanout.scripts import HISTORY_READ, PRESENCE_JOIN, PRESENCE_LEAVE
-from tannoy.node.delivery import hub as hub_module
+from tannoy.node.delivery import roster as roster_module
 from tannoy.node.protocols.session import Endpoint
 from tannoy.shared.codes import CloseCode
 from tannoy.shared.policy import LimitMode
@@ -199,7 +199,7 @@ async def test_a_channel_that_nobody_hears_any_more_is_not_followed() -> None:
 async def test_behind_too_much_said_meanwhile_a_resync_tells_where_the_rest_begins(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hub_module, "GATE_MAX_PUBLICATIONS", 2)
+    monkeypatch.setattr(roster_module, "JOIN_BUFFER_MAX_PUBLICATIONS", 2)
     house = House()
     await in_room(house)
     house.redis.hold(PRESENCE_JOIN)

@@ -93,22 +93,13 @@ def test_whoever_is_not_there_can_not_be_removed() -> None:
         hub.remove(LOBBY, somebody())
 
 
-def test_a_session_is_found_in_its_roster() -> None:
-    hub, one, other = Hub(), somebody("one"), somebody("other", wire=MSGPACK)
-    hub.add(LOBBY, one)
-    hub.add(LOBBY, other)
-    roster = hub.rosters[LOBBY.address]
-    assert roster.find("other") == (MSGPACK, other.outbox)
-    assert roster.find("stranger") is None
-
-
 def test_all_members_of_a_channel_share_one_channel_object() -> None:
     hub = Hub()
     hub.add(LOBBY, somebody())
     again = Keyspace("tannoy").room(RoomName("lobby"))
     assert again is not LOBBY
-    assert hub.known(again) is LOBBY
-    assert hub.known(KITCHEN) is KITCHEN
+    assert hub.intern_channel(again) is LOBBY
+    assert hub.intern_channel(KITCHEN) is KITCHEN
 
 
 def test_a_user_has_all_its_sessions() -> None:

@@ -11,8 +11,7 @@ from typing import Any
 import msgpack
 import pytest
 from tannoy.fanout.pubsub.envelope import unpack_publication
-from tannoy.node.delivery import hub as hub_module
-from tannoy.node.delivery.hub import NOTHING, Hub, JoinBuffer, Watermark
+from tannoy.node.delivery.watermark import NOTHING_SEEN, Watermark
 from tannoy.node.protocols.framing import frames_of
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName
@@ -47,12 +46,14 @@ class Door:
 
     def expect(self, session_id: str = "new", *, wire: WireFormat = JSON) -> Somebody:
         newcomer = somebody(session_id, wire=wire)
-        self.hub.expect(LOBBY, newcomer)
+        self.hub.begin_join(LOBBY, newcomer)
         return newcomer
 
     def admit(self, newcomer: Somebody, version: int) -> None:
         """As a connection does: what was kept goes out first."""
-        kept = frames_of(self.hub.admit(LOBBY, newcomer, Watermark(version)), newcomer.wire, newcomer.outbox.session_id)
+        kept = frames_of(
+            self.hub.complete_join(LOBBY, newcomer, Watermark(version)), newcomer.wire, newcomer.outbox.session_id
+        )
         if kept:
             newcomer.outbox.answer(kept)
 
@@ -120,7 +121,7 @@ async def test_in_every_order_all_is_heard_once_in_a_room_that_is_served_in_slic
         for moment in MOMENTS:
             if moment == subscribed:
                 await turns(20)  # from here on the bus is ahead of the sockets
-                door.hub.expect(LOBBY, newcomer)
+                door.hub.begin_join(LOBBY, newcomer)
             if moment == admitted:
                 door.admit(newcomer, version_at(snapshot))
             door.say([delivery(item) for item in BUS[moment : moment + 1]])
@@ -128,7 +129,7 @@ async def test_in_every_order_all_is_heard_once_in_a_room_that_is_served_in_slic
         await turns(50)
         assert heard(newcomer) == expected(subscribed, snapshot), (subscribed, snapshot, admitted, pause)
         assert [heard(member) for member in old] == [BUS] * 3
-        assert door.hub.rosters[LOBBY.address].unseen.keys() <= {newcomer.outbox}
+        assert door.hub.rosters[LOBBY.address].ahead.keys() <= {newcomer.outbox}
 
 
 @on_manual_time
@@ -151,11 +152,11 @@ async def test_whoever_leaves_and_comes_back_within_a_sweep_gets_no_event_that_i
     door.say([event(5), event(6)])
     back = next(member for member in members if not heard(member))
     door.hub.remove(LOBBY, back)
-    door.hub.expect(LOBBY, back)
+    door.hub.begin_join(LOBBY, back)
     door.admit(back, 6)
     await turns(20)
     assert heard(back) == []
-    assert door.hub.rosters[LOBBY.address].unseen == {}
+    assert door.hub.rosters[LOBBY.address].ahead == {}
 
 
 # ---- who is a member
@@ -165,8 +166,8 @@ def test_a_room_with_nobody_but_newcomers_exists_and_has_no_members() -> None:
     door = Door()
     newcomer = door.expect()
     assert len(door.hub.rosters[LOBBY.address]) == 0
-    assert door.hub.known(Keyspace("tannoy").room(RoomName("lobby"))) is LOBBY
-    door.hub.dismiss(LOBBY, newcomer)
+    assert door.hub.intern_channel(Keyspace("tannoy").room(RoomName("lobby"))) is LOBBY
+    door.hub.abandon_join(LOBBY, newcomer)
     assert door.hub.rosters == {}
 
 
@@ -186,7 +187,7 @@ def test_a_newcomer_hears_nothing_before_it_is_admitted_and_nothing_after_it_was
     admitted, dismissed = door.expect("admitted"), door.expect("dismissed", wire=MSGPACK)
     door.say([message(1)])
     assert (heard(admitted), heard(dismissed)) == ([], [])
-    door.hub.dismiss(LOBBY, dismissed)
+    door.hub.abandon_join(LOBBY, dismissed)
     door.admit(admitted, 0)
     door.say([message(2)])
     assert (heard(admitted), heard(dismissed)) == ([1, 2], [])
@@ -196,9 +197,9 @@ def test_whoever_does_not_wait_can_be_neither_admitted_nor_dismissed() -> None:
     door = Door()
     member = door.place.join("old")
     with pytest.raises(KeyError):
-        door.hub.admit(LOBBY, member, NOTHING)
+        door.hub.complete_join(LOBBY, member, NOTHING_SEEN)
     with pytest.raises(KeyError):
-        door.hub.dismiss(LOBBY, member)
+        door.hub.abandon_join(LOBBY, member)
 
 
 def test_what_excludes_the_newcomer_is_not_for_it() -> None:
@@ -226,11 +227,11 @@ def test_a_snapshot_ahead_of_the_bus_is_remembered_until_the_bus_has_caught_up()
     newcomer = door.expect()
     roster = door.hub.rosters[LOBBY.address]
     door.admit(newcomer, 7)
-    assert roster.unseen == {newcomer.outbox: Watermark(7)}
+    assert roster.ahead == {newcomer.outbox: Watermark(7)}
     door.say([event(6), message(1)])
-    assert roster.unseen == {newcomer.outbox: Watermark(7)}
+    assert roster.ahead == {newcomer.outbox: Watermark(7)}
     door.say([event(7)])
-    assert roster.unseen == {}
+    assert roster.ahead == {}
     assert heard(newcomer) == [1]
 
 
@@ -239,7 +240,7 @@ def test_a_snapshot_that_the_bus_has_passed_is_not_remembered() -> None:
     newcomer = door.expect()
     door.say([event(7), event(8)])
     door.admit(newcomer, 7)
-    assert door.hub.rosters[LOBBY.address].unseen == {}
+    assert door.hub.rosters[LOBBY.address].ahead == {}
     assert heard(newcomer) == ["v8"]
 
 
@@ -248,7 +249,7 @@ def test_nothing_is_remembered_of_who_has_left() -> None:
     member, newcomer = door.place.join("old"), door.expect()
     door.admit(newcomer, 7)
     door.hub.remove(LOBBY, newcomer)
-    assert door.hub.rosters[LOBBY.address].unseen == {}
+    assert door.hub.rosters[LOBBY.address].ahead == {}
     door.say([event(7)])
     assert (heard(member), heard(newcomer)) == (["v7"], [])
 
@@ -268,30 +269,3 @@ def test_messages_are_written_alike_to_all_others_while_somebodys_snapshot_is_ah
 
 
 # ---- the bounds of a gate
-
-
-def publication(size: int) -> Publication:
-    return Publication(EncodedMessage(b"x" * size, b""))
-
-
-@pytest.mark.parametrize(("size", "kept"), [(10, 10), (100, 10), (101, 9), (300, 3), (1000, 1), (1001, 0)])
-def test_a_gate_drops_the_oldest_and_says_so(monkeypatch: pytest.MonkeyPatch, size: int, kept: int) -> None:
-    monkeypatch.setattr(hub_module, "GATE_MAX_PUBLICATIONS", 10)
-    monkeypatch.setattr(hub_module, "GATE_MAX_BYTES", 1000)
-    buffer, publications = JoinBuffer(), [publication(size) for _ in range(10)]
-    for one in publications:
-        buffer.keep([one])
-    assert (len(buffer.kept), buffer.overflowed) == (kept, kept < 10)
-    assert all(mine is theirs for mine, theirs in zip(buffer.kept, publications[10 - kept :], strict=True))
-    buffer.keep([publication(1), publication(1)])
-    assert buffer.kept[-1].encoded.json == b"x"
-    assert len(buffer.kept) <= 10
-
-
-def test_a_full_gate_does_not_hold_up_the_room_and_its_holder_can_see_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_module, "GATE_MAX_PUBLICATIONS", 2)
-    hub, member = Hub(), somebody("new")
-    buffer = hub.expect(LOBBY, member)
-    hub.rosters[LOBBY.address].began([publication(1), publication(2), publication(3)])
-    assert buffer.overflowed
-    assert [len(one.encoded.json) for one in hub.admit(LOBBY, member, NOTHING)] == [2, 3]

@@ -9,8 +9,9 @@ import msgpack
 import pytest
 from tannoy.fanout.history.reader import HistoryReader, HistoryRules
 from tannoy.fanout.history.tracker import ChannelTracker
-from tannoy.node.delivery.hub import NOTHING, Hub, Watermark
+from tannoy.node.delivery.hub import Hub
 from tannoy.node.delivery.relay import Relay
+from tannoy.node.delivery.watermark import Watermark
 from tannoy.node.protocols.framing import frames_of
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName
@@ -52,7 +53,7 @@ class Door:
 
     def expect(self, session_id: str = "new", *, wire: WireFormat = JSON) -> Somebody:
         newcomer = somebody(session_id, wire=wire)
-        self.hub.expect(LOBBY, newcomer)
+        self.hub.begin_join(LOBBY, newcomer)
         return newcomer
 
     def place(self, head: int) -> None:
@@ -62,7 +63,7 @@ class Door:
     def admit(self, newcomer: Somebody, head: int, version: int = 0) -> None:
         """As a connection does: what was kept goes out first."""
         seen = Watermark(version, EPOCH, head)
-        kept = self.hub.admit(LOBBY, newcomer, seen, self.tracker.position(LOBBY))
+        kept = self.hub.complete_join(LOBBY, newcomer, seen, self.tracker.position(LOBBY))
         if frames := frames_of(kept, newcomer.wire, newcomer.outbox.session_id):
             newcomer.outbox.answer(frames)
 
@@ -71,8 +72,8 @@ class Door:
         self.tracker.received([(LOBBY.address, delivery(item)) for item in items])
 
     @property
-    def unseen(self) -> dict[str, Watermark]:
-        return {outbox.session_id: seen for outbox, seen in self.hub.rosters[LOBBY.address].unseen.items()}
+    def ahead(self) -> dict[str, Watermark]:
+        return {outbox.session_id: seen for outbox, seen in self.hub.rosters[LOBBY.address].ahead.items()}
 
 
 def delivery(item: int | str) -> bytes:
@@ -102,10 +103,10 @@ async def test_what_a_newcomer_knows_already_is_for_the_others_alone(wire: WireF
     newcomer = door.expect(wire=wire)
     door.admit(newcomer, 3)
     door.bring(1, 2)
-    assert door.unseen == {"new": Watermark(0, EPOCH, 3)}
+    assert door.ahead == {"new": Watermark(0, EPOCH, 3)}
     door.bring(3, 4)
     assert (heard(old), heard(newcomer)) == ([1, 2, 3, 4], [4])
-    assert door.unseen == {}
+    assert door.ahead == {}
 
 
 @on_manual_time
@@ -114,7 +115,7 @@ async def test_a_newcomer_at_the_nodes_own_place_is_like_all_others() -> None:
     door.join("old")
     door.bring(1)
     door.join("new", at=1)
-    assert door.unseen == {}
+    assert door.ahead == {}
 
 
 @on_manual_time
@@ -122,7 +123,7 @@ async def test_nobody_is_remembered_in_a_room_that_says_nothing() -> None:
     door = Door()
     for number in range(3):
         door.join(f"s{number}", at=7)
-    assert door.unseen == {}
+    assert door.ahead == {}
 
 
 @on_manual_time
@@ -147,20 +148,20 @@ def publication(offset: int, epoch: str = EPOCH, *, exclude: str = "", resets: b
 async def test_whoever_knows_the_next_epoch_already_hears_nothing_of_it_twice() -> None:
     door = Door()
     old, newcomer = door.join("old"), door.expect()
-    assert door.hub.admit(LOBBY, newcomer, Watermark(0, "life-2", 2), door.tracker.position(LOBBY)) == []
+    assert door.hub.complete_join(LOBBY, newcomer, Watermark(0, "life-2", 2), door.tracker.position(LOBBY)) == []
     told = [publication(0, "life-2", resets=True), *(publication(offset, "life-2") for offset in (1, 2, 3))]
     door.relay.deliver([(LOBBY.address, one) for one in told[:2]])
-    assert door.unseen == {"new": Watermark(0, "life-2", 2)}
+    assert door.ahead == {"new": Watermark(0, "life-2", 2)}
     door.relay.deliver([(LOBBY.address, one) for one in told[2:]])
     assert (heard(newcomer), heard(old)) == ([3], [0, 1, 2, 3])  # the newcomer needs no word that the epoch has begun
-    assert door.unseen == {}
+    assert door.ahead == {}
 
 
 @on_manual_time
 async def test_whoever_knows_the_next_epoch_already_hears_nothing_of_the_one_before() -> None:
     door = Door()
     old, newcomer = door.join("old"), door.expect()
-    door.hub.admit(LOBBY, newcomer, Watermark(0, "life-2", 2), door.tracker.position(LOBBY))
+    door.hub.complete_join(LOBBY, newcomer, Watermark(0, "life-2", 2), door.tracker.position(LOBBY))
     door.bring(1, 2)
     door.relay.deliver([(LOBBY.address, publication(5, "life-2", resets=True))])
     door.relay.deliver([(LOBBY.address, publication(6, "life-2"))])
@@ -174,7 +175,7 @@ async def test_whoever_knows_an_epoch_that_has_ended_is_led_into_the_next() -> N
     newcomer = door.expect()
     door.relay.deliver([(LOBBY.address, publication(0, "life-2", resets=True))])
     door.relay.deliver([(LOBBY.address, publication(1, "life-2"))])
-    kept = door.hub.admit(LOBBY, newcomer, Watermark(0, EPOCH, 40), Position("life-2", 1))
+    kept = door.hub.complete_join(LOBBY, newcomer, Watermark(0, EPOCH, 40), Position("life-2", 1))
     newcomer.outbox.answer(frames_of(kept, JSON, "new"))
     for offset in (2, 3):
         door.relay.deliver([(LOBBY.address, publication(offset, "life-2"))])
@@ -187,7 +188,7 @@ async def test_what_somebody_knew_of_an_epoch_that_has_ended_is_forgotten() -> N
     door.join("old")
     door.admit(door.expect(), 9)
     door.relay.deliver([(LOBBY.address, publication(0, "life-2", resets=True))])
-    assert door.unseen == {}
+    assert door.ahead == {}
 
 
 # ---- told to read elsewhere
@@ -200,7 +201,7 @@ async def test_what_somebody_was_told_to_read_elsewhere_is_not_for_it_any_more()
     door.bring(1)
     door.bring(2)
     waiting = next(member for member in members if not heard(member))
-    door.hub.skip(LOBBY, waiting, Watermark(0, EPOCH, 2))
+    door.hub.skip_to(LOBBY, waiting, Watermark(0, EPOCH, 2))
     await turns(20)
     door.bring(3)
     await turns(20)
@@ -213,8 +214,8 @@ async def test_whoever_skips_what_all_have_been_given_is_not_remembered() -> Non
     door = Door()
     member = door.join("s")
     door.bring(1)
-    door.hub.skip(LOBBY, member, Watermark(0, EPOCH, 1))
-    assert door.unseen == {}
+    door.hub.skip_to(LOBBY, member, Watermark(0, EPOCH, 1))
+    assert door.ahead == {}
 
 
 @on_manual_time
@@ -223,7 +224,7 @@ async def test_whoever_skips_messages_still_gets_no_event_that_its_snapshot_hold
     door.join("old")
     newcomer = door.expect()
     door.admit(newcomer, 0, version=7)
-    door.hub.skip(LOBBY, newcomer, Watermark(0, EPOCH, 1))
+    door.hub.skip_to(LOBBY, newcomer, Watermark(0, EPOCH, 1))
     door.bring("v7", 1, 2, "v8")
     assert heard(newcomer) == [2, "v8"]
 
@@ -234,7 +235,7 @@ async def test_whoever_skips_messages_still_gets_none_that_it_knows_already() ->
     door.join("old")
     newcomer = door.expect()
     door.admit(newcomer, 3)
-    door.hub.skip(LOBBY, newcomer, Watermark(0, EPOCH, 1))
+    door.hub.skip_to(LOBBY, newcomer, Watermark(0, EPOCH, 1))
     door.bring(1, 2, 3, 4)
     assert heard(newcomer) == [4]
 
@@ -256,9 +257,3 @@ async def test_whoever_comes_into_a_room_that_was_left_within_a_sweep_hears_noth
     door.bring(3)
     await turns(20)
     assert heard(newcomer) == [3]
-
-
-def test_nothing_is_seen_of_nothing() -> None:
-    assert Watermark.of([]) == NOTHING
-    assert not NOTHING.includes(publication(1))
-    assert not NOTHING.beyond(NOTHING)

@@ -3,7 +3,7 @@
 from itertools import product
 
 import pytest
-from tannoy.node.delivery.hub import Watermark
+from tannoy.node.delivery.watermark import Watermark
 from tannoy.node.protocols.framing import frames_of
 from tannoy.shared.protocol.codec import JSON
 from tannoy.shared.publication import Position
@@ -78,7 +78,7 @@ async def test_in_every_order_all_is_heard_once_in_a_room_that_is_served_in_slic
         newcomer = somebody("new")
         for moment in MOMENTS:
             if moment == subscribed:
-                door.hub.expect(LOBBY, newcomer)
+                door.hub.begin_join(LOBBY, newcomer)
             if moment == admitted:
                 door.admit(newcomer, last(int, head), last(str, snapshot))
             door.bring(*BUS[moment : moment + 1])
@@ -107,9 +107,9 @@ async def test_in_every_order_an_epoch_that_ends_leaves_no_silent_hole(slice_siz
         newcomer = somebody("new")
         for moment in moments:
             if moment == subscribed:
-                door.hub.expect(LOBBY, newcomer)
+                door.hub.begin_join(LOBBY, newcomer)
             if moment == admitted:
-                kept = door.hub.admit(LOBBY, newcomer, Watermark(0, *place), door.tracker.position(LOBBY))
+                kept = door.hub.complete_join(LOBBY, newcomer, Watermark(0, *place), door.tracker.position(LOBBY))
                 newcomer.outbox.write(frames_of(kept, JSON, "new"))
             for epoch, offset in TWO_EPOCHS[moment : moment + 1]:
                 door.tracker.received([(LOBBY.address, numbered(offset, epoch))])

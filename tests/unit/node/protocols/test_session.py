@@ -1,21 +1,20 @@
 """What a session may do at each endpoint: command in, effect out."""
 
 import pytest
-from tannoy.node.protocols.session import (
-    ROOMS_MAX,
+from tannoy.node.protocols.effects import (
     Effect,
-    Endpoint,
     JoinChannel,
     JoinedChannel,
     LeaveChannel,
     PongReceived,
     Publish,
+    PublishTyping,
     ReadHistory,
     ReadPresence,
     Reply,
     SendToUser,
-    Session,
 )
+from tannoy.node.protocols.session import ROOMS_MAX, Endpoint, Session
 from tannoy.shared.channels import Channel
 from tannoy.shared.codes import ErrorCode
 from tannoy.shared.errors import Refused
@@ -64,7 +63,7 @@ def session(endpoint: Endpoint, *joined: Channel) -> Session:
     made = Session(endpoint, ADA, HOMES[endpoint], KEYSPACE)
     for channel in (HOMES[endpoint], *joined):
         if channel is not None:
-            made.entered(JoinedChannel(channel, 1))
+            made.add_joined(JoinedChannel(channel, 1))
     return made
 
 
@@ -85,7 +84,7 @@ LEGAL: list[tuple[Endpoint, tuple[Channel, ...], Command, Effect]] = [
     (Endpoint.ROOMS, (OTHER_ROOM,), Join(None, LOBBY), JoinChannel(ROOM, None)),
     (Endpoint.ROOMS, (ROOM,), Leave(2, LOBBY), LeaveChannel(IN_ROOM, 2)),
     (Endpoint.ROOMS, (ROOM,), Message(3, LOBBY, "hi", "k"), Publish(ROOM, said(ROOM), 3, "k")),
-    (Endpoint.ROOMS, (ROOM,), Typing(4, LOBBY), Publish(ROOM, TYPES_LOBBY, 4, exclude=SessionId("s1"))),
+    (Endpoint.ROOMS, (ROOM,), Typing(4, LOBBY), PublishTyping(ROOM, TYPES_LOBBY, 4, SessionId("s1"))),
     (Endpoint.ROOMS, (), Join(5, LOBBY, RECOVER), JoinChannel(ROOM, 5, recover=RECOVER)),
     (Endpoint.ROOMS, (ROOM,), GetPresence(5, LOBBY), ReadPresence(ROOM, 5)),
     (Endpoint.ROOM, (), GetPresence(5, None), ReadPresence(ROOM, 5)),
@@ -97,7 +96,7 @@ LEGAL: list[tuple[Endpoint, tuple[Channel, ...], Command, Effect]] = [
     (Endpoint.ROOM, (), Leave(2, LOBBY), LeaveChannel(IN_ROOM, 2)),
     (Endpoint.ROOM, (), Message(3, None, "hi", None), Publish(ROOM, said(ROOM), 3)),
     (Endpoint.ROOM, (), Message(3, LOBBY, "hi", None), Publish(ROOM, said(ROOM), 3)),
-    (Endpoint.ROOM, (), Typing(4, None), Publish(ROOM, TYPES_LOBBY, 4, exclude=SessionId("s1"))),
+    (Endpoint.ROOM, (), Typing(4, None), PublishTyping(ROOM, TYPES_LOBBY, 4, SessionId("s1"))),
     (Endpoint.AGENT, (), Message(3, None, "hi", None), Publish(AGENT, said(AGENT), 3)),
     *(
         (endpoint, (), Private(5, UserId("bob"), "psst"), SendToUser(UserId("bob"), PrivateFrame(ADA, "psst", AT), 5))
@@ -170,7 +169,7 @@ def test_entering_is_asked_for_and_counts_only_once_it_has_happened() -> None:
 
 def test_a_room_that_was_left_can_be_joined_again() -> None:
     made = session(Endpoint.ROOM)
-    made.exited(IN_ROOM)
+    made.remove_joined(IN_ROOM)
     assert refusal(made, Message(1, None, 1, None)) is ErrorCode.NOT_JOINED
     assert made.handle(Join(2, None), AT) == JoinChannel(ROOM, 2)
 
@@ -178,7 +177,7 @@ def test_a_room_that_was_left_can_be_joined_again() -> None:
 def test_a_session_may_be_in_a_bounded_number_of_rooms() -> None:
     made = session(Endpoint.ROOMS)
     for number in range(ROOMS_MAX):
-        made.entered(JoinedChannel(KEYSPACE.room(RoomName(f"room-{number}")), number))
+        made.add_joined(JoinedChannel(KEYSPACE.room(RoomName(f"room-{number}")), number))
     assert refusal(made, Join(1, LOBBY)) is ErrorCode.LIMIT_REACHED
 
 
@@ -208,12 +207,12 @@ def test_welcome_names_the_session_and_its_home(endpoint: Endpoint, home: dict[s
 
 def test_ok_names_the_room_where_an_answer_is_wanted() -> None:
     made = session(Endpoint.ROOMS)
-    assert made.in_room(ROOM, 7, None, NO_HISTORY) == OkFrame(7, {"room": "lobby"})
-    assert made.in_room(ROOM, None, ROLL, NO_HISTORY) is None
+    assert made.join_ok(ROOM, 7, None, NO_HISTORY) == OkFrame(7, {"room": "lobby"})
+    assert made.join_ok(ROOM, None, ROLL, NO_HISTORY) is None
 
 
 def test_ok_of_a_join_tells_who_is_in_the_room() -> None:
-    answer = session(Endpoint.ROOMS).in_room(ROOM, 7, ROLL, NO_HISTORY)
+    answer = session(Endpoint.ROOMS).join_ok(ROOM, 7, ROLL, NO_HISTORY)
     assert answer == OkFrame(7, {"room": "lobby", "users_count": 51, "version": 17})
 
 
@@ -228,7 +227,7 @@ ARRIVALS: list[tuple[StartPosition, dict[str, object]]] = [
 
 @pytest.mark.parametrize(("start", "told"), ARRIVALS)
 def test_ok_of_a_join_tells_where_the_session_begins(start: StartPosition, told: dict[str, object]) -> None:
-    assert session(Endpoint.ROOMS).in_room(ROOM, 7, None, start) == OkFrame(7, {"room": "lobby", **told})
+    assert session(Endpoint.ROOMS).join_ok(ROOM, 7, None, start) == OkFrame(7, {"room": "lobby", **told})
 
 
 @pytest.mark.parametrize(("start", "told"), ARRIVALS)

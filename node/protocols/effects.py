@@ -1,0 +1,108 @@
+"""The effects of a session: what a command brings about, as values. The caller of the session carries them out."""
+
+from dataclasses import dataclass
+
+from ...shared.channels import Channel
+from ...shared.names import SessionId, UserId
+from ...shared.protocol.commands import HistoryQuery
+from ...shared.protocol.frames import CommandId, MessageFrame, NodeFrame, PrivateFrame, TypingFrame
+from ...shared.publication import Position
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Send this frame to the session itself."""
+
+    frame: NodeFrame
+
+
+@dataclass(frozen=True, slots=True)
+class JoinChannel:
+    """Join this channel, then call `Session.add_joined`. Later commands wait for it.
+
+    `recover`: send what was published behind this position.
+    """
+
+    channel: Channel
+    id: CommandId | None
+    recover: Position | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedChannel:
+    """A channel that the session has joined. `number` identifies its presence there within this process."""
+
+    channel: Channel
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveChannel:
+    """Leave this channel, then answer."""
+
+    joined: JoinedChannel
+    id: CommandId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Publish this message on the channel, once per author and `key`; answer when Redis has confirmed it."""
+
+    channel: Channel
+    frame: MessageFrame
+    id: CommandId | None
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PublishTyping:
+    """Publish on the channel that the user is typing, to all sessions but `exclude`; history does not keep it."""
+
+    channel: Channel
+    frame: TypingFrame
+    id: CommandId | None
+    exclude: SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class SendToUser:
+    """Send this to all sessions of a user, on any node, and answer with their number."""
+
+    to: UserId
+    frame: PrivateFrame
+    id: CommandId | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPresence:
+    """Answer with the users of the channel."""
+
+    channel: Channel
+    id: CommandId | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadHistory:
+    """Answer with a page of the channel's history."""
+
+    channel: Channel
+    id: CommandId | None
+    page: HistoryQuery
+
+
+@dataclass(frozen=True, slots=True)
+class PongReceived:
+    """The client has answered the node's ping."""
+
+
+Effect = (
+    Reply
+    | JoinChannel
+    | LeaveChannel
+    | Publish
+    | PublishTyping
+    | SendToUser
+    | ReadPresence
+    | ReadHistory
+    | PongReceived
+)
