@@ -13,8 +13,8 @@ from ..shared.keyspace import Keyspace
 from .cluster.link import ClusterLink
 from .cluster.pipeline import ClusterPipeline
 from .cluster.topology import ClusterTopology, NoCluster
-from .pubsub.link import AnyLink, Link
-from .pubsub.link_state import PLAIN, SHARDED, Batch, Verbs
+from .pubsub.link import AnyLink, Link, LinkListener
+from .pubsub.link_state import PLAIN, SHARDED, Verbs
 from .redis.address import Address, AnyAddress, ClusterAddress
 from .redis.in_flight import DEADLINE
 from .redis.pipeline import AnyPipeline, DirectCommands, Greet, Pipeline
@@ -29,14 +29,7 @@ class RedisBackend(Protocol):
     verbs: Verbs
 
     def link(
-        self,
-        *,
-        name: str,
-        echo_channel: Callable[[int], bytes],
-        clock: Clock,
-        on_deliveries: Callable[[Batch], None],
-        on_confirmed: Callable[[list[bytes]], None],
-        on_live: Callable[[], None],
+        self, *, name: str, echo_channel: Callable[[int], bytes], clock: Clock, listener: LinkListener
     ) -> AnyLink: ...
 
     def pipeline(self, *, name: str, scripts: tuple[Script, ...], greet: Greet) -> AnyPipeline: ...
@@ -66,24 +59,13 @@ class SingleServer:
         self._address = address
         self._command_timeout = command_timeout
 
-    def link(
-        self,
-        *,
-        name: str,
-        echo_channel: Callable[[int], bytes],
-        clock: Clock,
-        on_deliveries: Callable[[Batch], None],
-        on_confirmed: Callable[[list[bytes]], None],
-        on_live: Callable[[], None],
-    ) -> AnyLink:
+    def link(self, *, name: str, echo_channel: Callable[[int], bytes], clock: Clock, listener: LinkListener) -> AnyLink:
         return Link(
             self._address,
             name=name,
             echo_channel=echo_channel(0),
             clock=clock,
-            on_deliveries=on_deliveries,
-            on_confirmed=on_confirmed,
-            on_live=on_live,
+            listener=listener,
         )
 
     def pipeline(self, *, name: str, scripts: tuple[Script, ...], greet: Greet) -> AnyPipeline:
@@ -113,24 +95,13 @@ class ClusterBackend:
         self._keyspace = keyspace
         self._cluster = ClusterTopology(address)
 
-    def link(
-        self,
-        *,
-        name: str,
-        echo_channel: Callable[[int], bytes],
-        clock: Clock,
-        on_deliveries: Callable[[Batch], None],
-        on_confirmed: Callable[[list[bytes]], None],
-        on_live: Callable[[], None],
-    ) -> AnyLink:
+    def link(self, *, name: str, echo_channel: Callable[[int], bytes], clock: Clock, listener: LinkListener) -> AnyLink:
         return ClusterLink(
             self._cluster,
             name=name,
             echo_channel=echo_channel,
             clock=clock,
-            on_deliveries=on_deliveries,
-            on_confirmed=on_confirmed,
-            on_live=on_live,
+            listener=listener,
         )
 
     def pipeline(self, *, name: str, scripts: tuple[Script, ...], greet: Greet) -> AnyPipeline:

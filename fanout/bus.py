@@ -112,9 +112,7 @@ class Bus:
             name=f"tannoy-link-{name}",
             echo_channel=partial(self.keyspace.echo, incarnation),
             clock=clock,
-            on_deliveries=self._dispatch,
-            on_confirmed=self._confirmed,
-            on_live=lambda: self.tracker.hurry(),
+            listener=self,
         )
         self.subscriptions = ChannelSubscriptions(self.link, on_dropped=lambda address: self.tracker.drop(address))
         self.pipeline = self._redis.pipeline(
@@ -171,10 +169,15 @@ class Bus:
         )
         self._orders = frozenset(self.control.addresses)
 
-    def _confirmed(self, channels: list[bytes]) -> None:
+    # ---- LinkListener
+
+    def on_subscribed(self, channels: list[bytes]) -> None:
         self.subscriptions.confirmed(channels)
 
-    def _dispatch(self, batch: Batch) -> None:
+    def on_live(self) -> None:
+        self.tracker.hurry()
+
+    def deliver_batch(self, batch: Batch) -> None:
         """Hand a batch of the link on: control messages to `control`, all others to the tracker."""
         self.leases.fence_if_expired()
         if self._orders.isdisjoint([address for address, _ in batch]):

@@ -13,8 +13,8 @@ from functools import partial
 from ...shared.channels import PARTITIONS
 from ...shared.clock import Clock
 from ...shared.keyspace import partition_of
-from ..pubsub.link import Link
-from ..pubsub.link_state import SHARDED, Batch
+from ..pubsub.link import Link, LinkListener
+from ..pubsub.link_state import SHARDED
 from ..redis.address import RedisAddress
 from .per_master import PerMaster
 from .topology import ClusterTopology
@@ -42,9 +42,7 @@ class ClusterLink:
         name: str,
         echo_channel: Callable[[int], bytes],
         clock: Clock,
-        on_deliveries: Callable[[Batch], None],
-        on_confirmed: Callable[[list[bytes]], None],
-        on_live: Callable[[], None],
+        listener: LinkListener,
     ) -> None:
         self.live = asyncio.Event()
         """Set while every master is heard, with all its channels that are wanted."""
@@ -52,9 +50,8 @@ class ClusterLink:
         self._name = name
         self._echo_channel = echo_channel
         self._clock = clock
-        self._on_deliveries = on_deliveries
-        self._on_confirmed = on_confirmed
-        self._on_live = on_live
+        self.deliver_batch = listener.deliver_batch
+        self._listener = listener
         self._shards: PerMaster[_Shard] = PerMaster(self._make)
         self._wanted: list[set[bytes]] = [set() for _ in range(PARTITIONS)]
         self._homes: list[_Shard | None] = [None] * PARTITIONS  # where a partition's channels are subscribed to
@@ -137,9 +134,7 @@ class ClusterLink:
             name=self._name,
             echo_channel=self._echo_channel(echo_partition),
             clock=self._clock,
-            on_deliveries=self._on_deliveries,
-            on_confirmed=self._confirmed,
-            on_live=self._heard,
+            listener=self,
             on_lost=self._lost,
             on_moved=partial(self._taken, server),
             verbs=SHARDED,
@@ -191,18 +186,18 @@ class ClusterLink:
                 if not home.link.state.holds(channel):
                     home.link.want(channel)
 
-    # ---- what links tell
+    # ---- LinkListener of the links to the masters; `deliver_batch` is the listener's own, without a call in between
 
-    def _confirmed(self, channels: list[bytes]) -> None:
+    def on_subscribed(self, channels: list[bytes]) -> None:
         found_again = not self._moving.isdisjoint(channels)
         self._moving.difference_update(channels)
-        self._on_confirmed(channels)
+        self._listener.on_subscribed(channels)
         if found_again:
-            self._heard()
+            self.on_live()
 
-    def _heard(self) -> None:
+    def on_live(self) -> None:
         """A master is heard, or a channel is heard again: each may have a hole."""
-        self._on_live()
+        self._listener.on_live()
         self._look()
 
     def _lost(self) -> None:

@@ -40,6 +40,22 @@ class AnyLink(Protocol):
     def statistics(self) -> dict[str, int | bool]: ...
 
 
+class LinkListener(Protocol):
+    """Called by a link, always on the event loop, in the order in which Redis has sent what it is about."""
+
+    def deliver_batch(self, batch: Batch) -> None:
+        """Messages that came in one read of the socket, in order."""
+        ...
+
+    def on_subscribed(self, channels: list[bytes]) -> None:
+        """Redis has acknowledged the subscriptions to these channels."""
+        ...
+
+    def on_live(self) -> None:
+        """The link hears all its channels again, after a time in which messages may have been missed."""
+        ...
+
+
 class Link:
     """Carries a LinkState over one connection after another, for as long as `run` runs.
 
@@ -54,9 +70,7 @@ class Link:
         name: str,
         echo_channel: bytes,
         clock: Clock,
-        on_deliveries: Callable[[Batch], None],
-        on_confirmed: Callable[[list[bytes]], None],
-        on_live: Callable[[], None] = lambda: None,
+        listener: LinkListener,
         on_lost: Callable[[], None] = lambda: None,
         on_moved: Callable[[list[bytes], list[bytes]], None] = lambda taken, left: None,
         verbs: Verbs = PLAIN,
@@ -68,9 +82,7 @@ class Link:
         self._name = name
         self._verbs = verbs
         self._clock = clock
-        self._on_deliveries = on_deliveries
-        self._on_confirmed = on_confirmed
-        self._on_live = on_live
+        self._listener = listener
         self._on_lost = on_lost
         self._on_moved = on_moved
         self._proofs: dict[bytes, asyncio.Future[bool]] = {}  # by their nonces, which are out
@@ -204,10 +216,10 @@ class Link:
     def _received(self, pushes: Pushes) -> None:
         events = self.state.received(pushes)
         if events.confirmed:
-            self._on_confirmed(events.confirmed)
+            self._listener.on_subscribed(events.confirmed)
         if events.deliveries:
             self._deliveries += len(events.deliveries)
-            self._on_deliveries(events.deliveries)
+            self._listener.deliver_batch(events.deliveries)
         for nonce in events.proofs:
             if proof := self._proofs.pop(nonce, None):
                 proof.set_result(True)
@@ -216,7 +228,7 @@ class Link:
         if self.state.is_live and not self.live.is_set():
             self.live.set()
             self._down_since = None
-            self._on_live()
+            self._listener.on_live()
 
     def _tell_what_moved(self, events: LinkEvents) -> None:
         if events.taken or events.left:

@@ -8,7 +8,7 @@ from typing import Any
 from tannoy.fanout.history.publisher import Publisher
 from tannoy.fanout.history.reader import HistoryRules
 from tannoy.fanout.pubsub.link import Link
-from tannoy.fanout.pubsub.link_state import LinkState
+from tannoy.fanout.pubsub.link_state import Batch, LinkState
 from tannoy.fanout.redis.connection import Pushes, Reply, Word, pack
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.fanout.redis.script import Script
@@ -31,6 +31,24 @@ def data_to_send(state: LinkState) -> bytes:
     return b"".join(pack((verb, *channels)) for verb, channels in state.commands_to_send())
 
 
+class RecordingListener:
+    """A LinkListener that notes what a link calls."""
+
+    def __init__(self) -> None:
+        self.deliveries: list[tuple[bytes, bytes]] = []
+        self.subscribed: list[bytes] = []
+        self.times_live = 0
+
+    def deliver_batch(self, batch: Batch) -> None:
+        self.deliveries += batch
+
+    def on_subscribed(self, channels: list[bytes]) -> None:
+        self.subscribed += channels
+
+    def on_live(self) -> None:
+        self.times_live += 1
+
+
 class ScriptedLink(Link):
     """A Link that never dials: the test is its Redis."""
 
@@ -41,8 +59,7 @@ class ScriptedLink(Link):
             name="test",
             echo_channel=ECHO,
             clock=clock,
-            on_deliveries=lambda batch: None,
-            on_confirmed=lambda channels: self.on_confirmed(channels),
+            listener=RecordingListener(),
         )
         self.subscribed: set[bytes] = set()
         """What Redis would say that this link hears."""

@@ -12,6 +12,7 @@ from tannoy.shared.keyspace import Keyspace, partition_of
 
 from tests.support.clock import manual_clock, on_manual_time, turns
 from tests.support.memory_cluster import A, B, C, MemoryCluster, memory
+from tests.support.scripted_redis import RecordingListener
 
 __all__ = ["memory"]
 
@@ -29,21 +30,16 @@ class Listener:
     def __init__(self, memory: MemoryCluster, cluster: ClusterTopology) -> None:
         self.memory = memory
         self.cluster = cluster
-        self.heard: list[tuple[bytes, bytes]] = []
-        self.confirmed: list[bytes] = []
-        self.told_to_hurry = 0
+        self.listener = RecordingListener()
+        self.heard = self.listener.deliveries
+        self.confirmed = self.listener.subscribed
         self.link = ClusterLink(
             cluster,
             name="test",
             echo_channel=lambda part: KEYSPACE.echo("i1", part),
             clock=manual_clock(),
-            on_deliveries=self.heard.extend,
-            on_confirmed=self.confirmed.extend,
-            on_live=self._hurry,
+            listener=self.listener,
         )
-
-    def _hurry(self) -> None:
-        self.told_to_hurry += 1
 
     async def live(self) -> None:
         async with asyncio.timeout(30):
@@ -124,14 +120,14 @@ async def test_what_is_wanted_later_is_subscribed_to_and_let_go_of(memory: Memor
 @on_manual_time
 async def test_a_slot_that_moves_is_found_again_and_may_have_a_hole(memory: MemoryCluster) -> None:
     async with listening(memory, room(OF_A), room(OF_A, "s"), room(OF_A + 1)) as listener:
-        listener.told_to_hurry = 0
+        listener.listener.times_live = 0
         listener.move(OF_A, C)
         await turns(3)
         assert not listener.link.live.is_set()
         await listener.live()
         assert {room(OF_A), room(OF_A, "s")} <= memory.servers[C].subscribed
         assert room(OF_A + 1) in memory.servers[A].subscribed
-        assert listener.told_to_hurry >= 1
+        assert listener.listener.times_live >= 1
         listener.say(room(OF_A), b"again")
         await turns()
         assert listener.heard == [(room(OF_A), b"again")]
@@ -230,13 +226,13 @@ async def test_a_master_that_is_replaced_is_heard_at_its_successor(memory: Memor
         memory.servers[A].break_connection()
         await asyncio.sleep(2)
         assert not listener.link.live.is_set()
-        listener.told_to_hurry = 0
+        listener.listener.times_live = 0
         for part, owner in enumerate(memory.owners):
             if owner == A:
                 memory.move(part, B)
         await listener.live()
         assert listener.link.is_confirmed(room(OF_A))
-        assert listener.told_to_hurry >= 1
+        assert listener.listener.times_live >= 1
 
 
 @on_manual_time

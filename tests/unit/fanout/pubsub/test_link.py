@@ -10,7 +10,7 @@ from tannoy.fanout.pubsub.link_state import PROOF
 
 from tests.support.clock import manual_clock, on_manual_time, turns
 from tests.support.memory_redis import NOWHERE, MemoryRedis
-from tests.support.scripted_redis import ECHO
+from tests.support.scripted_redis import ECHO, RecordingListener
 
 LOBBY = b"test:lobby"
 LIVE_WITHIN = 2 * BACKOFF_CAP
@@ -49,21 +49,19 @@ class PubSubRedis(MemoryRedis):
 
 class Listening:
     def __init__(self) -> None:
-        self.heard: list[bytes] = []
-        self.lives = 0
+        self.listener = RecordingListener()
         self.link = Link(
             NOWHERE,
             name="test",
             echo_channel=ECHO,
             clock=manual_clock(),
-            on_deliveries=lambda batch: self.heard.extend(payload for _, payload in batch),
-            on_confirmed=lambda channels: None,
-            on_live=self._live,
+            listener=self.listener,
         )
         self.link.want(LOBBY)
 
-    def _live(self) -> None:
-        self.lives += 1
+    @property
+    def heard(self) -> list[bytes]:
+        return [payload for _, payload in self.listener.deliveries]
 
     def ask(self) -> "asyncio.Future[bool]":
         return self.link.proof(0)
@@ -218,9 +216,9 @@ async def test_a_nonce_of_the_connection_before_proves_nothing_on_the_next(redis
 @on_manual_time
 async def test_each_time_the_link_has_come_back_it_is_told(redis: PubSubRedis) -> None:
     async with listening() as node:
-        assert node.lives == 1
+        assert node.listener.times_live == 1
         redis.break_connection()
         await turns()
-        assert node.lives == 1
+        assert node.listener.times_live == 1
         await node.come_back()
-        assert node.lives == 2
+        assert node.listener.times_live == 2
