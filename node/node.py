@@ -44,6 +44,7 @@ from .delivery.hub import Hub
 from .delivery.outbox import OutboxLimits
 from .delivery.relay import Relay
 from .operations.presence import PresenceQueries
+from .operations.publishing import Publishing
 from .transports.base import ClientTransport, TransportListener
 
 WRITE_HIGH_WATER = 65_536
@@ -90,14 +91,14 @@ class Node:
             resume_link=bus.link.resume_reading,
             fence_if_expired=bus.leases.fence_if_expired,
         )
+        self.publishing = Publishing(bus.publisher, bus.control, self.clock)
         session_leases = SessionLeases(bus.leases, bus.limits, bus.disconnects, node_id=self.node_id, clock=self.clock)
         listed_max = max(settings.presence_events_max, settings.presence_inline_max)
         self.context = ConnectionContext(
             node_id=self.node_id,
             hub=self.hub,
             subscriptions=bus.subscriptions,
-            publisher=bus.publisher,
-            control=bus.control,
+            publishing=self.publishing,
             presence=bus.presence,
             history=bus.history,
             tracker=bus.tracker,

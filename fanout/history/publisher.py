@@ -4,7 +4,8 @@ import asyncio
 
 from ...shared.channels import Channel
 from ...shared.keyspace import Keyspace
-from ...shared.publication import Position
+from ...shared.publication import Position, Publication
+from ..pubsub.envelope import pack_publication
 from ..redis.connection import Reply
 from ..redis.pipeline import AnyPipeline, read_later
 from ..scripts import PUBLISH, PUBLISH_ONCE
@@ -22,13 +23,14 @@ class Publisher:
         self._rules = rules
 
     def publish(
-        self, channel: Channel, payload: bytes, *, author: str = "", key: str | None = None
+        self, channel: Channel, publication: Publication, *, author: str = "", key: str | None = None
     ) -> asyncio.Future[Position | None]:
-        """Say `payload`, which history keeps, on a room's or an agent's channel; with `key`, once per author and key.
+        """Publish on a room's or an agent's channel what history keeps; with `key`, once per author and key.
 
-        The future is done when Redis has confirmed, and raises Unavailable where it has not in time. Its result is the
-        message's position; None without history. A key that was seen before gives that of the message sent then.
+        The future is done when Redis has confirmed, and raises Unavailable if it has not in time. Its result is the
+        message's position; None without history. For a key that was seen before, it is that of the earlier message.
         """
+        payload = pack_publication(publication)
         memory = () if key is None else (self._keyspace.idempotency(channel, author, key),)
         rules = self._rules
         if rules.size:
@@ -40,8 +42,12 @@ class Publisher:
             return read_later(self.pipeline.run_script(PUBLISH_ONCE, memory, arguments), _position)
         return read_later(self.send(channel.address, payload), _position)
 
+    def publish_unkept(self, channel: Channel, publication: Publication) -> asyncio.Future[Reply]:
+        """Publish on a room's or an agent's channel what history does not keep; confirmed as `send` is."""
+        return self.send(channel.address, pack_publication(publication))
+
     def send(self, address: bytes, payload: bytes) -> asyncio.Future[Reply]:
-        """PUBLISH, on any channel, what nobody keeps; the result is the number of links that got it, at the most."""
+        """Publish bytes on any channel; the result is the number of links that received them, at most."""
         return self.pipeline.publish(address, payload)
 
 

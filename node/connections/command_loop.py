@@ -10,12 +10,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, assert_never
 
-from ...fanout.pubsub.envelope import pack_publication
-from ...shared.clock import rfc3339
 from ...shared.codes import CloseCode
 from ...shared.errors import BadName, BadRequest, Refused, internal_error
 from ...shared.names import UserId
-from ...shared.protocol.codec import WireFormat, decode_command, encode_frame
+from ...shared.protocol.codec import WireFormat, decode_command
 from ...shared.protocol.commands import BadCommand
 from ...shared.protocol.frames import CommandId, ErrorFrame, NodeFrame, Object, OkFrame, PresenceSnapshot
 from ...shared.publication import Publication, StartPosition
@@ -123,8 +121,7 @@ class CommandLoop(ABC):
             self._count_bad_frame()
             return
         try:
-            timestamp = rfc3339(self._context.clock.now())
-            self._perform(self.session.handle(command, timestamp))
+            self._perform(self.session.handle(command))
         except Refused as refusal:
             self._refuse(command.id, refusal)
             if isinstance(refusal, (BadRequest, BadName)):
@@ -140,13 +137,18 @@ class CommandLoop(ABC):
                 self.leave_channel(joined)
                 if id is not None:
                     self.answer(OkFrame(id, {"room": joined.channel.name}))
-            case Publish():
-                self._publish(effect)
-            case PublishTyping():
-                self._publish_typing(effect)
-            case SendToUser(to, said, id):
-                served = self._context.control.deliver_to_user(to, encode_frame(said))
-                self._answer_later(served, id, lambda sessions: {"sessions": sessions})
+            case Publish(channel, content, id, key):
+                confirmed = self._context.publishing.publish(channel, self.session.author, content, key=key)
+                self._answer_later(confirmed, id, position_fields)
+            case PublishTyping(room, id):
+                session = self.session
+                confirmed = self._context.publishing.publish_typing(
+                    room, session.user_id, session.username, exclude=session.session_id
+                )
+                self._answer_later(confirmed, id, _no_fields)
+            case SendToUser(to, content, id):
+                sent = self._context.publishing.send_to_user(to, self.session.author, content)
+                self._answer_later(sent, id, lambda sessions: {"sessions": sessions})
             case ReadPresence(channel, id):
                 called = asyncio.ensure_future(self._context.presence_queries.call(channel))
                 self._answer_later(called, id, lambda fields: fields)
@@ -207,16 +209,7 @@ class CommandLoop(ABC):
             self.leave_channel(joined)
         self._waiting = None
 
-    # ---- speaking
-
-    def _publish(self, effect: Publish) -> None:
-        payload = pack_publication(Publication(encode_frame(effect.frame), ""))
-        confirmed = self._context.publisher.publish(effect.channel, payload, author=self.user_id, key=effect.key)
-        self._answer_later(confirmed, effect.id, position_fields)
-
-    def _publish_typing(self, effect: PublishTyping) -> None:
-        payload = pack_publication(Publication(encode_frame(effect.frame), effect.exclude))
-        self._answer_later(self._context.publisher.send(effect.channel.address, payload), effect.id, _nothing)
+    # ---- answers that wait for Redis
 
     def _answer_later(self, done: asyncio.Future[Any], id: CommandId | None, fields: Callable[[Any], Object]) -> None:
         self._under_way += 1
@@ -255,6 +248,6 @@ class CommandLoop(ABC):
             self.close(CloseCode.BAD_FRAMES)
 
 
-def _nothing(result: object) -> Object:
-    """What `ok` carries where there is nothing more to tell."""
+def _no_fields(result: object) -> Object:
+    """Return the fields of an `ok` that carries none."""
     return {}

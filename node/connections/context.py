@@ -4,8 +4,6 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ...fanout.control.control import Control
-from ...fanout.history.publisher import Publisher
 from ...fanout.history.reader import HistoryReader
 from ...fanout.history.tracker import ChannelTracker
 from ...fanout.presence.presence import Presence
@@ -15,6 +13,7 @@ from ...shared.names import NodeId
 from ..delivery.hub import Hub
 from ..delivery.outbox import OutboxLimits
 from ..operations.presence import PresenceQueries
+from ..operations.publishing import Publishing
 from .session_limits import SessionLeases
 from .timers import TimerWheel
 
@@ -26,8 +25,7 @@ class ConnectionContext:
     node_id: NodeId
     hub: Hub
     subscriptions: ChannelSubscriptions
-    publisher: Publisher
-    control: Control
+    publishing: Publishing
     presence: Presence
     history: HistoryReader
     tracker: ChannelTracker

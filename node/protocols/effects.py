@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from ...shared.channels import Channel
-from ...shared.names import SessionId, UserId
+from ...shared.names import UserId
 from ...shared.protocol.commands import HistoryQuery
-from ...shared.protocol.frames import CommandId, MessageFrame, NodeFrame, PrivateFrame, TypingFrame
+from ...shared.protocol.frames import CommandId, NodeFrame
 from ...shared.publication import Position
 
 
@@ -46,30 +46,28 @@ class LeaveChannel:
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """Publish this message on the channel, once per author and `key`; answer when Redis has confirmed it."""
+    """Publish a message on the channel, once per author and `key`; answer when Redis has confirmed it."""
 
     channel: Channel
-    frame: MessageFrame
+    content: object
     id: CommandId | None
     key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PublishTyping:
-    """Publish on the channel that the user is typing, to all sessions but `exclude`; history does not keep it."""
+    """Publish in the room that the user is typing, to all sessions but this one."""
 
-    channel: Channel
-    frame: TypingFrame
+    room: Channel
     id: CommandId | None
-    exclude: SessionId
 
 
 @dataclass(frozen=True, slots=True)
 class SendToUser:
-    """Send this to all sessions of a user, on any node, and answer with their number."""
+    """Send a message to all sessions of a user, on any node, and answer with their number."""
 
     to: UserId
-    frame: PrivateFrame
+    content: object
     id: CommandId | None
 
 

@@ -27,13 +27,10 @@ from ...shared.protocol.commands import (
 from ...shared.protocol.frames import (
     Author,
     CommandId,
-    MessageFrame,
     Object,
     OkFrame,
     PongFrame,
     PresenceSnapshot,
-    PrivateFrame,
-    TypingFrame,
     WelcomeFrame,
 )
 from ...shared.publication import Position, StartPosition
@@ -107,8 +104,8 @@ class Session:
         assert self.author.username is not None
         return self.author.username
 
-    def handle(self, command: Command, timestamp: str) -> Effect:
-        """What one command brings about. Raises Refused with the error that answers it."""
+    def handle(self, command: Command) -> Effect:
+        """Return the effect of one command. Raises Refused with the error that answers it."""
         if not isinstance(command, _LEGAL[self.endpoint]):
             raise BadRequest(f"{type(command).__name__.lower()} is not a command of {self.endpoint.value}")
         match command:
@@ -117,14 +114,11 @@ class Session:
             case Leave(id, room):
                 return LeaveChannel(self._joined_channel(room), id)
             case Message(id, room, content, key):
-                channel = self._channel(room)
-                return Publish(channel, MessageFrame(channel, self.author, content, timestamp), id, key)
+                return Publish(self._channel(room), content, id, key)
             case Private(id, to, content):
-                return SendToUser(to, PrivateFrame(self.author, content, timestamp), id)
+                return SendToUser(to, content, id)
             case Typing(id, room):
-                channel = self._channel(room)
-                frame = TypingFrame(RoomName(channel.name), self.user_id, self.username)
-                return PublishTyping(channel, frame, id, self.session_id)
+                return PublishTyping(self._channel(room), id)
             case GetPresence(id, room):
                 return ReadPresence(self._channel(room), id)
             case GetHistory(id, room, page):

@@ -6,16 +6,12 @@ from typing import cast
 
 from starlette.requests import Request
 
-from ...fanout.pubsub.envelope import pack_publication
 from ...shared.channels import Channel
-from ...shared.clock import rfc3339
 from ...shared.codes import HTTP_STATUS
 from ...shared.errors import BadRequest, Refused
 from ...shared.names import parse_agent, parse_room, parse_session, parse_user, parse_username
-from ...shared.protocol.codec import encode_frame
 from ...shared.protocol.commands import parse_history_query, parse_key, require_field
-from ...shared.protocol.frames import Author, MessageFrame, Object, PrivateFrame
-from ...shared.publication import Publication
+from ...shared.protocol.frames import Author, Object
 from ..node import Node
 from ..operations.history import position_fields, read_page
 from ..problems import problem_object
@@ -35,10 +31,8 @@ def _author(fields: Object) -> Author:
 async def _publish(node: Node, channel: Channel, fields: Object) -> Object:
     exclude = "" if fields.get("exclude_session") is None else parse_session(fields["exclude_session"])
     author = _author(fields)
-    said = MessageFrame(channel, author, require_field(fields, "content"), rfc3339(node.clock.now()))
-    payload = pack_publication(Publication(encode_frame(said), exclude))
-    position = await node.bus.publisher.publish(channel, payload, author=author.user_id or "", key=parse_key(fields))
-    return position_fields(position)
+    content, key = require_field(fields, "content"), parse_key(fields)
+    return position_fields(await node.publishing.publish(channel, author, content, key=key, exclude=exclude))
 
 
 async def history_of_room(node: Node, request: Request) -> Object:
@@ -76,16 +70,15 @@ async def to_session(node: Node, request: Request) -> Object:
     agent_id = parse_agent(request.path_params["agent_id"])
     session_id = parse_session(request.path_params["session_id"])
     fields = await read_object(node, request, "content", "user_id", "username")
-    channel = node.keyspace.agent(agent_id)
-    said = MessageFrame(channel, _author(fields), require_field(fields, "content"), rfc3339(node.clock.now()))
-    return {"sessions": await node.bus.control.deliver_to_session(agent_id, session_id, encode_frame(said))}
+    agent, author, content = node.keyspace.agent(agent_id), _author(fields), require_field(fields, "content")
+    return {"sessions": await node.publishing.send_to_session(agent, session_id, author, content)}
 
 
 async def to_user(node: Node, request: Request) -> Object:
     user_id = parse_user(request.path_params["user_id"])
     fields = await read_object(node, request, "content", "user_id", "username")
-    said = PrivateFrame(_author(fields), require_field(fields, "content"), rfc3339(node.clock.now()))
-    return {"sessions": await node.bus.control.deliver_to_user(user_id, encode_frame(said))}
+    author, content = _author(fields), require_field(fields, "content")
+    return {"sessions": await node.publishing.send_to_user(user_id, author, content)}
 
 
 async def to_many(node: Node, request: Request) -> Object:

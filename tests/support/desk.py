@@ -15,7 +15,6 @@ from tannoy.fanout.leases.manager import LeaseManager
 from tannoy.fanout.membership import Membership
 from tannoy.fanout.presence.calls import PresenceRules
 from tannoy.fanout.presence.presence import Presence
-from tannoy.fanout.pubsub.envelope import unpack_publication
 from tannoy.fanout.pubsub.subscriptions import ChannelSubscriptions
 from tannoy.fanout.redis.pipeline import CommandSender
 from tannoy.fanout.scripts import (
@@ -37,6 +36,7 @@ from tannoy.node.delivery.hub import Hub
 from tannoy.node.delivery.outbox import OutboxLimits
 from tannoy.node.delivery.relay import Relay
 from tannoy.node.operations.presence import PresenceQueries
+from tannoy.node.operations.publishing import Publishing
 from tannoy.node.protocols.framing import frame_encoded
 from tannoy.node.protocols.session import Endpoint, Session
 from tannoy.node.rfc6455 import split_frames
@@ -150,8 +150,7 @@ class House:
             node_id=NodeId("n1"),
             hub=self.hub,
             subscriptions=self.subscriptions,
-            publisher=self.publisher,
-            control=self.control,
+            publishing=Publishing(self.publisher, self.control, self.clock),
             presence=self.presence,
             history=self.history,
             tracker=self.tracker,
@@ -230,7 +229,7 @@ class Desk:
     @property
     def published(self) -> list[dict[str, Any]]:
         """The objects that went to the bus, as their receivers will get them."""
-        return [self._object(unpack_publication(payload).encoded.json) for _, payload, _ in self.house.publisher.sent]
+        return [self._object(publication.encoded.json) for publication in self.house.publisher.published]
 
     def _object(self, data: bytes) -> dict[str, Any]:
         value = JSON.decode(data)

@@ -28,8 +28,13 @@ _numbers = itertools.count(1)
 
 def packed(content: object) -> bytes:
     """The envelope of a message with this content."""
-    said = {"type": "message", "content": content}
-    return pack_publication(Publication(EncodedMessage(JSON.encode(said), MSGPACK.encode(said))))
+    return pack_publication(publication_of(content))
+
+
+def publication_of(content: object) -> Publication:
+    """A message with this content, as a node publishes it."""
+    message = {"type": "message", "content": content}
+    return Publication(EncodedMessage(JSON.encode(message), MSGPACK.encode(message)))
 
 
 def content_of(publication: Publication) -> Any:
@@ -96,7 +101,7 @@ class HistoryRoom:
         pipeline: Pipeline | None = None,
     ) -> Position | None:
         publisher = Publisher(pipeline or self.pipeline, self.keyspace, rules)
-        return await publisher.publish(self.channel, packed(content), author=author, key=key)
+        return await publisher.publish(self.channel, publication_of(content), author=author, key=key)
 
     async def say(self, *contents: object, rules: HistoryRules = RULES) -> Position:
         """All of these; the position of the last one."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from tannoy.fanout.history.publisher import Publisher
 from tannoy.fanout.history.reader import HistoryRules
+from tannoy.fanout.pubsub.envelope import pack_publication
 from tannoy.fanout.pubsub.link import Link
 from tannoy.fanout.pubsub.link_state import Batch, LinkState
 from tannoy.fanout.redis.connection import Pushes, Reply, Word, pack
@@ -16,7 +17,7 @@ from tannoy.shared.channels import Channel
 from tannoy.shared.clock import Clock
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.keyspace import Keyspace
-from tannoy.shared.publication import Position
+from tannoy.shared.publication import Position, Publication
 
 from tests.support.memory_redis import NOWHERE, read_commands
 
@@ -100,13 +101,20 @@ class ScriptedPublisher(Publisher):
         super().__init__(Pipeline(NOWHERE, name="test", scripts=()), keyspace, HistoryRules(100, 300))
         self.sent: list[tuple[bytes, bytes, str | None]] = []
         """(address, payload, key) of each publish."""
+        self.published: list[Publication] = []
+        """What of it was published on channels of rooms and agents."""
         self.confirmations: list[asyncio.Future[Any]] = []
         """Of a publish its position, or None without history; of what was only sent, a number."""
 
     def publish(
-        self, channel: Channel, payload: bytes, *, author: str = "", key: str | None = None
+        self, channel: Channel, publication: Publication, *, author: str = "", key: str | None = None
     ) -> asyncio.Future[Position | None]:
-        return self._record(channel.address, payload, key)
+        self.published.append(publication)
+        return self._record(channel.address, pack_publication(publication), key)
+
+    def publish_unkept(self, channel: Channel, publication: Publication) -> asyncio.Future[Reply]:
+        self.published.append(publication)
+        return super().publish_unkept(channel, publication)
 
     def send(self, address: bytes, payload: bytes) -> asyncio.Future[Reply]:
         return self._record(address, payload, None)

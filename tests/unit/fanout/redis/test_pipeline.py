@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 import pytest
 from tannoy.fanout.history.publisher import REMEMBER_KEY_SECONDS, Publisher
 from tannoy.fanout.history.reader import HistoryRules
+from tannoy.fanout.pubsub.envelope import pack_publication
 from tannoy.fanout.redis.in_flight import DEADLINE, MAX_BYTES
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.fanout.scripts import PUBLISH_ONCE
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName
+from tannoy.shared.publication import EncodedMessage, Publication
 
 from tests.support.clock import manual_clock, on_manual_time, turns
 from tests.support.memory_redis import NOWHERE, MemoryRedis
@@ -43,6 +45,15 @@ async def running(*, connected: bool = True) -> AsyncGenerator[Publisher]:
         await turns()
 
 
+def publication(json: bytes) -> Publication:
+    return Publication(EncodedMessage(json, b""))
+
+
+def packed(json: bytes) -> bytes:
+    """The envelope of `publication(json)`."""
+    return pack_publication(publication(json))
+
+
 @on_manual_time
 async def test_a_publish_is_confirmed_by_redis(redis: MemoryRedis) -> None:
     redis.replies[b"PUBLISH"] = b":3\r\n"
@@ -55,25 +66,32 @@ async def test_a_publish_is_confirmed_by_redis(redis: MemoryRedis) -> None:
 async def test_all_publishes_of_a_turn_go_out_in_one_write_and_in_order(redis: MemoryRedis) -> None:
     async with running() as publisher:
         redis.reads.clear()
-        confirmed = [publisher.publish(LOBBY, b"%d" % number) for number in range(50)]
+        confirmed = [publisher.publish(LOBBY, publication(b"%d" % number)) for number in range(50)]
         await asyncio.gather(*confirmed)
     assert redis.reads == [50]
-    assert [payload for _, payload in redis.said("PUBLISH")] == [b"%d" % number for number in range(50)]
+    assert [payload for _, payload in redis.said("PUBLISH")] == [packed(b"%d" % number) for number in range(50)]
 
 
 @on_manual_time
 async def test_a_publish_with_a_key_is_the_script_by_its_digest(redis: MemoryRedis) -> None:
     async with running() as publisher:
-        await publisher.publish(LOBBY, b"hi", key="k")
+        await publisher.publish(LOBBY, publication(b"hi"), key="k")
     (call,) = redis.said("EVALSHA")
     once = KEYSPACE.idempotency(LOBBY, "", "k")
-    assert call == [PUBLISH_ONCE.digest.encode(), b"1", once, LOBBY.address, b"hi", b"%d" % REMEMBER_KEY_SECONDS]
+    assert call == [
+        PUBLISH_ONCE.digest.encode(),
+        b"1",
+        once,
+        LOBBY.address,
+        packed(b"hi"),
+        b"%d" % REMEMBER_KEY_SECONDS,
+    ]
 
 
 @on_manual_time
 async def test_the_script_is_loaded_before_anything_is_published(redis: MemoryRedis) -> None:
     async with running(connected=False) as publisher:
-        await publisher.publish(LOBBY, b"hi", key="k")
+        await publisher.publish(LOBBY, publication(b"hi"), key="k")
     assert [command[0] for command in redis.commands[:2]] == [b"SCRIPT", b"EVALSHA"]
     assert redis.said("SCRIPT") == [[b"LOAD", PUBLISH_ONCE.source]]
 
@@ -82,7 +100,7 @@ async def test_the_script_is_loaded_before_anything_is_published(redis: MemoryRe
 async def test_a_script_that_redis_has_lost_is_loaded_again_and_called_again(redis: MemoryRedis) -> None:
     redis.replies[b"EVALSHA"] = b"-NOSCRIPT No matching script.\r\n"
     async with running() as publisher:
-        confirmed = publisher.publish(LOBBY, b"hi", key="k")
+        confirmed = publisher.publish(LOBBY, publication(b"hi"), key="k")
         await turns(2)
         redis.replies[b"EVALSHA"] = b":1\r\n"
         await confirmed
@@ -93,7 +111,7 @@ async def test_a_script_that_redis_has_lost_is_loaded_again_and_called_again(red
 async def test_a_script_that_redis_never_keeps_fails_at_the_deadline(redis: MemoryRedis) -> None:
     redis.replies[b"EVALSHA"] = b"-NOSCRIPT No matching script.\r\n"
     async with running() as publisher:
-        confirmed = publisher.publish(LOBBY, b"hi", key="k")
+        confirmed = publisher.publish(LOBBY, publication(b"hi"), key="k")
         while not confirmed.done():
             manual_clock().advance(DEADLINE / 20)  # a Redis that answers at once would let no time pass
             await turns(1)
@@ -106,7 +124,7 @@ async def test_what_redis_refuses_is_unavailable_and_says_why(redis: MemoryRedis
     redis.replies[b"PUBLISH"] = b"-NOPERM no permissions\r\n"
     async with running() as publisher:
         with pytest.raises(Unavailable, match="NOPERM"):
-            await publisher.publish(LOBBY, b"hi")
+            await publisher.publish(LOBBY, publication(b"hi"))
 
 
 @on_manual_time
@@ -115,7 +133,7 @@ async def test_what_redis_does_not_confirm_is_unavailable_within_half_a_second(r
         redis.mute = True
         before = manual_clock().monotonic()
         with pytest.raises(Unavailable):
-            await publisher.publish(LOBBY, b"hi")
+            await publisher.publish(LOBBY, publication(b"hi"))
         assert manual_clock().monotonic() - before <= 0.5
 
 
@@ -123,9 +141,9 @@ async def test_what_redis_does_not_confirm_is_unavailable_within_half_a_second(r
 async def test_each_publish_has_a_deadline_of_its_own(redis: MemoryRedis) -> None:
     async with running(connected=False) as publisher:
         redis.refuses_connections = True
-        early = publisher.publish(LOBBY, b"1")
+        early = publisher.publish(LOBBY, publication(b"1"))
         await asyncio.sleep(DEADLINE / 2)
-        late = publisher.publish(LOBBY, b"2")
+        late = publisher.publish(LOBBY, publication(b"2"))
         await asyncio.sleep(DEADLINE * 0.6)
         assert (early.done(), late.done()) == (True, False)
         await asyncio.sleep(DEADLINE / 2)
@@ -148,10 +166,10 @@ async def test_after_a_missed_deadline_the_connection_is_replaced(redis: MemoryR
     async with running() as publisher:
         redis.mute = True
         with pytest.raises(Unavailable):
-            await publisher.publish(LOBBY, b"lost")
+            await publisher.publish(LOBBY, publication(b"lost"))
         redis.mute = False
         await turns()
-        await publisher.publish(LOBBY, b"next")
+        await publisher.publish(LOBBY, publication(b"next"))
     assert redis.dials == 2
 
 
@@ -159,7 +177,7 @@ async def test_after_a_missed_deadline_the_connection_is_replaced(redis: MemoryR
 async def test_what_was_under_way_on_a_lost_connection_is_unavailable_and_not_repeated(redis: MemoryRedis) -> None:
     async with running() as publisher:
         redis.mute = True
-        confirmed = publisher.publish(LOBBY, b"maybe")
+        confirmed = publisher.publish(LOBBY, publication(b"maybe"))
         await turns(2)
         redis.break_connection()
         redis.mute = False
@@ -172,7 +190,7 @@ async def test_what_was_under_way_on_a_lost_connection_is_unavailable_and_not_re
 @on_manual_time
 async def test_what_waits_for_a_connection_is_published_when_it_comes(redis: MemoryRedis) -> None:
     async with running(connected=False) as publisher:
-        await publisher.publish(LOBBY, b"hi")
+        await publisher.publish(LOBBY, publication(b"hi"))
 
 
 @on_manual_time
@@ -180,11 +198,11 @@ async def test_what_has_missed_its_deadline_is_not_published_by_a_later_connecti
     redis.refuses_connections = True
     async with running(connected=False) as publisher:
         with pytest.raises(Unavailable):
-            await publisher.publish(LOBBY, b"too late")
+            await publisher.publish(LOBBY, publication(b"too late"))
         redis.refuses_connections = False
         await publisher.pipeline.connected.wait()
-        await publisher.publish(LOBBY, b"in time")
-    assert [payload for _, payload in redis.said("PUBLISH")] == [b"in time"]
+        await publisher.publish(LOBBY, publication(b"in time"))
+    assert [payload for _, payload in redis.said("PUBLISH")] == [packed(b"in time")]
 
 
 @on_manual_time
@@ -192,7 +210,7 @@ async def test_a_publish_in_the_moment_of_the_loss_is_not_forgotten(redis: Memor
     # The connection is lost, the publisher has not noticed yet: it has to be answered either way, within the deadline.
     async with running() as publisher:
         redis.break_connection()
-        confirmed = publisher.publish(LOBBY, b"hi")
+        confirmed = publisher.publish(LOBBY, publication(b"hi"))
         await asyncio.sleep(DEADLINE * 1.1)
         assert confirmed.done()
         confirmed.exception()
@@ -226,7 +244,7 @@ async def test_more_than_the_bound_is_refused_at_the_door(redis: MemoryRedis) ->
 @on_manual_time
 async def test_what_is_confirmed_is_not_counted_as_under_way(redis: MemoryRedis) -> None:
     async with running() as publisher:
-        await asyncio.gather(*(publisher.publish(LOBBY, b"x" * 100) for _ in range(20)))
+        await asyncio.gather(*(publisher.publish(LOBBY, publication(b"x" * 100)) for _ in range(20)))
         await turns()
         statistics = publisher.pipeline.statistics()
     assert (statistics["under_way"], statistics["under_way_bytes"]) == (0, 0)

@@ -5,7 +5,6 @@ import asyncio
 import pytest
 from tannoy.fanout.control.codec import pack_order
 from tannoy.fanout.control.requests import Response
-from tannoy.fanout.pubsub.envelope import unpack_publication
 from tannoy.fanout.scripts import PRESENCE_JOIN, PRESENCE_LIST
 from tannoy.node.connections.command_loop import UNDER_WAY_MAX
 from tannoy.shared.clock import rfc3339
@@ -25,8 +24,8 @@ async def test_a_message_goes_to_the_bus_and_is_answered_when_it_is_confirmed() 
     desk = await in_room(house)
     desk.say(type="message", content={"a": 1}, id=7, key="k")
     assert desk.heard() == []
-    ((address, payload, key),) = house.publisher.sent
-    assert (address, key, unpack_publication(payload).exclude) == (ROOM.address, "k", "")
+    ((address, _, key),) = house.publisher.sent
+    assert (address, key, house.publisher.published[0].exclude) == (ROOM.address, "k", "")
     assert desk.published == [
         {
             "type": "message",
@@ -112,7 +111,7 @@ async def test_typing_is_for_all_but_its_author() -> None:
     house = House()
     desk = await in_room(house)
     desk.say(type="typing")
-    assert unpack_publication(house.publisher.sent[0][1]).exclude == "s1"
+    assert house.publisher.published[0].exclude == "s1"
 
 
 @on_manual_time
@@ -123,7 +122,7 @@ async def test_a_private_message_is_answered_with_the_sessions_reached() -> None
     desk.say(type="private", to="bob", content=1, id="p")
     house.publisher.confirmations[0].set_result(1)
     await turns()
-    house.context.control.received(pack_order(Response(1, 3), b""))
+    house.control.received(pack_order(Response(1, 3), b""))
     await turns()
     assert desk.heard() == [{"type": "ok", "id": "p", "sessions": 3}]
 
