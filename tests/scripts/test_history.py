@@ -1,4 +1,4 @@
-"""Publishing with history, against a real Valkey: one offset each, kept and published in one step, or not at all."""
+"""Publishing with history on a real Valkey: each message gets one offset and is stored and published in one step."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -10,7 +10,8 @@ from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.publication import Position
 
-from tests.support.history_room import RULES, HistoryRoom, packed, pipeline_to
+from tests.support.history_room import HISTORY_SCRIPTS, RULES, HistoryRoom, envelope_of
+from tests.support.redis_pipeline import open_pipeline
 from tests.support.valkey import Valkey
 from tests.support.waiting import PATIENCE
 
@@ -23,7 +24,7 @@ async def valkey(anyio_backend: str) -> AsyncGenerator[Valkey]:
 
 @pytest.fixture
 async def pipeline(valkey: Valkey) -> AsyncGenerator[Pipeline]:
-    async with pipeline_to(valkey) as pipeline:
+    async with open_pipeline(valkey, HISTORY_SCRIPTS) as pipeline:
         yield pipeline
 
 
@@ -33,117 +34,117 @@ async def room(valkey: Valkey, pipeline: Pipeline) -> AsyncGenerator[HistoryRoom
         yield room
 
 
-# ---- one offset each
+# ---- offsets
 
 
-async def test_offsets_rise_by_one_from_one_and_the_log_and_the_bus_agree(room: HistoryRoom) -> None:
-    places = [await room.say(number) for number in range(5)]
-    epoch = places[0].epoch
-    said = [(offset, offset - 1) for offset in range(1, 6)]
-    assert places == [Position(epoch, offset) for offset in range(1, 6)]
-    assert await room.heard() == await room.log() == said
+async def test_offsets_count_from_one_and_log_and_channel_carry_the_same(room: HistoryRoom) -> None:
+    positions = [await room.publish_all(number) for number in range(5)]
+    epoch = positions[0].epoch
+    expected = [(offset, offset - 1) for offset in range(1, 6)]
+    assert positions == [Position(epoch, offset) for offset in range(1, 6)]
+    assert await room.received() == await room.log_entries() == expected
     assert await room.head() == f"{epoch} 5".encode()
 
 
-async def test_what_is_published_is_the_place_and_the_envelope(room: HistoryRoom) -> None:
-    place = await room.publish("}\x00 é 🎉")
-    assert place is not None
-    assert await room.heard_raw() == [b"\x03%b 1 " % place.epoch.encode() + packed("}\x00 é 🎉")]
+async def test_published_payload_is_position_and_envelope(room: HistoryRoom) -> None:
+    position = await room.publish("}\x00 é 🎉")
+    assert position is not None
+    assert await room.received_payloads() == [b"\x03%b 1 " % position.epoch.encode() + envelope_of("}\x00 é 🎉")]
 
 
-async def test_two_connections_that_publish_at_once_never_get_one_offset(valkey: Valkey, room: HistoryRoom) -> None:
+async def test_concurrent_publishes_of_two_connections_get_distinct_offsets(valkey: Valkey, room: HistoryRoom) -> None:
     count = 200
     rules = HistoryRules(2 * count, 300)
-    async with pipeline_to(valkey) as other:
+    async with open_pipeline(valkey, HISTORY_SCRIPTS) as other:
         both = (room.pipeline, other)
         asked = [
             room.publish([number, side], rules=rules, pipeline=both[side]) for number in range(count) for side in (0, 1)
         ]
-        places = await asyncio.gather(*asked)
-    offsets = [place.offset for place in places if place is not None]
-    log = await room.log()
+        positions = await asyncio.gather(*asked)
+    offsets = [position.offset for position in positions if position is not None]
+    log = await room.log_entries()
     assert sorted(offsets) == list(range(1, 2 * count + 1))
-    assert await room.heard() == log
+    assert await room.received() == log
     assert [offset for offset, _ in log] == list(range(1, 2 * count + 1))
     for side in (0, 1):
         assert [number for _, (number, its) in log if its == side] == list(range(count))
 
 
-async def test_offsets_stay_exact_beyond_what_lua_prints(room: HistoryRoom) -> None:
-    place = await room.say("first")
+async def test_offsets_above_fourteen_digits_stay_exact(room: HistoryRoom) -> None:
+    position = await room.publish_all("first")
     for high in (10**14 - 1, 10**15, 2**53 - 3):
-        await room.valkey.run("SET", room.keys.head, f"{place.epoch} {high}")
-        assert await room.publish("high") == Position(place.epoch, high + 1)
-        assert await room.publish("higher") == Position(place.epoch, high + 2)
-        assert [offset for offset, _ in (await room.log())[-2:]] == [high + 1, high + 2]
-        assert (await room.heard())[-2:] == [(high + 1, "high"), (high + 2, "higher")]
+        await room.valkey.run("SET", room.keys.head, f"{position.epoch} {high}")
+        assert await room.publish("high") == Position(position.epoch, high + 1)
+        assert await room.publish("higher") == Position(position.epoch, high + 2)
+        assert [offset for offset, _ in (await room.log_entries())[-2:]] == [high + 1, high + 2]
+        assert (await room.received())[-2:] == [(high + 1, "high"), (high + 2, "higher")]
         assert [each.offset for each in (await room.history.since(room.channel, high)).entries] == [high + 1, high + 2]
-        assert await room.history.head(room.channel) == Position(place.epoch, high + 2)
+        assert await room.history.head(room.channel) == Position(position.epoch, high + 2)
 
 
-# ---- once
+# ---- idempotency keys
 
 
-async def test_a_key_gives_the_place_of_the_message_that_was_sent_first(room: HistoryRoom) -> None:
+async def test_repeated_key_returns_the_position_of_the_first_message(room: HistoryRoom) -> None:
     await room.publish("before")
-    places = [await room.publish(attempt, key="k") for attempt in ("first", "first", "another content")]
+    positions = [await room.publish(attempt, key="k") for attempt in ("first", "first", "another content")]
     await room.publish("behind")
-    assert {place and place.offset for place in places} == {2}
-    assert await room.heard() == await room.log() == [(1, "before"), (2, "first"), (3, "behind")]
+    assert {position and position.offset for position in positions} == {2}
+    assert await room.received() == await room.log_entries() == [(1, "before"), (2, "first"), (3, "behind")]
 
 
-async def test_a_key_publishes_once_however_many_say_it_at_once(valkey: Valkey, room: HistoryRoom) -> None:
-    async with pipeline_to(valkey) as other:
+async def test_concurrent_publishes_with_one_key_publish_once(valkey: Valkey, room: HistoryRoom) -> None:
+    async with open_pipeline(valkey, HISTORY_SCRIPTS) as other:
         asked = [room.publish("hi", key="k", pipeline=(room.pipeline, other)[turn % 2]) for turn in range(40)]
-        places = await asyncio.gather(*asked)
-    assert len(set(places)) == 1
-    assert await room.heard() == [(1, "hi")]
+        positions = await asyncio.gather(*asked)
+    assert len(set(positions)) == 1
+    assert await room.received() == [(1, "hi")]
 
 
-async def test_a_key_is_its_authors_own(room: HistoryRoom) -> None:
+async def test_same_key_of_two_authors_publishes_both(room: HistoryRoom) -> None:
     for author in ("ada", "bob"):
         await room.publish(author, key="k", author=author)
-    assert await room.log() == [(1, "ada"), (2, "bob")]
+    assert await room.log_entries() == [(1, "ada"), (2, "bob")]
 
 
-async def test_a_key_gives_the_same_place_in_a_later_epoch(room: HistoryRoom) -> None:
-    place = await room.publish("hi", key="k")
-    await room.become_another_server()
+async def test_repeated_key_in_a_later_epoch_returns_the_first_position(room: HistoryRoom) -> None:
+    position = await room.publish("hi", key="k")
+    await room.change_server_identity()
     await room.publish("of a new epoch")
-    assert await room.publish("hi", key="k") == place
+    assert await room.publish("hi", key="k") == position
 
 
-async def test_a_key_that_was_seen_while_nothing_was_kept_gives_no_place(room: HistoryRoom) -> None:
+async def test_key_used_without_history_returns_no_position(room: HistoryRoom) -> None:
     nothing_kept = HistoryRules(0, 300)
     assert await room.publish("hi", key="k", rules=nothing_kept) is None
     assert await room.publish("hi", key="k") is None
-    assert len(await room.heard_raw()) == 1
+    assert len(await room.received_payloads()) == 1
 
 
-async def test_a_key_that_was_seen_with_history_is_seen_without(room: HistoryRoom) -> None:
+async def test_key_used_with_history_is_not_published_again_without_history(room: HistoryRoom) -> None:
     await room.publish("hi", key="k")
     assert await room.publish("hi", key="k", rules=HistoryRules(0, 300)) is None
-    assert len(await room.heard_raw()) == 1
+    assert len(await room.received_payloads()) == 1
 
 
-# ---- how much, and for how long
+# ---- size and time to live
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])
-async def test_so_many_messages_are_kept_and_not_one_more(room: HistoryRoom, size: int) -> None:
+async def test_log_keeps_exactly_the_configured_number_of_messages(room: HistoryRoom, size: int) -> None:
     rules = HistoryRules(size, 300)
     for number in range(1, 13):
         await room.publish(number, rules=rules)
-        assert await room.log() == [(offset, offset) for offset in range(max(1, number - size + 1), number + 1)]
+        assert await room.log_entries() == [(offset, offset) for offset in range(max(1, number - size + 1), number + 1)]
 
 
-async def test_a_smaller_size_takes_hold_with_the_next_message(room: HistoryRoom) -> None:
-    await room.say(*range(1, 11))
+async def test_smaller_history_size_applies_with_the_next_message(room: HistoryRoom) -> None:
+    await room.publish_all(*range(1, 11))
     await room.publish(11, rules=HistoryRules(3, 300))
-    assert await room.log() == [(9, 9), (10, 10), (11, 11)]
+    assert await room.log_entries() == [(9, 9), (10, 10), (11, 11)]
 
 
-async def test_a_message_renews_the_log_and_the_head(room: HistoryRoom) -> None:
+async def test_publish_renews_the_ttl_of_log_and_head(room: HistoryRoom) -> None:
     rules = HistoryRules(100, 77)
     for _ in range(2):
         await room.publish("hi", rules=rules)
@@ -152,12 +153,12 @@ async def test_a_message_renews_the_log_and_the_head(room: HistoryRoom) -> None:
             await room.valkey.run("EXPIRE", key, "5")
 
 
-async def test_the_head_outlives_the_log_however_long_that_is_kept(room: HistoryRoom) -> None:
+async def test_head_is_kept_twice_as_long_as_the_log(room: HistoryRoom) -> None:
     await room.publish("hi", rules=HistoryRules(100, 4000))
     assert await room.ttl(room.keys.head) > 2 * await room.ttl(room.keys.log) - PATIENCE
 
 
-async def test_a_key_is_remembered_for_as_long_as_ever_and_no_longer_for_being_repeated(room: HistoryRoom) -> None:
+async def test_repeated_key_does_not_extend_the_time_it_is_remembered(room: HistoryRoom) -> None:
     memory = room.keyspace.idempotency(room.channel, "ada", "k")
     await room.publish("hi", key="k")
     assert REMEMBER_KEY_SECONDS - PATIENCE <= await room.ttl(memory) <= REMEMBER_KEY_SECONDS
@@ -166,7 +167,7 @@ async def test_a_key_is_remembered_for_as_long_as_ever_and_no_longer_for_being_r
     assert await room.ttl(memory) <= 20
 
 
-async def test_a_repetition_neither_keeps_nor_renews_anything(room: HistoryRoom) -> None:
+async def test_repeated_key_does_not_renew_log_and_head(room: HistoryRoom) -> None:
     await room.publish("hi", key="k")
     for key in (room.keys.log, room.keys.head):
         await room.valkey.run("EXPIRE", key, "20")
@@ -174,36 +175,37 @@ async def test_a_repetition_neither_keeps_nor_renews_anything(room: HistoryRoom)
     assert max([await room.ttl(key) for key in (room.keys.log, room.keys.head)]) <= 20
 
 
-async def test_without_history_nothing_is_kept(room: HistoryRoom) -> None:
+async def test_publish_without_history_stores_no_keys(room: HistoryRoom) -> None:
     assert await room.publish("hi", rules=HistoryRules(0, 300)) is None
-    assert await room.heard_raw() == [packed("hi")]
-    assert await room.kept_keys() == []
+    assert await room.received_payloads() == [envelope_of("hi")]
+    assert await room.existing_keys() == []
 
 
 # ---- out of memory
 
 
-async def fill_up(valkey: Valkey, spare: int) -> None:
+async def limit_memory(valkey: Valkey, spare: int) -> None:
+    """To `spare` bytes more than are in use."""
     used = (await valkey.run("INFO", "memory"))["used_memory"]
     await valkey.run("CONFIG", "SET", "maxmemory", str(used + spare))
 
 
-async def agree(room: HistoryRoom, confirmed: int, contents: list[str]) -> None:
-    """Head, log and memories tell of the same messages: those that were confirmed."""
+async def assert_consistent(room: HistoryRoom, confirmed: int, contents: list[str]) -> None:
+    """Head, log and remembered keys hold the same messages: those that were confirmed."""
     head = await room.head()
     assert int((head or b"none 0").split()[1]) == confirmed
-    assert [content for _, content in await room.log()] == contents[-RULES.size :]
+    assert [content for _, content in await room.log_entries()] == contents[-RULES.size :]
     for number, content in enumerate(contents):
         memory = await room.valkey.run("GET", room.keyspace.idempotency(room.channel, "ada", content))
         assert int(memory.split()[1]) == number + 1, content
-    assert [content for _, content in await room.heard()] == contents
+    assert [content for _, content in await room.received()] == contents
 
 
-async def test_what_there_is_no_memory_for_leaves_no_trace(valkey: Valkey, room: HistoryRoom) -> None:
-    said: list[str] = []
+async def test_publish_refused_for_memory_leaves_no_trace(valkey: Valkey, room: HistoryRoom) -> None:
+    stored: list[str] = []
     refused: str | None = None
     try:
-        await fill_up(valkey, 200_000)
+        await limit_memory(valkey, 200_000)
         for number in range(1000):
             content = f"{number} " + "x" * 5_000
             try:
@@ -211,24 +213,24 @@ async def test_what_there_is_no_memory_for_leaves_no_trace(valkey: Valkey, room:
             except Unavailable:
                 refused = content
                 break
-            said.append(content)
+            stored.append(content)
         assert refused is not None, "this Valkey never ran out of memory"
-        assert said
+        assert stored
         with pytest.raises(Unavailable):
             await room.publish(refused, key=refused)
     finally:
         await valkey.run("CONFIG", "SET", "maxmemory", "0")
-    await agree(room, len(said), said)
+    await assert_consistent(room, len(stored), stored)
     assert await valkey.run("EXISTS", room.keyspace.idempotency(room.channel, "ada", refused)) == 0
-    assert (await room.say("again")).offset == len(said) + 1
+    assert (await room.publish_all("again")).offset == len(stored) + 1
 
 
-async def test_a_first_message_that_there_is_no_memory_for_leaves_nothing_or_all(
+async def test_first_publish_at_the_memory_limit_is_stored_whole_or_not_at_all(
     valkey: Valkey, room: HistoryRoom
 ) -> None:
     confirmed = 0
     try:
-        await fill_up(valkey, -1)
+        await limit_memory(valkey, -1)
         try:
             await room.publish("first", key="first")
             confirmed = 1
@@ -236,4 +238,4 @@ async def test_a_first_message_that_there_is_no_memory_for_leaves_nothing_or_all
             pass
     finally:
         await valkey.run("CONFIG", "SET", "maxmemory", "0")
-    await agree(room, confirmed, ["first"][:confirmed])
+    await assert_consistent(room, confirmed, ["first"][:confirmed])

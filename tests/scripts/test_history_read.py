@@ -1,4 +1,4 @@
-"""Reading what is kept, against a real Valkey: pages, what was missed, and heads by the hundred."""
+"""Reading history on a real Valkey: pages, recovery, and the heads of many channels."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -12,7 +12,8 @@ from tannoy.shared.names import RoomName
 from tannoy.shared.protocol.commands import OFFSET_MAX, HistoryQuery
 from tannoy.shared.publication import Position
 
-from tests.support.history_room import HistoryRoom, content_of, packed, pipeline_to
+from tests.support.history_room import HISTORY_SCRIPTS, HistoryRoom, content_of, envelope_of
+from tests.support.redis_pipeline import open_pipeline
 from tests.support.valkey import Valkey
 from tests.support.waiting import PATIENCE
 
@@ -27,15 +28,15 @@ async def valkey(anyio_backend: str) -> AsyncGenerator[Valkey]:
 
 @pytest.fixture
 async def pipeline(valkey: Valkey) -> AsyncGenerator[Pipeline]:
-    async with pipeline_to(valkey) as pipeline:
+    async with open_pipeline(valkey, HISTORY_SCRIPTS) as pipeline:
         yield pipeline
 
 
 @pytest.fixture
 async def room(valkey: Valkey, pipeline: Pipeline) -> AsyncGenerator[HistoryRoom]:
-    """It has said twenty messages, and keeps the last ten."""
+    """Twenty messages were published in it; the log keeps the last ten."""
     async with HistoryRoom.open(valkey, pipeline) as room:
-        await room.say(*range(1, 21), rules=HistoryRules(10, 300))
+        await room.publish_all(*range(1, 21), rules=HistoryRules(10, 300))
         yield room
 
 
@@ -64,7 +65,7 @@ PAGES: list[tuple[HistoryQuery, list[int]]] = [
 
 
 @pytest.mark.parametrize(("page", "offsets"), PAGES, ids=str)
-async def test_a_page_rises_and_is_taken_from_the_end_that_was_asked_for(
+async def test_page_is_ascending_and_taken_from_the_requested_end(
     room: HistoryRoom, page: HistoryQuery, offsets: list[int]
 ) -> None:
     found = await room.history.page(room.channel, page)
@@ -76,7 +77,7 @@ async def test_a_page_rises_and_is_taken_from_the_end_that_was_asked_for(
 async def recover(
     room: HistoryRoom, offset: int, *, max_bytes: int = 10**9, epoch: str | None = None
 ) -> list[int] | None:
-    """The offsets that come back; None: refused, with the head."""
+    """The offsets that recovery returns; None: it was refused. Either way the head is returned."""
     head = await room.history.head(room.channel)
     start = await room.history.recover(room.channel, Position(epoch or head.epoch, offset), max_bytes)
     assert start.position == head
@@ -98,29 +99,29 @@ async def recover(
         (10**30, None),
     ],
 )
-async def test_all_that_was_missed_comes_back_or_nothing(
+async def test_recovery_returns_all_missed_messages_or_is_refused(
     room: HistoryRoom, offset: int, missed: list[int] | None
 ) -> None:
     assert await recover(room, offset) == missed
 
 
-async def test_what_was_missed_in_another_epoch_does_not_come_back(room: HistoryRoom) -> None:
+async def test_recovery_from_another_epoch_is_refused(room: HistoryRoom) -> None:
     assert await recover(room, 20, epoch="another") is None
 
 
-async def test_more_than_one_read_holds_comes_back_whole(room: HistoryRoom) -> None:
+async def test_recovery_larger_than_one_read_is_complete(room: HistoryRoom) -> None:
     last = 2 * READ_MAX + 500
     await asyncio.gather(*(room.publish(number, rules=LONG) for number in range(21, last + 1)))
     assert await recover(room, 20) == [*range(21, last + 1)]
 
 
-async def test_more_bytes_than_wanted_do_not_come_back(room: HistoryRoom) -> None:
+async def test_recovery_above_the_byte_limit_is_refused(room: HistoryRoom) -> None:
     size = len(b'{"type":"message","content":20}')
     assert await recover(room, 15, max_bytes=5 * size) == [16, 17, 18, 19, 20]
     assert await recover(room, 15, max_bytes=5 * size - 1) is None
 
 
-async def test_what_lies_in_the_log_and_is_no_message_is_unavailable(room: HistoryRoom) -> None:
+async def test_malformed_log_entry_makes_history_unavailable(room: HistoryRoom) -> None:
     await room.valkey.run("XADD", room.keys.log, "21-0", "m", b"garbage")
     with pytest.raises(Unavailable):
         await room.history.page(room.channel, HistoryQuery())
@@ -129,11 +130,11 @@ async def test_what_lies_in_the_log_and_is_no_message_is_unavailable(room: Histo
 # ---- heads
 
 
-async def test_heads_are_read_as_they_are_and_none_begins(room: HistoryRoom) -> None:
-    place = await room.history.head(room.channel)
+async def test_heads_reads_positions_without_starting_an_epoch(room: HistoryRoom) -> None:
+    position = await room.history.head(room.channel)
     silent = Channel(room.channel.kind, "silent", room.channel.address + b".silent")
     (life, head), (_, missing) = await room.history.heads([room.channel, silent])
-    assert read_head(life, head) == place
+    assert read_head(life, head) == position
     assert missing is None
     assert await room.valkey.run("EXISTS", room.keyspace.history(silent).head) == 0
 
@@ -142,28 +143,28 @@ async def test_heads_are_read_as_they_are_and_none_begins(room: HistoryRoom) -> 
     ("life", "head"),
     [(None, b"life-1 3"), (b"life", None), (b"other", b"life-1 3"), (b"life", b"life-1"), (b"life", b"life-1 x")],
 )
-def test_a_head_of_another_life_is_none(life: bytes | None, head: bytes | None) -> None:
+def test_read_head_of_another_life_or_malformed_is_none(life: bytes | None, head: bytes | None) -> None:
     assert read_head(life, head) is None
 
 
-async def test_whoever_hears_a_channel_keeps_its_head_and_no_more(room: HistoryRoom) -> None:
+async def test_renew_extends_the_ttl_of_existing_heads_only(room: HistoryRoom) -> None:
     for key in (room.keys.head, room.keys.log):
         await room.valkey.run("EXPIRE", key, "20")
-    silent = room.keyspace.room(RoomName("never-said-anything"))
+    silent = room.keyspace.room(RoomName("without-messages"))
     await room.history.renew([room.channel, silent])
     assert HEAD_TTL - PATIENCE <= await room.ttl(room.keys.head) <= HEAD_TTL
     assert await room.ttl(room.keys.log) <= 20
     assert await room.valkey.run("EXISTS", room.keyspace.history(silent).head) == 0
 
 
-async def test_a_read_renews_nothing(room: HistoryRoom) -> None:
+async def test_page_does_not_renew_the_ttl_of_head_and_log(room: HistoryRoom) -> None:
     for key in (room.keys.head, room.keys.log):
         await room.valkey.run("EXPIRE", key, "20")
     await room.history.page(room.channel, HistoryQuery())
     assert max([await room.ttl(key) for key in (room.keys.head, room.keys.log)]) <= 20
 
 
-async def test_what_was_kept_is_what_was_packed(room: HistoryRoom) -> None:
+async def test_page_returns_the_envelope_that_was_published(room: HistoryRoom) -> None:
     await room.publish("}\x00 é 🎉")
     (entry,) = (await room.history.page(room.channel, HistoryQuery(1))).entries
-    assert packed(content_of(entry)) == packed("}\x00 é 🎉")
+    assert envelope_of(content_of(entry)) == envelope_of("}\x00 é 🎉")

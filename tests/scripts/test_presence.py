@@ -1,4 +1,4 @@
-"""The presence scripts, against a real Valkey: who is in a room, who came and went, and what is told of it."""
+"""The presence scripts on a real Valkey: the users of a room, joins and leaves, and the events about them."""
 
 import asyncio
 import itertools
@@ -7,20 +7,21 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-from tannoy.fanout.presence.calls import PresenceRules
+from tannoy.fanout.presence.calls import PRESENCE_SCRIPTS, PresenceRules
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import UserId
 
-from tests.support.presence_room import RULES, PresenceRoom, pipeline_to
+from tests.support.presence_room import RULES, PresenceRoom
+from tests.support.redis_pipeline import open_pipeline
 from tests.support.valkey import Valkey
 from tests.support.waiting import eventually
 
 _prefixes = itertools.count(1)
 SHORT = 0.05
-"""Seconds of grace where a test waits for a leave."""
+"""Seconds of grace in tests that wait for a leave."""
 LONG = 60.0
-"""Seconds of grace that no test sees the end of."""
+"""Seconds of grace that do not end during a test."""
 
 Open = Callable[..., Awaitable[PresenceRoom]]
 
@@ -33,13 +34,13 @@ async def valkey(anyio_backend: str) -> AsyncGenerator[Valkey]:
 
 @pytest.fixture
 async def pipeline(valkey: Valkey) -> AsyncGenerator[Pipeline]:
-    async with pipeline_to(valkey) as pipeline:
+    async with open_pipeline(valkey, PRESENCE_SCRIPTS) as pipeline:
         yield pipeline
 
 
 @pytest.fixture
 async def open_room(valkey: Valkey, pipeline: Pipeline) -> AsyncGenerator[Open]:
-    """`await open_room(grace=…, events_max=…, inline_max=…)`: a room of its own."""
+    """`await open_room(grace=…, events_max=…, inline_max=…)`: a room that no other test uses."""
     async with AsyncExitStack() as stack:
 
         async def open_it(
@@ -57,8 +58,8 @@ async def room(open_room: Open) -> PresenceRoom:
     return await open_room()
 
 
-async def shows_leaves(room: PresenceRoom, count: int = 1) -> None:
-    """Sweep until that many leaves have been shown."""
+async def sweep_until(room: PresenceRoom, count: int = 1) -> None:
+    """Sweep until that many leaves have been announced."""
     shown = [0]
 
     async def swept() -> bool:
@@ -72,7 +73,7 @@ async def shows_leaves(room: PresenceRoom, count: int = 1) -> None:
 # ---- users and their sessions
 
 
-async def test_whoever_comes_is_told_to_the_room_and_is_in_the_snapshot(room: PresenceRoom) -> None:
+async def test_first_join_of_a_user_is_announced_and_in_the_snapshot(room: PresenceRoom) -> None:
     version, users, flat = await room.join("n1", 1, "ada")
     (event,) = await room.events()
     assert (users, flat[0]) == (1, b"ada")
@@ -82,34 +83,34 @@ async def test_whoever_comes_is_told_to_the_room_and_is_in_the_snapshot(room: Pr
     assert (event["type"], event["users_count"], event["version"]) == ("user_joined", 1, version)
 
 
-async def test_two_sessions_of_one_user_are_one_user(room: PresenceRoom) -> None:
+async def test_two_sessions_of_one_user_count_as_one_user(room: PresenceRoom) -> None:
     await room.join("n1", 1, "ada")
     await room.join("n2", 1, "ada")
-    assert await room.told() == [("user_joined", "ada", 1)]
+    assert await room.event_summaries() == [("user_joined", "ada", 1)]
     assert (await room.counts())[1:] == (1, 2)
 
     await room.leave("n1", 1)
     assert (await room.counts())[1:] == (1, 1)
-    assert await room.told() == []
+    assert await room.event_summaries() == []
     await room.leave("n2", 1)
-    assert await room.told() == [("user_left", "ada", 0)]
+    assert await room.event_summaries() == [("user_left", "ada", 0)]
 
 
-async def test_a_join_that_is_repeated_changes_nothing(room: PresenceRoom) -> None:
+async def test_repeated_join_changes_nothing(room: PresenceRoom) -> None:
     first = await room.join("n1", 1, "ada")
     assert await room.join("n1", 1, "ada") == first
     assert (await room.counts())[1:] == (1, 1)
     assert len(await room.events()) == 1
 
 
-async def test_a_leave_that_is_repeated_changes_nothing(room: PresenceRoom) -> None:
+async def test_repeated_leave_changes_nothing(room: PresenceRoom) -> None:
     await room.join("n1", 1, "ada")
     await room.join("n1", 2, "ada")
     assert [await room.leave("n1", 1) for _ in range(3)] == [1, 0, 0]
     assert (await room.counts())[1:] == (1, 1)
 
 
-async def test_numbers_are_each_processs_own(room: PresenceRoom) -> None:
+async def test_session_numbers_are_separate_for_each_process(room: PresenceRoom) -> None:
     await room.join("n1", 1, "ada")
     await room.join("n2", 1, "bob")
     await room.leave("n2", 1)
@@ -117,7 +118,7 @@ async def test_numbers_are_each_processs_own(room: PresenceRoom) -> None:
 
 
 @pytest.mark.parametrize("username", ["a|b|c", "|", "1|2|3", "👩‍💻 é", "line\nbreak", "x" * 128])
-async def test_a_username_may_be_anything(room: PresenceRoom, username: str) -> None:
+async def test_username_of_any_characters_is_kept(room: PresenceRoom, username: str) -> None:
     await room.join("n1", 1, "ada", username)
     await room.join("n1", 2, "ada", username)
     await room.leave("n1", 1)
@@ -127,18 +128,18 @@ async def test_a_username_may_be_anything(room: PresenceRoom, username: str) -> 
     assert (joined["username"], left["username"], joined["users"][0]["username"]) == (username, username, username)
 
 
-async def test_a_user_keeps_the_name_and_the_time_that_the_room_was_told(room: PresenceRoom) -> None:
+async def test_second_session_keeps_the_announced_name_and_time(room: PresenceRoom) -> None:
     await room.join("n1", 1, "ada", "Ada")
     first = (await room.users())["ada"]
     await room.join("n1", 2, "ada", "Countess")
     assert (await room.users())["ada"] == first.replace("1|", "2|", 1)
 
 
-async def test_a_process_without_a_heartbeat_puts_nobody_in(room: PresenceRoom) -> None:
-    await room.dies("n1")
+async def test_join_by_a_process_without_a_heartbeat_is_refused(room: PresenceRoom) -> None:
+    await room.expire_heartbeat("n1")
     assert await room.join("n1", 1, "ada") is None
     assert await room.join("stranger", 1, "ada") is None
-    assert await room.left_over() == set()
+    assert await room.remaining_keys() == set()
 
 
 async def test_users_are_listed_up_to_inline_max(open_room: Open) -> None:
@@ -148,7 +149,7 @@ async def test_users_are_listed_up_to_inline_max(open_room: Open) -> None:
     assert [len(event.get("users", "none")) for event in await room.events()] == [1, 2, len("none")]
 
 
-async def test_a_list_is_cut_at_its_limit(room: PresenceRoom) -> None:
+async def test_list_is_cut_at_its_limit(room: PresenceRoom) -> None:
     for number in range(10):
         await room.join("n1", number, f"u{number}")
     assert [len(await room.users(limit)) for limit in (0, 1, 9, 10, 11)] == [0, 1, 9, 10, 10]
@@ -157,7 +158,7 @@ async def test_a_list_is_cut_at_its_limit(room: PresenceRoom) -> None:
 # ---- leaving
 
 
-async def test_a_leave_is_shown_after_the_grace_and_once(open_room: Open) -> None:
+async def test_leave_is_announced_once_after_the_grace(open_room: Open) -> None:
     room = await open_room(grace=SHORT)
     await room.join("n1", 1, "ada")
     await room.join("n1", 2, "bob")
@@ -166,24 +167,24 @@ async def test_a_leave_is_shown_after_the_grace_and_once(open_room: Open) -> Non
     assert (await room.counts())[1:] == (2, 1)
     assert (await room.users())["ada"].startswith("0|")
     assert len(await room.events()) == 2
-    await shows_leaves(room)
+    await sweep_until(room)
     assert await room.now_ms() - left_at >= SHORT * 1000 - 2  # both ends are cut to ms
-    assert await room.told() == [("user_left", "ada", 1)]
+    assert await room.event_summaries() == [("user_left", "ada", 1)]
     assert await room.sweep() == 0
 
 
-async def test_whoever_comes_back_within_the_grace_was_never_gone(open_room: Open) -> None:
+async def test_user_who_rejoins_within_the_grace_never_leaves(open_room: Open) -> None:
     room = await open_room(grace=SHORT)
     before = await room.join("n1", 1, "ada")
     _, again = await asyncio.gather(room.leave("n1", 1), room.join("n2", 1, "ada"))
     assert again == before
-    await _passes(room, SHORT)
+    await _wait_on_redis_clock(room, SHORT)
     assert await room.sweep() == 0
     assert len(await room.events()) == 1
     assert (await room.counts())[1:] == (1, 1)
 
 
-async def _passes(room: PresenceRoom, seconds: float) -> None:
+async def _wait_on_redis_clock(room: PresenceRoom, seconds: float) -> None:
     """On the clock of Redis."""
     end = await room.now_ms() + seconds * 1000
 
@@ -193,7 +194,7 @@ async def _passes(room: PresenceRoom, seconds: float) -> None:
     await eventually(passed, what=f"{seconds:g} s pass")
 
 
-async def test_a_room_is_due_when_its_first_leave_is(open_room: Open) -> None:
+async def test_room_is_due_when_its_first_leave_is(open_room: Open) -> None:
     room = await open_room(grace=SHORT)
     await room.join("n1", 1, "ada")
     await room.leave("n1", 1)
@@ -204,10 +205,10 @@ async def test_a_room_is_due_when_its_first_leave_is(open_room: Open) -> None:
     await eventually(is_due, what="the room is due")
     assert (await room.due())[0] == [], "claimed for a second"
     assert await room.sweep() == 1
-    assert await room.left_over() == set()
+    assert await room.remaining_keys() == set()
 
 
-async def test_a_room_that_nobody_swept_is_claimed_by_another(open_room: Open) -> None:
+async def test_claimed_room_that_was_not_swept_can_be_claimed_again(open_room: Open) -> None:
     room = await open_room(grace=SHORT)
     await room.join("n1", 1, "ada")
     await room.leave("n1", 1)
@@ -220,12 +221,12 @@ async def test_a_room_that_nobody_swept_is_claimed_by_another(open_room: Open) -
     assert await eventually(claimed_twice, what="it is claimed again") >= 0.9
 
 
-async def test_a_crowd_leaves_in_pieces(open_room: Open) -> None:
+async def test_sweep_announces_at_most_250_leaves_at_once(open_room: Open) -> None:
     room = await open_room(inline_max=0)
     await asyncio.gather(*(room.join("n1", number, f"u{number}") for number in range(300)))
     await room.events()
-    await room.dies("n1", ago_ms=5000)
-    await room.take_out("n1")
+    await room.expire_heartbeat("n1", ago_ms=5000)
+    await room.remove_dead("n1")
     assert (await room.due())[0] == ["lobby"]
     assert await room.sweep() == 250
     assert (await room.due())[0] == [], "the room is left alone for a while"
@@ -236,7 +237,7 @@ async def test_a_crowd_leaves_in_pieces(open_room: Open) -> None:
 
     assert await eventually(is_due, what="the room is due again") >= 0.4
     assert await room.sweep() == 50
-    assert await room.left_over() == set()
+    assert await room.remaining_keys() == set()
 
 
 # ---- versions
@@ -249,13 +250,13 @@ async def test_versions_are_contiguous_and_above_the_snapshot(open_room: Open) -
         await room.join("n1", number, f"u{number}")
     for number in range(10):
         await room.leave("n1", number)
-    await shows_leaves(room, 10)
+    await sweep_until(room, 10)
     versions = [event["version"] for event in await room.events()]
     assert versions == list(range(version, version + 30))
     assert (await room.counts())[0] == versions[-1]
 
 
-async def test_a_version_never_goes_back_after_the_room_was_emptied(room: PresenceRoom) -> None:
+async def test_versions_keep_increasing_after_the_room_was_empty(room: PresenceRoom) -> None:
     # As fast as one connection can: a version born from a clock in ms would not keep up.
     for _ in range(50):
         answers = [room.join("n1", 1, "ada"), room.leave("n1", 1)]
@@ -265,37 +266,37 @@ async def test_a_version_never_goes_back_after_the_room_was_emptied(room: Presen
     assert versions == sorted(set(versions))
 
 
-async def test_a_room_that_redis_has_lost_goes_on_above(valkey: Valkey, room: PresenceRoom) -> None:
+async def test_versions_keep_increasing_after_redis_lost_the_room(valkey: Valkey, room: PresenceRoom) -> None:
     version, *_ = await room.join("n1", 1, "ada")
     await valkey.run("FLUSHALL")
-    await room.beat("n1")
+    await room.send_heartbeats("n1")
     again, *_ = await room.join("n1", 1, "ada")
     assert again > version
 
 
-async def test_an_empty_room_has_a_version_too(room: PresenceRoom) -> None:
+async def test_empty_room_has_a_version(room: PresenceRoom) -> None:
     before, users, sessions = await room.counts()
     assert (users, sessions) == (0, 0)
     assert (await room.join("n1", 1, "ada"))[0] > before
     await room.leave("n1", 1)
-    assert await room.left_over() == set()
+    assert await room.remaining_keys() == set()
 
 
 # ---- count mode
 
 
-async def test_large_rooms_are_told_counts_at_most_one_a_second(open_room: Open) -> None:
+async def test_large_room_gets_at_most_one_count_per_second(open_room: Open) -> None:
     room = await open_room(events_max=2)
     for number in range(6):
         await room.join("n1", number, f"u{number}")
-    assert await room.told() == [("user_joined", "u0", 1), ("user_joined", "u1", 2), ("presence", None, 3)]
+    assert await room.event_summaries() == [("user_joined", "u0", 1), ("user_joined", "u1", 2), ("presence", None, 3)]
     before = (await room.counts())[0]
 
-    async def owed_count_is_told() -> bool:
+    async def owed_count_was_announced() -> bool:
         rooms, _ = await room.due()
         return bool(rooms) and await room.sweep() == 0
 
-    assert await eventually(owed_count_is_told, what="the owed count is told") >= 0.9
+    assert await eventually(owed_count_was_announced, what="the owed count is announced") >= 0.9
     (event,) = await room.events()
     assert event == {"type": "presence", "room": "lobby", "users_count": 6, "version": before + 1}
     assert (await room.due())[0] == []
@@ -303,28 +304,28 @@ async def test_large_rooms_are_told_counts_at_most_one_a_second(open_room: Open)
     assert await room.events() == []
 
 
-async def test_a_crowd_that_leaves_a_large_room_is_told_as_one_count(valkey: Valkey, open_room: Open) -> None:
+async def test_many_leaves_of_a_large_room_are_announced_as_one_count(valkey: Valkey, open_room: Open) -> None:
     room = await open_room(events_max=2)
     for number in range(6):
         await room.join("n1" if number < 3 else "n2", number, f"u{number}")
-    await eventually(lambda: _count_is_told(room, 6), what="the count of those who came is told")
-    await room.dies("n1", ago_ms=5000)
-    await room.take_out("n1")
+    await eventually(lambda: _count_was_announced(room, 6), what="the count after the joins is announced")
+    await room.expire_heartbeat("n1", ago_ms=5000)
+    await room.remove_dead("n1")
     assert await room.sweep() == 3
     assert await valkey.run("ZSCORE", room.keyspace.rooms(room.part), "lobby") == 3
-    await eventually(lambda: _count_is_told(room, 3), what="the count of those who are left is told")
+    await eventually(lambda: _count_was_announced(room, 3), what="the count after the leaves is announced")
 
 
-async def _count_is_told(room: PresenceRoom, users: int) -> bool:
-    """Sweeps if it is time. No single user is told meanwhile."""
+async def _count_was_announced(room: PresenceRoom, users: int) -> bool:
+    """Sweep if the room is due. No event about a single user may come meanwhile."""
     if (await room.due())[0]:
         await room.sweep()
-    told = await room.told()
-    assert [user for kind, user, _ in told if kind == "user_left"] == []
-    return ("presence", None, users) in told
+    events = await room.event_summaries()
+    assert [user for kind, user, _ in events if kind == "user_left"] == []
+    return ("presence", None, users) in events
 
 
-async def test_a_room_back_from_counts_leaves_one_version_out(open_room: Open) -> None:
+async def test_room_that_returns_from_counts_skips_one_version(open_room: Open) -> None:
     room = await open_room(events_max=2)
     for number in range(4):
         await room.join("n1", number, f"u{number}")
@@ -339,65 +340,65 @@ async def test_a_room_back_from_counts_leaves_one_version_out(open_room: Open) -
 # ---- processes that die
 
 
-async def test_users_of_a_dead_process_leave_once_even_if_two_take_them_out(open_room: Open) -> None:
+async def test_users_of_a_dead_process_leave_once_under_concurrent_removal(open_room: Open) -> None:
     room = await open_room()
     await asyncio.gather(*(room.join("n1", number, f"u{number}") for number in range(40)))
     await room.join("n2", 1, "u0")
     await room.events()
-    await room.dies("n1", ago_ms=5000)
+    await room.expire_heartbeat("n1", ago_ms=5000)
     assert await room.due() == ([], ["n1"])
-    await asyncio.gather(*(room.take_out("n1") for _ in range(5)), *(room.sweep() for _ in range(5)))
-    left = await room.told()
+    await asyncio.gather(*(room.remove_dead("n1") for _ in range(5)), *(room.sweep() for _ in range(5)))
+    left = await room.event_summaries()
     assert sorted(user for _, user, _ in left if user) == sorted(f"u{number}" for number in range(1, 40))
     assert (await room.counts())[1:] == (1, 1)
 
 
-async def test_users_of_a_dead_process_have_the_grace_from_its_death_on(open_room: Open) -> None:
+async def test_grace_of_users_of_a_dead_process_starts_at_its_death(open_room: Open) -> None:
     room = await open_room(grace=4 + SHORT)
     await room.join("n1", 1, "ada")
-    await room.dies("n1")
-    await room.take_out("n1")
+    await room.expire_heartbeat("n1")
+    await room.remove_dead("n1")
     assert await room.sweep() == 0, "its heartbeat ran out 4 s after it died, just now"
-    await shows_leaves(room)
+    await sweep_until(room)
 
 
-async def test_a_user_of_a_dead_process_may_come_back_elsewhere(open_room: Open) -> None:
+async def test_user_of_a_dead_process_can_rejoin_on_another(open_room: Open) -> None:
     room = await open_room(grace=LONG)
     await room.join("n1", 1, "ada")
-    await room.dies("n1")
-    await room.take_out("n1")
+    await room.expire_heartbeat("n1")
+    await room.remove_dead("n1")
     await room.join("n2", 1, "ada")
     await room.sweep()
     assert len(await room.events()) == 1
     assert (await room.counts())[1:] == (1, 1)
 
 
-async def test_the_living_are_not_taken_out(room: PresenceRoom) -> None:
+async def test_sessions_of_a_live_process_are_not_removed(room: PresenceRoom) -> None:
     await room.join("n1", 1, "ada")
-    assert await room.take_out("n1") == 0
+    assert await room.remove_dead("n1") == 0
     assert (await room.counts())[1:] == (1, 1)
 
 
-async def test_a_large_process_is_taken_out_in_pieces(open_room: Open) -> None:
+async def test_sessions_of_a_dead_process_are_removed_in_batches(open_room: Open) -> None:
     room = await open_room(inline_max=0)
     await asyncio.gather(*(room.join("n1", number, f"u{number % 600}") for number in range(1200)))
-    await room.dies("n1", ago_ms=5000)
-    assert await room.take_out("n1") == 200
+    await room.expire_heartbeat("n1", ago_ms=5000)
+    assert await room.remove_dead("n1") == 200
     assert (await room.counts())[2] == 200
-    assert await room.take_out("n1") == 0
+    assert await room.remove_dead("n1") == 0
     assert (await room.counts())[1:] == (600, 0)
     for shown in (250, 250, 100):
         assert await room.sweep() == shown
-    assert await room.left_over() == set()
+    assert await room.remaining_keys() == set()
 
 
-async def test_a_dead_process_is_forgotten_after_its_last_room(room: PresenceRoom) -> None:
-    forget = room.under(RULES).forget
+async def test_dead_process_is_forgotten_after_its_last_room(room: PresenceRoom) -> None:
+    forget = room.calls_with(RULES).forget
     assert await forget(room.part, "n1") == 0, "it lives"
     await room.join("n1", 1, "ada")
-    await room.dies("n1", ago_ms=5000)
+    await room.expire_heartbeat("n1", ago_ms=5000)
     assert await forget(room.part, "n1") == 0, "it has sessions"
-    await room.take_out("n1")
+    await room.remove_dead("n1")
     assert await forget(room.part, "n1") == 1
     assert (await room.due())[1] == []
 
@@ -405,23 +406,23 @@ async def test_a_dead_process_is_forgotten_after_its_last_room(room: PresenceRoo
 # ---- faults
 
 
-async def test_scripts_that_redis_has_lost_are_no_loss(valkey: Valkey, room: PresenceRoom) -> None:
+async def test_flushed_scripts_are_loaded_again(valkey: Valkey, room: PresenceRoom) -> None:
     await room.join("n1", 1, "ada")
     await valkey.run("SCRIPT", "FLUSH")
     await room.join("n1", 2, "bob")
     await valkey.run("SCRIPT", "FLUSH")
     await asyncio.gather(room.leave("n1", 1), room.leave("n1", 2))
-    assert await room.told() == [
+    assert await room.event_summaries() == [
         ("user_joined", "ada", 1),
         ("user_joined", "bob", 2),
         ("user_left", "ada", 1),
         ("user_left", "bob", 0),
     ]
-    assert await room.left_over() == set()
+    assert await room.remaining_keys() == set()
 
 
 @pytest.mark.parametrize("lost", ["users", "presence", "leaving"])
-async def test_a_room_of_which_a_part_was_lost_empties_nevertheless(valkey: Valkey, open_room: Open, lost: str) -> None:
+async def test_room_with_a_lost_key_still_becomes_empty(valkey: Valkey, open_room: Open, lost: str) -> None:
     room = await open_room(grace=SHORT)
     await room.join("n1", 1, "ada")
     await room.join("n1", 2, "bob")
@@ -429,20 +430,20 @@ async def test_a_room_of_which_a_part_was_lost_empties_nevertheless(valkey: Valk
     keys = room.keyspace.presence(room.channel)
     await valkey.run("DEL", {"users": keys.users, "presence": keys.meta, "leaving": keys.leaving}[lost])
     await room.join("n1", 3, "bob")
-    await _passes(room, SHORT)
-    assert await room.sweep() == 0, "whoever is there does not leave"
+    await _wait_on_redis_clock(room, SHORT)
+    assert await room.sweep() == 0, "users who are present do not leave"
     await room.leave("n1", 3)
     await room.leave("n1", 1)
 
     async def nothing_left() -> bool:
         await room.sweep()
-        return await room.left_over() == set()
+        return await room.remaining_keys() == set()
 
     await eventually(nothing_left, what="nothing is left over")
     await room.events()  # and none of them is malformed
 
 
-async def test_leaves_are_carried_out_when_redis_is_out_of_memory(valkey: Valkey, open_room: Open) -> None:
+async def test_leaves_succeed_when_redis_is_out_of_memory(valkey: Valkey, open_room: Open) -> None:
     room = await open_room(grace=SHORT)
     await room.join("n1", 1, "ada")
     await room.join("n2", 1, "bob")
@@ -451,7 +452,7 @@ async def test_leaves_are_carried_out_when_redis_is_out_of_memory(valkey: Valkey
         with pytest.raises(Exception, match="OOM"):
             await room.join("n1", 2, "cyd")
         await room.leave("n1", 1)
-        await room.under(RULES).dead(room.channel, "nobody")
+        await room.calls_with(RULES).dead(room.channel, "unknown")
 
         async def shown() -> bool:
             return bool((await room.due())[0]) and await room.sweep() == 1
@@ -459,11 +460,11 @@ async def test_leaves_are_carried_out_when_redis_is_out_of_memory(valkey: Valkey
         await eventually(shown, what="the leave is shown")
     finally:
         await valkey.run("CONFIG", "SET", "maxmemory", "0")
-    assert (await room.told())[-1] == ("user_left", "ada", 1)
+    assert (await room.event_summaries())[-1] == ("user_left", "ada", 1)
 
 
-async def test_nothing_goes_wrong_with_many_at_random(open_room: Open) -> None:
-    """Whatever is done: the snapshot is what the events say, and nothing is left over."""
+async def test_random_concurrent_joins_and_leaves_keep_events_and_snapshot_equal(open_room: Open) -> None:
+    """In any order: the snapshot equals the sum of the events, and no key remains."""
     room = await open_room()
     shadow: dict[str, int] = {}
     steps: list[Awaitable[Any]] = []
@@ -478,4 +479,4 @@ async def test_nothing_goes_wrong_with_many_at_random(open_room: Open) -> None:
         assert event["users_count"] == sum(shadow.values())
     assert {user for user, there in shadow.items() if there} == set(await room.users())
     await asyncio.gather(*(room.leave(f"n{number % 2 + 1}", number) for number in range(300)))
-    assert await room.left_over() == set()
+    assert await room.remaining_keys() == set()

@@ -1,4 +1,4 @@
-"""A process's own part in presence, over a real Valkey: what was not confirmed, the dead of others, and drift."""
+"""`Presence` of one process on a real Valkey: unconfirmed joins and leaves, sweeping of dead processes, restating."""
 
 import asyncio
 import itertools
@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from tannoy.fanout.presence.calls import PresenceRules
+from tannoy.fanout.presence.calls import PRESENCE_SCRIPTS, PresenceRules
 from tannoy.fanout.presence.presence import Presence
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.shared.channels import Channel
@@ -15,7 +15,8 @@ from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName, UserId
 from tannoy.shared.protocol.frames import PresentUser
 
-from tests.support.presence_room import RULES, PresenceRoom, pipeline_to
+from tests.support.presence_room import RULES, PresenceRoom
+from tests.support.redis_pipeline import open_pipeline
 from tests.support.valkey import Valkey
 from tests.support.waiting import PATIENCE, eventually, value_becomes
 
@@ -45,7 +46,7 @@ async def opened(
     """The presence of process n1, which is not sweeping, and its room."""
     keyspace = Keyspace(f"q{next(_prefixes)}")
     async with (
-        pipeline_to(valkey, command_timeout=command_timeout) as pipeline,
+        open_pipeline(valkey, PRESENCE_SCRIPTS, command_timeout=command_timeout) as pipeline,
         PresenceRoom.open(valkey, pipeline, keyspace, rules) as room,
     ):
         yield Presence(pipeline, keyspace, incarnation="n1", rules=rules), room, pipeline
@@ -60,10 +61,10 @@ async def sweeping(*processes: Presence) -> AsyncGenerator[None]:
             task.cancel()
 
 
-# ---- in and out
+# ---- joins and snapshots
 
 
-async def test_a_join_answers_with_the_roll(shared_valkey: Valkey) -> None:
+async def test_join_returns_the_snapshot(shared_valkey: Valkey) -> None:
     async with opened(shared_valkey) as (presence, room, _):
         now = await room.now_ms()
         first = await presence.join(room.channel, 1, BOB, "Bob | 🎉")
@@ -79,21 +80,21 @@ async def test_a_join_answers_with_the_roll(shared_valkey: Valkey) -> None:
         assert await presence.room(room.channel) == (2, 2)
 
 
-async def test_a_roll_lists_nobody_where_there_are_too_many(shared_valkey: Valkey) -> None:
+async def test_snapshot_of_a_large_room_lists_no_users(shared_valkey: Valkey) -> None:
     async with opened(shared_valkey, PresenceRules(inline_max=1, events_max=1000, grace=0)) as (presence, room, _):
         await presence.join(room.channel, 1, ADA, "Ada")
         assert (await presence.join(room.channel, 2, BOB, "Bob")).users is None
         assert len((await presence.snapshot(room.channel, 1)).users or ()) == 1
 
 
-async def test_a_process_that_was_taken_for_dead_is_told_so(shared_valkey: Valkey) -> None:
+async def test_join_by_a_process_without_a_heartbeat_raises_unavailable(shared_valkey: Valkey) -> None:
     async with opened(shared_valkey) as (presence, room, _):
-        await room.dies("n1")
+        await room.expire_heartbeat("n1")
         with pytest.raises(Unavailable, match="heartbeat"):
             await presence.join(room.channel, 1, ADA, "Ada")
 
 
-async def test_rooms_are_listed_fullest_first(shared_valkey: Valkey) -> None:
+async def test_rooms_are_listed_by_descending_user_count(shared_valkey: Valkey) -> None:
     async with opened(shared_valkey) as (presence, room, _):
         numbers = itertools.count(1)
         for users in range(1, 11):
@@ -105,32 +106,32 @@ async def test_rooms_are_listed_fullest_first(shared_valkey: Valkey) -> None:
         assert (len(rooms), total) == (10, 10)
 
 
-# ---- what was not confirmed
+# ---- unconfirmed joins and leaves
 
 
-async def test_a_join_that_was_not_confirmed_is_taken_back(own_valkey: Valkey) -> None:
+async def test_unconfirmed_join_is_undone(own_valkey: Valkey) -> None:
     async with opened(own_valkey, command_timeout=OUTAGE_SECONDS) as (presence, room, pipeline), sweeping(presence):
         own_valkey.freeze()
         with pytest.raises(Unavailable):
             await presence.join(room.channel, 1, ADA, "Ada")
         own_valkey.thaw()  # and now it carries it out
         await pipeline.connected.wait()
-        assert await _all_told(room, 2) == [("user_joined", "ada", 1), ("user_left", "ada", 0)]
-        assert await room.left_over() == set()
+        assert await _next_events(room, 2) == [("user_joined", "ada", 1), ("user_left", "ada", 0)]
+        assert await room.remaining_keys() == set()
         await eventually(_not(lambda: presence.statistics()["leaves_owed"] > 0), what="nothing is owed")
 
 
-async def test_a_join_that_nobody_waits_for_any_more_is_taken_back(shared_valkey: Valkey) -> None:
+async def test_cancelled_join_is_undone(shared_valkey: Valkey) -> None:
     async with opened(shared_valkey) as (presence, room, _):
         presence.join(room.channel, 1, ADA, "Ada").cancel()
-        assert await _all_told(room, 2) == [("user_joined", "ada", 1), ("user_left", "ada", 0)]
+        assert await _next_events(room, 2) == [("user_joined", "ada", 1), ("user_left", "ada", 0)]
 
 
-async def test_leaves_during_an_outage_are_repeated_after_it(own_valkey: Valkey) -> None:
+async def test_leaves_during_an_outage_are_retried_after_it(own_valkey: Valkey) -> None:
     async with opened(own_valkey, command_timeout=OUTAGE_SECONDS) as (presence, room, pipeline), sweeping(presence):
         for number in range(1, 1201):
             presence.join(room.channel, number, UserId(f"u{number % 100}"), "U")
-        await value_becomes(room.counts_only, (100, 1200))
+        await value_becomes(room.user_and_session_counts, (100, 1200))
         own_valkey.freeze()
         for number in range(1, 600):
             presence.leave(room.channel, number)  # under way when it fails
@@ -139,20 +140,20 @@ async def test_leaves_during_an_outage_are_repeated_after_it(own_valkey: Valkey)
             presence.leave(room.channel, number)  # there is no connection
         assert presence.statistics()["leaves_owed"] == 1199
         own_valkey.thaw()
-        await value_becomes(room.counts_only, (1, 1))
+        await value_becomes(room.user_and_session_counts, (1, 1))
         await eventually(_not(lambda: presence.statistics()["leaves_owed"] > 0), what="nothing is owed")
 
 
-async def _all_told(room: PresenceRoom, count: int) -> list[tuple[str, str | None, int]]:
+async def _next_events(room: PresenceRoom, count: int) -> list[tuple[str, str | None, int]]:
     """The next `count` events."""
-    told: list[tuple[str, str | None, int]] = []
+    events: list[tuple[str, str | None, int]] = []
 
     async def enough() -> bool:
-        told.extend(await room.told())
-        return len(told) >= count
+        events.extend(await room.event_summaries())
+        return len(events) >= count
 
     await eventually(enough, what=f"{count} events")
-    return told
+    return events
 
 
 def _not(condition: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
@@ -165,19 +166,19 @@ def _not(condition: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
 # ---- sweeping
 
 
-async def test_the_users_of_a_dead_process_leave_all_its_rooms_once(shared_valkey: Valkey) -> None:
+async def test_users_of_a_dead_process_leave_all_its_rooms_once(shared_valkey: Valkey) -> None:
     async with opened(shared_valkey) as (presence, room, pipeline):
         dead = Presence(pipeline, room.keyspace, incarnation="n2", rules=RULES)
         channels = [room.channel, *(room.keyspace.room(RoomName(f"r{number}")) for number in range(200))]
         await asyncio.gather(*(dead.join(channel, n, ADA, "Ada") for n, channel in enumerate(channels)))
         await presence.join(room.channel, 1, BOB, "Bob")
         await room.events()
-        await room.dies("n2", ago_ms=5000)
+        await room.expire_heartbeat("n2", ago_ms=5000)
         third = Presence(pipeline, room.keyspace, incarnation="n3", rules=RULES)
         async with sweeping(presence, third):
             await value_becomes(lambda: presence.rooms(10), ([("lobby", 1)], 1))
             await value_becomes(lambda: _processes(shared_valkey, room), {b"n1"})
-        assert await room.told() == [("user_left", "ada", 1)]
+        assert await room.event_summaries() == [("user_left", "ada", 1)]
         forgotten = presence.statistics()["dead_forgotten"] + third.statistics()["dead_forgotten"]
         assert forgotten == 64
 
@@ -190,7 +191,7 @@ async def _processes(valkey: Valkey, room: PresenceRoom) -> set[bytes]:
     return found
 
 
-async def test_sweeping_survives_an_outage_and_goes_on(own_valkey: Valkey) -> None:
+async def test_sweeping_continues_after_an_outage(own_valkey: Valkey) -> None:
     rules = PresenceRules(inline_max=50, events_max=1000, grace=0.05)
     async with (
         opened(own_valkey, rules, command_timeout=OUTAGE_SECONDS) as (presence, room, pipeline),
@@ -202,19 +203,19 @@ async def test_sweeping_survives_an_outage_and_goes_on(own_valkey: Valkey) -> No
         own_valkey.thaw()
         await pipeline.connected.wait()
         presence.leave(room.channel, 1)
-        await value_becomes(room.counts_only, (0, 0))
-        assert await room.left_over() == set()
+        await value_becomes(room.user_and_session_counts, (0, 0))
+        assert await room.remaining_keys() == set()
 
 
-# ---- against drift
+# ---- restating
 
 
-async def test_restating_puts_in_what_redis_lacks_and_takes_out_what_it_has_too_much(shared_valkey: Valkey) -> None:
+async def test_restate_adds_missing_sessions_and_removes_surplus_ones(shared_valkey: Valkey) -> None:
     async with opened(shared_valkey) as (presence, room, _):
-        kitchen = _neighbour(room, "kitchen")
+        kitchen = _room_of_same_partition(room, "kitchen")
         for number, channel in ((1, room.channel), (2, room.channel), (3, kitchen)):
             await presence.join(channel, number, ADA, "Ada")
-        await asyncio.sleep(0)  # whoever asked has noted it
+        await asyncio.sleep(0)  # lets the answers of the joins be recorded
         await presence.restate(room.part, {room.channel: {2: (ADA, "Ada"), 4: (BOB, "Bob")}})
         assert await presence.room(room.channel) == (2, 2)
         assert await presence.room(kitchen) == (0, 0)
@@ -222,7 +223,7 @@ async def test_restating_puts_in_what_redis_lacks_and_takes_out_what_it_has_too_
         assert await room.leave("n1", 4) == 1
 
 
-async def test_restating_what_is_true_changes_nothing(shared_valkey: Valkey) -> None:
+async def test_restate_of_the_current_sessions_changes_nothing(shared_valkey: Valkey) -> None:
     async with opened(shared_valkey) as (presence, room, _):
         await presence.join(room.channel, 1, ADA, "Ada")
         before = await room.counts()
@@ -231,7 +232,7 @@ async def test_restating_what_is_true_changes_nothing(shared_valkey: Valkey) -> 
         assert presence.statistics()["restated"] == 0
 
 
-async def test_restating_after_redis_has_lost_its_data_brings_everyone_back(shared_valkey: Valkey) -> None:
+async def test_restate_after_data_loss_restores_all_sessions(shared_valkey: Valkey) -> None:
     async with opened(shared_valkey) as (presence, room, _):
         sessions = {number: (UserId(f"u{number % 70}"), "U") for number in range(1, 1301)}
         await asyncio.gather(*(presence.join(room.channel, n, *who) for n, who in sessions.items()))
@@ -239,20 +240,20 @@ async def test_restating_after_redis_has_lost_its_data_brings_everyone_back(shar
         await shared_valkey.run("FLUSHALL")
         with pytest.raises(Unavailable, match="heartbeat"):
             await presence.restate(room.part, {room.channel: sessions})
-        await room.beat("n1")
+        await room.send_heartbeats("n1")
         await presence.restate(room.part, {room.channel: sessions})
         version, *counts = await room.counts()
         assert counts == [70, 1300]
         assert version > before[0]
 
 
-async def test_after_a_loss_nobody_came_clients_are_told_that_they_have_to_ask(shared_valkey: Valkey) -> None:
+async def test_restate_after_data_loss_announces_a_version_gap(shared_valkey: Valkey) -> None:
     async with opened(shared_valkey) as (presence, room, _):
         sessions = {number: (UserId(f"u{number}"), "U") for number in range(1, 21)}
         await asyncio.gather(*(presence.join(room.channel, n, *who) for n, who in sessions.items()))
         last = (await room.events())[-1]
         await shared_valkey.run("FLUSHALL")
-        await room.beat("n1")
+        await room.send_heartbeats("n1")
         await presence.restate(room.part, {room.channel: sessions})
         (count,) = await room.events()
         assert count["type"] == "presence"
@@ -263,7 +264,7 @@ async def test_after_a_loss_nobody_came_clients_are_told_that_they_have_to_ask(s
         assert joined["version"] > count["version"] + 1, "a gap again, now that single events tell of changes"
 
 
-async def test_whoever_comes_or_goes_while_it_is_restated_is_left_alone(shared_valkey: Valkey) -> None:
+async def test_restate_leaves_concurrent_joins_and_leaves_in_effect(shared_valkey: Valkey) -> None:
     async with opened(shared_valkey) as (presence, room, _):
         await presence.join(room.channel, 1, ADA, "Ada")
         under_way = presence.join(room.channel, 2, BOB, "Bob")
@@ -276,7 +277,7 @@ async def test_whoever_comes_or_goes_while_it_is_restated_is_left_alone(shared_v
         assert set(await room.users()) == {"bob", "cyd"}
 
 
-async def test_restating_does_not_bring_back_a_leave_that_is_still_owed(own_valkey: Valkey) -> None:
+async def test_restate_does_not_undo_an_owed_leave(own_valkey: Valkey) -> None:
     async with opened(own_valkey, command_timeout=OUTAGE_SECONDS) as (presence, room, pipeline):
         await presence.join(room.channel, 1, ADA, "Ada")
         own_valkey.freeze()
@@ -287,10 +288,10 @@ async def test_restating_does_not_bring_back_a_leave_that_is_still_owed(own_valk
         await presence.restate(room.part, {room.channel: {1: (ADA, "Ada")}})  # what the owner knew before
         async with sweeping(presence):
             await eventually(_not(lambda: presence.statistics()["leaves_owed"] > 0), what="nothing is owed")
-        assert await room.told() == [("user_joined", "ada", 1), ("user_left", "ada", 0)]
+        assert await room.event_summaries() == [("user_joined", "ada", 1), ("user_left", "ada", 0)]
 
 
-def _neighbour(room: PresenceRoom, name: str) -> Channel:
+def _room_of_same_partition(room: PresenceRoom, name: str) -> Channel:
     """A room of the same partition, whose name begins with `name`."""
     names = (RoomName(f"{name}{number}") for number in itertools.count())
     return next(c for c in map(room.keyspace.room, names) if c.partition == room.part)

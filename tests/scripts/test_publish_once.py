@@ -1,4 +1,4 @@
-"""`publish_once.lua` against a real Valkey, and against the imitation that faster tests may use."""
+"""`publish_once.lua` against a real Valkey, and against fakeredis."""
 
 import asyncio
 import itertools
@@ -18,7 +18,8 @@ from tannoy.shared.names import RoomName
 from tests.support.valkey import Valkey
 from tests.support.waiting import PATIENCE
 
-KEYSPACE = Keyspace("contract")
+KEYSPACE = Keyspace("scripts")
+END = b"end of test messages"
 _numbers = itertools.count(1)
 
 
@@ -52,7 +53,7 @@ async def publish(redis: Redis, room: Channel, key: str, payload: bytes, *, seco
 
 
 class Listener:
-    """All that is said in a channel, up to a last word."""
+    """A subscriber that returns every payload published so far; an END message marks the end."""
 
     def __init__(self, redis: Redis, room: Channel) -> None:
         self._redis = redis
@@ -74,71 +75,71 @@ class Listener:
                 message = await self._pubsub.get_message(timeout=PATIENCE)
         return message["data"]
 
-    async def heard(self) -> list[bytes]:
-        await call(self._redis, "PUBLISH", self._room.address, b"last word")
+    async def received(self) -> list[bytes]:
+        await call(self._redis, "PUBLISH", self._room.address, END)
         payloads: list[bytes] = []
-        while (payload := await self._next()) != b"last word":
+        while (payload := await self._next()) != END:
             payloads.append(payload)
         return payloads
 
 
-async def test_the_digest_is_the_servers_own(redis: Redis) -> None:
+async def test_digest_equals_the_one_of_the_server(redis: Redis) -> None:
     loaded = await call(redis, "SCRIPT", "LOAD", PUBLISH_ONCE.source)
     assert (loaded.decode() if isinstance(loaded, bytes) else loaded) == PUBLISH_ONCE.digest
 
 
-async def test_a_script_that_is_not_loaded_is_told_as_such(redis: Redis, room: Channel) -> None:
+async def test_call_of_a_script_that_is_not_loaded_raises_no_script(redis: Redis, room: Channel) -> None:
     await call(redis, "SCRIPT", "FLUSH")
     with pytest.raises(NoScriptError):
         await publish(redis, room, "k", b"hi")
 
 
-async def test_a_message_is_published_as_it_is(redis: Redis, room: Channel) -> None:
+async def test_payload_of_any_bytes_is_published_unchanged(redis: Redis, room: Channel) -> None:
     payload = bytes(range(256))
     async with Listener(redis, room) as listener:
         assert await publish(redis, room, "k", payload) == 1
-        assert await listener.heard() == [payload]
+        assert await listener.received() == [payload]
 
 
-async def test_a_key_publishes_once(redis: Redis, room: Channel) -> None:
+async def test_repeated_key_publishes_once(redis: Redis, room: Channel) -> None:
     async with Listener(redis, room) as listener:
         answers = [await publish(redis, room, "k", b"%d" % attempt) for attempt in range(5)]
         assert answers == [1, 0, 0, 0, 0]
-        assert await listener.heard() == [b"0"]
+        assert await listener.received() == [b"0"]
 
 
-async def test_a_key_publishes_once_however_many_call_at_once(redis: Redis, room: Channel) -> None:
+async def test_concurrent_calls_with_one_key_publish_once(redis: Redis, room: Channel) -> None:
     async with Listener(redis, room) as listener:
         answers = await asyncio.gather(*(publish(redis, room, "k", b"hi") for _ in range(20)))
         assert sorted(answers) == [0] * 19 + [1]
-        assert await listener.heard() == [b"hi"]
+        assert await listener.received() == [b"hi"]
 
 
-async def test_each_key_publishes_for_itself(redis: Redis, room: Channel) -> None:
+async def test_different_keys_publish_each(redis: Redis, room: Channel) -> None:
     async with Listener(redis, room) as listener:
         for key in ("a", "b", "A", "a ", "é", "}{"):
             assert await publish(redis, room, key, key.encode()) == 1
-        assert len(await listener.heard()) == 6
+        assert len(await listener.received()) == 6
 
 
-async def test_a_key_is_a_channels_own(redis: Redis, room: Channel) -> None:
+async def test_same_key_in_two_channels_publishes_both(redis: Redis, room: Channel) -> None:
     other = KEYSPACE.room(RoomName(f"{room.name}:other"))
     assert [await publish(redis, each, "k", b"hi") for each in (room, other)] == [1, 1]
 
 
-async def test_a_key_is_remembered_for_as_long_as_asked(redis: Redis, room: Channel) -> None:
+async def test_key_is_remembered_for_the_given_seconds(redis: Redis, room: Channel) -> None:
     await publish(redis, room, "k", b"hi", seconds=REMEMBER_KEY_SECONDS)
     left = await call(redis, "TTL", KEYSPACE.idempotency(room, "ada", "k"))
     assert REMEMBER_KEY_SECONDS - PATIENCE <= left <= REMEMBER_KEY_SECONDS
 
 
-async def test_a_repetition_does_not_prolong_the_memory(redis: Redis, room: Channel) -> None:
+async def test_repeated_key_does_not_extend_its_ttl(redis: Redis, room: Channel) -> None:
     await publish(redis, room, "k", b"hi", seconds=300)
     await publish(redis, room, "k", b"hi", seconds=3000)
     assert await call(redis, "TTL", KEYSPACE.idempotency(room, "ada", "k")) <= 300
 
 
-async def test_a_key_that_is_forgotten_publishes_again(redis: Redis, room: Channel) -> None:
+async def test_deleted_key_publishes_again(redis: Redis, room: Channel) -> None:
     await publish(redis, room, "k", b"hi")
     await call(redis, "DEL", KEYSPACE.idempotency(room, "ada", "k"))
     assert await publish(redis, room, "k", b"hi") == 1

@@ -1,4 +1,4 @@
-"""`server_adopt.lua` against a real Valkey: a life goes on only where its data certainly comes from."""
+"""`server_adopt.lua` on a real Valkey: a server life continues only where its data is known to come from it."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -11,7 +11,7 @@ from tannoy.shared.keyspace import Keyspace
 
 from tests.support.valkey import Valkey
 
-SERVER = Keyspace("contract").server(0)
+SERVER = Keyspace("scripts").server(0)
 FORMER = "a" * 40
 
 
@@ -31,44 +31,44 @@ async def own_id(valkey: Valkey) -> str:
 
 
 async def life(valkey: Valkey) -> bytes:
-    """As every new connection asks for it."""
+    """The server life, read as every new connection reads it."""
     known, _ = await run(valkey, SERVER_ENSURE, 5500)
     return bytes(known)
 
 
-async def come_from(valkey: Valkey, former: str) -> bytes:
-    """A partition with a life, as MIGRATE has brought it from the server with that replication id."""
+async def migrate_from(valkey: Valkey, former: str) -> bytes:
+    """Make the partition look as after MIGRATE from the server with that replication id; returns its life."""
     known = await life(valkey)
     await valkey.run("HSET", SERVER, "id", former)
     return known
 
 
-async def test_a_life_that_is_adopted_goes_on(valkey: Valkey) -> None:
-    known = await come_from(valkey, FORMER)
+async def test_adopted_server_life_continues(valkey: Valkey) -> None:
+    known = await migrate_from(valkey, FORMER)
     assert await run(valkey, SERVER_ADOPT, FORMER, await own_id(valkey)) == 1
     assert await life(valkey) == known
 
 
-async def test_without_it_a_new_life_begins(valkey: Valkey) -> None:
-    known = await come_from(valkey, FORMER)
+async def test_server_life_that_is_not_adopted_ends(valkey: Valkey) -> None:
+    known = await migrate_from(valkey, FORMER)
     assert await life(valkey) != known
 
 
-async def test_the_second_one_to_adopt_changes_nothing(valkey: Valkey) -> None:
-    known = await come_from(valkey, FORMER)
+async def test_second_adoption_changes_nothing(valkey: Valkey) -> None:
+    known = await migrate_from(valkey, FORMER)
     for _ in range(2):
         assert await run(valkey, SERVER_ADOPT, FORMER, await own_id(valkey)) == 1
     assert await life(valkey) == known
 
 
-async def test_what_comes_from_elsewhere_is_not_adopted(valkey: Valkey) -> None:
-    known = await come_from(valkey, "b" * 40)
+async def test_data_of_an_unexpected_server_is_not_adopted(valkey: Valkey) -> None:
+    known = await migrate_from(valkey, "b" * 40)
     assert await run(valkey, SERVER_ADOPT, FORMER, await own_id(valkey)) == 0
     assert await life(valkey) != known
 
 
-async def test_a_server_that_has_become_another_one_adopts_nothing(valkey: Valkey) -> None:
-    known = await come_from(valkey, FORMER)
+async def test_server_whose_identity_changed_adopts_nothing(valkey: Valkey) -> None:
+    known = await migrate_from(valkey, FORMER)
     before = await own_id(valkey)
     await valkey.run("REPLICAOF", "127.0.0.1", "1")
     await valkey.run("REPLICAOF", "NO", "ONE")
@@ -77,6 +77,6 @@ async def test_a_server_that_has_become_another_one_adopts_nothing(valkey: Valke
     assert await life(valkey) != known
 
 
-async def test_a_partition_that_came_without_its_data_has_no_life_to_adopt(valkey: Valkey) -> None:
+async def test_partition_without_data_has_no_life_to_adopt(valkey: Valkey) -> None:
     assert await run(valkey, SERVER_ADOPT, FORMER, await own_id(valkey)) == 0
     assert await valkey.run("EXISTS", SERVER) == 0

@@ -1,4 +1,4 @@
-"""A channel with history in a real Redis: what nodes say in it, what is kept, and what a link would bring."""
+"""A room with history in a real Redis: publish to it, read what Redis stores and what subscribers receive."""
 
 import asyncio
 import itertools
@@ -21,12 +21,13 @@ from tannoy.shared.publication import EncodedMessage, Position, Publication
 from tests.support.valkey import Valkey
 from tests.support.waiting import PATIENCE
 
+HISTORY_SCRIPTS = (SERVER_ENSURE, PUBLISH, PUBLISH_ONCE, HISTORY_READ)
 RULES = HistoryRules(size=100, ttl=300)
-_THAT_IS_ALL = b"that is all"
+_END = b"end of test messages"
 _numbers = itertools.count(1)
 
 
-def packed(content: object) -> bytes:
+def envelope_of(content: object) -> bytes:
     """The envelope of a message with this content."""
     return pack_publication(publication_of(content))
 
@@ -42,20 +43,8 @@ def content_of(publication: Publication) -> Any:
     return whole["content"]
 
 
-@asynccontextmanager
-async def pipeline_to(valkey: Valkey, *, command_timeout: float = PATIENCE) -> AsyncGenerator[Pipeline]:
-    """Connected; its scripts are loaded. `command_timeout`: seconds; short where a test is about it."""
-    scripts = (SERVER_ENSURE, PUBLISH, PUBLISH_ONCE, HISTORY_READ)
-    pipeline = Pipeline(valkey.address, name="test", scripts=scripts, command_timeout=command_timeout)
-    async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(pipeline.run())
-        await pipeline.connected.wait()
-        yield pipeline
-        running.cancel()
-
-
 class HistoryRoom:
-    """A room of its own, of a server life of its own."""
+    """One room under a prefix of its own, so that its partition has a server life of its own too."""
 
     def __init__(self, valkey: Valkey, pipeline: Pipeline, channel: Channel, keyspace: Keyspace) -> None:
         self.channel = channel
@@ -63,8 +52,8 @@ class HistoryRoom:
         self.keys = keyspace.history(channel)
         self.valkey = valkey
         self.pipeline = pipeline
-        self.history = self.history_under(RULES)
-        self._heard: asyncio.Queue[bytes] = asyncio.Queue()
+        self.history = self.history_with(RULES)
+        self._received: asyncio.Queue[bytes] = asyncio.Queue()
 
     @classmethod
     @asynccontextmanager
@@ -72,7 +61,7 @@ class HistoryRoom:
         number = next(_numbers)
         keyspace = Keyspace(prefix or f"p{number}")
         room = cls(valkey, pipeline, keyspace.room(RoomName(f"room-{number}")), keyspace)
-        link = await connect(valkey.address, name="test-link", on_pushes=room._hear, timeout=PATIENCE)
+        link = await connect(valkey.address, name="test-link", on_pushes=room._on_pushes, timeout=PATIENCE)
         link.subscribe(("SUBSCRIBE", room.channel.address), lambda refusal: None)
         await link.command("PING")
         try:
@@ -81,14 +70,14 @@ class HistoryRoom:
             link.abort()
             await link.lost
 
-    def _hear(self, pushes: Pushes) -> None:
+    def _on_pushes(self, pushes: Pushes) -> None:
         for kind, *_, payload in pushes:
             if kind == b"message":
-                self._heard.put_nowait(payload)
+                self._received.put_nowait(payload)
 
-    # ---- nodes
+    # ---- what nodes do
 
-    def history_under(self, rules: HistoryRules) -> HistoryReader:
+    def history_with(self, rules: HistoryRules) -> HistoryReader:
         return HistoryReader(self.pipeline, self.keyspace, rules)
 
     async def publish(
@@ -103,46 +92,46 @@ class HistoryRoom:
         publisher = Publisher(pipeline or self.pipeline, self.keyspace, rules)
         return await publisher.publish(self.channel, publication_of(content), author=author, key=key)
 
-    async def say(self, *contents: object, rules: HistoryRules = RULES) -> Position:
-        """All of these; the position of the last one."""
-        session_leases = [await self.publish(content, rules=rules) for content in contents]
-        assert session_leases
-        assert session_leases[-1] is not None
-        return session_leases[-1]
+    async def publish_all(self, *contents: object, rules: HistoryRules = RULES) -> Position:
+        """Publish one after another; returns the position of the last."""
+        positions = [await self.publish(content, rules=rules) for content in contents]
+        assert positions
+        assert positions[-1] is not None
+        return positions[-1]
 
-    async def meet(self) -> None:
-        """As every new connection of a node does: is this the server that the data knows?"""
+    async def identify_server(self) -> None:
+        """Check whether this is the server that the data knows, as every new connection of a node does."""
         await self.pipeline.run_script(SERVER_ENSURE, (self.keys.server,), (RULES.recovery_ms,))
 
-    async def become_another_server(self) -> None:
-        """As after a promotion, or with a dump: the data knows another server."""
+    async def change_server_identity(self) -> None:
+        """Make the data know another server, as after a promotion or with a restored dump."""
         await self.valkey.run("HSET", self.keys.server, "id", "of-another-server")
-        await self.meet()
+        await self.identify_server()
 
-    # ---- what a link brings
+    # ---- what subscribers receive
 
-    async def heard_raw(self) -> list[bytes]:
-        """All up to now."""
-        await self.valkey.run("PUBLISH", self.channel.address, _THAT_IS_ALL)
+    async def received_payloads(self) -> list[bytes]:
+        """All payloads published up to now."""
+        await self.valkey.run("PUBLISH", self.channel.address, _END)
         payloads: list[bytes] = []
         async with asyncio.timeout(PATIENCE):
-            while (payload := await self._heard.get()) != _THAT_IS_ALL:
+            while (payload := await self._received.get()) != _END:
                 payloads.append(payload)
         return payloads
 
-    async def heard(self) -> list[tuple[int, Any]]:
-        """Offset and content of each message up to now."""
-        told = [unpack_delivery(payload) for payload in await self.heard_raw()]
-        return [(one.offset, content_of(one)) for one in told]
+    async def received(self) -> list[tuple[int, Any]]:
+        """Offset and content of each message published up to now."""
+        deliveries = [unpack_delivery(payload) for payload in await self.received_payloads()]
+        return [(one.offset, content_of(one)) for one in deliveries]
 
-    # ---- what is kept
+    # ---- what Redis stores
 
     async def head(self) -> bytes | None:
         head: bytes | None = await self.valkey.run("GET", self.keys.head)
         return head
 
-    async def log(self) -> list[tuple[int, Any]]:
-        """Offset and content of each entry, as they lie in Redis."""
+    async def log_entries(self) -> list[tuple[int, Any]]:
+        """Offset and content of each entry of the log."""
         entries = await self.valkey.run("XRANGE", self.keys.log, "-", "+")
         return [(int(id.partition(b"-")[0]), content_of(unpack_delivery(fields[b"m"]))) for id, fields in entries]
 
@@ -150,7 +139,7 @@ class HistoryRoom:
         seconds: int = await self.valkey.run("TTL", key)
         return seconds
 
-    async def kept_keys(self) -> list[bytes]:
+    async def existing_keys(self) -> list[bytes]:
         """All keys of this room's prefix, sorted."""
         keys: list[bytes] = await self.valkey.run("KEYS", self.keys.server.partition(b":")[0] + b":*")
         return sorted(keys)
