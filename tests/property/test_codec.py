@@ -1,4 +1,4 @@
-"""Whatever a client may say comes through both formats and the bus as it was; all else is refused in good order."""
+"""Codecs over generated data: values survive both formats and the bus; other bytes raise the documented error only."""
 
 import hmac
 import struct
@@ -43,12 +43,12 @@ formats = st.sampled_from([JSON, MSGPACK])
 
 
 @given(json_values, formats)
-def test_any_json_value_comes_back_as_it_was_sent(value: object, wire: WireFormat) -> None:
+def test_json_value_survives_encode_and_decode(value: object, wire: WireFormat) -> None:
     assert same(wire.decode(wire.encode(value)), value)
 
 
 @given(json_values)
-def test_both_formats_carry_the_same_value(value: object) -> None:
+def test_json_and_msgpack_decode_to_the_same_value(value: object) -> None:
     assert same(JSON.decode(JSON.encode(value)), MSGPACK.decode(MSGPACK.encode(value)))
 
 
@@ -58,13 +58,13 @@ def same(left: object, right: object) -> bool:
 
 
 @given(st.binary(max_size=200), formats)
-def test_garbage_on_the_wire_is_refused_and_nothing_else(data: bytes, wire: WireFormat) -> None:
+def test_decode_of_random_bytes_raises_only_bad_request(data: bytes, wire: WireFormat) -> None:
     with suppress(BadRequest):
         wire.decode(data)
 
 
 class _Extension:
-    """An extension type on the wire; msgpack's own class for it is not typed."""
+    """A msgpack extension type; the library's own class for it is not typed."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -78,7 +78,7 @@ anything_in_msgpack = st.recursive(
 
 
 def pack_anything(value: Any) -> bytes:
-    """msgpack by hand, for what its library would rather not write."""
+    """Encode msgpack by hand: its library refuses some of these values."""
     match value:
         case _Extension():
             return b"\xc7" + bytes((len(value.data), 5)) + value.data
@@ -92,7 +92,7 @@ def pack_anything(value: Any) -> bytes:
 
 
 @given(anything_in_msgpack)
-def test_whatever_msgpack_brings_can_be_passed_on_as_json(value: object) -> None:
+def test_decoded_msgpack_can_be_encoded_as_json(value: object) -> None:
     try:
         accepted = MSGPACK.decode(pack_anything(value))
     except BadRequest:
@@ -103,7 +103,7 @@ def test_whatever_msgpack_brings_can_be_passed_on_as_json(value: object) -> None
 @given(
     json_values | st.dictionaries(st.sampled_from(["type", "id", "room", "content", "to", "key"]), json_values), formats
 )
-def test_any_frame_is_a_command_or_a_bad_one(value: object, wire: WireFormat) -> None:
+def test_decode_command_of_any_object_raises_only_bad_command(value: object, wire: WireFormat) -> None:
     with suppress(BadCommand):
         decode_command(wire.encode(value), binary=wire.binary, wire=wire)
 
@@ -128,7 +128,7 @@ secrets = st.binary(max_size=40)
 
 
 @given(st.builds(Publication, encoded, st.just("") | names))
-def test_any_publication_travels_unchanged(publication: Publication) -> None:
+def test_publication_survives_pack_and_unpack(publication: Publication) -> None:
     assert unpack_publication(pack_publication(publication)) == publication
 
 
@@ -136,40 +136,40 @@ objects = st.dictionaries(text.filter(lambda name: name != "offset"), json_value
 
 
 @given(objects, text.filter(lambda epoch: epoch and " " not in epoch), st.integers(1, 2**53))
-def test_any_object_takes_its_offset_in_both_formats(fields: dict[str, object], epoch: str, offset: int) -> None:
-    said = Publication(EncodedMessage(JSON.encode(fields), MSGPACK.encode(fields)))
-    heard = unpack_delivery(b"\x03%b %d %b" % (epoch.encode(), offset, pack_publication(said)))
-    assert (heard.epoch, heard.offset) == (epoch, offset)
+def test_offset_is_added_to_any_object_in_both_formats(fields: dict[str, object], epoch: str, offset: int) -> None:
+    publication = Publication(EncodedMessage(JSON.encode(fields), MSGPACK.encode(fields)))
+    delivery = unpack_delivery(b"\x03%b %d %b" % (epoch.encode(), offset, pack_publication(publication)))
+    assert (delivery.epoch, delivery.offset) == (epoch, offset)
     for wire in (JSON, MSGPACK):
-        assert encode_publication(heard, wire) == wire.encode(fields | {"offset": offset})
+        assert encode_publication(delivery, wire) == wire.encode(fields | {"offset": offset})
 
 
 @given(st.binary(max_size=60))
-def test_garbage_behind_a_number_is_malformed_and_nothing_else(data: bytes) -> None:
+def test_unpack_of_random_bytes_after_a_position_raises_only_malformed_bytes(data: bytes) -> None:
     for start in (b"\x03", b"\x03e 1 ", b"\x03e 1 \x01"):
         with suppress(MalformedBytes):
             unpack_delivery(start + data)
 
 
 @given(orders, secrets)
-def test_any_order_travels_unchanged(order: ControlMessage, secret: bytes) -> None:
+def test_control_message_survives_pack_and_unpack(order: ControlMessage, secret: bytes) -> None:
     assert unpack_order(pack_order(order, secret), secret) == order
 
 
 @given(st.binary(max_size=100) | st.binary(max_size=60).map(lambda rest: b"\x01" + rest))
-def test_garbage_on_the_bus_is_malformed_and_nothing_else(data: bytes) -> None:
+def test_unpack_of_random_bytes_raises_only_malformed_bytes(data: bytes) -> None:
     with suppress(MalformedBytes):
         unpack_publication(data)
     with suppress(MalformedBytes):
         unpack_order(data, b"")
 
 
-def seal(body: bytes, secret: bytes) -> bytes:
-    """A body with the seal of the cluster: what an older or newer version might say."""
+def sign(body: bytes, secret: bytes) -> bytes:
+    """A body with a valid signature, as an older or newer version of the product might send it."""
     return hmac.digest(secret, body, "sha256")[:16] + body
 
 
 @given(st.binary(max_size=60) | anything_in_msgpack.map(pack_anything), secrets)
-def test_a_sealed_order_of_unknown_form_is_malformed_and_nothing_else(body: bytes, secret: bytes) -> None:
+def test_signed_control_message_of_unknown_form_raises_only_malformed_bytes(body: bytes, secret: bytes) -> None:
     with suppress(MalformedBytes):
-        unpack_order(seal(body, secret), secret)
+        unpack_order(sign(body, secret), secret)

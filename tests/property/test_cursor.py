@@ -1,8 +1,8 @@
-"""One channel heard over a link that loses and repeats, beside a log that is trimmed: never a silent hole.
+"""A cursor over a link that loses and repeats messages, and a log that is trimmed: it never skips a message silently.
 
-The model is a Redis of a few lines: a counter, an epoch, a log, and a wire that is lost with its connection. Whatever
-happens in whatever order, what the cursor passes on rises by one without a repetition, or a reset stands between; and
-once all is quiet, the barrier has brought it up to the head.
+The model is a small Redis: a counter, an epoch, a log, and a wire whose messages are lost with its connection. In any
+order of events the offsets that the cursor passes on increase by one without a repetition, or a reset stands between;
+and when nothing happens any more, the barrier has brought the cursor to the head.
 """
 
 from collections import deque
@@ -28,7 +28,7 @@ from tannoy.shared.publication import EncodedMessage, Position, Publication
 LOG_MAX = 6
 READ_MAX = 3
 SETTLED_AFTER = 20
-"""Rounds of reading and proving in which a cursor has to come to rest."""
+"""Rounds of reading and proving after which a cursor has to be at the head."""
 
 
 def message(position: Position) -> Publication:
@@ -41,7 +41,7 @@ def reset(position: Position, reason: str) -> Publication:
 
 @dataclass
 class Proof:
-    """A head that was read, and what has to come over which connection until it proves something."""
+    """A head that was read, and how many messages of which connection have to arrive before it proves a loss."""
 
     head: Position
     epoch: str
@@ -50,13 +50,13 @@ class Proof:
 
 
 class Server:
-    """What the scripts do, and what goes over the link."""
+    """Model of Redis: what the scripts do, and what goes over the link."""
 
     def __init__(self) -> None:
         self.epochs = 1
         self.offset = 0
         self.log: list[int] = []
-        self.trimmed = 0  # the highest offset that has gone
+        self.trimmed = 0  # the highest offset that was removed
         self.connection = 1
         self.is_connected = True
         self.wire: deque[Publication] = deque()
@@ -98,22 +98,22 @@ class Server:
         self.sent = 0
 
     @property
-    def brought(self) -> int:
-        """Messages of this connection that have come."""
+    def arrived(self) -> int:
+        """Messages of this connection that have arrived."""
         return self.sent - len(self.wire)
 
 
-class Hearing(RuleBasedStateMachine):
-    """The cursor, its owner's moves in any order, and the judge of what goes on."""
+class CursorMachine(RuleBasedStateMachine):
+    """The cursor, the steps of its owner in any order, and the check of what it passes on."""
 
     def __init__(self) -> None:
         super().__init__()
         self.server = Server()
         self.cursor = Cursor(reset)
-        self.at: Position | None = None  # up to where a session has been told
+        self.at: Position | None = None  # the position that a session knows
         self.passed_on: set[Position] = set()
         self.may_reset = False
-        self.recent: deque[Publication] = deque(maxlen=8)  # may come again
+        self.recent: deque[Publication] = deque(maxlen=8)  # may be repeated
         self.asked: tuple[str, HistoryPage] | None = None
         self.head_asked: Position | None = None
         self.proof: Proof | None = None
@@ -122,23 +122,23 @@ class Hearing(RuleBasedStateMachine):
     def begin(self, published: int) -> None:
         for _ in range(published):
             self.server.publish()
-        self.server.wire.clear()  # nobody listened yet
+        self.server.wire.clear()  # there was no subscription yet
 
-    def judge(self, told: Iterable[Publication], first: Position | None = None) -> None:
-        """`first`: the position that newcomers are told, if it was not known before."""
+    def check(self, passed: Iterable[Publication], first: Position | None = None) -> None:
+        """`first`: the position that joining sessions get, if none was known before."""
         self.at = self.at or first
-        for publication in told:
+        for publication in passed:
             position = Position(publication.epoch, publication.offset)
             if publication.resets:
                 assert self.may_reset, f"a reset to {position} without a loss"
             else:
                 assert self.at is not None
-                assert position == Position(self.at.epoch, self.at.offset + 1), f"{position} came behind {self.at}"
+                assert position == Position(self.at.epoch, self.at.offset + 1), f"{position} came after {self.at}"
                 assert position not in self.passed_on, f"{position} came twice"
                 self.passed_on.add(position)
             self.at = position
 
-    # ---- the bus
+    # ---- Redis and the link
 
     @rule(count=st.integers(1, 4))
     def publish(self, count: int) -> None:
@@ -152,7 +152,7 @@ class Hearing(RuleBasedStateMachine):
         self.note_loss()
 
     def note_loss(self) -> None:
-        """From the moment on in which the log lacks what was not passed on, a reset is no surprise."""
+        """A reset is allowed once the log lacks a message that was not passed on."""
         if self.at is not None and self.server.trimmed > self.at.offset:
             self.may_reset = True
 
@@ -163,18 +163,18 @@ class Hearing(RuleBasedStateMachine):
 
     @precondition(lambda self: self.server.wire)
     @rule(count=st.integers(1, 5))
-    def bring(self, count: int) -> None:
+    def deliver(self, count: int) -> None:
         for _ in range(min(count, len(self.server.wire))):
             one = self.server.wire.popleft()
             self.recent.append(one)
-            self.judge(self.cursor.take(one))
+            self.check(self.cursor.take(one))
 
     @precondition(lambda self: self.recent)
     @rule(data=st.data())
-    def bring_again(self, data: st.DataObject) -> None:
+    def deliver_again(self, data: st.DataObject) -> None:
         one = data.draw(st.sampled_from(list(self.recent)))
         if one.epoch in (self.cursor.epoch, self.server.head.epoch):
-            self.judge(self.cursor.take(one))
+            self.check(self.cursor.take(one))
 
     @precondition(lambda self: self.server.is_connected)
     @rule()
@@ -186,7 +186,7 @@ class Hearing(RuleBasedStateMachine):
     def restore_link(self) -> None:
         self.server.connect()
 
-    # ---- the owner
+    # ---- the owner of the cursor
 
     @precondition(lambda self: self.server.is_connected)
     @rule()
@@ -198,7 +198,7 @@ class Hearing(RuleBasedStateMachine):
     def learn_head(self) -> None:
         head, self.head_asked = self.head_asked, None
         assert head is not None
-        self.judge(self.cursor.known(head), head)
+        self.check(self.cursor.known(head), head)
         self.note_loss()
 
     @precondition(lambda self: self.cursor.state is CursorState.FILLING and self.asked is None)
@@ -212,13 +212,13 @@ class Hearing(RuleBasedStateMachine):
         assert self.asked is not None
         (epoch, page), self.asked = self.asked, None
         if comes and epoch == self.cursor.epoch:
-            self.judge(self.cursor.found(page))
+            self.check(self.cursor.found(page))
 
     @precondition(lambda self: self.cursor.state is CursorState.FILLING)
     @rule()
     def give_up(self) -> None:
         self.may_reset = True
-        self.judge(self.cursor.give_up())
+        self.check(self.cursor.give_up())
 
     @precondition(lambda self: self.server.is_connected and self.proof is None)
     @rule()
@@ -233,24 +233,24 @@ class Hearing(RuleBasedStateMachine):
         is_lost = not self.server.is_connected or proof.connection != self.server.connection
         if is_lost:
             self.proof = None
-        elif self.server.brought >= proof.sent:
+        elif self.server.arrived >= proof.sent:
             self.proof = None
             if proof.epoch == self.cursor.epoch:
-                self.judge(self.cursor.proven(proof.head), proof.head)
+                self.check(self.cursor.proven(proof.head), proof.head)
                 self.note_loss()
 
-    # ---- what has to hold
+    # ---- invariants
 
     @invariant()
-    def whoever_asks_is_told_what_was_passed_on(self) -> None:
+    def position_of_the_cursor_equals_what_it_passed_on(self) -> None:
         if self.cursor.state is not CursorState.UNKNOWN:
             assert self.at == self.cursor.position
 
     def teardown(self) -> None:
-        """All is quiet, the link is back, and the barrier goes on."""
+        """The link is connected, nothing is published, and the barrier continues."""
         if not self.server.is_connected:
             self.server.connect()
-        self.bring(len(self.server.wire))
+        self.deliver(len(self.server.wire))
         for _ in range(SETTLED_AFTER):
             if self.asked is not None:
                 self.read_log(True)
@@ -264,6 +264,6 @@ class Hearing(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("waiting_max", [1, 3, 1000])
-def test_never_a_silent_hole(monkeypatch: pytest.MonkeyPatch, waiting_max: int) -> None:
+def test_cursor_never_skips_a_message_without_a_reset(monkeypatch: pytest.MonkeyPatch, waiting_max: int) -> None:
     monkeypatch.setattr(cursor_module, "WAITING_MAX", waiting_max)
-    run_state_machine_as_test(Hearing, settings=settings(max_examples=150, stateful_step_count=60, deadline=None))
+    run_state_machine_as_test(CursorMachine, settings=settings(max_examples=150, stateful_step_count=60, deadline=None))

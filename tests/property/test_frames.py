@@ -1,4 +1,4 @@
-"""The frame reader over anything that any client might send, cut anywhere."""
+"""The frame reader over generated streams of frames and of random bytes, in chunks of any size."""
 
 from contextlib import suppress
 
@@ -12,7 +12,7 @@ from tests.support.client_frames import client_frame
 
 MAX = 300
 OVERHEAD = 14 + 125
-"""The largest header, and a control frame that may come within a message."""
+"""Bytes of the largest header, and of a control frame inside a fragmented message."""
 
 masks = st.binary(min_size=4, max_size=4)
 payloads = st.binary(max_size=MAX)
@@ -22,7 +22,7 @@ control = st.tuples(st.sampled_from([Opcode.PING, Opcode.PONG]), st.binary(max_s
 
 @st.composite
 def messages(draw: st.DrawFn) -> tuple[bytes, list[Event]]:
-    """A conversation as a client may lead it: its bytes, and what they mean."""
+    """A valid stream of a client: its bytes, and the events that it contains."""
     stream, meaning = b"", list[Event]()
     for _ in range(draw(st.integers(0, 5))):
         opcode = draw(st.sampled_from([Opcode.TEXT, Opcode.BINARY]))
@@ -47,7 +47,7 @@ def chunked(draw: st.DrawFn, data: bytes) -> list[bytes]:
 
 
 Outcome = tuple[list[Event], int | None]
-"""What was read, and the code of the violation that ended it."""
+"""The events that were read, and the code of the violation that ended the stream."""
 
 
 def outcome(chunks: list[bytes]) -> Outcome:
@@ -55,21 +55,21 @@ def outcome(chunks: list[bytes]) -> Outcome:
     try:
         for chunk in chunks:
             for event in reader.feed(chunk):
-                events.append(event)  # what came before a violation has to stay
-            assert held(reader) <= MAX + OVERHEAD
+                events.append(event)  # events before a violation have to be kept
+            assert buffered(reader) <= MAX + OVERHEAD
     except ProtocolViolation as violation:
         return events, violation.code
     return events, None
 
 
-def held(reader: FrameReader) -> int:
-    """Bytes that a reader keeps between two reads."""
+def buffered(reader: FrameReader) -> int:
+    """Bytes that a reader buffers between two reads."""
     buffer, message = reader._buffer, reader._message  # pyright: ignore[reportPrivateUsage]
     return len(buffer or b"") + len(message or b"")
 
 
 @given(st.data())
-def test_a_conversation_means_the_same_however_it_is_cut(data: st.DataObject) -> None:
+def test_frames_of_a_stream_do_not_depend_on_its_chunks(data: st.DataObject) -> None:
     stream, meaning = data.draw(messages())
     assert outcome(data.draw(chunked(stream))) == (meaning, None)
 
@@ -89,33 +89,33 @@ nearly_frames = st.lists(
 
 
 @given(st.data(), st.binary(max_size=400) | nearly_frames)
-def test_garbage_is_a_protocol_violation_and_nothing_else_however_it_is_cut(data: st.DataObject, stream: bytes) -> None:
+def test_random_bytes_raise_only_protocol_violations_in_any_chunks(data: st.DataObject, stream: bytes) -> None:
     whole, cut = outcome([stream]), outcome(data.draw(chunked(stream)))
     assert cut == whole
     assert whole[1] in (None, CloseCode.PROTOCOL_ERROR, CloseCode.INVALID_DATA, CloseCode.TOO_LARGE)
 
 
 @given(nearly_frames)
-def test_text_that_is_let_in_is_always_utf_8(stream: bytes) -> None:
+def test_accepted_text_is_utf_8(stream: bytes) -> None:
     for event in outcome([stream])[0]:
         if event.opcode is Opcode.TEXT:
             event.payload.decode()
 
 
 @given(nearly_frames)
-def test_no_message_that_is_let_in_is_larger_than_allowed(stream: bytes) -> None:
+def test_accepted_message_is_within_the_size_limit(stream: bytes) -> None:
     assert all(len(event.payload) <= MAX for event in outcome([stream])[0])
 
 
 @given(st.binary(max_size=400))
-def test_no_more_is_held_than_a_message_and_a_header(stream: bytes) -> None:
+def test_reader_buffers_at_most_one_message_and_a_header(stream: bytes) -> None:
     reader = FrameReader(MAX)
     with suppress(ProtocolViolation):
         for octet in stream:
             list(reader.feed(bytes((octet,))))
-            assert held(reader) <= MAX + OVERHEAD
+            assert buffered(reader) <= MAX + OVERHEAD
 
 
 @given(st.lists(st.tuples(st.sampled_from(list(Opcode)), st.binary(max_size=70_000)), max_size=5))
-def test_whatever_is_framed_can_be_taken_apart(frames: list[tuple[Opcode, bytes]]) -> None:
+def test_split_frames_returns_the_frames_that_were_built(frames: list[tuple[Opcode, bytes]]) -> None:
     assert list(split_frames(b"".join(frame(*each) for each in frames))) == frames

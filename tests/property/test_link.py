@@ -1,4 +1,4 @@
-"""LinkState against a model of Redis: whatever is wanted, lost, answered late or taken away, both agree in the end."""
+"""LinkState against a model of Redis: after any subscriptions, losses, late answers and revocations both agree."""
 
 from collections import deque
 
@@ -17,19 +17,19 @@ channels = st.sampled_from(KEYSPACE)
 
 
 class ModelRedis:
-    """One connection's end at Redis: commands are carried out in order, answers come in order, each when it comes."""
+    """Redis' end of one connection: commands are executed in order and answered in order, at any time."""
 
     def __init__(self) -> None:
         self.inbox: deque[tuple[bytes, bytes]] = deque()
         self.outbox: deque[list[bytes]] = deque()
         self.subscribed: set[bytes] = set()
 
-    def work(self) -> None:
+    def execute(self) -> None:
         verb, channel = self.inbox.popleft()
         (self.subscribed.add if verb == b"SUBSCRIBE" else self.subscribed.discard)(channel)
         self.outbox.append([verb.lower(), channel, b"0"])
 
-    def take_away(self, channel: bytes) -> None:
+    def revoke(self, channel: bytes) -> None:
         self.subscribed.remove(channel)
         self.outbox.append([b"unsubscribe", channel, b"0"])
 
@@ -44,12 +44,12 @@ class LinkMachine(RuleBasedStateMachine):
         self.state = LinkState(ECHO)
         self.redis = ModelRedis()
         self.intent = {ECHO}
-        self.taken_away: set[bytes] = set()
+        self.revoked: set[bytes] = set()
         self.published = 0
-        self.on_the_way: list[tuple[bytes, bytes]] = []
-        self.heard: list[tuple[bytes, bytes]] = []
+        self.in_transit: list[tuple[bytes, bytes]] = []
+        self.delivered: list[tuple[bytes, bytes]] = []
 
-    # ---- ours
+    # ---- the node
 
     @rule(channel=channels)
     def want(self, channel: bytes) -> None:
@@ -66,13 +66,13 @@ class LinkMachine(RuleBasedStateMachine):
         for verb, *named in read_commands(data_to_send(self.state)):
             self.redis.inbox.extend((verb, channel) for channel in named)
 
-    # ---- the connection's
+    # ---- the connection
 
     @precondition(lambda self: not self.state.connected)
     @rule()
     def connect(self) -> None:
         self.redis = ModelRedis()
-        self.taken_away.clear()
+        self.revoked.clear()
         self.state.opened(0.0)
 
     @precondition(lambda self: self.state.connected)
@@ -80,22 +80,22 @@ class LinkMachine(RuleBasedStateMachine):
     def lose(self) -> None:
         self.redis = ModelRedis()
         self.state.closed()
-        self.on_the_way.clear()
+        self.in_transit.clear()
 
-    # ---- Redis's
+    # ---- Redis
 
     @precondition(lambda self: self.redis.inbox)
     @rule(count=st.integers(1, 4))
-    def work(self, count: int) -> None:
+    def execute(self, count: int) -> None:
         for _ in range(min(count, len(self.redis.inbox))):
-            self.redis.work()
+            self.redis.execute()
 
     @precondition(lambda self: self.redis.outbox)
     @rule(count=st.integers(1, 5))
     def answer(self, count: int) -> None:
         pushes: Pushes = [self.redis.outbox.popleft() for _ in range(min(count, len(self.redis.outbox)))]
         events = self.state.received(pushes)
-        self.heard += events.deliveries
+        self.delivered += events.deliveries
         for channel in events.confirmed:
             assert channel in self.intent
 
@@ -103,33 +103,33 @@ class LinkMachine(RuleBasedStateMachine):
     def publish(self, channel: bytes) -> None:
         self.published += 1
         if channel in self.redis.subscribed:
-            self.on_the_way.append((channel, b"%d" % self.published))
+            self.in_transit.append((channel, b"%d" % self.published))
         self.redis.publish(channel, b"%d" % self.published)
 
     @precondition(lambda self: self.redis.subscribed)
     @rule(data=st.data())
-    def take_away(self, data: st.DataObject) -> None:
+    def revoke(self, data: st.DataObject) -> None:
         channel = data.draw(st.sampled_from(sorted(self.redis.subscribed)))
-        self.taken_away.add(channel)
-        self.redis.take_away(channel)
+        self.revoked.add(channel)
+        self.redis.revoke(channel)
 
-    # ---- what holds at any time
+    # ---- invariants
 
     @invariant()
-    def the_intent_is_what_was_asked_for(self) -> None:
+    def wanted_channels_are_those_asked_for(self) -> None:
         assert self.state.wanted == self.intent
 
     @invariant()
-    def what_is_confirmed_is_being_heard(self) -> None:
+    def confirmed_channels_are_subscribed(self) -> None:
         for channel in KEYSPACE:
-            if self.state.is_confirmed(channel) and channel not in self.taken_away:
+            if self.state.is_confirmed(channel) and channel not in self.revoked:
                 assert channel in self.redis.subscribed
 
     @invariant()
-    def a_link_that_is_live_is_connected(self) -> None:
+    def live_link_is_connected(self) -> None:
         assert self.state.connected or not self.state.is_live
 
-    # ---- what holds in the end
+    # ---- the end
 
     def teardown(self) -> None:
         if not self.state.connected:
@@ -137,13 +137,13 @@ class LinkMachine(RuleBasedStateMachine):
         for _ in range(20):
             self.flush()
             while self.redis.inbox:
-                self.redis.work()
+                self.redis.execute()
             while self.redis.outbox:
                 self.answer(5)
         assert data_to_send(self.state) == b""
         assert self.redis.subscribed == self.intent
         assert all(self.state.is_confirmed(channel) for channel in self.intent)
-        assert self.heard[len(self.heard) - len(self.on_the_way) :] == self.on_the_way
+        assert self.delivered[len(self.delivered) - len(self.in_transit) :] == self.in_transit
         nonce = self.state.tick(0.0)
         if nonce:
             self.state.received([[b"message", ECHO, nonce]])

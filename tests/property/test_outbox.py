@@ -1,4 +1,4 @@
-"""An outbox over any sequence of writes, stalls and drains: bounded, in order, and honest about what it dropped."""
+"""An outbox over any sequence of writes, stalls and drains: bounded, in order, and every drop is announced."""
 
 import struct
 
@@ -11,12 +11,12 @@ from tests.support.recording_transport import RecordingTransport
 
 LIMIT = 200
 HEAD = struct.Struct(">cHH")
-SAID, ANSWER, RESYNC = b"s", b"a", b"r"
+MESSAGE, REPLY, RESYNC = b"m", b"r", b"y"
 
 Step = tuple[str, int]
 steps = st.lists(
-    st.tuples(st.just("say"), st.integers(0, 90))
-    | st.tuples(st.just("answer"), st.integers(0, 60))
+    st.tuples(st.just("message"), st.integers(0, 90))
+    | st.tuples(st.just("reply"), st.integers(0, 60))
     | st.tuples(st.just("stall"), st.integers(0, 120))
     | st.tuples(st.just("drain"), st.just(0)),
     max_size=60,
@@ -28,7 +28,7 @@ def packed(kind: bytes, number: int, size: int) -> bytes:
 
 
 def unpacked(stream: bytes) -> list[tuple[bytes, int]]:
-    """(kind, number) of all that went out."""
+    """(kind, number) of each frame that was sent."""
     found: list[tuple[bytes, int]] = []
     position = 0
     while position < len(stream):
@@ -40,13 +40,13 @@ def unpacked(stream: bytes) -> list[tuple[bytes, int]]:
 
 
 class Run:
-    """An outbox, all that was given to it, and all that it did."""
+    """An outbox, the frames that were written to it, and what it did with them."""
 
     def __init__(self, policy: SlowPolicy) -> None:
         self.transport = RecordingTransport()
         self.limits = OutboxLimits(LIMIT, policy)
         self.outbox = Outbox(self.transport, self.limits, "s1", on_overflow=self._overflowed, on_skipped=self._skipped)
-        self.given: list[tuple[bytes, int]] = []
+        self.written: list[tuple[bytes, int]] = []
         self.is_closed = False
         self.stalled_at = 0
         self.largest_hand_over = 0
@@ -60,13 +60,13 @@ class Run:
 
     def take(self, step: Step) -> None:
         verb, size = step
-        number = len(self.given)
-        if verb == "say":
-            self.given.append((SAID, number))
-            self.outbox.write(packed(SAID, number, size))
-        elif verb == "answer":
-            self.given.append((ANSWER, number))
-            self.outbox.answer(packed(ANSWER, number, size))
+        number = len(self.written)
+        if verb == "message":
+            self.written.append((MESSAGE, number))
+            self.outbox.write(packed(MESSAGE, number, size))
+        elif verb == "reply":
+            self.written.append((REPLY, number))
+            self.outbox.answer(packed(REPLY, number, size))
         elif verb == "stall" and not self.outbox.is_slow and not self.is_closed:
             self.transport.listener = self
             self.transport.stall(buffered=size)
@@ -81,10 +81,10 @@ class Run:
             self.largest_hand_over = max(self.largest_hand_over, len(frames))
 
     @property
-    def went_out(self) -> list[tuple[bytes, int]]:
+    def sent(self) -> list[tuple[bytes, int]]:
         return unpacked(self.transport.stream)
 
-    # A Carried, as far as a transport that stalls needs one.
+    # A TransportListener, as far as a transport that stalls needs one.
     def opened(self, opening: bytes = b"") -> None: ...
     def received(self, payload: bytes, binary: bool) -> None: ...
     def pinged(self, payload: bytes) -> None: ...
@@ -111,61 +111,61 @@ policies = st.sampled_from(list(SlowPolicy))
 
 
 @given(policies, steps)
-def test_what_goes_out_is_in_the_order_it_was_given(policy: SlowPolicy, taken: list[Step]) -> None:
+def test_outbox_sends_in_the_order_of_its_writes(policy: SlowPolicy, taken: list[Step]) -> None:
     run = carried_out(policy, taken)
-    numbers = [number for kind, number in run.went_out if kind != RESYNC]
+    numbers = [number for kind, number in run.sent if kind != RESYNC]
     assert numbers == sorted(set(numbers))
 
 
 @given(policies, steps)
-def test_no_more_is_held_than_the_bound(policy: SlowPolicy, taken: list[Step]) -> None:
+def test_outbox_hands_over_at_most_its_limit(policy: SlowPolicy, taken: list[Step]) -> None:
     assert carried_out(policy, taken).largest_hand_over <= LIMIT
 
 
 @given(steps)
-def test_disconnect_loses_nothing_unless_it_closes(taken: list[Step]) -> None:
+def test_disconnect_policy_drops_nothing_unless_it_closes(taken: list[Step]) -> None:
     run = carried_out(SlowPolicy.DISCONNECT, taken)
     if run.is_closed:
-        assert run.went_out == run.given[: len(run.went_out)]
+        assert run.sent == run.written[: len(run.sent)]
     else:
-        assert run.went_out == run.given
+        assert run.sent == run.written
 
 
 @given(steps)
-def test_skip_loses_no_answer_unless_it_closes(taken: list[Step]) -> None:
+def test_skip_policy_drops_no_reply_unless_it_closes(taken: list[Step]) -> None:
     run = carried_out(SlowPolicy.SKIP, taken)
-    answers = [each for each in run.given if each[0] == ANSWER]
-    went_out = [each for each in run.went_out if each[0] == ANSWER]
-    assert went_out == (answers[: len(went_out)] if run.is_closed else answers)
+    answers = [each for each in run.written if each[0] == REPLY]
+    sent = [each for each in run.sent if each[0] == REPLY]
+    assert sent == (answers[: len(sent)] if run.is_closed else answers)
 
 
 @given(steps)
-def test_skip_tells_of_every_hole_before_what_follows_it(taken: list[Step]) -> None:
+def test_skip_policy_sends_a_resync_before_the_message_after_a_gap(taken: list[Step]) -> None:
     run = carried_out(SlowPolicy.SKIP, taken)
     if run.is_closed:
         return
-    told = True
-    missing = iter([each for each in run.given if each[0] == SAID])
-    for kind, number in run.went_out:
+    announced = True
+    missing = iter([each for each in run.written if each[0] == MESSAGE])
+    for kind, number in run.sent:
         if kind == RESYNC:
-            told = True
-        elif kind == SAID:
+            announced = True
+        elif kind == MESSAGE:
             skipped = 0
-            while next(missing) != (SAID, number):
+            while next(missing) != (MESSAGE, number):
                 skipped += 1
-            assert told or not skipped, "a hole, and nobody told"
-            told = False
-    assert not list(missing) or told, "a hole at the end, and nobody told"
+            assert announced or not skipped, "a gap without a resync"
+            announced = False
+    assert not list(missing) or announced, "a gap at the end without a resync"
 
 
 @given(policies, steps)
-def test_nobody_is_counted_as_slow_in_the_end(policy: SlowPolicy, taken: list[Step]) -> None:
+def test_slow_count_is_zero_after_the_last_drain(policy: SlowPolicy, taken: list[Step]) -> None:
     assert carried_out(policy, taken).limits.slow == 0
 
 
 @given(policies, steps)
-def test_what_was_dropped_is_counted(policy: SlowPolicy, taken: list[Step]) -> None:
+def test_dropped_bytes_are_counted(policy: SlowPolicy, taken: list[Step]) -> None:
     run = carried_out(policy, taken)
     if not run.is_closed:
-        went_out = [each for each in run.went_out if each[0] != RESYNC]
-        assert (run.limits.dropped_bytes > 0) is (went_out != run.given)
+        sent = [each for each in run.sent if each[0] != RESYNC]
+        assert (run.limits.dropped_bytes > 0) is (sent != run.written)

@@ -1,4 +1,4 @@
-"""Whatever comes as a change of presence: it is one, or it is malformed."""
+"""Presence events over generated data: unpacking gives an event or raises MalformedBytes."""
 
 from contextlib import suppress
 
@@ -19,12 +19,12 @@ changes = st.tuples(words, st.sampled_from(["joined", "left", "count"]), numbers
 
 
 @given(changes | values)
-def test_any_msgpack_is_a_change_or_malformed(parts: object) -> None:
+def test_unpack_of_any_msgpack_is_a_presence_event_or_raises_malformed_bytes(parts: object) -> None:
     with suppress(MalformedBytes):
         assert unpack_publication(b"\x02" + msgpack.packb(parts)).version > 0
 
 
 @given(st.binary(max_size=100))
-def test_any_bytes_are_a_change_or_malformed(data: bytes) -> None:
+def test_unpack_of_any_bytes_is_a_presence_event_or_raises_malformed_bytes(data: bytes) -> None:
     with suppress(MalformedBytes):
         assert unpack_publication(b"\x02" + data).version > 0
