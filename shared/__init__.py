@@ -1,1 +1,1 @@
-"""Pure vocabulary: no Redis, no Starlette, no tasks."""
+"""Names, channels, frames, settings and errors that all layers use: no Redis, no Starlette, no tasks."""

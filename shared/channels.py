@@ -1,11 +1,11 @@
-"""Channels, whose messages go to many sessions, and owners, whose sessions are counted; and the partition of each."""
+"""Channels, on which messages are published, and owners, whose sessions are limited; and the partition of each."""
 
 from binascii import crc32
 from dataclasses import dataclass
 from enum import StrEnum
 
 PARTITIONS = 64
-"""Parts into which all keys are divided; `keyspace.py` gives each a hash tag, so that a script touches one slot."""
+"""Number of partitions of the keyspace. `keyspace.py` gives each a hash tag, so that a script touches one slot."""
 
 
 class ChannelKind(StrEnum):
@@ -15,7 +15,7 @@ class ChannelKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """What a room or an agent is on the bus. `address` is the name of its Redis channel, and identifies it."""
+    """The channel of a room or an agent. `address` is the name of its Redis channel, and identifies it."""
 
     kind: ChannelKind
     name: str
@@ -27,7 +27,7 @@ class Channel:
 
 
 def partition(kind: str, name: str) -> int:
-    """Rooms, agents and users lie in it; an agent's channel and its places in the same one."""
+    """The partition of a room, an agent, a user or a node. An agent's channel and its leases share one."""
     return crc32(f"{kind}:{name}".encode()) % PARTITIONS
 
 
@@ -38,7 +38,7 @@ class OwnerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose sessions are counted against a limit."""
+    """An agent or a user, whose sessions are counted against a limit."""
 
     kind: OwnerKind
     name: str

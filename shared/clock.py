@@ -1,4 +1,4 @@
-"""Time enters through a parameter, so that a test can turn the clock by hand."""
+"""The clock, passed as a parameter so that tests can replace it."""
 
 import time
 from datetime import UTC, datetime
@@ -7,16 +7,16 @@ from typing import Protocol
 
 class Clock(Protocol):
     def monotonic(self) -> float:
-        """Seconds that never go back; for deadlines."""
+        """Seconds since some start, never going back; for deadlines."""
         ...
 
     def now(self) -> float:
-        """Seconds since 1970; for timestamps that people read."""
+        """Seconds since 1970 (Unix time); for timestamps."""
         ...
 
 
 def _since_boot() -> float:
-    """Goes on while the machine sleeps, as everybody else's clock does: who wakes up knows how long that was."""
+    """Seconds since boot, including suspended time: a lease that expired while the machine slept is seen as expired."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
@@ -26,5 +26,5 @@ class SystemClock:
 
 
 def rfc3339(seconds: float) -> str:
-    """RFC 3339 in UTC with milliseconds: `2026-11-21T08:15:30.123Z`."""
+    """Format Unix time (in seconds) as RFC 3339 in UTC with milliseconds: `2026-11-21T08:15:30.123Z`."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -5,7 +5,7 @@ from enum import IntEnum, StrEnum
 
 
 class ErrorCode(StrEnum):
-    """What an `error` frame or a problem document says. An error never ends the session by itself."""
+    """The `code` of an `error` frame or a problem document. An error does not end the session by itself."""
 
     BAD_REQUEST = "bad_request"
     BAD_NAME = "bad_name"
@@ -35,10 +35,11 @@ HTTP_STATUS: dict[ErrorCode, int] = {
     ErrorCode.UNAVAILABLE: 503,
     ErrorCode.INTERNAL: 500,
 }
+"""The status of a problem document with this code."""
 
 
 class CloseCode(IntEnum):
-    """Why a connection ends. 4000-4499: come back. 4500-4999: do not."""
+    """Why a connection is closed. 4000-4499: the client should reconnect. 4500-4999: it should not."""
 
     NORMAL = 1000
     GOING_AWAY = 1001
@@ -62,14 +63,14 @@ class CloseCode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class CloseRule:
-    """The reason that stands in `bye` and in the close frame, and whether the client should come back."""
+    """The reason in `bye` and in the close frame, and whether the client should reconnect."""
 
     reason: str
     reconnect: bool
 
 
 class DisconnectRule(StrEnum):
-    """What a session was refused or closed for, as `disconnects` tells it: mostly the setting that decided."""
+    """The `rule` of an entry of `disconnects`: why a session was refused or closed, mostly the setting that decided."""
 
     AGENT_MAX_SESSIONS = "agent_max_sessions"
     USER_MAX_SESSIONS = "user_max_sessions"

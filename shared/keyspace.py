@@ -1,21 +1,21 @@
 """Every Redis key and channel name is built here and nowhere else.
 
-    {prefix}:{tag}:room:lobby       what is said in a room
-    {prefix}:{tag}:agent:42         what is said to an agent
+    {prefix}:{tag}:room:lobby       Redis channel of a room
+    {prefix}:{tag}:agent:42         Redis channel of an agent
     {prefix}:{tag}:head:room:lobby  the channel's epoch and last offset, and
     {prefix}:{tag}:log:room:lobby   its last messages: `HistoryKeys`
-    {prefix}:{tag}:once:room:lobby:DIGEST  an idempotency key that was seen
-    {prefix}:{tag}:held:agent:42    who holds the agent's places, and what else belongs to them: `LeaseKeys`
-    {prefix}:{tag}:users:room:lobby who is in a room, and what else belongs to it: `PresenceKeys`
+    {prefix}:{tag}:once:room:lobby:DIGEST  an idempotency key of a published message
+    {prefix}:{tag}:held:agent:42    the agent's leases, and more keys for them: `LeaseKeys`
+    {prefix}:{tag}:users:room:lobby the users in a room, and more keys for presence: `PresenceKeys`
     {prefix}:{tag}:gone:agent:42    why sessions of the agent were closed
     {prefix}:{tag}:nodes            heartbeats, in each partition
-    {prefix}:{tag}:control          orders to every node
-    {prefix}:{tag}:node:INCARNATION orders and answers to one node
-    {prefix}:{tag}:echo:INCARNATION on which its link hears itself
+    {prefix}:{tag}:control          Redis channel: control messages to every node
+    {prefix}:{tag}:node:INCARNATION Redis channel: control messages to one node
+    {prefix}:{tag}:echo:INCARNATION Redis channel: the echo of one node's link
 
-`{tag}` is a Redis Cluster hash tag: everything that belongs to one room or agent lies in one of 64 partitions, so a
-script touches one slot, and every name tells by itself which server of a cluster it belongs to. Tags are chosen so that
-the partitions lie evenly over the 16,384 slots: plain numbers do not.
+`{tag}` is a Redis Cluster hash tag. All keys of one room or agent are in one of 64 partitions, so a script touches one
+slot, and the name of a key determines its server in a Redis Cluster. Tags are chosen so that the partitions are spread
+evenly over the 16,384 slots, which consecutive numbers are not.
 """
 
 from binascii import crc_hqx
@@ -42,26 +42,28 @@ def _balanced_tags() -> tuple[str, ...]:
         found.setdefault(key_slot(str(number)) // width, str(number))
         if len(found) == PARTITIONS:
             return tuple(found[part] for part in range(PARTITIONS))
-    raise AssertionError("unreachable: every part of the slot range is hit sooner or later")
+    raise AssertionError("unreachable: some number falls into each part of the slot range")
 
 
 PARTITION_TAGS = _balanced_tags()
+"""The hash tag of each partition."""
 PARTITION_SLOTS = tuple(map(key_slot, PARTITION_TAGS))
+"""The Redis Cluster slot of each partition."""
 _PARTITIONS_OF_TAGS = {tag.encode(): part for part, tag in enumerate(PARTITION_TAGS)}
 
 
 def partition_of(name: bytes) -> int:
-    """Of any key or channel that is built here."""
+    """The partition of a key or a Redis channel that was built here."""
     start = name.index(b"{") + 1  # a prefix has no braces
     return _PARTITIONS_OF_TAGS[name[start : name.index(b"}", start)]]
 
 
 class LeaseKeys(NamedTuple):
-    """What the lease scripts work on; `fanout/lua/lease_common.lua` says what each one holds."""
+    """KEYS of the lease scripts; `fanout/lua/lease_common.lua` describes each one."""
 
     nodes: bytes
     server: bytes
-    mine: bytes
+    owners: bytes
     held: bytes
     info: bytes
     state: bytes
@@ -69,7 +71,7 @@ class LeaseKeys(NamedTuple):
 
 
 class PresenceKeys(NamedTuple):
-    """What the presence scripts work on; `fanout/lua/presence_common.lua` says what each one holds."""
+    """KEYS of the presence scripts; `fanout/lua/presence_common.lua` describes each one."""
 
     nodes: bytes
     rooms: bytes
@@ -81,7 +83,7 @@ class PresenceKeys(NamedTuple):
 
 
 class HistoryKeys(NamedTuple):
-    """What the history scripts work on; `fanout/lua/history_common.lua` says what each one holds."""
+    """KEYS of the history scripts; `fanout/lua/history_common.lua` describes each one."""
 
     server: bytes
     head: bytes
@@ -89,13 +91,13 @@ class HistoryKeys(NamedTuple):
 
 
 def _base_and_name(channel: Channel) -> tuple[bytes, bytes]:
-    """`{prefix}:{tag}:` and `kind:name`, out of what is built already: keys are asked for with every message."""
+    """`{prefix}:{tag}:` and `kind:name`, cut from the address: cheaper than building them for every message."""
     start = channel.address.index(b"}:") + 2  # a prefix has no braces
     return channel.address[:start], channel.address[start:]
 
 
 class Keyspace:
-    """Builds names under one prefix (`TANNOY_REDIS_PREFIX`)."""
+    """Builds the names of keys and Redis channels under one prefix (`TANNOY_REDIS_PREFIX`)."""
 
     __slots__ = ("_prefix", "control")
 
@@ -110,19 +112,20 @@ class Keyspace:
         return self._channel(ChannelKind.AGENT, agent_id)
 
     def node(self, incarnation: str) -> bytes:
-        """The channel that one process alone listens to."""
+        """The Redis channel of the control messages to one process."""
         return self._in_partition(partition("node", incarnation), f"node:{incarnation}")
 
     def echo(self, incarnation: str, part: int = 0) -> bytes:
-        """The channel on which one process's link hears itself; in a cluster, its link to the master of a partition."""
+        """The Redis channel on which one process's link receives its own echo. `part`: in a Redis Cluster, a partition
+        of the master that the link is connected to.
+        """
         return self._in_partition(part, f"echo:{incarnation}")
 
     def idempotency(self, channel: Channel, author: str, key: str) -> bytes:
-        """The Redis key that remembers an author's idempotency key; it shares the channel's hash tag.
+        """The Redis key that remembers an author's idempotency key. It is in the partition of the channel.
 
-        Keys are each author's own: nobody's message is swallowed because somebody else counts from 1 too.
-
-        The key is the client's text, of any alphabet: only its digest gets into Redis.
+        Each author has a namespace of its own, so that two authors who use the same key do not suppress each other's
+        messages. An idempotency key is any text, so only its digest (BLAKE2b, 16 bytes) is part of the name.
         """
         return (
             channel.address.replace(b"}:", b"}:once:", 1)
@@ -137,31 +140,31 @@ class Keyspace:
     # ---- keys of a partition
 
     def heartbeats(self, part: int) -> bytes:
-        """Heartbeats: incarnation → when it runs out."""
+        """Sorted set of heartbeats: incarnation → time at which it expires."""
         return self._in_partition(part, "nodes")
 
     def server(self, part: int) -> bytes:
-        """Which Redis server this is, and until when it has to be given time to hear from all nodes."""
+        """Hash: the identity of the Redis server and its data, and the end of the recovery time after a data loss."""
         return self._in_partition(part, "server")
 
     def node_info(self) -> bytes:
-        """What nodes tell about themselves; beside the heartbeats of partition 0."""
+        """Hash: incarnation → description of the node (JSON). In the partition 0, with its heartbeats."""
         return self._in_partition(0, "node-info")
 
     def owners_of_node(self, part: int, incarnation: str) -> bytes:
-        """Owners with places that a process holds: `kind:name`."""
+        """Set of the owners, as `kind:name`, of whom a process holds leases."""
         return self._in_partition(part, f"owners:{incarnation}")
 
     def rooms(self, part: int) -> bytes:
-        """Rooms with someone in them, and how many users."""
+        """Sorted set of the rooms that are not empty: room → number of users."""
         return self._in_partition(part, "rooms")
 
     def due(self, part: int) -> bytes:
-        """Rooms whose presence has to be looked at, and when."""
+        """Sorted set of the rooms whose presence has to be processed: room → time at which it is due."""
         return self._in_partition(part, "due")
 
     def rooms_of_node(self, part: int, incarnation: str) -> bytes:
-        """Rooms in which a process has sessions."""
+        """Set of the rooms in which a process has sessions."""
         return self._in_partition(part, f"on:{incarnation}")
 
     def leases(self, owner: Owner, incarnation: str) -> LeaseKeys:
@@ -187,11 +190,11 @@ class Keyspace:
         )
 
     def sessions_of_node(self, room: Channel, incarnation: str) -> bytes:
-        """A process's sessions in a room: number → user."""
+        """Hash of a process's sessions in a room: number of the connection → user."""
         return self._in_partition(partition(room.kind, room.name), f"in:{incarnation}:room:{room.name}")
 
     def disconnects(self, owner: Owner) -> bytes:
-        """Why sessions of an owner were refused or closed: a list, newest first."""
+        """List of the reasons for which sessions of an owner were refused or closed, newest first."""
         return self._in_partition(owner.partition, f"gone:{owner.kind}:{owner.name}")
 
     def _in_partition(self, part: int, what: str) -> bytes:

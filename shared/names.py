@@ -1,6 +1,6 @@
-"""Names of rooms, agents, users, sessions and nodes: one alphabet, checked where they enter.
+"""Names of rooms, agents, users, sessions and nodes: one alphabet, checked when they are parsed.
 
-A value of these types has been checked; whatever holds one may build a key or a channel from it.
+A value of these types has been checked: it is safe to build a key or a channel from it.
 """
 
 import re
@@ -15,6 +15,7 @@ SessionId = NewType("SessionId", str)
 NodeId = NewType("NodeId", str)
 
 ALPHABET = "[A-Za-z0-9_.:@~-]{1,128}"
+"""A regular expression that matches a whole name."""
 _valid = re.compile(ALPHABET).fullmatch
 
 USERNAME_MAX_CHARACTERS = 128
@@ -53,9 +54,9 @@ def parse_node(value: object) -> NodeId:
 
 
 def parse_username(value: object) -> str:
-    """A username is for people: any printable text of at most 128 characters. Raises BadName."""
+    """A username is shown to people: any printable text of 1 to 128 characters. Raises BadName."""
     if isinstance(value, str) and 0 < len(value) <= USERNAME_MAX_CHARACTERS:
-        # The zero-width joiner is not printable by itself, and holds half of all emoji together.
+        # The zero-width joiner is not printable, but many emoji consist of several characters joined by it.
         visible = value.replace("\u200d", "").strip()
         if visible and visible.isprintable():
             return value

@@ -1,55 +1,55 @@
-"""Pure decisions. No clock, no socket, no Redis: everything a decision rests on is a parameter."""
+"""Policies and decisions as pure functions: no clock, no socket, no Redis; every input is a parameter."""
 
 from enum import StrEnum
 
 
 class SlowPolicy(StrEnum):
-    """What happens when a socket's way out is full."""
+    """What happens when the outbox of a connection is full."""
 
     DISCONNECT = "disconnect"
-    """Close with 4002: the client comes back and recovers."""
+    """Close with 4002: the client reconnects and recovers."""
     SKIP = "skip"
-    """Drop what is queued of its channels and tell it with `resync`; answers to its own commands stay."""
+    """Drop the queued frames of its channels and send `resync` instead; answers to its own commands are kept."""
 
 
 class LimitPolicy(StrEnum):
-    """What happens when somebody comes and every place is taken."""
+    """What happens to a new session when the owner has as many sessions as allowed."""
 
     REJECT = "reject"
-    """The newcomer is turned away, and told when to come back."""
+    """The new session is refused, with the time after which to retry."""
     EVICT_OLDEST = "evict_oldest"
-    """The oldest session has to go, and is closed before the newcomer is let in."""
+    """The oldest session is closed before the new one is admitted."""
 
 
 class LimitMode(StrEnum):
-    """What happens to limited sessions while Redis is away."""
+    """What happens to limited sessions while Redis is not reachable."""
 
     STRICT = "strict"
-    """They are closed before anybody else can have taken their places: the limit holds, whatever happens."""
+    """They are closed before another node can acquire their leases: the limit is never exceeded."""
     AVAILABLE = "available"
-    """They stay, a few newcomers are let in, and what is too many is closed afterwards."""
+    """They stay, each node admits a few new ones, and the surplus is closed when Redis is back."""
 
 
 def local_share(limit: int, nodes: int) -> int:
-    """How many newcomers of one owner a node lets in by itself, while Redis is away and the mode is `available`.
+    """New sessions of one owner that one node admits while Redis is not reachable and the mode is `available`.
 
-    All nodes together let in at most about one limit's worth, on top of those that are there.
+    All nodes together admit about `limit` sessions at most, beside those that exist.
     """
     return max(1, limit // max(1, nodes))
 
 
 class Overflow(StrEnum):
-    """The verdict on one frame that does not fit."""
+    """The decision on a frame that does not fit into the outbox."""
 
     CLOSE = "close"
     DROP = "drop"
 
 
 def decide_overflow(policy: SlowPolicy, *, is_answer: bool, answers_bytes: int, limit_bytes: int) -> Overflow:
-    """Decide over a full outbox.
+    """Decide what happens when a frame does not fit into the outbox.
 
-    `skip` may drop what a channel said, since `resync` tells of it; answers have no such stand-in, so a client that
-    piles up answers alone beyond the limit is closed under either policy.
+    `skip` may drop messages of a channel, since `resync` reports the loss. Answers to commands can't be replaced in
+    this way, so a client whose unread answers alone exceed the limit is disconnected under either policy.
     """
     if policy is SlowPolicy.DISCONNECT:
         return Overflow.CLOSE

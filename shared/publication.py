@@ -1,13 +1,13 @@
-"""What is said on a channel, on its way to the sockets, and where in the channel's history it stands."""
+"""A message on the bus, and its position in the history of its channel."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 
 class Position(NamedTuple):
-    """A place in what a channel has said: behind the message `offset` of `epoch`; 0 is before the first one.
+    """A position in the history of a channel: after the message `offset` of `epoch`; 0 is before the first message.
 
-    Within an epoch offsets rise by one from message to message, and each is given once.
+    Within an epoch the offsets of messages are consecutive, and each is assigned once.
     """
 
     epoch: str
@@ -17,15 +17,15 @@ class Position(NamedTuple):
         return {"epoch": self.epoch, "offset": self.offset}
 
 
-NOWHERE = Position("", 0)
-"""No epoch is without a name."""
+UNKNOWN_POSITION = Position("", 0)
+"""A position in no epoch, since the name of an epoch is never empty. Nothing is recovered from it."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartPosition:
-    """Where a session begins to hear a channel. `position` is None without history.
+    """Where a session starts to receive a channel. `position` is None without history.
 
-    `recovered` is None if it did not ask to be brought up to date.
+    `recovered` is None if the session did not ask for recovery; `missed` are the messages to recover.
     """
 
     position: Position | None = None
@@ -42,7 +42,7 @@ NO_HISTORY = StartPosition()
 
 @dataclass(frozen=True, slots=True)
 class EncodedMessage:
-    """One frame's object, encoded once in each wire format by the node it entered at."""
+    """One frame, encoded once in each wire format by the node on which it was published."""
 
     json: bytes
     msgpack: bytes
@@ -59,11 +59,11 @@ class Encoded(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What travels on the bus of a room or an agent. `exclude` is a session that does not get it.
+    """One frame on its way from the bus to the sessions of a channel. `exclude` is a session that does not receive it.
 
-    `version` is that of the room's presence if this tells of a change, and 0 if it does not. `epoch` and `offset` are
-    the message's position; an offset of 0 marks what history does not keep: all but messages. `resets`: from here on
-    the channel is at `epoch`, behind `offset`, and what was before may be lost.
+    `version` is the version of the room's presence in a frame that reports a change of it, else 0. `epoch` and
+    `offset` are the position of a message; an offset of 0 marks a frame that is not kept in the history. `resets`: the
+    channel continues after `offset` of `epoch`, and messages before may be lost.
     """
 
     encoded: Encoded

@@ -31,10 +31,10 @@ REDIS_SCHEMES = (
 )
 
 LIMIT_MAX = 100_000
-"""Sessions that one agent or user may be allowed; what is counted is also listed."""
+"""The highest limit of sessions of an agent or user: all of them are listed in one answer."""
 
 HISTORY_MAX = 10_000
-"""Messages that may be kept per channel: what comes back is recovered in one go."""
+"""The highest number of messages kept per channel: a recovery reads them all at once."""
 
 NOT_IN_EFFECT = frozenset(
     "JWT_SECRET JWT_PUBLIC_KEY JWT_ALGORITHMS JWT_AUDIENCE JWT_ISSUER AUTH_QUERY_TOKEN"
@@ -134,18 +134,18 @@ class Settings(BaseSettings):
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Read the settings; `overrides` (those not None) win over the environment.
+    """Read the settings from the environment; `overrides` that are not None take precedence.
 
-    Raises StartError with a line for each bad value: its name, the value (no secrets), what is allowed.
+    Raises StartError with a line for each bad value: its name, the value (unless secret), and what is allowed.
     """
     try:
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
-        # Without its cause, which holds the values of secrets.
-        raise StartError("\n".join(_complaint(problem) for problem in error.errors())) from None
+        # Without its cause, which contains the values of secrets.
+        raise StartError("\n".join(_describe_error(problem) for problem in error.errors())) from None
 
 
-def _complaint(problem: Mapping[str, Any]) -> str:
+def _describe_error(problem: Mapping[str, Any]) -> str:
     name = str(problem["loc"][0])
     secret = Settings.model_fields[name].annotation is SecretStr
     shown = "" if secret else f"={problem['input']}"
@@ -153,17 +153,17 @@ def _complaint(problem: Mapping[str, Any]) -> str:
 
 
 def find_setting_names(environment: Mapping[str, str]) -> set[str]:
-    """All names with our prefix, in the environment and in `.env`."""
+    """All names with the prefix `TANNOY_` in the environment and in `.env`, in upper case."""
     in_file = dotenv_values(".env") if Path(".env").is_file() else {}
     return {name.upper() for name in (*environment, *in_file) if name.upper().startswith(PREFIX)}
 
 
 def settings_without_effect(names: Iterable[str]) -> list[str]:
-    """Those that are recognised and have no effect in this version."""
+    """Those of `names` that are known and have no effect in this version, sorted."""
     return sorted(name for name in names if name.removeprefix(PREFIX) in NOT_IN_EFFECT)
 
 
 def unknown_settings(names: Iterable[str]) -> list[str]:
-    """Those that are no settings at all: most likely misspelt."""
+    """Those of `names` that are not settings, most likely misspelt; sorted."""
     known = {PREFIX + name.upper() for name in Settings.model_fields} | {PREFIX + name for name in NOT_IN_EFFECT}
     return sorted(name for name in names if name not in known)

@@ -13,7 +13,7 @@ from ...shared.errors import BadName, Refused
 from ...shared.keyspace import Keyspace
 from ...shared.names import parse_agent, parse_room
 from ...shared.protocol.codec import JSON, WIRE_FORMATS, WireFormat
-from ...shared.publication import NOWHERE, Position
+from ...shared.publication import UNKNOWN_POSITION, Position
 from ..auth.identity import host_name, identify, is_loopback
 from ..protocols.session import Endpoint, Session
 
@@ -120,7 +120,7 @@ def _position(query: Mapping[str, str]) -> Position | None:
         return None
     epoch, offset = query.get("epoch", ""), query.get("offset", "")
     is_count = offset.isascii() and offset.isdigit() and len(offset) < 16
-    return Position(epoch, int(offset)) if epoch and is_count else NOWHERE
+    return Position(epoch, int(offset)) if epoch and is_count else UNKNOWN_POSITION
 
 
 def _parse_query(query: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from ...shared.channels import ChannelKind
 from ...shared.errors import Refused, internal_error
 from ...shared.protocol.codec import encode_lazily
 from ...shared.protocol.frames import NodeFrame, PresenceSnapshot, Resync
-from ...shared.publication import NO_HISTORY, NOWHERE, Position, Publication, StartPosition
+from ...shared.publication import NO_HISTORY, UNKNOWN_POSITION, Position, Publication, StartPosition
 from ..delivery.roster import JoinBuffer, Member
 from ..delivery.watermark import Watermark
 from ..protocols.effects import JoinChannel, JoinedChannel
@@ -159,7 +159,7 @@ class ChannelJoin:
         context, channel, start, buffer = self._context, self._joined.channel, self._start, self._buffer
         assert buffer is not None
         self._buffer = None
-        version, (epoch, offset) = 0 if snapshot is None else snapshot.version, start.position or NOWHERE
+        version, (epoch, offset) = 0 if snapshot is None else snapshot.version, start.position or UNKNOWN_POSITION
         seen = Watermark(version, epoch, offset)
         kept = context.hub.complete_join(channel, self._member, seen, context.tracker.position(channel))
         if buffer.overflowed:

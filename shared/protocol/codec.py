@@ -1,7 +1,7 @@
-"""The two wire formats of clients: objects to bytes and back.
+"""The two wire formats of the client protocol, JSON and msgpack: objects to bytes and back.
 
-What travels on the bus is in `fanout/pubsub/envelope.py`. Both wire formats travel ready-made, so that a node that
-delivers never parses or encodes: it frames and copies.
+A message is encoded in both formats on the node where it is published, so that the nodes that deliver it only frame
+and copy bytes. `fanout/pubsub/envelope.py` has the format in which both travel on the bus.
 """
 
 import itertools
@@ -19,15 +19,15 @@ from .commands import BadCommand, Command, parse_command
 from .frames import NodeFrame, Object
 
 MAX_DEPTH = 64
-"""Levels of nesting that a frame may have. What nests deeper is an attack on somebody's recursive parser."""
+"""Levels of nesting that a frame may have. Deeper nesting could exhaust the stack of a client's recursive parser."""
 
 
-# ---- what clients send and receive
+# ---- wire formats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WireFormat:
-    """How objects become frames on one connection. `binary` says which frame type carries them."""
+    """How objects are encoded on one connection. `binary`: in binary frames, else in text frames."""
 
     name: str
     subprotocol: str
@@ -41,7 +41,7 @@ def _decode_json(data: bytes) -> object:
         value: object = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise BadRequest(f"this is not JSON: {error}") from error
-    # Opening brackets are an upper bound of the depth; only a frame that has many is walked.
+    # The number of opening brackets is an upper bound of the depth: only a frame that has many is traversed.
     if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
         _check_tree(value)
     return value
@@ -57,7 +57,7 @@ def _decode_msgpack(data: bytes) -> object:
 
 
 def _check_tree(root: object) -> None:
-    """Refuse what JSON cannot say, so that both formats carry the same objects, and what nests too deep."""
+    """Refuse values that JSON can't represent, so that both formats carry the same objects, and too deep nesting."""
     level: list[object] = [root]
     for depth in itertools.count(1):
         below: list[object] = []
@@ -92,7 +92,7 @@ def decode_command(data: bytes, *, binary: bool, wire: WireFormat) -> Command:
     try:
         if binary is not wire.binary:
             got, wanted = ("binary", "text") if binary else ("text", "binary")
-            raise BadRequest(f"a {got} frame on a socket that speaks {wire.subprotocol}: {wanted} frames are allowed")
+            raise BadRequest(f"a {got} frame on a connection with {wire.subprotocol}: {wanted} frames are allowed")
         value = wire.decode(data)
     except BadRequest as refusal:
         raise BadCommand(None, refusal) from refusal
@@ -100,7 +100,7 @@ def decode_command(data: bytes, *, binary: bool, wire: WireFormat) -> Command:
 
 
 def encode_frame(frame: NodeFrame) -> EncodedMessage:
-    """Encode once, for all receivers on all nodes."""
+    """Encode a frame in both wire formats, once for all receivers on all nodes."""
     whole = frame.as_object()
     return EncodedMessage(orjson.dumps(whole), msgpack.packb(whole))
 
@@ -109,23 +109,23 @@ _OFFSET_KEY = msgpack.packb("offset")
 
 
 def encode_publication(publication: Publication, wire: WireFormat) -> bytes:
-    """What a client of this wire format gets: what was encoded by the node it entered at, and its offset."""
+    """The payload of a publication for clients of one wire format: the encoded frame with its offset added."""
     encoded, offset = publication.encoded, publication.offset
     if not wire.binary:
         return encoded.json if not offset or publication.resets else b'%b,"offset":%d}' % (encoded.json[:-1], offset)
     if not offset or publication.resets:
         return encoded.msgpack
-    packed = encoded.msgpack  # a map of less than 15 entries: its first byte holds their number
+    packed = encoded.msgpack  # a map of less than 15 entries: its first byte contains their number
     return b"%c%b%b%b" % (packed[0] + 1, packed[1:], _OFFSET_KEY, msgpack.packb(offset))
 
 
 def decode_publication(publication: Publication) -> Object:
-    """What a client gets, as the object that it is: for answers that hold several."""
+    """The frame of a publication as an object, for answers that contain several messages."""
     return cast("Object", orjson.loads(encode_publication(publication, JSON)))
 
 
 class _LazilyEncoded:
-    """Ready bytes of what this node tells itself: nobody may speak the one wire format or the other."""
+    """Encodes a frame in a wire format when it is first read; there may be no client of the other format."""
 
     __slots__ = ("_json", "_msgpack", "_object")
 
@@ -148,5 +148,5 @@ class _LazilyEncoded:
 
 
 def encode_lazily(frame: NodeFrame) -> Encoded:
-    """For this node's own receivers; in each wire format at most once, and only if somebody speaks it."""
+    """Encode a frame for receivers on this node: at most once per wire format, and only for formats in use."""
     return _LazilyEncoded(frame)

@@ -1,6 +1,6 @@
-"""All that a client may say: one frozen dataclass per command of `docs/protocol.md §3`, parsed strictly.
+"""The commands of clients: one frozen dataclass per command of `docs/protocol.md §3`, parsed strictly.
 
-Every field is named in `_FIELDS`; a missing, an extra or a wrongly typed one is refused with the field's name.
+`_FIELDS` names the fields of each command. A missing, an unknown or a wrongly typed field is refused by its name.
 """
 
 from collections.abc import Callable
@@ -18,12 +18,15 @@ PAGE_MAX = 300
 """Messages in one answer of `history`."""
 PAGE_DEFAULT = 100
 OFFSET_MAX = 2**53
-"""Beyond it a number of Lua's, or of a browser's, is no longer exact."""
+"""Larger integers are not exact in Lua and in JavaScript."""
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryQuery:
-    """Messages above `since` and below `before`: the first `limit` of them if `since` is given, else the last."""
+    """A page of messages after the offset `since` and before the offset `before`, both exclusive.
+
+    The first `limit` messages if `since` is given, else the last ones.
+    """
 
     limit: int = PAGE_DEFAULT
     before: int | None = None
@@ -74,7 +77,7 @@ class GetPresence:
 class GetHistory:
     id: CommandId | None
     room: RoomName | None
-    page: "HistoryQuery"
+    query: HistoryQuery
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +87,14 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """The answer to the node's `ping`; it has no answer itself."""
+    """The answer to the node's `ping`; it is not answered."""
 
     id: CommandId | None
 
 
 @dataclass(frozen=True, slots=True)
 class UnsupportedCommand:
-    """A command of `docs/protocol.md §3` that this version does not carry out yet."""
+    """A command of `docs/protocol.md §3` that is not implemented yet."""
 
     id: CommandId | None
     type: str
@@ -124,11 +127,11 @@ class BadCommand(TannoyError):
 
 
 def parse_command(value: object) -> Command:
-    """The command that a decoded frame holds. Raises BadCommand."""
+    """Parse the object of a decoded frame. Raises BadCommand."""
     id: CommandId | None = None
     try:
         if not isinstance(value, dict):
-            raise BadRequest(f"a frame holds one object, not {_type_name(value)}")
+            raise BadRequest(f"a frame contains one object, not {_type_name(value)}")
         fields = cast("Object", value)
         id = _parse_id(fields)
         return _parse_fields(id, fields)
@@ -180,7 +183,7 @@ def _parse_position(value: object) -> Position:
 
 
 def parse_history_query(fields: Object) -> HistoryQuery:
-    """The fields `limit`, `before` and `since`. Raises BadRequest."""
+    """Parse the fields `limit`, `before` and `since`. Raises BadRequest."""
     limit = fields.get("limit", PAGE_DEFAULT)
     if not _is_count(limit) or not 1 <= limit <= PAGE_MAX:
         raise BadRequest(f"limit has to be an integer from 1 to {PAGE_MAX}")
@@ -224,14 +227,14 @@ _PARSERS: dict[str, Callable[[CommandId | None, Object], Command]] = {
 
 
 def require_field(fields: Object, name: str) -> object:
-    """Raises BadRequest where the field is missing. Null is a value."""
+    """The value of a field, which may be null. Raises BadRequest if the field is missing."""
     if name not in fields:
         raise BadRequest(f"the field {name!r} is missing")
     return fields[name]
 
 
 def parse_key(fields: Object) -> str | None:
-    """The idempotency key: any text, since only its digest is stored. Raises BadRequest."""
+    """The idempotency key: any text of 1 to KEY_MAX_CHARACTERS characters, or None. Raises BadRequest."""
     key = fields.get("key")
     if key is None:
         return None

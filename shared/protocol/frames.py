@@ -1,4 +1,4 @@
-"""All that a node may say to a client. Commands are in `commands.py`.
+"""The frames that a node sends to clients. The commands of clients are in `commands.py`.
 
 A frame's `as_object()` is the object of `docs/protocol.md §4`: fields that are marked `?` there are left out when
 unset, all others are always there.
@@ -23,7 +23,7 @@ def _channel_field(channel: Channel) -> Object:
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who speaks. A back end may speak for nobody in particular: then all three are None."""
+    """The author of a message. All three fields are None if a back end published it without an author."""
 
     user_id: UserId | None
     username: str | None
@@ -42,7 +42,7 @@ class WelcomeFrame:
     start: StartPosition = NO_HISTORY
 
     def as_object(self) -> Object:
-        whole: Object = {
+        fields: Object = {
             "type": "welcome",
             "session_id": self.session_id,
             "user_id": self.user_id,
@@ -51,10 +51,10 @@ class WelcomeFrame:
             "ping_interval": self.ping_interval,
         }
         if self.channel is not None:
-            whole |= _channel_field(self.channel)
+            fields |= _channel_field(self.channel)
         if self.snapshot is not None:
-            whole |= self.snapshot.as_fields()
-        return whole | self.start.as_fields()
+            fields |= self.snapshot.as_fields()
+        return fields | self.start.as_fields()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +76,18 @@ class ErrorFrame:
     retry_after: float | None = None
 
     def as_object(self) -> Object:
-        whole: Object = {"type": "error"}
+        fields: Object = {"type": "error"}
         if self.id is not None:
-            whole["id"] = self.id
-        whole |= {"code": self.code.value, "message": self.message}
+            fields["id"] = self.id
+        fields |= {"code": self.code.value, "message": self.message}
         if self.retry_after is not None:
-            whole["retry_after"] = self.retry_after
-        return whole
+            fields["retry_after"] = self.retry_after
+        return fields
 
 
 @dataclass(frozen=True, slots=True)
 class MessageFrame:
-    """The `message` frame: what was said in a room or to an agent. `timestamp` is RFC 3339."""
+    """The `message` frame: a message to a room or an agent. `timestamp` is RFC 3339."""
 
     channel: Channel
     author: Author
@@ -108,7 +108,7 @@ class MessageFrame:
 
 @dataclass(frozen=True, slots=True)
 class PrivateFrame:
-    """The `private` frame."""
+    """The `private` frame: a message to one user. `timestamp` is RFC 3339."""
 
     author: Author
     content: object
@@ -136,7 +136,7 @@ class TypingFrame:
 
 @dataclass(frozen=True, slots=True)
 class PresentUser:
-    """A user who is in a room. `connected_at` is in ms since 1970; without `sessions` it is about to leave."""
+    """A user in a room. `connected_at` is in ms since 1970; `sessions` of 0: the user left, and the grace time runs."""
 
     user_id: UserId
     username: str
@@ -147,14 +147,14 @@ class PresentUser:
         return {
             "user_id": self.user_id,
             "username": self.username,
-            "connected_at": _moment(self.connected_at),
+            "connected_at": _format_time(self.connected_at),
             "sessions": self.sessions,
         }
 
 
 @lru_cache(maxsize=4096)
-def _moment(milliseconds: int) -> str:
-    """Remembered: a room's list is told anew with every change, and formatting is most of what that costs."""
+def _format_time(milliseconds: int) -> str:
+    """Cached: the list of a room's users is sent with each change, and formatting is most of its cost."""
     return rfc3339(milliseconds / 1000)
 
 
@@ -164,9 +164,9 @@ def _users_field(users: tuple[PresentUser, ...] | None) -> Object:
 
 @dataclass(frozen=True, slots=True)
 class PresenceSnapshot:
-    """Who is in a room, as of `version`: for `welcome`, and for `ok` of `join` and `presence`.
+    """The users in a room, as of `version`: for `welcome`, and for the `ok` of `join` and `presence`.
 
-    `users` is None where there are too many to list.
+    `users` is None if there are too many to list.
     """
 
     version: int
@@ -179,7 +179,7 @@ class PresenceSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class UserJoined:
-    """`users` is None where there are too many to list."""
+    """The `user_joined` frame. `users` is None if there are too many to list."""
 
     room: RoomName
     user_id: UserId
@@ -189,12 +189,12 @@ class UserJoined:
     users: tuple[PresentUser, ...] | None = None
 
     def as_object(self) -> Object:
-        return {"type": "user_joined", **_change(self)}
+        return {"type": "user_joined", **_presence_fields(self)}
 
 
 @dataclass(frozen=True, slots=True)
 class UserLeft:
-    """`users` is None where there are too many to list."""
+    """The `user_left` frame. `users` is None if there are too many to list."""
 
     room: RoomName
     user_id: UserId
@@ -204,10 +204,10 @@ class UserLeft:
     users: tuple[PresentUser, ...] | None = None
 
     def as_object(self) -> Object:
-        return {"type": "user_left", **_change(self)}
+        return {"type": "user_left", **_presence_fields(self)}
 
 
-def _change(frame: UserJoined | UserLeft) -> Object:
+def _presence_fields(frame: UserJoined | UserLeft) -> Object:
     return {
         "room": frame.room,
         "user_id": frame.user_id,
@@ -220,7 +220,7 @@ def _change(frame: UserJoined | UserLeft) -> Object:
 
 @dataclass(frozen=True, slots=True)
 class PresenceCount:
-    """The `presence` frame: in large rooms, instead of single events."""
+    """The `presence` frame: in large rooms, sent instead of single events."""
 
     room: RoomName
     users_count: int
@@ -232,7 +232,7 @@ class PresenceCount:
 
 @dataclass(frozen=True, slots=True)
 class Resync:
-    """Messages may be missing up to `position`. Without history there is none: both its fields are null."""
+    """The `resync` frame: messages up to `position` may be missing. Without history, both fields of it are null."""
 
     channel: Channel
     reason: str
@@ -266,17 +266,17 @@ class PongFrame:
 
 @dataclass(frozen=True, slots=True)
 class ByeFrame:
-    """The last frame before the node closes. `retry_after` is in seconds."""
+    """The `bye` frame: the last one before the node closes the connection. `retry_after` is in seconds."""
 
     code: CloseCode
     retry_after: float | None = None
 
     def as_object(self) -> Object:
         rule = CLOSE_RULES[self.code]
-        whole: Object = {"type": "bye", "code": int(self.code), "reason": rule.reason, "reconnect": rule.reconnect}
+        fields: Object = {"type": "bye", "code": int(self.code), "reason": rule.reason, "reconnect": rule.reconnect}
         if self.retry_after is not None:
-            whole["retry_after"] = self.retry_after
-        return whole
+            fields["retry_after"] = self.retry_after
+        return fields
 
 
 NodeFrame = (

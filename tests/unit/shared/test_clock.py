@@ -15,17 +15,17 @@ from tannoy.shared.clock import SystemClock, rfc3339
         (951_782_400.5, "2000-02-29T00:00:00.500Z"),
     ],
 )
-def test_a_timestamp_is_rfc_3339_in_utc_with_milliseconds(seconds: float, text: str) -> None:
+def test_rfc3339_formats_in_utc_with_milliseconds(seconds: float, text: str) -> None:
     assert rfc3339(seconds) == text
 
 
-def test_the_system_clocks_deadlines_never_go_back() -> None:
+def test_the_monotonic_time_of_the_system_clock_never_goes_back() -> None:
     clock = SystemClock()
     readings = [clock.monotonic() for _ in range(100)]
     assert readings == sorted(readings)
 
 
 @pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="this system has no such clock")
-def test_the_system_clocks_deadlines_go_on_while_the_machine_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_monotonic_time_of_the_system_clock_includes_suspended_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "clock_gettime", {time.CLOCK_BOOTTIME: 12.5}.__getitem__)
     assert SystemClock().monotonic() == 12.5

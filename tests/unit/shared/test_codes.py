@@ -30,30 +30,28 @@ ERROR_CODES = (
 
 
 @pytest.mark.parametrize(("code", "reason", "reconnect"), OF_THE_CONTRACT)
-def test_a_close_code_has_the_reason_and_the_duty_of_the_contract(
-    code: int, reason: str, reconnect: bool | None
-) -> None:
+def test_a_close_code_has_the_documented_reason_and_reconnect(code: int, reason: str, reconnect: bool | None) -> None:
     rule = CLOSE_RULES[CloseCode(code)]
     assert rule.reason == reason
     assert reconnect is None or rule.reconnect is reconnect
 
 
-def test_no_code_of_our_own_is_missing_in_the_contract() -> None:
+def test_every_close_code_from_4000_is_documented() -> None:
     assert {int(code) for code in CloseCode if code >= 4000} == {code for code, _, _ in OF_THE_CONTRACT if code >= 4000}
 
 
-def test_what_is_not_in_the_contract_is_rfc_6455s() -> None:
+def test_every_undocumented_close_code_is_one_of_rfc_6455() -> None:
     # §7.4.1: protocol error, inconsistent data, internal error.
     assert {int(code) for code in CloseCode} - {code for code, _, _ in OF_THE_CONTRACT} == {1002, 1007, 1011}
 
 
 @pytest.mark.parametrize("code", [code for code in CloseCode if code >= 4000], ids=int)
-def test_the_range_of_a_code_tells_whether_to_come_back(code: CloseCode) -> None:
+def test_the_range_of_a_close_code_says_whether_to_reconnect(code: CloseCode) -> None:
     assert CLOSE_RULES[code].reconnect is (code < 4500)
 
 
 @pytest.mark.parametrize("code", CloseCode, ids=int)
-def test_every_code_has_a_rule(code: CloseCode) -> None:
+def test_every_close_code_has_a_rule(code: CloseCode) -> None:
     assert CLOSE_RULES[code].reason
 
 
@@ -62,14 +60,14 @@ def test_every_reason_fits_into_a_close_frame(code: CloseCode) -> None:
     assert len(CLOSE_RULES[code].reason.encode()) <= 123
 
 
-def test_the_error_codes_are_the_contracts() -> None:
+def test_the_error_codes_are_the_documented_ones() -> None:
     assert {code.value for code in ErrorCode} == set(ERROR_CODES.split())
 
 
 @pytest.mark.parametrize("code", ErrorCode)
-def test_every_error_code_is_a_failure_over_http(code: ErrorCode) -> None:
+def test_every_error_code_has_an_http_status_of_4xx_or_5xx(code: ErrorCode) -> None:
     assert 400 <= HTTP_STATUS[code] <= 599
 
 
-def test_only_what_a_repetition_can_mend_is_the_servers_fault() -> None:
+def test_only_unavailable_and_internal_have_an_http_status_of_5xx() -> None:
     assert {code for code in ErrorCode if HTTP_STATUS[code] >= 500} == {ErrorCode.UNAVAILABLE, ErrorCode.INTERNAL}

@@ -26,21 +26,21 @@ def names(count: int) -> list[str]:
     return ["".join(chosen.choices(alphabet, k=chosen.randint(1, 24))) for _ in range(count)]
 
 
-def test_a_slot_is_what_the_cluster_specification_says() -> None:
+def test_key_slot_is_that_of_the_redis_cluster_specification() -> None:
     # Redis Cluster specification, appendix A: the CRC16 of "123456789" is 0x31C3.
     assert key_slot("123456789") == 0x31C3 % SLOTS
 
 
-def test_there_are_64_partitions_with_a_tag_each() -> None:
+def test_each_of_64_partitions_has_a_tag_of_its_own() -> None:
     assert PARTITIONS == len(PARTITION_TAGS) == len(set(PARTITION_TAGS)) == 64
 
 
-def test_each_64th_of_the_slots_holds_one_partition() -> None:
+def test_each_64th_of_the_slots_has_one_partition() -> None:
     parts = [key_slot(tag) * PARTITIONS // SLOTS for tag in PARTITION_TAGS]
     assert sorted(parts) == list(range(PARTITIONS))
 
 
-def test_tags_are_the_same_on_every_node_and_in_every_version() -> None:
+def test_tags_are_the_recorded_ones() -> None:
     assert [int(tag) for tag in PARTITION_TAGS] == [_first_number_in(part) for part in range(PARTITIONS)]
 
 
@@ -54,13 +54,13 @@ def test_names_spread_over_all_partitions() -> None:
     assert max(counts.values()) < 2 * 100
 
 
-def test_everything_of_one_room_lies_in_one_slot() -> None:
+def test_all_keys_of_a_room_are_in_one_slot() -> None:
     for name in names(200):
         room = keyspace.room(RoomName(name))
         assert hash_tag(room.address) == hash_tag(keyspace.idempotency(room, "ada", "any key"))
 
 
-def test_everything_of_one_agent_lies_in_one_slot() -> None:
+def test_all_keys_of_an_agent_are_in_one_slot() -> None:
     for name in names(200):
         agent = keyspace.agent(AgentId(name))
         assert hash_tag(agent.address) == hash_tag(keyspace.idempotency(agent, "ada", "any key"))
@@ -73,12 +73,12 @@ def test_no_two_channels_share_an_address() -> None:
     assert len(addresses) == len(every)
 
 
-def test_the_address_is_the_documented_one() -> None:
+def test_the_address_of_a_channel_is_the_documented_one() -> None:
     tag = PARTITION_TAGS[partition(ChannelKind.ROOM, "lobby")]
     assert keyspace.room(RoomName("lobby")).address == f"tannoy:{{{tag}}}:room:lobby".encode()
 
 
-def test_an_idempotency_key_is_remembered_per_channel_author_and_key() -> None:
+def test_the_idempotency_key_differs_by_channel_author_and_key() -> None:
     lobby, other = keyspace.room(RoomName("lobby")), keyspace.room(RoomName("lobby:k"))
     keys = ["k", "K", "k ", "", "é", "}", "{x}:", "k" * 256]
     assert len(
@@ -86,27 +86,27 @@ def test_an_idempotency_key_is_remembered_per_channel_author_and_key() -> None:
     ) == 4 * len(keys)
 
 
-def test_a_clients_key_never_gets_into_redis_as_it_is() -> None:
+def test_the_text_of_an_idempotency_key_is_not_part_of_the_redis_key() -> None:
     once = keyspace.idempotency(keyspace.room(RoomName("lobby")), "ada", "se{cr}et *\r\n")
     assert re.fullmatch(rb"tannoy:\{\d+\}:once:room:lobby:[0-9a-f]{32}", once)
 
 
-def test_the_memory_of_a_key_is_no_channel() -> None:
+def test_an_idempotency_key_is_not_the_address_of_a_channel() -> None:
     once = keyspace.idempotency(keyspace.room(RoomName("lobby")), "ada", "k")
     assert once != keyspace.room(RoomName("once:room:lobby")).address
 
 
-def test_another_prefix_is_another_cluster() -> None:
+def test_another_prefix_shares_no_key() -> None:
     other = Keyspace("other")
     assert keyspace.room(RoomName("lobby")).address != other.room(RoomName("lobby")).address
     assert keyspace.control != other.control
 
 
-def test_channels_between_nodes_are_told_apart() -> None:
+def test_the_channels_of_nodes_differ_by_incarnation() -> None:
     assert len({keyspace.control, keyspace.node("i1"), keyspace.node("i2"), keyspace.echo("i1")}) == 4
 
 
-def test_the_keys_of_a_rooms_presence_are_the_seven_of_its_partition() -> None:
+def test_the_presence_keys_of_a_room_are_in_its_partition() -> None:
     room = keyspace.room(RoomName("lobby"))
     keys = keyspace.presence(room)
     assert len(set(keys)) == 7

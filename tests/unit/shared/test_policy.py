@@ -19,7 +19,7 @@ LIMIT = 1000
         (SlowPolicy.SKIP, True, LIMIT + 1, Overflow.CLOSE),
     ],
 )
-def test_what_happens_when_an_outbox_is_full(
+def test_a_full_outbox_drops_or_closes_by_policy(
     policy: SlowPolicy, is_answer: bool, answers_bytes: int, verdict: Overflow
 ) -> None:
     assert decide_overflow(policy, is_answer=is_answer, answers_bytes=answers_bytes, limit_bytes=LIMIT) is verdict
@@ -29,7 +29,5 @@ def test_what_happens_when_an_outbox_is_full(
     ("limit", "nodes", "share"),
     [(10, 1, 10), (10, 2, 5), (10, 3, 3), (10, 10, 1), (10, 100, 1), (1, 3, 1), (10, 0, 10)],
 )
-def test_while_redis_is_away_all_nodes_let_in_about_one_limit_and_each_at_least_one(
-    limit: int, nodes: int, share: int
-) -> None:
+def test_local_share_is_the_limit_divided_by_the_nodes_and_at_least_one(limit: int, nodes: int, share: int) -> None:
     assert local_share(limit, nodes) == share

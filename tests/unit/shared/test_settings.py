@@ -61,7 +61,7 @@ DEFAULTS = {
 
 
 @pytest.mark.parametrize(("name", "value"), DEFAULTS.items())
-def test_a_default_is_the_contracts(name: str, value: object) -> None:
+def test_a_default_is_the_documented_one(name: str, value: object) -> None:
     assert getattr(load_settings(), name) == value
 
 
@@ -149,7 +149,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("variable", "value", "allowed"), BAD)
-def test_a_bad_value_stops_the_start_with_its_name_the_value_and_what_is_allowed(
+def test_a_bad_value_is_refused_with_its_name_the_value_and_what_is_allowed(
     environment: Environment, variable: str, value: str, allowed: str
 ) -> None:
     environment.setenv(f"TANNOY_{variable}", value)
@@ -181,7 +181,7 @@ def test_a_redis_url_of_a_known_scheme_is_read(environment: Environment, url: st
 
 
 @pytest.mark.parametrize("url", ["", "localhost:6379", "http://h", "redis+ring://h"])
-def test_a_redis_url_of_another_scheme_stops_the_start(environment: Environment, url: str) -> None:
+def test_a_redis_url_of_another_scheme_is_refused(environment: Environment, url: str) -> None:
     environment.setenv("TANNOY_REDIS_URL", url)
     told = complaint()
     assert told.startswith("TANNOY_REDIS_URL: ")
@@ -198,9 +198,7 @@ def test_a_refused_redis_url_does_not_show_its_password(environment: Environment
 
 
 @pytest.mark.parametrize("url", [f"http://u:{SECRET}@h", f"redis+ring://:{SECRET}@h"])
-def test_a_refused_redis_url_does_not_show_its_password_in_a_traceback_either(
-    environment: Environment, url: str
-) -> None:
+def test_the_traceback_of_a_refused_redis_url_does_not_show_its_password(environment: Environment, url: str) -> None:
     environment.setenv("TANNOY_REDIS_URL", url)
     with pytest.raises(StartError) as caught:
         load_settings()
@@ -226,33 +224,33 @@ def test_dotenv_is_read(tmp_path: Path) -> None:
     assert (settings.port, settings.api_key) == (8123, SecretStr("quoted"))
 
 
-def test_the_environment_wins_over_dotenv(environment: Environment, tmp_path: Path) -> None:
+def test_the_environment_takes_precedence_over_dotenv(environment: Environment, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("TANNOY_PORT=8123\n")
     environment.setenv("TANNOY_PORT", "8124")
     assert load_settings().port == 8124
 
 
-def test_an_override_wins_over_the_environment(environment: Environment) -> None:
+def test_an_override_takes_precedence_over_the_environment(environment: Environment) -> None:
     environment.setenv("TANNOY_PORT", "8124")
     assert load_settings(port=8125).port == 8125
 
 
-def test_an_override_of_none_is_none(environment: Environment) -> None:
+def test_an_override_of_none_is_ignored(environment: Environment) -> None:
     environment.setenv("TANNOY_PORT", "8124")
     assert load_settings(port=None).port == 8124
 
 
-def test_a_bad_override_is_told_like_a_bad_variable() -> None:
+def test_a_bad_override_is_refused_like_a_bad_variable() -> None:
     with pytest.raises(StartError, match="TANNOY_PORT=0: "):
         load_settings(port=0)
 
 
-def test_settings_that_have_no_effect_yet_are_told() -> None:
+def test_settings_without_effect_are_listed() -> None:
     environment = {"TANNOY_RATE_MESSAGES": "1/s", "TANNOY_PORT": "1", "DRAIN_SECONDS": "1", "TANNOY_JWT_SECRET": "x"}
     assert settings_without_effect(find_setting_names(environment)) == ["TANNOY_JWT_SECRET", "TANNOY_RATE_MESSAGES"]
 
 
-def test_a_misspelt_setting_is_told() -> None:
+def test_a_misspelt_setting_is_listed() -> None:
     environment = {"TANNOY_PROT": "1", "TANNOY_PORT": "1", "TANNOY_HISTORY_SIZE": "1", "PROT": "1"}
     assert unknown_settings(find_setting_names(environment)) == ["TANNOY_PROT"]
 
@@ -266,6 +264,6 @@ OF_THE_CONTRACT = """
 """
 
 
-def test_every_setting_is_in_the_contract_and_each_of_the_contract_is_known() -> None:
+def test_the_settings_are_exactly_the_documented_ones() -> None:
     known = {name.upper() for name in Settings.model_fields} | NOT_IN_EFFECT
     assert known == set(OF_THE_CONTRACT.split())

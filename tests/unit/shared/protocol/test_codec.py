@@ -62,15 +62,15 @@ def as_bytes(wire: WireFormat, value: object) -> bytes:
 
 @both_formats
 @pytest.mark.parametrize("value", VALUES, ids=ascii)
-def test_a_value_comes_back_as_it_was_sent(wire: WireFormat, value: object) -> None:
+def test_a_value_is_the_same_after_encoding_and_decoding(wire: WireFormat, value: object) -> None:
     assert wire.decode(wire.encode(value)) == value
 
 
-def test_the_subprotocols_are_the_contracts() -> None:
+def test_the_subprotocols_are_the_documented_ones() -> None:
     assert WIRE_FORMATS == {"tannoy.v1.json": JSON, "tannoy.v1.msgpack": MSGPACK}
 
 
-def test_json_travels_in_text_frames_and_msgpack_in_binary_ones() -> None:
+def test_json_uses_text_frames_and_msgpack_binary_ones() -> None:
     assert (JSON.binary, MSGPACK.binary) == (False, True)
 
 
@@ -80,7 +80,7 @@ def test_json_travels_in_text_frames_and_msgpack_in_binary_ones() -> None:
      b'"\xc3"', b'"\\ud800"', b"nul"],
     ids=repr,
 )  # fmt: skip
-def test_what_is_not_json_is_refused(data: bytes) -> None:
+def test_malformed_json_is_refused(data: bytes) -> None:
     with pytest.raises(BadRequest):
         JSON.decode(data)
 
@@ -101,51 +101,51 @@ def test_what_is_not_json_is_refused(data: bytes) -> None:
     ],
     ids=lambda data: f"{data[:12]!r}",
 )
-def test_what_is_not_msgpack_is_refused(data: bytes) -> None:
+def test_malformed_msgpack_is_refused(data: bytes) -> None:
     with pytest.raises(BadRequest):
         MSGPACK.decode(data)
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
-def test_msgpack_can_not_smuggle_in_a_number_that_json_can_not_say(number: float) -> None:
+def test_nan_and_infinity_in_msgpack_are_refused(number: float) -> None:
     with pytest.raises(BadRequest, match="finite"):
         MSGPACK.decode(msgpack.packb({"a": [number]}))
 
 
 @pytest.mark.parametrize("value", [b"bytes", {"a": [b""]}], ids=repr)
-def test_msgpack_can_not_smuggle_in_bytes(value: object) -> None:
+def test_bytes_in_msgpack_are_refused(value: object) -> None:
     with pytest.raises(BadRequest, match="JSON types"):
         MSGPACK.decode(msgpack.packb(value))
 
 
 @pytest.mark.parametrize("data", [b"\xd4\x05\x01", b"\xd6\xff\x00\x00\x00\x00", b"\x91\xd4\x05\x01"], ids=repr)
-def test_msgpack_can_not_smuggle_in_an_extension_type(data: bytes) -> None:
+def test_an_extension_type_in_msgpack_is_refused(data: bytes) -> None:
     with pytest.raises(BadRequest, match="JSON types"):
         MSGPACK.decode(data)
 
 
 @pytest.mark.parametrize("key", [1, None, True, 1.5, b"k"])
-def test_msgpack_can_not_smuggle_in_a_key_that_is_no_string(key: object) -> None:
+def test_a_key_in_msgpack_that_is_not_a_string_is_refused(key: object) -> None:
     with pytest.raises(BadRequest, match="keys"):
         MSGPACK.decode(msgpack.packb([{key: 1}]))
 
 
 @both_formats
 @pytest.mark.parametrize("innermost", [1, [], {}, {"a": 1}], ids=repr)
-def test_as_many_levels_as_allowed_are_accepted(wire: WireFormat, innermost: object) -> None:
+def test_nesting_of_the_allowed_depth_is_accepted(wire: WireFormat, innermost: object) -> None:
     levels = MAX_DEPTH - isinstance(innermost, list | dict)
     assert wire.decode(as_bytes(wire, nested(levels, innermost))) == nested(levels, innermost)
 
 
 @both_formats
 @pytest.mark.parametrize("innermost", [1, [], {}, {"a": 1}], ids=repr)
-def test_one_level_more_is_refused(wire: WireFormat, innermost: object) -> None:
+def test_nesting_of_one_level_more_is_refused(wire: WireFormat, innermost: object) -> None:
     levels = MAX_DEPTH + 1 - isinstance(innermost, list | dict)
     with pytest.raises(BadRequest):
         wire.decode(as_bytes(wire, nested(levels, innermost)))
 
 
-def test_a_flat_frame_may_have_any_number_of_brackets() -> None:
+def test_a_flat_frame_with_many_brackets_is_accepted() -> None:
     value: list[list[object]] = [[]] * 1000
     assert JSON.decode(orjson.dumps(value)) == value
 
@@ -154,21 +154,21 @@ def test_a_flat_frame_may_have_any_number_of_brackets() -> None:
 
 
 @both_formats
-def test_a_command_is_read_from_a_frame_of_its_format(wire: WireFormat) -> None:
+def test_a_command_is_decoded_from_a_frame_of_its_wire_format(wire: WireFormat) -> None:
     data = wire.encode({"type": "message", "content": [1, None]})
     assert decode_command(data, binary=wire.binary, wire=wire) == Message(None, None, [1, None], None)
 
 
 @both_formats
-def test_a_frame_of_the_other_type_is_refused(wire: WireFormat) -> None:
+def test_a_frame_of_the_other_opcode_is_refused(wire: WireFormat) -> None:
     data = wire.encode({"type": "ping"})
-    with pytest.raises(BadCommand, match=f"a socket that speaks {wire.subprotocol}") as caught:
+    with pytest.raises(BadCommand, match=f"a connection with {wire.subprotocol}") as caught:
         decode_command(data, binary=not wire.binary, wire=wire)
     assert caught.value.refusal.code is ErrorCode.BAD_REQUEST
 
 
 @both_formats
-def test_a_frame_that_can_not_be_read_has_no_id(wire: WireFormat) -> None:
+def test_the_refusal_of_an_undecodable_frame_has_no_id(wire: WireFormat) -> None:
     with pytest.raises(BadCommand) as caught:
         decode_command(b"\xc1", binary=wire.binary, wire=wire)
     assert caught.value.id is None
@@ -176,7 +176,7 @@ def test_a_frame_that_can_not_be_read_has_no_id(wire: WireFormat) -> None:
 
 @pytest.mark.parametrize("id", [2**64 - 1, -(2**63)])
 @both_formats
-def test_an_id_that_could_be_read_can_be_answered(wire: WireFormat, id: int) -> None:
+def test_the_refusal_of_a_bad_command_has_its_id(wire: WireFormat, id: int) -> None:
     command = decode_command(wire.encode({"type": "ping", "id": id}), binary=wire.binary, wire=wire)
     assert command == Ping(id)
     assert wire.decode(wire.encode({"id": command.id})) == {"id": id}
@@ -187,7 +187,7 @@ def test_an_id_that_could_be_read_can_be_answered(wire: WireFormat, id: int) -> 
 READY = EncodedMessage(b'{"a":1}', b"\x81\xa1a\x01")
 
 
-def test_a_frame_is_made_ready_in_both_formats_at_once() -> None:
+def test_encode_frame_encodes_in_both_wire_formats() -> None:
     room = Keyspace("tannoy").room(RoomName("lobby"))
     said = MessageFrame(room, Author(None, None, None), {"text": "é"}, "2026-11-21T08:15:30.123Z")
     encoded = encode_frame(said)
@@ -204,16 +204,16 @@ PUBLICATIONS = [
 
 
 @pytest.mark.parametrize("publication", PUBLICATIONS, ids=lambda p: f"{len(p.encoded.json)}-{p.exclude:.3}")
-def test_a_publication_travels_unchanged(publication: Publication) -> None:
+def test_a_publication_is_the_same_after_packing_and_unpacking(publication: Publication) -> None:
     assert unpack_publication(pack_publication(publication)) == publication
 
 
-def test_the_envelope_is_the_documented_one() -> None:
+def test_the_envelope_has_the_documented_bytes() -> None:
     packed = pack_publication(Publication(READY, "s1"))
     assert packed == b"\x01" + b"\x02" + b"\x00\x00\x00\x07" + b"s1" + b'{"a":1}' + b"\x81\xa1a\x01"
 
 
-def test_an_envelope_that_ends_before_its_json_does_is_malformed() -> None:
+def test_an_envelope_truncated_within_its_json_is_malformed() -> None:
     packed = pack_publication(Publication(READY, "s1"))
     for length in range(len(packed) - len(READY.msgpack)):
         with pytest.raises(MalformedBytes):
@@ -232,7 +232,7 @@ def test_an_envelope_that_ends_before_its_json_does_is_malformed() -> None:
     ],
     ids=repr,
 )
-def test_an_envelope_that_no_node_has_written_is_malformed(data: bytes) -> None:
+def test_an_envelope_that_no_node_writes_is_malformed(data: bytes) -> None:
     with pytest.raises(MalformedBytes):
         unpack_publication(data)
 

@@ -30,7 +30,9 @@ CHANGES: list[tuple[bytes, NodeFrame]] = [
 
 
 @pytest.mark.parametrize(("data", "frame"), CHANGES, ids=lambda value: type(value).__name__)
-def test_a_change_becomes_its_frame_in_both_formats(data: bytes, frame: UserJoined | UserLeft | PresenceCount) -> None:
+def test_a_presence_change_is_decoded_to_its_frame_in_both_formats(
+    data: bytes, frame: UserJoined | UserLeft | PresenceCount
+) -> None:
     publication = unpack_publication(data)
     encoded = EncodedMessage(publication.encoded.json, publication.encoded.msgpack)
     assert (encoded, publication.version) == (encode_frame(frame), frame.version)
@@ -39,7 +41,7 @@ def test_a_change_becomes_its_frame_in_both_formats(data: bytes, frame: UserJoin
     assert MSGPACK.decode(publication.encoded.msgpack) == whole == frame.as_object()
 
 
-def test_users_come_first_who_came_first() -> None:
+def test_users_are_listed_in_the_order_of_their_arrival() -> None:
     assert read_users([word.encode() for word in FLAT]) == USERS
 
 
@@ -75,12 +77,12 @@ def test_users_come_first_who_came_first() -> None:
     ],
     ids=repr,
 )
-def test_a_change_that_no_script_has_written_is_malformed(data: bytes) -> None:
+def test_a_presence_change_that_no_script_writes_is_malformed(data: bytes) -> None:
     with pytest.raises(MalformedBytes):
         unpack_publication(data)
 
 
-def test_a_change_that_ends_too_early_is_malformed() -> None:
+def test_a_truncated_presence_change_is_malformed() -> None:
     for data, _ in CHANGES:
         for length in range(len(data)):
             with pytest.raises(MalformedBytes):

@@ -63,18 +63,18 @@ def refusal_of(value: object) -> BadCommand:
 
 
 @pytest.mark.parametrize(("fields", "command"), WELL_FORMED, ids=str)
-def test_a_well_formed_frame_is_its_command(fields: dict[str, object], command: Command) -> None:
+def test_a_well_formed_object_is_parsed_to_its_command(fields: dict[str, object], command: Command) -> None:
     assert parse_command(fields) == command
 
 
-def test_every_command_of_the_contract_is_known() -> None:
+def test_every_documented_command_is_known() -> None:
     of_the_contract = "auth join leave message private typing presence history refresh ping"
     assert set(TYPES) == {*of_the_contract.split(), "pong"}
 
 
 @pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize("id", ["", "x", "7", "é" * 128, 0, 7, -1, 2**63], ids=ascii)
-def test_every_command_may_carry_an_id(kind: str, id: str | int) -> None:
+def test_every_command_may_have_an_id(kind: str, id: str | int) -> None:
     fields = next(fields for fields, _ in WELL_FORMED if fields["type"] == kind)
     assert parse_command({**fields, "id": id}).id == id
 
@@ -86,7 +86,7 @@ def test_an_id_of_another_type_is_refused(id: object) -> None:
 
 
 @pytest.mark.parametrize("kind", TYPES)
-def test_a_field_that_the_command_does_not_have_is_refused_by_name(kind: str) -> None:
+def test_an_unknown_field_is_refused_by_name(kind: str) -> None:
     fields = next(fields for fields, _ in WELL_FORMED if fields["type"] == kind)
     bad = refusal_of({**fields, "colour": "red"})
     assert bad.refusal.code is ErrorCode.BAD_REQUEST
@@ -113,13 +113,13 @@ def test_a_missing_field_is_refused_by_name(fields: dict[str, object], missing: 
 @pytest.mark.parametrize(
     "room", [None, 1, True, "", "a b", "a" * 129, ["lobby"], {}], ids=lambda value: f"{value!r:.9}"
 )
-def test_a_room_that_is_no_name_is_refused(kind: str, room: object) -> None:
+def test_a_bad_room_name_is_refused(kind: str, room: object) -> None:
     content = {"content": 1} if kind == "message" else {}
     assert refusal_of({"type": kind, "room": room, **content}).refusal.code is ErrorCode.BAD_NAME
 
 
 @pytest.mark.parametrize("to", [None, 1, "", "a b"])
-def test_a_receiver_that_is_no_name_is_refused(to: object) -> None:
+def test_a_bad_user_id_of_a_receiver_is_refused(to: object) -> None:
     assert refusal_of({"type": "private", "to": to, "content": 1}).refusal.code is ErrorCode.BAD_NAME
 
 
@@ -156,7 +156,7 @@ PAGES: list[tuple[dict[str, object], HistoryQuery]] = [
 
 
 @pytest.mark.parametrize(("fields", "page"), PAGES, ids=str)
-def test_a_page_of_history(fields: dict[str, object], page: HistoryQuery) -> None:
+def test_a_history_query_has_the_given_bounds_or_the_defaults(fields: dict[str, object], page: HistoryQuery) -> None:
     assert parse_history_query(fields) == page
 
 
@@ -169,7 +169,7 @@ NO_PAGES = [
 
 
 @pytest.mark.parametrize("fields", NO_PAGES, ids=str)
-def test_what_is_no_page_of_history_is_refused_by_name(fields: dict[str, object]) -> None:
+def test_a_bad_bound_of_a_history_query_is_refused_by_name(fields: dict[str, object]) -> None:
     (name,) = fields
     bad = refusal_of({"type": "history", "id": 1, **fields})
     assert (bad.id, bad.refusal.code) == (1, ErrorCode.BAD_REQUEST)
@@ -193,17 +193,17 @@ def test_an_unknown_type_is_refused(kind: object) -> None:
 
 
 @pytest.mark.parametrize("value", [None, [], [{"type": "ping"}], "ping", 1, 1.5, True])
-def test_what_is_no_object_is_refused(value: object) -> None:
+def test_a_value_that_is_not_an_object_is_refused(value: object) -> None:
     assert refusal_of(value).refusal.code is ErrorCode.BAD_REQUEST
 
 
 @pytest.mark.parametrize(
     "fields", [{"type": "dance"}, {"type": "message"}, {"type": "join", "room": ""}, {"type": "ping", "x": 1}], ids=str
 )
-def test_a_refusal_carries_the_id_of_what_it_refuses(fields: dict[str, Any]) -> None:
+def test_a_refusal_has_the_id_of_the_command(fields: dict[str, Any]) -> None:
     assert refusal_of({**fields, "id": "c-1"}).id == "c-1"
 
 
-def test_a_refusal_does_not_echo_a_flood() -> None:
+def test_a_refusal_shows_no_more_than_the_beginning_of_a_long_value() -> None:
     flood = {f"field-{number}-{'x' * 1000}": 1 for number in range(1000)}
     assert len(refusal_of({"type": "ping", **flood}).refusal.message) < 500
