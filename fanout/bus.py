@@ -16,8 +16,9 @@ from ..shared.channels import OwnerKind
 from ..shared.clock import Clock
 from ..shared.errors import StartError, Unavailable
 from ..shared.keyspace import Keyspace
-from ..shared.policy import LimitMode
-from ..shared.protocol.frames import Object
+from ..shared.nodes import NodeInfo
+from ..shared.policy import Limit, LimitMode
+from ..shared.sessions import SessionInfo
 from .anti_entropy import AntiEntropy
 from .backend import RedisBackend, backend_of
 from .control.control import Control
@@ -27,7 +28,6 @@ from .history.publisher import Publisher
 from .history.reader import HistoryReader, HistoryRules
 from .history.tracker import ChannelTracker, Deliveries
 from .lease_times import DEFAULT_TIMES, LeaseTimes
-from .leases.lease import Limit
 from .leases.limits import Limits
 from .leases.manager import LeaseManager
 from .membership import Membership
@@ -95,8 +95,8 @@ class BusEvents:
     """What the node does for the bus. `present`: its sessions in the rooms of some partitions."""
 
     deliver: Callable[[Deliveries], None]
-    answer: Callable[[Request], tuple[int, tuple[Object, ...]]]
-    describe: Callable[[], Object]
+    answer: Callable[[Request], tuple[int, tuple[SessionInfo, ...]]]
+    describe: Callable[[], NodeInfo]
     present: Callable[[Collection[int]], Mapping[int, Present]]
 
 

@@ -12,13 +12,13 @@ import orjson
 from ..shared.channels import Owner
 from ..shared.errors import Unavailable
 from ..shared.keyspace import Keyspace
-from ..shared.protocol.frames import Object
+from ..shared.sessions import Disconnect
 from .redis.connection import Reply
 from .redis.pipeline import AnyPipeline
 from .scripts import REMEMBER_GONE
 
 KEPT = 50
-"""Departures of one owner."""
+"""Disconnects of one owner."""
 KEEP_SECONDS = 86_400
 PENDING_MAX = 1000
 
@@ -33,9 +33,8 @@ class DisconnectLog:
         self._remembered = 0
         self._forgotten = 0
 
-    def remember(self, owners: Iterable[Owner], departure: Object) -> None:
-        """`departure` is one entry of `disconnects` in `docs/protocol.md §6`."""
-        entry = orjson.dumps(departure)
+    def remember(self, owners: Iterable[Owner], disconnect: Disconnect) -> None:
+        entry = orjson.dumps(disconnect.as_object())
         for owner in owners:
             self._send(owner, entry)
 
@@ -60,10 +59,10 @@ class DisconnectLog:
         for owner, entry in pending:
             self._send(owner, entry)
 
-    async def recent(self, owner: Owner) -> list[Object]:
-        """Newest first. Raises Unavailable."""
+    async def recent(self, owner: Owner) -> list[Disconnect]:
+        """Newest first. Raises Unavailable, and MalformedBytes where something else has written there."""
         entries = await self._pipeline.send("LRANGE", self._keyspace.disconnects(owner), 0, KEPT - 1)
-        return [orjson.loads(entry) for entry in entries]
+        return [Disconnect.parse(orjson.loads(entry)) for entry in entries]
 
     def statistics(self) -> dict[str, int]:
         return {"remembered": self._remembered, "pending": len(self._pending), "forgotten": self._forgotten}

@@ -18,6 +18,7 @@ from ..shared.channels import PARTITIONS
 from ..shared.clock import Clock
 from ..shared.errors import Unavailable
 from ..shared.keyspace import Keyspace
+from ..shared.nodes import NodeInfo
 from .backend import backend_of
 from .lease_times import DEFAULT_TIMES, LeaseTimes
 from .redis.address import AnyAddress
@@ -51,7 +52,7 @@ class Membership:
         clock: Clock,
         restate: Restate,
         on_expired: Callable[[], None],
-        describe: Callable[[], dict[str, object]],
+        describe: Callable[[], NodeInfo],
         times: LeaseTimes = DEFAULT_TIMES,
     ) -> None:
         self.term = 0
@@ -177,7 +178,7 @@ class Membership:
         sent = self._clock.monotonic()
         replies = await self._send_beats(bus, partitions)
         if 0 in partitions:
-            info = orjson.dumps(self._describe())
+            info = orjson.dumps(self._describe().as_object())
             await bus.run_script(NODE_TELL, (self._keyspace.node_info(),), (self._incarnation, info))
         self.fence_if_expired()  # a reply that comes too late must not extend an expired heartbeat
         servers = {part: bytes(reply[2]).decode() or None for part, reply in replies.items()}
@@ -229,10 +230,10 @@ class Membership:
         """The node ends: let others take its places at once. Raises Unavailable."""
         await asyncio.gather(*(self._send_beat(pipeline, part, 0) for part in ALL))
 
-    async def nodes(self, pipeline: AnyPipeline) -> list[dict[str, object]]:
-        """What the living nodes tell about themselves. Raises Unavailable."""
+    async def nodes(self, pipeline: AnyPipeline) -> list[NodeInfo]:
+        """The nodes whose heartbeat holds. Raises Unavailable, and MalformedBytes for a node of another version."""
         keys = (self._keyspace.heartbeats(0), self._keyspace.node_info())
-        return [orjson.loads(info) for info in await pipeline.run_script(NODES_LIST, keys, ())]
+        return [NodeInfo.parse(orjson.loads(info)) for info in await pipeline.run_script(NODES_LIST, keys, ())]
 
     def close(self) -> None:
         if self._expiry is not None:

@@ -20,17 +20,16 @@ import structlog
 from ..fanout.bus import Bus, BusEvents, BusRules
 from ..fanout.history.reader import HistoryRules
 from ..fanout.lease_times import DEFAULT_TIMES, LeaseTimes
-from ..fanout.leases.lease import Limit
 from ..fanout.presence.calls import PresenceRules
 from ..fanout.presence.presence import Present
 from ..fanout.redis.address import AnyAddress, parse_address
 from ..shared.channels import ChannelKind, OwnerKind
 from ..shared.clock import Clock, SystemClock, rfc3339
 from ..shared.codes import CloseCode
-from ..shared.errors import StartError, Unavailable
+from ..shared.errors import MalformedBytes, StartError, Unavailable
 from ..shared.names import NodeId
-from ..shared.policy import LimitPolicy
-from ..shared.protocol.frames import Object
+from ..shared.nodes import NodeInfo
+from ..shared.policy import Limit, LimitPolicy
 from ..shared.settings import Settings
 from .admission.handshake import AcceptedThenClosed, Admission, Admitted, Handshake, Rejected
 from .auth.identity import is_loopback
@@ -127,23 +126,22 @@ class Node:
 
     # ---- what others may know of it
 
-    def describe(self) -> Object:
-        """What `GET /nodes` tells of it. `load` is the share of one core that the process took since last asked."""
+    def describe(self) -> NodeInfo:
         cpu, now = time.process_time(), time.monotonic()
         last_cpu, last_now = self._last_load
         self._last_load = (cpu, now)
         hub = self.hub.statistics()
-        return {
-            "node": self.node_id,
-            "incarnation": self.incarnation,
-            "sessions": hub["sessions"],
-            "channels": hub["channels"],
-            "load": round((cpu - last_cpu) / max(now - last_now, 0.001), 3),
-            "version": version("tannoy"),
-            "draining": self.is_draining,
-            "ready": self.not_ready is None,
-            "started_at": self._started_at,
-        }
+        return NodeInfo(
+            node=self.node_id,
+            incarnation=self.incarnation,
+            sessions=hub["sessions"],
+            channels=hub["channels"],
+            load=round((cpu - last_cpu) / max(now - last_now, 0.001), 3),
+            version=version("tannoy"),
+            draining=self.is_draining,
+            ready=self.not_ready is None,
+            started_at=self._started_at,
+        )
 
     def _present(self, partitions: Collection[int]) -> Mapping[int, Present]:
         """This node's sessions in the rooms of these partitions."""
@@ -204,9 +202,9 @@ class Node:
         """Two nodes of one name confuse people; the nodes themselves go by their incarnations."""
         try:
             nodes = await self.bus.membership.nodes(self.bus.counted)
-        except Unavailable:
+        except (Unavailable, MalformedBytes):
             return
-        if any(node["node"] == self.node_id and node["incarnation"] != self.incarnation for node in nodes):
+        if any(node.node == self.node_id and node.incarnation != self.incarnation for node in nodes):
             _log.error("another node of this cluster has the same TANNOY_NODE_ID: give each its own", node=self.node_id)
 
     async def say_goodbye(self) -> None:

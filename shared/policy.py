@@ -1,5 +1,6 @@
 """Policies and decisions as pure functions: no clock, no socket, no Redis; every input is a parameter."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -19,6 +20,14 @@ class LimitPolicy(StrEnum):
     """The new session is refused, with the time after which to retry."""
     EVICT_OLDEST = "evict_oldest"
     """The oldest session is closed before the new one is admitted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How many sessions an owner may have; `max_sessions` 0: any number."""
+
+    max_sessions: int
+    policy: LimitPolicy
 
 
 class LimitMode(StrEnum):

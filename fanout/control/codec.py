@@ -1,7 +1,7 @@
 """What nodes tell each other, as bytes: msgpack arrays, sealed with an HMAC where a `CLUSTER_SECRET` is set."""
 
 import hmac
-from typing import Any, cast
+from typing import Any
 
 import msgpack
 
@@ -9,8 +9,8 @@ from ...shared.channels import Owner, OwnerKind
 from ...shared.codes import CloseCode
 from ...shared.errors import MalformedBytes
 from ...shared.names import AgentId, SessionId, UserId
-from ...shared.protocol.frames import Object
 from ...shared.publication import EncodedMessage
+from ...shared.sessions import SessionInfo
 from .requests import (
     CloseSessions,
     ControlMessage,
@@ -43,7 +43,7 @@ def pack_order(order: ControlMessage, secret: bytes) -> bytes:
         case ListSessions():
             parts = ("list", order.request, order.reply_to, order.user_id)
         case Response():
-            parts = ("delivered", order.request, order.sessions, order.listed)
+            parts = ("delivered", order.request, order.sessions, [session.as_object() for session in order.listed])
         case Evict(owner, lease, code, count, displaced_by):
             parts = ("evict", owner.kind, owner.name, lease, int(code), count, displaced_by)
         case LeaseGranted(owner, lease):
@@ -71,7 +71,7 @@ def unpack_order(data: bytes, secret: bytes) -> ControlMessage:
             case ["list", int(request), bytes(reply_to), str(user)]:
                 return ListSessions(request, reply_to, UserId(user))
             case ["delivered", int(request), int(sessions), list()]:
-                return Response(request, sessions, tuple(cast("list[Object]", parts[3])))
+                return Response(request, sessions, tuple(map(SessionInfo.parse, parts[3])))
             case ["evict", str(kind), str(name), str(lease), int(code), int(count), str(by)]:
                 return Evict(Owner(OwnerKind(kind), name), lease, CloseCode(code), count, by)
             case ["granted", str(kind), str(name), str(lease)]:

@@ -15,8 +15,8 @@ from ...shared.channels import Owner
 from ...shared.errors import MalformedBytes, Unavailable
 from ...shared.keyspace import Keyspace
 from ...shared.names import AgentId, SessionId, UserId
-from ...shared.protocol.frames import Object
 from ...shared.publication import EncodedMessage
+from ...shared.sessions import SessionInfo
 from ..history.publisher import Publisher
 from ..redis.connection import Reply
 from .codec import pack_order, unpack_order
@@ -47,7 +47,7 @@ class _Pending:
         self.heard: int | None = None  # nodes; unknown until Redis has confirmed the publish
         self.answered = 0
         self.served = 0
-        self.listed: list[Object] = []
+        self.listed: list[SessionInfo] = []
         self.total: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     def settle(self) -> None:
@@ -73,7 +73,7 @@ class Control:
         *,
         incarnation: str,
         secret: bytes,
-        answer: Callable[[Request], tuple[int, tuple[Object, ...]]],
+        answer: Callable[[Request], tuple[int, tuple[SessionInfo, ...]]],
         run_errand: Callable[[Notice], None],
         is_listening: Callable[[], bool],
     ) -> None:
@@ -109,7 +109,7 @@ class Control:
         """The number of the owner's sessions that were closed (4504); all, or the one. Raises Unavailable."""
         return self._ask(CloseSessions(next(self._numbers), self._self, owner, session_id)).total
 
-    async def list_sessions(self, user_id: UserId) -> list[Object]:
+    async def list_sessions(self, user_id: UserId) -> list[SessionInfo]:
         """The user's sessions on all nodes. Raises Unavailable."""
         question = self._ask(ListSessions(next(self._numbers), self._self, user_id))
         await question.total

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from ...shared.channels import Owner
 from ...shared.codes import CloseCode
 from ...shared.names import AgentId, SessionId, UserId
-from ...shared.protocol.frames import Object
 from ...shared.publication import EncodedMessage
+from ...shared.sessions import SessionInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Response:
 
     request: int
     sessions: int
-    listed: tuple[Object, ...] = ()
+    listed: tuple[SessionInfo, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,26 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ...shared.channels import Owner, OwnerKind
-from ...shared.codes import CloseCode
-from ...shared.policy import LimitPolicy
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """`max_sessions` 0: none."""
-
-    max_sessions: int
-    policy: LimitPolicy
-
-
-@dataclass(frozen=True, slots=True)
-class CloseOrder:
-    """Why a session has to go. `count`: sessions of the owner when that was decided, where it was counted."""
-
-    code: CloseCode
-    owner: Owner
-    count: int | None = None
-    displaced_by: str | None = None
+from ...shared.sessions import CloseOrder
 
 
 @dataclass(slots=True, eq=False)

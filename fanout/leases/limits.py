@@ -3,14 +3,17 @@
 import asyncio
 from collections.abc import Callable, Iterable
 
+import orjson
+
 from ...shared.channels import Owner, OwnerKind
 from ...shared.codes import CloseCode
 from ...shared.keyspace import Keyspace
-from ...shared.policy import LimitPolicy
+from ...shared.policy import Limit, LimitPolicy
+from ...shared.sessions import SessionInfo
 from ..control.requests import Evict, Notice
 from ..redis.pipeline import AnyPipeline
 from ..scripts import LEASE_LIMIT, LEASE_LIST
-from .lease import Limit, incarnation_of
+from .lease import incarnation_of
 
 DEADLINE = 2.0
 """Seconds for the nodes to close those who are too many."""
@@ -60,12 +63,14 @@ class Limits:
             self._tell(incarnation_of(name), Evict(owner, name, code, count, ""))
         return names
 
-    async def roster(self, owner: Owner) -> tuple[Limit, list[bytes]]:
-        """The limit that holds for an owner, and the infos of its sessions, oldest first. Raises Unavailable."""
+    async def roster(self, owner: Owner) -> tuple[Limit, list[SessionInfo]]:
+        """The limit that holds for an owner, and its sessions, oldest first. Raises Unavailable and MalformedBytes."""
         default = self._defaults[owner.kind]
         arguments = (default.max_sessions, default.policy)
         max_sessions, policy, infos = await self._pipeline.run_script(LEASE_LIST, self._keys(owner), arguments)
-        return Limit(int(max_sessions), LimitPolicy(str(policy, "ascii"))), infos
+        return Limit(int(max_sessions), LimitPolicy(str(policy, "ascii"))), [
+            SessionInfo.parse(orjson.loads(info)) for info in infos
+        ]
 
     def _keys(self, owner: Owner) -> tuple[bytes, ...]:
         return self._keyspace.leases(owner, self._incarnation)

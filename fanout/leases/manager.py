@@ -16,13 +16,14 @@ from ...shared.codes import CloseCode
 from ...shared.errors import LimitReached, Unavailable
 from ...shared.keyspace import Keyspace
 from ...shared.policy import LimitMode, LimitPolicy, local_share
+from ...shared.sessions import CloseOrder
 from ..control.requests import Evict, LeaseGranted, Notice
 from ..lease_times import DEFAULT_TIMES, LeaseTimes
 from ..membership import Membership
 from ..redis.connection import Reply
 from ..redis.pipeline import AnyPipeline, CommandSender
 from ..scripts import LEASE_ACQUIRE, LEASE_RELEASE, LEASE_REPAIR
-from .lease import CloseOrder, Lease, incarnation_of, nobody, owner_key, owner_of, session_of
+from .lease import Lease, incarnation_of, nobody, owner_key, owner_of, session_of
 from .limits import Limits
 from .registry import LeaseRegistry
 

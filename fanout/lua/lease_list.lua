@@ -1,12 +1,13 @@
 -- Who holds an owner's places, and under which limit.
 -- KEYS  the seven of lease_common.lua
 -- ARGV  1 max  2 policy
--- Returns {max, policy, {info, …}}, oldest first, without those of dead nodes.   O(n)
+-- Returns {max, policy, {info, …}}, oldest first, without those of dead nodes, or whose info is lost.   O(n)
 local max, policy = limit(ARGV[1], ARGV[2])
 local infos = {}
 for _, lease in ipairs(redis.call('ZRANGE', HELD, 0, -1)) do
-  if alive(lease) then
-    table.insert(infos, redis.call('HGET', INFO, lease) or '{}')
+  local info = alive(lease) and redis.call('HGET', INFO, lease)
+  if info then
+    table.insert(infos, info)
   end
 end
 return { max, policy, infos }

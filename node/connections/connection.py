@@ -9,13 +9,14 @@ from enum import Enum, auto
 
 import structlog
 
-from ...fanout.leases.lease import CloseOrder, Lease
+from ...fanout.leases.lease import Lease
 from ...shared.channels import Owner, OwnerKind
 from ...shared.codes import CLOSE_RULES, CloseCode
 from ...shared.errors import LimitReached, Refused
 from ...shared.protocol.codec import WireFormat
 from ...shared.protocol.frames import ByeFrame, PresenceSnapshot, Resync
 from ...shared.publication import NO_HISTORY, StartPosition
+from ...shared.sessions import CloseOrder
 from ..delivery.outbox import Outbox
 from ..delivery.watermark import Watermark
 from ..protocols.effects import JoinChannel

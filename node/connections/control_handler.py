@@ -7,8 +7,8 @@ from ...shared.channels import Owner, OwnerKind
 from ...shared.codes import CloseCode
 from ...shared.keyspace import Keyspace
 from ...shared.names import AgentId, SessionId, UserId
-from ...shared.protocol.frames import Object
 from ...shared.publication import EncodedMessage
+from ...shared.sessions import SessionInfo
 from ..delivery.hub import Hub
 from ..protocols.framing import frame_encoded
 from .connection import Connection
@@ -17,7 +17,7 @@ from .session_limits import SessionLeases, agent_of
 LISTED_MAX = 1000
 """Sessions of one user that a node lists."""
 
-Answer = tuple[int, tuple[Object, ...]]
+Answer = tuple[int, tuple[SessionInfo, ...]]
 
 
 class ControlHandler:

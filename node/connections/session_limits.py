@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterable
 import orjson
 
 from ...fanout.disconnects import DisconnectLog
-from ...fanout.leases.lease import CloseOrder, Lease
+from ...fanout.leases.lease import Lease
 from ...fanout.leases.limits import Limits
 from ...fanout.leases.manager import LeaseManager
 from ...shared.channels import Owner, OwnerKind
 from ...shared.clock import Clock, rfc3339
 from ...shared.codes import CLOSE_RULES, CloseCode, DisconnectRule
 from ...shared.names import NodeId
-from ...shared.protocol.frames import Object
+from ...shared.sessions import CloseOrder, Disconnect, SessionInfo
 from ..auth.identity import is_guest
 from ..protocols.session import Endpoint, Session
 
@@ -70,7 +70,7 @@ class SessionLeases:
         self, session: Session, connected_at: float, lose: Callable[[CloseOrder], None]
     ) -> tuple[Lease, ...]:
         """The session's places; `lose` is called when one is lost. Raises LimitReached and Unavailable."""
-        info = orjson.dumps(self.describe(session, connected_at))
+        info = orjson.dumps(self.describe(session, connected_at).as_object())
         held: list[Lease] = []
         try:
             for owner, name in self._claims(session):
@@ -97,36 +97,34 @@ class SessionLeases:
         for lease in leases:
             self._leases.release(lease)
 
-    def describe(self, session: Session, connected_at: float) -> Object:
-        """One entry of `sessions` in `docs/protocol.md §6`."""
-        described: Object = {
-            "session_id": session.session_id,
-            "user_id": session.user_id,
-            "username": session.username,
-            "node": self._node_id,
-            "connected_at": rfc3339(connected_at),
-        }
-        if agent := agent_of(session):
-            described["agent_id"] = agent.name
-        return described
+    def describe(self, session: Session, connected_at: float) -> SessionInfo:
+        agent = agent_of(session)
+        return SessionInfo(
+            session_id=session.session_id,
+            user_id=session.user_id,
+            username=session.username,
+            node=self._node_id,
+            connected_at=rfc3339(connected_at),
+            agent_id=None if agent is None else agent.name,
+        )
 
     def remember(self, session: Session, code: CloseCode, closing: CloseOrder | None) -> None:
         """Why the session was refused or closed, for those who ask its agent or its user about it."""
         rule = _LIMITS[closing.owner.kind] if closing is not None and code in _BY_LIMIT else _RULES.get(code)
         if rule is None:
             return
-        departure: Object = {
-            "at": rfc3339(self._clock.now()),
-            "session_id": session.session_id,
-            "code": int(code),
-            "reason": CLOSE_RULES[code].reason,
-            "rule": rule.value,
-            "count": None if closing is None else closing.count,
-            "node": self._node_id,
-        }
-        if closing is not None and closing.displaced_by:
-            departure["displaced_by"] = closing.displaced_by.rpartition("/")[2]
+        displaced_by = None if closing is None or not closing.displaced_by else closing.displaced_by.rpartition("/")[2]
+        disconnect = Disconnect(
+            at=rfc3339(self._clock.now()),
+            session_id=session.session_id,
+            code=int(code),
+            reason=CLOSE_RULES[code].reason,
+            rule=rule.value,
+            count=None if closing is None else closing.count,
+            node=self._node_id,
+            displaced_by=displaced_by,
+        )
         owners = [owner for owner in (agent_of(session),) if owner is not None]
         if not is_guest(session.user_id):  # nobody knows a made-up name that could ask for it
             owners.append(Owner(OwnerKind.USER, session.user_id))
-        self._disconnects.remember(owners, departure)
+        self._disconnects.remember(owners, disconnect)

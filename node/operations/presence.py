@@ -1,15 +1,13 @@
 """Who is in a channel, as the `presence` command and the API tell it: users of a room, sessions of an agent."""
 
 from collections.abc import Iterable
-from typing import Any
 
-import orjson
-
-from ...fanout.leases.lease import Limit
 from ...fanout.leases.limits import Limits
 from ...fanout.presence.presence import Presence
 from ...shared.channels import Channel, ChannelKind, Owner, OwnerKind
+from ...shared.policy import Limit
 from ...shared.protocol.frames import Object
+from ...shared.sessions import SessionInfo
 
 
 class PresenceQueries:
@@ -26,30 +24,29 @@ class PresenceQueries:
             return await self.room(channel)
         _, sessions = await self.sessions(Owner(OwnerKind.AGENT, channel.name))
         users = users_of(sessions)
-        return {"users": users, "users_count": len(users), "sessions": sessions}
+        listed = [session.as_object() for session in sessions]
+        return {"users": users, "users_count": len(users), "sessions": listed}
 
     async def room(self, room: Channel) -> Object:
         """Users of a room, of whom at most `listed_max` are named; `users_count` counts them all."""
         return (await self._presence.snapshot(room, self._listed_max)).as_fields()
 
-    async def sessions(self, owner: Owner) -> tuple[Limit, list[Object]]:
+    async def sessions(self, owner: Owner) -> tuple[Limit, list[SessionInfo]]:
         """An owner's limit, and those who hold its places, oldest first."""
-        limit, infos = await self._limits.roster(owner)
-        return limit, [orjson.loads(info) for info in infos]
+        return await self._limits.roster(owner)
 
 
-def users_of(sessions: Iterable[Any]) -> list[Object]:
+def users_of(sessions: Iterable[SessionInfo]) -> list[Object]:
     """Sessions by user: since when the first of them is here, and how many there are."""
-    users: dict[str, Any] = {}
+    by_user: dict[str, list[SessionInfo]] = {}
     for session in sessions:
-        user = users.setdefault(
-            session["user_id"],
-            {
-                "user_id": session["user_id"],
-                "username": session["username"],
-                "connected_at": session["connected_at"],
-                "sessions": 0,
-            },
-        )
-        user["sessions"] += 1
-    return list(users.values())
+        by_user.setdefault(session.user_id, []).append(session)
+    return [
+        {
+            "user_id": user_id,
+            "username": sessions[0].username,
+            "connected_at": sessions[0].connected_at,
+            "sessions": len(sessions),
+        }
+        for user_id, sessions in by_user.items()
+    ]

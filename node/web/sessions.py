@@ -2,13 +2,13 @@
 
 from starlette.requests import Request
 
-from ...fanout.leases.lease import Limit
 from ...shared.channels import Owner, OwnerKind
 from ...shared.errors import BadRequest
 from ...shared.names import parse_agent, parse_room, parse_session, parse_user
-from ...shared.policy import LimitPolicy
+from ...shared.policy import Limit, LimitPolicy
 from ...shared.protocol.commands import require_field
 from ...shared.protocol.frames import Object
+from ...shared.sessions import SessionInfo
 from ...shared.settings import LIMIT_MAX
 from ..node import Node
 from .requests import not_found, read_object
@@ -36,16 +36,15 @@ async def show_presence(node: Node, request: Request) -> Object:
 async def show_agent(node: Node, request: Request) -> Object:
     agent = _agent(request)
     limit, sessions = await node.context.presence_queries.sessions(agent)
-    disconnects = await node.bus.disconnects.recent(agent)
-    return {"agent_id": agent.name, **_limit_fields(limit), "sessions": sessions, "disconnects": disconnects}
+    return {"agent_id": agent.name, **_limit_fields(limit), **await _session_lists(node, agent, sessions)}
 
 
 async def show_user(node: Node, request: Request) -> Object:
     user_id = parse_user(request.path_params["user_id"])
     sessions = await node.bus.control.list_sessions(user_id)
-    disconnects = await node.bus.disconnects.recent(Owner(OwnerKind.USER, user_id))
     limit = node.bus.limits.default(OwnerKind.USER)
-    return {"user_id": user_id, **_limit_fields(limit), "sessions": sessions, "disconnects": disconnects}
+    lists = await _session_lists(node, Owner(OwnerKind.USER, user_id), sessions)
+    return {"user_id": user_id, **_limit_fields(limit), **lists}
 
 
 async def set_limit(node: Node, request: Request) -> Object:
@@ -75,7 +74,15 @@ async def close_user_sessions(node: Node, request: Request) -> Object:
 
 async def list_nodes(node: Node, request: Request) -> Object:
     nodes = await node.bus.membership.nodes(node.bus.counted)
-    return {"nodes": sorted(nodes, key=lambda each: str(each["node"]))}
+    return {"nodes": [each.as_object() for each in sorted(nodes, key=lambda each: each.node)]}
+
+
+async def _session_lists(node: Node, owner: Owner, sessions: list[SessionInfo]) -> Object:
+    disconnects = await node.bus.disconnects.recent(owner)
+    return {
+        "sessions": [session.as_object() for session in sessions],
+        "disconnects": [disconnect.as_object() for disconnect in disconnects],
+    }
 
 
 def _agent(request: Request) -> Owner:

@@ -27,6 +27,7 @@ from tannoy.shared.names import AgentId, SessionId, UserId
 from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat, decode_command, encode_publication
 from tannoy.shared.protocol.commands import BadCommand
 from tannoy.shared.publication import EncodedMessage, Publication
+from tannoy.shared.sessions import SessionInfo
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 scalars = (
@@ -114,7 +115,7 @@ encoded = st.builds(EncodedMessage, st.binary(max_size=50), st.binary(max_size=5
 names = st.text("abcXYZ019_.:@~-", min_size=1, max_size=128)
 counts = st.integers(0, 2**63)
 owners = st.builds(Owner, st.sampled_from(OwnerKind), names)
-described = st.dictionaries(text, text, max_size=3)
+described = st.builds(SessionInfo, names, names, text, names, text, st.none() | names)
 orders: st.SearchStrategy[ControlMessage] = (
     st.builds(DeliverToUser, counts, st.binary(max_size=20), names.map(UserId), encoded)
     | st.builds(DeliverToSession, counts, st.binary(max_size=20), names.map(AgentId), names.map(SessionId), encoded)

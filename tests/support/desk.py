@@ -9,7 +9,6 @@ from tannoy.fanout.control.requests import Notice, Request
 from tannoy.fanout.disconnects import DisconnectLog
 from tannoy.fanout.history.reader import HistoryReader, HistoryRules
 from tannoy.fanout.history.tracker import ChannelTracker
-from tannoy.fanout.leases.lease import Limit
 from tannoy.fanout.leases.limits import Limits
 from tannoy.fanout.leases.manager import LeaseManager
 from tannoy.fanout.membership import Membership
@@ -43,13 +42,15 @@ from tannoy.node.rfc6455 import split_frames
 from tannoy.shared.channels import Channel, Owner, OwnerKind
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import AgentId, NodeId, RoomName, SessionId, UserId
-from tannoy.shared.policy import LimitMode, LimitPolicy, SlowPolicy
+from tannoy.shared.policy import Limit, LimitMode, LimitPolicy, SlowPolicy
 from tannoy.shared.protocol.codec import JSON, WireFormat
-from tannoy.shared.protocol.frames import Author, Object
+from tannoy.shared.protocol.frames import Author
 from tannoy.shared.publication import EncodedMessage, Position
+from tannoy.shared.sessions import SessionInfo
 
 from tests.support.clock import manual_clock
 from tests.support.recording_transport import RecordingTransport
+from tests.support.records import NODE
 from tests.support.scripted_history import EPOCH, ScriptedHistory, numbered
 from tests.support.scripted_redis import ScriptedLink, ScriptedPipeline, ScriptedPublisher
 
@@ -128,7 +129,7 @@ class House:
             clock=self.clock,
             restate=self._restate,
             on_expired=lambda: self.leases.expired(),
-            describe=dict,
+            describe=lambda: NODE,
         )
         self.membership.valid_until = math.inf
         defaults = {
@@ -163,7 +164,7 @@ class House:
         )
         self.link.acknowledge()
 
-    def _answer(self, question: Request) -> tuple[int, tuple[Object, ...]]:
+    def _answer(self, question: Request) -> tuple[int, tuple[SessionInfo, ...]]:
         return self.orders.answer(question)
 
     def _run_errand(self, errand: Notice) -> None:

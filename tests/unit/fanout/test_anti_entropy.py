@@ -13,6 +13,7 @@ from tannoy.fanout.scripts import LEASE_RELEASE, LEASE_REPAIR, PRESENCE_JOIN, RE
 from tannoy.shared.names import RoomName, UserId
 
 from tests.support.clock import on_manual_time, turns
+from tests.support.records import disconnect
 from tests.unit.fanout.leases.office import KEYSPACE, OWNER, Office
 
 ROOMS = {KEYSPACE.rooms_of_node(part, "me"): part for part in ALL}
@@ -151,7 +152,7 @@ async def test_what_redis_had_not_confirmed_is_said_again_every_turn() -> None:
     guest = await workshop.office.admitted()
     workshop.redis.refuse(LEASE_RELEASE, REMEMBER_GONE)
     workshop.office.leases.release(guest.lease)
-    workshop.disconnects.remember([OWNER], {})
+    workshop.disconnects.remember([OWNER], disconnect())
     await turns()
     await workshop.run(TURN * 1.5)
     assert len(workshop.redis.asked(LEASE_RELEASE)) == len(workshop.redis.asked(REMEMBER_GONE)) == 3

@@ -1,5 +1,6 @@
 """Why sessions were closed: told to Redis, and kept until it has taken it, within a bound."""
 
+import orjson
 import pytest
 from tannoy.fanout.disconnects import KEEP_SECONDS, KEPT, PENDING_MAX, DisconnectLog
 from tannoy.fanout.scripts import REMEMBER_GONE
@@ -8,10 +9,15 @@ from tannoy.shared.errors import Unavailable
 from tannoy.shared.keyspace import Keyspace
 
 from tests.support.clock import on_manual_time, turns
+from tests.support.records import disconnect
 from tests.support.scripted_redis import ScriptedPipeline
 
 KEYSPACE = Keyspace("tannoy")
 AGENT, ADA = Owner(OwnerKind.AGENT, "42"), Owner(OwnerKind.USER, "ada")
+
+
+def packed(session_id: str = "s1") -> bytes:
+    return orjson.dumps(disconnect(session_id).as_object())
 
 
 def disconnects() -> tuple[DisconnectLog, ScriptedPipeline]:
@@ -23,10 +29,10 @@ def disconnects() -> tuple[DisconnectLog, ScriptedPipeline]:
 @on_manual_time
 async def test_a_departure_is_remembered_with_each_of_its_owners() -> None:
     made, redis = disconnects()
-    made.remember([AGENT, ADA], {"code": 4500})
+    made.remember([AGENT, ADA], disconnect())
     await turns()
     assert [(call.keys, call.words) for call in redis.calls] == [
-        ((KEYSPACE.disconnects(owner),), [b'{"code":4500}', str(KEPT).encode(), str(KEEP_SECONDS).encode()])
+        ((KEYSPACE.disconnects(owner),), [packed(), str(KEPT).encode(), str(KEEP_SECONDS).encode()])
         for owner in (AGENT, ADA)
     ]
     assert made.statistics() == {"remembered": 2, "pending": 0, "forgotten": 0}
@@ -36,7 +42,7 @@ async def test_a_departure_is_remembered_with_each_of_its_owners() -> None:
 async def test_what_redis_does_not_take_is_kept_and_told_again() -> None:
     made, redis = disconnects()
     redis.refuse(REMEMBER_GONE)
-    made.remember([AGENT], {"number": 1})
+    made.remember([AGENT], disconnect())
     await turns()
     assert made.statistics() == {"remembered": 0, "pending": 1, "forgotten": 0}
     redis.accept(REMEMBER_GONE)
@@ -44,14 +50,14 @@ async def test_what_redis_does_not_take_is_kept_and_told_again() -> None:
     await turns()
     assert made.statistics() == {"remembered": 1, "pending": 0, "forgotten": 0}
     made.try_again()
-    assert [words[0] for words in redis.asked(REMEMBER_GONE)] == [b'{"number":1}'] * 2
+    assert [words[0] for words in redis.asked(REMEMBER_GONE)] == [packed()] * 2
 
 
 @on_manual_time
 async def test_what_is_still_not_taken_stays_pending() -> None:
     made, redis = disconnects()
     redis.refuse(REMEMBER_GONE)
-    made.remember([AGENT, ADA], {})
+    made.remember([AGENT, ADA], disconnect())
     await turns()
     made.try_again()
     await turns()
@@ -63,20 +69,20 @@ async def test_of_more_than_the_bound_the_oldest_are_lost_and_counted() -> None:
     made, redis = disconnects()
     redis.refuse(REMEMBER_GONE)
     for number in range(PENDING_MAX + 3):
-        made.remember([AGENT], {"number": number})
+        made.remember([AGENT], disconnect(f"s{number}"))
     await turns()
     assert made.statistics() == {"remembered": 0, "pending": PENDING_MAX, "forgotten": 3}
     redis.accept(REMEMBER_GONE)
     redis.calls.clear()
     made.try_again()
-    assert redis.asked(REMEMBER_GONE)[0][0] == b'{"number":3}'
+    assert redis.asked(REMEMBER_GONE)[0][0] == packed("s3")
 
 
 @on_manual_time
 async def test_recent_departures_are_told_as_redis_has_them() -> None:
     made, redis = disconnects()
-    redis.say("LRANGE", [b'{"number":2}', b'{"number":1}'])
-    assert await made.recent(AGENT) == [{"number": 2}, {"number": 1}]
+    redis.say("LRANGE", [packed("s2"), packed("s1")])
+    assert await made.recent(AGENT) == [disconnect("s2"), disconnect("s1")]
     assert redis.asked("LRANGE") == [[KEYSPACE.disconnects(AGENT), b"0", str(KEPT - 1).encode()]]
 
 

@@ -18,6 +18,7 @@ from tannoy.shared.errors import Unavailable
 from tannoy.shared.keyspace import Keyspace
 
 from tests.support.clock import manual_clock, on_manual_time, turns
+from tests.support.records import NODE
 from tests.support.scripted_redis import Call, ScriptedPipeline
 
 KEYSPACE = Keyspace("tannoy")
@@ -89,7 +90,7 @@ class Heart:
             clock=clock or manual_clock(),
             restate=self._restate,
             on_expired=lambda: self.told.append(("expired", self.holds_until)),
-            describe=lambda: {"node": "n1"},
+            describe=lambda: NODE,
         )
 
     async def _restate(self, bus: CommandSender, partitions: Collection[int], adding: bool) -> None:

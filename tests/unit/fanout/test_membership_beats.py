@@ -7,8 +7,10 @@ import pytest
 from tannoy.fanout.lease_times import DEFAULT_TIMES
 from tannoy.fanout.scripts import HEARTBEAT, NODE_TELL, NODES_LIST
 from tannoy.shared.channels import PARTITIONS
+from tannoy.shared.nodes import NodeInfo
 
 from tests.support.clock import on_manual_time, turns
+from tests.support.records import NODE
 from tests.unit.fanout.test_membership import A_WHILE, ALL, BEAT, HOLDS, KEYSPACE, Heart
 
 
@@ -29,7 +31,8 @@ async def test_with_the_heartbeat_goes_what_others_may_know_of_the_node() -> Non
     await heart.greet()
     (call,) = [call for call in heart.redis.calls if call.what == NODE_TELL]
     incarnation, info = call.words
-    assert (call.keys, incarnation, orjson.loads(info)) == ((KEYSPACE.node_info(),), b"me", {"node": "n1"})
+    assert (call.keys, incarnation) == ((KEYSPACE.node_info(),), b"me")
+    assert NodeInfo.parse(orjson.loads(info)) == NODE
 
 
 @on_manual_time
@@ -88,5 +91,5 @@ async def test_whoever_leaves_lets_its_heartbeat_run_out_in_every_partition() ->
 @on_manual_time
 async def test_the_living_nodes_are_told_as_they_described_themselves() -> None:
     heart = Heart()
-    heart.redis.say(NODES_LIST, [b'{"node":"n1"}', b'{"node":"n2"}'])
-    assert await heart.membership.nodes(heart.redis) == [{"node": "n1"}, {"node": "n2"}]
+    heart.redis.say(NODES_LIST, [orjson.dumps(NODE.as_object())])
+    assert await heart.membership.nodes(heart.redis) == [NODE]

@@ -18,10 +18,11 @@ from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import AgentId, SessionId, UserId
-from tannoy.shared.protocol.frames import Object
 from tannoy.shared.publication import EncodedMessage
+from tannoy.shared.sessions import SessionInfo
 
 from tests.support.clock import manual_clock, on_manual_time, turns
+from tests.support.records import session_info
 from tests.support.scripted_redis import ScriptedPublisher
 
 KEYSPACE = Keyspace("tannoy")
@@ -34,7 +35,7 @@ SECRET = b"cluster"
 class Desk:
     """One node's Control, and the bus in the test's hand."""
 
-    def __init__(self, *, sessions: int = 0, listed: tuple[Object, ...] = ()) -> None:
+    def __init__(self, *, sessions: int = 0, listed: tuple[SessionInfo, ...] = ()) -> None:
         self.asked: list[Request] = []
         self.errands: list[Notice] = []
         self.publisher = ScriptedPublisher(KEYSPACE)
@@ -50,7 +51,7 @@ class Desk:
             is_listening=lambda: self.listens,
         )
 
-    def _answer_question(self, question: Request) -> tuple[int, tuple[Object, ...]]:
+    def _answer_question(self, question: Request) -> tuple[int, tuple[SessionInfo, ...]]:
         self.asked.append(question)
         return self._answer
 
@@ -58,7 +59,7 @@ class Desk:
         """Redis confirms the last publish: so many nodes heard it."""
         self.publisher.confirmations[-1].set_result(nodes)
 
-    def answer(self, request: int, sessions: int, *listed: Object) -> None:
+    def answer(self, request: int, sessions: int, *listed: SessionInfo) -> None:
         """A node answers."""
         self.control.received(pack_order(Response(request, sessions, listed), SECRET))
 
@@ -110,9 +111,9 @@ async def test_what_each_node_lists_is_put_together() -> None:
     assert unpack_order(desk.publisher.sent[0][1], SECRET) == ListSessions(1, KEYSPACE.node("me"), ADA)
     desk.heard_by(2)
     await turns()
-    desk.answer(1, 2, {"session_id": "s1"}, {"session_id": "s2"})
-    desk.answer(1, 1, {"session_id": "s3"})
-    assert await sessions == [{"session_id": "s1"}, {"session_id": "s2"}, {"session_id": "s3"}]
+    desk.answer(1, 2, session_info("s1"), session_info("s2"))
+    desk.answer(1, 1, session_info("s3"))
+    assert await sessions == [session_info("s1"), session_info("s2"), session_info("s3")]
 
 
 @on_manual_time
@@ -255,6 +256,6 @@ async def test_it_hears_what_is_for_everybody_and_what_is_for_itself() -> None:
 
 @on_manual_time
 async def test_a_question_is_answered_with_what_it_asked_to_be_listed() -> None:
-    desk = Desk(sessions=1, listed=({"session_id": "s1"},))
+    desk = Desk(sessions=1, listed=(session_info("s1"),))
     desk.control.received(pack_order(ListSessions(9, b"other", ADA), SECRET))
-    assert unpack_order(desk.publisher.sent[0][1], SECRET) == Response(9, 1, ({"session_id": "s1"},))
+    assert unpack_order(desk.publisher.sent[0][1], SECRET) == Response(9, 1, (session_info("s1"),))

@@ -5,7 +5,7 @@ import math
 from collections.abc import Collection
 
 from tannoy.fanout.control.requests import Notice
-from tannoy.fanout.leases.lease import CloseOrder, Lease, Limit
+from tannoy.fanout.leases.lease import Lease
 from tannoy.fanout.leases.limits import Limits
 from tannoy.fanout.leases.manager import LeaseManager
 from tannoy.fanout.membership import Membership
@@ -13,9 +13,11 @@ from tannoy.fanout.redis.pipeline import CommandSender
 from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_RELEASE, LEASE_REPAIR
 from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.keyspace import Keyspace
-from tannoy.shared.policy import LimitMode, LimitPolicy
+from tannoy.shared.policy import Limit, LimitMode, LimitPolicy
+from tannoy.shared.sessions import CloseOrder
 
 from tests.support.clock import manual_clock
+from tests.support.records import NODE
 from tests.support.scripted_redis import ScriptedPipeline
 
 KEYSPACE = Keyspace("tannoy")
@@ -66,7 +68,7 @@ class Office:
             clock=manual_clock(),
             restate=self._restate,
             on_expired=lambda: self.leases.expired(),
-            describe=dict,
+            describe=lambda: NODE,
         )
         self.heartbeat.come_back()
         self.limits = Limits(

@@ -5,11 +5,11 @@ import asyncio
 import pytest
 from tannoy.fanout.control.requests import Evict, LeaseGranted
 from tannoy.fanout.lease_times import DEFAULT_TIMES
-from tannoy.fanout.leases.lease import CloseOrder
 from tannoy.fanout.leases.manager import ASK_AGAIN, HEARTBEAT_WAIT
 from tannoy.fanout.scripts import LEASE_ACQUIRE
 from tannoy.shared.codes import CloseCode
 from tannoy.shared.errors import LimitReached, Unavailable
+from tannoy.shared.sessions import CloseOrder
 
 from tests.support.clock import on_manual_time, turns
 from tests.unit.fanout.leases.office import HELD, KEYSPACE, MAX, OWNER, WAIT, Office, generation, now

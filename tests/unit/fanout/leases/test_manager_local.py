@@ -3,7 +3,6 @@
 import asyncio
 
 import pytest
-from tannoy.fanout.leases.lease import CloseOrder
 from tannoy.fanout.leases.manager import CONFIRMED_AT_ONCE
 from tannoy.fanout.redis.in_flight import DEADLINE
 from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_RELEASE
@@ -11,6 +10,7 @@ from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.codes import CloseCode
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.policy import LimitMode
+from tannoy.shared.sessions import CloseOrder
 
 from tests.support.clock import on_manual_time, turns
 from tests.unit.fanout.leases.office import HELD, MAX, OWNER, WAIT, Guest, Office, now

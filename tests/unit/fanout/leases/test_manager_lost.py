@@ -1,18 +1,20 @@
 """Places that are given back, taken away, or run out; and limits that change while sessions are there."""
 
+import orjson
 import pytest
 from tannoy.fanout.control.requests import Evict, LeaseGranted
 from tannoy.fanout.leases import manager as leases_module
-from tannoy.fanout.leases.lease import CloseOrder, Limit
 from tannoy.fanout.leases.limits import DEADLINE as LIMIT_DEADLINE
 from tannoy.fanout.leases.manager import RELEASED_AT_ONCE
 from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_LIMIT, LEASE_LIST, LEASE_RELEASE
 from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.codes import CloseCode
 from tannoy.shared.errors import Unavailable
-from tannoy.shared.policy import LimitMode, LimitPolicy
+from tannoy.shared.policy import Limit, LimitMode, LimitPolicy
+from tannoy.shared.sessions import CloseOrder
 
 from tests.support.clock import on_manual_time, turns
+from tests.support.records import session_info
 from tests.unit.fanout.leases.office import KEYSPACE, MAX, OWNER, WAIT, Office, now
 
 # ---- given back
@@ -283,10 +285,10 @@ async def test_a_limit_that_redis_does_not_confirm_is_unavailable() -> None:
 
 @on_manual_time
 async def test_the_roster_tells_the_limit_that_holds_and_who_is_there() -> None:
-    office = Office()
-    office.redis.say(LEASE_LIST, [3, b"evict_oldest", [b'{"a":1}', b'{"a":2}']])
-    limit, infos = await office.limits.roster(OWNER)
-    assert (limit, infos) == (Limit(3, LimitPolicy.EVICT_OLDEST), [b'{"a":1}', b'{"a":2}'])
+    office, listed = Office(), [session_info("s1"), session_info("s2")]
+    office.redis.say(LEASE_LIST, [3, b"evict_oldest", [orjson.dumps(session.as_object()) for session in listed]])
+    limit, sessions = await office.limits.roster(OWNER)
+    assert (limit, sessions) == (Limit(3, LimitPolicy.EVICT_OLDEST), listed)
     assert office.redis.asked(LEASE_LIST) == [[str(MAX).encode(), b"reject"]]
     assert office.redis.calls[0].keys == tuple(KEYSPACE.leases(OWNER, "me"))
 

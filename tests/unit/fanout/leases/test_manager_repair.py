@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 from tannoy.fanout.control.requests import Evict, LeaseGranted
-from tannoy.fanout.leases.lease import CloseOrder
 from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_RELEASE, LEASE_REPAIR
 from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.codes import CloseCode
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.policy import LimitMode, LimitPolicy
+from tannoy.shared.sessions import CloseOrder
 
 from tests.support.clock import on_manual_time, turns
 from tests.unit.fanout.leases.office import KEYSPACE, OWNER, Office

@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import pytest
-from tannoy.fanout.leases.lease import CloseOrder
 from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_RELEASE, REMEMBER_GONE
 from tannoy.node.protocols.session import Endpoint, Session
 from tannoy.shared.channels import Owner, OwnerKind
@@ -13,6 +12,7 @@ from tannoy.shared.codes import CLOSE_RULES, CloseCode, DisconnectRule
 from tannoy.shared.errors import LimitReached
 from tannoy.shared.names import SessionId, UserId
 from tannoy.shared.protocol.frames import Author
+from tannoy.shared.sessions import CloseOrder
 
 from tests.support.clock import on_manual_time, turns
 from tests.support.desk import HOMES, KEYSPACE, OWNER, House

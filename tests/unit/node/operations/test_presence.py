@@ -1,14 +1,17 @@
 """Who is in a channel, as `presence` and the API tell it."""
 
+from dataclasses import replace
+
+import orjson
 import pytest
-from tannoy.fanout.leases.lease import Limit
 from tannoy.fanout.scripts import LEASE_LIST, PRESENCE_LIST
 from tannoy.node.operations.presence import PresenceQueries, users_of
 from tannoy.shared.errors import Unavailable
-from tannoy.shared.policy import LimitPolicy
+from tannoy.shared.policy import Limit, LimitPolicy
 
 from tests.support.clock import on_manual_time
 from tests.support.desk import AGENT, OWNER, ROOM, House
+from tests.support.records import session_info
 
 MS = 1_795_000_000_123
 AT = "2026-11-18T11:06:40.123Z"
@@ -19,8 +22,7 @@ def of(house: House, *, listed_max: int = 1000) -> PresenceQueries:
 
 
 def info(session_id: str, user_id: str, connected_at: str) -> bytes:
-    whole = f'"session_id":"{session_id}","user_id":"{user_id}","username":"{user_id.title()}"'
-    return f'{{{whole},"connected_at":"{connected_at}"}}'.encode()
+    return orjson.dumps(session_info(session_id, user_id, connected_at).as_object())
 
 
 @on_manual_time
@@ -57,7 +59,14 @@ async def test_an_agent_tells_its_sessions_and_whose_they_are() -> None:
         ],
     )
     assert told["sessions"] == [
-        {"session_id": session, "user_id": user, "username": user.title(), "connected_at": at}
+        {
+            "session_id": session,
+            "user_id": user,
+            "username": user.title(),
+            "node": "n1",
+            "connected_at": at,
+            "agent_id": "42",
+        }
         for session, user, at in (("s1", "ada", "T1"), ("s2", "bob", "T2"), ("s3", "ada", "T3"))
     ]
 
@@ -85,6 +94,6 @@ async def test_what_redis_does_not_tell_is_unavailable(channel: object) -> None:
 
 
 def test_of_a_users_sessions_the_first_tells_since_when() -> None:
-    ada = {"user_id": "ada", "username": "Ada"}
-    sessions = [{**ada, "connected_at": "T1"}, {**ada, "connected_at": "T2", "username": "Ada II"}]
-    assert users_of(sessions) == [{**ada, "connected_at": "T1", "sessions": 2}]
+    first = session_info("s1", "ada", "T1")
+    second = replace(first, session_id="s2", connected_at="T2", username="Ada II")
+    assert users_of([first, second]) == [{"user_id": "ada", "username": "Ada", "connected_at": "T1", "sessions": 2}]

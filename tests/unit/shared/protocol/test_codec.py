@@ -36,6 +36,8 @@ from tannoy.shared.protocol.commands import BadCommand, Message, Ping
 from tannoy.shared.protocol.frames import Author, MessageFrame
 from tannoy.shared.publication import EncodedMessage, Publication
 
+from tests.support.records import session_info
+
 both_formats = pytest.mark.parametrize("wire", [JSON, MSGPACK], ids=lambda wire: wire.name)
 
 VALUES: list[object] = [
@@ -241,7 +243,7 @@ ORDERS: list[ControlMessage] = [
     DeliverToUser(1, b"tannoy:node:i1", UserId("ada"), READY),
     DeliverToSession(2**40, b"tannoy:node:i1", AgentId("42"), SessionId("s1"), READY),
     Response(3, 0),
-    Response(3, 1, ({"session_id": "s1", "node": "n1"},)),
+    Response(3, 1, (session_info("s1"),)),
     CloseSessions(4, b"tannoy:node:i1", Owner(OwnerKind.AGENT, "42"), None),
     CloseSessions(4, b"tannoy:node:i1", Owner(OwnerKind.USER, "ada"), SessionId("s1")),
     ListSessions(5, b"tannoy:node:i1", UserId("ada")),
