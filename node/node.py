@@ -32,7 +32,7 @@ from ..shared.nodes import NodeInfo
 from ..shared.policy import Limit, LimitPolicy
 from ..shared.settings import Settings
 from .admission.handshake import AcceptedThenClosed, Admission, Admitted, Handshake, Rejected
-from .auth.identity import is_loopback
+from .auth.hosts import is_loopback
 from .connections.connection import Connection
 from .connections.context import ConnectionContext
 from .connections.control_handler import ControlHandler

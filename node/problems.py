@@ -1,4 +1,4 @@
-"""RFC 9457 problem documents with the error codes of `docs/protocol.md §4`."""
+"""Problem documents (RFC 9457) with the error codes of `docs/protocol.md §4`."""
 
 from http import HTTPStatus
 
@@ -10,7 +10,8 @@ from ..shared.errors import Refused
 CONTENT_TYPE = "application/problem+json"
 
 
-def problem_object(status: int, refusal: Refused) -> dict[str, object]:
+def build_problem(status: int, refusal: Refused) -> dict[str, object]:
+    """The problem document of a refusal as an object."""
     problem: dict[str, object] = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -23,16 +24,17 @@ def problem_object(status: int, refusal: Refused) -> dict[str, object]:
     return problem
 
 
-def problem_body(status: int, refusal: Refused) -> bytes:
-    return orjson.dumps(problem_object(status, refusal))
+def encode_problem(status: int, refusal: Refused) -> bytes:
+    """The problem document of a refusal with a given HTTP status."""
+    return orjson.dumps(build_problem(status, refusal))
 
 
-def problem_of(refusal: Refused) -> tuple[int, bytes]:
-    """Status and body of a refusal over HTTP."""
+def encode_refusal(refusal: Refused) -> tuple[int, bytes]:
+    """The HTTP status of a refusal's code, and the problem document."""
     status = HTTP_STATUS[refusal.code]
-    return status, problem_body(status, refusal)
+    return status, encode_problem(status, refusal)
 
 
-def http_problem(status: int, detail: str) -> bytes:
+def encode_http_problem(status: int, detail: str) -> bytes:
     """A problem that HTTP itself names; `docs/protocol.md §4` has no code for it."""
     return orjson.dumps({"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail})

@@ -1,7 +1,7 @@
-"""RFC 6455 framing without I/O: bytes in → messages and control frames out; frames for the way out.
+"""RFC 6455 framing without I/O: bytes → messages and control frames, and back.
 
-The server's side only: frames that come in are masked, frames that go out are not, so one frame serves every socket.
-No extension is spoken, so the three reserved bits have to be zero.
+The server's side only: received frames are masked, sent ones are not, so one frame can be sent to every socket. No
+extension is supported, so the three reserved bits have to be zero.
 """
 
 import codecs
@@ -15,6 +15,7 @@ from ..shared.codes import CloseCode
 from ..shared.errors import ProtocolViolation
 
 CONTROL_MAX_BYTES = 125
+"""The size of the payload of a control frame."""
 
 
 class Opcode(IntEnum):
@@ -27,13 +28,13 @@ class Opcode(IntEnum):
 
 
 _FIN, _MASKED = 0x80, 0x80
-# §7.4: what may stand in a close frame. 1004-1006 and 1015 never travel; 1000-2999 is the RFC's and its registry's.
+# §7.4: the codes below 3000 that a close frame may contain. 1004-1006 and 1015 are reserved, others not registered.
 _CLOSE_CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A whole message (TEXT, BINARY: fragments joined, UTF-8 checked) or a control frame. CLOSE: `code` is set."""
+    """A whole message (TEXT, BINARY: fragments joined, UTF-8 checked) or a control frame. `code` is that of CLOSE."""
 
     opcode: Opcode
     payload: bytes
@@ -41,20 +42,20 @@ class Event:
 
 
 class FrameReader:
-    """Reads what one client sends. Holds at most one message of `max_bytes` and one frame header."""
+    """Parses the frames of one client. Buffers at most one message of `max_bytes` and one frame header."""
 
     __slots__ = ("_buffer", "_decoder", "_max_bytes", "_message", "_needed", "_opcode")
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._buffer: bytearray | None = None  # an unfinished frame
-        self._needed = 0  # bytes that it has when finished, as far as known
-        self._message: bytearray | None = None  # of a fragmented message
+        self._needed = 0  # size of the unfinished frame in bytes, as far as known
+        self._message: bytearray | None = None  # payload of an unfinished fragmented message
         self._opcode = Opcode.TEXT
         self._decoder: codecs.IncrementalDecoder | None = None  # fails at the first bad byte of a fragmented text
 
     def feed(self, data: bytes) -> Iterator[Event]:
-        """Yield what is complete. Raises ProtocolViolation; the connection has to fail then."""
+        """Yield the events that `data` completes. Raises ProtocolViolation; then the connection has to be closed."""
         if self._buffer is not None:
             self._buffer += data
             if len(self._buffer) < self._needed:
@@ -62,7 +63,7 @@ class FrameReader:
             data, self._buffer = bytes(self._buffer), None
         position, end, needed = 0, len(data), 0
         while position < end:
-            head = self._header(data, position, end)
+            head = self._parse_header(data, position, end)
             if head is None:
                 break
             opcode, fin, start, length = head
@@ -71,14 +72,17 @@ class FrameReader:
                 break
             payload = apply_mask(data[start : start + length], data[start - 4 : start])
             position = start + length
-            event = self._frame(opcode, fin, payload)
+            event = self._handle_frame(opcode, fin, payload)
             if event is not None:
                 yield event
         if position < end:
             self._buffer, self._needed = bytearray(data[position:]), needed
 
-    def _header(self, data: bytes, at: int, end: int) -> tuple[int, bool, int, int] | None:
-        """Opcode, FIN, where the payload starts, its length. Judged as early as the bytes allow."""
+    def _parse_header(self, data: bytes, at: int, end: int) -> tuple[int, bool, int, int] | None:
+        """Opcode, FIN, start and length of the payload; None if the header is incomplete.
+
+        A violation is raised as soon as the bytes show it.
+        """
         first = data[at]
         opcode = first & 0x0F
         if first & 0x70:
@@ -106,22 +110,22 @@ class FrameReader:
 
     def _check_data_frame(self, opcode: int, length: int) -> None:
         if (opcode == Opcode.CONTINUATION) is (self._message is None):
-            what = "nothing to continue" if self._message is None else "the last message is not finished"
+            what = "there is no message to continue" if self._message is None else "the last message is not finished"
             raise ProtocolViolation(CloseCode.PROTOCOL_ERROR, what)
-        # By its header alone, so that nothing of a message too large is ever held.
+        # Checked when the header is parsed, so that no byte of too large a message is buffered.
         if length + len(self._message or b"") > self._max_bytes:
             raise ProtocolViolation(CloseCode.TOO_LARGE, f"a message may have at most {self._max_bytes} bytes")
 
-    def _frame(self, opcode: int, fin: bool, payload: bytes) -> Event | None:
+    def _handle_frame(self, opcode: int, fin: bool, payload: bytes) -> Event | None:
         if opcode >= 8:
-            return _close_event(payload) if opcode == Opcode.CLOSE else Event(Opcode(opcode), payload)
+            return _parse_close(payload) if opcode == Opcode.CLOSE else Event(Opcode(opcode), payload)
         if fin and self._message is None:
             if opcode == Opcode.TEXT:
                 _check_utf8(payload)
             return Event(Opcode(opcode), payload)
-        return self._fragment(opcode, fin, payload)
+        return self._handle_fragment(opcode, fin, payload)
 
-    def _fragment(self, opcode: int, fin: bool, payload: bytes) -> Event | None:
+    def _handle_fragment(self, opcode: int, fin: bool, payload: bytes) -> Event | None:
         if self._message is None:
             self._message = bytearray()
             self._opcode = Opcode(opcode)
@@ -147,7 +151,7 @@ def _check_utf8(payload: bytes) -> None:
         raise ProtocolViolation(CloseCode.INVALID_DATA, "text is not UTF-8") from error
 
 
-def _close_event(payload: bytes) -> Event:
+def _parse_close(payload: bytes) -> Event:
     if not payload:
         return Event(Opcode.CLOSE, b"", CloseCode.NORMAL)
     code = int.from_bytes(payload[:2], "big")
@@ -157,11 +161,11 @@ def _close_event(payload: bytes) -> Event:
     return Event(Opcode.CLOSE, payload[2:], code)
 
 
-# ---- the way out
+# ---- frames to send
 
 
 def frame(opcode: Opcode, payload: bytes) -> bytes:
-    """One unmasked, unfragmented frame."""
+    """Encode one unmasked, unfragmented frame."""
     length = len(payload)
     if length < 126:
         return bytes((_FIN | opcode, length)) + payload
@@ -171,13 +175,13 @@ def frame(opcode: Opcode, payload: bytes) -> bytes:
 
 
 def close_frame(code: int, reason: str) -> bytes:
-    """A close frame; the reason is cut to what a control frame can hold."""
+    """Encode a close frame. The reason is truncated to the size of a control frame."""
     text = reason.encode()[: CONTROL_MAX_BYTES - 2].decode(errors="ignore").encode()
     return frame(Opcode.CLOSE, code.to_bytes(2, "big") + text)
 
 
 def split_frames(frames: bytes) -> Iterator[tuple[Opcode, bytes]]:
-    """Undo `frame`, for a carrier that lets another server do the framing."""
+    """Undo `frame`, for a transport under which another server does the framing."""
     position = 0
     while position < len(frames):
         opcode, length = Opcode(frames[position] & 0x0F), frames[position + 1]

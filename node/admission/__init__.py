@@ -1,1 +1,1 @@
-"""Whether a handshake becomes a session."""
+"""Whether an opening handshake is admitted as a session."""

@@ -1,7 +1,7 @@
-"""Whether a handshake becomes a session: decided from its words alone, for both carriers alike.
+"""Whether an opening handshake is admitted: decided from its path, query and headers, the same for all transports.
 
-What a browser could not read from a refused handshake (it sees no status and no body) is said over the socket: it is
-accepted, told with `error` and `bye`, and closed.
+A script in a browser can read neither status nor body of a refused handshake. Where a client should learn the reason,
+the connection is therefore accepted, sent `error` and `bye`, and closed.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,8 @@ from ...shared.keyspace import Keyspace
 from ...shared.names import parse_agent, parse_room
 from ...shared.protocol.codec import JSON, WIRE_FORMATS, WireFormat
 from ...shared.publication import UNKNOWN_POSITION, Position
-from ..auth.identity import host_name, identify, is_loopback
+from ..auth.hosts import is_loopback, strip_port
+from ..auth.identity import identify_client
 from ..protocols.session import Endpoint, Session
 
 WS_PATH = "/ws"
@@ -24,7 +25,7 @@ AGENTS_PREFIX = "/ws/agents/"
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """The words of an opening handshake. `path` is still percent-encoded; header names are in lower case."""
+    """An opening handshake. `path` and `query` are percent-encoded; names of headers are in lower case."""
 
     path: str
     query: str
@@ -33,7 +34,7 @@ class Handshake:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """`subprotocol` is echoed where the client offered it."""
+    """Accept the connection. `subprotocol` is the one that the client offered, or None."""
 
     session: Session
     wire: WireFormat
@@ -42,7 +43,7 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True)
 class AcceptedThenClosed:
-    """Accept, say why, close with `code`."""
+    """Accept the connection, send the refusal, and close it with `code`."""
 
     refusal: Refused
     code: CloseCode
@@ -52,23 +53,24 @@ class AcceptedThenClosed:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Do not even accept: answer the handshake with this status and problem document."""
+    """Answer the handshake with an HTTP status and a problem document instead of accepting it."""
 
     status: int
     refusal: Refused
     retry_after: int | None = None
-    """Whole seconds, for the header of that name."""
+    """Whole seconds, for the header Retry-After."""
 
 
-def is_ours(path: str) -> bool:
-    """Whether a WebSocket path is one of `docs/protocol.md §2`."""
+def is_endpoint(path: str) -> bool:
+    """Whether a path is one of the WebSocket endpoints (`docs/protocol.md §2`)."""
     return path == WS_PATH or path.startswith((CHAT_PREFIX, AGENTS_PREFIX))
 
 
 class Admission:
-    """`allowed_origins` as in the settings; empty: only pages that this host itself has served.
+    """Decides on handshakes.
 
-    `is_local`: the node listens on loopback alone.
+    `allowed_origins` as in the settings; empty: only pages that this host has served. `is_local`: the node listens on
+    loopback only.
     """
 
     def __init__(self, keyspace: Keyspace, allowed_origins: tuple[str, ...], *, is_local: bool = False) -> None:
@@ -78,44 +80,49 @@ class Admission:
 
     def decide(self, handshake: Handshake) -> Admitted | AcceptedThenClosed | Rejected:
         origin = handshake.headers.get("origin")
-        if origin is not None and not self._origin_allowed(origin, handshake.headers.get("host", "")):
-            message = f"pages of {origin!r:.100} may not connect: TANNOY_ALLOWED_ORIGINS names who may"
+        if origin is not None and not self._is_allowed(origin, handshake.headers.get("host", "")):
+            message = f"pages of {origin!r:.100} may not connect: TANNOY_ALLOWED_ORIGINS lists the allowed origins"
             return Rejected(403, Refused(message, code=ErrorCode.FORBIDDEN))
-        wire, subprotocol = _negotiate(handshake.headers.get("sec-websocket-protocol", ""))
+        wire, subprotocol = _negotiate_wire_format(handshake.headers.get("sec-websocket-protocol", ""))
         try:
-            return Admitted(self._session(handshake), wire, subprotocol)
+            return Admitted(self._create_session(handshake), wire, subprotocol)
         except BadName as refusal:
             return AcceptedThenClosed(refusal, CloseCode.FORBIDDEN, wire, subprotocol)
 
-    def _origin_allowed(self, origin: str, host: str) -> bool:
+    def _is_allowed(self, origin: str, host: str) -> bool:
         origin = origin.lower()
         if self._allowed_origins:
             return "*" in self._allowed_origins or origin in self._allowed_origins
         scheme, _, site = origin.partition("://")
         if scheme not in ("http", "https") or site == "" or site != host.lower():
             return False
-        # On loopback no name but loopback's is ours: another one was made to point here (DNS rebinding).
-        return not self._is_local or is_loopback(host_name(host))
+        # A node on loopback is reached by a loopback name only: another name was made to resolve to it (DNS rebinding).
+        return not self._is_local or is_loopback(strip_port(host))
 
-    def _session(self, handshake: Handshake) -> Session:
+    def _create_session(self, handshake: Handshake) -> Session:
         """Raises BadName."""
         query = _parse_query(handshake.query)
         path = handshake.path
         if path.startswith(CHAT_PREFIX):
-            query.pop("session_id", None)
+            query.pop("session_id", None)  # only an agent's client may name its session
             room = self._keyspace.room(parse_room(unquote(path[len(CHAT_PREFIX) :])))
-            return Session(Endpoint.ROOM, identify(query), room, self._keyspace, recover=_position(query))
+            return Session(Endpoint.ROOM, identify_client(query), room, self._keyspace, recover=_parse_position(query))
         if path.startswith(AGENTS_PREFIX):
             agent = self._keyspace.agent(parse_agent(unquote(path[len(AGENTS_PREFIX) :])))
-            return Session(Endpoint.AGENT, identify(query), agent, self._keyspace, recover=_position(query))
+            return Session(
+                Endpoint.AGENT, identify_client(query), agent, self._keyspace, recover=_parse_position(query)
+            )
         if path != WS_PATH:
-            raise BadName(f"there is no endpoint at {path!r:.100}: /ws, /ws/chat/ROOM and /ws/agents/AGENT are")
+            raise BadName(f"{path!r:.100} is not an endpoint: /ws, /ws/chat/ROOM and /ws/agents/AGENT are")
         query.pop("session_id", None)
-        return Session(Endpoint.ROOMS, identify(query), None, self._keyspace)
+        return Session(Endpoint.ROOMS, identify_client(query), None, self._keyspace)
 
 
-def _position(query: Mapping[str, str]) -> Position | None:
-    """Where to recover from, if that is asked for. From what is no position nothing is recovered, and that is told."""
+def _parse_position(query: Mapping[str, str]) -> Position | None:
+    """The position to recover from, or None if no recovery is asked for.
+
+    A malformed position is UNKNOWN_POSITION: nothing is recovered from it, which the client sees as `recovered: false`.
+    """
     if "epoch" not in query and "offset" not in query:
         return None
     epoch, offset = query.get("epoch", ""), query.get("offset", "")
@@ -126,12 +133,12 @@ def _position(query: Mapping[str, str]) -> Position | None:
 def _parse_query(query: str) -> dict[str, str]:
     if "%" in query or "+" in query:
         return dict(parse_qsl(query, keep_blank_values=True))
-    # Nothing to decode, as in most handshakes: a third of the cost.
+    # Most queries contain no escapes; splitting them by hand takes a third of the time.
     return {name: value for name, _, value in (field.partition("=") for field in query.split("&"))}
 
 
-def _negotiate(offered: str) -> tuple[WireFormat, str | None]:
-    """The client's first choice out of what we speak; a client that offers none of it gets JSON."""
+def _negotiate_wire_format(offered: str) -> tuple[WireFormat, str | None]:
+    """The first offered subprotocol that is known; a client that offers none of them gets JSON."""
     if offered:
         for protocol in offered.split(","):
             if wire := WIRE_FORMATS.get(protocol.strip()):

@@ -1,1 +1,1 @@
-"""Who a client is, and who may use the HTTP API."""
+"""The identity of clients, and authorization of the HTTP API."""

@@ -1,1 +1,1 @@
-"""Signals and logs of the process."""
+"""Signal handlers and logging of the process."""

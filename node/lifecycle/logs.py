@@ -1,4 +1,4 @@
-"""Logs: structlog for ours and for the standard library's, on one stream, for people (console) or machines (json)."""
+"""Logging: structlog formats its own records and those of the standard library, as text or as JSON."""
 
 import logging
 import sys
@@ -11,7 +11,10 @@ from ...shared.settings import LogFormat, Settings
 
 
 def configure_logs(settings: Settings) -> None:
-    """Call once per process. JSON escapes control characters, as the console's `repr` does. Raises StartError."""
+    """Configure logging of the process; call once. Raises StartError.
+
+    Both formats escape control characters, so that a value from a client can't forge a line.
+    """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -24,25 +27,25 @@ def configure_logs(settings: Settings) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = _handler(settings)
+    handler = _create_handler(settings)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_renderers(settings)))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level)
-    # Its lines tell every request with its query; a token may stand there.
+    # The access log contains the query of each request, which may contain a token.
     logging.getLogger("uvicorn.access").disabled = True
     for chatty in ("uvicorn.error", "asyncio"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
 
 
-def _handler(settings: Settings) -> logging.Handler:
+def _create_handler(settings: Settings) -> logging.Handler:
     if settings.log_file is None:
         return logging.StreamHandler(sys.stderr)
     try:
         return logging.FileHandler(settings.log_file)
     except OSError as error:
         raise StartError(
-            f"TANNOY_LOG_FILE={settings.log_file}: {error.strerror}; name a file in a folder that is there"
+            f"TANNOY_LOG_FILE={settings.log_file}: {error.strerror}; the folder of the file has to exist"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Under another server: say goodbye before its own signal handler closes the sockets without a word."""
+"""Running a coroutine before the signal handlers of the ASGI server, which close the connections without a `bye`."""
 
 import asyncio
 import signal
@@ -12,30 +12,31 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @contextmanager
-def goodbye_first(say_goodbye: Callable[[], Coroutine[Any, Any, None]]) -> Generator[None]:
-    """Inside it, the first SIGTERM or SIGINT says goodbye and then does what it would have done; a second one at once.
+def run_before_signal_handlers(run: Callable[[], Coroutine[Any, Any, None]]) -> Generator[None]:
+    """For the length of a block: on the first SIGTERM or SIGINT, run `run()`, then the handler installed before.
 
-    Only in the main thread, where signals arrive. A server that handles signals by the event loop's own means (as
-    hypercorn does) is not held back: then both happen at once.
+    A second signal runs that handler at once. Only in the main thread, where Python handles signals; elsewhere it does
+    nothing. A server that handles signals by means of the event loop (hypercorn) is not delayed: it stops at once,
+    while `run()` runs.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    previous = {number: signal.getsignal(number) for number in SIGNALS}
 
-    def go_on(number: int) -> None:
-        signal.signal(number, before[signal.Signals(number)])
+    def raise_again(number: int) -> None:
+        signal.signal(number, previous[signal.Signals(number)])
         signal.raise_signal(number)
 
-    def begin(number: int) -> None:
-        task = loop.create_task(say_goodbye())
-        task.add_done_callback(lambda _: go_on(number))
+    def start(number: int) -> None:
+        task = loop.create_task(run())
+        task.add_done_callback(lambda _: raise_again(number))
 
     def handle(number: int, frame: FrameType | None) -> None:
         for each in SIGNALS:
-            signal.signal(each, before[each])
-        loop.call_soon_threadsafe(begin, number)
+            signal.signal(each, previous[each])
+        loop.call_soon_threadsafe(start, number)
 
     for number in SIGNALS:
         signal.signal(number, handle)
@@ -44,4 +45,4 @@ def goodbye_first(say_goodbye: Callable[[], Coroutine[Any, Any, None]]) -> Gener
     finally:
         for number in SIGNALS:
             if signal.getsignal(number) is handle:
-                signal.signal(number, before[number])
+                signal.signal(number, previous[number])

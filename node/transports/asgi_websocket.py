@@ -16,7 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ...shared.codes import CLOSE_RULES, CloseCode
 from ..admission.handshake import AGENTS_PREFIX, CHAT_PREFIX, WS_PATH, Handshake, Rejected
-from ..problems import CONTENT_TYPE, problem_body
+from ..problems import CONTENT_TYPE, encode_problem
 from ..rfc6455 import Opcode, split_frames
 from .base import ConnectionFactory, TransportListener
 
@@ -129,7 +129,7 @@ async def serve(websocket: WebSocket) -> None:
     node: ConnectionFactory = websocket.state.node
     decision = node.admit(handshake_of(websocket))
     if isinstance(decision, Rejected):
-        body = problem_body(decision.status, decision.refusal)
+        body = encode_problem(decision.status, decision.refusal)
         headers = {} if decision.retry_after is None else {"Retry-After": str(decision.retry_after)}
         await websocket.send_denial_response(Response(body, decision.status, headers, CONTENT_TYPE))
         return

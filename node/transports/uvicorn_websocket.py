@@ -18,8 +18,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.server import ServerState
 
 from ...shared.errors import ProtocolViolation
-from ..admission.handshake import Handshake, Rejected, is_ours
-from ..problems import problem_body
+from ..admission.handshake import Handshake, Rejected, is_endpoint
+from ..problems import encode_problem
 from ..rfc6455 import FrameReader, Opcode, close_frame
 from .base import CLOSE_DEADLINE, ConnectionFactory, TransportListener
 
@@ -128,7 +128,7 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
 
     def _handshake(self, head: bytes) -> None:
         handshake, method = _parse_request(head)
-        if not is_ours(handshake.path):
+        if not is_endpoint(handshake.path):
             self._give_to_uvicorn(head)
             return
         self._hand_over = None
@@ -140,7 +140,7 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
         decision = self._node.admit(handshake)
         if isinstance(decision, Rejected):
             wait = b"" if decision.retry_after is None else b"retry-after: %d\r\n" % decision.retry_after
-            self._reject(decision.status, wait, problem_body(decision.status, decision.refusal))
+            self._reject(decision.status, wait, encode_problem(decision.status, decision.refusal))
             return
         if self._node.write_high_water != TRANSPORT_HIGH_WATER:
             self._transport.set_write_buffer_limits(high=self._node.write_high_water)

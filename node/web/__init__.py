@@ -1,1 +1,1 @@
-"""The HTTP API, and health."""
+"""The HTTP API, health checks and the chat page."""

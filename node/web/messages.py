@@ -1,4 +1,4 @@
-"""What a back end says: to rooms, agents, single sessions and users."""
+"""Handlers of the HTTP API that publish, send, and read history."""
 
 import asyncio
 import re
@@ -14,15 +14,17 @@ from ...shared.protocol.commands import parse_history_query, parse_key, require_
 from ...shared.protocol.frames import Author, Object
 from ..node import Node
 from ..operations.history import position_fields, read_page
-from ..problems import problem_object
+from ..problems import build_problem
 from .requests import check_fields, read_object
 
 BATCH_MAX = 1000
 """Messages in one `POST /messages`."""
+BATCH_MAX_SIZE = 16
+"""The size of one `POST /messages`, in multiples of the size of a message."""
 
 
-def _author(fields: Object) -> Author:
-    """Whom the back end lets speak; nobody in particular if it names nobody."""
+def _parse_author(fields: Object) -> Author:
+    """The author that the back end names, if any. The username is the user id if it is missing."""
     user_id = None if fields.get("user_id") is None else parse_user(fields["user_id"])
     username = user_id if fields.get("username") is None else parse_username(fields["username"])
     return Author(user_id, username, None)
@@ -30,73 +32,73 @@ def _author(fields: Object) -> Author:
 
 async def _publish(node: Node, channel: Channel, fields: Object) -> Object:
     exclude = "" if fields.get("exclude_session") is None else parse_session(fields["exclude_session"])
-    author = _author(fields)
+    author = _parse_author(fields)
     content, key = require_field(fields, "content"), parse_key(fields)
     return position_fields(await node.publishing.publish(channel, author, content, key=key, exclude=exclude))
 
 
-async def history_of_room(node: Node, request: Request) -> Object:
-    return await _history(node, request, node.keyspace.room(parse_room(request.path_params["room"])))
+async def get_room_history(node: Node, request: Request) -> Object:
+    return await _read_history(node, request, node.keyspace.room(parse_room(request.path_params["room"])))
 
 
-async def history_of_agent(node: Node, request: Request) -> Object:
-    return await _history(node, request, node.keyspace.agent(parse_agent(request.path_params["agent_id"])))
+async def get_agent_history(node: Node, request: Request) -> Object:
+    return await _read_history(node, request, node.keyspace.agent(parse_agent(request.path_params["agent_id"])))
 
 
-async def _history(node: Node, request: Request, channel: Channel) -> Object:
+async def _read_history(node: Node, request: Request, channel: Channel) -> Object:
     query = request.query_params
     check_fields(dict(query), "limit", "before", "since")
-    page = parse_history_query({name: int(text) if _is_number(text) else text for name, text in query.items()})
-    return await read_page(node.bus.history, channel, page)
+    history_query = parse_history_query({name: int(text) if _is_number(text) else text for name, text in query.items()})
+    return await read_page(node.bus.history, channel, history_query)
 
 
 _is_number = re.compile(r"[0-9]{1,18}").fullmatch
-_MESSAGE = ("content", "user_id", "username", "exclude_session", "key")
+_MESSAGE_FIELDS = ("content", "user_id", "username", "exclude_session", "key")
 
 
-async def to_room(node: Node, request: Request) -> Object:
+async def publish_to_room(node: Node, request: Request) -> Object:
     channel = node.keyspace.room(parse_room(request.path_params["room"]))
-    fields = await read_object(node, request, *_MESSAGE)
+    fields = await read_object(node, request, *_MESSAGE_FIELDS)
     return await _publish(node, channel, fields)
 
 
-async def to_agent(node: Node, request: Request) -> Object:
+async def publish_to_agent(node: Node, request: Request) -> Object:
     channel = node.keyspace.agent(parse_agent(request.path_params["agent_id"]))
-    fields = await read_object(node, request, *_MESSAGE)
+    fields = await read_object(node, request, *_MESSAGE_FIELDS)
     return await _publish(node, channel, fields)
 
 
-async def to_session(node: Node, request: Request) -> Object:
+async def send_to_session(node: Node, request: Request) -> Object:
     agent_id = parse_agent(request.path_params["agent_id"])
     session_id = parse_session(request.path_params["session_id"])
     fields = await read_object(node, request, "content", "user_id", "username")
-    agent, author, content = node.keyspace.agent(agent_id), _author(fields), require_field(fields, "content")
+    agent, author, content = node.keyspace.agent(agent_id), _parse_author(fields), require_field(fields, "content")
     return {"sessions": await node.publishing.send_to_session(agent, session_id, author, content)}
 
 
-async def to_user(node: Node, request: Request) -> Object:
+async def send_to_user(node: Node, request: Request) -> Object:
     user_id = parse_user(request.path_params["user_id"])
     fields = await read_object(node, request, "content", "user_id", "username")
-    author, content = _author(fields), require_field(fields, "content")
+    author, content = _parse_author(fields), require_field(fields, "content")
     return {"sessions": await node.publishing.send_to_user(user_id, author, content)}
 
 
-async def to_many(node: Node, request: Request) -> Object:
-    fields = await read_object(node, request, "messages", times=16)
+async def publish_many(node: Node, request: Request) -> Object:
+    fields = await read_object(node, request, "messages", times=BATCH_MAX_SIZE)
     messages = require_field(fields, "messages")
     if not isinstance(messages, list) or len(cast("list[object]", messages)) > BATCH_MAX:
         raise BadRequest(f"messages has to be an array of at most {BATCH_MAX} messages")
-    one_by_one = [_one_of_many(node, message) for message in cast("list[object]", messages)]
-    return {"results": await asyncio.gather(*one_by_one)}
+    results = [_publish_one(node, message) for message in cast("list[object]", messages)]
+    return {"results": await asyncio.gather(*results)}
 
 
-async def _one_of_many(node: Node, message: object) -> Object:
-    """A result of its own for each message: one that is refused does not hold up the others."""
+async def _publish_one(node: Node, message: object) -> Object:
+    """The result of one message of a batch. A refusal is a result too, so that the others are published."""
     try:
         if not isinstance(message, dict):
             raise BadRequest("a message has to be an object")
         fields = cast("Object", message)
-        check_fields(fields, "room", "agent_id", *_MESSAGE)
+        check_fields(fields, "room", "agent_id", *_MESSAGE_FIELDS)
         if ("room" in fields) is ("agent_id" in fields):
             raise BadRequest("a message names either a room or an agent_id")
         if "room" in fields:
@@ -105,4 +107,4 @@ async def _one_of_many(node: Node, message: object) -> Object:
             channel = node.keyspace.agent(parse_agent(fields["agent_id"]))
         return await _publish(node, channel, fields)
     except Refused as refusal:
-        return problem_object(HTTP_STATUS[refusal.code], refusal)
+        return build_problem(HTTP_STATUS[refusal.code], refusal)

@@ -1,4 +1,4 @@
-"""How every call of the API is read and answered: the key, the body, problem documents."""
+"""How every request of the HTTP API is authorized, read and answered."""
 
 from collections.abc import Awaitable, Callable
 from typing import cast
@@ -12,15 +12,16 @@ from ...shared.codes import ErrorCode
 from ...shared.errors import BadRequest, Refused
 from ...shared.protocol.codec import JSON
 from ...shared.protocol.frames import Object
-from ..auth.identity import authorize_api
+from ..auth.api_key import authorize_request
 from ..node import Node
-from ..problems import CONTENT_TYPE, problem_of
+from ..problems import CONTENT_TYPE, encode_refusal
 
 Handler = Callable[[Node, Request], Awaitable[Object]]
+"""Returns the object to answer with. Raises Refused, or HTTPException."""
 
 
-def answered(handle: Handler) -> Callable[[Request], Awaitable[Response]]:
-    """An endpoint that answers with an object, or with a problem document."""
+def json_endpoint(handle: Handler) -> Callable[[Request], Awaitable[Response]]:
+    """An endpoint that authorizes the request and answers with JSON, or with a problem document."""
 
     async def endpoint(request: Request) -> Response:
         node: Node = request.state.node
@@ -39,7 +40,8 @@ def not_found(detail: str) -> HTTPException:
 
 
 def problem_response(refusal: Refused) -> Response:
-    status, body = problem_of(refusal)
+    """The response to a refused request."""
+    status, body = encode_refusal(refusal)
     headers = {} if refusal.retry_after is None else {"Retry-After": str(max(1, round(refusal.retry_after)))}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
@@ -47,7 +49,7 @@ def problem_response(refusal: Refused) -> Response:
 
 
 def _authorize(node: Node, request: Request) -> None:
-    authorize_api(
+    authorize_request(
         node.settings.api_key.get_secret_value(),
         headers=request.headers,
         client_host=request.client.host if request.client else None,
@@ -56,7 +58,10 @@ def _authorize(node: Node, request: Request) -> None:
 
 
 async def read_object(node: Node, request: Request, *allowed: str, times: int = 1) -> Object:
-    """The body, an object of `allowed` fields; never more than `times` messages of it in memory. Raises Refused."""
+    """Read the body, a JSON object that has no fields but `allowed`. Raises Refused.
+
+    It may have `times` times the size of a message; a larger one is refused as soon as the surplus arrives.
+    """
     limit, body = node.settings.message_max_bytes * times, bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -71,6 +76,7 @@ async def read_object(node: Node, request: Request, *allowed: str, times: int = 
 
 
 def check_fields(fields: Object, *allowed: str) -> None:
+    """Raises BadRequest, with the names of the unknown fields, if there are any."""
     if extra := fields.keys() - set(allowed):
         named = ", ".join(sorted(f"{name!r:.40}" for name in extra)[:5])
         raise BadRequest(f"no field {named} here: allowed are {' '.join(allowed)}")

@@ -1,4 +1,4 @@
-"""The HTTP API under `/api/v1`: which call goes where."""
+"""The routes of the HTTP API: methods and paths under `/api/v1`, and their handlers."""
 
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Mount, Route
@@ -6,21 +6,21 @@ from starlette.routing import BaseRoute, Mount, Route
 from ...shared.protocol.frames import Object
 from ..node import Node
 from . import messages, sessions
-from .requests import Handler, answered
+from .requests import Handler, json_endpoint
 
-_CALLS: tuple[tuple[str, str, Handler], ...] = (
-    ("POST", "/rooms/{room}/messages", messages.to_room),
-    ("POST", "/agents/{agent_id}/messages", messages.to_agent),
-    ("POST", "/agents/{agent_id}/sessions/{session_id}/messages", messages.to_session),
-    ("POST", "/users/{user_id}/messages", messages.to_user),
-    ("POST", "/messages", messages.to_many),
+_ROUTES: tuple[tuple[str, str, Handler], ...] = (
+    ("POST", "/rooms/{room}/messages", messages.publish_to_room),
+    ("POST", "/agents/{agent_id}/messages", messages.publish_to_agent),
+    ("POST", "/agents/{agent_id}/sessions/{session_id}/messages", messages.send_to_session),
+    ("POST", "/users/{user_id}/messages", messages.send_to_user),
+    ("POST", "/messages", messages.publish_many),
     ("GET", "/rooms", sessions.list_rooms),
-    ("GET", "/rooms/{room}", sessions.show_room),
-    ("GET", "/rooms/{room}/presence", sessions.show_presence),
-    ("GET", "/rooms/{room}/messages", messages.history_of_room),
-    ("GET", "/agents/{agent_id}/messages", messages.history_of_agent),
-    ("GET", "/agents/{agent_id}", sessions.show_agent),
-    ("GET", "/users/{user_id}", sessions.show_user),
+    ("GET", "/rooms/{room}", sessions.get_room),
+    ("GET", "/rooms/{room}/presence", sessions.get_presence),
+    ("GET", "/rooms/{room}/messages", messages.get_room_history),
+    ("GET", "/agents/{agent_id}/messages", messages.get_agent_history),
+    ("GET", "/agents/{agent_id}", sessions.get_agent),
+    ("GET", "/users/{user_id}", sessions.get_user),
     ("PUT", "/agents/{agent_id}/limit", sessions.set_limit),
     ("DELETE", "/agents/{agent_id}/sessions", sessions.close_agent_sessions),
     ("DELETE", "/agents/{agent_id}/sessions/{session_id}", sessions.close_agent_session),
@@ -29,10 +29,10 @@ _CALLS: tuple[tuple[str, str, Handler], ...] = (
 )
 
 
-async def _diagnostics(node: Node, request: Request) -> Object:
+async def _get_diagnostics(node: Node, request: Request) -> Object:
     return node.statistics()
 
 
 def api_routes() -> list[BaseRoute]:
-    routes = [Route(path, answered(handle), methods=[method]) for method, path, handle in _CALLS]
-    return [Mount("/api/v1", routes=routes), Route("/diagnostics", answered(_diagnostics))]
+    routes = [Route(path, json_endpoint(handle), methods=[method]) for method, path, handle in _ROUTES]
+    return [Mount("/api/v1", routes=routes), Route("/diagnostics", json_endpoint(_get_diagnostics))]

@@ -1,4 +1,4 @@
-"""What a back end or an operator asks of sessions: who is there, under which limit, why somebody was closed."""
+"""Handlers of the HTTP API for rooms, sessions, limits and nodes."""
 
 from starlette.requests import Request
 
@@ -14,32 +14,32 @@ from ..node import Node
 from .requests import not_found, read_object
 
 ROOMS_MAX = 1000
-"""Rooms that one `GET /rooms` lists, the fullest first."""
+"""Rooms that one `GET /rooms` lists at most, those with most users first."""
 
 
 async def list_rooms(node: Node, request: Request) -> Object:
-    rooms, total = await node.bus.presence.rooms(_count(request, "limit", ROOMS_MAX))
+    rooms, total = await node.bus.presence.rooms(_parse_count(request, "limit", ROOMS_MAX))
     return {"rooms": [{"room": room, "users_count": users} for room, users in rooms], "total": total}
 
 
-async def show_room(node: Node, request: Request) -> Object:
+async def get_room(node: Node, request: Request) -> Object:
     room = node.keyspace.room(parse_room(request.path_params["room"]))
     users, sessions = await node.bus.presence.room(room)
     return {"room": room.name, "users_count": users, "sessions_count": sessions}
 
 
-async def show_presence(node: Node, request: Request) -> Object:
+async def get_presence(node: Node, request: Request) -> Object:
     room = node.keyspace.room(parse_room(request.path_params["room"]))
     return {"room": room.name, **await node.context.presence_queries.room(room)}
 
 
-async def show_agent(node: Node, request: Request) -> Object:
-    agent = _agent(request)
+async def get_agent(node: Node, request: Request) -> Object:
+    agent = _parse_owner(request)
     limit, sessions = await node.context.presence_queries.sessions(agent)
     return {"agent_id": agent.name, **_limit_fields(limit), **await _session_lists(node, agent, sessions)}
 
 
-async def show_user(node: Node, request: Request) -> Object:
+async def get_user(node: Node, request: Request) -> Object:
     user_id = parse_user(request.path_params["user_id"])
     sessions = await node.bus.control.list_sessions(user_id)
     limit = node.bus.limits.default(OwnerKind.USER)
@@ -48,19 +48,21 @@ async def show_user(node: Node, request: Request) -> Object:
 
 
 async def set_limit(node: Node, request: Request) -> Object:
-    agent = _agent(request)
+    agent = _parse_owner(request)
     fields = await read_object(node, request, "max_sessions", "policy")
-    limit = Limit(_max_sessions(require_field(fields, "max_sessions")), _policy(require_field(fields, "policy")))
+    limit = Limit(
+        _parse_max_sessions(require_field(fields, "max_sessions")), _parse_policy(require_field(fields, "policy"))
+    )
     closed = await node.bus.limits.set(agent, limit)
     return {"agent_id": agent.name, **_limit_fields(limit), "closed": closed}
 
 
 async def close_agent_sessions(node: Node, request: Request) -> Object:
-    return {"sessions": await node.bus.control.close_sessions(_agent(request), None)}
+    return {"sessions": await node.bus.control.close_sessions(_parse_owner(request), None)}
 
 
 async def close_agent_session(node: Node, request: Request) -> Object:
-    agent, session_id = _agent(request), parse_session(request.path_params["session_id"])
+    agent, session_id = _parse_owner(request), parse_session(request.path_params["session_id"])
     closed = await node.bus.control.close_sessions(agent, session_id)
     if closed == 0:
         raise not_found(f"agent {agent.name} has no session {session_id} on any node")
@@ -85,7 +87,7 @@ async def _session_lists(node: Node, owner: Owner, sessions: list[SessionInfo]) 
     }
 
 
-def _agent(request: Request) -> Owner:
+def _parse_owner(request: Request) -> Owner:
     return Owner(OwnerKind.AGENT, parse_agent(request.path_params["agent_id"]))
 
 
@@ -93,20 +95,21 @@ def _limit_fields(limit: Limit) -> Object:
     return {"max_sessions": limit.max_sessions, "policy": limit.policy.value}
 
 
-def _max_sessions(value: object) -> int:
+def _parse_max_sessions(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LIMIT_MAX:
         return value
     raise BadRequest(f"max_sessions has to be an integer from 1 to {LIMIT_MAX}")
 
 
-def _policy(value: object) -> LimitPolicy:
+def _parse_policy(value: object) -> LimitPolicy:
     if isinstance(value, str) and value in list(LimitPolicy):
         return LimitPolicy(value)
     raise BadRequest(f"policy has to be one of: {', '.join(LimitPolicy)}")
 
 
-def _count(request: Request, name: str, most: int) -> int:
-    text = request.query_params.get(name, str(most))
-    if text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= most:
+def _parse_count(request: Request, name: str, maximum: int) -> int:
+    """An integer of the query; `maximum` if it is missing."""
+    text = request.query_params.get(name, str(maximum))
+    if text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= maximum:
         return int(text)
-    raise BadRequest(f"{name} has to be an integer from 1 to {most}")
+    raise BadRequest(f"{name} has to be an integer from 1 to {maximum}")

@@ -1,7 +1,7 @@
-"""Whether a handshake becomes a session: origin, wire format, names."""
+"""Whether an opening handshake is admitted: origin, wire format, names."""
 
 import pytest
-from tannoy.node.admission.handshake import AcceptedThenClosed, Admission, Admitted, Handshake, Rejected, is_ours
+from tannoy.node.admission.handshake import AcceptedThenClosed, Admission, Admitted, Handshake, Rejected, is_endpoint
 from tannoy.node.protocols.session import Endpoint
 from tannoy.shared.codes import CloseCode, ErrorCode
 from tannoy.shared.keyspace import Keyspace
@@ -18,7 +18,7 @@ Decision = Admitted | AcceptedThenClosed | Rejected
 def decide(
     path: str = "/ws", query: str = "", *, allowed: tuple[str, ...] = (), host: str | None = HOST, **headers: str
 ) -> Decision:
-    """The decision over a handshake; a header `sec_websocket_protocol` is called `sec-websocket-protocol`."""
+    """The decision on a handshake. A header `sec_websocket_protocol` is sent as `sec-websocket-protocol`."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     if host is not None:
         named["host"] = host
@@ -30,7 +30,7 @@ def admitted(decision: Decision) -> Admitted:
     return decision
 
 
-# ---- origin: what a browser on a foreign page sends, and what somebody might craft
+# ---- origin: what a browser on a foreign page sends, and what an attacker may send
 
 CRAFTED = [
     "", "null", "NULL", "*", "file://", "about:blank", "data:text/html,x", "javascript:alert(1)", "chrome-extension://abc",
@@ -52,43 +52,43 @@ CRAFTED = [
 NOT_EVEN_A_URL = ["http://[", "http://]", "http://[::1", "http://::1]", "http://[chat.example]:8000", "https://[v1.]"]
 
 
-def test_there_are_forty_crafted_origins_and_more() -> None:
+def test_more_than_fifty_crafted_origins_are_tried() -> None:
     assert len({*CRAFTED, *NOT_EVEN_A_URL}) > 50
 
 
 @pytest.mark.parametrize("origin", CRAFTED, ids=ascii)
-def test_by_default_a_page_that_this_host_has_not_served_is_rejected(origin: str) -> None:
+def test_by_default_an_origin_other_than_this_host_is_rejected(origin: str) -> None:
     decision = decide(origin=origin)
     assert isinstance(decision, Rejected)
     assert (decision.status, decision.refusal.code) == (403, ErrorCode.FORBIDDEN)
 
 
 @pytest.mark.parametrize("origin", NOT_EVEN_A_URL)
-def test_an_origin_that_is_not_even_a_url_is_rejected(origin: str) -> None:
+def test_an_origin_that_is_not_a_url_is_rejected(origin: str) -> None:
     assert isinstance(decide(origin=origin), Rejected)
 
 
 @pytest.mark.parametrize("path", ["/", "/ws", "?", "#", "/../", "\t", "\n"], ids=ascii)
-def test_an_origin_is_nothing_but_scheme_and_host(path: str) -> None:
-    # RFC 6454 §6.2. No browser sends more, so whatever does is no browser and no page of ours.
+def test_an_origin_with_more_than_scheme_and_host_is_rejected(path: str) -> None:
+    # RFC 6454 §6.2. A browser sends nothing else.
     assert isinstance(decide(origin=f"http://{HOST}{path}"), Rejected)
 
 
 @pytest.mark.parametrize("origin", ["http://", "https://", "http:", "http:///"])
 @pytest.mark.parametrize("host", ["", None])
-def test_no_host_is_nobodys_host(origin: str, host: str | None) -> None:
+def test_an_empty_origin_does_not_match_an_empty_or_missing_host(origin: str, host: str | None) -> None:
     assert isinstance(decide(origin=origin, host=host), Rejected)
 
 
 @pytest.mark.parametrize(
     "origin", ["http://chat.example:8000", "https://chat.example:8000", "HTTP://Chat.Example:8000"]
 )
-def test_by_default_a_page_that_this_host_has_served_may_connect(origin: str) -> None:
+def test_by_default_the_origin_of_this_host_is_admitted(origin: str) -> None:
     admitted(decide(origin=origin))
 
 
 @pytest.mark.parametrize("host", ["[::1]:8000", "127.0.0.1", "Chat.Example"])
-def test_any_form_of_host_is_compared_as_it_is(host: str) -> None:
+def test_a_host_without_port_or_with_an_address_is_compared_as_it_is(host: str) -> None:
     admitted(decide(origin=f"http://{host}", host=host))
     assert isinstance(decide(origin="http://other", host=host), Rejected)
 
@@ -113,25 +113,25 @@ def test_with_an_allow_list_any_other_origin_is_rejected(origin: str) -> None:
 
 
 @pytest.mark.parametrize("origin", [*ALLOWED, "HTTPS://APP.EXAMPLE"])
-def test_with_an_allow_list_those_on_it_may_connect(origin: str) -> None:
+def test_with_an_allow_list_an_origin_on_it_is_admitted(origin: str) -> None:
     admitted(decide(origin=origin, allowed=ALLOWED))
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null"])
-def test_a_star_allows_every_page(origin: str) -> None:
+def test_a_star_in_the_allow_list_admits_every_origin(origin: str) -> None:
     admitted(decide(origin=origin, allowed=("*",)))
 
 
 @pytest.mark.parametrize("allowed", [(), ALLOWED])
-def test_whoever_is_no_browser_sends_no_origin_and_may_connect(allowed: tuple[str, ...]) -> None:
+def test_a_handshake_without_an_origin_is_admitted(allowed: tuple[str, ...]) -> None:
     admitted(decide(allowed=allowed))
 
 
-def test_the_origin_is_judged_before_anything_else() -> None:
+def test_the_origin_is_checked_before_the_names() -> None:
     assert isinstance(decide("/ws/chat/no room", origin="null"), Rejected)
 
 
-def test_a_rejection_does_not_echo_a_flood() -> None:
+def test_a_rejection_shows_no_more_than_the_beginning_of_a_long_origin() -> None:
     decision = decide(origin="x" * 100_000)
     assert isinstance(decision, Rejected)
     assert len(decision.refusal.message) < 300
@@ -157,19 +157,19 @@ def test_a_rejection_does_not_echo_a_flood() -> None:
         ("", JSON, None),
     ],
 )
-def test_the_clients_first_choice_out_of_what_we_speak_is_taken(
+def test_the_first_offered_subprotocol_that_is_known_is_selected(
     offered: str, wire: WireFormat, echoed: str | None
 ) -> None:
     decision = admitted(decide(sec_websocket_protocol=offered))
     assert (decision.wire, decision.subprotocol) == (wire, echoed)
 
 
-def test_without_an_offer_it_is_json_and_nothing_is_echoed() -> None:
+def test_without_an_offer_json_is_selected_and_no_subprotocol_echoed() -> None:
     decision = admitted(decide())
     assert (decision.wire, decision.subprotocol) == (JSON, None)
 
 
-def test_whoever_is_turned_away_is_told_in_its_own_format() -> None:
+def test_a_refusal_is_sent_in_the_negotiated_wire_format() -> None:
     decision = decide("/ws/chat/a%20b", sec_websocket_protocol="tannoy.v1.msgpack")
     assert isinstance(decision, AcceptedThenClosed)
     assert (decision.wire, decision.subprotocol) == (MSGPACK, "tannoy.v1.msgpack")
@@ -179,29 +179,29 @@ def test_whoever_is_turned_away_is_told_in_its_own_format() -> None:
 
 
 @pytest.mark.parametrize("path", ["/ws", "/ws/chat/lobby", "/ws/agents/42", "/ws/chat/", "/ws/agents/a/b"])
-def test_the_paths_of_the_contract_are_ours(path: str) -> None:
-    assert is_ours(path)
+def test_a_documented_path_is_an_endpoint(path: str) -> None:
+    assert is_endpoint(path)
 
 
 @pytest.mark.parametrize("path", ["/", "", "/ws/", "/WS", "/ws/chat", "/ws/agents", "/wss", "/other/ws", "/ws/rooms/a"])
-def test_all_other_paths_are_not(path: str) -> None:
-    assert not is_ours(path)
+def test_any_other_path_is_not_an_endpoint(path: str) -> None:
+    assert not is_endpoint(path)
 
 
-def test_a_plain_socket_has_no_home() -> None:
+def test_a_session_of_ws_has_no_home_channel() -> None:
     session = admitted(decide("/ws")).session
     assert (session.endpoint, session.home) == (Endpoint.ROOMS, None)
 
 
 @pytest.mark.parametrize("path", ["/ws/chat/team%3Ablue", "/ws/chat/team:blue"])
-def test_a_chat_socket_is_at_home_in_its_room(path: str) -> None:
+def test_the_home_channel_of_a_chat_session_is_its_room(path: str) -> None:
     session = admitted(decide(path)).session
     assert session.endpoint is Endpoint.ROOM
     assert session.home is not None
     assert (session.home.kind, session.home.name) == ("room", "team:blue")
 
 
-def test_an_agents_socket_is_at_home_with_its_agent_under_its_own_name() -> None:
+def test_an_agent_session_has_its_agent_as_home_and_the_given_identity() -> None:
     session = admitted(decide("/ws/agents/42", "session_id=s1&user_id=ada&username=Ada%20L")).session
     assert session.endpoint is Endpoint.AGENT
     assert session.home == KEYSPACE.agent(AgentId("42"))
@@ -209,7 +209,7 @@ def test_an_agents_socket_is_at_home_with_its_agent_under_its_own_name() -> None
 
 
 @pytest.mark.parametrize("path", ["/ws", "/ws/chat/lobby"])
-def test_only_an_agents_session_may_be_named_by_the_client(path: str) -> None:
+def test_the_session_id_of_a_query_is_ignored_unless_for_an_agent(path: str) -> None:
     assert admitted(decide(path, "session_id=s1")).session.session_id != "s1"
 
 
@@ -218,14 +218,14 @@ BAD_NAMES = ["", "a b", "a%20b", "a/b", "a%2Fb", "%00", "*", "%7Bx%7D", "%C3%A9"
 
 @pytest.mark.parametrize("prefix", ["/ws/chat/", "/ws/agents/"])
 @pytest.mark.parametrize("name", BAD_NAMES, ids=lambda name: f"{name:.9}")
-def test_a_bad_name_in_the_path_is_turned_away(prefix: str, name: str) -> None:
+def test_a_bad_name_in_the_path_is_accepted_then_closed(prefix: str, name: str) -> None:
     decision = decide(prefix + name)
     assert isinstance(decision, AcceptedThenClosed)
     assert (decision.refusal.code, decision.code) == (ErrorCode.BAD_NAME, CloseCode.FORBIDDEN)
 
 
 @pytest.mark.parametrize("query", ["user_id=a%20b", "user_id=", "username=", "username=a%0Ab", "session_id=%2F"])
-def test_a_bad_name_in_the_query_is_turned_away(query: str) -> None:
+def test_a_bad_name_in_the_query_is_accepted_then_closed(query: str) -> None:
     decision = decide("/ws/agents/42", query)
     assert isinstance(decision, AcceptedThenClosed)
     assert decision.refusal.code is ErrorCode.BAD_NAME
@@ -246,7 +246,7 @@ def test_a_query_means_the_same_with_and_without_escapes(query: str) -> None:
 
 
 @pytest.mark.parametrize("query", ["&&&", "=", "user_id", "%", "a=%ff&b=%zz", "user_id=ada&user_id=ada", ";;"])
-def test_an_odd_query_is_no_failure(query: str) -> None:
+def test_a_malformed_query_raises_nothing(query: str) -> None:
     assert isinstance(decide("/ws", query), Admitted | AcceptedThenClosed)
 
 
@@ -254,8 +254,8 @@ def test_an_odd_query_is_no_failure(query: str) -> None:
     ("host", "admitted"),
     [("127.0.0.1:8000", True), ("localhost:8000", True), ("[::1]:8000", True), ("evil.example:8000", False)],
 )
-def test_on_loopback_a_name_that_was_made_to_point_here_is_not_ours(host: str, admitted: bool) -> None:
-    """DNS rebinding: the page's host and ours are the same name, and it is the attacker's."""
+def test_a_node_on_loopback_admits_only_origins_with_a_loopback_name(host: str, admitted: bool) -> None:
+    """DNS rebinding: the page was loaded from the attacker's name, which resolves to this machine."""
     decision = Admission(KEYSPACE, (), is_local=True).decide(
         Handshake("/ws", "", {"host": host, "origin": f"http://{host}"})
     )

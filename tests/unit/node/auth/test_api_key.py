@@ -1,0 +1,66 @@
+"""Who may use the HTTP API, with and without a key."""
+
+import pytest
+from tannoy.node.auth.api_key import authorize_request
+from tannoy.shared.codes import ErrorCode
+from tannoy.shared.errors import Refused
+
+KEY = "s3cret"
+LOCAL = {"host": "127.0.0.1:8000"}
+
+
+def refusal_code(
+    api_key: str, headers: dict[str, str], client_host: str | None, server_host: str | None = None
+) -> ErrorCode | None:
+    """The code with which a request is refused; None if it is authorized."""
+    try:
+        authorize_request(api_key, headers=headers, client_host=client_host, server_host=server_host)
+    except Refused as refusal:
+        return refusal.code
+    return None
+
+
+@pytest.mark.parametrize("authorization", [f"Bearer {KEY}", f"bearer {KEY}", f"BEARER   {KEY} "])
+@pytest.mark.parametrize("client_host", ["127.0.0.1", "10.0.0.1"])
+def test_a_request_with_the_key_is_authorized_from_any_host(authorization: str, client_host: str) -> None:
+    assert refusal_code(KEY, {"authorization": authorization}, client_host) is None
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    ["", "Bearer", "Bearer ", "Bearer wrong", f"Bearer {KEY}x", f"Bearer {KEY[:-1]}", f"Basic {KEY}", KEY, "Bearer é"],
+)
+@pytest.mark.parametrize("client_host", ["127.0.0.1", "10.0.0.1"])
+def test_a_request_without_the_key_is_refused_from_any_host(authorization: str, client_host: str) -> None:
+    assert refusal_code(KEY, {**LOCAL, "authorization": authorization}, client_host) is ErrorCode.BAD_TOKEN
+
+
+@pytest.mark.parametrize("client_host", ["127.0.0.1", "::1", None])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost:8000", "[::1]:8000"])
+def test_without_a_key_a_local_client_is_authorized(client_host: str | None, host: str) -> None:
+    assert refusal_code("", {"host": host}, client_host) is None
+
+
+def test_without_a_key_a_client_with_the_address_of_the_server_is_authorized() -> None:
+    assert refusal_code("", {"host": "10.0.0.1:8000"}, "10.0.0.1", "10.0.0.1") is None
+
+
+@pytest.mark.parametrize("authorization", ["", "Bearer ", "Bearer x"])
+def test_without_a_key_a_client_on_another_host_is_refused(authorization: str) -> None:
+    assert refusal_code("", {**LOCAL, "authorization": authorization}, "10.0.0.1") is ErrorCode.FORBIDDEN
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:8000"])
+def test_without_a_key_a_web_page_is_refused(origin: str) -> None:
+    assert refusal_code("", {**LOCAL, "origin": origin}, "127.0.0.1") is ErrorCode.FORBIDDEN
+
+
+@pytest.mark.parametrize("headers", [{}, {"host": "evil.example"}, {"host": "evil.example:8000"}, {"host": "10.0.0.1"}])
+def test_without_a_key_a_host_name_that_is_not_local_is_refused(headers: dict[str, str]) -> None:
+    assert refusal_code("", headers, "127.0.0.1") is ErrorCode.FORBIDDEN
+
+
+def test_a_refusal_does_not_show_the_key() -> None:
+    with pytest.raises(Refused) as caught:
+        authorize_request(KEY, headers={"authorization": "Bearer wrong"}, client_host=None)
+    assert KEY not in caught.value.message
