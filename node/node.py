@@ -44,6 +44,7 @@ from .delivery.outbox import OutboxLimits
 from .delivery.relay import Relay
 from .operations.presence import PresenceQueries
 from .operations.publishing import Publishing
+from .protocols.encoding import encoding_of
 from .transports.base import ClientTransport, TransportListener
 
 WRITE_HIGH_WATER = 65_536
@@ -122,7 +123,8 @@ class Node:
     def connect(self, transport: ClientTransport, decision: Admitted | AcceptedThenClosed) -> TransportListener:
         if isinstance(decision, AcceptedThenClosed):
             return RejectedConnection(transport, decision, self.wheel)
-        return Connection(self.context, transport, decision.session, decision.wire)
+        encoding = encoding_of(decision.wire, transport.framing)
+        return Connection(self.context, transport, decision.session, encoding)
 
     # ---- what others may know of it
 

@@ -178,17 +178,3 @@ def close_frame(code: int, reason: str) -> bytes:
     """Encode a close frame. The reason is truncated to the size of a control frame."""
     text = reason.encode()[: CONTROL_MAX_BYTES - 2].decode(errors="ignore").encode()
     return frame(Opcode.CLOSE, code.to_bytes(2, "big") + text)
-
-
-def split_frames(frames: bytes) -> Iterator[tuple[Opcode, bytes]]:
-    """Undo `frame`, for a transport under which another server does the framing."""
-    position = 0
-    while position < len(frames):
-        opcode, length = Opcode(frames[position] & 0x0F), frames[position + 1]
-        position += 2
-        if length >= 126:
-            width = 2 if length == 126 else 8
-            length = int.from_bytes(frames[position : position + width], "big")
-            position += width
-        yield opcode, frames[position : position + length]
-        position += length

@@ -13,7 +13,6 @@ from typing import Any, assert_never
 from ...shared.codes import CloseCode
 from ...shared.errors import BadName, BadRequest, Refused, internal_error
 from ...shared.names import UserId
-from ...shared.protocol.codec import WireFormat, decode_command
 from ...shared.protocol.commands import BadCommand
 from ...shared.protocol.frames import CommandId, ErrorFrame, NodeFrame, Object, OkFrame, PresenceSnapshot
 from ...shared.publication import Publication, StartPosition
@@ -32,7 +31,7 @@ from ..protocols.effects import (
     Reply,
     SendToUser,
 )
-from ..protocols.framing import frame_object, frames_of
+from ..protocols.encoding import Encoding
 from ..protocols.session import Session
 from .context import ConnectionContext
 from .inbound import BadFrameCounter, InboundQueue
@@ -45,11 +44,11 @@ UNDER_WAY_MAX = 64
 class CommandLoop(ABC):
     """The half of a connection that follows its commands."""
 
-    __slots__ = ("_bad_frames", "_context", "_entrance", "_under_way", "_waiting", "outbox", "session", "wire")
+    __slots__ = ("_bad_frames", "_context", "_entrance", "_under_way", "_waiting", "encoding", "outbox", "session")
 
-    def __init__(self, context: ConnectionContext, session: Session, wire: WireFormat, outbox: Outbox) -> None:
+    def __init__(self, context: ConnectionContext, session: Session, encoding: Encoding, outbox: Outbox) -> None:
         self.session = session
-        self.wire = wire
+        self.encoding = encoding
         self.outbox = outbox
         self._context = context
         self._entrance: ChannelJoin | None = None  # a channel is being entered
@@ -115,7 +114,7 @@ class CommandLoop(ABC):
 
     def _handle(self, payload: bytes, binary: bool) -> None:
         try:
-            command = decode_command(payload, binary=binary, wire=self.wire)
+            command = self.encoding.decode_command(payload, binary)
         except BadCommand as bad:
             self._refuse(bad.id, bad.refusal)
             self._count_bad_frame()
@@ -182,7 +181,7 @@ class CommandLoop(ABC):
         elif ok := self.session.join_ok(joined.channel, effect.id, snapshot, start):
             self.answer(ok)
         if (start.missed or kept) and self.is_open:
-            self.outbox.write(frames_of((*start.missed, *kept), self.wire, self.session.session_id))
+            self.outbox.write(self.encoding.publications_for((*start.missed, *kept), self.session.session_id))
         self._go_on()
 
     def not_entered(self, effect: JoinChannel, refusal: Refused) -> None:
@@ -235,7 +234,7 @@ class CommandLoop(ABC):
 
     def answer(self, node_frame: NodeFrame) -> None:
         """Send one frame to this session alone."""
-        self.outbox.answer(frame_object(node_frame, self.wire))
+        self.outbox.write_direct(self.encoding.frame(node_frame))
 
     def _refuse(self, id: CommandId | None, refusal: Refused) -> None:
         self._context.refused += 1

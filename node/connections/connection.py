@@ -13,16 +13,15 @@ from ...fanout.leases.lease import Lease
 from ...shared.channels import Owner, OwnerKind
 from ...shared.codes import CLOSE_RULES, CloseCode
 from ...shared.errors import LimitReached, Refused
-from ...shared.protocol.codec import WireFormat
 from ...shared.protocol.frames import ByeFrame, PresenceSnapshot, Resync
 from ...shared.publication import NO_HISTORY, StartPosition
 from ...shared.sessions import CloseOrder
 from ..delivery.outbox import Outbox
 from ..delivery.watermark import Watermark
 from ..protocols.effects import JoinChannel
-from ..protocols.framing import frame_object, frame_ping
+from ..protocols.encoding import Encoding
+from ..protocols.framing import Chunk
 from ..protocols.session import Session
-from ..rfc6455 import Opcode, frame
 from ..transports.base import CLOSE_DEADLINE, ClientTransport
 from .command_loop import CommandLoop
 from .context import ConnectionContext
@@ -44,21 +43,21 @@ class _State(Enum):
 class Connection(CommandLoop):
     """A Carried, a Member of the hub, and Timed by the wheel."""
 
-    __slots__ = ("_leases", "_opening", "_ping_out", "_start", "_state", "_transport", "connected_at", "tick")
+    __slots__ = ("_is_accepted", "_leases", "_ping_out", "_start", "_state", "_transport", "connected_at", "tick")
 
     def __init__(
-        self, context: ConnectionContext, transport: ClientTransport, session: Session, wire: WireFormat
+        self, context: ConnectionContext, transport: ClientTransport, session: Session, encoding: Encoding
     ) -> None:
         outbox = Outbox(
             transport, context.limits, session.session_id, on_overflow=self._overflowed, on_skipped=self._skipped
         )
-        super().__init__(context, session, wire, outbox)
+        super().__init__(context, session, encoding, outbox)
         self.tick = 0
         self.connected_at = context.clock.now()
         self._transport = transport
         self._state = _State.OPENING
         self._ping_out = False
-        self._opening = b""  # answers the handshake, together with the first frame
+        self._is_accepted = False
         self._start: asyncio.Task[tuple[Lease, ...]] | None = None  # until there are places
         self._leases: tuple[Lease, ...] = ()
         context.connections += 1
@@ -85,13 +84,12 @@ class Connection(CommandLoop):
 
     # ---- from the handshake to `welcome`
 
-    def opened(self, opening: bytes = b"") -> None:
+    def on_opened(self) -> None:
         context = self._context
         context.hub.register(self)
         context.wheel.set(self, context.ping_interval)
-        self._opening = opening
         if context.session_leases.are_limited(self.session):
-            self._say_first(b"")  # a place may take a while
+            self._accept(None)  # acquiring a lease may take a while
             take = context.session_leases.take(self.session, self.connected_at, self._lost_place)
             self._start = asyncio.get_running_loop().create_task(take)
             self._start.add_done_callback(self._arrived)
@@ -128,46 +126,49 @@ class Connection(CommandLoop):
     def welcome(self, snapshot: PresenceSnapshot | None, start: StartPosition) -> None:
         self._state = _State.OPEN
         welcome = self.session.welcome(self._context.node_id, self._context.ping_interval, snapshot, start)
-        self._say_first(frame_object(welcome, self.wire))
+        if self._is_accepted:
+            self.outbox.write_direct(self.encoding.frame(welcome))
+        else:
+            self._accept(self.encoding.frame(welcome))
 
-    def _say_first(self, frames: bytes) -> None:
-        """The handshake's answer, if it is still to be sent, and `frames`, in one write: two cost twice as much."""
-        opening, self._opening = self._opening, b""
-        if opening or frames:
-            self.outbox.answer(opening + frames)
+    def _accept(self, first: Chunk | None) -> None:
+        self._is_accepted = True
+        self._transport.accept(first)
 
-    # ---- Carried
+    # ---- TransportListener
 
-    def received(self, payload: bytes, binary: bool) -> None:
+    def on_message(self, payload: bytes, binary: bool) -> None:
         if not self.has_ended and not self._fence_if_expired():
             self.hear(payload, binary)
 
-    def pinged(self, payload: bytes) -> None:
+    def on_ping(self, payload: bytes) -> None:
         if not self._fence_if_expired():
-            self.outbox.answer(frame(Opcode.PONG, payload))
+            pong = self._transport.pong(payload)
+            if pong is not None:
+                self.outbox.write_direct(pong)
 
-    def paused(self) -> None:
-        self.outbox.paused()
+    def on_writing_paused(self) -> None:
+        self.outbox.pause()
 
-    def resumed(self) -> None:
+    def on_writing_resumed(self) -> None:
         if not self._fence_if_expired():
-            self.outbox.resumed()
+            self.outbox.resume()
 
-    def violated(self, code: int, reason: str) -> None:
+    def on_violation(self, code: int, reason: str) -> None:
         _log.debug("broke RFC 6455", session=self.session.session_id, reason=reason)
         self.close(CloseCode(code))
 
-    def goodbye_sent(self) -> None:
+    def on_close_sent(self) -> None:
         """Only now may somebody else have the place."""
         leases, self._leases = self._leases, ()
         self._context.session_leases.give_back(leases)
 
-    def closed(self) -> None:
+    def on_closed(self) -> None:
         self._end()
         self._state = _State.CLOSED
         self._context.wheel.clear(self)
         self._context.connections -= 1
-        self.goodbye_sent()
+        self.on_close_sent()
 
     def pause_reading(self) -> None:
         self._transport.pause_reading()
@@ -188,7 +189,11 @@ class Connection(CommandLoop):
             retry_after = round(random.uniform(*COME_BACK_AFTER), 2)
         self._end()
         self._state = _State.CLOSING
-        self._transport.writer()(self._opening + frame_object(ByeFrame(code, retry_after), self.wire))
+        bye = self.encoding.frame(ByeFrame(code, retry_after))
+        if self._is_accepted:
+            self._transport.writer()(bye)
+        else:
+            self._accept(bye)
         self._transport.close(code, CLOSE_RULES[code].reason)
         self._context.wheel.set(self, CLOSE_DEADLINE)
         self._context.session_leases.remember(self.session, code, closing)
@@ -230,7 +235,7 @@ class Connection(CommandLoop):
             self._context.wheel.set(self, PONG_DEADLINE)
         else:
             self._ping_out = True
-            self.outbox.answer(frame_ping(self.wire))
+            self.outbox.write_direct(self.encoding.ping)
             self._context.wheel.set(self, PONG_DEADLINE)
 
     def answered_ping(self) -> None:

@@ -10,7 +10,6 @@ from ...shared.names import AgentId, SessionId, UserId
 from ...shared.publication import EncodedMessage
 from ...shared.sessions import SessionInfo
 from ..delivery.hub import Hub
-from ..protocols.framing import frame_encoded
 from .connection import Connection
 from .session_limits import SessionLeases, agent_of
 
@@ -48,7 +47,7 @@ class ControlHandler:
 
     def _deliver(self, sessions: list[Connection], encoded: EncodedMessage) -> int:
         for session in sessions:
-            session.outbox.answer(frame_encoded(encoded, session.wire))
+            session.outbox.write_direct(session.encoding.encoded(encoded))
         return len(sessions)
 
     def _deliver_to_session(self, agent_id: AgentId, session_id: SessionId, encoded: EncodedMessage) -> int:
@@ -56,8 +55,8 @@ class ControlHandler:
         found = roster.find_session(session_id) if roster else None
         if found is None:
             return 0
-        wire, outbox = found
-        outbox.answer(frame_encoded(encoded, wire))
+        encoding, outbox = found
+        outbox.write_direct(encoding.encoded(encoded))
         return 1
 
     def _close(self, owner: Owner, session_id: SessionId | None) -> int:

@@ -60,17 +60,17 @@ class Hub:
     def add(self, channel: Channel, member: Member) -> bool:
         """Make it a member; True: it is the first one."""
         first = channel.address not in self.rosters
-        self._roster(channel).outboxes.setdefault(member.wire, set()).add(member.outbox)
+        self._roster(channel).outboxes.setdefault(member.encoding, set()).add(member.outbox)
         return first
 
     def remove(self, channel: Channel, member: Member) -> bool:
         """Remove a member; True: it was the last one, and no session is joining."""
         roster = self.rosters[channel.address]
-        outboxes = roster.outboxes[member.wire]
+        outboxes = roster.outboxes[member.encoding]
         outboxes.remove(member.outbox)
         roster.ahead.pop(member.outbox, None)
         if not outboxes:
-            del roster.outboxes[member.wire]
+            del roster.outboxes[member.encoding]
         return self._drop_if_empty(roster)
 
     def begin_join(self, channel: Channel, member: Member) -> JoinBuffer:

@@ -1,7 +1,8 @@
-"""A socket's bounded way out, and what happens when it is full.
+"""A socket's bounded output queue, and what happens when it is full.
 
-While the carrier keeps up, `write` *is* the carrier's own write: back-pressure costs nothing. From `paused` on the
-outbox keeps what comes, as references to the shared frames, up to `OUTBOX_MAX_BYTES`; then the slow policy decides.
+While the transport keeps up, `write` *is* the transport's own function: back-pressure costs nothing. From `pause` to
+`resume` the outbox queues chunks, as references to those that all sockets share, up to `OUTBOX_MAX_BYTES`; then the
+slow policy decides.
 """
 
 from collections import deque
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...shared.policy import Overflow, SlowPolicy, decide_overflow
+from ..protocols.framing import Chunk
 from ..transports.base import ClientTransport
 
 
@@ -27,9 +29,10 @@ class OutboxLimits:
 
 
 class Outbox:
-    """`write` is for what channels say, `answer` for what may not be dropped silently.
+    """`write` is for what channels deliver, `write_direct` for what is for this session alone.
 
-    `on_overflow` is called when the policy closes; `on_skipped` when what was dropped has to be told with `resync`.
+    `on_overflow` is called when the policy closes the connection; `on_skipped` after `resume` when deliveries were
+    dropped, so that the client is sent a `resync`.
     """
 
     __slots__ = (
@@ -55,38 +58,38 @@ class Outbox:
         on_skipped: Callable[[], None],
     ) -> None:
         self.session_id = session_id
-        self.write: Callable[[bytes], None] = transport.writer()
+        self.write: Callable[[Chunk], None] = transport.writer()
         self._transport = transport
         self._limits = limits
         self._on_overflow = on_overflow
         self._on_skipped = on_skipped
-        self._queue: deque[tuple[bytes, bool]] | None = None  # None: the carrier keeps up
+        self._queue: deque[tuple[Chunk, bool]] | None = None  # None: the transport keeps up
         self._queued_bytes = 0
         self._answers_bytes = 0
         self._skipped = False
 
-    def answer(self, frames: bytes) -> None:
-        """Send what is for this socket alone."""
+    def write_direct(self, chunk: Chunk) -> None:
+        """Write what is for this session alone: it is never dropped silently."""
         if self._queue is None:
-            self.write(frames)
+            self.write(chunk)
         else:
-            self._keep(frames, is_answer=True)
+            self._enqueue(chunk, is_answer=True)
 
-    def _keep_said(self, frames: bytes) -> None:
-        self._keep(frames, is_answer=False)
+    def _enqueue_broadcast(self, chunk: Chunk) -> None:
+        self._enqueue(chunk, is_answer=False)
 
-    def _keep(self, frames: bytes, *, is_answer: bool) -> None:
-        queue, size, limits = self._queue, len(frames), self._limits
+    def _enqueue(self, chunk: Chunk, *, is_answer: bool) -> None:
+        queue, size, limits = self._queue, len(chunk), self._limits
         assert queue is not None
         if self._skipped and not is_answer:
             limits.dropped_bytes += size
             return
-        # The carrier's own buffer counts too: it is the same memory.
+        # The transport's own buffer counts too: it is the same memory.
         if self._queued_bytes + size + self._transport.buffered() > limits.max_bytes:
             self._overflow(size, is_answer)
             if self._queue is None or not is_answer:
                 return
-        queue.append((frames, is_answer))
+        queue.append((chunk, is_answer))
         self._queued_bytes += size
         if is_answer:
             self._answers_bytes += size
@@ -110,19 +113,19 @@ class Outbox:
         self._queued_bytes = self._answers_bytes
         self._skipped = True
 
-    def paused(self) -> None:
-        """The carrier is full: from here on the socket counts as slow."""
-        if self._queue is None and self.write is not _nowhere:
+    def pause(self) -> None:
+        """Queue what is written from now on: the transport is full, and the socket counts as slow."""
+        if self._queue is None and self.write is not _drop:
             self._limits.slow += 1
             self._queue = deque()
-            self.write = self._keep_said
+            self.write = self._enqueue_broadcast
 
-    def resumed(self) -> None:
-        """The carrier takes more: hand over what waited, in order, then tell of what was dropped."""
+    def resume(self) -> None:
+        """Write the queue in one chunk, in order; then call `on_skipped` if something was dropped."""
         if self._queue is None:
             return
         self._limits.slow -= 1
-        waiting = b"".join(frames for frames, _ in self._queue)
+        waiting = self._transport.framing.join([chunk for chunk, _ in self._queue])
         self._queue = None
         self._queued_bytes = self._answers_bytes = 0
         self.write = self._transport.writer()
@@ -133,17 +136,17 @@ class Outbox:
             self._on_skipped()
 
     def discard(self) -> None:
-        """Forget what waits and take nothing more: the connection ends."""
+        """Drop the queue and all that is written from now on: the connection ends."""
         if self._queue is not None:
             self._limits.slow -= 1
             self._limits.dropped_bytes += self._queued_bytes
             self._queue = None
-        self.write = _nowhere
+        self.write = _drop
 
     @property
     def is_slow(self) -> bool:
         return self._queue is not None
 
 
-def _nowhere(frames: bytes) -> None:
-    """Where frames go for a socket that has said goodbye."""
+def _drop(chunk: Chunk) -> None:
+    """The `write` of a socket to which `bye` was sent."""

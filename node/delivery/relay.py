@@ -1,4 +1,4 @@
-"""From the bus to the sockets: takes batches of deliveries, frames each once per wire format, hands them to the hub.
+"""From the bus to the sockets: takes batches of deliveries, and frames each once per encoding.
 
 All that one read of the link brought in for a channel is joined, and each socket gets one write of it. The loop over
 the sockets has no await, no task, no encoding. A roster of more than `SLICE` sockets is served in slices, with a turn
@@ -10,9 +10,9 @@ from collections import deque
 from collections.abc import Callable
 
 from ...fanout.history.tracker import Deliveries
-from ...shared.protocol.codec import WireFormat
 from ...shared.publication import Publication
-from ..protocols.framing import frame_publication, frames_of
+from ..protocols.encoding import Encoding
+from ..protocols.framing import Chunk
 from .hub import Hub
 from .outbox import Outbox
 from .roster import Roster
@@ -25,26 +25,25 @@ BACKLOG_MAX_BYTES = 8 * 1024 * 1024
 
 
 class _Batch:
-    """What one read of the link brought in for a channel; framed once per wire format, however many get it."""
+    """What one read of the link brought in for a channel; framed once per encoding, however many sockets get it."""
 
-    __slots__ = ("_frames", "end", "excluded", "publications")
+    __slots__ = ("_chunks", "end", "excluded", "publications")
 
     def __init__(self, publications: list[Publication]) -> None:
         self.publications = publications
         self.excluded = {publication.exclude for publication in publications if publication.exclude}
         self.end = Watermark.after(publications)
-        self._frames: dict[WireFormat, bytes] = {}
+        self._chunks: dict[Encoding, Chunk] = {}
 
-    def frames(self, wire: WireFormat) -> bytes:
-        frames = self._frames.get(wire)
-        if frames is None:
-            frames = b"".join([frame_publication(publication, wire) for publication in self.publications])
-            self._frames[wire] = frames
-        return frames
+    def chunk(self, encoding: Encoding) -> Chunk:
+        chunk = self._chunks.get(encoding)
+        if chunk is None:
+            chunk = self._chunks[encoding] = encoding.publications(self.publications)
+        return chunk
 
-    def frames_for(self, session_id: str, seen: Watermark, wire: WireFormat) -> bytes:
-        """Without what excludes the session, and without what it has `seen`."""
-        return frames_of(seen.not_seen_of(self.publications), wire, session_id)
+    def chunk_for(self, session_id: str, seen: Watermark, encoding: Encoding) -> Chunk:
+        """Return it without what excludes the session, and without what it has `seen`."""
+        return encoding.publications_for(seen.not_seen_of(self.publications), session_id)
 
     def __len__(self) -> int:
         return len(self.publications)
@@ -66,7 +65,7 @@ class _Sweep:
 
     def begin(self, batch: _Batch) -> None:
         self.batch = batch
-        self.left = [(wire, outbox) for wire, outboxes in self.roster.outboxes.items() for outbox in outboxes]
+        self.left = [(encoding, outbox) for encoding, outboxes in self.roster.outboxes.items() for outbox in outboxes]
         self.roster.begin_delivery(batch.publications)
 
 
@@ -123,23 +122,23 @@ class Relay:
             self._next_slice(sweep)
         else:
             roster.begin_delivery(batch.publications)
-            for wire, outboxes in tuple(roster.outboxes.items()):
-                self._write(roster, wire, tuple(outboxes), batch)
+            for encoding, outboxes in tuple(roster.outboxes.items()):
+                self._write(roster, encoding, tuple(outboxes), batch)
             roster.complete_delivery(batch.end)
 
-    def _write(self, roster: Roster, wire: WireFormat, outboxes: tuple[Outbox, ...], batch: _Batch) -> None:
+    def _write(self, roster: Roster, encoding: Encoding, outboxes: tuple[Outbox, ...], batch: _Batch) -> None:
         """The loop that everything else is for. The tuple: a write may make an outbox leave its roster."""
-        frames = batch.frames(wire)
+        chunk = batch.chunk(encoding)
         self._deliveries += len(outboxes) * len(batch)
         ahead = roster.ahead
         if not (batch.excluded or ahead):
             for outbox in outboxes:
-                outbox.write(frames)
+                outbox.write(chunk)
             return
         for outbox in outboxes:
             if outbox not in ahead and outbox.session_id not in batch.excluded:
-                outbox.write(frames)
-            elif own := batch.frames_for(outbox.session_id, ahead.get(outbox, NOTHING_SEEN), wire):
+                outbox.write(chunk)
+            elif own := batch.chunk_for(outbox.session_id, ahead.get(outbox, NOTHING_SEEN), encoding):
                 outbox.write(own)
 
     # ---- slices
@@ -171,12 +170,12 @@ class Relay:
             self._waited_for(batch)
         del self._sweeps[sweep.roster.channel.address]
 
-    def _write_slice(self, roster: Roster, sockets: list[tuple[WireFormat, Outbox]], batch: _Batch) -> None:
-        for wire, outboxes in tuple(roster.outboxes.items()):
+    def _write_slice(self, roster: Roster, sockets: list[tuple[Encoding, Outbox]], batch: _Batch) -> None:
+        for encoding, outboxes in tuple(roster.outboxes.items()):
             # Whoever has left since the sweep began hears nothing more.
-            still_here = tuple(outbox for its, outbox in sockets if its is wire and outbox in outboxes)
+            still_here = tuple(outbox for its, outbox in sockets if its is encoding and outbox in outboxes)
             if still_here:
-                self._write(roster, wire, still_here, batch)
+                self._write(roster, encoding, still_here, batch)
 
     def _wait_for(self, batch: _Batch) -> None:
         self._backlog_bytes += batch.size

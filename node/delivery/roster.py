@@ -38,8 +38,8 @@ from typing import Protocol
 
 from ...shared.channels import Channel
 from ...shared.names import UserId
-from ...shared.protocol.codec import WireFormat
 from ...shared.publication import Publication
+from ..protocols.encoding import Encoding
 from .outbox import Outbox
 from .watermark import NOTHING_SEEN, Watermark
 
@@ -54,7 +54,7 @@ class Member(Protocol):
     @property
     def outbox(self) -> Outbox: ...
     @property
-    def wire(self) -> WireFormat: ...
+    def encoding(self) -> Encoding: ...
     @property
     def user_id(self) -> UserId: ...
     @property
@@ -83,7 +83,7 @@ class JoinBuffer:
 
 
 class Roster:
-    """The sockets of one channel on this node, by wire format: a delivery is framed once for each format.
+    """The sockets of one channel on this node, by encoding: a delivery is framed once for each of them.
 
     `len` counts members. A roster to which sessions only are joining exists and has the length 0.
     """
@@ -92,7 +92,7 @@ class Roster:
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
-        self.outboxes: dict[WireFormat, set[Outbox]] = {}
+        self.outboxes: dict[Encoding, set[Outbox]] = {}
         self.joining: dict[Outbox, JoinBuffer] = {}
         self.ahead: dict[Outbox, Watermark] = {}
         """Members that know later events than the roster has delivered; they are not given those up to there."""
@@ -126,10 +126,10 @@ class Roster:
                 }
             self.ahead = {outbox: seen for outbox, seen in self.ahead.items() if seen.is_ahead_of(self.delivered)}
 
-    def find_session(self, session_id: str) -> tuple[WireFormat, Outbox] | None:
+    def find_session(self, session_id: str) -> tuple[Encoding, Outbox] | None:
         """Return the outbox of one session by a linear search; for rosters as small as an agent's."""
-        for wire, outboxes in self.outboxes.items():
+        for encoding, outboxes in self.outboxes.items():
             for outbox in outboxes:
                 if outbox.session_id == session_id:
-                    return wire, outbox
+                    return encoding, outbox
         return None

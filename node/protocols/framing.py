@@ -1,36 +1,68 @@
-"""From objects to frames: the one place where a wire format meets RFC 6455."""
+"""How payloads become what a transport writes: frames of RFC 6455, or messages of ASGI.
 
-from collections.abc import Iterable
+A further transport (Server-Sent Events, long polling) is a further value of `Framing`.
+"""
 
-from ...shared.protocol.codec import WIRE_FORMATS, WireFormat, encode_publication
-from ...shared.protocol.frames import NodeFrame, PingFrame
-from ...shared.publication import EncodedMessage, Publication
+from collections.abc import Callable, Iterable, Sized
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
 from ..rfc6455 import Opcode, frame
 
-
-def frame_object(node_frame: NodeFrame, wire: WireFormat) -> bytes:
-    """Encode and frame what one session alone gets."""
-    return frame(Opcode.BINARY if wire.binary else Opcode.TEXT, wire.encode(node_frame.as_object()))
+Chunk = Sized
+"""What a framing makes and the writer of a transport with that framing takes. `len` is its size in bytes."""
 
 
-_pings: dict[WireFormat, bytes] = {wire: frame_object(PingFrame(), wire) for wire in WIRE_FORMATS.values()}
+@dataclass(frozen=True, slots=True, eq=False)
+class Framing:
+    """`join` puts several chunks into one, in order, so that they cost one write."""
+
+    name: str
+    text: Callable[[bytes], Chunk]
+    binary: Callable[[bytes], Chunk]
+    join: Callable[[Iterable[Any]], Chunk]
 
 
-def frame_ping(wire: WireFormat) -> bytes:
-    """The node's ping: the same for everyone, so framed once."""
-    return _pings[wire]
+# ---- RFC 6455
+
+WEBSOCKET_FRAMES = Framing(
+    "rfc6455", text=partial(frame, Opcode.TEXT), binary=partial(frame, Opcode.BINARY), join=b"".join
+)
+"""For a transport that writes to the socket itself."""
 
 
-def frame_encoded(encoded: EncodedMessage, wire: WireFormat) -> bytes:
-    """Frame what was encoded by the node it entered at."""
-    return frame(Opcode.BINARY, encoded.msgpack) if wire.binary else frame(Opcode.TEXT, encoded.json)
+# ---- ASGI
 
 
-def frame_publication(publication: Publication, wire: WireFormat) -> bytes:
-    """Frame what a channel says."""
-    return frame(Opcode.BINARY if wire.binary else Opcode.TEXT, encode_publication(publication, wire))
+class AsgiMessages:
+    """Messages that an ASGI server is sent, in order; each payload is decoded once, however many sockets get it."""
+
+    __slots__ = ("_size", "messages")
+
+    def __init__(self, messages: tuple[dict[str, Any], ...], size: int) -> None:
+        self.messages = messages
+        self._size = size
+
+    def __len__(self) -> int:
+        """Return the bytes of the payloads."""
+        return self._size
 
 
-def frames_of(publications: Iterable[Publication], wire: WireFormat, session_id: str) -> bytes:
-    """What one session alone gets of them, joined: all but those that exclude it."""
-    return b"".join([frame_publication(p, wire) for p in publications if p.exclude != session_id])
+def _text_message(payload: bytes) -> AsgiMessages:
+    return AsgiMessages(({"type": "websocket.send", "text": payload.decode()},), len(payload))
+
+
+def _binary_message(payload: bytes) -> AsgiMessages:
+    return AsgiMessages(({"type": "websocket.send", "bytes": payload},), len(payload))
+
+
+def _join_messages(chunks: Iterable[AsgiMessages]) -> AsgiMessages:
+    joined = list(chunks)
+    return AsgiMessages(tuple(message for chunk in joined for message in chunk.messages), sum(map(len, joined)))
+
+
+ASGI_MESSAGES = Framing("asgi", text=_text_message, binary=_binary_message, join=_join_messages)
+"""For a transport above an ASGI server, which does the framing."""
+
+FRAMINGS = (WEBSOCKET_FRAMES, ASGI_MESSAGES)

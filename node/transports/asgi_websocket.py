@@ -1,13 +1,13 @@
-"""The portable carrier: the same endpoints as Starlette routes, for any ASGI server and for embedding.
+"""The portable transport: the same endpoints as Starlette routes, for any ASGI server and for embedding.
 
-Slower than the fast carrier, same behaviour: one task per socket reads, a second one writes while there is something
-to write. The server below does the framing, so ready frames are taken apart again.
+Slower than the fast transport, same behaviour: one task per socket reads, a second one writes while there is something
+to write. The server below does the framing, so this transport's chunks are messages of ASGI.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 from starlette.responses import Response
@@ -17,12 +17,14 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from ...shared.codes import CLOSE_RULES, CloseCode
 from ..admission.handshake import AGENTS_PREFIX, CHAT_PREFIX, WS_PATH, Handshake, Rejected
 from ..problems import CONTENT_TYPE, encode_problem
-from ..rfc6455 import Opcode, split_frames
+from ..protocols.framing import ASGI_MESSAGES, AsgiMessages, Chunk
 from .base import ConnectionFactory, TransportListener
 
 
-class PortableCarrier:
-    """A Carrier over a Starlette WebSocket."""
+class AsgiWebSocketTransport:
+    """A ClientTransport over a Starlette WebSocket."""
+
+    framing = ASGI_MESSAGES
 
     def __init__(self, websocket: WebSocket, high_water: int) -> None:
         self.listener: TransportListener | None = None
@@ -30,7 +32,7 @@ class PortableCarrier:
         """Set when the peer is not to be waited for any longer."""
         self._websocket = websocket
         self._high_water = high_water
-        self._queue: deque[bytes] = deque()
+        self._queue: deque[AsgiMessages] = deque()
         self._queued_bytes = 0
         self._paused = False
         self._closing: tuple[int, str] | None = None
@@ -38,21 +40,28 @@ class PortableCarrier:
         self._readable = asyncio.Event()
         self._readable.set()
 
-    # ---- Carrier
+    # ---- ClientTransport
 
-    def writer(self) -> Callable[[bytes], None]:
-        return self._write
+    def accept(self, first: Chunk | None) -> None:
+        if first is not None:  # the server below has answered the handshake
+            self._write(cast("AsgiMessages", first))
 
-    def _write(self, frames: bytes) -> None:
+    def writer(self) -> Callable[[Chunk], None]:
+        return cast("Callable[[Chunk], None]", self._write)  # a chunk of this framing is AsgiMessages
+
+    def pong(self, payload: bytes) -> None:
+        return None  # the server below has answered its peer's ping already
+
+    def _write(self, chunk: AsgiMessages) -> None:
         if self._closing is not None:
             return
-        self._queue.append(frames)
-        self._queued_bytes += len(frames)
+        self._queue.append(chunk)
+        self._queued_bytes += len(chunk)
         self._writable.set()
         if self._queued_bytes > self._high_water and not self._paused:
             self._paused = True
             if self.listener is not None:
-                self.listener.paused()
+                self.listener.on_writing_paused()
 
     def buffered(self) -> int:
         return self._queued_bytes
@@ -79,30 +88,23 @@ class PortableCarrier:
             await self._writable.wait()
             self._writable.clear()
             while self._queue:
-                frames = self._queue.popleft()
-                await self._send(frames)
-                self._queued_bytes -= len(frames)
+                chunk = self._queue.popleft()
+                for message in chunk.messages:
+                    await self._websocket.send(message)
+                self._queued_bytes -= len(chunk)
                 self._maybe_resume()
             if self._closing is not None:
                 code, reason = self._closing
                 await self._websocket.close(code, reason)
                 if self.listener is not None:
-                    self.listener.goodbye_sent()
+                    self.listener.on_close_sent()
                 return
-
-    async def _send(self, frames: bytes) -> None:
-        for opcode, payload in split_frames(frames):
-            if opcode is Opcode.TEXT:
-                await self._websocket.send_text(payload.decode())
-            elif opcode is Opcode.BINARY:
-                await self._websocket.send_bytes(payload)
-            # PONG: the server below has answered its peer's ping already
 
     def _maybe_resume(self) -> None:
         if self._paused and self._queued_bytes <= self._high_water // 2:
             self._paused = False
             if self.listener is not None:
-                self.listener.resumed()
+                self.listener.on_writing_resumed()
 
     async def read_all(self, max_bytes: int) -> None:
         """Hand over what comes until the peer is gone."""
@@ -119,9 +121,9 @@ class PortableCarrier:
             return
         payload: bytes = message["bytes"] if text is None else text.encode()
         if len(payload) > max_bytes:
-            listener.violated(CloseCode.TOO_LARGE, CLOSE_RULES[CloseCode.TOO_LARGE].reason)
+            listener.on_violation(CloseCode.TOO_LARGE, CLOSE_RULES[CloseCode.TOO_LARGE].reason)
         else:
-            listener.received(payload, text is None)
+            listener.on_message(payload, text is None)
 
 
 async def serve(websocket: WebSocket) -> None:
@@ -134,13 +136,13 @@ async def serve(websocket: WebSocket) -> None:
         await websocket.send_denial_response(Response(body, decision.status, headers, CONTENT_TYPE))
         return
     await websocket.accept(decision.subprotocol)
-    carrier = PortableCarrier(websocket, node.write_high_water)
+    carrier = AsgiWebSocketTransport(websocket, node.write_high_water)
     carrier.listener = node.connect(carrier, decision)
-    carrier.listener.opened()
+    carrier.listener.on_opened()
     await _run(carrier, node.message_max_bytes)
 
 
-async def _run(carrier: PortableCarrier, max_bytes: int) -> None:
+async def _run(carrier: AsgiWebSocketTransport, max_bytes: int) -> None:
     reading = asyncio.create_task(carrier.read_all(max_bytes))
     writing = asyncio.create_task(carrier.write_all())
     aborted = asyncio.create_task(carrier.ended.wait())
@@ -153,7 +155,7 @@ async def _run(carrier: PortableCarrier, max_bytes: int) -> None:
             task.cancel()
         results = await asyncio.gather(reading, writing, aborted, return_exceptions=True)
         if carrier.listener is not None:
-            carrier.listener.closed()
+            carrier.listener.on_closed()
             carrier.listener = None
     for result in results:
         # A peer that is gone in the middle of a send is no error; anything else is ours.

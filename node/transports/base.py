@@ -1,77 +1,90 @@
-"""What a connection stands on: something that takes ready frames and can close.
+"""What a connection stands on: a transport, which writes chunks of one framing and can close.
 
-`uvicorn_websocket.py` and `asgi_websocket.py` are the two of them; a transport such as SSE would be a third.
+`uvicorn_websocket.py` and `asgi_websocket.py` are the two of them; Server-Sent Events would be a third.
 """
 
 from collections.abc import Callable
 from typing import Protocol
 
 from ..admission.handshake import AcceptedThenClosed, Admitted, Handshake, Rejected
+from ..protocols.framing import Chunk, Framing
 
 CLOSE_DEADLINE = 5.0
-"""Seconds for a peer to end a connection that has been closed."""
+"""Seconds in which a peer has to end a connection that has been closed."""
 
 
 class ClientTransport(Protocol):
-    """The way out. Its writer takes whole frames of RFC 6455, any number of them joined.
+    """The way to one client. It calls `on_writing_paused` of its listener when what it was given piles up."""
 
-    It calls `paused()` on its connection when what it was given piles up, and `resumed()` when that is gone.
-    """
+    @property
+    def framing(self) -> Framing:
+        """The framing of the chunks that the writer takes."""
+        ...
 
-    def writer(self) -> Callable[[bytes], None]:
-        """The function that takes frames; a value to keep, so that the hub calls it without a detour."""
+    def accept(self, first: Chunk | None) -> None:
+        """Answer the opening handshake, and write `first` with it: one write costs half of two. Called once, first."""
+        ...
+
+    def writer(self) -> Callable[[Chunk], None]:
+        """Return the function that writes chunks; the hub keeps and calls it without a detour."""
         ...
 
     def buffered(self) -> int:
-        """Bytes taken by the writer that the kernel has not taken yet."""
+        """Return how many bytes were written that the kernel has not taken yet."""
+        ...
+
+    def pong(self, payload: bytes) -> Chunk | None:
+        """Return the answer to a ping frame, to be written through the outbox; None if the server below answers."""
         ...
 
     def pause_reading(self) -> None:
-        """Leave what the peer sends with the kernel until `resume_reading`."""
+        """Leave what the peer sends in the kernel's buffer until `resume_reading`."""
         ...
 
     def resume_reading(self) -> None: ...
 
     def close(self, code: int, reason: str) -> None:
-        """Send a close frame behind all that was written, tell `goodbye_sent`, and end when the peer has answered."""
+        """Send a close frame behind all that was written, call `on_close_sent`, and end when the peer has answered."""
         ...
 
     def abort(self) -> None:
-        """End at once."""
+        """End the connection at once."""
         ...
 
 
 class TransportListener(Protocol):
-    """What a carrier calls back. After `closed` nothing more comes."""
+    """What a transport calls. After `on_closed` it calls nothing any more."""
 
-    def opened(self, opening: bytes = b"") -> None:
-        """The handshake has succeeded. `opening` answers it, and has to be written before all else: with it, if there
-        is something to say at once, since one write costs half of two."""
+    def on_opened(self) -> None:
+        """The client is admitted: call `accept`, now or later."""
         ...
 
-    def received(self, payload: bytes, binary: bool) -> None: ...
-    def pinged(self, payload: bytes) -> None:
-        """A ping of RFC 6455, which has to be answered by a pong; through the outbox, so that it is bounded."""
+    def on_message(self, payload: bytes, binary: bool) -> None: ...
+
+    def on_ping(self, payload: bytes) -> None:
+        """Answer a ping frame with the transport's `pong`, through the outbox, so that the answers are bounded."""
         ...
 
-    def paused(self) -> None: ...
-    def resumed(self) -> None: ...
-    def violated(self, code: int, reason: str) -> None:
-        """The peer broke RFC 6455; whoever is carried says its last words and closes with this code."""
+    def on_writing_paused(self) -> None: ...
+
+    def on_writing_resumed(self) -> None: ...
+
+    def on_violation(self, code: int, reason: str) -> None:
+        """The peer broke RFC 6455: send `bye` and close with this code."""
         ...
 
-    def goodbye_sent(self) -> None:
-        """The close frame has been handed over: nothing that comes later can reach the peer."""
+    def on_close_sent(self) -> None:
+        """The close frame has been handed over: nothing that is written later can reach the peer."""
         ...
 
-    def closed(self) -> None: ...
+    def on_closed(self) -> None: ...
 
 
 class ConnectionFactory(Protocol):
-    """What a carrier finds under "node": decides over handshakes and makes connections."""
+    """What a transport finds under "node" in the lifespan's state: it decides over handshakes and makes connections."""
 
     message_max_bytes: int
     write_high_water: int
 
     def admit(self, handshake: Handshake) -> Admitted | AcceptedThenClosed | Rejected: ...
-    def connect(self, carrier: ClientTransport, decision: Admitted | AcceptedThenClosed) -> TransportListener: ...
+    def connect(self, transport: ClientTransport, decision: Admitted | AcceptedThenClosed) -> TransportListener: ...

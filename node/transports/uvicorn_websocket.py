@@ -1,4 +1,4 @@
-"""The fast carrier: a WebSocket protocol class for uvicorn (`ws=`), callbacks all the way.
+"""The fast transport: a WebSocket protocol class for uvicorn (`ws=`), callbacks all the way.
 
 uvicorn accepts, parses the HTTP request and hands over here. For our paths all that follows is ours: no task, no
 queue, no ASGI scope per socket. Any other path goes to uvicorn's own class. The node is found in the state of the
@@ -20,7 +20,8 @@ from uvicorn.server import ServerState
 from ...shared.errors import ProtocolViolation
 from ..admission.handshake import Handshake, Rejected, is_endpoint
 from ..problems import encode_problem
-from ..rfc6455 import FrameReader, Opcode, close_frame
+from ..protocols.framing import WEBSOCKET_FRAMES, Chunk
+from ..rfc6455 import FrameReader, Opcode, close_frame, frame
 from .base import CLOSE_DEADLINE, ConnectionFactory, TransportListener
 
 TRANSPORT_HIGH_WATER = 65_536  # what asyncio and uvloop set by themselves
@@ -28,9 +29,12 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
 
 
 class TannoyWebSocketProtocol(asyncio.Protocol):
-    """One socket. A Carrier."""
+    """One socket. A ClientTransport for its listener."""
+
+    framing = WEBSOCKET_FRAMES
 
     __slots__ = (
+        "_answer",
         "_hand_over",
         "_has_failed",
         "_listener",
@@ -54,6 +58,7 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
         )
         self._reader: FrameReader | None = None
         self._listener: TransportListener | None = None
+        self._answer = b""  # to the opening handshake
         self._we_closed = False
         self._has_failed = False
         self._other: WebSocketsSansIOProtocol | None = None
@@ -73,10 +78,10 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
             for event in self._reader.feed(data):
                 if event.opcode <= Opcode.BINARY:
                     if not self._we_closed and self._listener is not None:
-                        self._listener.received(event.payload, event.opcode is Opcode.BINARY)
+                        self._listener.on_message(event.payload, event.opcode is Opcode.BINARY)
                 elif event.opcode is Opcode.PING:
                     if not self._we_closed and self._listener is not None:
-                        self._listener.pinged(event.payload)
+                        self._listener.on_ping(event.payload)
                 elif event.opcode is Opcode.CLOSE:
                     self._peer_closed(event.code)
                     return
@@ -85,23 +90,30 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         if self._listener is not None:
-            self._listener.paused()
+            self._listener.on_writing_paused()
 
     def resume_writing(self) -> None:
         if self._listener is not None:
-            self._listener.resumed()
+            self._listener.on_writing_resumed()
 
     def connection_lost(self, exc: Exception | None) -> None:
         listener, self._listener = self._listener, None
         if listener is not None:
-            listener.closed()
+            listener.on_closed()
         if self._other is not None:
             self._other.connection_lost(exc)  # before `set_protocol` took effect
 
-    # ---- Carrier
+    # ---- ClientTransport
 
-    def writer(self) -> Callable[[bytes], None]:
-        return self._transport.write
+    def accept(self, first: Chunk | None) -> None:
+        answer, self._answer = self._answer, b""
+        self._transport.write(answer if first is None else answer + cast("bytes", first))
+
+    def writer(self) -> Callable[[Chunk], None]:
+        return cast("Callable[[Chunk], None]", self._transport.write)  # a chunk of this framing is bytes
+
+    def pong(self, payload: bytes) -> Chunk:
+        return frame(Opcode.PONG, payload)
 
     def buffered(self) -> int:
         return self._transport.get_write_buffer_size()
@@ -119,7 +131,7 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
         self.resume_reading()  # or the peer's close frame would not be heard
         self._transport.write(close_frame(code, reason))
         if self._listener is not None:
-            self._listener.goodbye_sent()
+            self._listener.on_close_sent()
 
     def abort(self) -> None:
         self._transport.abort()
@@ -146,7 +158,8 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
             self._transport.set_write_buffer_limits(high=self._node.write_high_water)
         self._reader = FrameReader(self._node.message_max_bytes)
         self._listener = self._node.connect(self, decision)
-        self._listener.opened(_accept(key, decision.subprotocol))
+        self._answer = _accept(key, decision.subprotocol)
+        self._listener.on_opened()
 
     def _give_to_uvicorn(self, head: bytes) -> None:
         assert self._hand_over is not None
@@ -171,7 +184,7 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
         """
         self._has_failed = True
         if self._listener is not None and not self._we_closed:
-            self._listener.violated(violation.code, violation.reason)
+            self._listener.on_violation(violation.code, violation.reason)
         if self._transport.can_write_eof():
             self._transport.write_eof()
         else:
@@ -180,7 +193,7 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
     def _peer_closed(self, code: int) -> None:
         listener, self._listener = self._listener, None
         if listener is not None:
-            listener.closed()
+            listener.on_closed()
         if not self._we_closed:
             self._transport.write(close_frame(code, ""))
         self._transport.close()

@@ -34,6 +34,10 @@ class WireFormat:
     binary: bool
     encode: Callable[[object], bytes]
     decode: Callable[[bytes], object]
+    select_encoded: Callable[[Encoded], bytes]
+    """Of a message that was encoded in all wire formats, the part in this one."""
+    encode_publication: Callable[[Publication], bytes]
+    """What a client of this wire format gets of a publication: what was encoded already, and its offset."""
 
 
 def _decode_json(data: bytes) -> object:
@@ -80,9 +84,45 @@ def _check_tree(root: object) -> None:
         level = below
 
 
-JSON = WireFormat("json", "tannoy.v1.json", False, orjson.dumps, _decode_json)
+# ---- what was encoded by the node it entered at, and its offset
+
+
+def _json_of(encoded: Encoded) -> bytes:
+    return encoded.json
+
+
+def _msgpack_of(encoded: Encoded) -> bytes:
+    return encoded.msgpack
+
+
+def _publication_as_json(publication: Publication) -> bytes:
+    encoded, offset = publication.encoded, publication.offset
+    return encoded.json if not offset or publication.resets else b'%b,"offset":%d}' % (encoded.json[:-1], offset)
+
+
+_OFFSET_KEY = msgpack.packb("offset")
+
+
+def _publication_as_msgpack(publication: Publication) -> bytes:
+    offset, packed = publication.offset, publication.encoded.msgpack
+    if not offset or publication.resets:
+        return packed
+    # a map of less than 15 entries: its first byte holds their number
+    return b"%c%b%b%b" % (packed[0] + 1, packed[1:], _OFFSET_KEY, msgpack.packb(offset))
+
+
+# ---- the table
+
+
+JSON = WireFormat("json", "tannoy.v1.json", False, orjson.dumps, _decode_json, _json_of, _publication_as_json)
 MSGPACK = WireFormat(
-    "msgpack", "tannoy.v1.msgpack", True, cast("Callable[[object], bytes]", msgpack.packb), _decode_msgpack
+    "msgpack",
+    "tannoy.v1.msgpack",
+    True,
+    cast("Callable[[object], bytes]", msgpack.packb),
+    _decode_msgpack,
+    _msgpack_of,
+    _publication_as_msgpack,
 )
 WIRE_FORMATS: dict[str, WireFormat] = {wire.subprotocol: wire for wire in (JSON, MSGPACK)}
 
@@ -105,23 +145,9 @@ def encode_frame(frame: NodeFrame) -> EncodedMessage:
     return EncodedMessage(orjson.dumps(whole), msgpack.packb(whole))
 
 
-_OFFSET_KEY = msgpack.packb("offset")
-
-
-def encode_publication(publication: Publication, wire: WireFormat) -> bytes:
-    """The payload of a publication for clients of one wire format: the encoded frame with its offset added."""
-    encoded, offset = publication.encoded, publication.offset
-    if not wire.binary:
-        return encoded.json if not offset or publication.resets else b'%b,"offset":%d}' % (encoded.json[:-1], offset)
-    if not offset or publication.resets:
-        return encoded.msgpack
-    packed = encoded.msgpack  # a map of less than 15 entries: its first byte contains their number
-    return b"%c%b%b%b" % (packed[0] + 1, packed[1:], _OFFSET_KEY, msgpack.packb(offset))
-
-
 def decode_publication(publication: Publication) -> Object:
     """The frame of a publication as an object, for answers that contain several messages."""
-    return cast("Object", orjson.loads(encode_publication(publication, JSON)))
+    return cast("Object", orjson.loads(JSON.encode_publication(publication)))
 
 
 class _LazilyEncoded:

@@ -4,11 +4,12 @@ from contextlib import suppress
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tannoy.node.rfc6455 import Event, FrameReader, Opcode, frame, split_frames
+from tannoy.node.rfc6455 import Event, FrameReader, Opcode, frame
 from tannoy.shared.codes import CloseCode
 from tannoy.shared.errors import ProtocolViolation
 
 from tests.support.client_frames import client_frame
+from tests.support.recording_transport import split_frames
 
 MAX = 300
 OVERHEAD = 14 + 125

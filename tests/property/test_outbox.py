@@ -56,7 +56,7 @@ class Run:
         self.is_closed = True
 
     def _skipped(self) -> None:
-        self.outbox.answer(packed(RESYNC, 0, 0))
+        self.outbox.write_direct(packed(RESYNC, 0, 0))
 
     def take(self, step: Step) -> None:
         verb, size = step
@@ -66,7 +66,7 @@ class Run:
             self.outbox.write(packed(MESSAGE, number, size))
         elif verb == "reply":
             self.written.append((REPLY, number))
-            self.outbox.answer(packed(REPLY, number, size))
+            self.outbox.write_direct(packed(REPLY, number, size))
         elif verb == "stall" and not self.outbox.is_slow and not self.is_closed:
             self.transport.listener = self
             self.transport.stall(buffered=size)
@@ -85,17 +85,17 @@ class Run:
         return unpacked(self.transport.stream)
 
     # A TransportListener, as far as a transport that stalls needs one.
-    def opened(self, opening: bytes = b"") -> None: ...
-    def received(self, payload: bytes, binary: bool) -> None: ...
-    def pinged(self, payload: bytes) -> None: ...
-    def violated(self, code: int, reason: str) -> None: ...
-    def goodbye_sent(self) -> None: ...
-    def closed(self) -> None: ...
-    def paused(self) -> None:
-        self.outbox.paused()
+    def on_opened(self, opening: bytes = b"") -> None: ...
+    def on_message(self, payload: bytes, binary: bool) -> None: ...
+    def on_ping(self, payload: bytes) -> None: ...
+    def on_violation(self, code: int, reason: str) -> None: ...
+    def on_close_sent(self) -> None: ...
+    def on_closed(self) -> None: ...
+    def on_writing_paused(self) -> None:
+        self.outbox.pause()
 
-    def resumed(self) -> None:
-        self.outbox.resumed()
+    def on_writing_resumed(self) -> None:
+        self.outbox.resume()
 
 
 def carried_out(policy: SlowPolicy, taken: list[Step]) -> Run:

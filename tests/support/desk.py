@@ -36,9 +36,8 @@ from tannoy.node.delivery.outbox import OutboxLimits
 from tannoy.node.delivery.relay import Relay
 from tannoy.node.operations.presence import PresenceQueries
 from tannoy.node.operations.publishing import Publishing
-from tannoy.node.protocols.framing import frame_encoded
+from tannoy.node.protocols.encoding import encoding_of
 from tannoy.node.protocols.session import Endpoint, Session
-from tannoy.node.rfc6455 import split_frames
 from tannoy.shared.channels import Channel, Owner, OwnerKind
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import AgentId, NodeId, RoomName, SessionId, UserId
@@ -49,7 +48,7 @@ from tannoy.shared.publication import EncodedMessage, Position
 from tannoy.shared.sessions import SessionInfo
 
 from tests.support.clock import manual_clock
-from tests.support.recording_transport import RecordingTransport
+from tests.support.recording_transport import RecordingTransport, split_frames
 from tests.support.records import NODE
 from tests.support.scripted_history import EPOCH, ScriptedHistory, numbered
 from tests.support.scripted_redis import ScriptedLink, ScriptedPipeline, ScriptedPublisher
@@ -207,16 +206,17 @@ class Desk:
         self.transport = RecordingTransport(high_water=high_water, hands_over=hands_over)
         author = Author(UserId(user_id), user_id.title(), SessionId(session_id))
         session = Session(endpoint, author, HOMES[endpoint], KEYSPACE, recover=recover)
-        self.connection = Connection(house.context, self.transport, session, wire)
+        self.connection = Connection(house.context, self.transport, session, encoding_of(wire, self.transport.framing))
         self.transport.listener = self.connection
-        self.connection.opened(opening)
+        self.transport.opening = opening
+        self.connection.on_opened()
 
     def say(self, **fields: object) -> None:
         """The client sends one command."""
-        self.connection.received(self.wire.encode(fields), self.wire.binary)
+        self.connection.on_message(self.wire.encode(fields), self.wire.binary)
 
     def say_raw(self, payload: bytes, *, binary: bool = False) -> None:
-        self.connection.received(payload, binary)
+        self.connection.on_message(payload, binary)
 
     def heard(self) -> list[dict[str, Any]]:
         """What the client has got since it last asked."""
@@ -225,7 +225,7 @@ class Desk:
     def hear_from_room(self, size: int) -> None:
         """Something of so many bytes is said in a channel that the connection is in."""
         ready = EncodedMessage(b'"' + b"x" * (size - 2) + b'"', b"")
-        self.connection.outbox.write(frame_encoded(ready, JSON))
+        self.connection.outbox.write(self.connection.encoding.encoded(ready))
 
     @property
     def published(self) -> list[dict[str, Any]]:

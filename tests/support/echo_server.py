@@ -27,23 +27,23 @@ class EchoListener:
         self._transport = transport
         self._write = transport.writer()
 
-    def opened(self, opening: bytes = b"") -> None:
-        self._write(opening)
+    def on_opened(self) -> None:
+        self._transport.accept(None)
 
-    def received(self, payload: bytes, binary: bool) -> None:
+    def on_message(self, payload: bytes, binary: bool) -> None:
         self._write(frame(Opcode.BINARY if binary else Opcode.TEXT, payload))
 
-    def pinged(self, payload: bytes) -> None:
+    def on_ping(self, payload: bytes) -> None:
         self._write(frame(Opcode.PONG, payload))
 
-    def paused(self) -> None: ...
-    def resumed(self) -> None: ...
-    def goodbye_sent(self) -> None: ...
+    def on_writing_paused(self) -> None: ...
+    def on_writing_resumed(self) -> None: ...
+    def on_close_sent(self) -> None: ...
 
-    def violated(self, code: int, reason: str) -> None:
+    def on_violation(self, code: int, reason: str) -> None:
         self._transport.close(code, reason)
 
-    def closed(self) -> None: ...
+    def on_closed(self) -> None: ...
 
 
 class EchoAcceptor:

@@ -1,9 +1,10 @@
 """A transport that writes into a list, and says what a slow or vanished peer would make a real one say."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
-from tannoy.node.rfc6455 import Opcode, split_frames
+from tannoy.node.protocols.framing import WEBSOCKET_FRAMES, Chunk
+from tannoy.node.rfc6455 import Opcode, frame
 from tannoy.node.transports.base import TransportListener
 from tannoy.shared.protocol.codec import JSON, MSGPACK
 
@@ -18,6 +19,9 @@ class RecordingTransport:
         self.listener: TransportListener | None = None
         self.writes: list[bytes] = []
         self.reading = True
+        self.is_accepted = False
+        self.opening = b""
+        """The answer to the handshake."""
         self.closed_with: tuple[int, str] | None = None
         self.aborted = False
         self._high_water = high_water
@@ -27,10 +31,22 @@ class RecordingTransport:
 
     # ---- Transport
 
-    def writer(self) -> Callable[[bytes], None]:
-        return self._write
+    framing = WEBSOCKET_FRAMES
+
+    def accept(self, first: Chunk | None) -> None:
+        assert not self.is_accepted, "accepted twice"
+        self.is_accepted = True
+        self._write(self.opening if first is None else self.opening + cast("bytes", first))
+
+    def writer(self) -> Callable[[Chunk], None]:
+        return cast("Callable[[Chunk], None]", self._write)
+
+    def pong(self, payload: bytes) -> Chunk:
+        return frame(Opcode.PONG, payload)
 
     def _write(self, frames: bytes) -> None:
+        if not frames:
+            return
         assert self.closed_with is None, "written behind the close frame"
         self.writes.append(frames)
         if self._high_water is not None:
@@ -38,7 +54,7 @@ class RecordingTransport:
             if self._buffered > self._high_water and not self._paused:
                 self._paused = True
                 if self.listener is not None:
-                    self.listener.paused()
+                    self.listener.on_writing_paused()
 
     def buffered(self) -> int:
         return self._buffered
@@ -64,20 +80,20 @@ class RecordingTransport:
     def hand_over(self) -> None:
         """The kernel has taken the close frame."""
         if self.listener is not None:
-            self.listener.goodbye_sent()
+            self.listener.on_close_sent()
 
     def stall(self, *, buffered: int = 0) -> None:
         """The peer reads no more; the kernel's buffer is full, and `buffered` bytes wait in ours."""
         assert self.listener is not None
         self._buffered = buffered
-        self.listener.paused()
+        self.listener.on_writing_paused()
 
     def drain(self) -> None:
         """The peer has read everything."""
         assert self.listener is not None
         self._buffered = 0
         self._paused = False
-        self.listener.resumed()
+        self.listener.on_writing_resumed()
 
     @property
     def stream(self) -> bytes:
@@ -99,3 +115,17 @@ class RecordingTransport:
 def _object(opcode: Opcode, payload: bytes) -> dict[str, Any]:
     wire = MSGPACK if opcode is Opcode.BINARY else JSON
     return cast("dict[str, Any]", wire.decode(payload))
+
+
+def split_frames(frames: bytes) -> Iterator[tuple[Opcode, bytes]]:
+    """Undo `frame`: the opcode and the payload of each unfragmented, unmasked frame."""
+    position = 0
+    while position < len(frames):
+        opcode, length = Opcode(frames[position] & 0x0F), frames[position + 1]
+        position += 2
+        if length >= 126:
+            width = 2 if length == 126 else 8
+            length = int.from_bytes(frames[position : position + width], "big")
+            position += width
+        yield opcode, frames[position : position + length]
+        position += length

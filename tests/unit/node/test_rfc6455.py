@@ -1,11 +1,12 @@
 """RFC 6455, the server's side, section by section: bytes in, events out."""
 
 import pytest
-from tannoy.node.rfc6455 import Event, FrameReader, Opcode, close_frame, frame, split_frames
+from tannoy.node.rfc6455 import Event, FrameReader, Opcode, close_frame, frame
 from tannoy.shared.codes import CloseCode
 from tannoy.shared.errors import ProtocolViolation
 
 from tests.support.client_frames import BINARY, CLOSE, CONTINUATION, MASK, PING, PONG, TEXT, client_frame, header, mask
+from tests.support.recording_transport import split_frames
 
 MAX = 200_000
 

@@ -63,7 +63,7 @@ async def test_what_waits_when_the_connection_ends_is_not_carried_out() -> None:
     desk = Desk(house)
     desk.say(type="join", room="lobby")
     desk.say(type="private", to="bob", content=1)
-    desk.connection.closed()
+    desk.connection.on_closed()
     house.link.acknowledge()
     await turns()
     assert house.publisher.sent == []

@@ -6,13 +6,14 @@ import pytest
 from tannoy.node.connections.connection import PONG_DEADLINE
 from tannoy.node.connections.timers import TICK
 from tannoy.node.protocols.session import ROOMS_MAX, Endpoint
-from tannoy.node.rfc6455 import Opcode, split_frames
+from tannoy.node.rfc6455 import Opcode
 from tannoy.node.transports.base import CLOSE_DEADLINE
 from tannoy.shared.codes import CLOSE_RULES, CloseCode
 from tannoy.shared.policy import SlowPolicy
 
 from tests.support.clock import on_manual_time, turns
 from tests.support.desk import HEAD, PING_INTERVAL, ROOM, Desk, House
+from tests.support.recording_transport import split_frames
 from tests.unit.node.connections.test_connection import in_room
 
 LATE = 2 * TICK
@@ -66,7 +67,7 @@ async def test_a_pong_that_nobody_asked_for_changes_nothing() -> None:
 async def test_a_ping_of_the_peers_library_is_answered_in_kind() -> None:
     desk = Desk(House())
     desk.heard()
-    desk.connection.pinged(b"are you there")
+    desk.connection.on_ping(b"are you there")
     assert list(split_frames(desk.transport.stream)) == [(Opcode.PONG, b"are you there")]
 
 
@@ -90,7 +91,7 @@ async def test_pings_of_a_peer_that_does_not_read_are_bounded_too() -> None:
     desk = Desk(House(outbox_max_bytes=5000))
     desk.transport.stall()
     for _ in range(100):
-        desk.connection.pinged(b"x" * 125)
+        desk.connection.on_ping(b"x" * 125)
     assert desk.transport.closed_with == (4002, "too slow to read")
 
 
@@ -141,7 +142,7 @@ async def test_bye_is_the_last_frame_and_says_what_the_close_frame_says(code: Cl
 async def test_bye_says_what_the_close_frame_says_to_a_peer_that_broke_the_protocol(code: int) -> None:
     # docs/protocol.md §5: the close frame and `bye` carry the same code and reason.
     desk = Desk(House())
-    desk.connection.violated(code, "what exactly was wrong")
+    desk.connection.on_violation(code, "what exactly was wrong")
     bye = desk.heard()[-1]
     assert desk.transport.closed_with == (bye["code"], bye["reason"])
 
@@ -152,7 +153,7 @@ async def test_bye_is_said_once() -> None:
     desk.heard()
     for code in (CloseCode.DRAINING, CloseCode.TOO_SLOW, CloseCode.DRAINING):
         desk.connection.close(code)
-    desk.connection.violated(1002, "too late")
+    desk.connection.on_violation(1002, "too late")
     assert [frame["code"] for frame in desk.heard()] == [4001]
 
 
@@ -164,7 +165,7 @@ async def test_after_bye_nothing_is_heard_and_nothing_said() -> None:
     desk.heard()
     desk.say(type="ping", id=1)
     desk.say(type="message", content=1)
-    desk.connection.pinged(b"x")
+    desk.connection.on_ping(b"x")
     desk.hear_from_room(100)
     assert desk.heard() == []
     assert house.publisher.sent == []
@@ -195,7 +196,7 @@ async def test_a_peer_that_answers_the_close_frame_is_not_cut_off() -> None:
     house = House()
     desk = Desk(house)
     desk.connection.close(CloseCode.DRAINING)
-    desk.connection.closed()
+    desk.connection.on_closed()
     await asyncio.sleep(CLOSE_DEADLINE + LATE)
     assert not desk.transport.aborted
     assert house.wheel.idle.is_set()
@@ -221,7 +222,7 @@ async def test_an_end_of_any_kind_gives_everything_back_once(end: str) -> None:
     if "node" in end:
         desk.connection.close(CloseCode.DRAINING)
     if "peer" in end:
-        desk.connection.closed()
+        desk.connection.on_closed()
     assert house.hub.statistics() == {"sessions": 0, "users": 0, "channels": 0}
     assert house.subscriptions.holders(ROOM.address) == 0
     assert house.context.limits.slow == 0
@@ -231,7 +232,7 @@ async def test_an_end_of_any_kind_gives_everything_back_once(end: str) -> None:
 async def test_an_end_while_entering_gives_the_subscription_back() -> None:
     house = House()
     desk = Desk(house, Endpoint.ROOM)
-    desk.connection.closed()
+    desk.connection.on_closed()
     house.link.acknowledge()
     await turns()
     assert house.subscriptions.holders(ROOM.address) == 0
@@ -245,7 +246,7 @@ async def test_a_slow_peer_that_is_gone_is_not_counted_as_slow() -> None:
     desk = await in_room(house)
     desk.transport.stall()
     assert house.context.limits.slow == 1
-    desk.connection.closed()
+    desk.connection.on_closed()
     assert house.context.limits.slow == 0
 
 
@@ -256,5 +257,5 @@ async def test_a_peer_that_bye_itself_has_made_slow_is_not_counted_as_slow_for_e
     desk.hear_from_room(500 - len(desk.transport.stream) - len(b"\x81\x7e\x00\x00"))
     assert not desk.connection.outbox.is_slow
     desk.connection.close(CloseCode.DRAINING)
-    desk.connection.closed()
+    desk.connection.on_closed()
     assert house.context.limits.slow == 0

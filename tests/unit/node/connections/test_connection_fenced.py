@@ -8,10 +8,11 @@ import asyncio
 from tannoy.fanout.pubsub.subscriptions import ACKNOWLEDGE_TIMEOUT
 from tannoy.fanout.scripts import LEASE_ACQUIRE, PRESENCE_JOIN, PRESENCE_LEAVE
 from tannoy.node.protocols.session import Endpoint
-from tannoy.node.rfc6455 import Opcode, split_frames
+from tannoy.node.rfc6455 import Opcode
 
 from tests.support.clock import on_manual_time, turns
 from tests.support.desk import AGENT, HEAD, PING_INTERVAL, ROOM, Desk, House
+from tests.support.recording_transport import split_frames
 from tests.unit.node.connections.test_connection_leases import released, remembered
 from tests.unit.node.connections.test_control_handler import at_agent
 
@@ -41,7 +42,7 @@ async def test_ping_frame_after_expiry_is_not_answered() -> None:
     house = House()
     desk = await at_agent(house)
     house.reach_expiry()
-    desk.connection.pinged(b"are you there")
+    desk.connection.on_ping(b"are you there")
     assert Opcode.PONG not in [opcode for opcode, _ in split_frames(desk.transport.stream)]
 
 

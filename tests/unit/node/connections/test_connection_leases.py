@@ -147,7 +147,7 @@ async def test_whoever_leaves_while_it_waits_gives_back_what_it_may_have_got(rea
     if ready:
         house.redis.answer_held(LEASE_ACQUIRE)
         await turns(1)
-    desk.connection.closed()
+    desk.connection.on_closed()
     await turns(6)
     assert (released(house), house.leases.statistics()["known"]) == ([b"me|1|s1"], 0)
     assert house.hub.statistics() == {"sessions": 0, "users": 0, "channels": 0}
@@ -161,7 +161,7 @@ async def test_a_session_that_needs_two_places_gives_back_the_first_if_it_leaves
     await turns(2)
     house.redis.hold(LEASE_ACQUIRE)
     await turns(4)
-    desk.connection.closed()
+    desk.connection.on_closed()
     await turns()
     assert sorted(released(house)) == [b"me|1|42/s1", b"me|2|s1"]
 
@@ -179,7 +179,7 @@ async def test_the_place_is_given_back_only_once_the_close_frame_is_out() -> Non
     assert released(house) == []
     desk.transport.hand_over()
     assert released(house) == [b"me|1|s1"]
-    desk.connection.closed()
+    desk.connection.on_closed()
     await turns()
     assert released(house) == [b"me|1|s1"]
 
@@ -188,7 +188,7 @@ async def test_the_place_is_given_back_only_once_the_close_frame_is_out() -> Non
 async def test_a_peer_that_is_gone_gives_its_place_back_at_once() -> None:
     house = House()
     desk = await at_agent(house)
-    desk.connection.closed()
+    desk.connection.on_closed()
     assert released(house) == [b"me|1|s1"]
 
 

@@ -29,7 +29,7 @@ ARRIVALS: dict[str, Callable[[House], Desk]] = {
     "by join": lambda house: joining(house),
 }
 ENDS: dict[str, Callable[[Desk], None]] = {
-    "gone": lambda desk: desk.connection.closed(),
+    "gone": lambda desk: desk.connection.on_closed(),
     "closed": lambda desk: desk.connection.close(CloseCode.DRAINING),
 }
 every_arrival = pytest.mark.parametrize("start", ARRIVALS.values(), ids=ARRIVALS)

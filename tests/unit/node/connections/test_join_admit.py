@@ -133,7 +133,7 @@ async def test_an_agents_session_is_counted_by_its_place_and_not_by_presence() -
     await turns()
     assert [frame["type"] for frame in desk.heard()] == ["welcome"]
     assert desk.connection.session.joined["42"].channel.name == "42"
-    desk.connection.closed()
+    desk.connection.on_closed()
     assert (numbers(house, PRESENCE_JOIN), numbers(house, PRESENCE_LEAVE)) == ([], [])
     assert GENERATION in house.redis.calls[-1].words
 
@@ -183,5 +183,5 @@ async def test_whoever_was_let_in_unheard_gives_back_what_it_holds() -> None:
     house = House(mode=LimitMode.AVAILABLE)
     desk = Desk(house, Endpoint.AGENT)
     await asyncio.sleep(1.1)
-    desk.connection.closed()
+    desk.connection.on_closed()
     assert (house.subscriptions.holders(AGENT.address), house.hub.rosters) == (0, {})

@@ -25,7 +25,7 @@ def farewell() -> tuple[RejectedConnection, RecordingTransport, TimerWheel]:
 @on_manual_time
 async def test_it_says_error_and_bye_and_closes() -> None:
     made, transport, _ = farewell()
-    made.opened()
+    made.on_opened()
     assert transport.objects == [
         {"type": "error", "code": "bad_name", "message": "no such name"},
         {"type": "bye", "code": 4503, "reason": "forbidden", "reconnect": False},
@@ -36,19 +36,19 @@ async def test_it_says_error_and_bye_and_closes() -> None:
 @on_manual_time
 async def test_whatever_the_peer_says_is_not_heard() -> None:
     made, transport, _ = farewell()
-    made.opened()
+    made.on_opened()
     transport.take()
-    made.received(b"\x81\xa4type\xa4ping", True)
-    made.pinged(b"x")
-    made.paused()
-    made.resumed()
+    made.on_message(b"\x81\xa4type\xa4ping", True)
+    made.on_ping(b"x")
+    made.on_writing_paused()
+    made.on_writing_resumed()
     assert transport.take() == []
 
 
 @on_manual_time
 async def test_a_peer_that_does_not_answer_is_cut_off() -> None:
     made, transport, _ = farewell()
-    made.opened()
+    made.on_opened()
     await asyncio.sleep(CLOSE_DEADLINE + 1)
     assert transport.aborted
 
@@ -56,8 +56,8 @@ async def test_a_peer_that_does_not_answer_is_cut_off() -> None:
 @on_manual_time
 async def test_a_peer_that_has_closed_is_not_waited_for() -> None:
     made, transport, wheel = farewell()
-    made.opened()
-    made.closed()
+    made.on_opened()
+    made.on_closed()
     await asyncio.sleep(CLOSE_DEADLINE + 1)
     assert not transport.aborted
     assert wheel.idle.is_set()
@@ -66,6 +66,6 @@ async def test_a_peer_that_has_closed_is_not_waited_for() -> None:
 @on_manual_time
 async def test_a_peer_that_breaks_the_protocol_is_cut_off_at_once() -> None:
     made, transport, _ = farewell()
-    made.opened()
-    made.violated(1002, "reserved bits are set")
+    made.on_opened()
+    made.on_violation(1002, "reserved bits are set")
     assert transport.aborted

@@ -12,16 +12,14 @@ import msgpack
 import pytest
 from tannoy.fanout.pubsub.envelope import unpack_publication
 from tannoy.node.delivery.watermark import NOTHING_SEEN, Watermark
-from tannoy.node.protocols.framing import frames_of
+from tannoy.node.protocols.framing import Chunk
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName
 from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat
 from tannoy.shared.publication import EncodedMessage, Publication
 
 from tests.support.clock import on_manual_time, turns
-from tests.support.recording_transport import RecordingTransport
-from tests.unit.node.delivery.test_hub import Somebody, somebody
-from tests.unit.node.delivery.test_relay import LOBBY, Place
+from tests.support.hub_members import LOBBY, RecordingMember, RelayDriver
 
 Delivery = tuple[bytes, Publication]
 
@@ -40,29 +38,26 @@ class Door:
     """A room with newcomers at its door."""
 
     def __init__(self, *, slice_size: int = 4096) -> None:
-        self.place = Place(slice_size=slice_size)
-        self.hub = self.place.hub
-        self.say = self.place.relay.deliver
+        self.driver = RelayDriver(slice_size=slice_size)
+        self.hub = self.driver.hub
+        self.say = self.driver.relay.deliver
 
-    def expect(self, session_id: str = "new", *, wire: WireFormat = JSON) -> Somebody:
-        newcomer = somebody(session_id, wire=wire)
+    def expect(self, session_id: str = "new", *, wire: WireFormat = JSON) -> RecordingMember:
+        newcomer = RecordingMember(session_id, wire=wire)
         self.hub.begin_join(LOBBY, newcomer)
         return newcomer
 
-    def admit(self, newcomer: Somebody, version: int) -> None:
+    def admit(self, newcomer: RecordingMember, version: int) -> None:
         """As a connection does: what was kept goes out first."""
-        kept = frames_of(
-            self.hub.complete_join(LOBBY, newcomer, Watermark(version)), newcomer.wire, newcomer.outbox.session_id
-        )
+        not_seen = self.hub.complete_join(LOBBY, newcomer, Watermark(version))
+        kept = newcomer.encoding.publications_for(not_seen, newcomer.outbox.session_id)
         if kept:
-            newcomer.outbox.answer(kept)
+            newcomer.outbox.write_direct(kept)
 
 
-def heard(member: Somebody) -> list[Any]:
+def heard(member: RecordingMember) -> list[Any]:
     """Messages by their number, events by `v` and their version."""
-    transport = getattr(member.outbox.write, "__self__", None)
-    assert isinstance(transport, RecordingTransport)
-    return [whole["message"] if "message" in whole else f"v{whole['version']}" for whole in transport.objects]
+    return [whole["message"] if "message" in whole else f"v{whole['version']}" for whole in member.transport.objects]
 
 
 BUS: list[str | int] = ["v1", 1, "v2", 2, 3, "v3", "v4", 4]
@@ -98,8 +93,8 @@ def test_in_every_order_all_is_heard_once(batch: int, alone: bool) -> None:
     for subscribed, snapshot, admitted in ORDERS:
         door = Door()
         if not alone:
-            door.place.join("old")
-        newcomer: Somebody | None = None
+            door.driver.join("old")
+        newcomer: RecordingMember | None = None
         moments = sorted({0, subscribed, admitted, *range(0, len(BUS) + 1, batch), len(BUS)})
         for begin, end in zip(moments, [*moments[1:], len(BUS)], strict=True):
             if begin == subscribed:
@@ -116,8 +111,8 @@ def test_in_every_order_all_is_heard_once(batch: int, alone: bool) -> None:
 async def test_in_every_order_all_is_heard_once_in_a_room_that_is_served_in_slices() -> None:
     for (subscribed, snapshot, admitted), pause in product(ORDERS, [0, 1, 2]):
         door = Door(slice_size=1)
-        old = [door.place.join(f"old{number}") for number in range(3)]
-        newcomer = somebody("new")
+        old = [door.driver.join(f"old{number}") for number in range(3)]
+        newcomer = RecordingMember("new")
         for moment in MOMENTS:
             if moment == subscribed:
                 await turns(20)  # from here on the bus is ahead of the sockets
@@ -136,7 +131,7 @@ async def test_in_every_order_all_is_heard_once_in_a_room_that_is_served_in_slic
 async def test_whoever_comes_in_the_midst_of_a_sweep_does_not_get_its_batch_twice() -> None:
     door = Door(slice_size=1)
     for number in range(3):
-        door.place.join(f"old{number}")
+        door.driver.join(f"old{number}")
     newcomer = door.expect()
     door.say([message(1)])  # begun: goes to the gate
     door.say([message(2)])  # waits behind the sweep
@@ -148,7 +143,7 @@ async def test_whoever_comes_in_the_midst_of_a_sweep_does_not_get_its_batch_twic
 @on_manual_time
 async def test_whoever_leaves_and_comes_back_within_a_sweep_gets_no_event_that_its_snapshot_holds() -> None:
     door = Door(slice_size=1)
-    members = [door.place.join(f"old{number}") for number in range(4)]
+    members = [door.driver.join(f"old{number}") for number in range(4)]
     door.say([event(5), event(6)])
     back = next(member for member in members if not heard(member))
     door.hub.remove(LOBBY, back)
@@ -173,7 +168,7 @@ def test_a_room_with_nobody_but_newcomers_exists_and_has_no_members() -> None:
 
 def test_the_last_member_does_not_take_the_room_from_the_newcomers() -> None:
     door = Door()
-    member, newcomer = door.place.join("old"), door.expect()
+    member, newcomer = door.driver.join("old"), door.expect()
     assert door.hub.remove(LOBBY, member) is False
     door.say([message(1)])
     door.admit(newcomer, 0)
@@ -183,7 +178,7 @@ def test_the_last_member_does_not_take_the_room_from_the_newcomers() -> None:
 
 def test_a_newcomer_hears_nothing_before_it_is_admitted_and_nothing_after_it_was_dismissed() -> None:
     door = Door()
-    door.place.join("old")
+    door.driver.join("old")
     admitted, dismissed = door.expect("admitted"), door.expect("dismissed", wire=MSGPACK)
     door.say([message(1)])
     assert (heard(admitted), heard(dismissed)) == ([], [])
@@ -195,7 +190,7 @@ def test_a_newcomer_hears_nothing_before_it_is_admitted_and_nothing_after_it_was
 
 def test_whoever_does_not_wait_can_be_neither_admitted_nor_dismissed() -> None:
     door = Door()
-    member = door.place.join("old")
+    member = door.driver.join("old")
     with pytest.raises(KeyError):
         door.hub.complete_join(LOBBY, member, NOTHING_SEEN)
     with pytest.raises(KeyError):
@@ -212,7 +207,7 @@ def test_what_excludes_the_newcomer_is_not_for_it() -> None:
 
 def test_exclusion_and_the_unseen_meet_in_one_batch() -> None:
     door = Door()
-    member, newcomer = door.place.join("old"), door.expect()
+    member, newcomer = door.driver.join("old"), door.expect()
     door.admit(newcomer, 7)
     door.say([event(7), message(1, exclude="new"), message(2, exclude="old"), event(8)])
     assert heard(newcomer) == [2, "v8"]
@@ -246,7 +241,7 @@ def test_a_snapshot_that_the_bus_has_passed_is_not_remembered() -> None:
 
 def test_nothing_is_remembered_of_who_has_left() -> None:
     door = Door()
-    member, newcomer = door.place.join("old"), door.expect()
+    member, newcomer = door.driver.join("old"), door.expect()
     door.admit(newcomer, 7)
     door.hub.remove(LOBBY, newcomer)
     assert door.hub.rosters[LOBBY.address].ahead == {}
@@ -256,10 +251,10 @@ def test_nothing_is_remembered_of_who_has_left() -> None:
 
 def test_messages_are_written_alike_to_all_others_while_somebodys_snapshot_is_ahead() -> None:
     door = Door()
-    members = [door.place.join(f"old{number}") for number in range(3)]
+    members = [door.driver.join(f"old{number}") for number in range(3)]
     newcomer = door.expect()
     door.admit(newcomer, 7)
-    written: list[bytes] = []
+    written: list[Chunk] = []
     for member in (*members, newcomer):
         member.outbox.write = written.append
     door.say([message(1)])

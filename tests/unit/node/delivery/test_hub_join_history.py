@@ -12,18 +12,14 @@ from tannoy.fanout.history.tracker import ChannelTracker
 from tannoy.node.delivery.hub import Hub
 from tannoy.node.delivery.relay import Relay
 from tannoy.node.delivery.watermark import Watermark
-from tannoy.node.protocols.framing import frames_of
 from tannoy.shared.keyspace import Keyspace
-from tannoy.shared.names import RoomName
 from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat
 from tannoy.shared.publication import EncodedMessage, Position, Publication
 
 from tests.support.clock import manual_clock, on_manual_time, turns
-from tests.support.recording_transport import RecordingTransport
+from tests.support.hub_members import LOBBY, RecordingMember
 from tests.support.scripted_history import EPOCH, ScriptedHistory, TrackerDriver, numbered
-from tests.unit.node.delivery.test_hub import Somebody, somebody
 
-LOBBY = Keyspace("tannoy").room(RoomName("lobby"))
 Heard = list[int | str]
 
 
@@ -44,15 +40,15 @@ class Door:
         self.tracker = ChannelTracker(history, nobody, clock=manual_clock(), deliver=self.relay.deliver)
         self.tracker.follow(LOBBY)
 
-    def join(self, session_id: str, *, at: int = 0) -> Somebody:
+    def join(self, session_id: str, *, at: int = 0) -> RecordingMember:
         """A member since the message `at`."""
         member = self.expect(session_id)
         self.place(at)
         self.admit(member, at)
         return member
 
-    def expect(self, session_id: str = "new", *, wire: WireFormat = JSON) -> Somebody:
-        newcomer = somebody(session_id, wire=wire)
+    def expect(self, session_id: str = "new", *, wire: WireFormat = JSON) -> RecordingMember:
+        newcomer = RecordingMember(session_id, wire=wire)
         self.hub.begin_join(LOBBY, newcomer)
         return newcomer
 
@@ -60,12 +56,12 @@ class Door:
         """The newcomer has been told the head, and so has the node."""
         self.tracker.known(LOBBY, Position(EPOCH, head))
 
-    def admit(self, newcomer: Somebody, head: int, version: int = 0) -> None:
+    def admit(self, newcomer: RecordingMember, head: int, version: int = 0) -> None:
         """As a connection does: what was kept goes out first."""
         seen = Watermark(version, EPOCH, head)
         kept = self.hub.complete_join(LOBBY, newcomer, seen, self.tracker.position(LOBBY))
-        if frames := frames_of(kept, newcomer.wire, newcomer.outbox.session_id):
-            newcomer.outbox.answer(frames)
+        if frames := newcomer.encoding.publications_for(kept, newcomer.outbox.session_id):
+            newcomer.outbox.write_direct(frames)
 
     def bring(self, *items: int | str) -> None:
         """What the link brings in one batch: messages by their offset, presence events as `v` and their version."""
@@ -82,13 +78,11 @@ def delivery(item: int | str) -> bytes:
     return b"\x02" + msgpack.packb(["lobby", "count", 2000, int(item[1:])])
 
 
-def objects(member: Somebody) -> list[dict[str, Any]]:
-    transport = getattr(member.outbox.write, "__self__", None)
-    assert isinstance(transport, RecordingTransport)
-    return transport.objects
+def objects(member: RecordingMember) -> list[dict[str, Any]]:
+    return member.transport.objects
 
 
-def heard(member: Somebody) -> Heard:
+def heard(member: RecordingMember) -> Heard:
     return [whole["offset"] if "offset" in whole else f"v{whole['version']}" for whole in objects(member)]
 
 
@@ -176,7 +170,7 @@ async def test_whoever_knows_an_epoch_that_has_ended_is_led_into_the_next() -> N
     door.relay.deliver([(LOBBY.address, publication(0, "life-2", resets=True))])
     door.relay.deliver([(LOBBY.address, publication(1, "life-2"))])
     kept = door.hub.complete_join(LOBBY, newcomer, Watermark(0, EPOCH, 40), Position("life-2", 1))
-    newcomer.outbox.answer(frames_of(kept, JSON, "new"))
+    newcomer.outbox.write_direct(newcomer.encoding.publications_for(kept, "new"))
     for offset in (2, 3):
         door.relay.deliver([(LOBBY.address, publication(offset, "life-2"))])
     assert heard(newcomer) == [0, 1, 2, 3]

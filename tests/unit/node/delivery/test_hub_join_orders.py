@@ -4,14 +4,12 @@ from itertools import product
 
 import pytest
 from tannoy.node.delivery.watermark import Watermark
-from tannoy.node.protocols.framing import frames_of
-from tannoy.shared.protocol.codec import JSON
 from tannoy.shared.publication import Position
 
 from tests.support.clock import on_manual_time, turns
+from tests.support.hub_members import LOBBY, RecordingMember
 from tests.support.scripted_history import EPOCH, numbered
-from tests.unit.node.delivery.test_hub import Somebody, somebody
-from tests.unit.node.delivery.test_hub_join_history import LOBBY, Door, Heard, heard, objects
+from tests.unit.node.delivery.test_hub_join_history import Door, Heard, heard, objects
 
 BUS: list[int | str] = ["v1", 1, 2, "v2", 3]
 """What the room says, in the order of the bus."""
@@ -48,7 +46,7 @@ async def test_in_every_order_all_is_heard_once(batch: int, alone: bool) -> None
     for subscribed, head, snapshot, placed, admitted in ORDERS:
         door = Door()
         old = None if alone else door.join("old")
-        newcomer: Somebody | None = None
+        newcomer: RecordingMember | None = None
         moments = sorted({0, subscribed, placed, admitted, *range(0, len(BUS) + 1, batch), len(BUS)})
         for begin, end in zip(moments, [*moments[1:], len(BUS)], strict=True):
             if begin == subscribed:
@@ -75,7 +73,7 @@ async def test_in_every_order_all_is_heard_once_in_a_room_that_is_served_in_slic
             continue
         door = Door(slice_size=1)
         old = [door.join(f"old{number}") for number in range(3)]
-        newcomer = somebody("new")
+        newcomer = RecordingMember("new")
         for moment in MOMENTS:
             if moment == subscribed:
                 door.hub.begin_join(LOBBY, newcomer)
@@ -104,13 +102,13 @@ async def test_in_every_order_an_epoch_that_ends_leaves_no_silent_hole(slice_siz
         door = Door(slice_size=slice_size)
         old = [door.join(f"old{number}") for number in range(2)]
         place = Position(EPOCH, 0) if head == 0 else TWO_EPOCHS[head - 1]
-        newcomer = somebody("new")
+        newcomer = RecordingMember("new")
         for moment in moments:
             if moment == subscribed:
                 door.hub.begin_join(LOBBY, newcomer)
             if moment == admitted:
                 kept = door.hub.complete_join(LOBBY, newcomer, Watermark(0, *place), door.tracker.position(LOBBY))
-                newcomer.outbox.write(frames_of(kept, JSON, "new"))
+                newcomer.outbox.write(newcomer.encoding.publications_for(kept, "new"))
             for epoch, offset in TWO_EPOCHS[moment : moment + 1]:
                 door.tracker.received([(LOBBY.address, numbered(offset, epoch))])
             await turns(pause)
@@ -119,7 +117,7 @@ async def test_in_every_order_an_epoch_that_ends_leaves_no_silent_hole(slice_siz
         assert [led_to(member, Position(EPOCH, 0)) for member in old] == [TWO_EPOCHS[-1]] * 2
 
 
-def led_to(member: Somebody, place: Position) -> Position:
+def led_to(member: RecordingMember, place: Position) -> Position:
     """Where a client is that was told `place` first: message by message, or by a word that some may be missing."""
     for whole in objects(member):
         if whole["type"] == "resync":

@@ -26,20 +26,20 @@ class Bench:
 
     def _skip(self) -> None:
         self.skipped += 1
-        self.outbox.answer(b"<resync>")
+        self.outbox.write_direct(b"<resync>")
 
     # A Carried, as far as a transport that stalls needs one.
-    def opened(self, opening: bytes = b"") -> None: ...
-    def received(self, payload: bytes, binary: bool) -> None: ...
-    def pinged(self, payload: bytes) -> None: ...
-    def violated(self, code: int, reason: str) -> None: ...
-    def goodbye_sent(self) -> None: ...
-    def closed(self) -> None: ...
-    def paused(self) -> None:
-        self.outbox.paused()
+    def on_opened(self, opening: bytes = b"") -> None: ...
+    def on_message(self, payload: bytes, binary: bool) -> None: ...
+    def on_ping(self, payload: bytes) -> None: ...
+    def on_violation(self, code: int, reason: str) -> None: ...
+    def on_close_sent(self) -> None: ...
+    def on_closed(self) -> None: ...
+    def on_writing_paused(self) -> None:
+        self.outbox.pause()
 
-    def resumed(self) -> None:
-        self.outbox.resumed()
+    def on_writing_resumed(self) -> None:
+        self.outbox.resume()
 
 
 # ---- whatever the policy
@@ -57,7 +57,7 @@ def test_what_comes_while_the_peer_is_slow_waits_and_follows_in_order(policy: Sl
     bench.outbox.write(b"1")
     bench.transport.stall()
     bench.outbox.write(b"2")
-    bench.outbox.answer(b"3")
+    bench.outbox.write_direct(b"3")
     bench.outbox.write(b"4")
     assert bench.transport.stream == b"1"
     bench.transport.drain()
@@ -91,10 +91,10 @@ def test_what_the_carrier_still_holds_counts_too(policy: SlowPolicy) -> None:
 def test_slow_sockets_are_counted_while_they_are_slow(policy: SlowPolicy) -> None:
     bench = Bench(policy)
     bench.transport.stall()
-    bench.outbox.paused()
+    bench.outbox.pause()
     assert (bench.limits.slow, bench.outbox.is_slow) == (1, True)
     bench.transport.drain()
-    bench.outbox.resumed()
+    bench.outbox.resume()
     assert (bench.limits.slow, bench.outbox.is_slow) == (0, False)
 
 
@@ -103,7 +103,7 @@ def test_after_discard_nothing_more_is_taken(policy: SlowPolicy) -> None:
     bench = Bench(policy)
     bench.outbox.discard()
     bench.outbox.write(b"said")
-    bench.outbox.answer(b"answer")
+    bench.outbox.write_direct(b"answer")
     assert bench.transport.stream == b""
 
 
@@ -112,7 +112,7 @@ def test_discard_forgets_what_waits(policy: SlowPolicy) -> None:
     bench = Bench(policy)
     bench.transport.stall()
     bench.outbox.write(b"said")
-    bench.outbox.answer(b"answer")
+    bench.outbox.write_direct(b"answer")
     bench.outbox.discard()
     bench.transport.drain()
     assert bench.transport.stream == b""
@@ -124,10 +124,10 @@ def test_a_carrier_that_is_full_of_the_goodbye_does_not_open_the_outbox_again(po
     # `bye` itself may be what fills the transport: it says `paused` to a connection that has discarded its outbox.
     bench = Bench(policy)
     bench.outbox.discard()
-    bench.outbox.paused()
+    bench.outbox.pause()
     assert (bench.limits.slow, bench.outbox.is_slow) == (0, False)
     bench.outbox.write(b"said")
-    bench.outbox.resumed()
+    bench.outbox.resume()
     bench.outbox.write(b"said")
     assert bench.transport.stream == b""
 
@@ -160,7 +160,7 @@ def test_disconnect_closes_at_the_first_frame_too_many() -> None:
 def test_disconnect_closes_for_answers_too() -> None:
     bench = Bench(SlowPolicy.DISCONNECT)
     bench.transport.stall()
-    bench.outbox.answer(b"x" * (LIMIT + 1))
+    bench.outbox.write_direct(b"x" * (LIMIT + 1))
     assert bench.overflowed == 1
 
 
@@ -169,7 +169,7 @@ def test_disconnect_takes_nothing_after_the_overflow() -> None:
     bench.transport.stall()
     for _ in range(5):
         bench.outbox.write(b"x" * LIMIT)
-        bench.outbox.answer(b"x" * LIMIT)
+        bench.outbox.write_direct(b"x" * LIMIT)
     bench.transport.drain()
     assert (bench.overflowed, bench.skipped, bench.transport.stream) == (1, 0, b"")
 
@@ -193,11 +193,11 @@ def test_skip_drops_what_was_said_and_tells_it_once() -> None:
 def test_skip_keeps_the_answers_in_order() -> None:
     bench = Bench(SlowPolicy.SKIP)
     bench.transport.stall()
-    bench.outbox.answer(b"a")
+    bench.outbox.write_direct(b"a")
     bench.outbox.write(b"x" * 99)
-    bench.outbox.answer(b"b")
+    bench.outbox.write_direct(b"b")
     bench.outbox.write(b"x" * 99)
-    bench.outbox.answer(b"c")
+    bench.outbox.write_direct(b"c")
     bench.transport.drain()
     assert bench.transport.stream == b"abc<resync>"
 
@@ -235,7 +235,7 @@ def test_skip_tells_where_only_an_answer_did_not_fit() -> None:
     bench = Bench(SlowPolicy.SKIP)
     bench.transport.stall()
     bench.outbox.write(b"said" * 20)
-    bench.outbox.answer(b"answer" * 5)
+    bench.outbox.write_direct(b"answer" * 5)
     bench.transport.drain()
     assert bench.transport.stream == b"answer" * 5 + b"<resync>"
 
@@ -244,9 +244,9 @@ def test_skip_closes_where_answers_alone_exceed_the_bound() -> None:
     bench = Bench(SlowPolicy.SKIP)
     bench.transport.stall()
     for _ in range(10):
-        bench.outbox.answer(b"x" * 10)
+        bench.outbox.write_direct(b"x" * 10)
     assert bench.overflowed == 0
-    bench.outbox.answer(b"x")
+    bench.outbox.write_direct(b"x")
     assert bench.overflowed == 1
     bench.transport.drain()
     assert (bench.transport.stream, bench.skipped) == (b"", 0)

@@ -5,101 +5,101 @@ from tannoy.node.delivery import relay as relay_module
 from tannoy.shared.protocol.codec import JSON, MSGPACK
 
 from tests.support.clock import on_manual_time, turns
-from tests.unit.node.delivery.test_relay import KITCHEN, LOBBY, Place, binary_frames, said, text_frames, writes
+from tests.support.hub_members import KITCHEN, LOBBY, RelayDriver, binary_frames, delivery, text_frames
 
 # ---- slices
 
 
 @on_manual_time
 async def test_a_large_roster_is_served_in_slices_with_a_turn_between() -> None:
-    place = Place(slice_size=3)
-    members = [place.join() for _ in range(8)]
-    place.say("1")
+    driver = RelayDriver(slice_size=3)
+    members = [driver.join() for _ in range(8)]
+    driver.deliver("1")
     served: list[int] = []
     for _ in range(4):
-        served.append(sum(bool(writes(member)) for member in members))
+        served.append(sum(bool(member.writes) for member in members))
         await turns(1)
     assert served == [3, 6, 8, 8]
 
 
 def test_a_roster_that_fits_into_a_slice_is_served_at_once() -> None:
-    place = Place(slice_size=3)
-    members = [place.join() for _ in range(3)]
-    place.say("1")
-    assert all(writes(member) for member in members)
+    driver = RelayDriver(slice_size=3)
+    members = [driver.join() for _ in range(3)]
+    driver.deliver("1")
+    assert all(member.writes for member in members)
 
 
 @on_manual_time
 async def test_slices_serve_everyone_once_and_in_order() -> None:
-    place = Place(slice_size=3)
-    members = [place.join(wire=wire) for wire in (JSON, MSGPACK) for _ in range(5)]
+    driver = RelayDriver(slice_size=3)
+    members = [driver.join(wire=wire) for wire in (JSON, MSGPACK) for _ in range(5)]
     texts = [str(number) for number in range(20)]
     for number in range(0, 20, 2):
-        place.say(*texts[number : number + 2])
+        driver.deliver(*texts[number : number + 2])
         await turns(number % 3)
     await turns(100)
     for member in members:
         expected = text_frames(*texts) if member.wire is JSON else binary_frames(*texts)
-        assert b"".join(writes(member)) == expected
+        assert b"".join(member.writes) == expected
 
 
 @on_manual_time
 async def test_a_small_room_does_not_wait_for_a_large_one() -> None:
-    place = Place(slice_size=2)
+    driver = RelayDriver(slice_size=2)
     for _ in range(10):
-        place.join()
-    small = place.join(channel=KITCHEN)
-    place.relay.deliver([said("1"), said("a", channel=KITCHEN)])
-    assert writes(small) == [text_frames("a")]
+        driver.join()
+    small = driver.join(channel=KITCHEN)
+    driver.relay.deliver([delivery("1"), delivery("a", channel=KITCHEN)])
+    assert small.writes == [text_frames("a")]
 
 
 @on_manual_time
 async def test_whoever_leaves_before_its_slice_hears_nothing_more() -> None:
-    place = Place(slice_size=1)
-    members = [place.join() for _ in range(6)]
-    place.say("1")
-    leavers = [member for member in members if not writes(member)][:3]
+    driver = RelayDriver(slice_size=1)
+    members = [driver.join() for _ in range(6)]
+    driver.deliver("1")
+    leavers = [member for member in members if not member.writes][:3]
     for member in leavers:
-        place.hub.remove(LOBBY, member)
+        driver.hub.remove(LOBBY, member)
     await turns(20)
-    assert [len(writes(member)) for member in leavers] == [0, 0, 0]
-    assert sum(len(writes(member)) for member in members) == 3
+    assert [len(member.writes) for member in leavers] == [0, 0, 0]
+    assert sum(len(member.writes) for member in members) == 3
 
 
 @on_manual_time
 async def test_whoever_joins_meanwhile_hears_what_is_said_from_then_on() -> None:
-    place = Place(slice_size=1)
+    driver = RelayDriver(slice_size=1)
     for _ in range(3):
-        place.join()
-    place.say("before")
-    newcomer = place.join()
-    place.say("after")
+        driver.join()
+    driver.deliver("before")
+    newcomer = driver.join()
+    driver.deliver("after")
     await turns(20)
-    assert writes(newcomer) == [text_frames("after")]
+    assert newcomer.writes == [text_frames("after")]
 
 
 @on_manual_time
 async def test_slices_honour_exclusion() -> None:
-    place = Place(slice_size=1)
-    members = [place.join(f"s{number}") for number in range(4)]
-    place.say("typing", exclude="s2")
+    driver = RelayDriver(slice_size=1)
+    members = [driver.join(f"s{number}") for number in range(4)]
+    driver.deliver("typing", exclude="s2")
     await turns(20)
-    assert [len(writes(member)) for member in members] == [1, 1, 0, 1]
+    assert [len(member.writes) for member in members] == [1, 1, 0, 1]
 
 
 @on_manual_time
 async def test_a_room_that_everybody_leaves_meanwhile_leaves_nothing_behind() -> None:
-    place = Place(slice_size=1)
-    members = [place.join() for _ in range(4)]
-    place.say("1")
-    place.say("2")
+    driver = RelayDriver(slice_size=1)
+    members = [driver.join() for _ in range(4)]
+    driver.deliver("1")
+    driver.deliver("2")
     for member in members:
-        place.hub.remove(LOBBY, member)
+        driver.hub.remove(LOBBY, member)
     await turns(20)
-    assert place.relay.statistics()["backlog_bytes"] == 0
-    later = place.join()
-    place.say("3")
-    assert writes(later) == [text_frames("3")]
+    assert driver.relay.statistics()["backlog_bytes"] == 0
+    later = driver.join()
+    driver.deliver("3")
+    assert later.writes == [text_frames("3")]
 
 
 # ---- back-pressure on the link
@@ -108,35 +108,35 @@ async def test_a_room_that_everybody_leaves_meanwhile_leaves_nothing_behind() ->
 @on_manual_time
 async def test_the_link_is_paused_by_a_backlog_and_resumed_when_it_has_halved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay_module, "BACKLOG_MAX_BYTES", 100)
-    place = Place(slice_size=1)
-    members = [place.join() for _ in range(3)]
-    place.say("x" * 100)
-    assert place.link == []
-    place.say("y")
-    place.say("z")
-    assert (place.link, place.relay.statistics()["link_paused"]) == (["pause"], True)
+    driver = RelayDriver(slice_size=1)
+    members = [driver.join() for _ in range(3)]
+    driver.deliver("x" * 100)
+    assert driver.link == []
+    driver.deliver("y")
+    driver.deliver("z")
+    assert (driver.link, driver.relay.statistics()["link_paused"]) == (["pause"], True)
     await turns(20)
-    assert (place.link, place.relay.statistics()["link_paused"]) == (["pause", "resume"], False)
-    assert place.relay.statistics()["backlog_bytes"] == 0
-    assert all(b"".join(writes(member)) == text_frames("x" * 100, "y", "z") for member in members)
+    assert (driver.link, driver.relay.statistics()["link_paused"]) == (["pause", "resume"], False)
+    assert driver.relay.statistics()["backlog_bytes"] == 0
+    assert all(b"".join(member.writes) == text_frames("x" * 100, "y", "z") for member in members)
 
 
 @on_manual_time
 async def test_the_link_is_never_left_paused_by_a_room_that_empties(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay_module, "BACKLOG_MAX_BYTES", 100)
-    place = Place(slice_size=1)
-    members = [place.join() for _ in range(3)]
+    driver = RelayDriver(slice_size=1)
+    members = [driver.join() for _ in range(3)]
     for _ in range(3):
-        place.say("x" * 100)
+        driver.deliver("x" * 100)
     for member in members:
-        place.hub.remove(LOBBY, member)
+        driver.hub.remove(LOBBY, member)
     await turns(20)
-    assert place.link == ["pause", "resume"]
+    assert driver.link == ["pause", "resume"]
 
 
 def test_a_room_served_at_once_is_no_backlog(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay_module, "BACKLOG_MAX_BYTES", 100)
-    place = Place()
-    place.join()
-    place.say("x" * 1000)
-    assert place.link == []
+    driver = RelayDriver()
+    driver.join()
+    driver.deliver("x" * 1000)
+    assert driver.link == []

@@ -8,7 +8,7 @@ from tannoy.node.delivery.watermark import NOTHING_SEEN
 from tannoy.shared.protocol.codec import MSGPACK
 from tannoy.shared.publication import EncodedMessage, Publication
 
-from tests.unit.node.delivery.test_hub import LOBBY, somebody
+from tests.support.hub_members import LOBBY, RecordingMember
 
 
 def publication(size: int) -> Publication:
@@ -33,7 +33,7 @@ def test_join_buffer_beyond_a_bound_drops_the_oldest_and_notes_it(
 
 def test_overflowed_join_buffer_keeps_the_latest_of_a_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(roster_module, "JOIN_BUFFER_MAX_PUBLICATIONS", 2)
-    hub, member = Hub(), somebody("new")
+    hub, member = Hub(), RecordingMember("new")
     buffer = hub.begin_join(LOBBY, member)
     hub.rosters[LOBBY.address].begin_delivery([publication(1), publication(2), publication(3)])
     assert buffer.overflowed
@@ -41,16 +41,16 @@ def test_overflowed_join_buffer_keeps_the_latest_of_a_delivery(monkeypatch: pyte
 
 
 def test_session_is_found_in_the_roster_of_its_channel() -> None:
-    hub, one, other = Hub(), somebody("one"), somebody("other", wire=MSGPACK)
+    hub, one, other = Hub(), RecordingMember("one"), RecordingMember("other", wire=MSGPACK)
     hub.add(LOBBY, one)
     hub.add(LOBBY, other)
     roster = hub.rosters[LOBBY.address]
-    assert roster.find_session("other") == (MSGPACK, other.outbox)
+    assert roster.find_session("other") == (other.encoding, other.outbox)
     assert roster.find_session("stranger") is None
 
 
 def test_roster_of_joining_sessions_alone_has_no_members() -> None:
-    hub, member = Hub(), somebody()
+    hub, member = Hub(), RecordingMember()
     hub.begin_join(LOBBY, member)
     assert len(hub.rosters[LOBBY.address]) == 0
     hub.complete_join(LOBBY, member, NOTHING_SEEN)

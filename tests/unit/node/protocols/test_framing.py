@@ -1,37 +1,30 @@
-"""One object, two wire formats: text frames hold JSON, binary frames msgpack."""
+"""How payloads become chunks: frames of RFC 6455, and messages of ASGI."""
 
-import json
-
-import msgpack
 import pytest
-from tannoy.node.protocols.framing import frame_encoded, frame_object, frames_of
-from tannoy.node.rfc6455 import Opcode, split_frames
-from tannoy.shared.names import RoomName, UserId
-from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat, encode_frame
-from tannoy.shared.protocol.frames import TypingFrame
-from tannoy.shared.publication import Publication
-
-TYPING = TypingFrame(RoomName("lobby"), UserId("ada"), "Ada é")
+from tannoy.node.protocols.framing import ASGI_MESSAGES, FRAMINGS, WEBSOCKET_FRAMES, AsgiMessages, Framing
+from tannoy.node.rfc6455 import Opcode, frame
 
 
-def _read(frames: bytes) -> tuple[Opcode, object]:
-    ((opcode, payload),) = split_frames(frames)
-    return opcode, msgpack.unpackb(payload) if opcode is Opcode.BINARY else json.loads(payload)
+def test_websocket_frames_carry_text_and_binary_payloads() -> None:
+    assert WEBSOCKET_FRAMES.text(b"hi") == frame(Opcode.TEXT, b"hi")
+    assert WEBSOCKET_FRAMES.binary(b"\x80") == frame(Opcode.BINARY, b"\x80")
 
 
-@pytest.mark.parametrize(("wire", "opcode"), [(JSON, Opcode.TEXT), (MSGPACK, Opcode.BINARY)], ids=["json", "msgpack"])
-def test_an_object_becomes_one_frame_of_its_format(wire: WireFormat, opcode: Opcode) -> None:
-    assert _read(frame_object(TYPING, wire)) == (opcode, TYPING.as_object())
+def test_asgi_messages_carry_text_as_str_and_binary_as_bytes() -> None:
+    text, binary = ASGI_MESSAGES.text("é".encode()), ASGI_MESSAGES.binary(b"\x80")
+    assert isinstance(text, AsgiMessages)
+    assert isinstance(binary, AsgiMessages)
+    assert text.messages == ({"type": "websocket.send", "text": "é"},)
+    assert binary.messages == ({"type": "websocket.send", "bytes": b"\x80"},)
 
 
-@pytest.mark.parametrize("wire", [JSON, MSGPACK], ids=["json", "msgpack"])
-def test_what_another_node_has_encoded_is_the_same_frame(wire: WireFormat) -> None:
-    assert frame_encoded(encode_frame(TYPING), wire) == frame_object(TYPING, wire)
+def test_joined_asgi_messages_keep_their_order_and_borders() -> None:
+    joined = ASGI_MESSAGES.join([ASGI_MESSAGES.text(b"1"), ASGI_MESSAGES.join([]), ASGI_MESSAGES.text(b"23")])
+    assert isinstance(joined, AsgiMessages)
+    assert [message["text"] for message in joined.messages] == ["1", "23"]
+    assert len(joined) == 3
 
 
-@pytest.mark.parametrize("wire", [JSON, MSGPACK], ids=["json", "msgpack"])
-def test_a_session_gets_all_but_what_excludes_it_in_order(wire: WireFormat) -> None:
-    encoded = [encode_frame(TypingFrame(RoomName("lobby"), UserId(user), user)) for user in ("ada", "bob", "cyd")]
-    publications = [Publication(encoded[0]), Publication(encoded[1], "s1"), Publication(encoded[2], "s2")]
-    assert frames_of(publications, wire, "s1") == frame_encoded(encoded[0], wire) + frame_encoded(encoded[2], wire)
-    assert frames_of(publications[1:2], wire, "s1") == b""
+@pytest.mark.parametrize("framing", FRAMINGS, ids=lambda framing: framing.name)
+def test_nothing_joined_is_empty(framing: Framing) -> None:
+    assert len(framing.join([])) == 0
