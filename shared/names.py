@@ -1,9 +1,10 @@
-"""Names of rooms, agents, users, sessions and nodes: one alphabet, checked when they are parsed.
+"""Names of rooms, agents, users, sessions and nodes, checked when they are parsed (docs/protocol.md §1).
 
 A value of these types has been checked: it is safe to build a key or a channel from it.
 """
 
 import re
+from collections.abc import Callable
 from typing import NewType
 
 from .errors import BadName
@@ -14,18 +15,31 @@ UserId = NewType("UserId", str)
 SessionId = NewType("SessionId", str)
 NodeId = NewType("NodeId", str)
 
-ALPHABET = "[A-Za-z0-9_.:@~-]{1,128}"
-"""A regular expression that matches a whole name."""
-_valid = re.compile(ALPHABET).fullmatch
-
+CHARACTERS = "A-Z a-z 0-9 _ . : @ ~ -"
+"""What a name consists of."""
+USER_CHARACTERS = f"{CHARACTERS} | + ="
+"""What a user id consists of: those of identity providers and mail addresses need three characters more."""
+NAME_MAX_CHARACTERS = 128
 USERNAME_MAX_CHARACTERS = 128
 
+_find_bad_character = re.compile(r"[^A-Za-z0-9_.:@~-]").search
+_find_bad_user_character = re.compile(r"[^A-Za-z0-9_.:@~|+=-]").search
 
-def _parse(what: str, value: object) -> str:
-    if isinstance(value, str) and _valid(value):
-        return value
-    shown = repr(value if not isinstance(value, str) or len(value) <= 40 else value[:40] + "…")
-    raise BadName(f"{what} {shown:.60} is not a name: 1 to 128 characters out of A-Z a-z 0-9 _ . : @ ~ - are allowed")
+
+def _parse(
+    field: str,
+    value: object,
+    find_bad_character: Callable[[str], re.Match[str] | None] = _find_bad_character,
+    characters: str = CHARACTERS,
+) -> str:
+    if not isinstance(value, str):
+        raise BadName(f"{field} has to be a string, not {value!r:.40}")
+    if not 0 < len(value) <= NAME_MAX_CHARACTERS:
+        raise BadName(f"{field} has to have 1 to {NAME_MAX_CHARACTERS} characters, not {len(value)}")
+    if bad := find_bad_character(value):
+        shown = repr(value if len(value) <= 40 else value[:40] + "…")
+        raise BadName(f"{field} {shown} must not contain {bad[0]!a}: allowed are {characters}")
+    return value
 
 
 def parse_room(value: object) -> RoomName:
@@ -39,8 +53,10 @@ def parse_agent(value: object) -> AgentId:
 
 
 def parse_user(value: object) -> UserId:
-    """Raises BadName."""
-    return UserId(_parse("user_id", value))
+    """An integer stands for its decimal text. Raises BadName."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    return UserId(_parse("user_id", value, _find_bad_user_character, USER_CHARACTERS))
 
 
 def parse_session(value: object) -> SessionId:

@@ -54,7 +54,7 @@ def test_check_target_of_an_allowed_kind_returns_it(target: str, kinds: tuple[st
     [
         ("user:ada", "allowed are room:NAME, agent:ID$"),
         ("agent:a/s", "allowed are room:NAME, agent:ID$"),
-        ("room:a b", "is not a name"),
+        ("room:a b", "must not contain ' '"),
     ],
 )
 def test_check_target_of_another_kind_or_a_bad_name_raises_a_sentence(target: str, sentence: str) -> None:

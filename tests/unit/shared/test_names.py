@@ -32,8 +32,36 @@ def test_a_text_with_another_character_or_length_is_refused(parse: Parser, name:
         parse(name)
 
 
+@pytest.mark.parametrize("user_id", ["auth0|5f7c8ec7c33c6c004bbafe82", "ada+test@example.com", "YWRh=="])
+def test_a_user_id_may_have_the_characters_of_identity_providers_and_mail_addresses(user_id: str) -> None:
+    assert parse_user(user_id) == user_id
+
+
+@pytest.mark.parametrize("parse", [parse_room, parse_agent, parse_session, parse_node])
+@pytest.mark.parametrize("name", ["a|b", "a+b", "a=b"])
+def test_any_other_name_with_a_character_of_user_ids_alone_is_refused(parse: Parser, name: str) -> None:
+    with pytest.raises(BadName):
+        parse(name)
+
+
+@pytest.mark.parametrize(("value", "user_id"), [(7, "7"), (0, "0"), (-1, "-1"), (2**63, "9223372036854775808")])
+def test_an_integer_as_user_id_is_its_decimal_text(value: int, user_id: str) -> None:
+    assert parse_user(value) == user_id
+
+
+def test_an_integer_that_is_too_long_as_user_id_is_refused() -> None:
+    with pytest.raises(BadName):
+        parse_user(10**128)
+
+
+@pytest.mark.parametrize("parse", [parse_room, parse_agent, parse_session, parse_node])
+def test_an_integer_as_any_other_name_is_refused(parse: Parser) -> None:
+    with pytest.raises(BadName, match="has to be a string, not 7"):
+        parse(7)
+
+
 @every_parser
-@pytest.mark.parametrize("value", [None, 1, 1.5, True, b"lobby", ["lobby"], {"room": "lobby"}], ids=repr)
+@pytest.mark.parametrize("value", [None, 1.5, True, b"lobby", ["lobby"], {"room": "lobby"}], ids=repr)
 def test_a_value_that_is_not_a_text_is_refused(parse: Parser, value: object) -> None:
     with pytest.raises(BadName):
         parse(value)
@@ -51,9 +79,18 @@ def test_exactly_the_documented_characters_are_allowed() -> None:
     assert {chr(code) for code in range(0x3000) if allowed(chr(code))} == of_the_contract
 
 
-def test_the_refusal_has_the_code_bad_name_and_shows_the_value() -> None:
-    with pytest.raises(BadName, match="room 'a b'") as caught:
-        parse_room("a b")
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ("a b", "room 'a b' must not contain ' ': allowed are A-Z a-z 0-9 _ . : @ ~ -"),
+        ("naïve", r"room 'naïve' must not contain '\\xef': allowed are"),
+        ("", "room has to have 1 to 128 characters, not 0"),
+        ("a" * 129, "room has to have 1 to 128 characters, not 129"),
+    ],
+)
+def test_the_refusal_names_the_offending_character_or_the_length(value: str, sentence: str) -> None:
+    with pytest.raises(BadName, match=f"^{sentence}") as caught:
+        parse_room(value)
     assert caught.value.code is ErrorCode.BAD_NAME
 
 

@@ -118,7 +118,7 @@ def test_a_bad_room_name_is_refused(kind: str, room: object) -> None:
     assert refusal_of({"type": kind, "room": room, **content}).refusal.code is ErrorCode.BAD_NAME
 
 
-@pytest.mark.parametrize("to", [None, 1, "", "a b"])
+@pytest.mark.parametrize("to", [None, 1.5, "", "a b"])
 def test_a_bad_user_id_of_a_receiver_is_refused(to: object) -> None:
     assert refusal_of({"type": "private", "to": to, "content": 1}).refusal.code is ErrorCode.BAD_NAME
 
