@@ -84,8 +84,8 @@ class DisconnectRule(StrEnum):
 CLOSE_RULES: dict[CloseCode, CloseRule] = {
     CloseCode.NORMAL: CloseRule("normal", False),
     CloseCode.GOING_AWAY: CloseRule("page left", False),
-    CloseCode.PROTOCOL_ERROR: CloseRule("protocol error", True),
-    CloseCode.INVALID_DATA: CloseRule("invalid UTF-8 in a text frame", True),
+    CloseCode.PROTOCOL_ERROR: CloseRule("protocol error", False),
+    CloseCode.INVALID_DATA: CloseRule("invalid UTF-8 in a text frame", False),
     CloseCode.TOO_LARGE: CloseRule("message too large", True),
     CloseCode.INTERNAL: CloseRule("internal error", True),
     CloseCode.TRY_AGAIN_LATER: CloseRule("connection limit reached, or node overloaded", True),

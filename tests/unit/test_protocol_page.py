@@ -13,8 +13,6 @@ from tannoy.shared.settings import NOT_IN_EFFECT, Settings
 
 PROJECT = Path(__file__).parent.parent.parent
 PLANNED = "*Planned.*"
-RECONNECT_IS_NO_ON_THE_PAGE_ALONE = {CloseCode.PROTOCOL_ERROR, CloseCode.INVALID_DATA}
-"""The page names this deviation: `bye` says `reconnect: true` for them."""
 AS_TEXT = {"redis_url": "redis://127.0.0.1:6379", "cluster_secret": "empty", "api_key": "empty"}
 IN_WORDS = {"node_id", "allowed_origins", "log_file"}
 """Settings whose default is described, since it is no constant."""
@@ -59,7 +57,7 @@ def test_the_close_codes_are_those_of_the_source() -> None:
     for code, rule in CLOSE_RULES.items():
         _, reason, reconnect = listed[code]
         assert reason.startswith(rule.reason)
-        if reconnect != "–" and code not in RECONNECT_IS_NO_ON_THE_PAGE_ALONE:
+        if reconnect != "–":
             assert reconnect.startswith("yes") is rule.reconnect
 
 
