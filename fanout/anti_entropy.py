@@ -56,7 +56,7 @@ class AntiEntropy:
             await self._pipeline.connected.wait()
             turns += 1
             try:
-                self._leases.release_again()
+                self._leases.send_pending_releases()
                 self._disconnects.try_again()
                 await self._leases.confirm_local()
                 if urgent := self._urgent():
@@ -84,7 +84,7 @@ class AntiEntropy:
 
     async def _state(self, partitions: list[int]) -> None:
         """Raises Unavailable."""
-        await self._leases.restate(self._pipeline, partitions, False)
+        await self._leases.restate(self._pipeline, partitions, add_missing=False)
         for part in partitions:
             # Read in this very turn: whoever comes or goes from now on is known to `restate`.
             await self._presence.restate(part, self._present([part]).get(part, {}))

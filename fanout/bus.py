@@ -28,6 +28,7 @@ from .history.publisher import Publisher
 from .history.reader import HistoryReader, HistoryRules
 from .history.tracker import ChannelTracker, Deliveries
 from .lease_times import DEFAULT_TIMES, LeaseTimes
+from .leases.calls import LEASE_SCRIPTS, LeaseCalls
 from .leases.limits import Limits
 from .leases.manager import LeaseManager
 from .membership import Membership
@@ -37,15 +38,9 @@ from .pubsub.link import AnyLink
 from .pubsub.link_state import Batch
 from .pubsub.subscriptions import ChannelSubscriptions
 from .redis.address import AnyAddress
-from .redis.pipeline import CommandSender
 from .scripts import (
     HEARTBEAT,
     HISTORY_READ,
-    LEASE_ACQUIRE,
-    LEASE_LIMIT,
-    LEASE_LIST,
-    LEASE_RELEASE,
-    LEASE_REPAIR,
     NODE_TELL,
     NODES_LIST,
     PUBLISH,
@@ -67,11 +62,7 @@ _COUNTED = (
     HEARTBEAT,
     NODE_TELL,
     NODES_LIST,
-    LEASE_ACQUIRE,
-    LEASE_RELEASE,
-    LEASE_REPAIR,
-    LEASE_LIMIT,
-    LEASE_LIST,
+    *LEASE_SCRIPTS,
     REMEMBER_GONE,
     *PRESENCE_SCRIPTS,
 )
@@ -132,34 +123,31 @@ class Bus:
             incarnation=incarnation,
             secret=rules.secret,
             answer=events.answer,
-            run_errand=self._run_errand,
+            handle_notice=self._handle_notice,
             is_listening=self.link.live.is_set,
         )
         self.membership = Membership(
             self.keyspace,
             incarnation=incarnation,
             clock=clock,
-            restate=self._restate,
-            on_expired=lambda: self.leases.expired(),
             describe=events.describe,
             times=rules.times,
         )
         self.counted = self._redis.pipeline(
             name=f"tannoy-counted-{name}", scripts=_COUNTED, greet=self.membership.greet
         )
-        self.limits = Limits(
-            self.counted, self.keyspace, incarnation=incarnation, defaults=rules.limits, tell=self.control.tell
-        )
+        calls = LeaseCalls(self.counted, self.keyspace, incarnation=incarnation, times=rules.times)
+        self.limits = Limits(calls, defaults=rules.limits, send_notice=self.control.send_notice)
         self.leases = LeaseManager(
-            self.counted,
+            calls,
             self.membership,
-            self.keyspace,
             incarnation=incarnation,
             limits=self.limits,
             mode=rules.mode,
-            tell=self.control.tell,
+            send_notice=self.control.send_notice,
             times=rules.times,
         )
+        self.membership.attach(self.leases)
         self.presence = Presence(
             self.counted, self.keyspace, incarnation=incarnation, rules=rules.presence, times=rules.times
         )
@@ -188,11 +176,8 @@ class Bus:
             if address in self._orders:
                 self.control.received(payload)
 
-    def _run_errand(self, errand: Notice) -> None:
-        self.leases.run_errand(errand)
-
-    async def _restate(self, commands: CommandSender, partitions: Collection[int], adding: bool) -> None:
-        await self.leases.restate(commands, partitions, adding)
+    def _handle_notice(self, notice: Notice) -> None:
+        self.leases.handle_notice(notice)
 
     # ---- life
 

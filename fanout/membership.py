@@ -9,7 +9,8 @@ has to check itself.)
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Protocol
 
 import orjson
 import structlog
@@ -32,8 +33,22 @@ _log = structlog.get_logger("tannoy.membership")
 ALL = range(PARTITIONS)
 
 
-Restate = Callable[[CommandSender, Collection[int], bool], Awaitable[None]]
-"""(bus, partitions, adding): tell Redis what this process holds there; `adding`: Redis may have forgotten it."""
+class LeaseHolder(Protocol):
+    """What rests on the heartbeat of this process."""
+
+    def on_expired(self) -> None:
+        """Called once at each expiry of the heartbeat, before anything else is done."""
+        ...
+
+    async def restate(self, commands: CommandSender, partitions: Collection[int], *, add_missing: bool) -> None:
+        """State to Redis what this process holds there; `add_missing`: Redis may have forgotten it."""
+        ...
+
+
+class _NoHolder:
+    def on_expired(self) -> None: ...
+
+    async def restate(self, commands: CommandSender, partitions: Collection[int], *, add_missing: bool) -> None: ...
 
 
 class Membership:
@@ -50,8 +65,6 @@ class Membership:
         *,
         incarnation: str,
         clock: Clock,
-        restate: Restate,
-        on_expired: Callable[[], None],
         describe: Callable[[], NodeInfo],
         times: LeaseTimes = DEFAULT_TIMES,
     ) -> None:
@@ -63,8 +76,7 @@ class Membership:
         self._keyspace = keyspace
         self._incarnation = incarnation
         self._clock = clock
-        self._restate = restate
-        self._on_expired = on_expired
+        self._holder: LeaseHolder = _NoHolder()
         self._describe = describe
         self._times = times
         self._places_from = -math.inf
@@ -78,6 +90,10 @@ class Membership:
         self._hurry = asyncio.Event()
         self._beats = 0
         self._missed = 0
+
+    def attach(self, holder: LeaseHolder) -> None:
+        """From now on the heartbeat is that of `holder`; before, nothing rests on it."""
+        self._holder = holder
 
     # ---- until when
 
@@ -98,7 +114,7 @@ class Membership:
             self._sent = [-math.inf] * PARTITIONS
             self.term += 1
             _log.error("the heartbeat has run out: other nodes may take over what this one holds", term=self.term)
-            self._on_expired()
+            self._holder.on_expired()
         return True
 
     def _extend(self) -> None:
@@ -129,7 +145,7 @@ class Membership:
         await self._beat(bus, partitions)
         self.to_look_at.update(partitions)  # what was under way on the last connection may have been carried out or not
         if len(partitions) < PARTITIONS:
-            self.hurry()  # while this server was away there were no heartbeats on the others either
+            self.beat_soon()  # while this server was away there were no heartbeats on the others either
 
     async def meet(self, bus: CommandSender, partitions: Sequence[int]) -> None:
         """On every new connection that does without a heartbeat: whoever writes has to know whose life this is.
@@ -159,7 +175,7 @@ class Membership:
         """Seconds until Redis gives places; 0: it does."""
         return max(0.0, self._places_from - self._clock.monotonic())
 
-    def hurry(self) -> None:
+    def beat_soon(self) -> None:
         """Do not wait for the next heartbeat's time."""
         self._hurry.set()
 
@@ -218,11 +234,11 @@ class Membership:
         self._overdue -= forgotten
         if forgotten:
             _log.warning("Redis is another one, or has lost its data: stating what this node holds")
-            await self._restate(bus, sorted(forgotten), True)
+            await self._holder.restate(bus, sorted(forgotten), add_missing=True)
         overdue = self._overdue & servers.keys()
         if overdue:
             _log.warning("this node was taken for dead: looking what is left of what it held")
-            await self._restate(bus, sorted(overdue), False)
+            await self._holder.restate(bus, sorted(overdue), add_missing=False)
         self.to_look_at |= forgotten | overdue
         self._overdue -= overdue
 

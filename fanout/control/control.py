@@ -62,7 +62,7 @@ class _Pending:
 class Control:
     """Gives orders, and carries out those of other nodes.
 
-    `answer` tells how many sessions a question concerned here, and which of them if it asks for that; `run_errand`
+    `answer` tells how many sessions a question concerned here, and which of them if it asks for that; `handle_notice`
     takes what is meant for this node alone.
     """
 
@@ -74,13 +74,13 @@ class Control:
         incarnation: str,
         secret: bytes,
         answer: Callable[[Request], tuple[int, tuple[SessionInfo, ...]]],
-        run_errand: Callable[[Notice], None],
+        handle_notice: Callable[[Notice], None],
         is_listening: Callable[[], bool],
     ) -> None:
         self._publisher = publisher
         self._secret = secret
         self._answer = answer
-        self._run_errand = run_errand
+        self._handle_notice = handle_notice
         self._keyspace = keyspace
         self._is_listening = is_listening
         self._everybody = keyspace.control
@@ -115,13 +115,13 @@ class Control:
         await question.total
         return question.listed
 
-    def tell(self, incarnation: str, errand: Notice) -> None:
-        """Send one node on an errand. It may get lost: whoever tells looks again at what has come of it."""
+    def send_notice(self, incarnation: str, notice: Notice) -> None:
+        """Send a notice to one node. It may get lost, and nothing says so: the sender looks again by itself."""
         address = self._keyspace.node(incarnation)
         if address == self._self:
-            asyncio.get_running_loop().call_soon(self._run_errand, errand)
+            asyncio.get_running_loop().call_soon(self._handle_notice, notice)
             return
-        self._publisher.send(address, pack_order(errand, self._secret)).add_done_callback(self._answer_sent)
+        self._publisher.send(address, pack_order(notice, self._secret)).add_done_callback(self._answer_sent)
 
     def _ask(self, order: Request) -> _Pending:
         number = order.request
@@ -174,7 +174,7 @@ class Control:
                     question.listed += listed
                     question.check()
             case Evict() | LeaseGranted():
-                self._run_errand(order)
+                self._handle_notice(order)
             case _:
                 answer = Response(order.request, *self._answer(order))
                 sent = self._publisher.send(order.reply_to, pack_order(answer, self._secret))

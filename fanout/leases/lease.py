@@ -1,4 +1,8 @@
-"""What a place is called, who holds it, and why it was lost: the words of `manager.py`."""
+"""A lease: the right of one session to be connected, counted against the limit of its agent or of its user.
+
+Its name in Redis is INCARNATION|NUMBER|SESSION: the process that holds it, which of its leases it is, and the name of
+the session among those of its owner. No two leases ever have the same name.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -10,19 +14,21 @@ from ...shared.sessions import CloseOrder
 
 @dataclass(slots=True, eq=False)
 class Lease:
-    """One session's place, or its wish for one. `name` is INCARNATION|NUMBER|SESSION, `info` is JSON for people."""
+    """A lease that is held, or that is being acquired. `info` is a `SessionInfo` as JSON."""
 
     owner: Owner
     name: str
     info: bytes
     on_lost: Callable[[CloseOrder], None]
+    """Closes the session. Called when the lease is lost, or when its session has to make room for another one."""
     generation: str = ""
-    """Empty while it is only a wish."""
+    """Given by Redis with the lease; rises with every lease of an owner. Empty until the lease is held."""
     is_local: bool = False
-    """Let in by this node alone, while Redis is away: still to be confirmed."""
-    was_asked: bool = False
-    """Whether Redis may know of it."""
-    turn: asyncio.Event = field(default_factory=asyncio.Event)
+    """Granted by this node alone while Redis was away (`LIMIT_MODE=available`); Redis has still to confirm it."""
+    was_requested: bool = False
+    """Whether Redis may know of it, so that it has to be released there."""
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when Redis should be asked again at once, because another node says that the lease is free."""
 
     @property
     def session(self) -> str:
@@ -30,12 +36,13 @@ class Lease:
 
 
 def owner_key(owner: Owner) -> str:
-    """An owner as it stands in the set of those whose places a process holds."""
+    """The owner as a member of the set of owners of which a process holds leases."""
     return f"{owner.kind}:{owner.name}"
 
 
-def owner_of(word: bytes) -> Owner:
-    kind, _, name = word.decode().partition(":")
+def parse_owner_key(key: bytes) -> Owner:
+    """Raises ValueError."""
+    kind, _, name = key.decode().partition(":")
     return Owner(OwnerKind(kind), name)
 
 
@@ -45,7 +52,3 @@ def incarnation_of(lease: str) -> str:
 
 def session_of(lease: str) -> str:
     return lease.split("|", 2)[2]
-
-
-def nobody(closing: CloseOrder) -> None:
-    """Nobody is behind a lease that only Redis knows of."""

@@ -1,76 +1,55 @@
-"""How many sessions an owner may have: the settings, and what holds for one agent alone."""
+"""How many sessions an owner may have: the settings, and the limits that single agents have been given."""
 
 import asyncio
-from collections.abc import Callable, Iterable
-
-import orjson
+from collections.abc import Callable
 
 from ...shared.channels import Owner, OwnerKind
 from ...shared.codes import CloseCode
-from ...shared.keyspace import Keyspace
 from ...shared.policy import Limit, LimitPolicy
 from ...shared.sessions import SessionInfo
 from ..control.requests import Evict, Notice
-from ..redis.pipeline import AnyPipeline
-from ..scripts import LEASE_LIMIT, LEASE_LIST
+from .calls import LeaseCalls, Surplus
 from .lease import incarnation_of
 
-DEADLINE = 2.0
-"""Seconds for the nodes to close those who are too many."""
-LOOK_AGAIN = 0.05
+CLOSE_SECONDS = 2.0
+"""For the nodes to close the sessions that a new limit leaves no room for; `set` then returns, whatever is left."""
+POLL_SECONDS = 0.05
+"""Between two looks at whether they are closed. Each sends the notices again, since a notice may get lost."""
 
 
 class Limits:
-    """`tell` sends an errand to the process of that incarnation."""
+    """`send_notice` sends a notice to the process of an incarnation."""
 
     def __init__(
-        self,
-        pipeline: AnyPipeline,
-        keyspace: Keyspace,
-        *,
-        incarnation: str,
-        defaults: dict[OwnerKind, Limit],
-        tell: Callable[[str, Notice], None],
+        self, calls: LeaseCalls, *, defaults: dict[OwnerKind, Limit], send_notice: Callable[[str, Notice], None]
     ) -> None:
-        self._pipeline = pipeline
-        self._keyspace = keyspace
-        self._incarnation = incarnation
+        self._calls = calls
         self._defaults = defaults
-        self._tell = tell
+        self._send_notice = send_notice
 
     def default(self, kind: OwnerKind) -> Limit:
-        """What holds for owners without a limit of their own."""
+        """The limit of owners that have not been given one of their own."""
         return self._defaults[kind]
 
     async def set(self, owner: Owner, limit: Limit) -> int:
         """Give an owner a limit of its own; the number of sessions that are closed for it. Raises Unavailable."""
-        told: set[str] = set()
+        closed: set[str] = set()
         loop = asyncio.get_running_loop()
-        give_up = loop.time() + DEADLINE
+        deadline = loop.time() + CLOSE_SECONDS
         while True:
-            arguments = (limit.max_sessions, limit.policy)
-            count, surplus = await self._pipeline.run_script(LEASE_LIMIT, self._keys(owner), arguments)
-            told.update(self.send_surplus_away(owner, surplus, limit.policy, count))
-            if not surplus or loop.time() > give_up:
-                return len(told)
-            await asyncio.sleep(LOOK_AGAIN)
+            surplus = await self._calls.set_limit(owner, limit)
+            closed.update(surplus.leases)
+            self.close_surplus(owner, surplus)
+            if not surplus.leases or loop.time() > deadline:
+                return len(closed)
+            await asyncio.sleep(POLL_SECONDS)
 
-    def send_surplus_away(self, owner: Owner, surplus: Iterable[bytes], policy: LimitPolicy, count: int) -> list[str]:
-        """Have leases closed that are too many; their names. Under `reject` they may come back, and try again."""
-        code = CloseCode.TRY_AGAIN_LATER if policy is LimitPolicy.REJECT else CloseCode.EVICTED
-        names = [str(name, "utf-8") for name in surplus]
-        for name in names:
-            self._tell(incarnation_of(name), Evict(owner, name, code, count, ""))
-        return names
+    def close_surplus(self, owner: Owner, surplus: Surplus) -> None:
+        """Ask the nodes to close these sessions. Under `reject` the clients may come back, and try again."""
+        code = CloseCode.TRY_AGAIN_LATER if surplus.policy is LimitPolicy.REJECT else CloseCode.EVICTED
+        for name in surplus.leases:
+            self._send_notice(incarnation_of(name), Evict(owner, name, code, surplus.count, ""))
 
-    async def roster(self, owner: Owner) -> tuple[Limit, list[SessionInfo]]:
+    async def list_sessions(self, owner: Owner) -> tuple[Limit, list[SessionInfo]]:
         """The limit that holds for an owner, and its sessions, oldest first. Raises Unavailable and MalformedBytes."""
-        default = self._defaults[owner.kind]
-        arguments = (default.max_sessions, default.policy)
-        max_sessions, policy, infos = await self._pipeline.run_script(LEASE_LIST, self._keys(owner), arguments)
-        return Limit(int(max_sessions), LimitPolicy(str(policy, "ascii"))), [
-            SessionInfo.parse(orjson.loads(info)) for info in infos
-        ]
-
-    def _keys(self, owner: Owner) -> tuple[bytes, ...]:
-        return self._keyspace.leases(owner, self._incarnation)
+        return await self._calls.list_sessions(owner, self._defaults[owner.kind])

@@ -1,14 +1,25 @@
-"""Which leases this process holds or wants: by partition and owner, as they are stated to Redis."""
+"""The leases that this process holds or acquires: by partition and owner, as they are stated to Redis."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from ...shared.channels import PARTITIONS, Owner
+from ...shared.sessions import CloseOrder
 from .lease import Lease
 
 
 class LeaseRegistry:
-    def __init__(self) -> None:
+    """Makes leases, and keeps those that were added."""
+
+    def __init__(self, incarnation: str) -> None:
+        self.newest = 0
+        """The number of the lease that was made last."""
+        self._incarnation = incarnation
         self._parts: list[dict[Owner, dict[str, Lease]]] = [{} for _ in range(PARTITIONS)]
+
+    def new_lease(self, owner: Owner, session: str, info: bytes, on_lost: Callable[[CloseOrder], None]) -> Lease:
+        """With a name of its own; it is not added."""
+        self.newest += 1
+        return Lease(owner, f"{self._incarnation}|{self.newest}|{session}", info, on_lost)
 
     def add(self, lease: Lease) -> None:
         self._parts[lease.owner.partition].setdefault(lease.owner, {})[lease.name] = lease
@@ -31,7 +42,7 @@ class LeaseRegistry:
         return lease.name in self.of(lease.owner)
 
     def __iter__(self) -> Iterator[Lease]:
-        """A copy: whoever walks it may close what it meets."""
+        """Over a copy: a loop may close sessions, which discards their leases."""
         return iter([lease for owners in self._parts for leases in owners.values() for lease in leases.values()])
 
     def __len__(self) -> int:

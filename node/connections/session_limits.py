@@ -55,7 +55,7 @@ class SessionLeases:
     @property
     def let_in_unheard(self) -> bool:
         """Whether those who have a place come in even while this node does not hear the bus."""
-        return self._leases.lets_in_unheard
+        return self._leases.admits_without_bus
 
     def fence_if_expired(self) -> bool:
         """Close the sessions that hold leases if the heartbeat has expired; return whether they may not be served."""
@@ -74,7 +74,7 @@ class SessionLeases:
         held: list[Lease] = []
         try:
             for owner, name in self._claims(session):
-                lease = self._leases.wish(owner, name, info, lose)
+                lease = self._leases.new_lease(owner, name, info, lose)
                 await self._leases.acquire(lease)
                 held.append(lease)
         except BaseException:

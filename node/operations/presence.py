@@ -33,7 +33,7 @@ class PresenceQueries:
 
     async def sessions(self, owner: Owner) -> tuple[Limit, list[SessionInfo]]:
         """An owner's limit, and those who hold its places, oldest first."""
-        return await self._limits.roster(owner)
+        return await self._limits.list_sessions(owner)
 
 
 def users_of(sessions: Iterable[SessionInfo]) -> list[Object]:

@@ -1,7 +1,6 @@
 """A Connection with everything it stands on: a recording transport below, a bus in the test's hand above."""
 
 import math
-from collections.abc import Collection
 from typing import Any
 
 from tannoy.fanout.control.control import Control
@@ -9,13 +8,13 @@ from tannoy.fanout.control.requests import Notice, Request
 from tannoy.fanout.disconnects import DisconnectLog
 from tannoy.fanout.history.reader import HistoryReader, HistoryRules
 from tannoy.fanout.history.tracker import ChannelTracker
+from tannoy.fanout.leases.calls import LeaseCalls
 from tannoy.fanout.leases.limits import Limits
 from tannoy.fanout.leases.manager import LeaseManager
 from tannoy.fanout.membership import Membership
 from tannoy.fanout.presence.calls import PresenceRules
 from tannoy.fanout.presence.presence import Presence
 from tannoy.fanout.pubsub.subscriptions import ChannelSubscriptions
-from tannoy.fanout.redis.pipeline import CommandSender
 from tannoy.fanout.scripts import (
     LEASE_ACQUIRE,
     LEASE_LIST,
@@ -119,15 +118,13 @@ class House:
             incarnation="me",
             secret=b"",
             answer=self._answer,
-            run_errand=self._run_errand,
+            handle_notice=self._handle_notice,
             is_listening=lambda: True,
         )
         self.membership = Membership(
             KEYSPACE,
             incarnation="me",
             clock=self.clock,
-            restate=self._restate,
-            on_expired=lambda: self.leases.expired(),
             describe=lambda: NODE,
         )
         self.membership.valid_until = math.inf
@@ -135,11 +132,13 @@ class House:
             OwnerKind.AGENT: Limit(10, LimitPolicy.REJECT),
             OwnerKind.USER: Limit(user_max_sessions, LimitPolicy.REJECT),
         }
-        tell = self.control.tell
-        self.limits = Limits(self.redis, KEYSPACE, incarnation="me", defaults=defaults, tell=tell)
+        calls = LeaseCalls(self.redis, KEYSPACE, incarnation="me")
+        send_notice = self.control.send_notice
+        self.limits = Limits(calls, defaults=defaults, send_notice=send_notice)
         self.leases = LeaseManager(
-            self.redis, self.membership, KEYSPACE, incarnation="me", limits=self.limits, mode=mode, tell=tell
+            calls, self.membership, incarnation="me", limits=self.limits, mode=mode, send_notice=send_notice
         )
+        self.membership.attach(self.leases)
         self.presence = Presence(self.redis, KEYSPACE, incarnation="me", rules=PresenceRules(50, 1000, 5.0))
         self.disconnects = DisconnectLog(self.redis, KEYSPACE)
         self.session_leases = SessionLeases(
@@ -166,11 +165,8 @@ class House:
     def _answer(self, question: Request) -> tuple[int, tuple[SessionInfo, ...]]:
         return self.orders.answer(question)
 
-    def _run_errand(self, errand: Notice) -> None:
-        self.leases.run_errand(errand)
-
-    async def _restate(self, bus: CommandSender, partitions: Collection[int], adding: bool) -> None:
-        await self.leases.restate(bus, partitions, adding)
+    def _handle_notice(self, notice: Notice) -> None:
+        self.leases.handle_notice(notice)
 
     def bring(self, channel: Channel, *offsets: int, epoch: str = EPOCH) -> None:
         """The link brings these messages of the channel, in one batch."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from tannoy.fanout import anti_entropy as repair
 from tannoy.fanout import lease_times, membership
+from tannoy.fanout.leases import acquirer
 from tannoy.fanout.leases import manager as leases
 from tannoy.fanout.leases.lease import Lease
 from tannoy.fanout.presence import presence, sweeper
@@ -33,7 +34,7 @@ def fencing_off() -> None:
 
     patch(leases.LeaseManager, "fence_if_expired", never)
     patch(leases.LeaseManager, "may_serve", True)
-    patch(leases.LeaseManager, "expired", close_nobody)
+    patch(leases.LeaseManager, "on_expired", close_nobody)
 
 
 def release_by_name() -> None:
@@ -54,24 +55,24 @@ def repair_off() -> None:
 
 def eviction_without_waiting() -> None:
     """The newcomer is let in as soon as its victim has been told to go."""
-    take = leases.LeaseManager._take  # pyright: ignore[reportPrivateUsage]
-    send_away = leases.LeaseManager._send_away  # pyright: ignore[reportPrivateUsage]
+    take = acquirer.LeaseAcquirer.acquire  # pyright: ignore[reportPrivateUsage]
+    send_away = acquirer.LeaseAcquirer._send_evict  # pyright: ignore[reportPrivateUsage]
 
     class _LetInError(Exception):
         pass
 
-    def tell_and_go_on(self: leases.LeaseManager, newcomer: Lease, other: str, count: int) -> None:
+    def tell_and_go_on(self: acquirer.LeaseAcquirer, newcomer: Lease, other: str, count: int) -> None:
         send_away(self, newcomer, other, count)
         raise _LetInError
 
-    async def take_at_once(self: leases.LeaseManager, lease: Lease) -> None:
+    async def take_at_once(self: acquirer.LeaseAcquirer, lease: Lease) -> None:
         try:
             await take(self, lease)
         except _LetInError:
             lease.generation = "1"
 
-    patch(leases.LeaseManager, "_send_away", tell_and_go_on)
-    patch(leases.LeaseManager, "_take", take_at_once)
+    patch(acquirer.LeaseAcquirer, "_send_evict", tell_and_go_on)
+    patch(acquirer.LeaseAcquirer, "acquire", take_at_once)
 
 
 def heartbeats_outlive() -> None:

@@ -14,7 +14,7 @@ from tannoy.shared.names import RoomName, UserId
 
 from tests.support.clock import on_manual_time, turns
 from tests.support.records import disconnect
-from tests.unit.fanout.leases.office import KEYSPACE, OWNER, Office
+from tests.support.scripted_leases import KEYSPACE, OWNER, ScriptedLeases
 
 ROOMS = {KEYSPACE.rooms_of_node(part, "me"): part for part in ALL}
 OWNERS = {KEYSPACE.owners_of_node(part, "me"): part for part in ALL}
@@ -23,17 +23,17 @@ TURN = DEFAULT_TIMES.repair_seconds
 
 
 class Workshop:
-    """Repair over the leases of an office, and a lobby with one session in it."""
+    """Repair over the leases of an process, and a lobby with one session in it."""
 
     def __init__(self) -> None:
-        self.office = Office()
-        self.redis = self.office.redis
+        self.process = ScriptedLeases()
+        self.redis = self.process.redis
         self.redis.say(REMEMBER_GONE, 1)
         self.redis.say(PRESENCE_JOIN, [1, 1, None])
         self.redis.say("HKEYS", [])
         self.disconnects = DisconnectLog(self.redis, KEYSPACE)
         presence = Presence(self.redis, KEYSPACE, incarnation="me", rules=PresenceRules(50, 1000, 5.0))
-        heartbeat, leases = self.office.heartbeat, self.office.leases
+        heartbeat, leases = self.process.heartbeat, self.process.leases
         self.to_look_at = heartbeat.to_look_at
         self.present_asked: list[tuple[list[int], list[int]]] = []
         """Partitions whose sessions were asked for, and those that had been compared by then."""
@@ -88,7 +88,7 @@ async def test_so_many_partitions_that_others_have_their_turn_too_are_looked_at_
 @on_manual_time
 async def test_places_and_presence_are_stated_both() -> None:
     workshop = Workshop()
-    await workshop.office.admitted()
+    await workshop.process.connect()
     workshop.to_look_at.update((OWNER.partition, LOBBY.partition))
     await workshop.run(TURN / 2)
     assert len(workshop.redis.asked(LEASE_REPAIR)) == len(workshop.redis.asked(PRESENCE_JOIN)) == 1
@@ -149,16 +149,16 @@ async def test_who_is_there_is_read_for_each_partition_right_before_it_is_stated
 @on_manual_time
 async def test_what_redis_had_not_confirmed_is_said_again_every_turn() -> None:
     workshop = Workshop()
-    guest = await workshop.office.admitted()
+    session = await workshop.process.connect()
     workshop.redis.refuse(LEASE_RELEASE, REMEMBER_GONE)
-    workshop.office.leases.release(guest.lease)
+    workshop.process.leases.release(session.lease)
     workshop.disconnects.remember([OWNER], disconnect())
     await turns()
     await workshop.run(TURN * 1.5)
     assert len(workshop.redis.asked(LEASE_RELEASE)) == len(workshop.redis.asked(REMEMBER_GONE)) == 3
     workshop.redis.accept(LEASE_RELEASE, REMEMBER_GONE)
     await workshop.run(TURN / 2)
-    assert workshop.office.counts("unreleased") == [0]
+    assert workshop.process.counts("unreleased") == [0]
     assert workshop.disconnects.statistics()["pending"] == 0
 
 

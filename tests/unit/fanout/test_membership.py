@@ -88,14 +88,16 @@ class Heart:
             KEYSPACE,
             incarnation="me",
             clock=clock or manual_clock(),
-            restate=self._restate,
-            on_expired=lambda: self.told.append(("expired", self.holds_until)),
             describe=lambda: NODE,
         )
+        self.membership.attach(self)
 
-    async def _restate(self, bus: CommandSender, partitions: Collection[int], adding: bool) -> None:
+    def on_expired(self) -> None:
+        self.told.append(("expired", self.holds_until))
+
+    async def restate(self, commands: CommandSender, partitions: Collection[int], *, add_missing: bool) -> None:
         self.told.append(("restate", self.holds_until))
-        self.restated.append((list(partitions), adding))
+        self.restated.append((list(partitions), add_missing))
         if not self.restates:
             raise Unavailable("not now")
 
@@ -133,7 +135,7 @@ class Heart:
     async def beat(self) -> None:
         """One heartbeat of `run`, at once."""
         running = asyncio.create_task(self.membership.run(self.redis))
-        self.membership.hurry()
+        self.membership.beat_soon()
         await turns(30)
         running.cancel()
 

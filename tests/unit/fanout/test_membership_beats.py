@@ -50,7 +50,7 @@ async def test_hurry_does_not_wait_for_the_next_heartbeats_time() -> None:
     running = asyncio.create_task(heart.membership.run(heart.redis))
     await turns()
     beats = heart.membership.statistics()["beats"]
-    heart.membership.hurry()
+    heart.membership.beat_soon()
     await turns(10)
     running.cancel()
     assert heart.membership.statistics()["beats"] == beats + 1

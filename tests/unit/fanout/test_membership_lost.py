@@ -270,7 +270,7 @@ async def test_what_has_run_out_while_redis_answered_is_told_before_it_holds_aga
     await asyncio.sleep(HOLDS - 1)
     heart.redis.hold(NODE_TELL)
     beating = asyncio.create_task(heart.membership.run(heart.redis))
-    heart.membership.hurry()
+    heart.membership.beat_soon()
     await turns(10)
     manual_clock().advance(2)  # frozen: the answer and the timer are due at once, and the answer comes first
     heart.redis.answer_held(NODE_TELL)

@@ -47,7 +47,7 @@ class Desk:
             incarnation="me",
             secret=SECRET,
             answer=self._answer_question,
-            run_errand=self.errands.append,
+            handle_notice=self.errands.append,
             is_listening=lambda: self.listens,
         )
 

@@ -17,7 +17,7 @@ GRANTED = LeaseGranted(OWNER, "other|1|s1")
 @on_manual_time
 async def test_an_errand_goes_to_one_node_alone(errand: Notice) -> None:
     desk = Desk()
-    desk.control.tell("other", errand)
+    desk.control.send_notice("other", errand)
     ((address, payload, _),) = desk.publisher.sent
     assert (address, unpack_order(payload, SECRET)) == (KEYSPACE.node("other"), errand)
 
@@ -25,7 +25,7 @@ async def test_an_errand_goes_to_one_node_alone(errand: Notice) -> None:
 @on_manual_time
 async def test_an_errand_to_itself_does_not_take_the_bus_and_is_not_run_in_the_midst_of_what_asked_for_it() -> None:
     desk = Desk()
-    desk.control.tell("me", GRANTED)
+    desk.control.send_notice("me", GRANTED)
     assert desk.errands == []
     await turns()
     assert desk.errands == [GRANTED]
@@ -44,6 +44,6 @@ async def test_an_errand_of_another_node_is_run_and_not_answered(errand: Notice)
 @on_manual_time
 async def test_an_errand_that_can_not_be_sent_is_no_failure_of_the_node() -> None:
     desk = Desk()
-    desk.control.tell("other", GRANTED)
+    desk.control.send_notice("other", GRANTED)
     desk.publisher.confirmations[-1].set_exception(Unavailable("no bus"))
     await turns()

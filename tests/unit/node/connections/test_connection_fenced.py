@@ -114,7 +114,7 @@ async def test_lease_acquired_before_expiry_is_not_used_after_it() -> None:
     await turns()
     house.redis.answer_held(LEASE_ACQUIRE)
     await turns(1)
-    assert house.leases.statistics()["acquired"] == 1
+    assert house.leases.statistics().acquired == 1
     house.reach_expiry()
     await turns()
     assert (house.link.acknowledge(), house.hub.rosters, types(desk)) == ([], {}, [])

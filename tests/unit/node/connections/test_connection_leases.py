@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from tannoy.fanout.control.requests import Evict
-from tannoy.fanout.leases.manager import ASK_AGAIN
+from tannoy.fanout.leases.acquirer import ASK_AGAIN_SECONDS
 from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_RELEASE, REMEMBER_GONE
 from tannoy.node.protocols.session import Endpoint
 from tannoy.shared.codes import CloseCode
@@ -131,10 +131,10 @@ async def test_whoever_is_evicted_before_its_welcome_hears_bye_alone_and_gives_i
     house = House()
     desk = waiting_for_a_place(house)
     await turns()
-    house.leases.run_errand(Evict(OWNER, "me|1|s1", CloseCode.EVICTED, 10, "s2"))
+    house.leases.handle_notice(Evict(OWNER, "me|1|s1", CloseCode.EVICTED, 10, "s2"))
     await turns()
     assert [(frame["type"], frame["code"]) for frame in desk.heard()] == [("bye", 4500)]
-    assert (released(house), house.leases.statistics()["known"]) == ([b"me|1|s1"], 0)
+    assert (released(house), house.leases.statistics().known) == ([b"me|1|s1"], 0)
     assert remembered(house)[0] == (4500, "agent_max_sessions", 10)
 
 
@@ -149,7 +149,7 @@ async def test_whoever_leaves_while_it_waits_gives_back_what_it_may_have_got(rea
         await turns(1)
     desk.connection.on_closed()
     await turns(6)
-    assert (released(house), house.leases.statistics()["known"]) == ([b"me|1|s1"], 0)
+    assert (released(house), house.leases.statistics().known) == ([b"me|1|s1"], 0)
     assert house.hub.statistics() == {"sessions": 0, "users": 0, "channels": 0}
     assert house.context.connections == 0
 
@@ -201,6 +201,6 @@ async def test_a_session_that_comes_again_gets_the_place_once_the_old_one_has_sa
     before = house.clock.monotonic()
     new = Desk(house, Endpoint.AGENT)
     await turns(12)
-    assert house.clock.monotonic() - before < ASK_AGAIN
+    assert house.clock.monotonic() - before < ASK_AGAIN_SECONDS
     assert [(frame["type"], frame["code"]) for frame in old.heard()] == [("bye", 4506)]
     assert [frame["type"] for frame in new.heard()] == ["welcome"]

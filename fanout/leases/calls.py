@@ -1,0 +1,182 @@
+"""The lease scripts as typed calls: one method for each, and what it answers. `lua/lease_*.lua` decides."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import orjson
+
+from ...shared.channels import Owner
+from ...shared.errors import MalformedBytes
+from ...shared.keyspace import Keyspace
+from ...shared.policy import Limit, LimitPolicy
+from ...shared.sessions import SessionInfo
+from ..lease_times import DEFAULT_TIMES, LeaseTimes
+from ..redis.connection import Reply
+from ..redis.pipeline import AnyPipeline, CommandSender
+from ..scripts import LEASE_ACQUIRE, LEASE_LIMIT, LEASE_LIST, LEASE_RELEASE, LEASE_REPAIR
+from .lease import Lease, owner_key, parse_owner_key
+
+LEASE_SCRIPTS = (LEASE_ACQUIRE, LEASE_RELEASE, LEASE_REPAIR, LEASE_LIMIT, LEASE_LIST)
+"""The scripts that a pipeline has to load for these calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The lease is held, under this generation."""
+
+    generation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Full:
+    """The owner has as many sessions as it may have, and its policy is to reject."""
+
+    count: int
+    max_sessions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The lease is granted as soon as the session of `victim` is closed; `count` sessions are there.
+
+    `displaced` is a lease that waited for the same victim and has lost its turn: its session has to be closed too.
+    """
+
+    victim: str
+    displaced: str | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recovering:
+    """Redis may have forgotten leases, and grants none for so long. None: it has not been asked who it is yet."""
+
+    milliseconds: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Displaced:
+    """The lease waited, and a newer session has taken over its turn: one of the same name, or another one."""
+
+    by_same_session: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fenced:
+    """Redis knows no valid heartbeat of this process."""
+
+
+Acquired = Held | Full | Wait | Recovering | Displaced | Fenced
+"""What LEASE_ACQUIRE answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surplus:
+    """Leases (by name) that have to be closed, because `count` are more than the limit; empty: they are not."""
+
+    leases: list[str]
+    count: int
+    policy: LimitPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """What LEASE_REPAIR found: leases that Redis does not have, waiting leases that it has granted, and the surplus."""
+
+    missing: list[str]
+    granted: list[str]
+    surplus: Surplus
+
+
+class LeaseCalls:
+    """Every call raises Unavailable, or what `commands` raises; MalformedBytes and ValueError for another answer."""
+
+    def __init__(
+        self, pipeline: AnyPipeline, keyspace: Keyspace, *, incarnation: str, times: LeaseTimes = DEFAULT_TIMES
+    ) -> None:
+        self.pipeline = pipeline
+        self._keyspace = keyspace
+        self._incarnation = incarnation
+        self._longest_wait_ms = times.lease_ms
+
+    async def acquire(self, lease: Lease, default: Limit, *, has_waited: bool) -> Acquired:
+        """`default` holds unless the owner has a limit of its own; `has_waited`: the last answer was `Wait`."""
+        owner = lease.owner
+        words = (lease.name, lease.info, default.max_sessions, default.policy, owner_key(owner))
+        arguments = (*words, int(has_waited), self._longest_wait_ms)
+        return parse_acquired(await self.pipeline.run_script(LEASE_ACQUIRE, self._keys(owner), arguments))
+
+    def release(self, lease: Lease) -> "asyncio.Future[Reply]":
+        """`parse_granted` reads the answer."""
+        return self.pipeline.run_script(LEASE_RELEASE, self._keys(lease.owner), (lease.name, lease.generation))
+
+    async def repair(
+        self,
+        commands: CommandSender,
+        owner: Owner,
+        leases: Iterable[Lease],
+        default: Limit,
+        *,
+        newest: int,
+        add_missing: bool,
+    ) -> Repaired:
+        """State all leases of an owner that this process has, up to the one with the number `newest`."""
+        stated = [word for lease in leases for word in (lease.name, lease.generation, lease.info)]
+        about = (self._incarnation, owner_key(owner), default.max_sessions, default.policy)
+        arguments = (*about, int(add_missing), newest, *stated)
+        reply = await commands.run_script(LEASE_REPAIR, self._keys(owner), arguments)
+        missing, granted, surplus, policy, count = reply
+        return Repaired(_names(missing), _names(granted), Surplus(_names(surplus), int(count), _policy(policy)))
+
+    async def set_limit(self, owner: Owner, limit: Limit) -> Surplus:
+        """Give an owner a limit of its own."""
+        reply = await self.pipeline.run_script(LEASE_LIMIT, self._keys(owner), (limit.max_sessions, limit.policy))
+        count, surplus = reply
+        return Surplus(_names(surplus), int(count), limit.policy)
+
+    async def list_sessions(self, owner: Owner, default: Limit) -> tuple[Limit, list[SessionInfo]]:
+        """The limit that holds for an owner, and the sessions that hold its leases, oldest first."""
+        reply = await self.pipeline.run_script(LEASE_LIST, self._keys(owner), (default.max_sessions, default.policy))
+        max_sessions, policy, infos = reply
+        sessions = [SessionInfo.parse(orjson.loads(info)) for info in infos]
+        return Limit(int(max_sessions), _policy(policy)), sessions
+
+    async def list_owners(self, commands: CommandSender, partition: int) -> set[Owner]:
+        """The owners in a partition of which this process holds leases, as Redis knows it."""
+        key = self._keyspace.owners_of_node(partition, self._incarnation)
+        return set(map(parse_owner_key, await commands.send("SMEMBERS", key)))
+
+    def _keys(self, owner: Owner) -> tuple[bytes, ...]:
+        return self._keyspace.leases(owner, self._incarnation)
+
+
+def parse_acquired(reply: Reply) -> Acquired:
+    match reply:
+        case [b"held", generation]:
+            return Held(str(generation, "ascii"))
+        case [b"full", count, max_sessions]:
+            return Full(int(count), int(max_sessions))
+        case [b"wait", victim, displaced, count, _]:
+            return Wait(str(victim, "utf-8"), str(displaced, "utf-8") or None, int(count))
+        case [b"recovering", milliseconds]:
+            return Recovering(None if int(milliseconds) < 0 else int(milliseconds))
+        case [b"displaced", newest_of_session]:
+            return Displaced(by_same_session=bool(newest_of_session))
+        case [b"fenced"]:
+            return Fenced()
+        case _:
+            raise MalformedBytes(f"an answer of lease_acquire of unknown form: {reply!r:.80}")
+
+
+def parse_granted(reply: Reply) -> str | None:
+    """The waiting lease to which LEASE_RELEASE has granted what was released."""
+    return str(reply, "utf-8") or None
+
+
+def _names(leases: Iterable[bytes]) -> list[str]:
+    return [str(name, "utf-8") for name in leases]
+
+
+def _policy(word: bytes) -> LimitPolicy:
+    return LimitPolicy(str(word, "ascii"))
