@@ -15,10 +15,11 @@ from .cluster.pipeline import ClusterPipeline
 from .cluster.topology import ClusterTopology, NoCluster
 from .pubsub.link import AnyLink, Link, LinkListener
 from .pubsub.link_state import PLAIN, SHARDED, Verbs
-from .redis.address import Address, AnyAddress, ClusterAddress
-from .redis.in_flight import DEADLINE
-from .redis.pipeline import AnyPipeline, DirectCommands, Greet, Pipeline
+from .redis.address import AnyAddress, ClusterAddress, SentinelAddress
+from .redis.in_flight import COMMAND_TIMEOUT
+from .redis.pipeline import AnyPipeline, DirectCommands, OnConnected, Pipeline
 from .redis.script import Script
+from .redis.sentinel import MasterDiscovery, Target
 
 _ALL = range(PARTITIONS)
 
@@ -32,9 +33,9 @@ class RedisBackend(Protocol):
         self, *, name: str, echo_channel: Callable[[int], bytes], clock: Clock, listener: LinkListener
     ) -> AnyLink: ...
 
-    def pipeline(self, *, name: str, scripts: tuple[Script, ...], greet: Greet) -> AnyPipeline: ...
+    def pipeline(self, *, name: str, scripts: tuple[Script, ...], on_connected: OnConnected) -> AnyPipeline: ...
 
-    async def servers(self) -> Sequence[tuple[Address, Sequence[int]]]:
+    async def servers(self) -> Sequence[tuple[Target, Sequence[int]]]:
         """All that serve us, each with its partitions. Raises StartError: they can't be found."""
         ...
 
@@ -46,39 +47,40 @@ class RedisBackend(Protocol):
     def statistics(self) -> Mapping[str, object]: ...
 
 
-def backend_of(address: AnyAddress, keyspace: Keyspace, *, command_timeout: float = DEADLINE) -> RedisBackend:
+def backend_of(address: AnyAddress, keyspace: Keyspace, *, command_timeout: float = COMMAND_TIMEOUT) -> RedisBackend:
     """`command_timeout`: seconds after which a command of its pipelines fails with Unavailable."""
     if isinstance(address, ClusterAddress):
         return ClusterBackend(address, keyspace, command_timeout)
-    return SingleServer(address, command_timeout)
+    target = MasterDiscovery(address) if isinstance(address, SentinelAddress) else address
+    return SingleServer(target, command_timeout)
 
 
 class SingleServer:
-    def __init__(self, address: Address, command_timeout: float = DEADLINE) -> None:
+    def __init__(self, target: Target, command_timeout: float = COMMAND_TIMEOUT) -> None:
         self.verbs = PLAIN
-        self._address = address
+        self._target = target
         self._command_timeout = command_timeout
 
     def link(self, *, name: str, echo_channel: Callable[[int], bytes], clock: Clock, listener: LinkListener) -> AnyLink:
         return Link(
-            self._address,
+            self._target,
             name=name,
             echo_channel=echo_channel(0),
             clock=clock,
             listener=listener,
         )
 
-    def pipeline(self, *, name: str, scripts: tuple[Script, ...], greet: Greet) -> AnyPipeline:
+    def pipeline(self, *, name: str, scripts: tuple[Script, ...], on_connected: OnConnected) -> AnyPipeline:
         return Pipeline(
-            self._address,
+            self._target,
             name=name,
             scripts=scripts,
-            greet=lambda wire: greet(DirectCommands(wire), _ALL),
+            on_connected=lambda connection: on_connected(DirectCommands(connection), _ALL),
             command_timeout=self._command_timeout,
         )
 
-    async def servers(self) -> Sequence[tuple[Address, Sequence[int]]]:
-        return [(self._address, _ALL)]
+    async def servers(self) -> Sequence[tuple[Target, Sequence[int]]]:
+        return [(self._target, _ALL)]
 
     @property
     def jobs(self) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:
@@ -89,7 +91,7 @@ class SingleServer:
 
 
 class ClusterBackend:
-    def __init__(self, address: ClusterAddress, keyspace: Keyspace, command_timeout: float = DEADLINE) -> None:
+    def __init__(self, address: ClusterAddress, keyspace: Keyspace, command_timeout: float = COMMAND_TIMEOUT) -> None:
         self.verbs = SHARDED
         self._command_timeout = command_timeout
         self._keyspace = keyspace
@@ -104,18 +106,18 @@ class ClusterBackend:
             listener=listener,
         )
 
-    def pipeline(self, *, name: str, scripts: tuple[Script, ...], greet: Greet) -> AnyPipeline:
+    def pipeline(self, *, name: str, scripts: tuple[Script, ...], on_connected: OnConnected) -> AnyPipeline:
         server_key = self._keyspace.server
         return ClusterPipeline(
             self._cluster,
             name=name,
             scripts=scripts,
-            greet=greet,
+            on_connected=on_connected,
             server_key=server_key,
             command_timeout=self._command_timeout,
         )
 
-    async def servers(self) -> Sequence[tuple[Address, Sequence[int]]]:
+    async def servers(self) -> Sequence[tuple[Target, Sequence[int]]]:
         at = f"Redis at {self._cluster.address} (TANNOY_REDIS_URL)"
         try:
             await self._cluster.learn()

@@ -109,11 +109,13 @@ class Bus:
         self.pipeline = self._redis.pipeline(
             name=f"tannoy-publisher-{name}",
             scripts=_PUBLISHING,
-            greet=lambda bus, parts: self.membership.meet(bus, parts),
+            on_connected=lambda bus, parts: self.membership.meet(bus, parts),
         )
         self.publisher = Publisher(self.pipeline, self.keyspace, rules.history)
         self.reading = self._redis.pipeline(
-            name=f"tannoy-history-{name}", scripts=_READING, greet=lambda bus, parts: self.membership.meet(bus, parts)
+            name=f"tannoy-history-{name}",
+            scripts=_READING,
+            on_connected=lambda bus, parts: self.membership.meet(bus, parts),
         )
         self.history = HistoryReader(self.reading, self.keyspace, rules.history)
         self.tracker = ChannelTracker(self.history, self.link, clock=clock, deliver=events.deliver)
@@ -134,7 +136,7 @@ class Bus:
             times=rules.times,
         )
         self.counted = self._redis.pipeline(
-            name=f"tannoy-counted-{name}", scripts=_COUNTED, greet=self.membership.greet
+            name=f"tannoy-counted-{name}", scripts=_COUNTED, on_connected=self.membership.greet
         )
         calls = LeaseCalls(self.counted, self.keyspace, incarnation=incarnation, times=rules.times)
         self.limits = Limits(calls, defaults=rules.limits, send_notice=self.control.send_notice)

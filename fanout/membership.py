@@ -272,11 +272,11 @@ async def vouch_for_new_server(address: AnyAddress, prefix: str, timeout: float)
     """
     keyspace = Keyspace(prefix)
     for server, partitions in await backend_of(address, keyspace).servers():
-        wire = await connect(server, name="tannoy-start", on_pushes=lambda _: None, timeout=timeout)
+        connection = await connect(server, name="tannoy-start", on_pushes=lambda _: None, timeout=timeout)
         try:
             async with asyncio.timeout(timeout):
-                await wire.command("SCRIPT", "LOAD", SERVER_ENSURE.source)
+                await connection.send("SCRIPT", "LOAD", SERVER_ENSURE.source)
                 keys = ((keyspace.server(part),) for part in partitions)
-                await asyncio.gather(*(wire.command(*SERVER_ENSURE.call(key, (0,))) for key in keys))
+                await asyncio.gather(*(connection.send(*SERVER_ENSURE.call(key, (0,))) for key in keys))
         finally:
-            wire.abort()
+            connection.abort()

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 from ..shared.errors import StartError
 from .pubsub.link_state import Verbs
-from .redis.address import Address, SentinelAddress
 from .redis.connection import RedisConnection, connect
 from .redis.errors import ConnectionLost, NotMaster, RedisError
 from .redis.pipeline import CommandSender, DirectCommands
-from .redis.sentinel import NoMaster
+from .redis.sentinel import MasterDiscovery, NoMaster, Target
 from .scripts import SERVER_ENSURE
 
 _NO_RIGHT_IN_SCRIPT = ("ERR The user executing the script can't", "ERR ACL failure in script")
@@ -29,15 +28,15 @@ class StartupProbe:
     meet: Callable[[CommandSender], Awaitable[None]]
 
 
-async def check_server(address: Address, trial: StartupProbe, *, timeout: float) -> None:
+async def check_server(address: Target, trial: StartupProbe, *, timeout: float) -> None:
     """Dial, and try it out, within `timeout` seconds. Raises StartError."""
     try:
         async with asyncio.timeout(timeout):
-            wire = await connect(address, name="tannoy-check", on_pushes=lambda _: None, timeout=timeout)
+            connection = await connect(address, name="tannoy-check", on_pushes=lambda _: None, timeout=timeout)
             try:
-                await _try_out(wire, trial)
+                await _try_out(connection, trial)
             finally:
-                wire.abort()
+                connection.abort()
     except RedisError as error:
         if not (trial.verbs.is_sharded and error.code in _IN_THE_MIDST_OF_A_MOVE):
             raise StartError(f"Redis at {address} (TANNOY_REDIS_URL) {_complaint(error, address)}") from error
@@ -45,19 +44,19 @@ async def check_server(address: Address, trial: StartupProbe, *, timeout: float)
         raise StartError(f"Redis at {address} (TANNOY_REDIS_URL) {_complaint(error, address)}") from error
 
 
-async def _try_out(wire: RedisConnection, trial: StartupProbe) -> None:
+async def _try_out(connection: RedisConnection, trial: StartupProbe) -> None:
     refusals: list[RedisError] = []
-    wire.subscribe((trial.verbs.subscribe, trial.channel), refusals.append)
-    await wire.command(trial.verbs.publish, trial.channel, b"")
+    connection.subscribe((trial.verbs.subscribe, trial.channel), refusals.append)
+    await connection.send(trial.verbs.publish, trial.channel, b"")
     if refusals:
         raise refusals[0]
-    await wire.command("SCRIPT", "LOAD", SERVER_ENSURE.source)
-    await trial.meet(DirectCommands(wire))
+    await connection.send("SCRIPT", "LOAD", SERVER_ENSURE.source)
+    await trial.meet(DirectCommands(connection))
 
 
-def _complaint(error: Exception, address: Address) -> str:
+def _complaint(error: Exception, address: Target) -> str:
     """What the sentence that begins with the address goes on with."""
-    server = address.server if isinstance(address, SentinelAddress) else address
+    server = address.address.server if isinstance(address, MasterDiscovery) else address
     match error:
         case RedisError():
             return _refusal(error)

@@ -7,7 +7,7 @@ from functools import partial
 from ...shared.keyspace import partition_of
 from ..redis.address import RedisAddress
 from ..redis.connection import Reply, Word
-from ..redis.in_flight import DEADLINE
+from ..redis.in_flight import COMMAND_TIMEOUT
 from ..redis.pipeline import Pipeline
 from ..redis.script import Script
 from .slot_migration import Identity
@@ -22,9 +22,9 @@ class MasterPipeline:
         *,
         name: str,
         scripts: tuple[Script, ...],
-        on_connected: Callable[["MasterPipeline", bool], None],
+        on_state: Callable[["MasterPipeline", bool], None],
         greet: Callable[["MasterPipeline"], Awaitable[None]],
-        command_timeout: float = DEADLINE,
+        command_timeout: float = COMMAND_TIMEOUT,
     ) -> None:
         self.server = server
         self.connection = 0
@@ -36,7 +36,7 @@ class MasterPipeline:
             server,
             name=name,
             scripts=scripts,
-            on_connected=partial(on_connected, self),
+            on_state=partial(on_state, self),
             command_timeout=command_timeout,
         )
         self._greet = greet

@@ -2,7 +2,7 @@
 
 from ..redis.address import RedisAddress
 from ..redis.connection import Word
-from ..redis.in_flight import DEADLINE, RedisCommand
+from ..redis.in_flight import COMMAND_TIMEOUT, RedisCommand
 from ..redis.script import Script
 
 
@@ -17,7 +17,7 @@ class QueuedCommand(RedisCommand):
         words: tuple[Word, ...],
         script: Script | None,
         greets: bool,
-        timeout: float = DEADLINE,
+        timeout: float = COMMAND_TIMEOUT,
     ) -> None:
         super().__init__(words, script, timeout)
         self.queue = queue

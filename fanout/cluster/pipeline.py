@@ -8,6 +8,7 @@ ever sent twice, and every command has the one deadline that it got at the door.
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -18,8 +19,8 @@ from ...shared.keyspace import partition_of
 from ..redis.address import RedisAddress
 from ..redis.connection import Reply, Word
 from ..redis.errors import CommandFailed
-from ..redis.in_flight import DEADLINE, InFlight
-from ..redis.pipeline import Greet
+from ..redis.in_flight import COMMAND_TIMEOUT, InFlight
+from ..redis.pipeline import OnConnected, PipelineStatistics
 from ..redis.script import Script
 from ..scripts import SERVER_ADOPT
 from .master_pipeline import MasterPipeline, PartitionRouter
@@ -38,6 +39,12 @@ GREETINGS_TOGETHER = 2
 _log = structlog.get_logger("tannoy.cluster")
 
 
+@dataclass(frozen=True, slots=True)
+class ClusterPipelineStatistics(PipelineStatistics):
+    redirected: int
+    """Commands that a server did not execute and that were sent again."""
+
+
 class ClusterPipeline(PartitionRouter):
     """Needs `run` running, and that of `cluster`. Used as a Pipeline is."""
 
@@ -47,9 +54,9 @@ class ClusterPipeline(PartitionRouter):
         *,
         name: str,
         scripts: tuple[Script, ...],
-        greet: Greet,
+        on_connected: OnConnected,
         server_key: Callable[[int], bytes],
-        command_timeout: float = DEADLINE,
+        command_timeout: float = COMMAND_TIMEOUT,
     ) -> None:
         super().__init__(partial(self._take, greets=False))
         self.connected = asyncio.Event()
@@ -58,10 +65,10 @@ class ClusterPipeline(PartitionRouter):
         self._cluster = cluster
         self._name = name
         self._scripts = (*(script.sharded for script in scripts), SERVER_ADOPT)
-        self._greet = greet
+        self._on_connected = on_connected
         self._server_key = server_key
         self._queues = [PartitionQueue(part) for part in range(PARTITIONS)]
-        self._under_way: InFlight[QueuedCommand] = InFlight(self._forget_overdue)
+        self._in_flight: InFlight[QueuedCommand] = InFlight(self._forget_overdue)
         self._masters: PerMaster[MasterPipeline] = PerMaster(self._make)
         self._moved_partitions: dict[int, MovedPartition] = {}  # partitions that have just come to another master
         self._asked: set[RedisAddress] = set()  # out of turn, since the last look
@@ -79,12 +86,16 @@ class ClusterPipeline(PartitionRouter):
         self._told()
         await self._masters.run()
 
-    def statistics(self) -> dict[str, int | bool]:
-        return {
-            "connected": self.connected.is_set(),
-            "redirected": self._redirected,
-            **self._under_way.statistics(),
-        }
+    def statistics(self) -> "ClusterPipelineStatistics":
+        commands = self._in_flight.statistics()
+        return ClusterPipelineStatistics(
+            connected=self.connected.is_set(),
+            answered=commands.answered,
+            failed=commands.failed,
+            in_flight=commands.in_flight,
+            in_flight_bytes=commands.in_flight_bytes,
+            redirected=self._redirected,
+        )
 
     # ---- the way of a command
 
@@ -93,7 +104,7 @@ class ClusterPipeline(PartitionRouter):
     ) -> asyncio.Future[Reply]:
         queue = self._queues[partition]
         command = QueuedCommand(queue, words, script, greets, self.command_timeout)
-        if self._under_way.admit(command):
+        if self._in_flight.admit(command):
             if queue.is_open and queue.owner is not None:
                 self._send(command, queue.owner)
             else:
@@ -116,20 +127,20 @@ class ClusterPipeline(PartitionRouter):
         command.queue.under_way -= 1
         error = answer.exception()
         if error is None:
-            self._under_way.answer(command, answer.result())
+            self._in_flight.answer(command, answer.result())
         elif not isinstance(error, CommandFailed):
             raise error
         elif (redirection := self._redirection_of(error, server)) is not None:
             self._came_back(command, redirection)
         else:
-            self._under_way.fail(command, error)
-        self._under_way.forget_done()
+            self._in_flight.fail(command, error)
+        self._in_flight.forget_done()
         if not command.queue.is_open:
             self._go_on(command.queue)
 
     def _redirection_of(self, error: CommandFailed, server: RedisAddress) -> Redirection | None:
         """Where to send a command that `server` certainly did not execute. None: it may have."""
-        if not error.was_sent:
+        if error.is_returned:
             return Redirection(RedirectionKind.RETRY)
         if error.refusal is None:
             return None
@@ -169,7 +180,7 @@ class ClusterPipeline(PartitionRouter):
             server,
             name=self._name,
             scripts=self._scripts,
-            on_connected=self._connected,
+            on_state=self._connected,
             greet=self._greet_master,
             command_timeout=self.command_timeout,
         )
@@ -183,7 +194,7 @@ class ClusterPipeline(PartitionRouter):
         for queue in self._queues:
             if queue.owner == master.server:
                 queue.owner = None
-        master.pipeline.give_back_unsent()
+        master.pipeline.return_unsent()
         self._cluster.stale()
         self._look()
 
@@ -242,7 +253,7 @@ class ClusterPipeline(PartitionRouter):
                 await keep_epoch_of_moved_slot(
                     bus, moved, [self._server_key(part) for part, one in moved_partitions.items() if one == moved]
                 )
-            await self._greet(bus, partitions)
+            await self._on_connected(bus, partitions)
         except Unavailable as error:
             _log.debug("could not greet a master", redis=str(master.server), error=error.message)
             return False

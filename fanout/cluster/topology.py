@@ -16,7 +16,7 @@ import structlog
 from ...shared.channels import PARTITIONS
 from ...shared.errors import TannoyError
 from ..redis.address import ClusterAddress, RedisAddress
-from ..redis.connection import ask_server
+from ..redis.connection import query_server
 from ..redis.query import QueryServer, query_all
 from .slots import SlotMap, read_slots
 
@@ -44,7 +44,7 @@ class NoCluster(TannoyError):
 class ClusterTopology:
     """Needs `run` running. `map` is what is known; those who `listen` are called after each round, changed or not."""
 
-    def __init__(self, address: ClusterAddress, ask: QueryServer = ask_server) -> None:
+    def __init__(self, address: ClusterAddress, ask: QueryServer = query_server) -> None:
         self.address = address
         self.map = SlotMap()
         self.look_before = -math.inf

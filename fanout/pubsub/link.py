@@ -8,10 +8,10 @@ from typing import Protocol
 import structlog
 
 from ...shared.clock import Clock
-from ..redis.address import Address
 from ..redis.connection import Pushes, RedisConnection, connect
 from ..redis.errors import RedisError
 from ..redis.reconnect import keep_connected
+from ..redis.sentinel import Target
 from .link_state import ECHO_PERIOD, PLAIN, PROOF, Batch, LinkEvents, LinkState, Verbs
 
 CONNECT_TIMEOUT = 2.0
@@ -65,7 +65,7 @@ class Link:
 
     def __init__(
         self,
-        address: Address,
+        target: Target,
         *,
         name: str,
         echo_channel: bytes,
@@ -78,7 +78,7 @@ class Link:
         self.state = LinkState(echo_channel, verbs)
         self.live = asyncio.Event()
         """Set while the link hears everything it should."""
-        self._address = address
+        self._target = target
         self._name = name
         self._verbs = verbs
         self._clock = clock
@@ -88,7 +88,7 @@ class Link:
         self._proofs: dict[bytes, asyncio.Future[bool]] = {}  # by their nonces, which are out
         self._proof: asyncio.Future[bool] | None = None  # its nonce goes out at the end of this turn
         self._proof_number = 0
-        self._wire: RedisConnection | None = None
+        self._connection: RedisConnection | None = None
         self._flush_is_due = False
         self._reading_paused = False
         self._connections_lost = 0
@@ -133,13 +133,13 @@ class Link:
     def _send_proof(self) -> None:
         proof, self._proof = self._proof, None
         assert proof is not None
-        if self._wire is None:
+        if self._connection is None:
             proof.set_result(False)
             return
         self._proof_number += 1
         nonce = PROOF + b"%d" % self._proof_number
         self._proofs[nonce] = proof
-        self._say_to_itself(self._wire, nonce)
+        self._say_to_itself(self._connection, nonce)
 
     def _disprove(self) -> None:
         """The connection is lost, and with it the nonces that were out."""
@@ -150,61 +150,61 @@ class Link:
     def pause_reading(self) -> None:
         """Leave what comes in with Redis; its own output buffer limit bounds it."""
         self._reading_paused = True
-        if self._wire:
-            self._wire.pause_reading()
+        if self._connection:
+            self._connection.pause_reading()
 
     def resume_reading(self) -> None:
         self._reading_paused = False
-        if self._wire:
-            self._wire.resume_reading()
+        if self._connection:
+            self._connection.resume_reading()
 
     async def run(self) -> None:
         """Keep a connection for ever. Only what no retry can mend gets out of here."""
         await keep_connected(
-            self._one_connection, address=self._address, what="no link to Redis", base=BACKOFF_BASE, cap=BACKOFF_CAP
+            self._one_connection, target=self._target, what="no link to Redis", base=BACKOFF_BASE, cap=BACKOFF_CAP
         )
 
     async def _one_connection(self) -> bool:
         """Until it is lost; whether it was live before."""
-        wire = await connect(self._address, name=self._name, on_pushes=self._received, timeout=CONNECT_TIMEOUT)
+        connection = await connect(self._target, name=self._name, on_pushes=self._received, timeout=CONNECT_TIMEOUT)
         try:
-            await self._keep_buffer(wire)
-            self._wire = wire
+            await self._keep_buffer(connection)
+            self._connection = connection
             if self._reading_paused:
-                wire.pause_reading()
+                connection.pause_reading()
             self.state.opened(self._clock.monotonic())
             self._flush()
-            _log.info("link to Redis is up", redis=str(self._address), incarnation=self.state.incarnation)
-            while not wire.lost.done():
+            _log.info("link to Redis is up", redis=str(self._target), incarnation=self.state.incarnation)
+            while not connection.lost.done():
                 if (nonce := self._next_nonce()) is None:
                     self._deaf += 1
-                    _log.warning("link to Redis is deaf, dropping it", redis=str(self._address))
+                    _log.warning("link to Redis is deaf, dropping it", redis=str(self._target))
                     break
                 if nonce:
-                    self._say_to_itself(wire, nonce)
-                await asyncio.wait((wire.lost,), timeout=ECHO_PERIOD)
+                    self._say_to_itself(connection, nonce)
+                await asyncio.wait((connection.lost,), timeout=ECHO_PERIOD)
             return self.live.is_set()
         finally:
-            self._wire = None
+            self._connection = None
             if self.live.is_set():
                 self._down_since = self._clock.monotonic()
-                reason = wire.lost.result() if wire.lost.done() else None
-                _log.warning("link to Redis was lost", redis=str(self._address), error=str(reason or "closed"))
+                reason = connection.lost.result() if connection.lost.done() else None
+                _log.warning("link to Redis was lost", redis=str(self._target), error=str(reason or "closed"))
             self.live.clear()
             self._disprove()
             self._connections_lost += 1
             self.state.closed()
-            wire.abort()
+            connection.abort()
             self._on_lost()
 
-    def _say_to_itself(self, wire: RedisConnection, nonce: bytes) -> None:
-        wire.command(self._verbs.publish, self.state.echo, nonce).add_done_callback(_report_refusal)
+    def _say_to_itself(self, connection: RedisConnection, nonce: bytes) -> None:
+        connection.send(self._verbs.publish, self.state.echo, nonce).add_done_callback(_report_refusal)
 
-    async def _keep_buffer(self, wire: RedisConnection) -> None:
+    async def _keep_buffer(self, connection: RedisConnection) -> None:
         """Ask Redis not to evict this client when its memory runs short. An ACL may forbid it: then it may."""
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
-                await wire.command("CLIENT", "NO-EVICT", "ON")
+                await connection.send("CLIENT", "NO-EVICT", "ON")
         except RedisError as error:
             _log.warning("Redis refused CLIENT NO-EVICT: under memory pressure it may drop this link", error=str(error))
 
@@ -241,10 +241,10 @@ class Link:
 
     def _flush(self) -> None:
         self._flush_is_due = False
-        if self._wire is None:
+        if self._connection is None:
             return
         for verb, channels in self.state.commands_to_send():
-            self._wire.subscribe((verb, *channels), partial(self._refused, channels))
+            self._connection.subscribe((verb, *channels), partial(self._refused, channels))
 
     def _refused(self, channels: list[bytes], error: RedisError) -> None:
         if self._verbs.is_sharded and error.code in _NOT_SERVED_CODES:

@@ -1,22 +1,21 @@
-"""Where Redis is and who we are to it, as `TANNOY_REDIS_URL` says it.
+"""Where Redis is and how a node logs in to it, read from `TANNOY_REDIS_URL`.
 
     redis://[user:password@]host[:6379][/database]                            one server
     rediss://…                                                                the same over TLS
     unix://[user:password@]/path/of/the.sock                                  the same over a Unix socket
-    redis+sentinel://[user:password@]host[:26379],host…/master[/database]     the master that Sentinels name
+    redis+sentinel://[user:password@]host[:26379],host…/master[/database]     the master that these Sentinels name
     rediss+sentinel://…                                                       the same over TLS
     redis+cluster://[user:password@]host[:6379],host…                         all masters of a Redis Cluster
     rediss+cluster://…                                                        the same over TLS
 
-What is wrong with a URL is told without quoting it: whoever leaves a `/` of a password as it is must not find the rest
-of that password in a log.
+Error messages never quote the URL: an unescaped `/` in a password ends the user information early, and the rest of the
+password would get into the log as a part of the path.
 """
 
-import asyncio
 import re
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, unquote
 
 from ...shared.settings import REDIS_SCHEMES
@@ -40,7 +39,7 @@ _is_parameter_name = re.compile(r"[a-z_]{1,40}").fullmatch
 
 @dataclass(frozen=True, slots=True)
 class RedisAddress:
-    """Where a server is, and who we are to it. `host` may be the path of a Unix socket: then there is no `port`."""
+    """One server, and how to log in. `host` may be the path of a Unix socket: then `port` is None."""
 
     host: str
     port: int | None
@@ -56,82 +55,43 @@ class RedisAddress:
 
 
 @dataclass(frozen=True, slots=True)
-class NamedMaster:
-    """A master, as Sentinels name it. Each failover raises the epoch."""
-
-    server: RedisAddress
-    epoch: int
-
-
-@dataclass(slots=True, eq=False)
 class SentinelAddress:
-    """A master by its name, and the Sentinels that know where it is. Shared by all connections of a node.
+    """A master by its name, and the Sentinels that know where it is.
 
-    `server` is where the master would be, but for host and port: who we are to it, and whether over TLS.
+    `server` holds what a connection to the master needs besides its host and port: user, password, database and TLS.
     """
 
     sentinels: tuple[RedisAddress, ...]
     master: str
     server: RedisAddress
-    newest: NamedMaster | None = None
-    """What the Sentinels said last."""
-    informing: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held by whoever keeps `newest` up to date."""
-    _next_move: asyncio.Future[None] | None = None
 
     def at(self, host: str, port: int) -> RedisAddress:
+        """The address of the server that the Sentinels name."""
         return replace(self.server, host=host, port=port)
 
-    def learn(self, named: NamedMaster) -> bool:
-        """Whether it is another server than before."""
-        is_another = self.newest is None or self.newest.server != named.server
-        self.newest = named
-        if is_another and self._next_move is not None and not self._next_move.done():
-            self._next_move.set_result(None)
-        return is_another
-
-    def next_move(self) -> "asyncio.Future[None]":
-        """Done as soon as the Sentinels name another server."""
-        if self._next_move is None or self._next_move.done():
-            self._next_move = asyncio.get_running_loop().create_future()
-        return self._next_move
-
-    def moved_from(self, named: NamedMaster) -> str | None:
-        """Why a connection that rests on `named` has to be given up; None: it has not.
-
-        Only a newer epoch counts: a Sentinel that was cut off, or has slept, may still name the master of yesterday.
-        """
-        newest = self.newest
-        if newest is None or newest.epoch <= named.epoch or newest.server == named.server:
-            return None
-        return f"the Sentinels name {newest.server} as the master now"
-
     def __str__(self) -> str:
-        sentinels = f"{self.master} of Sentinels {', '.join(map(str, self.sentinels))}"
-        return sentinels if self.newest is None else f"{self.newest.server} ({sentinels})"
+        return f"{self.master} of Sentinels {', '.join(map(str, self.sentinels))}"
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterAddress:
-    """A Redis Cluster, by some of its servers: one that answers tells of all others."""
+    """A Redis Cluster by some of its servers. Any one of them that answers lists all the others."""
 
     seeds: tuple[RedisAddress, ...]
 
     def at(self, host: str, port: int) -> RedisAddress:
-        """Another server of it: we are the same to all, and over TLS to all or none."""
+        """Another server of the cluster. User, password and TLS are the same for all of them."""
         return replace(self.seeds[0], host=host, port=port)
 
     def __str__(self) -> str:
         return f"the cluster of {', '.join(map(str, self.seeds))}"
 
 
-Address = RedisAddress | SentinelAddress
-"""What `connect` connects to: one server at a time."""
-AnyAddress = Address | ClusterAddress
+AnyAddress = RedisAddress | SentinelAddress | ClusterAddress
 
 
 def parse_address(url: str) -> AnyAddress:
-    """Raises ValueError: what is wrong with the URL, and what is allowed."""
+    """The address in a URL. Raises ValueError: its message says what is wrong and what is allowed, without a quote."""
     scheme, separator, rest = url.partition("://")
     if not separator or scheme not in REDIS_SCHEMES:
         raise ValueError(f"has to begin with one of {', '.join(f'{known}://' for known in REDIS_SCHEMES)}")
@@ -147,8 +107,8 @@ def parse_address(url: str) -> AnyAddress:
     if scheme.endswith("+cluster"):
         if path.strip("/"):
             raise ValueError("names a database, and a Redis Cluster has only one")
-        places = _places(hosts, REDIS_PORT, "server")
-        return ClusterAddress(tuple(RedisAddress(host, port, username, password, 0, tls) for host, port in places))
+        endpoints = _endpoints(hosts, REDIS_PORT, "server")
+        return ClusterAddress(tuple(RedisAddress(host, port, username, password, 0, tls) for host, port in endpoints))
     if not scheme.endswith("+sentinel"):
         database = _database(parameters.get("db") or path.strip("/"))
         host, port = _host_and_port(hosts, REDIS_PORT)
@@ -163,18 +123,18 @@ def parse_address(url: str) -> AnyAddress:
 
 
 def _sentinels(hosts: str, parameters: Mapping[str, str], tls: ssl.SSLContext | None) -> tuple[RedisAddress, ...]:
-    who = (parameters.get("sentinel_username"), parameters.get("sentinel_password"))
-    to_sentinels = tls if _flag(parameters, "sentinel_ssl") else None
-    places = _places(hosts, SENTINEL_PORT, "Sentinel")
-    return tuple(RedisAddress(host, port, *who, 0, to_sentinels) for host, port in places)
+    credentials = (parameters.get("sentinel_username"), parameters.get("sentinel_password"))
+    sentinel_tls = tls if _flag(parameters, "sentinel_ssl") else None
+    endpoints = _endpoints(hosts, SENTINEL_PORT, "Sentinel")
+    return tuple(RedisAddress(host, port, *credentials, 0, sentinel_tls) for host, port in endpoints)
 
 
-def _places(hosts: str, default_port: int, what: str) -> list[tuple[str, int]]:
-    """Each host with its port, of several."""
-    places = [_host_and_port(text, default_port) for text in hosts.split(",")]
-    if not all(host for host, _ in places):
+def _endpoints(hosts: str, default_port: int, what: str) -> list[tuple[str, int]]:
+    """(host, port) of each entry of a list that is separated by commas. `what` names an entry in the error."""
+    endpoints = [_host_and_port(text, default_port) for text in hosts.split(",")]
+    if not all(host for host, _ in endpoints):
         raise ValueError(f"has a {what} without a host")
-    return places
+    return endpoints
 
 
 def _parameters(scheme: str, query: str) -> dict[str, str]:
@@ -191,7 +151,7 @@ def _parameters(scheme: str, query: str) -> dict[str, str]:
             raise ValueError(
                 f"{name} is for TLS: then the URL has to begin with {scheme.replace('redis', 'rediss')}://"
             )
-        what = name if _is_parameter_name(name) else "what stands behind the ?"
+        what = name if _is_parameter_name(name) else "the text behind the ?"
         raise ValueError(
             f"{what} is no parameter of {scheme}://, which has {', '.join(allowed) or 'none'} ({_IN_A_PASSWORD})"
         )
@@ -217,7 +177,7 @@ def _host_and_port(text: str, default_port: int) -> tuple[str, int]:
 
 
 def _flag(parameters: Mapping[str, str], name: str) -> bool:
-    """True unless it says otherwise."""
+    """The parameter as a boolean; True if it is not given."""
     flag = _FLAGS.get(parameters.get(name, "true").lower())
     if flag is None:
         raise ValueError(f"has a {name} that is neither true nor false")
@@ -231,12 +191,12 @@ def _database(text: str) -> int:
 
 
 def _tls(parameters: Mapping[str, str]) -> ssl.SSLContext:
-    """Checks the server's certificate and its name, unless the parameters say otherwise."""
+    """A context that verifies the server's certificate and host name, unless the parameters turn that off."""
     files = {name: parameters[name] for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile") if name in parameters}
     try:
         tls = ssl.create_default_context(cafile=files.get("ssl_ca_certs"))
         if "ssl_certfile" in files:
-            # Given even if it is empty: otherwise OpenSSL asks for it on the terminal.
+            # Passed even if it is empty: without it OpenSSL would prompt for a password on the terminal.
             password = parameters.get("ssl_password", "")
             tls.load_cert_chain(files["ssl_certfile"], files.get("ssl_keyfile"), password)
     except OSError as error:

@@ -15,29 +15,32 @@ import hiredis
 import structlog
 
 from ...shared.errors import TannoyError
-from .address import Address, RedisAddress, SentinelAddress
+from .address import RedisAddress
 from .errors import ConnectionLost, NotMaster, RedisError
 from .role_watch import NO_MASTER_CODES, RoleWatch, why_not_master
-from .sentinel import locate, until_moved
+from .sentinel import Target
 
 Word = str | bytes | int
+"""One word of a command; text is sent as UTF-8, a number in decimal digits."""
 Reply = Any
+"""A RESP3 value as hiredis gives it: bytes, int, float, bool, None, a list or a dict of these."""
 Pushes = list[list[Any]]
+"""RESP3 pushes in the order in which they came, each [kind, channel, payload or number of subscriptions]."""
 NAMED_MASTER_TIMEOUT = 1.0
-"""Seconds for the master that Sentinels name. It may have frozen, and then they soon name another one."""
+"""Seconds to connect to the master that Sentinels name. If it is frozen they will soon name another one."""
 _NOT_ENOUGH = object()
 _log = structlog.get_logger("tannoy.redis")
 
 
-# Its own annotation knows only tuples of one word.
+# The annotation of hiredis allows only a tuple of one word.
 _pack_command = cast(Callable[[tuple[Word, ...]], bytes], hiredis.pack_command)  # pyright: ignore[reportUnknownMemberType]
 
 
 @dataclass(slots=True)
-class _Subscribing:
-    """Waits in the queue of replies, for that of the PING behind a SUBSCRIBE."""
+class _SubscribeReply:
+    """Stands in the queue of replies for the PING behind a SUBSCRIBE."""
 
-    refused: Callable[[RedisError], None]
+    on_refused: Callable[[RedisError], None]
 
     def __call__(self, reply: Reply) -> None: ...
 
@@ -46,16 +49,17 @@ _PING = b"*1\r\n$4\r\nPING\r\n"
 
 
 class RedisConnection(asyncio.Protocol):
-    """The asyncio end of one connection. `on_pushes` gets all pushes that one read brought in, in order."""
+    """One connection, as an asyncio protocol. `on_pushes` gets all pushes that one read brought, in order."""
 
     def __init__(self, on_pushes: Callable[[Pushes], None]) -> None:
         self._on_pushes = on_pushes
-        # Told apart from RESP3's own False.
+        # The default for `notEnoughData` is False, which is also a value of RESP3.
         self._reader = hiredis.Reader(protocolError=ConnectionLost, replyError=RedisError, notEnoughData=_NOT_ENOUGH)
-        self._waiting: deque[Callable[[Reply], None]] = deque()
+        self._reply_handlers: deque[Callable[[Reply], None]] = deque()  # one for each reply that is still to come
         self._transport: asyncio.Transport | None = None
         self._reason: ConnectionLost | None = None
         self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+        """Done once the connection has ended; the result is the reason, where one is known."""
 
     # ---- asyncio.Protocol
 
@@ -71,7 +75,7 @@ class RedisConnection(asyncio.Protocol):
                 if type(reply) is hiredis.PushNotification:
                     pushes.append(reply)
                 else:
-                    self._answer(reply)
+                    self._handle_reply(reply)
         except ConnectionLost:
             self.abort()
         if pushes:
@@ -82,39 +86,40 @@ class RedisConnection(asyncio.Protocol):
             self.lost.set_result(exc or self._reason)
         why = f": {exc or self._reason}" if exc or self._reason else ""
         error = ConnectionLost(f"the connection to Redis ended before it answered{why}")
-        while self._waiting:
-            self._waiting.popleft()(error)
+        while self._reply_handlers:
+            self._reply_handlers.popleft()(error)
 
-    def _answer(self, reply: Reply) -> None:
-        if not self._waiting:
-            self.abort()  # an answer nobody asked for: we no longer know whose the next one is
-        elif isinstance(self._waiting[0], _Subscribing) and isinstance(reply, RedisError):
-            self._waiting[0].refused(reply)  # its own answer, that of the PING behind it, is still to come
+    def _handle_reply(self, reply: Reply) -> None:
+        if not self._reply_handlers:
+            self.abort()  # no command has asked for this reply, so no later reply could be assigned to its command
+        elif isinstance(self._reply_handlers[0], _SubscribeReply) and isinstance(reply, RedisError):
+            self._reply_handlers[0].on_refused(reply)  # the reply to the PING behind it is still to come
         else:
-            self._waiting.popleft()(reply)
+            self._reply_handlers.popleft()(reply)
             if type(reply) is RedisError and reply.code in NO_MASTER_CODES:
                 self.abort(str(reply))
 
-    # ---- ours
+    # ---- commands
 
     def write(self, data: bytes) -> None:
-        """Send packed words whose answers are pushes (SUBSCRIBE and its like), or whose waiters are `expect`ed."""
+        """Write packed commands. The caller has called `expect` once for each reply that they will get."""
         if self._transport is not None:
             self._transport.write(data)
 
-    def expect(self, answered: Callable[[Reply], None]) -> None:
-        """The next reply in order goes to `answered`: a value, or a RedisError or ConnectionLost instance."""
-        self._waiting.append(answered)
+    def expect(self, on_reply: Callable[[Reply], None]) -> None:
+        """Pass the next reply in order to `on_reply`: a value, or an instance of RedisError or ConnectionLost."""
+        self._reply_handlers.append(on_reply)
 
-    def subscribe(self, words: Sequence[Word], refused: Callable[[RedisError], None]) -> None:
-        """Send SUBSCRIBE or its like. Success is told by pushes; a refusal is a reply, and goes to `refused`.
+    def subscribe(self, words: Sequence[Word], on_refused: Callable[[RedisError], None]) -> None:
+        """Send SUBSCRIBE, UNSUBSCRIBE or their sharded forms. Pushes confirm it; an error goes to `on_refused`.
 
-        A PING behind it tells whose refusal it was: without it, an error would be taken for the next command's.
+        Without an error these commands get no reply, so a PING follows each of them: an error before its reply belongs
+        to the subscription and not to the next command.
         """
-        self.expect(_Subscribing(refused))
+        self.expect(_SubscribeReply(on_refused))
         self.write(pack(words) + _PING)
 
-    def command(self, *words: Word) -> asyncio.Future[Reply]:
+    def send(self, *words: Word) -> asyncio.Future[Reply]:
         """Send one command. The future raises RedisError or ConnectionLost."""
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         if self.lost.done():
@@ -137,7 +142,7 @@ class RedisConnection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def abort(self, reason: str | None = None) -> None:
-        """End the connection now; what has not been answered never will be. `reason` is what `lost` will tell."""
+        """Close the connection now. Commands without a reply fail; `reason` becomes the result of `lost`."""
         if reason is not None and self._reason is None:
             self._reason = ConnectionLost(reason)
         if self._transport is not None:
@@ -158,86 +163,91 @@ def _settle(answer: asyncio.Future[Reply], reply: Reply) -> None:
         answer.set_result(reply)
 
 
-async def connect(
-    address: Address, *, name: str, on_pushes: Callable[[Pushes], None], timeout: float
-) -> RedisConnection:
-    """Connect and introduce ourselves, within `timeout` seconds, to a server that has to be a master.
+async def connect(target: Target, *, name: str, on_pushes: Callable[[Pushes], None], timeout: float) -> RedisConnection:
+    """Connect and log in, within `timeout` seconds, to a server that has to be a master.
 
-    Sentinels are asked anew where it is. The connection ends by itself once its server is no master any more, or is not
-    the one that newer Sentinels name.
+    With Sentinels, they are asked where it is. The connection closes by itself once its server is no longer a master,
+    or Sentinels with a newer configuration name another one. `name` is that of CLIENT LIST.
 
-    Raises OSError, TimeoutError, ConnectionLost, NoMaster, NotMaster; RedisError where Redis wants other credentials,
+    Raises OSError, TimeoutError, ConnectionLost, NoMaster, NotMaster; RedisError where Redis refuses the credentials,
     is too old or still loading.
     """
-    if not isinstance(address, SentinelAddress):
-        return await _dial_master(address, name, on_pushes, timeout, moved=lambda: None)
+    if isinstance(target, RedisAddress):
+        return await _connect_to_master(target, name, on_pushes, timeout, why_moved=lambda: None)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout
-    named = await locate(address, ask_server)
-    left, moved = min(deadline - loop.time(), NAMED_MASTER_TIMEOUT), partial(address.moved_from, named)
+    named = await target.locate(query_server)
+    left = min(deadline - loop.time(), NAMED_MASTER_TIMEOUT)
+    connecting = _connect_to_master(named.server, name, on_pushes, left, partial(target.why_moved, named))
     try:
-        async with until_moved(address):
-            return await _dial_master(named.server, name, on_pushes, left, moved)
+        return await target.race_move(connecting, discard=RedisConnection.abort)
     except TimeoutError as error:
         raise TimeoutError(f"{named.server} does not answer") from error
 
 
-async def _dial_master(
+async def _connect_to_master(
     server: RedisAddress,
     name: str,
     on_pushes: Callable[[Pushes], None],
     timeout: float,
-    moved: Callable[[], str | None],
+    why_moved: Callable[[], str | None],
 ) -> RedisConnection:
     select = (("SELECT", server.database),) if server.database else ()
-    # A replica without its master's data, and a server that is still loading, refuse PING.
-    wire, answers = await _connect(server, name, on_pushes, timeout, (("ROLE",), *select, ("PING",)))
-    if (reason := why_not_master(answers[0])) is not None:
-        wire.abort()
+    # PING: refused by a replica without its master's data, and by a server that is still loading.
+    connection, replies = await _open(server, name, on_pushes, timeout, (("ROLE",), *select, ("PING",)))
+    if (reason := why_not_master(replies[0])) is not None:
+        connection.abort()
         raise NotMaster(f"{server} {reason}")
 
-    def leave(why: str) -> None:
+    def give_up(why: str) -> None:
         _log.warning("leaving this Redis server", redis=str(server), reason=why)
-        wire.abort(f"{server} {why}")
+        connection.abort(f"{server} {why}")
 
-    role = partial(wire.command, "ROLE")
-    watch = RoleWatch(ask=role, is_heard=lambda: wire.is_reading, moved=moved, leave=leave)
-    wire.lost.add_done_callback(lambda _: watch.stop())
-    return wire
+    watch = RoleWatch(
+        query_role=partial(connection.send, "ROLE"),
+        is_reading=lambda: connection.is_reading,
+        why_moved=why_moved,
+        give_up=give_up,
+    )
+    connection.lost.add_done_callback(lambda _: watch.stop())
+    return connection
 
 
-async def ask_server(server: RedisAddress, commands: Sequence[Sequence[Word]]) -> list[Reply]:
-    """Ask on a connection of its own. An error among the answers is a value. Raises what `connect` raises."""
-    wire, _ = await _connect(server, "tannoy-ask", lambda _: None, NAMED_MASTER_TIMEOUT, ())
+async def query_server(server: RedisAddress, commands: Sequence[Sequence[Word]]) -> list[Reply]:
+    """Send commands on a connection of their own; one reply each, where an error is a value in the list.
+
+    Raises what `connect` raises.
+    """
+    connection, _ = await _open(server, "tannoy-ask", lambda _: None, NAMED_MASTER_TIMEOUT, ())
     try:
-        return await asyncio.gather(*(wire.command(*words) for words in commands), return_exceptions=True)
+        return await asyncio.gather(*(connection.send(*words) for words in commands), return_exceptions=True)
     finally:
-        wire.abort()
+        connection.abort()
 
 
-async def _connect(
+async def _open(
     server: RedisAddress,
     name: str,
     on_pushes: Callable[[Pushes], None],
     timeout: float,
-    greeting: Sequence[Sequence[Word]],
+    commands: Sequence[Sequence[Word]],
 ) -> tuple[RedisConnection, list[Reply]]:
-    """A connection on which we have said who we are, and the answers to the commands behind that."""
+    """A connection that has logged in with HELLO, and the replies to the commands that followed it."""
     loop = asyncio.get_running_loop()
-    wire = RedisConnection(on_pushes)
+    connection = RedisConnection(on_pushes)
     credentials = ("AUTH", server.username or "default", server.password) if server.password else ()
     hello = ("HELLO", "3", *credentials, "SETNAME", name)
     try:
         async with asyncio.timeout(timeout):
             if server.port is None:
-                await loop.create_unix_connection(lambda: wire, server.host)
+                await loop.create_unix_connection(lambda: connection, server.host)
             else:
-                await loop.create_connection(lambda: wire, server.host, server.port, ssl=server.tls)
-            # In one go, and the first error is told: all that follow a refused HELLO are its consequences.
-            _, *answers = await asyncio.gather(*(wire.command(*words) for words in (hello, *greeting)))
+                await loop.create_connection(lambda: connection, server.host, server.port, ssl=server.tls)
+            # All in one go. The first error is raised: a refused HELLO makes the commands behind it fail too.
+            _, *replies = await asyncio.gather(*(connection.send(*words) for words in (hello, *commands)))
     except BaseException as error:
-        wire.abort()
+        connection.abort()
         if isinstance(error, TimeoutError):
             raise TimeoutError(f"{server} does not answer") from error
         raise
-    return wire, answers
+    return connection, replies

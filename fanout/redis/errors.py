@@ -23,11 +23,11 @@ class NotMaster(RedisError):
 class CommandFailed(Unavailable):
     """Redis did not confirm a command in time, or refused it.
 
-    `refusal` is the error that Redis replied with, None without a reply. `was_sent` is False only if the command was
-    never written to a connection: then it was certainly not executed.
+    `refusal` is the error that Redis replied with, None without a reply. `is_returned`: a pipeline has given the
+    command back without ever writing it to a connection. It was certainly not executed, and may be sent again.
     """
 
-    def __init__(self, message: str, *, refusal: RedisError | None = None, was_sent: bool = True) -> None:
+    def __init__(self, message: str, *, refusal: RedisError | None = None, is_returned: bool = False) -> None:
         super().__init__(message)
         self.refusal = refusal
-        self.was_sent = was_sent
+        self.is_returned = is_returned

@@ -1,8 +1,9 @@
-"""Commands between the door and their answers: how many there may be, and what becomes of those that take too long."""
+"""Commands that were accepted and not answered: a bound on their bytes, and a deadline for each."""
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from ...shared.errors import Unavailable
@@ -10,24 +11,24 @@ from .connection import Reply, Word
 from .errors import CommandFailed
 from .script import Script
 
-DEADLINE = 0.45
-"""Seconds; `docs/protocol.md §4` promises an answer within 0.5."""
+COMMAND_TIMEOUT = 0.45
+"""Seconds that a command waits for its reply; `docs/protocol.md §4` promises an answer within 0.5."""
 MAX_BYTES = 32 * 1024 * 1024
-"""Of commands under way at once. More than this is refused at the door."""
-WORD_OVERHEAD_BYTES = 256
-"""What a command weighs beyond its payload; so a flood of empty ones is bounded too."""
+"""Bytes of all commands in flight in one pipeline; a command that would exceed them fails at once."""
+COMMAND_OVERHEAD_BYTES = 256
+"""Bytes that each command counts besides its own, so that many empty commands are bounded too."""
 
 
 class RedisCommand:
-    """One command from the door to its answer. `script`: it is the EVALSHA of that. `timeout` is in seconds."""
+    """One command until it is answered. `script` is the one that its EVALSHA calls; `timeout` is in seconds."""
 
     __slots__ = ("answer", "deadline", "script", "size", "words")
 
-    def __init__(self, words: tuple[Word, ...], script: Script | None, timeout: float = DEADLINE) -> None:
+    def __init__(self, words: tuple[Word, ...], script: Script | None, timeout: float = COMMAND_TIMEOUT) -> None:
         loop = asyncio.get_running_loop()
         self.words = words
         self.script = script
-        self.size = sum(len(word) for word in words if isinstance(word, bytes)) + WORD_OVERHEAD_BYTES
+        self.size = sum(len(word) for word in words if isinstance(word, bytes)) + COMMAND_OVERHEAD_BYTES
         self.deadline = loop.time() + timeout
         self.answer: asyncio.Future[Reply] = loop.create_future()
 
@@ -35,26 +36,41 @@ class RedisCommand:
 C = TypeVar("C", bound=RedisCommand)
 
 
+@dataclass(frozen=True, slots=True)
+class InFlightStatistics:
+    answered: int
+    """Commands that Redis has answered with a value."""
+    failed: int
+    """Commands that failed: refused by Redis, not answered in time, or beyond MAX_BYTES."""
+    in_flight: int
+    """Commands that wait for their answer now."""
+    in_flight_bytes: int
+    """Bytes of these commands."""
+
+
 class InFlight(Generic[C]):
-    """All commands of one pipeline, by their deadlines. `on_overdue` is told when some have failed by them."""
+    """All commands of one pipeline, oldest first: all wait equally long, so this is also the order of their deadlines.
+
+    `on_overdue` is called after commands have failed because their deadlines had passed.
+    """
 
     def __init__(self, on_overdue: Callable[[], None]) -> None:
         self._on_overdue = on_overdue
         self._commands: deque[C] = deque()
         self._bytes = 0
-        self._watch: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._answered = 0
         self._failed = 0
 
     def admit(self, command: C) -> bool:
-        """False: there are too many, and it has failed."""
+        """Count a new command. False: it would exceed MAX_BYTES, and has failed."""
         if self._bytes + command.size > MAX_BYTES:
             self.fail(command, CommandFailed("the bus is overloaded: too much is still unconfirmed"))
             return False
         self._commands.append(command)
         self._bytes += command.size
-        if self._watch is None:
-            self._watch = asyncio.get_running_loop().call_at(command.deadline, self._check_deadlines)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_at(command.deadline, self._check_deadlines)
         return True
 
     def answer(self, command: C, reply: Reply) -> None:
@@ -68,15 +84,16 @@ class InFlight(Generic[C]):
             command.answer.set_exception(error)
 
     def forget_done(self) -> None:
+        """Stop counting the commands that are done, up to the oldest one that is not."""
         commands = self._commands
         while commands and commands[0].answer.done():
             self._bytes -= commands.popleft().size
-        if not commands and self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
+        if not commands and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _check_deadlines(self) -> None:
-        self._watch = None
+        self._timer = None
         loop = asyncio.get_running_loop()
         failed = self._failed
         for command in self._commands:
@@ -86,13 +103,8 @@ class InFlight(Generic[C]):
         self.forget_done()
         if self._failed > failed:
             self._on_overdue()
-        if self._commands and self._watch is None:
-            self._watch = loop.call_at(self._commands[0].deadline, self._check_deadlines)
+        if self._commands and self._timer is None:
+            self._timer = loop.call_at(self._commands[0].deadline, self._check_deadlines)
 
-    def statistics(self) -> dict[str, int]:
-        return {
-            "answered": self._answered,
-            "failed": self._failed,
-            "under_way": len(self._commands),
-            "under_way_bytes": self._bytes,
-        }
+    def statistics(self) -> InFlightStatistics:
+        return InFlightStatistics(self._answered, self._failed, len(self._commands), self._bytes)

@@ -1,27 +1,31 @@
-"""A connection for commands that have to be fast and honest: one pipeline per loop turn, one deadline, no retries.
+"""A connection for commands that have to be fast and reliable: one write per loop turn, one deadline, no retries.
 
-A command that Redis has not answered within `command_timeout` fails with `Unavailable`, never with a false ok: it may
-have been carried out, and whoever repeats it has to make that harmless. What is queued for a connection that does
-not come fails at the same deadline, and certainly has not been carried out.
+A command that Redis has not answered within `command_timeout` fails with CommandFailed and never with a false success.
+It may have been executed all the same, so a caller that repeats it has to make the repetition harmless. A command that
+waits for a connection fails at the same deadline, and has certainly not been executed.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
 
 from ...shared.errors import MalformedBytes, TannoyError, Unavailable
-from .address import Address
 from .connection import RedisConnection, Reply, Word, connect, pack
 from .errors import CommandFailed, RedisError
-from .in_flight import DEADLINE, InFlight, RedisCommand
+from .in_flight import COMMAND_TIMEOUT, InFlight, RedisCommand
 from .reconnect import keep_connected
 from .script import Script
+from .sentinel import Target
 
 CONNECT_TIMEOUT = 1.0
-GREETING_TIMEOUT = 3.0
+"""Seconds to connect and log in, and again to load the scripts: a node that starts waits 5 seconds for all of it."""
+PREPARE_TIMEOUT = 3.0
+"""Seconds for `on_connected`, which may have to state all leases of a node."""
 BACKOFF_BASE = 0.05
 BACKOFF_CAP = 1.0
+"""Seconds between two attempts to connect: commands fail after half a second, so the pause stays about as short."""
 
 _ASKING = pack(("ASKING",))
 
@@ -37,7 +41,7 @@ class _Command(RedisCommand):
 
 
 class CommandSender(Protocol):
-    """Takes scripts and commands: a pipeline, or a connection that is just being greeted."""
+    """What executes scripts and commands: a pipeline, or a connection that is being prepared."""
 
     def run_script(
         self, script: Script, keys: tuple[bytes, ...], arguments: tuple[Word, ...]
@@ -46,80 +50,105 @@ class CommandSender(Protocol):
 
 
 class DirectCommands:
-    """A connection before all other commands, as Commands. Its scripts have just been loaded."""
+    """A CommandSender over one connection, without a queue. Scripts have to be loaded on it already.
 
-    def __init__(self, wire: RedisConnection) -> None:
-        self.send = wire.command
+    The futures raise RedisError or ConnectionLost.
+    """
+
+    def __init__(self, connection: RedisConnection) -> None:
+        self.send = connection.send
 
     def run_script(self, script: Script, keys: tuple[bytes, ...], arguments: tuple[Word, ...]) -> asyncio.Future[Reply]:
         return self.send(*script.call(keys, arguments))
 
 
-Greet = Callable[[CommandSender, Sequence[int]], Awaitable[None]]
-"""(bus, partitions): before anything else is said to the server of these partitions. Raises what `bus` raises."""
+OnConnected = Callable[[CommandSender, Sequence[int]], Awaitable[None]]
+"""(commands, partitions): called on each new connection, before all other commands to the server of these partitions.
+
+Raises what `commands` raises.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineStatistics:
+    connected: bool
+    """Redis takes commands now."""
+    answered: int
+    """Commands that Redis has answered with a value."""
+    failed: int
+    """Commands that failed: refused by Redis, not answered in time, or beyond the bound on bytes in flight."""
+    in_flight: int
+    """Commands that wait for their answer now."""
+    in_flight_bytes: int
+    """Bytes of these commands."""
 
 
 class AnyPipeline(CommandSender, Protocol):
-    """To one server, or to all masters of a cluster: whoever uses it can't tell.
+    """A pipeline to one server, or to all masters of a Redis Cluster: its users need not know which.
 
-    `send` then needs its second word, and `run_script` its first key, to be a name out of `Keyspace`.
+    For a cluster the second word of `send` and the first key of `run_script` have to be names made by `Keyspace`.
+    All futures raise CommandFailed.
     """
 
     connected: asyncio.Event
     command_timeout: float
-    """Seconds after which a command that Redis has not answered fails with Unavailable."""
+    """Seconds after which a command that Redis has not answered fails."""
 
     def publish(self, channel: bytes, payload: bytes) -> "asyncio.Future[Reply]": ...
     async def run(self) -> None: ...
-    def statistics(self) -> dict[str, int | bool]: ...
+    def statistics(self) -> PipelineStatistics: ...
 
 
 class Pipeline:
-    """Needs `run` running. `scripts` are loaded on every new connection.
+    """Commands to one server, or to the master that Sentinels name. Needs `run` running.
 
-    `greet` has the connection to itself before any other command; what it raises costs the connection. `on_connected`
-    is told of every change of `connected`. `command_timeout`: seconds that a command waits for its answer.
+    `scripts` are loaded on each new connection. Then `on_connected` is called, before all other commands; if it raises,
+    the connection is closed. `on_state` is called with the new state whenever `connected` changes. `command_timeout` is
+    in seconds.
     """
 
     def __init__(
         self,
-        address: Address,
+        target: Target,
         *,
         name: str,
         scripts: tuple[Script, ...],
-        greet: Callable[[RedisConnection], Awaitable[None]] | None = None,
-        on_connected: Callable[[bool], None] = lambda connected: None,
-        command_timeout: float = DEADLINE,
+        on_connected: Callable[[RedisConnection], Awaitable[None]] | None = None,
+        on_state: Callable[[bool], None] = lambda connected: None,
+        command_timeout: float = COMMAND_TIMEOUT,
     ) -> None:
         self.connected = asyncio.Event()
         """Set while Redis takes commands."""
         self.command_timeout = command_timeout
-        self._address = address
+        self._target = target
         self._name = name
         self._scripts = scripts
-        self._greet = greet
         self._on_connected = on_connected
-        self._wire: RedisConnection | None = None
+        self._on_state = on_state
+        self._connection: RedisConnection | None = None
         self._unsent: list[_Command] = []
-        self._under_way: InFlight[_Command] = InFlight(self._drop_wire)
+        self._in_flight: InFlight[_Command] = InFlight(self._replace_connection)
         self._flush_is_due = False
 
     def run_script(self, script: Script, keys: tuple[bytes, ...], arguments: tuple[Word, ...]) -> asyncio.Future[Reply]:
-        """EVALSHA. The future raises CommandFailed."""
+        """Send EVALSHA. The future raises CommandFailed."""
         return self.submit(script.call(keys, arguments), script)
 
     def send(self, *words: Word) -> asyncio.Future[Reply]:
-        """Any command. The future raises CommandFailed."""
+        """Send any command. The future raises CommandFailed."""
         return self.submit(words, None)
 
     def publish(self, channel: bytes, payload: bytes) -> asyncio.Future[Reply]:
-        """PUBLISH. The result is the number of links that got it."""
+        """Send PUBLISH. The result is the number of links that received it. The future raises CommandFailed."""
         return self.submit(("PUBLISH", channel, payload), None)
 
     def submit(self, words: tuple[Word, ...], script: Script | None, *, asking: bool = False) -> asyncio.Future[Reply]:
-        """`script`: the words are its EVALSHA. `asking`: of a cluster's server that is about to own the slot."""
+        """Send a command at the end of this loop turn; `script` is the one that its EVALSHA calls.
+
+        `asking` puts ASKING in front of it, for the server of a Redis Cluster to which the slot is being migrated.
+        """
         command = _Command(words, script, self.command_timeout, asking)
-        if self._under_way.admit(command):
+        if self._in_flight.admit(command):
             self._unsent.append(command)
             if not self._flush_is_due:
                 self._flush_is_due = True
@@ -128,110 +157,122 @@ class Pipeline:
 
     def _flush(self) -> None:
         self._flush_is_due = False
-        wire = self._wire
-        if wire is None or wire.lost.done():
+        connection = self._connection
+        if connection is None or connection.lost.done():
             return
         unsent, self._unsent = self._unsent, []
         packed: list[bytes] = []
         for command in unsent:
             if not command.answer.done():
                 if command.asking:
-                    wire.expect(_ignore)
+                    connection.expect(_ignore)
                     packed.append(_ASKING)
-                wire.expect(partial(self._answered, wire, command))
+                connection.expect(partial(self._handle_reply, connection, command))
                 packed.append(pack(command.words))
         if packed:
-            wire.write(b"".join(packed))
+            connection.write(b"".join(packed))
 
-    def _answered(self, wire: RedisConnection, command: _Command, reply: Reply) -> None:
+    def _handle_reply(self, connection: RedisConnection, command: _Command, reply: Reply) -> None:
         if command.answer.done():
             return
         if not isinstance(reply, TannoyError):
-            self._under_way.answer(command, reply)
+            self._in_flight.answer(command, reply)
         elif isinstance(reply, RedisError) and command.script is not None and reply.code == "NOSCRIPT":
-            # It has not run, so running it now is no retry.
-            wire.command("SCRIPT", "LOAD", command.script.source).add_done_callback(_look_at)
+            # The script has not run, so to run it now is not a retry.
+            connection.send("SCRIPT", "LOAD", command.script.source).add_done_callback(_retrieve_exception)
             self._unsent.insert(0, command)
             self._flush()
         else:
             refusal = reply if isinstance(reply, RedisError) else None
-            self._under_way.fail(command, CommandFailed(f"the bus did not confirm: {reply}", refusal=refusal))
-        self._under_way.forget_done()
+            self._in_flight.fail(command, CommandFailed(f"the bus did not confirm: {reply}", refusal=refusal))
+        self._in_flight.forget_done()
 
-    def _drop_wire(self) -> None:
-        """Something was not answered in time: the answers would come too late to tell whose they are."""
+    def _replace_connection(self) -> None:
+        """A reply is overdue. Those behind it would be late too: the next connection answers sooner."""
         self._unsent = [command for command in self._unsent if not command.answer.done()]
-        if self._wire is not None:
-            self._wire.abort()
+        if self._connection is not None:
+            self._connection.abort()
 
-    def give_back_unsent(self) -> None:
-        """Fail all commands that still wait for a connection, as not sent."""
+    def return_unsent(self) -> None:
+        """Fail the commands that still wait for a connection; their CommandFailed says that they were not sent."""
         unsent, self._unsent = self._unsent, []
         for command in unsent:
-            self._under_way.fail(command, CommandFailed("the connection to Redis is lost", was_sent=False))
-        self._under_way.forget_done()
+            self._in_flight.fail(command, CommandFailed("the connection to Redis is lost", is_returned=True))
+        self._in_flight.forget_done()
 
     async def run(self) -> None:
-        """Keep a connection for ever. Only what no retry can mend gets out of here."""
+        """Keep a connection for ever. Raises only what no retry can mend."""
         await keep_connected(
-            self._one_connection,
-            address=self._address,
+            self._run_connection,
+            target=self._target,
             what="Redis takes no commands",
             base=BACKOFF_BASE,
             cap=BACKOFF_CAP,
         )
 
-    async def _one_connection(self) -> bool:
-        wire = await connect(self._address, name=self._name, on_pushes=lambda pushes: None, timeout=CONNECT_TIMEOUT)
+    async def _run_connection(self) -> bool:
+        connection = await connect(
+            self._target, name=self._name, on_pushes=lambda pushes: None, timeout=CONNECT_TIMEOUT
+        )
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 for script in self._scripts:
-                    await wire.command("SCRIPT", "LOAD", script.source)
-            if self._greet is not None:
-                async with asyncio.timeout(GREETING_TIMEOUT):
-                    await self._greet(wire)
-            self._wire = wire
+                    await connection.send("SCRIPT", "LOAD", script.source)
+            if self._on_connected is not None:
+                async with asyncio.timeout(PREPARE_TIMEOUT):
+                    await self._on_connected(connection)
+            self._connection = connection
             self.connected.set()
-            self._on_connected(True)
+            self._on_state(True)
             self._flush()
-            await wire.lost
+            await connection.lost
             return True
         finally:
-            self._wire = None
+            self._connection = None
             if self.connected.is_set():
                 self.connected.clear()
-                self._on_connected(False)
-            wire.abort()
+                self._on_state(False)
+            connection.abort()
 
-    def statistics(self) -> dict[str, int | bool]:
-        return {"connected": self.connected.is_set(), **self._under_way.statistics()}
+    def statistics(self) -> PipelineStatistics:
+        commands = self._in_flight.statistics()
+        return PipelineStatistics(
+            connected=self.connected.is_set(),
+            answered=commands.answered,
+            failed=commands.failed,
+            in_flight=commands.in_flight,
+            in_flight_bytes=commands.in_flight_bytes,
+        )
 
 
 def _ignore(reply: Reply) -> None:
-    """Of ASKING: the command behind it tells whatever there is to tell."""
+    """Of ASKING: if it fails, the command behind it fails too, and says why."""
 
 
-def _look_at(done: "asyncio.Future[Reply]") -> None:
-    """The command that follows tells of any failure; this only marks the exception as seen."""
+def _retrieve_exception(done: "asyncio.Future[Reply]") -> None:
+    """Keep asyncio from logging the exception. The command that follows reports any failure."""
     if not done.cancelled():
         done.exception()
 
 
-def read_later(asked: "asyncio.Future[Reply]", read: Callable[[Reply], T]) -> "asyncio.Future[T]":
-    """What `read` makes of the answer. Raises Unavailable, also where `read` can't make anything of it."""
+def read_later(answer: "asyncio.Future[Reply]", read: Callable[[Reply], T]) -> "asyncio.Future[T]":
+    """A future for what `read` makes of the answer.
+
+    It raises Unavailable: what `answer` raises, or that `read` raised Unavailable, MalformedBytes or ValueError.
+    """
     result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
-    def done(asked: "asyncio.Future[Reply]") -> None:
-        error = asked.exception()
+    def on_answer(answer: "asyncio.Future[Reply]") -> None:
+        error = answer.exception()
         if result.done():
             return
         if error is not None:
             result.set_exception(error)
             return
         try:
-            result.set_result(read(asked.result()))
+            result.set_result(read(answer.result()))
         except (Unavailable, MalformedBytes, ValueError) as refusal:
             result.set_exception(Unavailable(str(refusal)))
 
-    asked.add_done_callback(done)
+    answer.add_done_callback(on_answer)
     return result

@@ -1,4 +1,4 @@
-"""Asking several servers the same thing at once, so that a frozen one holds nobody up, and the newest answer counts."""
+"""Send the same question to several servers at once, so that one that is frozen does not delay the answer."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -7,10 +7,13 @@ from typing import Any, TypeVar
 from .address import RedisAddress
 
 OTHERS_WITHIN = 0.1
-"""Seconds that the others have to contradict the first one that knows."""
+"""Seconds, after the first useful answer, that the other servers have to give a newer one."""
 
 QueryServer = Callable[[RedisAddress, tuple[tuple[str, ...], ...]], Awaitable[list[Any]]]
-"""(server, commands): the answer to each, an error among them as a value. Raises OSError or a TannoyError."""
+"""(server, commands): one reply for each command; an error reply is a value in the list.
+
+Raises OSError or a TannoyError if the server can't be asked.
+"""
 
 T = TypeVar("T")
 
@@ -18,7 +21,7 @@ T = TypeVar("T")
 async def query_all(
     servers: Sequence[RedisAddress], question: Callable[[RedisAddress], Awaitable[T | str]], *, within: float
 ) -> dict[RedisAddress, T | str]:
-    """What each knows, or in words why it knows nothing. Of those that are late it is that they do not answer."""
+    """The answer of each server, or a string that says why it gave none. `within` is in seconds."""
     loop = asyncio.get_running_loop()
     questions = {asyncio.ensure_future(question(server)): server for server in servers}
     answers: dict[RedisAddress, T | str] = dict.fromkeys(servers, "does not answer")

@@ -1,4 +1,4 @@
-"""How every connection to Redis is kept: one after another, for ever, with full jitter between those that fail."""
+"""Keep a connection to Redis: open one after another, for ever, with full jitter between attempts that fail."""
 
 import asyncio
 import random
@@ -7,54 +7,55 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from ...shared.backoff import full_jitter
-from .address import Address, RedisAddress, SentinelAddress
-from .connection import ask_server
+from .address import RedisAddress
+from .connection import query_server
 from .errors import ConnectionLost, RedisError
-from .sentinel import NoMaster, keep_informed
+from .sentinel import MasterDiscovery, NoMaster, Target
 
 _log = structlog.get_logger("tannoy.redis")
 
 
 async def keep_connected(
-    connection: Callable[[], Awaitable[bool]], *, address: Address, what: str, base: float, cap: float
+    run_connection: Callable[[], Awaitable[bool]], *, target: Target, what: str, base: float, cap: float
 ) -> None:
-    """Run `connection` again and again; it ends when its connection is lost, and tells whether that was ever of use.
+    """Call `run_connection` again and again. It returns when its connection is lost: True if it had been in use.
 
-    `what` is the sentence for the log; `base` and `cap` of the back-off are in seconds. Only what no retry can mend
-    gets out of here.
+    `what` is the sentence for the log; `base` and `cap` of the back-off are in seconds. Never returns. Raises what
+    `run_connection` raises and no retry can mend: all but OSError, ConnectionLost, RedisError and NoMaster.
     """
-    if not isinstance(address, SentinelAddress):
-        await _keep(connection, address, what, base, cap)
+    if isinstance(target, RedisAddress):
+        await _keep(run_connection, target, what, base, cap)
         return
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(keep_informed(address, ask_server))
-        await _keep(connection, address, what, base, cap)
+        tasks.create_task(target.keep_current(query_server))
+        await _keep(run_connection, target, what, base, cap)
 
 
 async def _keep(
-    connection: Callable[[], Awaitable[bool]], address: Address, what: str, base: float, cap: float
+    run_connection: Callable[[], Awaitable[bool]], target: Target, what: str, base: float, cap: float
 ) -> None:
     attempt = 0
     while True:
-        tried = _named(address)
+        tried = _named(target)
         try:
-            attempt = 0 if await connection() else attempt + 1
+            attempt = 0 if await run_connection() else attempt + 1
         except (OSError, ConnectionLost, RedisError, NoMaster) as error:
-            # Once an outage; whoever wants each attempt asks for DEBUG.
+            # A warning for the first failed attempt of an outage, DEBUG for all further ones.
             log = _log.debug if attempt else _log.warning
-            log(what, redis=str(address), error=str(error) or type(error).__name__)
+            log(what, redis=str(target), error=str(error) or type(error).__name__)
             attempt += 1
-        if _named(address) == tried:
-            await _rest(address, full_jitter(attempt, base=base, cap=cap, uniform=random.uniform))
+        if _named(target) == tried:
+            await _wait(target, full_jitter(attempt, base=base, cap=cap, uniform=random.uniform))
 
 
-def _named(address: Address) -> RedisAddress | None:
-    return address.newest.server if isinstance(address, SentinelAddress) and address.newest else None
+def _named(target: Target) -> RedisAddress | None:
+    """The server that the Sentinels named last; None without Sentinels."""
+    return target.newest.server if isinstance(target, MasterDiscovery) and target.newest else None
 
 
-async def _rest(address: Address, seconds: float) -> None:
-    """At most `seconds`: a master that is named only now is tried at once."""
-    if isinstance(address, SentinelAddress):
-        await asyncio.wait((address.next_move(),), timeout=seconds)
+async def _wait(target: Target, seconds: float) -> None:
+    """At most `seconds`: as soon as the Sentinels name another master, it is tried."""
+    if isinstance(target, MasterDiscovery):
+        await asyncio.wait((target.next_move(),), timeout=seconds)
     else:
         await asyncio.sleep(seconds)

@@ -1,8 +1,8 @@
-"""Is the server at the other end a master, and still the right one?
+"""Check once a second that the server of a connection is still a master, and still the right one.
 
-A replica takes connections, subscriptions and even PUBLISH like a master: whoever talks to one hears nobody and is
-heard by nobody, and no command fails. Sentinels cut the connections of a master that they demote, but only if they can
-reach it, and an operator who says REPLICAOF cuts none. So each connection asks for the role by itself, now and then.
+A replica accepts connections, SUBSCRIBE and even PUBLISH like a master, but does not pass messages on to the master's
+clients: a node connected to one would be cut off without an error. Sentinels close the connections of a master that
+they demote, but only if they can reach it, and REPLICAOF by an operator closes none. So each connection sends ROLE.
 """
 
 import asyncio
@@ -12,9 +12,10 @@ from typing import Any
 import structlog
 
 ROLE_PERIOD = 1.0
-PATIENCE = 2
-"""Periods after which a server that has not answered is given up. Two: a process that wakes from a freeze of its own
-runs its timers before it reads what has come in."""
+"""Seconds between two ROLE commands on a connection."""
+UNANSWERED_MAX = 2
+"""Periods without an answer after which the connection is given up. Two, because a process that resumes from being
+suspended runs its timers before it reads what has come in meanwhile."""
 
 _log = structlog.get_logger("tannoy.redis")
 
@@ -23,7 +24,7 @@ NO_MASTER_CODES = frozenset(("READONLY", "LOADING", "MASTERDOWN"))
 
 
 def why_not_master(role: Any) -> str | None:
-    """What the answer to ROLE says against its server; None: it is a master."""
+    """Why the reply to ROLE is not that of a master; None: it is. The text continues a sentence about the server."""
     match role:
         case [b"master", *_]:
             return None
@@ -32,66 +33,66 @@ def why_not_master(role: Any) -> str | None:
         case [b"sentinel", *_]:
             return "is a Sentinel: its URL begins with redis+sentinel://"
         case _:
-            return f"does not say what it is: {role!r}"
+            return f"answers ROLE with something else: {role!r}"
 
 
 class RoleWatch:
-    """Asks a server each ROLE_PERIOD what it is, and leaves it when it is no master any more, or silent.
+    """Sends ROLE each ROLE_PERIOD, and gives the connection up if its server is no master any more or does not answer.
 
-    `ask` sends ROLE; `is_heard` tells whether answers are read at all; `moved` gives a reason to leave that the server
-    itself does not know of; `leave` is told why, once.
+    `query_role` sends ROLE; `is_reading` says whether replies are read at all; `why_moved` returns a reason to leave
+    that the server itself does not know of, or None; `give_up` is called once, with the reason.
     """
 
     def __init__(
         self,
         *,
-        ask: Callable[[], "asyncio.Future[Any]"],
-        is_heard: Callable[[], bool],
-        moved: Callable[[], str | None],
-        leave: Callable[[str], None],
+        query_role: Callable[[], "asyncio.Future[Any]"],
+        is_reading: Callable[[], bool],
+        why_moved: Callable[[], str | None],
+        give_up: Callable[[str], None],
     ) -> None:
-        self._ask = ask
-        self._is_heard = is_heard
-        self._moved = moved
-        self._leave = leave
-        self._asked: asyncio.Future[Any] | None = None
-        self._silent_for = 0
+        self._query_role = query_role
+        self._is_reading = is_reading
+        self._why_moved = why_moved
+        self._give_up = give_up
+        self._reply: asyncio.Future[Any] | None = None
+        self._unanswered = 0  # periods
         self._timer: asyncio.TimerHandle | None = None
-        self._look_later()
+        self._start_timer()
 
     def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def _look_later(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(ROLE_PERIOD, self._look)
+    def _start_timer(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(ROLE_PERIOD, self._check)
 
-    def _look(self) -> None:
-        self._look_later()
-        if (reason := self._moved()) is not None:
-            self._give_up(reason)
-        elif not self._is_heard():
-            self._silent_for = 0  # we do not listen, so silence proves nothing
-        elif self._asked is None or self._asked.done():
-            self._silent_for = 0
-            self._asked = self._ask()
-            self._asked.add_done_callback(self._told)
+    def _check(self) -> None:
+        self._start_timer()
+        if (reason := self._why_moved()) is not None:
+            self._stop_and_give_up(reason)
+        elif not self._is_reading():
+            self._unanswered = 0  # nothing is read, so a missing reply proves nothing
+        elif self._reply is None or self._reply.done():
+            self._unanswered = 0
+            self._reply = self._query_role()
+            self._reply.add_done_callback(self._handle_reply)
         else:
-            self._silent_for += 1
-            if self._silent_for == PATIENCE:
-                self._give_up("does not answer any more")
+            self._unanswered += 1
+            if self._unanswered == UNANSWERED_MAX:
+                self._stop_and_give_up("does not answer any more")
 
-    def _told(self, role: "asyncio.Future[Any]") -> None:
-        if role.cancelled():
+    def _handle_reply(self, reply: "asyncio.Future[Any]") -> None:
+        if reply.cancelled():
             return
-        error = role.exception()  # looked at in any case: otherwise asyncio complains that nobody has
+        error = reply.exception()  # retrieved in any case: asyncio logs exceptions that never are
         if self._timer is None:
             return
-        reason = why_not_master(role.result()) if error is None else str(error)
+        reason = why_not_master(reply.result()) if error is None else str(error)
         if reason is not None:
-            self._give_up(reason)
+            self._stop_and_give_up(reason)
 
-    def _give_up(self, reason: str) -> None:
+    def _stop_and_give_up(self, reason: str) -> None:
         self.stop()
-        self._leave(reason)
+        self._give_up(reason)

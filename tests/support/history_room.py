@@ -63,7 +63,7 @@ class HistoryRoom:
         room = cls(valkey, pipeline, keyspace.room(RoomName(f"room-{number}")), keyspace)
         link = await connect(valkey.address, name="test-link", on_pushes=room._on_pushes, timeout=PATIENCE)
         link.subscribe(("SUBSCRIBE", room.channel.address), lambda refusal: None)
-        await link.command("PING")
+        await link.send("PING")
         try:
             yield room
         finally:

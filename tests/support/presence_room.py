@@ -44,8 +44,8 @@ class PresenceRoom:
         """With two live processes, n1 and n2."""
         room = cls(valkey, pipeline, keyspace, rules)
         link = await connect(valkey.address, name="test-link", on_pushes=room._on_pushes, timeout=PATIENCE)
-        link.subscribe(("SUBSCRIBE", room.channel.address), refused=lambda refusal: None)
-        await link.command("PING")
+        link.subscribe(("SUBSCRIBE", room.channel.address), on_refused=lambda refusal: None)
+        await link.send("PING")
         await room.send_heartbeats("n1", "n2")
         try:
             yield room

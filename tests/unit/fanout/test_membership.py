@@ -44,7 +44,7 @@ class ScriptedWire(RedisConnection):
         self._redis = redis
         self._scripts: dict[object, Script] = {script.digest: script for script in _BEATS}
 
-    def command(self, *words: Word) -> asyncio.Future[Reply]:
+    def send(self, *words: Word) -> asyncio.Future[Reply]:
         if words[0] == "EVALSHA":
             last_key = 3 + int(words[2])
             keys = cast("tuple[bytes, ...]", words[3:last_key])

@@ -9,7 +9,7 @@ from tannoy.fanout.cluster.pipeline import ClusterPipeline
 from tannoy.fanout.cluster.topology import ClusterTopology
 from tannoy.fanout.redis.address import RedisAddress
 from tannoy.fanout.redis.connection import Reply
-from tannoy.fanout.redis.in_flight import DEADLINE
+from tannoy.fanout.redis.in_flight import COMMAND_TIMEOUT
 from tannoy.fanout.redis.pipeline import CommandSender
 from tannoy.fanout.redis.script import Script
 from tannoy.fanout.scripts import HEARTBEAT, PUBLISH_ONCE, SERVER_ENSURE
@@ -38,7 +38,7 @@ class Client:
             cluster,
             name="test",
             scripts=(PUBLISH_ONCE,),
-            greet=self._greet,
+            on_connected=self._greet,
             server_key=KEYSPACE.server,
             command_timeout=command_timeout,
         )
@@ -63,7 +63,7 @@ class Client:
 
 @asynccontextmanager
 async def running(
-    memory: MemoryCluster, *, connected: bool = True, command_timeout: float = DEADLINE
+    memory: MemoryCluster, *, connected: bool = True, command_timeout: float = COMMAND_TIMEOUT
 ) -> AsyncGenerator[Client]:
     cluster = await memory.known()
     client = Client(memory, cluster, command_timeout)
@@ -185,7 +185,7 @@ async def test_what_can_not_be_done_now_is_done_a_little_later(memory: MemoryClu
     async with running(memory) as client:
         memory.refusals[OF_A] = refusal
         said = [client.say(OF_A, str(number)) for number in range(3)]
-        await asyncio.sleep(DEADLINE / 2)
+        await asyncio.sleep(COMMAND_TIMEOUT / 2)
         memory.refusals.clear()
         await asyncio.gather(*said)
         assert client.heard(A) == ["0", "1", "2"]
@@ -199,7 +199,7 @@ async def test_what_can_not_be_done_in_time_is_unavailable_at_its_deadline(memor
         said = client.say(OF_A, "lost")
         with pytest.raises(Unavailable):
             await said
-        assert manual_clock().monotonic() - started == pytest.approx(DEADLINE)
+        assert manual_clock().monotonic() - started == pytest.approx(COMMAND_TIMEOUT)
         memory.refusals.clear()
         await client.say(OF_A, "next")
         assert client.heard(A) == ["next"]
@@ -228,7 +228,7 @@ async def test_two_servers_that_send_us_to_each_other_do_not_hold_us_for_longer(
         started = manual_clock().monotonic()
         with pytest.raises(Unavailable):
             await client.say(OF_A, "lost")
-        assert manual_clock().monotonic() - started == pytest.approx(DEADLINE)
+        assert manual_clock().monotonic() - started == pytest.approx(COMMAND_TIMEOUT)
 
 
 @on_manual_time

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from tannoy.fanout.leases.manager import CONFIRM_AT_ONCE
-from tannoy.fanout.redis.in_flight import DEADLINE
+from tannoy.fanout.redis.in_flight import COMMAND_TIMEOUT
 from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_RELEASE
 from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.codes import CloseCode
@@ -80,7 +80,7 @@ async def test_while_redis_is_away_it_is_waited_for_no_longer_than_the_deadline_
     process.redis.lose()
     before = now()
     assert await refused(process.start()) is (mode is LimitMode.STRICT)
-    assert now() - before == pytest.approx(DEADLINE)
+    assert now() - before == pytest.approx(COMMAND_TIMEOUT)
     process.redis.connect()
     process.leases.send_pending_releases()
     await turns()
@@ -93,7 +93,7 @@ async def test_a_redis_that_comes_back_in_time_is_asked(mode: LimitMode) -> None
     process = ScriptedLeases(mode=mode)
     process.redis.lose()
     session = process.start()
-    await asyncio.sleep(DEADLINE / 2)
+    await asyncio.sleep(COMMAND_TIMEOUT / 2)
     assert process.redis.calls == []
     process.redis.connect()
     await session.acquiring

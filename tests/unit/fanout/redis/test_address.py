@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio.connection import parse_url
-from tannoy.fanout.redis.address import ClusterAddress, NamedMaster, RedisAddress, SentinelAddress, parse_address
+from tannoy.fanout.redis.address import ClusterAddress, RedisAddress, SentinelAddress, parse_address
 
 URLS = [
     ("redis://localhost", "localhost", 6379, 0, None, None),
@@ -84,23 +84,6 @@ def test_over_tls_both_master_and_sentinels_are_reached_by_it_unless_the_url_say
     master_alone = master_at("rediss+sentinel://h/m?sentinel_ssl=false")
     assert master_alone.at("m", 1).tls is not None
     assert master_alone.sentinels[0].tls is None
-
-
-def test_a_connection_is_given_up_when_newer_sentinels_name_another_server() -> None:
-    address = master_at("redis+sentinel://h/m")
-    here, there = address.at("here", 1), address.at("there", 1)
-    rests_on = NamedMaster(here, epoch=3)
-    assert address.moved_from(rests_on) is None
-
-    for names, why in [
-        (NamedMaster(there, epoch=2), None),
-        (NamedMaster(there, epoch=3), None),
-        (NamedMaster(here, epoch=4), None),
-        (NamedMaster(there, epoch=4), "the Sentinels name there:1 as the master now"),
-    ]:
-        address.newest = names
-        assert address.moved_from(rests_on) == why
-    assert str(address) == "there:1 (m of Sentinels h:26379)"
 
 
 # ---- a Redis Cluster

@@ -1,4 +1,4 @@
-"""One connection to Redis: replies in order, pushes in batches, and every way it can end."""
+"""One connection to Redis: replies in order, pushes in batches, and every way in which it can end."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from tests.support.clock import on_manual_time, turns
 from tests.support.memory_redis import read_commands
 
 
-def test_words_are_packed_as_redis_reads_them() -> None:
+def test_a_command_is_packed_in_resp() -> None:
     assert pack(("SET", b"\x00\r\n", 7)) == b"*3\r\n$3\r\nSET\r\n$3\r\n\x00\r\n\r\n$1\r\n7\r\n"
 
 
@@ -44,83 +44,83 @@ class Transport(asyncio.Transport):
         self.reading = True
 
 
-def open_wire(pushed: list[Pushes] | None = None) -> tuple[RedisConnection, Transport]:
-    wire, transport = RedisConnection((pushed if pushed is not None else []).append), Transport()
-    wire.connection_made(transport)
-    return wire, transport
+def open_connection(pushed: list[Pushes] | None = None) -> tuple[RedisConnection, Transport]:
+    connection, transport = RedisConnection((pushed if pushed is not None else []).append), Transport()
+    connection.connection_made(transport)
+    return connection, transport
 
 
 @on_manual_time
-async def test_replies_go_to_their_commands_in_order() -> None:
-    wire, transport = open_wire()
-    first, second = wire.command("GET", "a"), wire.command("GET", "b")
+async def test_replies_complete_their_commands_in_order() -> None:
+    connection, transport = open_connection()
+    first, second = connection.send("GET", "a"), connection.send("GET", "b")
     assert read_commands(transport.written) == [[b"GET", b"a"], [b"GET", b"b"]]
-    wire.data_received(b"$1\r\n1\r\n_\r\n")
+    connection.data_received(b"$1\r\n1\r\n_\r\n")
     assert (await first, await second) == (b"1", None)
 
 
 @on_manual_time
-async def test_an_error_of_redis_is_raised_with_its_words() -> None:
-    wire, _ = open_wire()
-    refused, fine = wire.command("AUTH", "x"), wire.command("PING")
-    wire.data_received(b"-WRONGPASS invalid password\r\n+PONG\r\n")
+async def test_an_error_reply_is_raised_with_its_text() -> None:
+    connection, _ = open_connection()
+    refused, fine = connection.send("AUTH", "x"), connection.send("PING")
+    connection.data_received(b"-WRONGPASS invalid password\r\n+PONG\r\n")
     with pytest.raises(RedisError, match="WRONGPASS invalid password"):
         await refused
     assert await fine == b"PONG"
 
 
 @on_manual_time
-async def test_pushes_are_told_from_replies_and_come_as_one_batch() -> None:
+async def test_pushes_of_one_read_between_replies_come_as_one_batch() -> None:
     pushed: list[Pushes] = []
-    wire, _ = open_wire(pushed)
-    reply = wire.command("PING")
+    connection, _ = open_connection(pushed)
+    reply = connection.send("PING")
     message = b">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\n%d\r\n"
-    wire.data_received(message % 1 + b"+PONG\r\n" + message % 2)
+    connection.data_received(message % 1 + b"+PONG\r\n" + message % 2)
     assert pushed == [[[b"message", b"a", b"1"], [b"message", b"a", b"2"]]]
     assert await reply == b"PONG"
 
 
 @on_manual_time
-async def test_a_reply_may_come_byte_by_byte() -> None:
+async def test_a_reply_that_arrives_byte_by_byte_is_read() -> None:
     pushed: list[Pushes] = []
-    wire, _ = open_wire(pushed)
-    reply = wire.command("GET", "a")
+    connection, _ = open_connection(pushed)
+    reply = connection.send("GET", "a")
     for byte in b">2\r\n+a\r\n+b\r\n$5\r\nhello\r\n":
-        wire.data_received(bytes((byte,)))
+        connection.data_received(bytes((byte,)))
     assert pushed == [[[b"a", b"b"]]]
     assert await reply == b"hello"
 
 
 @on_manual_time
-async def test_a_lost_connection_fails_all_that_waits() -> None:
-    wire, _ = open_wire()
-    waiting = [wire.command("PING") for _ in range(3)]
-    wire.connection_lost(None)
+async def test_a_lost_connection_fails_all_commands_without_a_reply() -> None:
+    connection, _ = open_connection()
+    waiting = [connection.send("PING") for _ in range(3)]
+    connection.connection_lost(None)
     for reply in waiting:
         with pytest.raises(ConnectionLost):
             await reply
-    assert wire.lost.done()
+    assert connection.lost.done()
 
 
 @on_manual_time
-async def test_whoever_waits_for_a_connection_that_was_ended_on_purpose_is_told_why() -> None:
-    wire, transport = open_wire()
-    waiting = wire.command("PING")
-    wire.abort("it is a replica")
+async def test_an_aborted_connection_fails_its_commands_with_the_reason() -> None:
+    connection, transport = open_connection()
+    waiting = connection.send("PING")
+    connection.abort("is a replica")
     assert transport.aborted
-    wire.connection_lost(None)
-    with pytest.raises(ConnectionLost, match="it is a replica"):
+    connection.connection_lost(None)
+    with pytest.raises(ConnectionLost, match="is a replica"):
         await waiting
-    assert str(await wire.lost) == "it is a replica"
+    assert str(await connection.lost) == "is a replica"
 
 
 @pytest.mark.parametrize("code", ["READONLY", "LOADING", "MASTERDOWN"])
-def test_an_answer_that_only_a_replica_gives_ends_the_connection(code: str) -> None:
+def test_an_error_that_only_a_server_without_its_data_gives_closes_the_connection(code: str) -> None:
     @on_manual_time
     async def test() -> None:
-        wire, transport = open_wire()
-        refused, fine = wire.command("SET", "a", "1"), wire.command("PING")
-        wire.data_received(f"-{code} because\r\n+PONG\r\n".encode())
+        connection, transport = open_connection()
+        refused, fine = connection.send("SET", "a", "1"), connection.send("PING")
+        connection.data_received(f"-{code} because\r\n+PONG\r\n".encode())
         assert transport.aborted
         with pytest.raises(RedisError, match=f"^{code} because$"):
             await refused
@@ -130,21 +130,21 @@ def test_an_answer_that_only_a_replica_gives_ends_the_connection(code: str) -> N
 
 
 @on_manual_time
-async def test_another_error_does_not_end_the_connection() -> None:
-    wire, transport = open_wire()
-    refused = wire.command("SET", "a", "1")
-    wire.data_received(b"-READONLYISH is no code of Redis\r\n")
+async def test_any_other_error_leaves_the_connection_open() -> None:
+    connection, transport = open_connection()
+    refused = connection.send("SET", "a", "1")
+    connection.data_received(b"-READONLYISH is no code of Redis\r\n")
     with pytest.raises(RedisError):
         await refused
     assert not transport.aborted
 
 
 @on_manual_time
-async def test_a_command_on_a_lost_connection_fails_too() -> None:
-    # "The future raises RedisError or ConnectionLost": there is nobody left who could do it later.
-    wire, _ = open_wire()
-    wire.connection_lost(None)
-    reply = wire.command("PING")
+async def test_a_command_on_a_lost_connection_fails_at_once() -> None:
+    # Later no event of the connection would complete it.
+    connection, _ = open_connection()
+    connection.connection_lost(None)
+    reply = connection.send("PING")
     await turns()
     assert reply.done()
     with pytest.raises(ConnectionLost):
@@ -152,62 +152,62 @@ async def test_a_command_on_a_lost_connection_fails_too() -> None:
 
 
 @on_manual_time
-async def test_what_is_no_resp_ends_the_connection() -> None:
-    wire, transport = open_wire()
-    wire.data_received(b"HTTP/1.1 400 Bad Request\r\n")
+async def test_bytes_that_are_not_resp_close_the_connection() -> None:
+    connection, transport = open_connection()
+    connection.data_received(b"HTTP/1.1 400 Bad Request\r\n")
     assert transport.aborted
 
 
 @on_manual_time
-async def test_pushes_in_front_of_garbage_are_still_heard() -> None:
+async def test_pushes_before_invalid_bytes_are_delivered() -> None:
     pushed: list[Pushes] = []
-    wire, transport = open_wire(pushed)
-    wire.data_received(b">2\r\n+a\r\n+b\r\n?garbage\r\n")
+    connection, transport = open_connection(pushed)
+    connection.data_received(b">2\r\n+a\r\n+b\r\n?garbage\r\n")
     assert pushed == [[[b"a", b"b"]]]
     assert transport.aborted
 
 
 @on_manual_time
-async def test_an_answer_that_nobody_asked_for_ends_the_connection() -> None:
-    wire, transport = open_wire()
-    wire.data_received(b"+OK\r\n")
+async def test_a_reply_without_a_command_closes_the_connection() -> None:
+    connection, transport = open_connection()
+    connection.data_received(b"+OK\r\n")
     assert transport.aborted
 
 
 @on_manual_time
-async def test_an_answer_that_nobody_waits_for_any_more_is_dropped() -> None:
-    wire, transport = open_wire()
-    reply = wire.command("PING")
+async def test_a_reply_to_a_cancelled_command_is_dropped() -> None:
+    connection, transport = open_connection()
+    reply = connection.send("PING")
     reply.cancel()
-    wire.data_received(b"+PONG\r\n")
+    connection.data_received(b"+PONG\r\n")
     assert not transport.aborted
 
 
 @on_manual_time
-async def test_whoever_expects_an_answer_gets_errors_as_values() -> None:
-    wire, _ = open_wire()
+async def test_expected_replies_include_errors_as_values() -> None:
+    connection, _ = open_connection()
     answers: list[Reply] = []
-    wire.expect(answers.append)
-    wire.expect(answers.append)
-    wire.data_received(b"-ERR no\r\n")
-    wire.connection_lost(None)
+    connection.expect(answers.append)
+    connection.expect(answers.append)
+    connection.data_received(b"-ERR no\r\n")
+    connection.connection_lost(None)
     assert [type(answer) for answer in answers] == [RedisError, ConnectionLost]
 
 
 @on_manual_time
-async def test_reading_is_paused_and_resumed() -> None:
-    wire, transport = open_wire()
-    wire.pause_reading()
-    wire.pause_reading()
+async def test_reading_pauses_and_resumes() -> None:
+    connection, transport = open_connection()
+    connection.pause_reading()
+    connection.pause_reading()
     assert not transport.reading
-    wire.resume_reading()
+    connection.resume_reading()
     assert transport.reading
 
 
 @on_manual_time
-async def test_reading_is_not_resumed_on_a_connection_that_ends() -> None:
-    wire, transport = open_wire()
-    wire.pause_reading()
-    wire.abort()
-    wire.resume_reading()
+async def test_reading_does_not_resume_on_a_closing_connection() -> None:
+    connection, transport = open_connection()
+    connection.pause_reading()
+    connection.abort()
+    connection.resume_reading()
     assert not transport.reading

@@ -1,4 +1,4 @@
-"""The pipeline, by what is published over it: one write per loop turn, one deadline, no retry, never a false ok."""
+"""The pipeline, seen by a publisher: one write per loop turn, one deadline, no retry, never a false success."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -8,7 +8,7 @@ import pytest
 from tannoy.fanout.history.publisher import REMEMBER_KEY_SECONDS, Publisher
 from tannoy.fanout.history.reader import HistoryRules
 from tannoy.fanout.pubsub.envelope import pack_publication
-from tannoy.fanout.redis.in_flight import DEADLINE, MAX_BYTES
+from tannoy.fanout.redis.in_flight import COMMAND_TIMEOUT, MAX_BYTES
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.fanout.scripts import PUBLISH_ONCE
 from tannoy.shared.errors import Unavailable
@@ -55,7 +55,7 @@ def packed(json: bytes) -> bytes:
 
 
 @on_manual_time
-async def test_a_publish_is_confirmed_by_redis(redis: MemoryRedis) -> None:
+async def test_a_publish_completes_with_the_reply_of_redis(redis: MemoryRedis) -> None:
     redis.replies[b"PUBLISH"] = b":3\r\n"
     async with running() as publisher:
         assert await publisher.send(LOBBY.address, b"hi") == 3
@@ -63,7 +63,7 @@ async def test_a_publish_is_confirmed_by_redis(redis: MemoryRedis) -> None:
 
 
 @on_manual_time
-async def test_all_publishes_of_a_turn_go_out_in_one_write_and_in_order(redis: MemoryRedis) -> None:
+async def test_all_publishes_of_one_loop_turn_are_one_write_in_order(redis: MemoryRedis) -> None:
     async with running() as publisher:
         redis.reads.clear()
         confirmed = [publisher.publish(LOBBY, publication(b"%d" % number)) for number in range(50)]
@@ -73,7 +73,7 @@ async def test_all_publishes_of_a_turn_go_out_in_one_write_and_in_order(redis: M
 
 
 @on_manual_time
-async def test_a_publish_with_a_key_is_the_script_by_its_digest(redis: MemoryRedis) -> None:
+async def test_a_publish_with_a_key_calls_the_script_by_its_digest(redis: MemoryRedis) -> None:
     async with running() as publisher:
         await publisher.publish(LOBBY, publication(b"hi"), key="k")
     (call,) = redis.said("EVALSHA")
@@ -89,7 +89,7 @@ async def test_a_publish_with_a_key_is_the_script_by_its_digest(redis: MemoryRed
 
 
 @on_manual_time
-async def test_the_script_is_loaded_before_anything_is_published(redis: MemoryRedis) -> None:
+async def test_scripts_are_loaded_before_the_first_publish(redis: MemoryRedis) -> None:
     async with running(connected=False) as publisher:
         await publisher.publish(LOBBY, publication(b"hi"), key="k")
     assert [command[0] for command in redis.commands[:2]] == [b"SCRIPT", b"EVALSHA"]
@@ -97,7 +97,7 @@ async def test_the_script_is_loaded_before_anything_is_published(redis: MemoryRe
 
 
 @on_manual_time
-async def test_a_script_that_redis_has_lost_is_loaded_again_and_called_again(redis: MemoryRedis) -> None:
+async def test_a_script_that_redis_has_lost_is_loaded_and_called_again(redis: MemoryRedis) -> None:
     redis.replies[b"EVALSHA"] = b"-NOSCRIPT No matching script.\r\n"
     async with running() as publisher:
         confirmed = publisher.publish(LOBBY, publication(b"hi"), key="k")
@@ -108,19 +108,19 @@ async def test_a_script_that_redis_has_lost_is_loaded_again_and_called_again(red
 
 
 @on_manual_time
-async def test_a_script_that_redis_never_keeps_fails_at_the_deadline(redis: MemoryRedis) -> None:
+async def test_a_script_that_redis_loses_each_time_fails_at_the_deadline(redis: MemoryRedis) -> None:
     redis.replies[b"EVALSHA"] = b"-NOSCRIPT No matching script.\r\n"
     async with running() as publisher:
         confirmed = publisher.publish(LOBBY, publication(b"hi"), key="k")
         while not confirmed.done():
-            manual_clock().advance(DEADLINE / 20)  # a Redis that answers at once would let no time pass
+            manual_clock().advance(COMMAND_TIMEOUT / 20)  # a Redis that answers at once would let no time pass
             await turns(1)
         with pytest.raises(Unavailable):
             await confirmed
 
 
 @on_manual_time
-async def test_what_redis_refuses_is_unavailable_and_says_why(redis: MemoryRedis) -> None:
+async def test_a_refused_publish_raises_unavailable_with_the_text_of_the_error(redis: MemoryRedis) -> None:
     redis.replies[b"PUBLISH"] = b"-NOPERM no permissions\r\n"
     async with running() as publisher:
         with pytest.raises(Unavailable, match="NOPERM"):
@@ -128,7 +128,7 @@ async def test_what_redis_refuses_is_unavailable_and_says_why(redis: MemoryRedis
 
 
 @on_manual_time
-async def test_what_redis_does_not_confirm_is_unavailable_within_half_a_second(redis: MemoryRedis) -> None:
+async def test_an_unanswered_publish_raises_unavailable_within_half_a_second(redis: MemoryRedis) -> None:
     async with running() as publisher:
         redis.mute = True
         before = manual_clock().monotonic()
@@ -142,11 +142,11 @@ async def test_each_publish_has_a_deadline_of_its_own(redis: MemoryRedis) -> Non
     async with running(connected=False) as publisher:
         redis.refuses_connections = True
         early = publisher.publish(LOBBY, publication(b"1"))
-        await asyncio.sleep(DEADLINE / 2)
+        await asyncio.sleep(COMMAND_TIMEOUT / 2)
         late = publisher.publish(LOBBY, publication(b"2"))
-        await asyncio.sleep(DEADLINE * 0.6)
+        await asyncio.sleep(COMMAND_TIMEOUT * 0.6)
         assert (early.done(), late.done()) == (True, False)
-        await asyncio.sleep(DEADLINE / 2)
+        await asyncio.sleep(COMMAND_TIMEOUT / 2)
         assert late.done()
         assert isinstance(early.exception(), Unavailable)
         assert isinstance(late.exception(), Unavailable)
@@ -162,7 +162,7 @@ async def test_a_pipeline_with_another_command_timeout_fails_its_commands_after_
 
 
 @on_manual_time
-async def test_after_a_missed_deadline_the_connection_is_replaced(redis: MemoryRedis) -> None:
+async def test_a_missed_deadline_replaces_the_connection(redis: MemoryRedis) -> None:
     async with running() as publisher:
         redis.mute = True
         with pytest.raises(Unavailable):
@@ -174,7 +174,7 @@ async def test_after_a_missed_deadline_the_connection_is_replaced(redis: MemoryR
 
 
 @on_manual_time
-async def test_what_was_under_way_on_a_lost_connection_is_unavailable_and_not_repeated(redis: MemoryRedis) -> None:
+async def test_a_publish_in_flight_on_a_lost_connection_fails_and_is_not_repeated(redis: MemoryRedis) -> None:
     async with running() as publisher:
         redis.mute = True
         confirmed = publisher.publish(LOBBY, publication(b"maybe"))
@@ -183,18 +183,18 @@ async def test_what_was_under_way_on_a_lost_connection_is_unavailable_and_not_re
         redis.mute = False
         with pytest.raises(Unavailable):
             await confirmed
-        await asyncio.sleep(DEADLINE)
+        await asyncio.sleep(COMMAND_TIMEOUT)
     assert len(redis.said("PUBLISH")) == 1
 
 
 @on_manual_time
-async def test_what_waits_for_a_connection_is_published_when_it_comes(redis: MemoryRedis) -> None:
+async def test_a_publish_before_the_connection_is_sent_once_it_is_open(redis: MemoryRedis) -> None:
     async with running(connected=False) as publisher:
         await publisher.publish(LOBBY, publication(b"hi"))
 
 
 @on_manual_time
-async def test_what_has_missed_its_deadline_is_not_published_by_a_later_connection(redis: MemoryRedis) -> None:
+async def test_a_publish_that_missed_its_deadline_is_not_sent_on_a_later_connection(redis: MemoryRedis) -> None:
     redis.refuses_connections = True
     async with running(connected=False) as publisher:
         with pytest.raises(Unavailable):
@@ -206,18 +206,18 @@ async def test_what_has_missed_its_deadline_is_not_published_by_a_later_connecti
 
 
 @on_manual_time
-async def test_a_publish_in_the_moment_of_the_loss_is_not_forgotten(redis: MemoryRedis) -> None:
-    # The connection is lost, the publisher has not noticed yet: it has to be answered either way, within the deadline.
+async def test_a_publish_at_the_moment_of_the_loss_is_answered_within_the_deadline(redis: MemoryRedis) -> None:
+    # The connection is lost and the pipeline has not noticed yet.
     async with running() as publisher:
         redis.break_connection()
         confirmed = publisher.publish(LOBBY, publication(b"hi"))
-        await asyncio.sleep(DEADLINE * 1.1)
+        await asyncio.sleep(COMMAND_TIMEOUT * 1.1)
         assert confirmed.done()
         confirmed.exception()
 
 
 @on_manual_time
-async def test_connected_tells_whether_redis_takes_publishes(redis: MemoryRedis) -> None:
+async def test_connected_is_cleared_when_the_connection_is_lost(redis: MemoryRedis) -> None:
     async with running() as publisher:
         assert publisher.pipeline.connected.is_set()
         redis.refuses_connections = True
@@ -227,7 +227,7 @@ async def test_connected_tells_whether_redis_takes_publishes(redis: MemoryRedis)
 
 
 @on_manual_time
-async def test_more_than_the_bound_is_refused_at_the_door(redis: MemoryRedis) -> None:
+async def test_a_publish_beyond_the_byte_bound_fails_at_once(redis: MemoryRedis) -> None:
     half = b"x" * (MAX_BYTES // 2 - 1000)
     async with running(connected=False) as publisher:
         redis.refuses_connections = True
@@ -238,21 +238,21 @@ async def test_more_than_the_bound_is_refused_at_the_door(redis: MemoryRedis) ->
             await refused
         await asyncio.gather(*fits, return_exceptions=True)
         await turns()
-        assert publisher.pipeline.statistics()["under_way_bytes"] == 0
+        assert publisher.pipeline.statistics().in_flight_bytes == 0
 
 
 @on_manual_time
-async def test_what_is_confirmed_is_not_counted_as_under_way(redis: MemoryRedis) -> None:
+async def test_an_answered_publish_is_no_longer_counted_as_in_flight(redis: MemoryRedis) -> None:
     async with running() as publisher:
         await asyncio.gather(*(publisher.publish(LOBBY, publication(b"x" * 100)) for _ in range(20)))
         await turns()
         statistics = publisher.pipeline.statistics()
-    assert (statistics["under_way"], statistics["under_way_bytes"]) == (0, 0)
-    assert (statistics["answered"], statistics["failed"]) == (20, 0)
+    assert (statistics.in_flight, statistics.in_flight_bytes) == (0, 0)
+    assert (statistics.answered, statistics.failed) == (20, 0)
 
 
 @on_manual_time
-async def test_whoever_gives_up_does_not_confuse_the_answers_of_the_others(redis: MemoryRedis) -> None:
+async def test_a_cancelled_publish_does_not_shift_the_replies_of_the_others(redis: MemoryRedis) -> None:
     async with running() as publisher:
         redis.replies[b"PUBLISH"] = b":1\r\n"
         given_up = publisher.send(LOBBY.address, b"1")

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from tannoy.fanout.redis.role_watch import PATIENCE, ROLE_PERIOD, RoleWatch, why_not_master
+from tannoy.fanout.redis.role_watch import ROLE_PERIOD, UNANSWERED_MAX, RoleWatch, why_not_master
 
 from tests.support.clock import on_manual_time, turns
 
@@ -18,7 +18,7 @@ REPLICA: list[Any] = [b"slave", b"10.0.0.1", 6379, b"connected", 7]
         (MASTER, None),
         (REPLICA, "is a replica of 10.0.0.1:6379, and a node needs the master"),
         ([b"sentinel", [b"mymaster"]], "is a Sentinel: its URL begins with redis+sentinel://"),
-        (1, "does not say what it is: 1"),
+        (1, "answers ROLE with something else: 1"),
     ],
 )
 def test_only_a_master_will_do(role: Any, reason: str | None) -> None:
@@ -30,14 +30,17 @@ class Server:
 
     def __init__(self) -> None:
         self.questions: list[asyncio.Future[Any]] = []
-        self.is_heard = True
+        self.is_reading = True
         self.moved: str | None = None
-        self.left: list[str] = []
+        self.given_up: list[str] = []
         self.watch = RoleWatch(
-            ask=self._ask, is_heard=lambda: self.is_heard, moved=lambda: self.moved, leave=self.left.append
+            query_role=self._query,
+            is_reading=lambda: self.is_reading,
+            why_moved=lambda: self.moved,
+            give_up=self.given_up.append,
         )
 
-    def _ask(self) -> asyncio.Future[Any]:
+    def _query(self) -> asyncio.Future[Any]:
         self.questions.append(asyncio.get_running_loop().create_future())
         return self.questions[-1]
 
@@ -61,7 +64,7 @@ async def test_a_master_is_asked_once_a_period() -> None:
         await periods(1)
         assert len(server.questions) == asked
         await server.answer(MASTER)
-    assert server.left == []
+    assert server.given_up == []
     server.watch.stop()
 
 
@@ -70,9 +73,9 @@ async def test_a_server_that_has_become_a_replica_is_left() -> None:
     server = Server()
     await periods(1)
     await server.answer(REPLICA)
-    assert server.left == ["is a replica of 10.0.0.1:6379, and a node needs the master"]
+    assert server.given_up == ["is a replica of 10.0.0.1:6379, and a node needs the master"]
     await periods(5)
-    assert len(server.left) == len(server.questions) == 1, "it is over with the first reason"
+    assert len(server.given_up) == len(server.questions) == 1, "it is over with the first reason"
 
 
 @on_manual_time
@@ -80,16 +83,16 @@ async def test_a_server_that_does_not_say_what_it_is_is_left() -> None:
     server = Server()
     await periods(1)
     await server.answer(RuntimeError("NOPERM no permissions to run the 'role' command"))
-    assert server.left == ["NOPERM no permissions to run the 'role' command"]
+    assert server.given_up == ["NOPERM no permissions to run the 'role' command"]
 
 
 @on_manual_time
 async def test_a_silent_server_is_left_and_asked_only_once() -> None:
     server = Server()
-    await periods(PATIENCE)
-    assert server.left == []
+    await periods(UNANSWERED_MAX)
+    assert server.given_up == []
     await periods(1)
-    assert server.left == ["does not answer any more"]
+    assert server.given_up == ["does not answer any more"]
     assert len(server.questions) == 1
 
 
@@ -97,10 +100,10 @@ async def test_a_silent_server_is_left_and_asked_only_once() -> None:
 async def test_a_late_answer_is_an_answer() -> None:
     # As for a process that was frozen itself: its timers run before it reads what has come.
     server = Server()
-    await periods(PATIENCE)
+    await periods(UNANSWERED_MAX)
     await server.answer(MASTER)
     await periods(1)
-    assert server.left == []
+    assert server.given_up == []
     assert len(server.questions) == 2
     server.watch.stop()
 
@@ -109,14 +112,14 @@ async def test_a_late_answer_is_an_answer() -> None:
 async def test_silence_proves_nothing_while_nobody_listens() -> None:
     server = Server()
     await periods(1)
-    server.is_heard = False
+    server.is_reading = False
     await periods(10)
-    assert server.left == []
-    server.is_heard = True
-    await periods(PATIENCE - 1)
-    assert server.left == []
+    assert server.given_up == []
+    server.is_reading = True
+    await periods(UNANSWERED_MAX - 1)
+    assert server.given_up == []
     await periods(1)
-    assert server.left == ["does not answer any more"]
+    assert server.given_up == ["does not answer any more"]
 
 
 @on_manual_time
@@ -126,7 +129,7 @@ async def test_a_master_that_has_moved_is_left_though_it_answers() -> None:
     await server.answer(MASTER)
     server.moved = "the Sentinels name another one"
     await periods(1)
-    assert server.left == ["the Sentinels name another one"]
+    assert server.given_up == ["the Sentinels name another one"]
 
 
 @on_manual_time
@@ -136,5 +139,5 @@ async def test_what_is_told_after_the_end_is_of_no_interest() -> None:
     server.watch.stop()
     await server.answer(REPLICA)
     await periods(5)
-    assert server.left == []
+    assert server.given_up == []
     assert len(server.questions) == 1

@@ -1,21 +1,14 @@
-"""Asking Sentinels: all at once, the newest answer counts, and none that is frozen, mad or of yesterday misleads."""
+"""Sentinels: all are asked at once, the newest answer counts, and none that is frozen or outdated misleads."""
 
 import asyncio
 from typing import Any
 
 import pytest
-from tannoy.fanout.redis.address import NamedMaster, RedisAddress, SentinelAddress, parse_address
+from tannoy.fanout.redis.address import RedisAddress, SentinelAddress, parse_address
 from tannoy.fanout.redis.errors import ConnectionLost, RedisError
 from tannoy.fanout.redis.query import OTHERS_WITHIN
 from tannoy.fanout.redis.reconnect import keep_connected
-from tannoy.fanout.redis.sentinel import (
-    ANSWER_WITHIN,
-    LOOK_PERIOD,
-    NoMaster,
-    keep_informed,
-    locate,
-    until_moved,
-)
+from tannoy.fanout.redis.sentinel import ANSWER_WITHIN, QUERY_PERIOD, MasterDiscovery, NamedMaster, NoMaster
 
 from tests.support.clock import manual_clock, on_manual_time, turns
 
@@ -23,12 +16,13 @@ GET, STATE = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "m"), ("SENTINEL", "MASTER"
 
 
 class Sentinels:
-    """Three of them, each of which answers what the test says: what it names, an exception, or None: nothing."""
+    """Three Sentinels. Each answers what the test has set: a list of replies, an exception, or None for no answer."""
 
     def __init__(self) -> None:
         address = parse_address("redis+sentinel://s1,s2,s3/m")
         assert isinstance(address, SentinelAddress)
         self.address = address
+        self.discovery = MasterDiscovery(address)
         self.asked: list[str] = []
         self.cancelled: list[str] = []
         self._answers: dict[str, list[Any] | Exception | None] = {}
@@ -60,8 +54,8 @@ class Sentinels:
         return answer
 
     async def locate(self) -> tuple[str, int]:
-        named = await locate(self.address, self.ask)
-        assert self.address.newest == named
+        named = await self.discovery.locate(self.ask)
+        assert self.discovery.newest == named
         return named.server.host, named.epoch
 
 
@@ -71,14 +65,14 @@ def sentinels() -> Sentinels:
 
 
 @on_manual_time
-async def test_all_are_asked_at_once_and_name_the_master(sentinels: Sentinels) -> None:
+async def test_all_sentinels_are_asked_at_once(sentinels: Sentinels) -> None:
     sentinels.all_name("a", 0)
     assert await sentinels.locate() == ("a", 0)
     assert sorted(sentinels.asked) == ["s1", "s2", "s3"]
 
 
 @on_manual_time
-async def test_a_frozen_sentinel_holds_nobody_up(sentinels: Sentinels) -> None:
+async def test_a_frozen_sentinel_delays_the_answer_only_briefly(sentinels: Sentinels) -> None:
     sentinels.all_name("a", 0)
     sentinels.say("s1", None)
     started = manual_clock().monotonic()
@@ -88,7 +82,7 @@ async def test_a_frozen_sentinel_holds_nobody_up(sentinels: Sentinels) -> None:
 
 
 @on_manual_time
-async def test_the_newest_answer_counts_if_it_comes_soon(sentinels: Sentinels) -> None:
+async def test_the_answer_with_the_highest_epoch_counts_if_it_comes_soon(sentinels: Sentinels) -> None:
     sentinels.name("s1", "yesterday", 3)
     sentinels.name("s2", "today", 4, after=OTHERS_WITHIN / 2)
     sentinels.name("s3", "tomorrow", 5, after=OTHERS_WITHIN * 2)
@@ -96,15 +90,15 @@ async def test_the_newest_answer_counts_if_it_comes_soon(sentinels: Sentinels) -
 
 
 @on_manual_time
-async def test_whoever_can_not_be_asked_does_not_count(sentinels: Sentinels) -> None:
-    sentinels.say("s1", ConnectionRefusedError("nobody listens"))
+async def test_sentinels_that_can_not_be_reached_are_left_out(sentinels: Sentinels) -> None:
+    sentinels.say("s1", ConnectionRefusedError("not listening"))
     sentinels.say("s2", ConnectionLost("gone"))
     sentinels.name("s3", "a", 7, after=ANSWER_WITHIN / 2)
     assert await sentinels.locate() == ("a", 7)
 
 
 @on_manual_time
-async def test_a_sentinel_that_tells_no_epoch_is_believed_where_no_other_does(sentinels: Sentinels) -> None:
+async def test_an_answer_without_an_epoch_counts_only_if_no_other_has_one(sentinels: Sentinels) -> None:
     sentinels.all_name("new", 1)
     no_epoch = RedisError("NOPERM this user has no permissions to run the 'sentinel|master' command")
     sentinels.say("s1", [[b"old", b"6379"], no_epoch])
@@ -115,26 +109,26 @@ async def test_a_sentinel_that_tells_no_epoch_is_believed_where_no_other_does(se
 
 
 @on_manual_time
-async def test_where_none_names_a_master_the_reason_of_each_is_told(sentinels: Sentinels) -> None:
+async def test_without_a_named_master_the_error_has_the_reason_of_each_sentinel(sentinels: Sentinels) -> None:
     sentinels.say("s1", [None, RedisError("ERR No such master with that name")])
     sentinels.say("s2", [RedisError("NOAUTH Authentication required."), RedisError("NOAUTH")])
     sentinels.say("s3", None)
     started = manual_clock().monotonic()
-    with pytest.raises(NoMaster) as told:
+    with pytest.raises(NoMaster) as raised:
         await sentinels.locate()
     assert manual_clock().monotonic() - started == pytest.approx(ANSWER_WITHIN)
-    assert str(told.value) == (
+    assert str(raised.value) == (
         "no Sentinel names a master 'm' (s1:26379: knows no master of this name;"
         " s2:26379: NOAUTH Authentication required.; s3:26379: does not answer)"
     )
-    assert sentinels.address.newest is None
+    assert sentinels.discovery.newest is None
 
 
 # ---- while connections last
 
 
 async def _informed_for(sentinels: Sentinels, seconds: float, *, connections: int = 1) -> None:
-    tasks = [asyncio.create_task(keep_informed(sentinels.address, sentinels.ask)) for _ in range(connections)]
+    tasks = [asyncio.create_task(sentinels.discovery.keep_current(sentinels.ask)) for _ in range(connections)]
     await asyncio.sleep(seconds)
     for task in tasks:
         task.cancel()
@@ -142,76 +136,134 @@ async def _informed_for(sentinels: Sentinels, seconds: float, *, connections: in
 
 
 @on_manual_time
-async def test_one_sentinel_a_period_is_asked_whether_the_master_has_moved(sentinels: Sentinels) -> None:
+async def test_connections_together_ask_one_sentinel_per_period(sentinels: Sentinels) -> None:
     sentinels.all_name("a", 1)
     await sentinels.locate()
     sentinels.asked.clear()
     sentinels.name("s1", "b", 0)
     sentinels.name("s2", "b", 1)
-    sentinels.say("s3", OSError("nobody listens"))
-    await _informed_for(sentinels, 3.5 * LOOK_PERIOD, connections=3)
+    sentinels.say("s3", OSError("not listening"))
+    await _informed_for(sentinels, 3.5 * QUERY_PERIOD, connections=3)
     assert sentinels.asked == ["s1", "s2", "s3"]
     assert _host(sentinels) == "a", "neither of these is newer"
 
     sentinels.name("s1", "b", 2)
-    await _informed_for(sentinels, 1.5 * LOOK_PERIOD)
+    await _informed_for(sentinels, 1.5 * QUERY_PERIOD)
     assert _host(sentinels) == "b"
 
 
 def _host(sentinels: Sentinels) -> str:
-    assert sentinels.address.newest is not None
-    return sentinels.address.newest.server.host
+    assert sentinels.discovery.newest is not None
+    return sentinels.discovery.newest.server.host
 
 
 @on_manual_time
 async def test_a_frozen_sentinel_does_not_keep_the_others_from_being_asked(sentinels: Sentinels) -> None:
     sentinels.all_name("b", 2)
     sentinels.say("s1", None)
-    sentinels.address.learn(NamedMaster(sentinels.address.at("a", 6379), epoch=1))
-    await _informed_for(sentinels, 2 * LOOK_PERIOD + 2 * ANSWER_WITHIN)
+    sentinels.discovery.learn(NamedMaster(sentinels.address.at("a", 6379), epoch=1))
+    await _informed_for(sentinels, 2 * QUERY_PERIOD + 2 * ANSWER_WITHIN)
     assert _host(sentinels) == "b"
 
 
 @on_manual_time
-async def test_whoever_waits_for_a_master_stops_as_soon_as_another_one_is_named(sentinels: Sentinels) -> None:
-    address = sentinels.address
-    address.learn(NamedMaster(address.at("a", 6379), epoch=1))
+async def test_opening_a_connection_is_cancelled_as_soon_as_another_master_is_named(sentinels: Sentinels) -> None:
+    address, discovery = sentinels.address, sentinels.discovery
+    discovery.learn(NamedMaster(address.at("a", 6379), epoch=1))
+    cancelled = asyncio.Event()
 
-    async def wait() -> None:
-        async with until_moved(address):
+    async def open_for_ever() -> None:
+        try:
             await asyncio.Event().wait()
+        finally:
+            cancelled.set()
 
-    waiting = asyncio.create_task(wait())
+    opening = asyncio.create_task(discovery.race_move(open_for_ever(), discard=lambda _: None))
     await turns()
-    address.learn(NamedMaster(address.at("a", 6379), epoch=2))
+    discovery.learn(NamedMaster(address.at("a", 6379), epoch=2))
     await asyncio.sleep(60)
-    assert not waiting.done(), "it is the same server"
-    address.learn(NamedMaster(address.at("b", 6379), epoch=3))
+    assert not opening.done(), "it is the same server"
+    discovery.learn(NamedMaster(address.at("b", 6379), epoch=3))
     with pytest.raises(TimeoutError):
-        await waiting
+        await opening
+    assert cancelled.is_set()
 
 
 @on_manual_time
-async def test_a_move_that_comes_with_the_end_of_the_wait_harms_nobody(sentinels: Sentinels) -> None:
-    address = sentinels.address
-    async with until_moved(address):
-        address.learn(NamedMaster(address.at("b", 6379), epoch=3))
+async def test_a_connection_that_opens_in_the_moment_of_a_move_is_returned(sentinels: Sentinels) -> None:
+    discovery = sentinels.discovery
+
+    async def open_while_it_moves() -> str:
+        discovery.learn(NamedMaster(sentinels.address.at("b", 6379), epoch=3))
+        return "open"
+
+    assert await discovery.race_move(open_while_it_moves(), discard=lambda _: None) == "open"
+
+
+@on_manual_time
+async def test_a_failure_to_open_a_connection_is_raised_as_it_is(sentinels: Sentinels) -> None:
+    async def fail() -> None:
+        raise ConnectionRefusedError("not listening")
+
+    with pytest.raises(ConnectionRefusedError):
+        await sentinels.discovery.race_move(fail(), discard=lambda _: None)
+
+
+@on_manual_time
+async def test_a_connection_that_opens_in_spite_of_the_cancellation_is_discarded(sentinels: Sentinels) -> None:
+    discarded: list[str] = []
+
+    async def open_all_the_same() -> str:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            pass
+        return "open"
+
+    opening = asyncio.create_task(sentinels.discovery.race_move(open_all_the_same(), discard=discarded.append))
     await turns()
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert discarded == ["open"]
+
+
+def test_a_connection_is_given_up_only_for_another_server_of_a_higher_epoch() -> None:
+    address = SentinelAddress((), "m", RedisAddress("", 6379, None, None, 0, None))
+    discovery = MasterDiscovery(address)
+    here, there = address.at("here", 1), address.at("there", 1)
+    connected_to = NamedMaster(here, epoch=3)
+    assert discovery.why_moved(connected_to) is None
+
+    for named, why in [
+        (NamedMaster(there, epoch=2), None),
+        (NamedMaster(there, epoch=3), None),
+        (NamedMaster(here, epoch=4), None),
+        (NamedMaster(there, epoch=4), "the Sentinels name there:1 as the master now"),
+    ]:
+        discovery.learn(named)
+        assert discovery.why_moved(connected_to) == why
+
+
+def test_the_newest_master_is_shown_before_the_sentinels_that_name_it(sentinels: Sentinels) -> None:
+    assert str(sentinels.discovery) == "m of Sentinels s1:26379, s2:26379, s3:26379"
+    sentinels.discovery.learn(NamedMaster(sentinels.address.at("there", 1), epoch=4))
+    assert str(sentinels.discovery) == "there:1 (m of Sentinels s1:26379, s2:26379, s3:26379)"
 
 
 @on_manual_time
-async def test_a_master_that_is_newly_named_is_tried_at_once(sentinels: Sentinels) -> None:
-    address = sentinels.address
-    address.learn(NamedMaster(address.at("a", 6379), epoch=1))
+async def test_a_newly_named_master_is_tried_without_the_back_off(sentinels: Sentinels) -> None:
+    address, discovery = sentinels.address, sentinels.discovery
+    discovery.learn(NamedMaster(address.at("a", 6379), epoch=1))
     tried: list[str] = []
 
     async def connection() -> bool:
         tried.append(_host(sentinels))
-        raise ConnectionRefusedError("nobody listens")
+        raise ConnectionRefusedError("not listening")
 
-    keeping = asyncio.create_task(keep_connected(connection, address=address, what="", base=1e6, cap=1e6))
+    keeping = asyncio.create_task(keep_connected(connection, target=discovery, what="", base=1e6, cap=1e6))
     await turns()
-    address.learn(NamedMaster(address.at("b", 6379), epoch=2))
+    discovery.learn(NamedMaster(address.at("b", 6379), epoch=2))
     await turns()
     assert tried == ["a", "b"]
     keeping.cancel()
