@@ -56,15 +56,15 @@ class _Publishing:
 
     async def prepare(self) -> None:
         for script in (SERVER_ENSURE, PUBLISH):
-            await self._wire.command("SCRIPT", "LOAD", script.source)
-        await self._wire.command(*SERVER_ENSURE.call((self.server,), (0,)))
+            await self._wire.send("SCRIPT", "LOAD", script.source)
+        await self._wire.send(*SERVER_ENSURE.call((self.server,), (0,)))
 
     async def cost(self, words: tuple[Word, ...], depth: int) -> float:
         """Microseconds of the server's CPU time for each message."""
         count = MESSAGES if depth > 1 else MESSAGES // 4
         before = await self._cpu()
         for _ in range(count // depth):
-            await asyncio.gather(*(self._wire.command(*words) for _ in range(depth)))
+            await asyncio.gather(*(self._wire.send(*words) for _ in range(depth)))
         return (await self._cpu() - before) / count * 1e6
 
     async def _cpu(self) -> float:

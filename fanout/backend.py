@@ -120,12 +120,12 @@ class ClusterBackend:
     async def servers(self) -> Sequence[tuple[Target, Sequence[int]]]:
         at = f"Redis at {self._cluster.address} (TANNOY_REDIS_URL)"
         try:
-            await self._cluster.learn()
+            await self._cluster.refresh()
         except NoCluster as error:
             raise StartError(f"{at} can't be found: {error}") from error
-        if not self._cluster.map.is_whole:
+        if not self._cluster.slot_map.is_whole:
             raise StartError(f"{at} has slots that no server serves: redis-cli --cluster check tells which")
-        return list(self._cluster.map.masters.items())
+        return list(self._cluster.slot_map.masters.items())
 
     @property
     def jobs(self) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:

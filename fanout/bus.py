@@ -105,7 +105,7 @@ class Bus:
             clock=clock,
             listener=self,
         )
-        self.subscriptions = ChannelSubscriptions(self.link, on_dropped=lambda address: self.tracker.drop(address))
+        self.subscriptions = ChannelSubscriptions(self.link, on_dropped=lambda channel: self.tracker.drop(channel))
         self.pipeline = self._redis.pipeline(
             name=f"tannoy-publisher-{name}",
             scripts=_PUBLISHING,
@@ -162,7 +162,7 @@ class Bus:
     # ---- LinkListener
 
     def on_subscribed(self, channels: list[bytes]) -> None:
-        self.subscriptions.confirmed(channels)
+        self.subscriptions.confirm(channels)
 
     def on_live(self) -> None:
         self.tracker.hurry()
@@ -219,7 +219,7 @@ class Bus:
     async def wait_until_ready(self) -> None:
         """Hear the orders of other nodes, and all the rest. Raises StartError."""
         for channel in self.control.addresses:
-            self.link.want(channel)
+            self.link.subscribe(channel)
         try:
             async with asyncio.timeout(START_TIMEOUT):
                 await self.link.live.wait()

@@ -1,27 +1,49 @@
-"""A link to each master of a Redis Cluster: what is wanted is heard at the one that serves the partition.
+"""A link to each master of a Redis Cluster: every channel is subscribed at the master that serves its partition.
 
-Redis' sharded pub/sub says everything once, at the master of the slot, and takes a channel away from all who hear it
-when its slot moves. Nobody brings it back: so the map is looked at, and the channels of the partition are subscribed to
-at the new master, as soon as the old one has let go of them (until then it may still bring what came before). What was
-said between the two is a hole. The cursors find it: they are told to hurry whenever something is heard again.
+Sharded pub/sub (SPUBLISH) delivers a message once, at the master of the slot. When a slot moves, that master
+unsubscribes its channels for all clients, and they have to subscribe at the new one by themselves. A message that is
+published in between is missed; the tracker finds it by a barrier, for which `on_live` is called whenever a channel is
+subscribed again.
+
+The state of one partition, besides the channels that are wanted in it:
+
+    home    former  state
+    a link  None    subscribed at this master
+    None    a link  the slot has moved away: the former master may still deliver earlier messages, so the new one waits
+    None    None    no master is known: subscribed as soon as the slot map has one
+    a link  a link  never: `_settle` sets the home only once the former one has let go of all the partition's channels
+
+A channel is in `_moving` from the time at which its slot has moved, or Redis has revoked it, until it is subscribed
+again (or refused for good). The link is live while `_moving` is empty and the link to each home is live.
 """
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 from ...shared.channels import PARTITIONS
 from ...shared.clock import Clock
 from ...shared.keyspace import partition_of
-from ..pubsub.link import Link, LinkListener
+from ..pubsub.link import Link, LinkListener, LinkStatistics
 from ..pubsub.link_state import SHARDED
 from ..redis.address import RedisAddress
 from .per_master import PerMaster
 from .topology import ClusterTopology
 
 
-class _Shard:
-    """The link to one master. Its echo is in one of its partitions."""
+@dataclass(frozen=True, slots=True)
+class ClusterLinkStatistics(LinkStatistics):
+    """The counts are sums over the links to all masters."""
+
+    masters: int
+    """Masters to which there is a link now."""
+    moves: int
+    """Partitions that have moved from one master to another so far."""
+
+
+class _MasterLink:
+    """The link to one master. Its echo channel lies in one of the master's partitions."""
 
     def __init__(self, server: RedisAddress, link: Link, echo_partition: int) -> None:
         self.server = server
@@ -33,11 +55,14 @@ class _Shard:
 
 
 class ClusterLink:
-    """Needs `run` running, and that of `cluster`. Used as a Link is; `echo_channel` names the one in a partition."""
+    """Used like a Link. Needs `run` running, and that of `topology`.
+
+    `echo_channel` gives the name of the echo channel in a partition.
+    """
 
     def __init__(
         self,
-        cluster: ClusterTopology,
+        topology: ClusterTopology,
         *,
         name: str,
         echo_channel: Callable[[int], bytes],
@@ -45,181 +70,189 @@ class ClusterLink:
         listener: LinkListener,
     ) -> None:
         self.live = asyncio.Event()
-        """Set while every master is heard, with all its channels that are wanted."""
-        self._cluster = cluster
+        """Set while the links to all masters receive all that they should."""
+        self._topology = topology
         self._name = name
         self._echo_channel = echo_channel
         self._clock = clock
         self.deliver_batch = listener.deliver_batch
         self._listener = listener
-        self._shards: PerMaster[_Shard] = PerMaster(self._make)
+        self._links: PerMaster[_MasterLink] = PerMaster(self._make)
         self._wanted: list[set[bytes]] = [set() for _ in range(PARTITIONS)]
-        self._homes: list[_Shard | None] = [None] * PARTITIONS  # where a partition's channels are subscribed to
-        self._former: list[_Shard | None] = [None] * PARTITIONS  # which has not let go of them yet
-        self._moving: set[bytes] = set()  # wanted, and not heard yet since they were taken away
+        self._homes: list[_MasterLink | None] = [None] * PARTITIONS
+        self._former: list[_MasterLink | None] = [None] * PARTITIONS
+        self._moving: set[bytes] = set()
         self._reading_paused = False
         self._down_since: float | None = clock.monotonic()
         self._moves = 0
-        cluster.listen(self._told, self.live.is_set)
+        topology.add_listener(self._on_refreshed, self.live.is_set)
 
     # ---- AnyLink
 
     @property
     def down_for(self) -> float:
-        """Seconds since the link last heard what it should; 0 while it does."""
+        """Seconds since the link last received all that it should; 0 while it does."""
         return 0.0 if self._down_since is None else self._clock.monotonic() - self._down_since
 
-    def want(self, channel: bytes) -> None:
+    def subscribe(self, channel: bytes) -> None:
         part = partition_of(channel)
         self._wanted[part].add(channel)
         if home := self._homes[part]:
-            home.link.want(channel)
+            home.link.subscribe(channel)
 
-    def unwant(self, channel: bytes) -> None:
+    def unsubscribe(self, channel: bytes) -> None:
         part = partition_of(channel)
         self._wanted[part].discard(channel)
         self._moving.discard(channel)
         if home := self._homes[part]:
-            home.link.unwant(channel)
+            home.link.unsubscribe(channel)
 
-    def is_confirmed(self, channel: bytes) -> bool:
+    def is_subscribed(self, channel: bytes) -> bool:
         home = self._homes[partition_of(channel)]
-        return home is not None and home.link.is_confirmed(channel)
+        return home is not None and home.link.is_subscribed(channel)
 
-    def proof(self, partition: int) -> asyncio.Future[bool]:
-        """True once all has come that its master published on a partition's channels before this was asked.
+    def send_barrier(self, partition: int) -> asyncio.Future[bool]:
+        """True once all messages have come that the partition's master had published on its channels before this call.
 
-        A message that is still on its way from a former master comes later than that. Then it is taken for lost, is
-        read from the log, and is a duplicate when it comes.
+        A message that is still on its way from a former master comes later than that. Then it counts as lost, is read
+        from history, and is dropped as a duplicate when it comes.
         """
         if home := self._homes[partition]:
-            return home.link.proof(partition)
-        unheard: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        unheard.set_result(False)
-        return unheard
+            return home.link.send_barrier(partition)
+        failed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        failed.set_result(False)
+        return failed
 
     def pause_reading(self) -> None:
-        """Leave what comes in with Redis; its own output buffer limit bounds it."""
+        """Leave incoming messages with Redis, which bounds them by its client output buffer limit."""
         self._reading_paused = True
-        for shard in self._shards:
-            shard.link.pause_reading()
+        for each in self._links:
+            each.link.pause_reading()
 
     def resume_reading(self) -> None:
         self._reading_paused = False
-        for shard in self._shards:
-            shard.link.resume_reading()
+        for each in self._links:
+            each.link.resume_reading()
 
     async def run(self) -> None:
-        """Keep a connection to each master for ever. Only what no retry can mend gets out of here."""
-        self._told()
-        await self._shards.run()
+        """Keep a connection to each master for ever. Raises only what no retry can mend."""
+        self._on_refreshed()
+        await self._links.run()
 
-    def statistics(self) -> dict[str, int | bool]:
-        each = [shard.link.statistics() for shard in self._shards]
-        summed = ("incarnation", "deliveries", "deaf", "connections_lost")
-        return {
-            "live": self.live.is_set(),
-            "channels": sum(map(len, self._wanted)),
-            "masters": len(each),
-            "moves": self._moves,
-            **{name: sum(statistics[name] for statistics in each) for name in summed},
-        }
+    def statistics(self) -> ClusterLinkStatistics:
+        links = [each.link.statistics() for each in self._links]
+        return ClusterLinkStatistics(
+            live=self.live.is_set(),
+            connections=sum(each.connections for each in links),
+            channels=sum(map(len, self._wanted)),
+            deliveries=sum(each.deliveries for each in links),
+            echoes_missed=sum(each.echoes_missed for each in links),
+            connections_lost=sum(each.connections_lost for each in links),
+            masters=len(links),
+            moves=self._moves,
+        )
 
     # ---- masters
 
-    def _make(self, server: RedisAddress) -> _Shard:
-        echo_partition = self._cluster.map.masters[server][0]
+    def _make(self, server: RedisAddress) -> _MasterLink:
+        echo_partition = self._topology.slot_map.masters[server][0]
         link = Link(
             server,
             name=self._name,
             echo_channel=self._echo_channel(echo_partition),
             clock=self._clock,
             listener=self,
-            on_lost=self._lost,
-            on_moved=partial(self._taken, server),
+            on_lost=self._on_lost,
+            on_revoked=partial(self._on_revoked, server),
+            on_unsubscribed=partial(self._on_unsubscribed, server),
             verbs=SHARDED,
         )
         if self._reading_paused:
             link.pause_reading()
-        return _Shard(server, link, echo_partition)
+        return _MasterLink(server, link, echo_partition)
 
-    def _told(self) -> None:
-        """There has been a look at the cluster: has anything moved?"""
-        seen = self._cluster.map
-        masters = seen.masters
-        self._shards.keep(masters.keys())
+    def _on_refreshed(self) -> None:
+        """The slot map was read again: act on each partition that has moved."""
+        slot_map = self._topology.slot_map
+        masters = slot_map.masters
+        self._links.keep(masters.keys())
         for server, partitions in masters.items():
-            shard = self._shards.open(server)
-            if shard.echo_partition not in partitions:
-                shard.echo_partition = partitions[0]
-                shard.link.move_echo(self._echo_channel(shard.echo_partition))
-        for part, owner in enumerate(seen.owners):
+            master = self._links.open(server)
+            if master.echo_partition not in partitions:
+                master.echo_partition = partitions[0]
+                master.link.move_echo(self._echo_channel(master.echo_partition))
+        for part, owner in enumerate(slot_map.owners):
             home = self._homes[part]
             if home is not None and home.server != owner:
                 self._leave(part, home)
             self._settle(part)
-        self._look()
+        self._update_live()
 
-    def _leave(self, part: int, home: _Shard) -> None:
+    def _leave(self, part: int, home: _MasterLink) -> None:
+        """Unsubscribe a partition's channels at the master that does not serve it any more."""
         self._moves += 1
         self._homes[part], self._former[part] = None, home
         self._moving |= self._wanted[part]
         for channel in self._wanted[part]:
-            home.link.unwant(channel)
+            home.link.unsubscribe(channel)
 
     def _settle(self, part: int) -> None:
-        """Subscribe to a partition's channels at its master, or once more to those that were taken away there."""
+        """Subscribe a partition's channels at its master, once the former one can't deliver any of them any more.
+
+        If it has stayed where it was, subscribe again those of its channels that Redis has revoked.
+        """
         former = self._former[part]
-        if former is not None and any(former.link.state.holds(channel) for channel in self._wanted[part]):
+        if former is not None and any(former.link.state.may_deliver(channel) for channel in self._wanted[part]):
             return
         self._former[part] = None
-        owner = self._cluster.map.owners[part]
+        owner = self._topology.slot_map.owners[part]
         if owner is None:
             return
-        home = self._shards.open(owner)
+        home = self._links.open(owner)
         if home is not self._homes[part]:
             self._homes[part] = home
             for channel in self._wanted[part]:
-                home.link.want(channel)
+                home.link.subscribe(channel)
         elif self._moving:
             for channel in self._moving & self._wanted[part]:
-                if not home.link.state.holds(channel):
-                    home.link.want(channel)
+                if not home.link.state.may_deliver(channel):
+                    home.link.subscribe(channel)
 
     # ---- LinkListener of the links to the masters; `deliver_batch` is the listener's own, without a call in between
 
     def on_subscribed(self, channels: list[bytes]) -> None:
-        found_again = not self._moving.isdisjoint(channels)
+        is_subscribed_again = not self._moving.isdisjoint(channels)
         self._moving.difference_update(channels)
         self._listener.on_subscribed(channels)
-        if found_again:
+        if is_subscribed_again:
             self.on_live()
 
     def on_live(self) -> None:
-        """A master is heard, or a channel is heard again: each may have a hole."""
+        """A link is live again, or a channel is subscribed again: messages may have been missed."""
         self._listener.on_live()
-        self._look()
+        self._update_live()
 
-    def _lost(self) -> None:
-        self._cluster.stale()
-        self._look()
+    def _on_lost(self) -> None:
+        self._topology.refresh_soon()
+        self._update_live()
 
-    def _taken(self, server: RedisAddress, taken: list[bytes], left: list[bytes]) -> None:
-        self._moving.update(channel for channel in taken if channel in self._wanted[partition_of(channel)])
-        if taken:
-            self._cluster.stale(server)
-        for channel in left:
+    def _on_revoked(self, server: RedisAddress, channels: list[bytes]) -> None:
+        self._moving.update(channel for channel in channels if channel in self._wanted[partition_of(channel)])
+        self._topology.refresh_soon(server)
+        self._update_live()
+
+    def _on_unsubscribed(self, server: RedisAddress, channels: list[bytes]) -> None:
+        for channel in channels:
             home = self._homes[partition_of(channel)]
             if home is not None and home.server == server:
                 self._moving.discard(channel)  # refused for good
-        for part in {partition_of(channel) for channel in left}:
+        for part in {partition_of(channel) for channel in channels}:
             former = self._former[part]
             if former is not None and former.server == server:
                 self._settle(part)
-        self._look()
+        self._update_live()
 
-    def _look(self) -> None:
-        """Is every master heard, with all its channels?"""
+    def _update_live(self) -> None:
         homes = set(self._homes)
         is_live = not self._moving and all(home is not None and home.link.live.is_set() for home in homes)
         if is_live:

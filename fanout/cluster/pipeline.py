@@ -1,9 +1,14 @@
-"""A pipeline to all masters of a Redis Cluster: what it is told goes to the one that serves the partition.
+"""A pipeline to all masters of a Redis Cluster: each command goes to the master that serves its partition.
 
-Each partition is a lane. It is open while its master is known, connected, and has been greeted for it. A command that a
-server says it has not carried out (MOVED, ASK, TRYAGAIN, CLUSTERDOWN) goes back into its lane, which closes until all
-that was sent before has been answered: then everything goes out again in the order in which it came. Nothing else is
-ever sent twice, and every command has the one deadline that it got at the door.
+Each partition has a queue (`partition_queue.py`). It is open while its master is known, connected, and has been checked
+for the partition: `on_connected` has run for it, and a moved partition has kept its epoch where that is safe. A command
+that a server certainly has not executed (MOVED, ASK, TRYAGAIN, CLUSTERDOWN, or given back unsent) returns to its queue
+and is sent again, in the order in which it came. No other command is ever sent twice.
+
+A command counts twice, here and in the pipeline of its master, each with a deadline and a bound on bytes. The one here
+begins when the command is accepted and is what its caller sees; it goes on across redirections. The one of the master
+begins when the command is sent, and finds out that this master does not answer. So they can't be one: the first says
+nothing about a server, and the second must not end with the first where a command has waited in its queue.
 """
 
 import asyncio
@@ -23,18 +28,20 @@ from ..redis.in_flight import COMMAND_TIMEOUT, InFlight
 from ..redis.pipeline import OnConnected, PipelineStatistics
 from ..redis.script import Script
 from ..scripts import SERVER_ADOPT
-from .master_pipeline import MasterPipeline, PartitionRouter
+from .master_pipeline import MasterPipeline
 from .partition_queue import PartitionQueue, QueuedCommand
 from .per_master import PerMaster
+from .routing import PartitionRouter
 from .slot_migration import MovedPartition, identity_of, keep_epoch_of_moved_slot
 from .slots import Redirection, RedirectionKind, read_redirection
 from .topology import ClusterTopology
 
-TRY_AGAIN_AFTER = 0.03
-"""Seconds until a partition whose keys are being moved is tried again."""
-GREET_AGAIN_AFTER = 0.1
-GREETINGS_TOGETHER = 2
-"""Attempts to greet a server for all its partitions in one go; then each alone, so that none holds up the others."""
+RETRY_AFTER = 0.03
+"""Seconds until the commands of a partition whose keys are being migrated are sent again."""
+CHECK_AGAIN_AFTER = 0.1
+"""Seconds between two attempts to check a master."""
+CHECKS_TOGETHER = 2
+"""Attempts to check a master for all its partitions at once; then each alone, so that one can't hold up the others."""
 
 _log = structlog.get_logger("tannoy.cluster")
 
@@ -46,11 +53,14 @@ class ClusterPipelineStatistics(PipelineStatistics):
 
 
 class ClusterPipeline(PartitionRouter):
-    """Needs `run` running, and that of `cluster`. Used as a Pipeline is."""
+    """Used like a Pipeline. Needs `run` running, and that of `topology`.
+
+    `server_key` gives the key of a partition in which the identity of its server is stored.
+    """
 
     def __init__(
         self,
-        cluster: ClusterTopology,
+        topology: ClusterTopology,
         *,
         name: str,
         scripts: tuple[Script, ...],
@@ -58,11 +68,11 @@ class ClusterPipeline(PartitionRouter):
         server_key: Callable[[int], bytes],
         command_timeout: float = COMMAND_TIMEOUT,
     ) -> None:
-        super().__init__(partial(self._take, greets=False))
+        super().__init__(partial(self._accept, is_check=False))
         self.connected = asyncio.Event()
         """Set while every partition has a master that takes commands."""
         self.command_timeout = command_timeout
-        self._cluster = cluster
+        self._topology = topology
         self._name = name
         self._scripts = (*(script.sharded for script in scripts), SERVER_ADOPT)
         self._on_connected = on_connected
@@ -70,23 +80,23 @@ class ClusterPipeline(PartitionRouter):
         self._queues = [PartitionQueue(part) for part in range(PARTITIONS)]
         self._in_flight: InFlight[QueuedCommand] = InFlight(self._forget_overdue)
         self._masters: PerMaster[MasterPipeline] = PerMaster(self._make)
-        self._moved_partitions: dict[int, MovedPartition] = {}  # partitions that have just come to another master
-        self._asked: set[RedisAddress] = set()  # out of turn, since the last look
+        self._moved_partitions: dict[int, MovedPartition] = {}  # moved to another master, and not checked there yet
+        self._ask_servers: set[RedisAddress] = set()  # migration targets that got commands since the last refresh
         self._redirected = 0
-        cluster.listen(self._told, self.connected.is_set)
+        topology.add_listener(self._on_refreshed, self.connected.is_set)
 
     # ---- AnyPipeline
 
     def publish(self, channel: bytes, payload: bytes) -> asyncio.Future[Reply]:
-        """SPUBLISH. The result is the number of links that got it: all subscribe where it is published."""
-        return self._take(("SPUBLISH", channel, payload), None, partition_of(channel), greets=False)
+        """Send SPUBLISH. The result is the number of links that received it: all subscribe at the slot's master."""
+        return self._accept(("SPUBLISH", channel, payload), None, partition_of(channel), is_check=False)
 
     async def run(self) -> None:
-        """Keep a connection to each master for ever. Only what no retry can mend gets out of here."""
-        self._told()
+        """Keep a connection to each master for ever. Raises only what no retry can mend."""
+        self._on_refreshed()
         await self._masters.run()
 
-    def statistics(self) -> "ClusterPipelineStatistics":
+    def statistics(self) -> ClusterPipelineStatistics:
         commands = self._in_flight.statistics()
         return ClusterPipelineStatistics(
             connected=self.connected.is_set(),
@@ -99,17 +109,17 @@ class ClusterPipeline(PartitionRouter):
 
     # ---- the way of a command
 
-    def _take(
-        self, words: tuple[Word, ...], script: Script | None, partition: int, *, greets: bool
+    def _accept(
+        self, words: tuple[Word, ...], script: Script | None, partition: int, *, is_check: bool
     ) -> asyncio.Future[Reply]:
         queue = self._queues[partition]
-        command = QueuedCommand(queue, words, script, greets, self.command_timeout)
+        command = QueuedCommand(queue, words, script, is_check, self.command_timeout)
         if self._in_flight.admit(command):
             if queue.is_open and queue.owner is not None:
                 self._send(command, queue.owner)
             else:
                 queue.waiting.append(command)
-                self._go_on(queue)
+                self._send_waiting(queue)
         return command.answer
 
     def _forget_overdue(self) -> None:
@@ -117,26 +127,26 @@ class ClusterPipeline(PartitionRouter):
             queue.forget_done()
 
     def _send(self, command: QueuedCommand, server: RedisAddress, *, asking: bool = False) -> None:
-        command.queue.under_way += 1
+        command.queue.in_flight += 1
         if asking:
-            self._asked.add(server)
+            self._ask_servers.add(server)
         answer = self._masters.open(server).pipeline.submit(command.words, command.script, asking=asking)
-        answer.add_done_callback(partial(self._answered, command, server))
+        answer.add_done_callback(partial(self._handle_answer, command, server))
 
-    def _answered(self, command: QueuedCommand, server: RedisAddress, answer: "asyncio.Future[Reply]") -> None:
-        command.queue.under_way -= 1
+    def _handle_answer(self, command: QueuedCommand, server: RedisAddress, answer: "asyncio.Future[Reply]") -> None:
+        command.queue.in_flight -= 1
         error = answer.exception()
         if error is None:
             self._in_flight.answer(command, answer.result())
         elif not isinstance(error, CommandFailed):
             raise error
         elif (redirection := self._redirection_of(error, server)) is not None:
-            self._came_back(command, redirection)
+            self._return(command, redirection)
         else:
             self._in_flight.fail(command, error)
         self._in_flight.forget_done()
         if not command.queue.is_open:
-            self._go_on(command.queue)
+            self._send_waiting(command.queue)
 
     def _redirection_of(self, error: CommandFailed, server: RedisAddress) -> Redirection | None:
         """Where to send a command that `server` certainly did not execute. None: it may have."""
@@ -144,30 +154,30 @@ class ClusterPipeline(PartitionRouter):
             return Redirection(RedirectionKind.RETRY)
         if error.refusal is None:
             return None
-        return read_redirection(error.refusal, asked=server, at=self._cluster.address.at)
+        return read_redirection(error.refusal, asked=server, at=self._topology.address.at)
 
-    def _came_back(self, command: QueuedCommand, redirection: Redirection) -> None:
+    def _return(self, command: QueuedCommand, redirection: Redirection) -> None:
         queue = command.queue
         self._redirected += 1
         queue.returned.append(command)
-        command.asks = redirection.server if redirection.kind is RedirectionKind.ASK else None
+        command.ask_server = redirection.server if redirection.kind is RedirectionKind.ASK else None
         match redirection.kind:
             case RedirectionKind.MOVED:
-                queue.has_to_wait = True  # until the map is a newer one
-                self._cluster.stale(redirection.server)
-            case RedirectionKind.RETRY if not queue.has_to_wait:
-                queue.has_to_wait = True
-                asyncio.get_running_loop().call_later(TRY_AGAIN_AFTER, self._try_again, queue)
+                queue.is_paused = True  # until the slot map is a newer one
+                self._topology.refresh_soon(redirection.server)
+            case RedirectionKind.RETRY if not queue.is_paused:
+                queue.is_paused = True
+                asyncio.get_running_loop().call_later(RETRY_AFTER, self._resume, queue)
             case _:
                 pass
 
-    def _try_again(self, queue: PartitionQueue) -> None:
-        queue.has_to_wait = False
-        self._go_on(queue)
+    def _resume(self, queue: PartitionQueue) -> None:
+        queue.is_paused = False
+        self._send_waiting(queue)
 
-    def _go_on(self, queue: PartitionQueue) -> None:
-        """Send what waits, once all that was sent before it is answered."""
-        server = self._cluster.map.owners[queue.partition]
+    def _send_waiting(self, queue: PartitionQueue) -> None:
+        """Send the commands that wait, once all that were sent before them are answered."""
+        server = self._topology.slot_map.owners[queue.partition]
         master = None if server is None else self._masters.get(server)
         if master is not None and master.is_connected:
             for command, goes_to in queue.take(master.server):
@@ -180,96 +190,96 @@ class ClusterPipeline(PartitionRouter):
             server,
             name=self._name,
             scripts=self._scripts,
-            on_state=self._connected,
-            greet=self._greet_master,
+            on_state=self._on_master_state,
+            check=self._check_master,
             command_timeout=self.command_timeout,
         )
 
-    def _connected(self, master: MasterPipeline, connected: bool) -> None:
-        master.connection += 1
+    def _on_master_state(self, master: MasterPipeline, connected: bool) -> None:
+        master.connection_number += 1
         master.identity = None
         if connected:
-            master.to_greet.set()
+            master.check_due.set()
             return
         for queue in self._queues:
             if queue.owner == master.server:
                 queue.owner = None
         master.pipeline.return_unsent()
-        self._cluster.stale()
-        self._look()
+        self._topology.refresh_soon()
+        self._update_connected()
 
-    def _told(self) -> None:
-        """There has been a look at the cluster: has anything moved?"""
-        seen = self._cluster.map
-        self._masters.keep(seen.masters.keys() | self._asked)
-        self._asked.clear()
-        for queue, owner in zip(self._queues, seen.owners, strict=True):
+    def _on_refreshed(self) -> None:
+        """The slot map was read again: act on each partition that has moved."""
+        slot_map = self._topology.slot_map
+        self._masters.keep(slot_map.masters.keys() | self._ask_servers)
+        self._ask_servers.clear()
+        for queue, owner in zip(self._queues, slot_map.owners, strict=True):
             if queue.owner != owner:
-                self._note_arrival(queue, owner)
+                self._note_move(queue, owner)
                 queue.owner = None
-            if queue.has_to_wait or queue.returned:
-                self._try_again(queue)
+            if queue.is_paused or queue.returned:
+                self._resume(queue)
         for master in self._masters:
-            if self._not_greeted(master):
-                master.to_greet.set()
-        self._look()
+            if self._unchecked(master):
+                master.check_due.set()
+        self._update_connected()
 
-    def _note_arrival(self, queue: PartitionQueue, owner: RedisAddress | None) -> None:
+    def _note_move(self, queue: PartitionQueue, owner: RedisAddress | None) -> None:
+        """Remember from where the partition has come, if that may prove that nothing of it was lost."""
         former = self._masters.get(queue.owner) if queue.owner else None
-        taker = self._masters.get(owner) if owner else None
+        new = self._masters.get(owner) if owner else None
         self._moved_partitions.pop(queue.partition, None)
-        if former is None or taker is None or taker.identity is None:
+        if former is None or new is None or new.identity is None:
             return
-        if taker.identity.is_older_than(self._cluster.look_before):
-            self._moved_partitions[queue.partition] = MovedPartition(former.pipeline, taker.identity)
+        if new.identity.was_known_before(self._topology.previous_refresh_at):
+            self._moved_partitions[queue.partition] = MovedPartition(former.pipeline, new.identity)
 
-    def _not_greeted(self, master: MasterPipeline) -> list[int]:
-        """Its partitions for which it has not been greeted."""
-        mine = self._cluster.map.masters.get(master.server, ())
+    def _unchecked(self, master: MasterPipeline) -> list[int]:
+        """The partitions of a master for which it has not been checked."""
+        mine = self._topology.slot_map.masters.get(master.server, ())
         return [part for part in mine if self._queues[part].owner is None]
 
-    async def _greet_master(self, master: MasterPipeline) -> None:
+    async def _check_master(self, master: MasterPipeline) -> None:
         attempts = 0
         if master.is_connected and master.identity is None:
             try:
                 master.identity = await identity_of(master.pipeline)
             except Unavailable:
-                pass  # then it adopts nothing
-        while master.is_connected and (partitions := self._not_greeted(master)):
+                pass  # without its identity no epoch is kept
+        while master.is_connected and (partitions := self._unchecked(master)):
             attempts += 1
-            pieces = [partitions] if attempts <= GREETINGS_TOGETHER else [[part] for part in partitions]
-            if not all(await asyncio.gather(*(self._greet_for(master, piece) for piece in pieces))):
-                if attempts == GREETINGS_TOGETHER:
-                    _log.warning("a master does not serve all that it should", redis=str(master.server))
-                await asyncio.sleep(GREET_AGAIN_AFTER)
+            groups = [partitions] if attempts <= CHECKS_TOGETHER else [[part] for part in partitions]
+            if not all(await asyncio.gather(*(self._check_partitions(master, group) for group in groups))):
+                if attempts == CHECKS_TOGETHER:
+                    _log.warning("a master does not serve all partitions that it should", redis=str(master.server))
+                await asyncio.sleep(CHECK_AGAIN_AFTER)
 
-    async def _greet_for(self, master: MasterPipeline, partitions: list[int]) -> bool:
-        """True once they are open, as far as they are still its own."""
-        connection = master.connection
-        bus = PartitionRouter(partial(self._take, greets=True))
+    async def _check_partitions(self, master: MasterPipeline, partitions: list[int]) -> bool:
+        """Open the queues of these partitions, as far as the master still serves them. False: it has failed."""
+        connection_number = master.connection_number
+        commands = PartitionRouter(partial(self._accept, is_check=True))
         moved_partitions = {part: moved for part in partitions if (moved := self._moved_partitions.pop(part, None))}
         try:
             for moved in set(moved_partitions.values()):
-                await keep_epoch_of_moved_slot(
-                    bus, moved, [self._server_key(part) for part, one in moved_partitions.items() if one == moved]
-                )
-            await self._on_connected(bus, partitions)
+                server_keys = [self._server_key(part) for part, each in moved_partitions.items() if each == moved]
+                await keep_epoch_of_moved_slot(commands, moved, server_keys)
+            await self._on_connected(commands, partitions)
         except Unavailable as error:
-            _log.debug("could not greet a master", redis=str(master.server), error=error.message)
+            _log.debug("could not check a master", redis=str(master.server), error=error.message)
             return False
-        if master.connection != connection or not master.is_connected:
+        if master.connection_number != connection_number or not master.is_connected:
             return False
         for part in partitions:
-            if self._cluster.map.owners[part] == master.server:
+            if self._topology.slot_map.owners[part] == master.server:
                 self._queues[part].owner = master.server
-                self._go_on(self._queues[part])
-        self._look()
+                self._send_waiting(self._queues[part])
+        self._update_connected()
         return True
 
-    def _look(self) -> None:
-        """Is there a master for every partition, and has each been greeted?"""
-        seen, greeted = self._cluster.map, {queue.owner for queue in self._queues}
-        if seen.is_whole and seen.masters.keys() <= greeted:
+    def _update_connected(self) -> None:
+        """`connected` is set while every partition has a master, and each master has been checked."""
+        slot_map, checked = self._topology.slot_map, {queue.owner for queue in self._queues}
+        if slot_map.is_whole and slot_map.masters.keys() <= checked:
             self.connected.set()
         else:
             self.connected.clear()

@@ -1,15 +1,16 @@
-"""A slot that moves to another master of a Redis Cluster takes its data along: its life has to go on there.
+"""A slot that moves to another master of a Redis Cluster takes its data along, and its epochs should go on there.
 
-What a partition holds is tied to the replication id of its server, so that a server which may have lost data is found
-out (`lua/server_common.lua`). Seen from the data, a slot that was moved looks the same: another server, and everybody
-would be told that messages may be missing. So the new server adopts it, but only on proof that nothing can be lost:
+The data of a partition is tied to the replication id of its server, so that a server which may have lost data is found
+out (`lua/server_common.lua`). To the data, a slot that was moved looks the same as that: it is on another server, and
+all clients would get `resync`. So the new server takes the partition over with its epochs, but only if this proves that
+nothing can be lost:
 
 - the server from which the slot came is still there: it is a master, it still has the replication id that the data is
-  tied to (none ever comes back), and it says itself that the slot is not its own any more;
-- the one to which it came has the same replication id as before it came: it has been neither restarted nor promoted
-  since.
+  tied to (no server ever gets an old one again), and it says itself that it does not serve the slot any more;
+- the server to which the slot came has the same replication id as before the slot came: it has been neither restarted
+  nor promoted since.
 
-In every other case nothing is adopted, and a new life begins.
+In every other case new epochs begin.
 """
 
 import asyncio
@@ -22,47 +23,58 @@ from ..redis.errors import CommandFailed
 from ..redis.pipeline import CommandSender, Pipeline
 from ..scripts import SERVER_ADOPT
 
-HEARD_OF_WITHIN = 2.0
-"""Seconds in which all servers of a cluster have heard of a move: by a multiple. A look at the map may be that old."""
+KNOWN_TO_ALL_WITHIN = 2.0
+"""Seconds within which all servers of a cluster know of a move, several times over: a slot map may be that old."""
 
 _read_identity = re.compile(rb"role:master\r\n.*master_replid:([0-9a-f]{40})\r\n", re.DOTALL).search
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The replication id of a master, and since when (of the event loop's time) we know it."""
+    """The replication id of a master, and the time of the event loop since which it is known, in seconds."""
 
     id: bytes
     known_since: float
 
-    def is_older_than(self, look: float) -> bool:
-        """What is not there by the map of that time has come later than this was known."""
-        return self.known_since + HEARD_OF_WITHIN <= look
+    def was_known_before(self, refreshed_at: float) -> bool:
+        """Whether it was known before the state that a slot map read at `refreshed_at` shows, however old that was.
+
+        Then a slot that this map does not give to the server has come to it after its identity was known.
+        """
+        return self.known_since + KNOWN_TO_ALL_WITHIN <= refreshed_at
 
 
 @dataclass(frozen=True, slots=True)
 class MovedPartition:
-    """A partition has come from a master, over whose pipeline it may be asked, to one that was `taker` before."""
+    """A partition that has moved. `old_owner` is the pipeline to the master from which it came.
 
-    former: Pipeline
-    taker: Identity
+    `new_owner` is the identity that the master to which it came had before.
+    """
+
+    old_owner: Pipeline
+    new_owner: Identity
 
 
 async def identity_of(pipeline: Pipeline) -> Identity | None:
-    """None: it is no master. Raises Unavailable."""
+    """None: the server is no master. Raises CommandFailed."""
     found = _read_identity(await pipeline.submit(("INFO", "replication"), None))
     return None if found is None else Identity(found.group(1), asyncio.get_running_loop().time())
 
 
-async def keep_epoch_of_moved_slot(bus: CommandSender, moved: MovedPartition, server_keys: Collection[bytes]) -> None:
-    """`bus` talks to the taker; `server_keys` are those of the partitions that came. Raises Unavailable."""
-    asked = (moved.former.submit(("HGET", key, "life"), None) for key in server_keys)
-    former, *answers = await asyncio.gather(identity_of(moved.former), *asked, return_exceptions=True)
-    if isinstance(former, Identity) and all(map(_has_moved, answers)):
-        arguments = (former.id, moved.taker.id)
-        await asyncio.gather(*(bus.run_script(SERVER_ADOPT, (key,), arguments) for key in server_keys))
+async def keep_epoch_of_moved_slot(
+    commands: CommandSender, moved: MovedPartition, server_keys: Collection[bytes]
+) -> None:
+    """Let the epochs of moved partitions go on at their new master if the proof holds. Raises CommandFailed.
+
+    `commands` go to the new master; `server_keys` hold the identity of the server, one for each moved partition.
+    """
+    reads = (moved.old_owner.submit(("HGET", key, "life"), None) for key in server_keys)
+    old_owner, *answers = await asyncio.gather(identity_of(moved.old_owner), *reads, return_exceptions=True)
+    if isinstance(old_owner, Identity) and all(map(_says_moved, answers)):
+        arguments = (old_owner.id, moved.new_owner.id)
+        await asyncio.gather(*(commands.run_script(SERVER_ADOPT, (key,), arguments) for key in server_keys))
 
 
-def _has_moved(answer: Reply) -> bool:
+def _says_moved(answer: Reply) -> bool:
     refusal = answer.refusal if isinstance(answer, CommandFailed) else None
     return refusal is not None and refusal.code == "MOVED"

@@ -1,4 +1,4 @@
-"""Which master of a Redis Cluster serves which of our partitions, and what its refusals mean; without I/O."""
+"""Which master of a Redis Cluster serves which partition, and what its redirections mean; without I/O."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,19 +11,21 @@ from ..redis.address import RedisAddress
 from ..redis.errors import RedisError
 
 At = Callable[[str, int], RedisAddress]
-"""(host, port): the server there, with all that we know of how to talk to it."""
+"""(host, port): the address of that server, with the user, password and TLS of the cluster."""
 
 
 @dataclass(frozen=True, slots=True)
 class SlotMap:
-    """The master of each partition, as one server saw it. The higher the epoch, the newer the view."""
+    """The master of each partition, as one server sees it. The higher the epoch, the newer the map."""
 
     owners: tuple[RedisAddress | None, ...] = (None,) * PARTITIONS
+    """By partition; None: no master serves it."""
     epoch: int = 0
+    """The configuration epoch of the cluster, as the server knows it."""
 
     @property
     def masters(self) -> dict[RedisAddress, tuple[int, ...]]:
-        """All that serve us, each with its partitions, rising."""
+        """Each master that serves partitions, with these partitions in ascending order."""
         found: dict[RedisAddress, list[int]] = {}
         for part, owner in enumerate(self.owners):
             if owner is not None:
@@ -37,23 +39,26 @@ class SlotMap:
 
 
 def read_slots(reply: Iterable[Any], epoch: int, *, asked: RedisAddress, at: At) -> SlotMap:
-    """What `asked` has answered to CLUSTER SLOTS. Raises ValueError, TypeError: it was something else."""
+    """The map in the reply of the server `asked` to CLUSTER SLOTS: [[first, last, [host, port, id, …], replica, …], …].
+
+    Raises ValueError or TypeError for any other reply.
+    """
     owners: list[RedisAddress | None] = [None] * PARTITIONS
     for entry in reply:
         match entry:
             case [int() as first, int() as last, [None | bytes() as host, int() as port, *_], *_]:
                 owner = at(_host(host, asked), port)
             case _:
-                raise ValueError(f"no ranges of slots: {entry!r:.80}")
+                raise ValueError(f"not a range of slots: {entry!r:.80}")
         for part, slot in enumerate(PARTITION_SLOTS):
             if first <= slot <= last:
                 owners[part] = owner
     return SlotMap(tuple(owners), epoch)
 
 
-def _host(told: bytes | None, asked: RedisAddress) -> str:
-    """A server that does not know its own name is where it was asked; one without an endpoint to tell is too."""
-    return asked.host if told is None or told in (b"", b"?") else told.decode()
+def _host(endpoint: bytes | None, asked: RedisAddress) -> str:
+    """The host of a server. Without an endpoint (null, empty or `?`) it is the host of the server that was asked."""
+    return asked.host if endpoint is None or endpoint in (b"", b"?") else endpoint.decode()
 
 
 class RedirectionKind(Enum):

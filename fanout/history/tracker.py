@@ -45,7 +45,7 @@ _log = structlog.get_logger("tannoy.history")
 class Listening(Protocol):
     """The link, as seen from here."""
 
-    def proof(self, partition: int) -> asyncio.Future[bool]: ...
+    def send_barrier(self, partition: int) -> asyncio.Future[bool]: ...
 
 
 class TrackedChannel:
@@ -232,7 +232,7 @@ class ChannelTracker:
         found: list[tuple[bytes | None, bytes | None]] = []
         for start in range(0, len(members), PIECE):
             found += await self._history.heads([tracked.channel for tracked in members[start : start + PIECE]])
-        if not await self._link.proof(partition):
+        if not await self._link.send_barrier(partition):
             return
         lost: list[TrackedChannel] = []
         for tracked, epoch, (life, head) in zip(members, epochs, found, strict=True):

@@ -1,4 +1,4 @@
-"""What travels on the channels of rooms and agents, as bytes.
+"""The bytes that travel on the channels of rooms and agents.
 
 Envelope of a publication (all integers big-endian):
 
@@ -7,15 +7,15 @@ Envelope of a publication (all integers big-endian):
     4 bytes  length of the JSON
     …        exclude · JSON · msgpack
 
-What history keeps is numbered: Redis (`lua/publish.lua`) puts `\\3EPOCH OFFSET ` before the envelope, and the offset
-gets into the encoded bytes where they are delivered.
+A message that history keeps is numbered: Redis (`lua/publish.lua`) puts `\\3EPOCH OFFSET ` in front of the envelope,
+and the node adds the offset to the encoded message when it delivers it.
 
-Changes of a room's presence are told by Redis itself (`lua/presence_common.lua`), as a msgpack array behind a byte 2:
+Changes of a room's presence are published by Redis itself (`lua/presence_common.lua`): a byte 2 and a msgpack array
 
     room, "count", users_count, version
     room, "joined" or "left", users_count, version, user_id, username, users or false
 
-`users` is flat, as in every answer of the presence scripts: user_id, "SESSIONS|CONNECTED_AT|USERNAME", user_id, …
+`users` is flat, as in every reply of the presence scripts: user_id, "SESSIONS|CONNECTED_AT|USERNAME", user_id, …
 """
 
 import re

@@ -1,7 +1,8 @@
-"""The link on which everything arrives that other nodes say: carries a `LinkState` over real connections."""
+"""The link: the connection on which a node receives the messages of its channels. Puts a `LinkState` on sockets."""
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -12,32 +13,50 @@ from ..redis.connection import Pushes, RedisConnection, connect
 from ..redis.errors import RedisError
 from ..redis.reconnect import keep_connected
 from ..redis.sentinel import Target
-from .link_state import ECHO_PERIOD, PLAIN, PROOF, Batch, LinkEvents, LinkState, Verbs
+from .link_state import BARRIER_PREFIX, ECHO_PERIOD, PLAIN, Batch, LinkEvents, LinkState, Verbs
 
 CONNECT_TIMEOUT = 2.0
+"""Seconds to connect and log in: more than a pipeline has, since no client waits for the link."""
 BACKOFF_BASE = 0.1
 BACKOFF_CAP = 2.0
+"""Seconds between two attempts to connect, from about the base to the cap."""
 _NOT_SERVED_CODES = frozenset(("MOVED", "CLUSTERDOWN"))
 """Codes of errors by which a server of a Redis Cluster says that it does not serve the slot, or not now."""
 
 _log = structlog.get_logger("tannoy.link")
 
 
+@dataclass(frozen=True, slots=True)
+class LinkStatistics:
+    live: bool
+    """All channels are subscribed, and Redis answers."""
+    connections: int
+    """Connections that were opened so far."""
+    channels: int
+    """Channels that are wanted, without the link's own echo channel."""
+    deliveries: int
+    """Messages that came so far."""
+    echoes_missed: int
+    """Connections that were dropped because an echo did not come back in time."""
+    connections_lost: int
+    """Connections that have ended, for whatever reason."""
+
+
 class AnyLink(Protocol):
-    """To one server, or to all masters of a cluster: whoever uses it can't tell."""
+    """A link to one server, or to all masters of a Redis Cluster: its users need not know which."""
 
     live: asyncio.Event
 
     @property
     def down_for(self) -> float: ...
-    def want(self, channel: bytes) -> None: ...
-    def unwant(self, channel: bytes) -> None: ...
-    def is_confirmed(self, channel: bytes) -> bool: ...
-    def proof(self, partition: int) -> asyncio.Future[bool]: ...
+    def subscribe(self, channel: bytes) -> None: ...
+    def unsubscribe(self, channel: bytes) -> None: ...
+    def is_subscribed(self, channel: bytes) -> bool: ...
+    def send_barrier(self, partition: int) -> asyncio.Future[bool]: ...
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
     async def run(self) -> None: ...
-    def statistics(self) -> dict[str, int | bool]: ...
+    def statistics(self) -> LinkStatistics: ...
 
 
 class LinkListener(Protocol):
@@ -52,15 +71,16 @@ class LinkListener(Protocol):
         ...
 
     def on_live(self) -> None:
-        """The link hears all its channels again, after a time in which messages may have been missed."""
+        """The link receives all its channels again, after a time in which messages may have been missed."""
         ...
 
 
 class Link:
     """Carries a LinkState over one connection after another, for as long as `run` runs.
 
-    `on_moved` is told what Redis took away because its slot has moved, and what nothing comes of any more that is not
-    wanted any more; `on_lost`, that a connection is gone.
+    `on_lost` is called when a connection has ended. For a link to one master of a Redis Cluster, `on_revoked` is called
+    with wanted channels that Redis has unsubscribed because their slot has moved, and `on_unsubscribed` with channels
+    that were unsubscribed as asked, or refused for good: none of their messages will come any more.
     """
 
     def __init__(
@@ -72,83 +92,86 @@ class Link:
         clock: Clock,
         listener: LinkListener,
         on_lost: Callable[[], None] = lambda: None,
-        on_moved: Callable[[list[bytes], list[bytes]], None] = lambda taken, left: None,
+        on_revoked: Callable[[list[bytes]], None] = lambda channels: None,
+        on_unsubscribed: Callable[[list[bytes]], None] = lambda channels: None,
         verbs: Verbs = PLAIN,
     ) -> None:
         self.state = LinkState(echo_channel, verbs)
         self.live = asyncio.Event()
-        """Set while the link hears everything it should."""
+        """Set while the link receives all that it should."""
         self._target = target
         self._name = name
         self._verbs = verbs
         self._clock = clock
         self._listener = listener
         self._on_lost = on_lost
-        self._on_moved = on_moved
-        self._proofs: dict[bytes, asyncio.Future[bool]] = {}  # by their nonces, which are out
-        self._proof: asyncio.Future[bool] | None = None  # its nonce goes out at the end of this turn
-        self._proof_number = 0
+        self._on_revoked = on_revoked
+        self._on_unsubscribed = on_unsubscribed
+        self._barriers: dict[bytes, asyncio.Future[bool]] = {}  # by their nonces, which have not come back
+        self._next_barrier: asyncio.Future[bool] | None = None  # its nonce is sent at the end of this loop turn
+        self._barrier_number = 0
         self._connection: RedisConnection | None = None
         self._flush_is_due = False
         self._reading_paused = False
         self._connections_lost = 0
         self._down_since: float | None = clock.monotonic()
-        self._deaf = 0
+        self._echoes_missed = 0
         self._deliveries = 0
 
     @property
     def down_for(self) -> float:
-        """Seconds since the link last heard what it should; 0 while it does."""
+        """Seconds since the link last received all that it should; 0 while it does."""
         return 0.0 if self._down_since is None else self._clock.monotonic() - self._down_since
 
-    def want(self, channel: bytes) -> None:
-        self.state.want(channel)
+    def subscribe(self, channel: bytes) -> None:
+        """Subscribe at the end of this loop turn, and again on each new connection. Never fails."""
+        self.state.subscribe(channel)
         self._flush_soon()
 
-    def unwant(self, channel: bytes) -> None:
-        self.state.unwant(channel)
+    def unsubscribe(self, channel: bytes) -> None:
+        self.state.unsubscribe(channel)
         self._flush_soon()
 
-    def is_confirmed(self, channel: bytes) -> bool:
-        return self.state.is_confirmed(channel)
+    def is_subscribed(self, channel: bytes) -> bool:
+        return self.state.is_subscribed(channel)
 
     def move_echo(self, channel: bytes) -> None:
-        """Hear itself on another channel from now on. What was to be proven on the old one is not."""
+        """Use another echo channel from now on. Barriers whose nonces are still on the old one fail."""
         self.state.move_echo(channel)
-        self._disprove()
+        self._fail_barriers()
         self._flush_soon()
 
-    def proof(self, partition: int) -> asyncio.Future[bool]:
-        """True once all has come that was published on a partition's channels before this was asked.
+    def send_barrier(self, partition: int) -> asyncio.Future[bool]:
+        """True once all messages have come that were published on a partition's channels before this call.
 
-        One connection hears what Redis publishes in the order in which that happened, so whatever was published before
-        the link's own nonce comes before it. False: the connection was lost, and nothing is proven.
+        Redis sends what it publishes to one connection in the order of publishing, so every message that was published
+        before the nonce of this barrier comes before the nonce does. False: the connection was lost, and it is unknown.
         """
-        del partition  # one link hears them all
-        if self._proof is None:
-            self._proof = asyncio.get_running_loop().create_future()
-            asyncio.get_running_loop().call_soon(self._send_proof)
-        return asyncio.shield(self._proof)  # shared by all who ask in one turn: none may cancel it for the others
+        del partition  # one connection receives the channels of all partitions
+        if self._next_barrier is None:
+            self._next_barrier = asyncio.get_running_loop().create_future()
+            asyncio.get_running_loop().call_soon(self._publish_barrier)
+        return asyncio.shield(self._next_barrier)  # shared by all calls of one turn: none may cancel it for the others
 
-    def _send_proof(self) -> None:
-        proof, self._proof = self._proof, None
-        assert proof is not None
+    def _publish_barrier(self) -> None:
+        barrier, self._next_barrier = self._next_barrier, None
+        assert barrier is not None
         if self._connection is None:
-            proof.set_result(False)
+            barrier.set_result(False)
             return
-        self._proof_number += 1
-        nonce = PROOF + b"%d" % self._proof_number
-        self._proofs[nonce] = proof
-        self._say_to_itself(self._connection, nonce)
+        self._barrier_number += 1
+        nonce = BARRIER_PREFIX + b"%d" % self._barrier_number
+        self._barriers[nonce] = barrier
+        self._publish_echo(self._connection, nonce)
 
-    def _disprove(self) -> None:
-        """The connection is lost, and with it the nonces that were out."""
-        proofs, self._proofs = self._proofs, {}
-        for proof in proofs.values():
-            proof.set_result(False)
+    def _fail_barriers(self) -> None:
+        """The nonces that have not come back never will."""
+        barriers, self._barriers = self._barriers, {}
+        for barrier in barriers.values():
+            barrier.set_result(False)
 
     def pause_reading(self) -> None:
-        """Leave what comes in with Redis; its own output buffer limit bounds it."""
+        """Leave incoming messages with Redis, which bounds them by its client output buffer limit."""
         self._reading_paused = True
         if self._connection:
             self._connection.pause_reading()
@@ -159,29 +182,31 @@ class Link:
             self._connection.resume_reading()
 
     async def run(self) -> None:
-        """Keep a connection for ever. Only what no retry can mend gets out of here."""
+        """Keep a connection for ever. Raises only what no retry can mend."""
         await keep_connected(
-            self._one_connection, target=self._target, what="no link to Redis", base=BACKOFF_BASE, cap=BACKOFF_CAP
+            self._run_connection, target=self._target, what="no link to Redis", base=BACKOFF_BASE, cap=BACKOFF_CAP
         )
 
-    async def _one_connection(self) -> bool:
-        """Until it is lost; whether it was live before."""
-        connection = await connect(self._target, name=self._name, on_pushes=self._received, timeout=CONNECT_TIMEOUT)
+    async def _run_connection(self) -> bool:
+        """Until the connection is lost. True if the link was live on it."""
+        connection = await connect(
+            self._target, name=self._name, on_pushes=self._handle_pushes, timeout=CONNECT_TIMEOUT
+        )
         try:
-            await self._keep_buffer(connection)
+            await self._forbid_eviction(connection)
             self._connection = connection
             if self._reading_paused:
                 connection.pause_reading()
-            self.state.opened(self._clock.monotonic())
+            self.state.on_connected(self._clock.monotonic())
             self._flush()
-            _log.info("link to Redis is up", redis=str(self._target), incarnation=self.state.incarnation)
+            _log.info("link to Redis is up", redis=str(self._target), connection=self.state.connections)
             while not connection.lost.done():
                 if (nonce := self._next_nonce()) is None:
-                    self._deaf += 1
-                    _log.warning("link to Redis is deaf, dropping it", redis=str(self._target))
+                    self._echoes_missed += 1
+                    _log.warning("an echo did not come back: dropping the link to Redis", redis=str(self._target))
                     break
                 if nonce:
-                    self._say_to_itself(connection, nonce)
+                    self._publish_echo(connection, nonce)
                 await asyncio.wait((connection.lost,), timeout=ECHO_PERIOD)
             return self.live.is_set()
         finally:
@@ -191,17 +216,17 @@ class Link:
                 reason = connection.lost.result() if connection.lost.done() else None
                 _log.warning("link to Redis was lost", redis=str(self._target), error=str(reason or "closed"))
             self.live.clear()
-            self._disprove()
+            self._fail_barriers()
             self._connections_lost += 1
-            self.state.closed()
+            self.state.on_disconnected()
             connection.abort()
             self._on_lost()
 
-    def _say_to_itself(self, connection: RedisConnection, nonce: bytes) -> None:
-        connection.send(self._verbs.publish, self.state.echo, nonce).add_done_callback(_report_refusal)
+    def _publish_echo(self, connection: RedisConnection, nonce: bytes) -> None:
+        connection.send(self._verbs.publish, self.state.echo, nonce).add_done_callback(_report_refused_echo)
 
-    async def _keep_buffer(self, connection: RedisConnection) -> None:
-        """Ask Redis not to evict this client when its memory runs short. An ACL may forbid it: then it may."""
+    async def _forbid_eviction(self, connection: RedisConnection) -> None:
+        """Ask Redis not to evict this client when its memory runs short. An ACL may forbid the command."""
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 await connection.send("CLIENT", "NO-EVICT", "ON")
@@ -210,29 +235,31 @@ class Link:
 
     def _next_nonce(self) -> bytes | None:
         if self._reading_paused:
-            return b""  # we do not listen, so silence proves nothing
+            return b""  # nothing is read, so a missing echo proves nothing
         return self.state.tick(self._clock.monotonic())
 
-    def _received(self, pushes: Pushes) -> None:
-        events = self.state.received(pushes)
-        if events.confirmed:
-            self._listener.on_subscribed(events.confirmed)
+    def _handle_pushes(self, pushes: Pushes) -> None:
+        events = self.state.handle_pushes(pushes)
+        if events.subscribed:
+            self._listener.on_subscribed(events.subscribed)
         if events.deliveries:
             self._deliveries += len(events.deliveries)
             self._listener.deliver_batch(events.deliveries)
-        for nonce in events.proofs:
-            if proof := self._proofs.pop(nonce, None):
-                proof.set_result(True)
-        self._tell_what_moved(events)
+        for nonce in events.barriers:
+            if barrier := self._barriers.pop(nonce, None):
+                barrier.set_result(True)
+        self._report_unsubscribed(events)
         self._flush()
         if self.state.is_live and not self.live.is_set():
             self.live.set()
             self._down_since = None
             self._listener.on_live()
 
-    def _tell_what_moved(self, events: LinkEvents) -> None:
-        if events.taken or events.left:
-            self._on_moved(events.taken, events.left)
+    def _report_unsubscribed(self, events: LinkEvents) -> None:
+        if events.revoked:
+            self._on_revoked(events.revoked)
+        if events.unsubscribed:
+            self._on_unsubscribed(events.unsubscribed)
 
     def _flush_soon(self) -> None:
         if not self._flush_is_due:
@@ -244,30 +271,30 @@ class Link:
         if self._connection is None:
             return
         for verb, channels in self.state.commands_to_send():
-            self._connection.subscribe((verb, *channels), partial(self._refused, channels))
+            self._connection.subscribe((verb, *channels), partial(self._handle_refusal, channels))
 
-    def _refused(self, channels: list[bytes], error: RedisError) -> None:
+    def _handle_refusal(self, channels: list[bytes], error: RedisError) -> None:
         if self._verbs.is_sharded and error.code in _NOT_SERVED_CODES:
-            self._tell_what_moved(self.state.moved(channels))
+            self._report_unsubscribed(self.state.handle_redirection(channels))
             return
-        self.state.refused(channels)
+        self.state.handle_refusal(channels)
         if len(channels) == 1:
             _log.error("Redis refused a subscription", channel=channels[0].decode(), error=str(error))
-            self._on_moved([], channels)
+            self._on_unsubscribed(channels)
         self._flush_soon()
 
-    def statistics(self) -> dict[str, int | bool]:
-        return {
-            "live": self.live.is_set(),
-            "incarnation": self.state.incarnation,
-            "channels": len(self.state.wanted) - 1,
-            "deliveries": self._deliveries,
-            "deaf": self._deaf,
-            "connections_lost": self._connections_lost,
-        }
+    def statistics(self) -> LinkStatistics:
+        return LinkStatistics(
+            live=self.live.is_set(),
+            connections=self.state.connections,
+            channels=len(self.state.wanted) - 1,
+            deliveries=self._deliveries,
+            echoes_missed=self._echoes_missed,
+            connections_lost=self._connections_lost,
+        )
 
 
-def _report_refusal(echo: "asyncio.Future[object]") -> None:
+def _report_refused_echo(echo: "asyncio.Future[object]") -> None:
     error = None if echo.cancelled() else echo.exception()
     if isinstance(error, RedisError) and error.code not in _NOT_SERVED_CODES:
-        _log.error("Redis refused the echo, so this link can't prove that it hears", error=str(error))
+        _log.error("Redis refused the echo: whether it still answers can't be seen", error=str(error))

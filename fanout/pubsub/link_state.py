@@ -1,37 +1,51 @@
-"""The subscriber link without I/O: what is wanted, what Redis has acknowledged, and whether the link still hears.
+"""The subscriber link without I/O: which channels are wanted, what Redis has acknowledged, and whether it answers.
 
-Intent and acknowledgement are kept apart. A connection that breaks takes the acknowledgements with it; intent stays
-and is restored on the next one. Each connection is a new *incarnation*: whatever arrived before may have been followed
-by a hole.
+Intent and acknowledgement are kept apart. When a connection breaks, the acknowledgements are void; the intent stays and
+is sent again on the next connection. Messages may have been missed in between: the barrier of the tracker finds them.
 
-Redis can freeze without breaking any connection. So the link hears itself: each `ECHO_PERIOD` it publishes a nonce on
-its own echo channel, and one that does not come back within `ECHO_DEADLINE` proves the link deaf.
+Redis can freeze without breaking any connection. So each `ECHO_PERIOD` the link publishes a nonce on a channel of its
+own, the echo channel; if it does not come back within `ECHO_DEADLINE`, the connection is replaced.
 
-In a Redis Cluster a link goes to one master, and hears the channels of its slots. A slot that moves takes them away,
-unasked: whoever owns the link is told which, since no other command will bring them back here.
+In a Redis Cluster a link goes to one master and receives the channels of its slots. When a slot moves, Redis
+unsubscribes its channels without having been asked (they are `revoked`): the owner of the link subscribes to them at
+the new master.
+
+What becomes of one channel, by what is wanted and what Redis has acknowledged last:
+
+    wanted  acknowledged  commands without an answer   state
+    yes     subscribed    none                         subscribed: its messages come
+    yes     unsubscribed  none                         sharded: revoked; else SUBSCRIBE is sent again
+    no      unsubscribed  none                         gone: nothing is kept of it
+    any     any           one or more                  undecided: Redis answers in order, so the last answer decides
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from ...shared.keyspace import partition_of
+from ..batches import batched
 from ..redis.connection import Pushes
 
 ECHO_PERIOD = 0.5
+"""Seconds between two nonces on the echo channel: a frozen Redis is found out within two seconds."""
 ECHO_DEADLINE = 1.5
-BATCH = 512
+"""Seconds that a nonce may take to come back: three periods, since a burst of messages may be in front of it."""
+CHANNELS_PER_COMMAND = 512
 """Channels in one SUBSCRIBE: long enough to be cheap, short enough not to stall Redis."""
 
-PROOF = b"p"
-"""Begins the nonces on which `Link.proof` waits."""
+BARRIER_PREFIX = b"p"
+"""First byte of the nonces that `Link.send_barrier` publishes; those of the echo are decimal digits."""
 
 Batch = list[tuple[bytes, bytes]]
-"""Deliveries in the order of the bus: (channel, payload)."""
+"""Deliveries in the order in which Redis sent them: (channel, payload)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verbs:
-    """How to subscribe and to publish, and what Redis pushes then. `slot_of`: channels of one command share it."""
+    """The commands of plain or sharded pub/sub, and the kind of push that holds a message.
+
+    `slot_of`, for sharded pub/sub, gives the slot of a channel: all channels of one command have to share it.
+    """
 
     subscribe: str
     unsubscribe: str
@@ -43,12 +57,12 @@ class Verbs:
     def is_sharded(self) -> bool:
         return self.slot_of is not None
 
-    def pieces(self, channels: Iterable[bytes]) -> list[list[bytes]]:
-        """What one command may name, at the most BATCH channels of it, in order."""
+    def group(self, channels: Iterable[bytes]) -> list[list[bytes]]:
+        """The channels of each command, in order: at most CHANNELS_PER_COMMAND, and of one slot if sharded."""
         slots: dict[int, list[bytes]] = {}
         for channel in channels:
             slots.setdefault(self.slot_of(channel) if self.slot_of else 0, []).append(channel)
-        return [all[start : start + BATCH] for all in slots.values() for start in range(0, len(all), BATCH)]
+        return [piece for together in slots.values() for piece in batched(together, CHANNELS_PER_COMMAND)]
 
 
 PLAIN = Verbs("SUBSCRIBE", "UNSUBSCRIBE", "PUBLISH", b"message")
@@ -57,108 +71,111 @@ SHARDED = Verbs("SSUBSCRIBE", "SUNSUBSCRIBE", "SPUBLISH", b"smessage", partition
 
 @dataclass(slots=True)
 class LinkEvents:
-    """What one call of the state machine brought about."""
+    """What one call of the state machine has brought about."""
 
     deliveries: Batch = field(default_factory=list[tuple[bytes, bytes]])
-    confirmed: list[bytes] = field(default_factory=list[bytes])
-    proofs: list[bytes] = field(default_factory=list[bytes])
-    """Nonces of proofs that have come back."""
-    taken: list[bytes] = field(default_factory=list[bytes])
-    """What Redis took away, unasked, because its slot has moved."""
-    left: list[bytes] = field(default_factory=list[bytes])
-    """What is not wanted any more, and not heard any more."""
+    subscribed: list[bytes] = field(default_factory=list[bytes])
+    """Wanted channels whose subscription Redis has acknowledged."""
+    barriers: list[bytes] = field(default_factory=list[bytes])
+    """Nonces of barriers that have come back."""
+    revoked: list[bytes] = field(default_factory=list[bytes])
+    """Wanted channels that Redis has unsubscribed because their slot has moved."""
+    unsubscribed: list[bytes] = field(default_factory=list[bytes])
+    """Channels that are not wanted any more, and of which no message will come any more."""
 
 
 class LinkState:
-    """The subscriber link without I/O: pushes in, events and bytes out."""
+    """The state of one link, over one connection after another."""
 
     def __init__(self, echo_channel: bytes, verbs: Verbs = PLAIN) -> None:
         self._verbs = verbs
-        self._subscribed = verbs.subscribe.lower().encode()
-        self._unsubscribed = verbs.unsubscribe.lower().encode()
+        self._subscribe_push = verbs.subscribe.lower().encode()
+        self._unsubscribe_push = verbs.unsubscribe.lower().encode()
         self._echo = echo_channel
         self._wanted: set[bytes] = {echo_channel}
-        self._dirty: set[bytes] = set()  # intent changed since the last `commands_to_send`
-        self._unanswered: dict[bytes, int] = {}  # commands per channel that Redis has not acknowledged
-        self._confirmed: set[bytes] = set()
-        self._suspect: set[bytes] = set()  # of a SUBSCRIBE that was refused: asked for alone
+        self._changed: set[bytes] = set()  # channels whose intent has changed since the last `commands_to_send`
+        self._unanswered: dict[bytes, int] = {}  # commands per channel that Redis has not answered
+        self._acknowledged: set[bytes] = set()  # channels that Redis has subscribed, by its last answer
+        self._suspect: set[bytes] = set()  # channels of a SUBSCRIBE that was refused: each gets a command of its own
         self._nonce = 0
-        self._asked_at: float | None = None  # when the oldest nonce still out was sent
+        self._sent_at: float | None = None  # when the oldest nonce that has not come back was sent; monotonic seconds
         self._ticked_at: float | None = None
-        self._heard_itself = False
-        self._restoring: set[bytes] = set()  # wanted when this incarnation began, and not confirmed yet
-        self.incarnation = 0
+        self._echoed = False  # a nonce has come back on this connection
+        self._restoring: set[bytes] = set()  # wanted when this connection began, and not acknowledged yet
+        self.connections = 0
+        """How many connections there have been; the number of the present one."""
         self.connected = False
 
     # ---- intent
 
-    def want(self, channel: bytes) -> None:
+    def subscribe(self, channel: bytes) -> None:
         self._wanted.add(channel)
-        self._dirty.add(channel)
+        self._changed.add(channel)
 
-    def unwant(self, channel: bytes) -> None:
+    def unsubscribe(self, channel: bytes) -> None:
         self._wanted.discard(channel)
         self._restoring.discard(channel)
         self._suspect.discard(channel)
-        self._dirty.add(channel)
+        self._changed.add(channel)
 
-    def is_confirmed(self, channel: bytes) -> bool:
-        """Redis has acknowledged the subscription, on this incarnation, and nothing contrary is under way."""
-        return channel in self._confirmed and channel in self._wanted and channel not in self._unanswered
+    def is_subscribed(self, channel: bytes) -> bool:
+        """Redis has acknowledged the subscription on this connection, and no command about it is unanswered."""
+        return channel in self._acknowledged and channel in self._wanted and channel not in self._unanswered
 
-    def holds(self, channel: bytes) -> bool:
-        """Something of it may still come."""
-        return channel in self._confirmed or channel in self._unanswered
+    def may_deliver(self, channel: bytes) -> bool:
+        """Messages of the channel may still come."""
+        return channel in self._acknowledged or channel in self._unanswered
 
     @property
     def echo(self) -> bytes:
         return self._echo
 
     def move_echo(self, channel: bytes) -> None:
-        """The link hears itself on another channel from now on. Nonces that were out will not be waited for."""
-        self.unwant(self._echo)
+        """Use another echo channel from now on. Nonces that have not come back are not waited for any more."""
+        self.unsubscribe(self._echo)
         self._echo = channel
-        self._asked_at = None
-        self.want(channel)
+        self._sent_at = None
+        self.subscribe(channel)
 
     @property
     def is_live(self) -> bool:
-        """All that was wanted when this incarnation began is confirmed, and the link has heard its own echo."""
-        return self.connected and self._heard_itself and not self._restoring
+        """All channels that were wanted when this connection began are acknowledged, and a nonce has come back."""
+        return self.connected and self._echoed and not self._restoring
 
     @property
     def wanted(self) -> frozenset[bytes]:
         return frozenset(self._wanted)
 
-    # ---- life of the connection
+    # ---- connections
 
-    def opened(self, now: float) -> None:
-        self.incarnation += 1
+    def on_connected(self, now: float) -> None:
+        """`now`, here and below, is monotonic time in seconds."""
+        self.connections += 1
         self.connected = True
-        self._confirmed.clear()
+        self._acknowledged.clear()
         self._unanswered.clear()
-        self._dirty = set(self._wanted)
-        self._asked_at = None
+        self._changed = set(self._wanted)
+        self._sent_at = None
         self._ticked_at = now
-        self._heard_itself = False
+        self._echoed = False
         self._restoring = set(self._wanted)
 
-    def closed(self) -> None:
+    def on_disconnected(self) -> None:
         self.connected = False
-        self._confirmed.clear()
+        self._acknowledged.clear()
         self._unanswered.clear()
-        self._dirty.clear()
+        self._changed.clear()
 
-    # ---- bytes
+    # ---- commands
 
     def commands_to_send(self) -> list[tuple[str, list[bytes]]]:
-        """SUBSCRIBE and UNSUBSCRIBE, with their channels, for all that changed; empty without a connection."""
-        if not self.connected or not self._dirty:
+        """(SUBSCRIBE or UNSUBSCRIBE, channels) for all that has changed; empty without a connection."""
+        if not self.connected or not self._changed:
             return []
-        dirty, self._dirty = self._dirty, set()
-        # Redis answers in order, so a channel's last acknowledgement tells its final state.
-        joins = [c for c in dirty if c in self._wanted and not self.is_confirmed(c)]
-        leaves = [c for c in dirty if c not in self._wanted and (c in self._confirmed or c in self._unanswered)]
+        changed, self._changed = self._changed, set()
+        # Redis answers in order, so the last answer about a channel decides.
+        joins = [c for c in changed if c in self._wanted and not self.is_subscribed(c)]
+        leaves = [c for c in changed if c not in self._wanted and (c in self._acknowledged or c in self._unanswered)]
         joins.sort(key=lambda channel: channel != self._echo)
         for channel in (*joins, *leaves):
             self._unanswered[channel] = self._unanswered.get(channel, 0) + 1
@@ -166,64 +183,65 @@ class LinkState:
         together = [channel for channel in joins if channel not in self._suspect]
         return [
             *((self._verbs.subscribe, [channel]) for channel in alone),
-            *((self._verbs.subscribe, piece) for piece in self._verbs.pieces(together)),
-            *((self._verbs.unsubscribe, piece) for piece in self._verbs.pieces(leaves)),
+            *((self._verbs.subscribe, channels) for channels in self._verbs.group(together)),
+            *((self._verbs.unsubscribe, channels) for channels in self._verbs.group(leaves)),
         ]
 
-    def refused(self, channels: list[bytes]) -> None:
-        """Redis has refused a SUBSCRIBE (an ACL forbids one of its channels): each is tried alone, once."""
+    def handle_refusal(self, channels: list[bytes]) -> None:
+        """Redis has refused a SUBSCRIBE, since an ACL forbids one of its channels: each is tried alone, once."""
         for channel in channels:
-            self._answered(channel)
+            self._count_answer(channel)
             if len(channels) > 1:
                 self._suspect.add(channel)
-                self._dirty.add(channel)
+                self._changed.add(channel)
             else:
-                self._restoring.discard(channel)  # it never will be heard; the others still are
+                self._restoring.discard(channel)  # it never will be subscribed; the other channels still are
 
-    def moved(self, channels: list[bytes]) -> LinkEvents:
-        """Redis has refused a command about these: their slot is not here, or not any more."""
+    def handle_redirection(self, channels: list[bytes]) -> LinkEvents:
+        """Redis has refused a command about these channels because their slot is not served here."""
         events = LinkEvents()
         for channel in channels:
-            self._confirmed.discard(channel)
-            self._acknowledged(channel, events)
+            self._acknowledged.discard(channel)
+            self._settle(channel, events)
         return events
 
-    def received(self, pushes: Pushes) -> LinkEvents:
+    def handle_pushes(self, pushes: Pushes) -> LinkEvents:
         events = LinkEvents()
         message = self._verbs.message
         for kind, channel, payload in pushes:
             if kind == message:
                 if channel == self._echo:
                     if payload == b"%d" % self._nonce:
-                        self._asked_at = None
-                        self._heard_itself = True
-                    elif payload.startswith(PROOF):
-                        events.proofs.append(payload)
+                        self._sent_at = None
+                        self._echoed = True
+                    elif payload.startswith(BARRIER_PREFIX):
+                        events.barriers.append(payload)
                 else:
                     events.deliveries.append((channel, payload))
-            elif kind == self._subscribed:
-                self._confirmed.add(channel)
-                self._acknowledged(channel, events)
-            elif kind == self._unsubscribed:
-                self._confirmed.discard(channel)
-                self._acknowledged(channel, events)
+            elif kind == self._subscribe_push:
+                self._acknowledged.add(channel)
+                self._settle(channel, events)
+            elif kind == self._unsubscribe_push:
+                self._acknowledged.discard(channel)
+                self._settle(channel, events)
         return events
 
-    def _acknowledged(self, channel: bytes, events: LinkEvents) -> None:
-        if not self._answered(channel):
+    def _settle(self, channel: bytes, events: LinkEvents) -> None:
+        """Note what the answer about a channel means, if it was the last one (see the table at the head)."""
+        if not self._count_answer(channel):
             return
         self._restoring.discard(channel)
-        if self.is_confirmed(channel):
-            events.confirmed.append(channel)
+        if self.is_subscribed(channel):
+            events.subscribed.append(channel)
         elif channel not in self._wanted:
-            events.left.append(channel)
+            events.unsubscribed.append(channel)
         elif self._verbs.is_sharded:
-            events.taken.append(channel)
+            events.revoked.append(channel)
         else:
-            self._dirty.add(channel)  # Redis took away, unasked, what we still want
+            self._changed.add(channel)  # Redis has unsubscribed a channel that is still wanted
 
-    def _answered(self, channel: bytes) -> bool:
-        """One command of this channel has its answer; True if none is under way any more."""
+    def _count_answer(self, channel: bytes) -> bool:
+        """One command about this channel is answered. True if none is unanswered now."""
         left = self._unanswered.get(channel, 0) - 1
         if left > 0:
             self._unanswered[channel] = left
@@ -234,14 +252,17 @@ class LinkState:
     # ---- echo
 
     def tick(self, now: float) -> bytes | None:
-        """Called each ECHO_PERIOD: the nonce to publish on the echo channel, if any. None: the link is deaf."""
-        late = self._ticked_at is not None and now - self._ticked_at > 2 * ECHO_PERIOD
+        """To be called each ECHO_PERIOD. The nonce to publish on the echo channel, or b"" for none.
+
+        None: a nonce has not come back in time, so the connection has to be replaced.
+        """
+        is_late = self._ticked_at is not None and now - self._ticked_at > 2 * ECHO_PERIOD
         self._ticked_at = now
-        if self._asked_at is not None:
-            # A node that was frozen itself must not judge by a clock that ran on without it.
-            if late:
-                self._asked_at = now
-            return None if now - self._asked_at > ECHO_DEADLINE else b""
-        self._asked_at = now
+        if self._sent_at is not None:
+            # This process was suspended, and can't tell whether Redis was: the nonce gets its full time once more.
+            if is_late:
+                self._sent_at = now
+            return None if now - self._sent_at > ECHO_DEADLINE else b""
+        self._sent_at = now
         self._nonce += 1
         return b"%d" % self._nonce

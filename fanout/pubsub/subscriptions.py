@@ -1,21 +1,34 @@
-"""Reference counts per channel over the link: the first one in subscribes, the last one out unsubscribes.
+"""Reference counts per channel over the link: the first holder subscribes, and the last one unsubscribes.
 
-Counts change synchronously, before any await. An acquire that Redis does not acknowledge in time is rolled back. An
-unsubscribe waits `LINGER` and looks again, so that a page reload costs Redis nothing.
+Counts change synchronously, before any await. An acquire that Redis does not acknowledge in time is rolled back. A
+channel without holders stays subscribed for LINGER seconds, so that the reload of a page costs Redis nothing.
 """
 
 import asyncio
 import math
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from ...shared.errors import Unavailable
 from .link import AnyLink
 
 ACKNOWLEDGE_TIMEOUT = 1.0
+"""Seconds that a join waits until Redis has acknowledged its subscription."""
 LINGER = 1.0
-GRAIN = 0.1
+"""Seconds for which a channel without holders stays subscribed."""
+SWEEP_GRAIN = 0.1
 """Seconds between two sweeps over what is due: many channels then go out in one UNSUBSCRIBE."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSubscriptionsStatistics:
+    channels: int
+    """Channels with holders, or lingering."""
+    waiting: int
+    """Acquires that wait until Redis acknowledges them."""
+    rolled_back: int
+    """Acquires that Redis did not acknowledge in time."""
 
 
 class _Subscription:
@@ -27,38 +40,38 @@ class _Subscription:
 
 
 class ChannelSubscriptions:
-    """Who on this node wants to hear which channel. `confirmed` has to be wired to the link.
+    """How many holders each channel has on this node. The link's `on_subscribed` has to call `confirm`.
 
-    `on_dropped` is told of each channel that is not heard any more.
+    `on_dropped` is called with each channel when it is unsubscribed.
     """
 
-    def __init__(self, link: AnyLink, *, on_dropped: Callable[[bytes], None] = lambda address: None) -> None:
+    def __init__(self, link: AnyLink, *, on_dropped: Callable[[bytes], None] = lambda channel: None) -> None:
         self._link = link
         self._on_dropped = on_dropped
         self._subscriptions: dict[bytes, _Subscription] = {}
-        # Both oldest first, since all wait equally long. One timer serves them all: one each would cost a join more
-        # than all the rest of it.
-        self._lingering: dict[bytes, float] = {}  # channels without a holder, and until when
-        self._unacknowledged: deque[tuple[float, bytes, asyncio.Future[None]]] = deque()
+        # Both in the order of their times, since all wait equally long. One timer serves them all: a timer for each
+        # would cost a join more than all the rest of it.
+        self._lingering: dict[bytes, float] = {}  # channels without a holder: the loop time until which they stay
+        self._unacknowledged: deque[tuple[float, bytes, asyncio.Future[None]]] = deque()  # deadline, channel, waiter
         self._timer: asyncio.TimerHandle | None = None
         self._rolled_back = 0
 
     def acquire(self, channel: bytes) -> asyncio.Future[None] | None:
-        """Count one more holder of `channel`.
+        """Add a holder of `channel`.
 
-        None: it is being heard already. Otherwise a future, done once Redis has acknowledged; it raises Unavailable,
-        with the count rolled back, where that takes longer than ACKNOWLEDGE_TIMEOUT. Whoever got one of the two
-        without an error owes one `release`.
+        None: the channel is subscribed already. Otherwise a future that is done once Redis has acknowledged; it raises
+        Unavailable, with the count rolled back, if that takes longer than ACKNOWLEDGE_TIMEOUT. Without an error the
+        caller has to call `release` once.
         """
         self.hold(channel)
-        if self._link.is_confirmed(channel):
+        if self._link.is_subscribed(channel):
             return None
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()
         if self._link.down_for > ACKNOWLEDGE_TIMEOUT:
-            # It would have to wait for nothing, and everything behind it too.
+            # It would wait in vain, and so would all that is queued behind it.
             self.release(channel)
-            waiter.set_exception(Unavailable("this node does not hear the bus"))
+            waiter.set_exception(Unavailable("this node has no link to the bus"))
             return waiter
         self._subscriptions[channel].waiters.append(waiter)
         self._unacknowledged.append((loop.time() + ACKNOWLEDGE_TIMEOUT, channel, waiter))
@@ -66,16 +79,16 @@ class ChannelSubscriptions:
         return waiter
 
     def hold(self, channel: bytes) -> None:
-        """Count one more holder, heard or not: for those who are let in while Redis is away. It owes one `release`."""
+        """Add a holder, subscribed or not: for sessions that are admitted while Redis is away. Needs one `release`."""
         subscription = self._subscriptions.get(channel)
         if subscription is None:
             subscription = self._subscriptions[channel] = _Subscription()
-            self._link.want(channel)
+            self._link.subscribe(channel)
         subscription.holders += 1
         self._lingering.pop(channel, None)
 
     def release(self, channel: bytes) -> None:
-        """Count one holder less."""
+        """Remove a holder."""
         subscription = self._subscriptions[channel]
         subscription.holders -= 1
         if subscription.holders == 0:
@@ -83,8 +96,8 @@ class ChannelSubscriptions:
             self._lingering[channel] = until
             self._sweep_at(until)
 
-    def confirmed(self, channels: list[bytes]) -> None:
-        """The link tells which subscriptions Redis has acknowledged."""
+    def confirm(self, channels: list[bytes]) -> None:
+        """Redis has acknowledged the subscriptions to these channels."""
         for channel in channels:
             subscription = self._subscriptions.get(channel)
             if subscription is None:
@@ -103,7 +116,7 @@ class ChannelSubscriptions:
         waiter.set_exception(Unavailable("the bus did not confirm the subscription in time"))
 
     def _sweep_at(self, when: float) -> None:
-        """See that a sweep comes at `when`, or before."""
+        """Make sure that a sweep comes at `when`, or earlier."""
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_at(when, self._sweep)
 
@@ -121,22 +134,23 @@ class ChannelSubscriptions:
         for channel in due:
             del self._lingering[channel]
             del self._subscriptions[channel]
-            self._link.unwant(channel)
+            self._link.unsubscribe(channel)
             self._on_dropped(channel)
         first = min(
             next(iter(self._lingering.values()), math.inf),
             self._unacknowledged[0][0] if self._unacknowledged else math.inf,
         )
         if first < math.inf:
-            self._sweep_at(max(first, now + GRAIN))
+            self._sweep_at(max(first, now + SWEEP_GRAIN))
 
     def holders(self, channel: bytes) -> int:
+        """How many holders the channel has."""
         subscription = self._subscriptions.get(channel)
         return subscription.holders if subscription else 0
 
-    def statistics(self) -> dict[str, int]:
-        return {
-            "channels": len(self._subscriptions),
-            "waiting": sum(len(subscription.waiters) for subscription in self._subscriptions.values()),
-            "rolled_back": self._rolled_back,
-        }
+    def statistics(self) -> ChannelSubscriptionsStatistics:
+        return ChannelSubscriptionsStatistics(
+            channels=len(self._subscriptions),
+            waiting=sum(len(subscription.waiters) for subscription in self._subscriptions.values()),
+            rolled_back=self._rolled_back,
+        )

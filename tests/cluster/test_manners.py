@@ -93,14 +93,14 @@ async def test_a_forbidden_channel_costs_its_own_room_alone() -> None:
         await cluster.valkey.run("CLIENT", "KILL", "TYPE", "pubsub")
         await eventually(node.is_ready, what="the node is ready again")
         client = await node.connect("/ws")
-        incarnation = await node.count("link", "incarnation")
+        incarnation = await node.count("link", "connections")
 
         assert (await client.call("join", room="secret"))["code"] == "unavailable"
         await client.ok("join", room="ok.1")
         await client.ok("message", room="ok.1", content="heard")
 
         assert await client.contents(1) == ["heard"]
-        assert await node.count("link", "incarnation") == incarnation
+        assert await node.count("link", "connections") == incarnation
         await client.close()
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 import pytest
-from tannoy.fanout.cluster.slot_migration import HEARD_OF_WITHIN
+from tannoy.fanout.cluster.slot_migration import KNOWN_TO_ALL_WITHIN
 from tannoy.fanout.cluster.topology import PERIOD
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import AgentId, RoomName
@@ -22,7 +22,7 @@ from tests.support.waiting import eventually
 
 KEYSPACE = Keyspace("tannoy")
 LOBBY = KEYSPACE.room(RoomName("lobby")).partition
-LOOKS_UNTIL_KNOWN = 2 + int(HEARD_OF_WITHIN / PERIOD) + 1
+LOOKS_UNTIL_KNOWN = 2 + int(KNOWN_TO_ALL_WITHIN / PERIOD) + 1
 """Looks at the cluster after which every master has been known since before the last one."""
 
 Fault = Callable[[RedisServer], None]

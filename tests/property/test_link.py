@@ -52,13 +52,13 @@ class LinkMachine(RuleBasedStateMachine):
     # ---- the node
 
     @rule(channel=channels)
-    def want(self, channel: bytes) -> None:
-        self.state.want(channel)
+    def subscribe(self, channel: bytes) -> None:
+        self.state.subscribe(channel)
         self.intent.add(channel)
 
     @rule(channel=channels)
-    def unwant(self, channel: bytes) -> None:
-        self.state.unwant(channel)
+    def unsubscribe(self, channel: bytes) -> None:
+        self.state.unsubscribe(channel)
         self.intent.discard(channel)
 
     @rule()
@@ -73,13 +73,13 @@ class LinkMachine(RuleBasedStateMachine):
     def connect(self) -> None:
         self.redis = ModelRedis()
         self.revoked.clear()
-        self.state.opened(0.0)
+        self.state.on_connected(0.0)
 
     @precondition(lambda self: self.state.connected)
     @rule()
     def lose(self) -> None:
         self.redis = ModelRedis()
-        self.state.closed()
+        self.state.on_disconnected()
         self.in_transit.clear()
 
     # ---- Redis
@@ -94,9 +94,9 @@ class LinkMachine(RuleBasedStateMachine):
     @rule(count=st.integers(1, 5))
     def answer(self, count: int) -> None:
         pushes: Pushes = [self.redis.outbox.popleft() for _ in range(min(count, len(self.redis.outbox)))]
-        events = self.state.received(pushes)
+        events = self.state.handle_pushes(pushes)
         self.delivered += events.deliveries
-        for channel in events.confirmed:
+        for channel in events.subscribed:
             assert channel in self.intent
 
     @rule(channel=channels)
@@ -120,9 +120,9 @@ class LinkMachine(RuleBasedStateMachine):
         assert self.state.wanted == self.intent
 
     @invariant()
-    def confirmed_channels_are_subscribed(self) -> None:
+    def acknowledged_channels_are_subscribed_at_redis(self) -> None:
         for channel in KEYSPACE:
-            if self.state.is_confirmed(channel) and channel not in self.revoked:
+            if self.state.is_subscribed(channel) and channel not in self.revoked:
                 assert channel in self.redis.subscribed
 
     @invariant()
@@ -142,11 +142,11 @@ class LinkMachine(RuleBasedStateMachine):
                 self.answer(5)
         assert data_to_send(self.state) == b""
         assert self.redis.subscribed == self.intent
-        assert all(self.state.is_confirmed(channel) for channel in self.intent)
+        assert all(self.state.is_subscribed(channel) for channel in self.intent)
         assert self.delivered[len(self.delivered) - len(self.in_transit) :] == self.in_transit
         nonce = self.state.tick(0.0)
         if nonce:
-            self.state.received([[b"message", ECHO, nonce]])
+            self.state.handle_pushes([[b"message", ECHO, nonce]])
             assert self.state.is_live
 
 

@@ -110,7 +110,7 @@ class House:
         self.history = HistoryReader(self.past, KEYSPACE, HistoryRules(history_size, 300))
         self.tracker = ChannelTracker(self.history, self.link, clock=self.clock, deliver=self.relay.deliver)
         self.subscriptions = ChannelSubscriptions(self.link, on_dropped=self.tracker.drop)
-        self.link.on_confirmed = self.subscriptions.confirmed
+        self.link.on_confirmed = self.subscriptions.confirm
         self.wheel = TimerWheel(self.clock)
         self.control = Control(
             KEYSPACE,

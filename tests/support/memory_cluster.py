@@ -112,7 +112,7 @@ class MemoryCluster:
     async def known(self) -> ClusterTopology:
         """What a node knows of it after its first look."""
         cluster = ClusterTopology(ADDRESS, self.ask)
-        await cluster.learn()
+        await cluster.refresh()
         return cluster
 
 

@@ -99,7 +99,7 @@ class TrackerDriver:
         self._heard: list[tuple[str, int | str]] = []
         self._names: dict[bytes, str] = {}
 
-    def proof(self, partition: int) -> "asyncio.Future[bool]":
+    def send_barrier(self, partition: int) -> "asyncio.Future[bool]":
         """As the link gives it; the test tells what came of it."""
         self.proof_partitions.append(partition)
         self.proofs.append(asyncio.get_running_loop().create_future())

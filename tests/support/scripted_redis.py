@@ -68,12 +68,12 @@ class ScriptedLink(Link):
         self.connect()
 
     def connect(self) -> None:
-        self.state.opened(self._clock.monotonic())
+        self.state.on_connected(self._clock.monotonic())
         self._down_since = None
 
     def lose(self) -> None:
         """The connection, and with it all that Redis knew of it."""
-        self.state.closed()
+        self.state.on_disconnected()
         self._asked.clear()
         self.subscribed.clear()
 
@@ -90,7 +90,7 @@ class ScriptedLink(Link):
         for verb, channel in asked:
             (self.subscribed.add if verb == "SUBSCRIBE" else self.subscribed.discard)(channel)
             pushes.append([verb.lower().encode(), channel, len(self.subscribed)])
-        self.on_confirmed(self.state.received(pushes).confirmed)
+        self.on_confirmed(self.state.handle_pushes(pushes).subscribed)
         return asked
 
 

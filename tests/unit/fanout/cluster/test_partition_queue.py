@@ -1,4 +1,4 @@
-"""The lane to one partition: nothing overtakes, whatever came back."""
+"""The queue of one partition: no command overtakes another, whatever was redirected."""
 
 import asyncio
 
@@ -17,10 +17,10 @@ async def queue(anyio_backend: str) -> PartitionQueue:
 
 
 def command(
-    queue: PartitionQueue, name: str, *, greets: bool = False, asks: RedisAddress | None = None
+    queue: PartitionQueue, name: str, *, is_check: bool = False, ask_server: RedisAddress | None = None
 ) -> QueuedCommand:
-    made = QueuedCommand(queue, (name,), None, greets)
-    made.asks = asks
+    made = QueuedCommand(queue, (name,), None, is_check)
+    made.ask_server = ask_server
     return made
 
 
@@ -28,56 +28,56 @@ def taken(queue: PartitionQueue) -> list[tuple[str, RedisAddress]]:
     return [(str(command.words[0]), goes_to) for command, goes_to in queue.take(W)]
 
 
-async def test_what_came_back_goes_before_what_waits(queue: PartitionQueue) -> None:
+async def test_redirected_commands_go_before_those_that_wait(queue: PartitionQueue) -> None:
     queue.waiting = [command(queue, "3")]
     queue.returned = [command(queue, "1"), command(queue, "2")]
     assert taken(queue) == [("1", W), ("2", W), ("3", W)]
     assert queue.is_open
 
 
-async def test_nothing_goes_while_something_is_under_way(queue: PartitionQueue) -> None:
+async def test_nothing_is_sent_while_a_command_is_in_flight(queue: PartitionQueue) -> None:
     queue.returned = [command(queue, "1")]
-    queue.under_way = 1
+    queue.in_flight = 1
     assert taken(queue) == []
-    queue.under_way = 0
+    queue.in_flight = 0
     assert taken(queue) == [("1", W)]
 
 
-async def test_nothing_goes_while_it_has_to_wait(queue: PartitionQueue) -> None:
-    queue.has_to_wait = True
+async def test_nothing_is_sent_while_the_queue_is_paused(queue: PartitionQueue) -> None:
+    queue.is_paused = True
     queue.returned = [command(queue, "1")]
     assert (taken(queue), queue.is_open) == ([], False)
 
 
-async def test_what_has_to_ask_elsewhere_does(queue: PartitionQueue) -> None:
-    queue.returned = [command(queue, "1", asks=X), command(queue, "2", asks=X)]
+async def test_a_command_of_a_migrating_key_goes_to_the_target(queue: PartitionQueue) -> None:
+    queue.returned = [command(queue, "1", ask_server=X), command(queue, "2", ask_server=X)]
     queue.waiting = [command(queue, "3")]
     assert taken(queue) == [("1", X), ("2", X), ("3", W)]
 
 
-async def test_what_has_to_ask_elsewhere_does_not_overtake(queue: PartitionQueue) -> None:
+async def test_a_command_for_the_target_does_not_overtake_one_for_the_owner(queue: PartitionQueue) -> None:
     # The first one's keys were half-way: it is tried again at the owner, and so is all that came behind it.
-    queue.returned = [command(queue, "1"), command(queue, "2", asks=X)]
+    queue.returned = [command(queue, "1"), command(queue, "2", ask_server=X)]
     assert taken(queue) == [("1", W), ("2", W)]
 
 
-async def test_it_asks_once_and_then_goes_where_all_go(queue: PartitionQueue) -> None:
-    (again,) = queue.returned = [command(queue, "1", asks=X)]
+async def test_a_command_goes_to_the_target_once_and_then_to_the_owner(queue: PartitionQueue) -> None:
+    (again,) = queue.returned = [command(queue, "1", ask_server=X)]
     assert taken(queue) == [("1", X)]
     queue.returned = [again]
     assert taken(queue) == [("1", W)]
 
 
-async def test_until_the_owner_is_greeted_only_the_greeting_goes(queue: PartitionQueue) -> None:
+async def test_only_checks_are_sent_until_the_master_has_been_checked(queue: PartitionQueue) -> None:
     queue.owner = None
     queue.returned = [command(queue, "1")]
-    queue.waiting = [command(queue, "2"), command(queue, "hello", greets=True)]
+    queue.waiting = [command(queue, "2"), command(queue, "hello", is_check=True)]
     assert (taken(queue), queue.is_open) == ([("hello", W)], False)
     queue.owner = W
     assert taken(queue) == [("1", W), ("2", W)]
 
 
-async def test_what_was_answered_meanwhile_is_forgotten(queue: PartitionQueue) -> None:
+async def test_commands_that_failed_while_they_waited_are_dropped(queue: PartitionQueue) -> None:
     queue.returned, queue.waiting = [command(queue, "1")], [command(queue, "2"), command(queue, "3")]
     for overdue in (queue.returned[0], queue.waiting[0]):
         overdue.answer.set_result(None)

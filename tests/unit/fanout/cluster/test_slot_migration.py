@@ -1,44 +1,44 @@
-"""A slot that has moved: its new master adopts what came, but only on proof that nothing can have been lost."""
+"""A slot that has moved keeps its epochs at the new master, but only on proof that nothing can have been lost."""
 
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from tannoy.fanout.cluster.slot_migration import HEARD_OF_WITHIN
+from tannoy.fanout.cluster.slot_migration import KNOWN_TO_ALL_WITHIN
 from tannoy.fanout.cluster.topology import PERIOD
 from tannoy.fanout.scripts import SERVER_ADOPT
 from tannoy.shared.channels import PARTITIONS
 
 from tests.support.clock import on_manual_time, turns
+from tests.support.cluster_client import KEYSPACE, OF_A, ClusterClient, running
 from tests.support.memory_cluster import A, B, C, MemoryCluster, memory
-from tests.unit.fanout.cluster.test_pipeline import KEYSPACE, OF_A, Client, running
 
 __all__ = ["memory"]
 
 
-def adopted(client: Client) -> list[tuple[bytes, bytes, bytes]]:
-    """(key, replication id it came from, replication id it came to), of all that C was told to adopt."""
+def adopted(client: ClusterClient) -> list[tuple[bytes, bytes, bytes]]:
+    """(key, replication id of the old owner, of the new one) of each SERVER_ADOPT that C has executed."""
     digest = SERVER_ADOPT.digest.encode()
     calls = [command[3:] for command in client.memory.servers[C].carried_out if command[:2] == [b"EVALSHA", digest]]
-    return [(key, former, taker) for key, former, taker in calls]
+    return [(key, old, new) for key, old, new in calls]
 
 
 @asynccontextmanager
-async def running_for_a_while(memory: MemoryCluster) -> AsyncGenerator[Client]:
-    """Since before the last look at the cluster."""
+async def running_for_a_while(memory: MemoryCluster) -> AsyncGenerator[ClusterClient]:
+    """Since before the last refresh of the slot map."""
     async with running(memory) as client:
-        await asyncio.sleep(HEARD_OF_WITHIN + 2 * PERIOD)
+        await asyncio.sleep(KNOWN_TO_ALL_WITHIN + 2 * PERIOD)
         yield client
 
 
-async def settled(client: Client) -> None:
-    """Whatever the move brings about has come about."""
-    await client.say(OF_A, "after the move")
+async def settled(client: ClusterClient) -> None:
+    """Until everything that the move causes has happened."""
+    await client.echo(OF_A, "after the move")
     await asyncio.sleep(1)
 
 
 @on_manual_time
-async def test_a_slot_between_two_masters_that_we_know_is_adopted(memory: MemoryCluster) -> None:
+async def test_the_epoch_of_a_slot_that_moves_between_two_known_masters_is_kept(memory: MemoryCluster) -> None:
     async with running_for_a_while(memory) as client:
         memory.move(OF_A, C)
         await settled(client)
@@ -47,7 +47,7 @@ async def test_a_slot_between_two_masters_that_we_know_is_adopted(memory: Memory
 
 
 @on_manual_time
-async def test_it_is_adopted_before_anybody_looks_whether_this_is_the_server_we_knew(memory: MemoryCluster) -> None:
+async def test_the_epoch_is_kept_before_the_identity_of_the_server_is_compared(memory: MemoryCluster) -> None:
     async with running_for_a_while(memory) as client:
         before = len(memory.servers[C].carried_out)
         memory.move(OF_A, C)
@@ -58,7 +58,7 @@ async def test_it_is_adopted_before_anybody_looks_whether_this_is_the_server_we_
 
 
 @on_manual_time
-async def test_nothing_is_adopted_from_a_master_that_is_gone(memory: MemoryCluster) -> None:
+async def test_no_epoch_is_kept_if_the_old_master_is_gone(memory: MemoryCluster) -> None:
     async with running_for_a_while(memory) as client:
         memory.servers[A].refuses_connections = True
         memory.servers[A].break_connection()
@@ -70,7 +70,7 @@ async def test_nothing_is_adopted_from_a_master_that_is_gone(memory: MemoryClust
 
 
 @on_manual_time
-async def test_nothing_is_adopted_by_a_master_that_came_back_after_the_slot_may_have_come(
+async def test_no_epoch_is_kept_if_the_new_master_reconnected_after_the_slot_may_have_come(
     memory: MemoryCluster,
 ) -> None:
     async with running_for_a_while(memory) as client:
@@ -84,34 +84,34 @@ async def test_nothing_is_adopted_by_a_master_that_came_back_after_the_slot_may_
 
 
 @on_manual_time
-async def test_nothing_is_adopted_by_a_master_that_came_back_as_the_last_look_may_not_have_been_true(
+async def test_no_epoch_is_kept_if_the_new_master_reconnected_while_the_slot_map_may_have_been_outdated(
     memory: MemoryCluster,
 ) -> None:
     async with running_for_a_while(memory) as client:
         memory.servers[C].break_connection()
-        await asyncio.sleep(HEARD_OF_WITHIN / 2)
-        client.cluster.stale()
-        await turns()  # a look, so soon that it may have been that of a server that had not heard of the move
+        await asyncio.sleep(KNOWN_TO_ALL_WITHIN / 2)
+        client.cluster.refresh_soon()
+        await turns()  # a refresh so soon that the server may not have known of the move
         memory.move(OF_A, C)
         await settled(client)
         assert adopted(client) == []
 
 
 @on_manual_time
-async def test_nothing_is_adopted_by_a_master_that_may_have_come_back_behind_the_slot(memory: MemoryCluster) -> None:
+async def test_no_epoch_is_kept_if_the_new_master_reconnected_after_the_last_refresh(memory: MemoryCluster) -> None:
     async with running_for_a_while(memory) as client:
         memory.servers[C].break_connection()
         await turns()
-        looks = memory.looks
-        await asyncio.sleep(HEARD_OF_WITHIN + 0.1)
-        assert memory.looks == looks  # so the slot may have come at any time since
+        refreshes = memory.looks
+        await asyncio.sleep(KNOWN_TO_ALL_WITHIN + 0.1)
+        assert memory.looks == refreshes  # so the slot may have come at any time since
         memory.move(OF_A, C)
         await settled(client)
         assert adopted(client) == []
 
 
 @on_manual_time
-async def test_nothing_is_adopted_by_a_master_that_was_away_when_the_slot_came(memory: MemoryCluster) -> None:
+async def test_no_epoch_is_kept_if_the_new_master_was_unreachable_when_the_slot_came(memory: MemoryCluster) -> None:
     async with running_for_a_while(memory) as client:
         memory.servers[C].refuses_connections = True
         memory.servers[C].break_connection()
@@ -124,18 +124,18 @@ async def test_nothing_is_adopted_by_a_master_that_was_away_when_the_slot_came(m
 
 
 @on_manual_time
-async def test_nothing_is_adopted_from_a_master_that_holds_the_slot_to_be_its_own(memory: MemoryCluster) -> None:
+async def test_no_epoch_is_kept_if_the_old_master_still_serves_the_slot(memory: MemoryCluster) -> None:
     # Cut off from the cluster: its replica has taken over, and may lack what was written last.
     async with running_for_a_while(memory) as client:
         memory.still_its_own.add(OF_A)
         memory.move(OF_A, C)
-        client.cluster.stale()
+        client.cluster.refresh_soon()
         await settled(client)
         assert adopted(client) == []
 
 
 @on_manual_time
-async def test_nothing_is_adopted_from_what_is_no_master_any_more(memory: MemoryCluster) -> None:
+async def test_no_epoch_is_kept_if_the_old_master_is_a_replica_now(memory: MemoryCluster) -> None:
     async with running_for_a_while(memory) as client:
         memory.servers[A].role = b"slave"
         memory.move(OF_A, C)
@@ -144,7 +144,7 @@ async def test_nothing_is_adopted_from_what_is_no_master_any_more(memory: Memory
 
 
 @on_manual_time
-async def test_nothing_is_adopted_by_a_master_that_we_did_not_know_before(memory: MemoryCluster) -> None:
+async def test_no_epoch_is_kept_by_a_master_that_was_unknown_before(memory: MemoryCluster) -> None:
     for part in range(PARTITIONS):
         if memory.owners[part] == C:
             memory.owners[part] = B
@@ -152,19 +152,19 @@ async def test_nothing_is_adopted_by_a_master_that_we_did_not_know_before(memory
         memory.move(OF_A, C)
         await settled(client)
         assert adopted(client) == []
-        await asyncio.sleep(HEARD_OF_WITHIN + 2 * PERIOD)
+        await asyncio.sleep(KNOWN_TO_ALL_WITHIN + 2 * PERIOD)
         memory.move(OF_A + 1, C)
-        client.cluster.stale()
+        client.cluster.refresh_soon()
         await asyncio.sleep(1)
         assert [key for key, _, _ in adopted(client)] == [KEYSPACE.server(OF_A + 1)]
 
 
 @on_manual_time
-async def test_what_a_master_adopts_it_adopts_as_who_it_was_before(memory: MemoryCluster) -> None:
+async def test_the_epoch_is_kept_for_the_identity_that_the_new_master_had_before(memory: MemoryCluster) -> None:
     # It was demoted and promoted within the moment: the script then finds another replication id than this.
     async with running_for_a_while(memory) as client:
         known_as = memory.servers[C].replication_id
         memory.servers[C].replication_id = b"f" * 40
         memory.move(OF_A, C)
         await settled(client)
-        assert [taker for _, _, taker in adopted(client)] == [known_as]
+        assert [new for _, _, new in adopted(client)] == [known_as]

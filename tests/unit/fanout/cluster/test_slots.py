@@ -1,4 +1,4 @@
-"""What the servers of a Redis Cluster say about where the slots are."""
+"""The slot map and the redirections that the servers of a Redis Cluster give."""
 
 from typing import Any
 
@@ -28,12 +28,12 @@ def test_each_partition_belongs_to_the_master_of_its_slot() -> None:
     assert seen.is_whole
 
 
-def test_replicas_and_what_else_is_told_of_a_master_play_no_part() -> None:
+def test_replicas_and_metadata_of_a_master_are_ignored() -> None:
     seen = read([0, LAST, [b"a", 1, b"id", [b"hostname", b"x"]], [b"replica", 2, b"id", []]])
     assert seen.masters == {at("a", 1): tuple(range(PARTITIONS))}
 
 
-def test_a_partition_whose_slot_nobody_serves_has_no_owner() -> None:
+def test_a_partition_whose_slot_is_not_served_has_no_owner() -> None:
     lonely = PARTITION_SLOTS[3]
     seen = read([0, lonely - 1, [b"a", 1, b"id"]], [lonely + 1, LAST, [b"a", 1, b"id"]])
     assert [part for part in range(PARTITIONS) if seen.owners[part] is None] == [3]
@@ -41,11 +41,11 @@ def test_a_partition_whose_slot_nobody_serves_has_no_owner() -> None:
 
 
 @pytest.mark.parametrize("host", [None, b"", b"?"])
-def test_a_master_without_a_name_is_where_it_was_asked(host: bytes | None) -> None:
+def test_a_master_without_an_endpoint_has_the_host_of_the_server_that_was_asked(host: bytes | None) -> None:
     assert set(read([0, LAST, [host, 9, b"id"]]).owners) == {at("asked", 9)}
 
 
-def test_every_server_is_talked_to_as_the_url_says() -> None:
+def test_every_server_has_the_user_and_password_of_the_url() -> None:
     owner = read([0, LAST, [b"a", 1, b"id"]]).owners[0]
     assert owner == RedisAddress("a", 1, "ada", "secret", 0, None)
 
@@ -53,7 +53,7 @@ def test_every_server_is_talked_to_as_the_url_says() -> None:
 @pytest.mark.parametrize(
     "reply", [b"OK", [[0]], [[0, 1]], [[0, 1, None]], [[0, 1, ["a", 1]]], [[0, 1, [b"a"]]], 7, None]
 )
-def test_an_answer_that_is_none_is_refused(reply: Any) -> None:
+def test_a_reply_of_another_form_is_an_error(reply: Any) -> None:
     with pytest.raises((ValueError, TypeError)):
         read_slots(reply, 1, asked=ASKED, at=at)
 
@@ -93,7 +93,7 @@ def test_a_command_that_may_have_been_executed_is_not_redirected(error: str) -> 
     assert read_redirection(RedisError(error), asked=ASKED, at=at) is None
 
 
-def test_every_name_tells_its_partition() -> None:
+def test_every_key_and_channel_has_the_partition_of_its_tag() -> None:
     keyspace = Keyspace("tannoy.test")
     room, agent = keyspace.room(RoomName("lobby")), keyspace.agent(AgentId("42"))
     for part in range(PARTITIONS):

@@ -1,4 +1,4 @@
-"""Numbered deliveries: what Redis puts before the envelope, and how the offset gets into the frame of each format."""
+"""Numbered deliveries: the position that Redis puts in front of an envelope, and the offset in each wire format."""
 
 import msgpack
 import pytest
@@ -34,13 +34,15 @@ both_formats = pytest.mark.parametrize("wire", [JSON, MSGPACK], ids=lambda wire:
 @both_formats
 @pytest.mark.parametrize("offset", OFFSETS)
 @pytest.mark.parametrize("frame", SAID, ids=lambda frame: frame.channel.name)
-def test_the_payload_is_the_object_with_its_offset(frame: MessageFrame, offset: int, wire: WireFormat) -> None:
+def test_a_numbered_frame_is_the_object_with_its_offset_in_each_format(
+    frame: MessageFrame, offset: int, wire: WireFormat
+) -> None:
     publication = Publication(encode_frame(frame), "", 0, "e", offset)
     assert wire.encode_publication(publication) == wire.encode(frame.as_object() | {"offset": offset})
 
 
 @both_formats
-def test_what_has_no_offset_is_passed_on_as_it_is(wire: WireFormat) -> None:
+def test_a_frame_without_an_offset_is_passed_on_unchanged(wire: WireFormat) -> None:
     encoded = encode_frame(SAID[0])
     payload = wire.encode_publication(Publication(encoded))
     assert payload is (encoded.msgpack if wire.binary else encoded.json)
@@ -48,14 +50,14 @@ def test_what_has_no_offset_is_passed_on_as_it_is(wire: WireFormat) -> None:
 
 @both_formats
 @pytest.mark.parametrize("encode", [encode_frame, encode_lazily])
-def test_a_resync_has_its_position_in_it_already(encode: object, wire: WireFormat) -> None:
+def test_a_resync_is_passed_on_with_the_position_that_it_holds(encode: object, wire: WireFormat) -> None:
     resync = Resync(LOBBY, "why", Position("e", 7))
     encoded = encode_frame(resync) if encode is encode_frame else encode_lazily(resync)
     publication = Publication(encoded, epoch="e", offset=7, resets=True)
     assert wire.decode(wire.encode_publication(publication)) == resync.as_object()
 
 
-def test_an_object_of_history_is_the_frame_that_was_heard() -> None:
+def test_a_message_of_history_is_the_frame_that_was_delivered() -> None:
     publication = Publication(encode_frame(SAID[0]), epoch="e", offset=7)
     assert decode_publication(publication) == SAID[0].as_object() | {"offset": 7}
 
@@ -71,12 +73,12 @@ def test_a_numbered_delivery_is_the_publication_at_its_position(exclude: str, of
     assert unpack_delivery(data) == Publication(encoded, exclude, 0, "life-1", offset)
 
 
-def test_a_delivery_without_a_number_has_no_position() -> None:
+def test_a_delivery_that_is_not_numbered_has_no_position() -> None:
     publication = Publication(encode_frame(SAID[0]), "s1")
     assert unpack_delivery(pack_publication(publication)) == publication
 
 
-def test_what_history_keeps_is_the_envelope_as_it_was_packed() -> None:
+def test_an_entry_of_history_is_the_envelope_as_it_was_packed() -> None:
     publication = Publication(encode_frame(SAID[0]), "s1")
     assert unpack_numbered(pack_publication(publication), "e", 3) == Publication(publication.encoded, "s1", 0, "e", 3)
 
@@ -99,7 +101,7 @@ MALFORMED: list[bytes] = [
 
 
 @pytest.mark.parametrize("data", MALFORMED, ids=lambda data: repr(data[:24]))
-def test_a_numbered_delivery_that_redis_has_not_written_is_malformed(data: bytes) -> None:
+def test_a_numbered_delivery_of_another_form_is_malformed(data: bytes) -> None:
     with pytest.raises(MalformedBytes):
         unpack_delivery(data)
 
@@ -115,12 +117,12 @@ NO_FRAMES = {
 
 
 @pytest.mark.parametrize("encoded", NO_FRAMES.values(), ids=NO_FRAMES)
-def test_what_can_not_take_an_offset_is_malformed(encoded: EncodedMessage) -> None:
+def test_a_message_to_which_no_offset_can_be_added_is_malformed(encoded: EncodedMessage) -> None:
     with pytest.raises(MalformedBytes):
         unpack_numbered(pack_publication(Publication(encoded)), "e", 1)
 
 
-def test_the_largest_map_that_can_take_an_offset_takes_it() -> None:
+def test_the_largest_map_that_has_room_for_an_offset_gets_it() -> None:
     fields = {str(number): 1 for number in range(14)}
     encoded = EncodedMessage(JSON.encode(fields), MSGPACK.encode(fields))
     publication = unpack_numbered(pack_publication(Publication(encoded)), "e", 1)

@@ -1,4 +1,4 @@
-"""The link over connections that come and go: what it proves by its own echo, and to whom."""
+"""The link over connections that are lost and replaced: its barriers, and when it is live."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from tannoy.fanout.pubsub.link import BACKOFF_CAP, Link
-from tannoy.fanout.pubsub.link_state import PROOF
+from tannoy.fanout.pubsub.link_state import BARRIER_PREFIX
 
 from tests.support.clock import manual_clock, on_manual_time, turns
 from tests.support.memory_redis import NOWHERE, MemoryRedis
@@ -17,7 +17,7 @@ LIVE_WITHIN = 2 * BACKOFF_CAP
 
 
 class PubSubRedis(MemoryRedis):
-    """Acknowledges subscriptions, and brings back what the link publishes; while it `delays`, only when told to."""
+    """Acknowledges subscriptions and sends back what the link publishes; while it `delays`, only on `bring`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,18 +36,18 @@ class PubSubRedis(MemoryRedis):
         return super().reply(command)
 
     def bring(self, count: int | None = None) -> None:
-        """All that was delayed, or the first `count` of it."""
+        """Send all that was delayed, or the first `count` messages of it."""
         now, self.delayed = self.delayed[:count], self.delayed[len(self.delayed[:count]) :]
         for channel, payload in now:
             self.push(b"message", channel, payload)
 
     @property
-    def proofs(self) -> list[bytes]:
-        """The nonces that were published to prove something."""
-        return [nonce for _, nonce in self.said("PUBLISH") if nonce.startswith(PROOF)]
+    def barriers(self) -> list[bytes]:
+        """The nonces of barriers that were published."""
+        return [nonce for _, nonce in self.said("PUBLISH") if nonce.startswith(BARRIER_PREFIX)]
 
 
-class Listening:
+class ConnectedLink:
     def __init__(self) -> None:
         self.listener = RecordingListener()
         self.link = Link(
@@ -57,24 +57,24 @@ class Listening:
             clock=manual_clock(),
             listener=self.listener,
         )
-        self.link.want(LOBBY)
+        self.link.subscribe(LOBBY)
 
     @property
-    def heard(self) -> list[bytes]:
+    def delivered(self) -> list[bytes]:
         return [payload for _, payload in self.listener.deliveries]
 
-    def ask(self) -> "asyncio.Future[bool]":
-        return self.link.proof(0)
+    def send_barrier(self) -> "asyncio.Future[bool]":
+        return self.link.send_barrier(0)
 
-    async def come_back(self) -> None:
-        """Connected anew, and live."""
+    async def reconnect(self) -> None:
+        """Until the link is connected and live."""
         async with asyncio.timeout(LIVE_WITHIN):
             await self.link.live.wait()
 
 
-async def outcome(proof: "asyncio.Future[bool]") -> bool:
+async def outcome(barrier: "asyncio.Future[bool]") -> bool:
     async with asyncio.timeout(LIVE_WITHIN):
-        return await proof
+        return await barrier
 
 
 @pytest.fixture
@@ -85,10 +85,10 @@ def redis(monkeypatch: pytest.MonkeyPatch) -> PubSubRedis:
 
 
 @asynccontextmanager
-async def listening() -> AsyncGenerator[Listening]:
-    node = Listening()
+async def listening() -> AsyncGenerator[ConnectedLink]:
+    node = ConnectedLink()
     task = asyncio.create_task(node.link.run())
-    await node.come_back()
+    await node.reconnect()
     try:
         yield node
     finally:
@@ -98,23 +98,23 @@ async def listening() -> AsyncGenerator[Listening]:
 
 
 @on_manual_time
-async def test_nothing_is_proven_before_the_nonce_has_come_back(redis: PubSubRedis) -> None:
+async def test_a_barrier_waits_until_its_nonce_has_come_back(redis: PubSubRedis) -> None:
     async with listening() as node:
         redis.delays = True
-        proof = node.ask()
+        barrier = node.send_barrier()
         await turns()
-        assert not proof.done()
+        assert not barrier.done()
         redis.bring()
-        assert await outcome(proof) is True
+        assert await outcome(barrier) is True
 
 
 @on_manual_time
-async def test_a_nonce_that_was_sent_before_proves_nothing(redis: PubSubRedis) -> None:
+async def test_a_barrier_does_not_end_with_an_earlier_nonce(redis: PubSubRedis) -> None:
     async with listening() as node:
         redis.delays = True
-        early = node.ask()
+        early = node.send_barrier()
         await turns()
-        late = node.ask()
+        late = node.send_barrier()
         await turns()
         redis.bring(1)
         await turns()
@@ -124,101 +124,101 @@ async def test_a_nonce_that_was_sent_before_proves_nothing(redis: PubSubRedis) -
 
 
 @on_manual_time
-async def test_the_echo_by_which_the_link_hears_itself_proves_nothing(redis: PubSubRedis) -> None:
+async def test_a_barrier_does_not_end_with_the_echo_of_the_link(redis: PubSubRedis) -> None:
     async with listening() as node:
         redis.delays = True
         await asyncio.sleep(0.6)  # a nonce of its own is out
-        proof = node.ask()
+        barrier = node.send_barrier()
         await turns()
-        redis.delayed = [each for each in redis.delayed if each[1] not in redis.proofs]
+        redis.delayed = [each for each in redis.delayed if each[1] not in redis.barriers]
         assert redis.delayed
         redis.bring()
         await turns()
-        assert not proof.done()
+        assert not barrier.done()
 
 
 @on_manual_time
-async def test_what_was_published_before_has_come_by_then(redis: PubSubRedis) -> None:
+async def test_a_message_published_before_a_barrier_is_delivered_before_it_ends(redis: PubSubRedis) -> None:
     async with listening() as node:
         redis.delays = True
-        redis.delayed.append((LOBBY, b"said before"))
-        proof = node.ask()
+        redis.delayed.append((LOBBY, b"published before"))
+        barrier = node.send_barrier()
         await turns()
         redis.bring()
-        assert await outcome(proof) is True
-        assert node.heard == [b"said before"]
+        assert await outcome(barrier) is True
+        assert node.delivered == [b"published before"]
 
 
 @on_manual_time
-async def test_all_who_ask_in_one_turn_share_a_nonce(redis: PubSubRedis) -> None:
+async def test_barriers_of_one_loop_turn_share_a_nonce(redis: PubSubRedis) -> None:
     async with listening() as node:
-        proofs = [node.ask() for _ in range(64)]
-        assert await asyncio.gather(*proofs) == [True] * 64
-        assert len(redis.proofs) == 1
+        barriers = [node.send_barrier() for _ in range(64)]
+        assert await asyncio.gather(*barriers) == [True] * 64
+        assert len(redis.barriers) == 1
 
 
 @on_manual_time
-async def test_whoever_does_not_wait_any_more_takes_it_from_nobody_else(redis: PubSubRedis) -> None:
+async def test_a_cancelled_barrier_leaves_the_others_of_its_turn(redis: PubSubRedis) -> None:
     async with listening() as node:
-        given_up, other = node.ask(), node.ask()
+        given_up, other = node.send_barrier(), node.send_barrier()
         given_up.cancel()
         assert await outcome(other) is True
 
 
 @on_manual_time
-async def test_a_connection_that_is_lost_proves_nothing(redis: PubSubRedis) -> None:
+async def test_a_barrier_fails_when_its_connection_is_lost(redis: PubSubRedis) -> None:
     async with listening() as node:
         redis.delays = True
-        proof = node.ask()
+        barrier = node.send_barrier()
         await turns()
         redis.break_connection()
-        assert await outcome(proof) is False
+        assert await outcome(barrier) is False
 
 
 @on_manual_time
-async def test_whoever_asks_in_the_turn_of_the_loss_gets_no_proof(redis: PubSubRedis) -> None:
+async def test_a_barrier_in_the_turn_of_the_loss_fails(redis: PubSubRedis) -> None:
     async with listening() as node:
         redis.break_connection()
-        proof = node.ask()
+        barrier = node.send_barrier()
         redis.refuses_connections = True
-        assert await outcome(proof) is False
+        assert await outcome(barrier) is False
 
 
 @on_manual_time
-async def test_without_a_connection_nothing_is_proven(redis: PubSubRedis) -> None:
+async def test_a_barrier_without_a_connection_fails(redis: PubSubRedis) -> None:
     async with listening() as node:
         redis.refuses_connections = True
         redis.break_connection()
         await turns()
-        assert await outcome(node.ask()) is False
+        assert await outcome(node.send_barrier()) is False
 
 
 @on_manual_time
-async def test_a_nonce_of_the_connection_before_proves_nothing_on_the_next(redis: PubSubRedis) -> None:
+async def test_a_nonce_of_an_earlier_connection_does_not_end_a_barrier(redis: PubSubRedis) -> None:
     async with listening() as node:
         redis.delays = True
-        lost = node.ask()
+        lost = node.send_barrier()
         await turns()
         old, redis.delayed = redis.delayed, []
         redis.delays = False
         redis.break_connection()
         assert await outcome(lost) is False
-        await node.come_back()
+        await node.reconnect()
         redis.delays = True
-        proof = node.ask()
+        barrier = node.send_barrier()
         await turns()
         redis.delayed = old
         redis.bring()
         await turns()
-        assert not proof.done()
+        assert not barrier.done()
 
 
 @on_manual_time
-async def test_each_time_the_link_has_come_back_it_is_told(redis: PubSubRedis) -> None:
+async def test_on_live_is_called_after_each_reconnect(redis: PubSubRedis) -> None:
     async with listening() as node:
         assert node.listener.times_live == 1
         redis.break_connection()
         await turns()
         assert node.listener.times_live == 1
-        await node.come_back()
+        await node.reconnect()
         assert node.listener.times_live == 2

@@ -1,6 +1,6 @@
-"""LinkState with the sharded pub/sub of a Redis Cluster: one slot a command, and slots that move away."""
+"""LinkState with the sharded pub/sub of a Redis Cluster: one slot per command, and slots that move away."""
 
-from tannoy.fanout.pubsub.link_state import BATCH, SHARDED, LinkState
+from tannoy.fanout.pubsub.link_state import CHANNELS_PER_COMMAND, SHARDED, LinkState
 from tannoy.fanout.redis.connection import Pushes
 from tannoy.shared.keyspace import Keyspace, partition_of
 from tannoy.shared.names import RoomName
@@ -16,111 +16,112 @@ def push(kind: str, *channels: bytes, payload: bytes | int = 1) -> Pushes:
 
 
 def connected(*wanted: bytes) -> LinkState:
-    """A link that is up, with its subscriptions confirmed."""
+    """A connected link whose channels are subscribed."""
     state = LinkState(ECHO, SHARDED)
     for channel in wanted:
-        state.want(channel)
-    state.opened(0.0)
+        state.subscribe(channel)
+    state.on_connected(0.0)
     state.commands_to_send()
-    state.received(push("ssubscribe", ECHO, *wanted))
+    state.handle_pushes(push("ssubscribe", ECHO, *wanted))
     return state
 
 
-def test_one_command_names_channels_of_one_slot() -> None:
+def test_each_command_names_channels_of_one_slot() -> None:
     state = connected()
     for room in ROOMS:
-        state.want(room)
+        state.subscribe(room)
     commands = state.commands_to_send()
     assert {verb for verb, _ in commands} == {"SSUBSCRIBE"}
     assert all(len({partition_of(channel) for channel in channels}) == 1 for _, channels in commands)
     assert sorted(channel for _, channels in commands for channel in channels) == sorted(ROOMS)
-    assert len(commands) <= 64 + len(ROOMS) // BATCH
+    assert len(commands) <= 64 + len(ROOMS) // CHANNELS_PER_COMMAND
 
 
-def test_a_command_is_bounded_too() -> None:
+def test_a_command_names_no_more_channels_of_a_slot_than_the_bound() -> None:
     state = connected()
-    crowded = [b"tannoy:{%b}:room:%d" % (LOBBY.partition(b"{")[2].partition(b"}")[0], n) for n in range(BATCH + 1)]
+    tag = LOBBY.partition(b"{")[2].partition(b"}")[0]
+    crowded = [b"tannoy:{%b}:room:%d" % (tag, number) for number in range(CHANNELS_PER_COMMAND + 1)]
     for room in crowded:
-        state.want(room)
-    assert sorted(len(channels) for _, channels in state.commands_to_send()) == [1, BATCH]
+        state.subscribe(room)
+    assert sorted(len(channels) for _, channels in state.commands_to_send()) == [1, CHANNELS_PER_COMMAND]
 
 
-def test_what_is_said_arrives_and_the_echo_does_not() -> None:
+def test_messages_are_delivered_and_the_echo_is_not() -> None:
     state = connected(LOBBY)
     nonce = state.tick(0.0)
     assert nonce is not None
-    events = state.received([*push("smessage", ECHO, payload=nonce), *push("smessage", LOBBY, payload=b"hi")])
+    events = state.handle_pushes([*push("smessage", ECHO, payload=nonce), *push("smessage", LOBBY, payload=b"hi")])
     assert events.deliveries == [(LOBBY, b"hi")]
     assert state.is_live
 
 
-def test_a_slot_that_moves_away_is_told_and_not_asked_for_again_here() -> None:
+def test_a_channel_whose_slot_moves_is_revoked_and_not_subscribed_again_here() -> None:
     state = connected(LOBBY)
-    events = state.received(push("sunsubscribe", LOBBY))
-    assert (events.taken, events.left) == ([LOBBY], [])
-    assert not state.is_confirmed(LOBBY)
+    events = state.handle_pushes(push("sunsubscribe", LOBBY))
+    assert (events.revoked, events.unsubscribed) == ([LOBBY], [])
+    assert not state.is_subscribed(LOBBY)
     assert state.commands_to_send() == []
 
 
-def test_a_slot_that_was_never_here_is_told_when_it_is_asked_for() -> None:
+def test_a_channel_whose_slot_was_never_here_is_revoked_when_it_is_refused() -> None:
     state = connected()
-    state.want(LOBBY)
+    state.subscribe(LOBBY)
     state.commands_to_send()
-    assert state.moved([LOBBY]).taken == [LOBBY]
-    assert not state.holds(LOBBY)
+    assert state.handle_redirection([LOBBY]).revoked == [LOBBY]
+    assert not state.may_deliver(LOBBY)
 
 
-def test_what_is_asked_for_again_may_be_confirmed_again() -> None:
+def test_a_revoked_channel_can_be_subscribed_again() -> None:
     state = connected(LOBBY)
-    state.received(push("sunsubscribe", LOBBY))
-    state.want(LOBBY)
+    state.handle_pushes(push("sunsubscribe", LOBBY))
+    state.subscribe(LOBBY)
     assert state.commands_to_send() == [("SSUBSCRIBE", [LOBBY])]
-    assert state.received(push("ssubscribe", LOBBY)).confirmed == [LOBBY]
+    assert state.handle_pushes(push("ssubscribe", LOBBY)).subscribed == [LOBBY]
 
 
-def test_a_link_is_live_without_what_has_moved_away() -> None:
+def test_a_link_is_live_without_the_channels_that_were_revoked() -> None:
     state = LinkState(ECHO, SHARDED)
-    state.want(LOBBY)
-    state.opened(0.0)
+    state.subscribe(LOBBY)
+    state.on_connected(0.0)
     state.commands_to_send()
-    state.moved([LOBBY])
+    state.handle_redirection([LOBBY])
     nonce = state.tick(0.0)
     assert nonce is not None
-    state.received([*push("ssubscribe", ECHO), *push("smessage", ECHO, payload=nonce)])
+    state.handle_pushes([*push("ssubscribe", ECHO), *push("smessage", ECHO, payload=nonce)])
     assert state.is_live
 
 
-def test_until_it_has_let_go_of_a_channel_something_may_still_come() -> None:
+def test_a_channel_may_deliver_until_it_is_unsubscribed() -> None:
     state = connected(LOBBY)
-    state.unwant(LOBBY)
+    state.unsubscribe(LOBBY)
     assert state.commands_to_send() == [("SUNSUBSCRIBE", [LOBBY])]
-    assert state.holds(LOBBY)
-    assert state.received(push("sunsubscribe", LOBBY)).left == [LOBBY]
-    assert not state.holds(LOBBY)
+    assert state.may_deliver(LOBBY)
+    assert state.handle_pushes(push("sunsubscribe", LOBBY)).unsubscribed == [LOBBY]
+    assert not state.may_deliver(LOBBY)
 
 
-def test_of_a_channel_that_was_only_asked_for_something_may_come_too() -> None:
+def test_a_channel_may_deliver_before_its_subscription_is_acknowledged() -> None:
     state = connected()
-    state.want(LOBBY)
+    state.subscribe(LOBBY)
     state.commands_to_send()
-    state.unwant(LOBBY)
-    assert state.holds(LOBBY)
+    state.unsubscribe(LOBBY)
+    assert state.may_deliver(LOBBY)
     state.commands_to_send()
-    assert state.received(push("ssubscribe", LOBBY)).left == []
-    assert state.received(push("sunsubscribe", LOBBY)).left == [LOBBY]
+    assert state.handle_pushes(push("ssubscribe", LOBBY)).unsubscribed == []
+    assert state.handle_pushes(push("sunsubscribe", LOBBY)).unsubscribed == [LOBBY]
 
 
-def test_a_leave_that_is_refused_because_the_slot_has_moved_is_one_too() -> None:
+def test_an_unsubscribe_refused_because_the_slot_has_moved_counts_as_done() -> None:
     state = connected(LOBBY)
-    state.unwant(LOBBY)
+    state.unsubscribe(LOBBY)
     state.commands_to_send()
     # What Redis took away, unasked, is the answer; the refusal comes behind it.
-    assert state.received(push("sunsubscribe", LOBBY)).left == [LOBBY]
-    assert state.moved([LOBBY]).taken == []
-    assert (state.holds(LOBBY), state.commands_to_send()) == (False, [])
+    assert state.handle_pushes(push("sunsubscribe", LOBBY)).unsubscribed == [LOBBY]
+    assert state.handle_redirection([LOBBY]).revoked == []
+    assert (state.may_deliver(LOBBY), state.commands_to_send()) == (False, [])
 
 
-def test_a_link_may_hear_itself_on_another_channel() -> None:
+def test_the_echo_may_move_to_another_channel() -> None:
     state = connected()
     lost = state.tick(0.0)
     state.move_echo(OTHER_ECHO)
@@ -128,5 +129,5 @@ def test_a_link_may_hear_itself_on_another_channel() -> None:
     nonce = state.tick(0.5)
     assert (state.echo, lost, nonce) == (OTHER_ECHO, b"1", b"2")
     assert nonce is not None
-    state.received(push("smessage", OTHER_ECHO, payload=nonce))
+    state.handle_pushes(push("smessage", OTHER_ECHO, payload=nonce))
     assert state.is_live

@@ -1,9 +1,14 @@
-"""Reference counts over the link: first in subscribes, last out unsubscribes, later."""
+"""Reference counts over the link: the first holder subscribes, the last one unsubscribes a little later."""
 
 import asyncio
 
 import pytest
-from tannoy.fanout.pubsub.subscriptions import ACKNOWLEDGE_TIMEOUT, LINGER, ChannelSubscriptions
+from tannoy.fanout.pubsub.subscriptions import (
+    ACKNOWLEDGE_TIMEOUT,
+    LINGER,
+    ChannelSubscriptions,
+    ChannelSubscriptionsStatistics,
+)
 from tannoy.shared.errors import Unavailable
 
 from tests.support.clock import manual_clock, on_manual_time, turns
@@ -12,16 +17,16 @@ from tests.support.scripted_redis import ScriptedLink
 A, B = b"a", b"b"
 
 
-def subscriber_and_link() -> tuple[ChannelSubscriptions, ScriptedLink]:
+def subscriptions_and_link() -> tuple[ChannelSubscriptions, ScriptedLink]:
     link = ScriptedLink(manual_clock())
     link.acknowledge()
     subscriptions = ChannelSubscriptions(link)
-    link.on_confirmed = subscriptions.confirmed
+    link.on_confirmed = subscriptions.confirm
     return subscriptions, link
 
 
-async def held(subscriptions: ChannelSubscriptions, link: ScriptedLink, channel: bytes) -> None:
-    """One more holder, confirmed."""
+async def acquire(subscriptions: ChannelSubscriptions, link: ScriptedLink, channel: bytes) -> None:
+    """Add a holder, acknowledged by Redis."""
     waiter = subscriptions.acquire(channel)
     if waiter is not None:
         link.acknowledge()
@@ -29,8 +34,8 @@ async def held(subscriptions: ChannelSubscriptions, link: ScriptedLink, channel:
 
 
 @on_manual_time
-async def test_the_first_one_in_waits_for_redis() -> None:
-    subscriptions, link = subscriber_and_link()
+async def test_the_first_holder_waits_for_the_acknowledgement() -> None:
+    subscriptions, link = subscriptions_and_link()
     waiter = subscriptions.acquire(A)
     assert waiter is not None
     await turns()
@@ -40,17 +45,17 @@ async def test_the_first_one_in_waits_for_redis() -> None:
 
 
 @on_manual_time
-async def test_whoever_comes_to_what_is_being_heard_does_not_wait() -> None:
-    subscriptions, link = subscriber_and_link()
-    await held(subscriptions, link, A)
+async def test_a_holder_of_a_subscribed_channel_does_not_wait() -> None:
+    subscriptions, link = subscriptions_and_link()
+    await acquire(subscriptions, link, A)
     assert subscriptions.acquire(A) is None
     assert link.acknowledge() == []
     assert subscriptions.holders(A) == 2
 
 
 @on_manual_time
-async def test_all_who_come_before_the_acknowledgement_wait_for_the_same_one() -> None:
-    subscriptions, link = subscriber_and_link()
+async def test_all_holders_before_the_acknowledgement_wait_for_the_same_one() -> None:
+    subscriptions, link = subscriptions_and_link()
     waiters = [subscriptions.acquire(A) for _ in range(3)]
     assert link.acknowledge() == [("SUBSCRIBE", A)]
     for waiter in waiters:
@@ -59,10 +64,10 @@ async def test_all_who_come_before_the_acknowledgement_wait_for_the_same_one() -
 
 
 @on_manual_time
-async def test_one_of_several_who_leaves_changes_nothing_for_redis() -> None:
-    subscriptions, link = subscriber_and_link()
-    await held(subscriptions, link, A)
-    await held(subscriptions, link, A)
+async def test_a_release_with_holders_left_sends_nothing() -> None:
+    subscriptions, link = subscriptions_and_link()
+    await acquire(subscriptions, link, A)
+    await acquire(subscriptions, link, A)
     subscriptions.release(A)
     await asyncio.sleep(2 * LINGER)
     assert link.acknowledge() == []
@@ -70,9 +75,9 @@ async def test_one_of_several_who_leaves_changes_nothing_for_redis() -> None:
 
 
 @on_manual_time
-async def test_the_last_one_out_unsubscribes_after_lingering() -> None:
-    subscriptions, link = subscriber_and_link()
-    await held(subscriptions, link, A)
+async def test_the_last_release_unsubscribes_after_lingering() -> None:
+    subscriptions, link = subscriptions_and_link()
+    await acquire(subscriptions, link, A)
     subscriptions.release(A)
     await asyncio.sleep(LINGER * 0.9)
     assert link.acknowledge() == []
@@ -82,9 +87,9 @@ async def test_the_last_one_out_unsubscribes_after_lingering() -> None:
 
 
 @on_manual_time
-async def test_whoever_comes_back_while_it_lingers_costs_redis_nothing() -> None:
-    subscriptions, link = subscriber_and_link()
-    await held(subscriptions, link, A)
+async def test_a_new_holder_of_a_lingering_channel_sends_nothing() -> None:
+    subscriptions, link = subscriptions_and_link()
+    await acquire(subscriptions, link, A)
     subscriptions.release(A)
     await asyncio.sleep(LINGER / 2)
     assert subscriptions.acquire(A) is None
@@ -93,9 +98,9 @@ async def test_whoever_comes_back_while_it_lingers_costs_redis_nothing() -> None
 
 
 @on_manual_time
-async def test_lingering_begins_anew_with_each_last_one_out() -> None:
-    subscriptions, link = subscriber_and_link()
-    await held(subscriptions, link, A)
+async def test_lingering_begins_again_with_each_last_release() -> None:
+    subscriptions, link = subscriptions_and_link()
+    await acquire(subscriptions, link, A)
     for _ in range(5):
         subscriptions.release(A)
         await asyncio.sleep(LINGER * 0.9)
@@ -104,9 +109,9 @@ async def test_lingering_begins_anew_with_each_last_one_out() -> None:
 
 
 @on_manual_time
-async def test_whoever_comes_while_the_unsubscribe_is_unanswered_waits_for_its_own_subscribe() -> None:
-    subscriptions, link = subscriber_and_link()
-    await held(subscriptions, link, A)
+async def test_a_holder_behind_an_unanswered_unsubscribe_waits_for_its_own_subscribe() -> None:
+    subscriptions, link = subscriptions_and_link()
+    await acquire(subscriptions, link, A)
     subscriptions.release(A)
     await asyncio.sleep(LINGER * 1.1)
     waiter = subscriptions.acquire(A)
@@ -118,7 +123,7 @@ async def test_whoever_comes_while_the_unsubscribe_is_unanswered_waits_for_its_o
 
 @on_manual_time
 async def test_a_subscription_that_redis_does_not_acknowledge_is_rolled_back() -> None:
-    subscriptions, link = subscriber_and_link()
+    subscriptions, link = subscriptions_and_link()
     waiter = subscriptions.acquire(A)
     assert waiter is not None
     before = manual_clock().monotonic()
@@ -128,12 +133,12 @@ async def test_a_subscription_that_redis_does_not_acknowledge_is_rolled_back() -
     assert subscriptions.holders(A) == 0
     await asyncio.sleep(LINGER * 1.1)
     assert A not in link.state.wanted
-    assert subscriptions.statistics() == {"channels": 0, "waiting": 0, "rolled_back": 1}
+    assert subscriptions.statistics() == ChannelSubscriptionsStatistics(channels=0, waiting=0, rolled_back=1)
 
 
 @on_manual_time
-async def test_a_roll_back_takes_back_one_holder_and_not_the_others() -> None:
-    subscriptions, link = subscriber_and_link()
+async def test_a_roll_back_removes_one_holder_and_not_the_others() -> None:
+    subscriptions, link = subscriptions_and_link()
     early = subscriptions.acquire(A)
     await asyncio.sleep(ACKNOWLEDGE_TIMEOUT / 2)
     late = subscriptions.acquire(A)
@@ -149,7 +154,7 @@ async def test_a_roll_back_takes_back_one_holder_and_not_the_others() -> None:
 
 @on_manual_time
 async def test_an_acknowledgement_after_the_roll_back_leaves_no_holder() -> None:
-    subscriptions, link = subscriber_and_link()
+    subscriptions, link = subscriptions_and_link()
     waiter = subscriptions.acquire(A)
     assert waiter is not None
     with pytest.raises(Unavailable):
@@ -161,8 +166,8 @@ async def test_an_acknowledgement_after_the_roll_back_leaves_no_holder() -> None
 
 
 @on_manual_time
-async def test_a_reconnect_confirms_those_who_were_waiting() -> None:
-    subscriptions, link = subscriber_and_link()
+async def test_a_reconnect_completes_the_acquires_that_wait() -> None:
+    subscriptions, link = subscriptions_and_link()
     waiter = subscriptions.acquire(A)
     assert waiter is not None
     await turns()
@@ -173,9 +178,9 @@ async def test_a_reconnect_confirms_those_who_were_waiting() -> None:
 
 
 @on_manual_time
-async def test_during_a_reconnect_even_a_channel_with_holders_has_to_be_waited_for() -> None:
-    subscriptions, link = subscriber_and_link()
-    await held(subscriptions, link, A)
+async def test_during_a_reconnect_a_holder_of_a_known_channel_waits_too() -> None:
+    subscriptions, link = subscriptions_and_link()
+    await acquire(subscriptions, link, A)
     link.lose()
     waiter = subscriptions.acquire(A)
     assert waiter is not None
@@ -185,17 +190,17 @@ async def test_during_a_reconnect_even_a_channel_with_holders_has_to_be_waited_f
 
 
 @on_manual_time
-async def test_a_confirmation_of_a_channel_without_holders_is_harmless() -> None:
-    subscriptions, _ = subscriber_and_link()
-    subscriptions.confirmed([A, B])
-    assert subscriptions.statistics()["channels"] == 0
+async def test_an_acknowledgement_of_a_channel_without_holders_is_ignored() -> None:
+    subscriptions, _ = subscriptions_and_link()
+    subscriptions.confirm([A, B])
+    assert subscriptions.statistics().channels == 0
 
 
 @on_manual_time
-async def test_channels_are_counted_apart() -> None:
-    subscriptions, link = subscriber_and_link()
-    await held(subscriptions, link, A)
-    await held(subscriptions, link, B)
+async def test_each_channel_has_a_count_of_its_own() -> None:
+    subscriptions, link = subscriptions_and_link()
+    await acquire(subscriptions, link, A)
+    await acquire(subscriptions, link, B)
     subscriptions.release(A)
     await asyncio.sleep(LINGER * 1.1)
     assert link.acknowledge() == [("UNSUBSCRIBE", A)]
@@ -203,9 +208,9 @@ async def test_channels_are_counted_apart() -> None:
 
 
 @on_manual_time
-async def test_whoever_gives_up_waiting_still_owes_its_release() -> None:
+async def test_a_cancelled_acquire_keeps_its_holder_until_it_is_released() -> None:
     # A connection that ends while it waits: its future is done later, and it releases then.
-    subscriptions, link = subscriber_and_link()
+    subscriptions, link = subscriptions_and_link()
     waiter = subscriptions.acquire(A)
     assert waiter is not None
     waiter.add_done_callback(lambda _: subscriptions.release(A))

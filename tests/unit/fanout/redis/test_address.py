@@ -1,4 +1,4 @@
-"""The URL of Redis: read as redis-py reads it, with Sentinels besides, and what is said of one that is wrong."""
+"""The URL of Redis: read as redis-py reads it, with Sentinels and clusters, and the errors of one that is wrong."""
 
 import ssl
 from pathlib import Path
@@ -58,7 +58,7 @@ def test_a_url_is_read_as_redis_py_reads_it(
 # ---- Sentinels
 
 
-def test_sentinels_are_several_hosts_and_the_name_of_a_master() -> None:
+def test_a_sentinel_url_holds_several_hosts_and_the_name_of_a_master() -> None:
     address = master_at("redis+sentinel://h1,10.0.0.2:26380,[::1]:26381,[::2]/mymaster")
     places = [(sentinel.host, sentinel.port) for sentinel in address.sentinels]
     assert places == [("h1", 26379), ("10.0.0.2", 26380), ("::1", 26381), ("::2", 26379)]
@@ -66,19 +66,19 @@ def test_sentinels_are_several_hosts_and_the_name_of_a_master() -> None:
     assert str(address) == "mymaster of Sentinels h1:26379, 10.0.0.2:26380, [::1]:26381, [::2]:26379"
 
 
-def test_user_password_and_database_are_for_the_master_and_those_for_sentinels_are_parameters() -> None:
+def test_the_user_of_a_sentinel_url_is_for_the_master_and_parameters_hold_the_one_for_sentinels() -> None:
     address = master_at("redis+sentinel://ada:p%40ss@h/my%20master/3?sentinel_username=bob&sentinel_password=p%26w")
     assert address.at("m", 7000) == RedisAddress("m", 7000, "ada", "p@ss", 3, None)
     assert address.sentinels == (RedisAddress("h", 26379, "bob", "p&w", 0, None),)
     assert address.master == "my master"
 
 
-def test_sentinels_are_asked_without_credentials_unless_they_want_some() -> None:
+def test_sentinels_are_asked_without_credentials_by_default() -> None:
     [sentinel] = master_at("redis+sentinel://ada:secret@h/m").sentinels
     assert (sentinel.username, sentinel.password) == (None, None)
 
 
-def test_over_tls_both_master_and_sentinels_are_reached_by_it_unless_the_url_says_otherwise() -> None:
+def test_tls_is_used_for_master_and_sentinels_unless_the_url_turns_it_off_for_sentinels() -> None:
     both = master_at("rediss+sentinel://h/m?ssl_cert_reqs=none")
     assert both.at("m", 1).tls is both.sentinels[0].tls is not None
     master_alone = master_at("rediss+sentinel://h/m?sentinel_ssl=false")
@@ -95,14 +95,14 @@ def cluster_at(url: str) -> ClusterAddress:
     return address
 
 
-def test_a_cluster_is_some_of_its_servers() -> None:
+def test_a_cluster_url_holds_several_hosts() -> None:
     address = cluster_at("redis+cluster://h1,10.0.0.2:7000,[::1]:7001,[::2]")
     places = [(seed.host, seed.port) for seed in address.seeds]
     assert places == [("h1", 6379), ("10.0.0.2", 7000), ("::1", 7001), ("::2", 6379)]
     assert str(address) == "the cluster of h1:6379, 10.0.0.2:7000, [::1]:7001, [::2]:6379"
 
 
-def test_every_server_of_a_cluster_is_talked_to_in_the_same_way() -> None:
+def test_every_server_of_a_cluster_has_the_user_password_and_tls_of_the_url() -> None:
     address = cluster_at("rediss+cluster://ada:p%40ss@h1,h2?ssl_cert_reqs=none")
     another = address.at("h3", 7000)
     assert (another.username, another.password, another.database) == ("ada", "p@ss", 0)
@@ -113,28 +113,28 @@ def test_every_server_of_a_cluster_is_talked_to_in_the_same_way() -> None:
 # ---- TLS
 
 
-def test_rediss_checks_the_servers_certificate() -> None:
+def test_rediss_verifies_the_certificate_and_its_name() -> None:
     tls = tls_of("rediss://h")
     assert (tls.check_hostname, tls.verify_mode) == (True, ssl.CERT_REQUIRED)
 
 
-def test_rediss_checks_no_certificate_where_the_url_says_so() -> None:
+def test_rediss_verifies_no_certificate_if_the_url_turns_it_off() -> None:
     tls = tls_of("rediss://h?ssl_cert_reqs=none")
     assert (tls.check_hostname, tls.verify_mode) == (False, ssl.CERT_NONE)
 
 
 @pytest.mark.parametrize("no", ["false", "False", "0", "no"])
-def test_rediss_checks_a_certificate_but_not_its_name_where_the_url_says_so(no: str) -> None:
+def test_rediss_verifies_the_certificate_but_not_its_name_if_the_url_turns_that_off(no: str) -> None:
     tls = tls_of(f"rediss://h?ssl_check_hostname={no}")
     assert (tls.check_hostname, tls.verify_mode) == (False, ssl.CERT_REQUIRED)
 
 
-def test_a_certificate_file_that_is_not_there_is_a_value_error() -> None:
+def test_a_missing_certificate_file_is_a_value_error() -> None:
     with pytest.raises(ValueError, match=r"^ssl_ca_certs=/nowhere/ca.pem can't be read: No such file or directory$"):
         parse_address("rediss://h?ssl_ca_certs=/nowhere/ca.pem")
 
 
-def test_a_certificate_file_that_holds_none_is_a_value_error(tmp_path: Path) -> None:
+def test_a_certificate_file_without_a_certificate_is_a_value_error(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("a letter")
     with pytest.raises(ValueError, match=r"ssl_certfile=.*ca.pem can't be read"):
         parse_address(f"rediss://h?ssl_certfile={tmp_path}/ca.pem")
@@ -177,14 +177,14 @@ def test_a_certificate_file_that_holds_none_is_a_value_error(tmp_path: Path) -> 
         ("redis+sentinel://h/m?socket_timeout=1", r"socket_timeout is no parameter of redis\+sentinel://"),
     ],
 )
-def test_what_is_wrong_is_a_value_error_that_says_what_is_allowed(url: str, complaint: str) -> None:
+def test_a_wrong_url_is_a_value_error_that_says_what_is_allowed(url: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         parse_address(url)
 
 
 @pytest.mark.parametrize("scheme", ["redis", "redis+sentinel", "redis+cluster"])
 @pytest.mark.parametrize("sign", list("/?#@:%[]"))
-def test_no_complaint_quotes_a_password_that_was_not_encoded(scheme: str, sign: str) -> None:
+def test_no_error_quotes_a_password_that_was_not_percent_encoded(scheme: str, sign: str) -> None:
     try:
         said = str(parse_address(f"{scheme}://ada:hunter{sign}s3same@h:7000/m?db=x"))
     except ValueError as error:
@@ -193,7 +193,7 @@ def test_no_complaint_quotes_a_password_that_was_not_encoded(scheme: str, sign: 
     assert "s3same" not in said
 
 
-def test_an_address_does_not_show_its_password() -> None:
+def test_the_text_of_an_address_does_not_contain_its_password() -> None:
     url = "{}://ada:secret@h:7000/{}"
     assert str(server_at(url.format("redis", 2))) == "h:7000"
     assert str(master_at(url.format("redis+sentinel", "m"))) == "m of Sentinels h:7000"

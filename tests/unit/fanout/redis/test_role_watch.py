@@ -1,4 +1,4 @@
-"""A connection asks its server what it is: once a second, and draws its conclusions."""
+"""A connection sends ROLE once a second, and is given up when its server is not the master any more."""
 
 import asyncio
 from typing import Any
@@ -21,12 +21,12 @@ REPLICA: list[Any] = [b"slave", b"10.0.0.1", 6379, b"connected", 7]
         (1, "answers ROLE with something else: 1"),
     ],
 )
-def test_only_a_master_will_do(role: Any, reason: str | None) -> None:
+def test_only_the_reply_of_a_master_is_accepted(role: Any, reason: str | None) -> None:
     assert why_not_master(role) == reason
 
 
 class Server:
-    """Answers what the test says, when the test says it."""
+    """A server that answers ROLE when the test calls `answer`."""
 
     def __init__(self) -> None:
         self.questions: list[asyncio.Future[Any]] = []
@@ -69,7 +69,7 @@ async def test_a_master_is_asked_once_a_period() -> None:
 
 
 @on_manual_time
-async def test_a_server_that_has_become_a_replica_is_left() -> None:
+async def test_a_server_that_has_become_a_replica_is_given_up() -> None:
     server = Server()
     await periods(1)
     await server.answer(REPLICA)
@@ -79,7 +79,7 @@ async def test_a_server_that_has_become_a_replica_is_left() -> None:
 
 
 @on_manual_time
-async def test_a_server_that_does_not_say_what_it_is_is_left() -> None:
+async def test_a_server_that_refuses_role_is_given_up() -> None:
     server = Server()
     await periods(1)
     await server.answer(RuntimeError("NOPERM no permissions to run the 'role' command"))
@@ -87,7 +87,7 @@ async def test_a_server_that_does_not_say_what_it_is_is_left() -> None:
 
 
 @on_manual_time
-async def test_a_silent_server_is_left_and_asked_only_once() -> None:
+async def test_a_server_that_does_not_answer_is_asked_once_and_given_up() -> None:
     server = Server()
     await periods(UNANSWERED_MAX)
     assert server.given_up == []
@@ -97,7 +97,7 @@ async def test_a_silent_server_is_left_and_asked_only_once() -> None:
 
 
 @on_manual_time
-async def test_a_late_answer_is_an_answer() -> None:
+async def test_an_answer_in_a_later_period_keeps_the_connection() -> None:
     # As for a process that was frozen itself: its timers run before it reads what has come.
     server = Server()
     await periods(UNANSWERED_MAX)
@@ -109,7 +109,7 @@ async def test_a_late_answer_is_an_answer() -> None:
 
 
 @on_manual_time
-async def test_silence_proves_nothing_while_nobody_listens() -> None:
+async def test_a_missing_answer_is_ignored_while_reading_is_paused() -> None:
     server = Server()
     await periods(1)
     server.is_reading = False
@@ -123,7 +123,7 @@ async def test_silence_proves_nothing_while_nobody_listens() -> None:
 
 
 @on_manual_time
-async def test_a_master_that_has_moved_is_left_though_it_answers() -> None:
+async def test_a_server_that_sentinels_have_replaced_is_given_up_though_it_answers() -> None:
     server = Server()
     await periods(1)
     await server.answer(MASTER)
@@ -133,7 +133,7 @@ async def test_a_master_that_has_moved_is_left_though_it_answers() -> None:
 
 
 @on_manual_time
-async def test_what_is_told_after_the_end_is_of_no_interest() -> None:
+async def test_an_answer_after_stop_is_ignored() -> None:
     server = Server()
     await periods(1)
     server.watch.stop()
