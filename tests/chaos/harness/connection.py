@@ -1,9 +1,13 @@
-"""A light WebSocket client that knows when things came: by the kernel's own time stamps.
+"""A small WebSocket client that knows when bytes arrived, by the time stamps of the kernel.
 
-SO_TIMESTAMPNS makes `recvmsg` tell when the last byte of what it returns arrived. On loopback that is within the
-sender's `send` (measured: 20,000 of 20,000 sends were readable when `send` returned; 5,000 of 5,000 stamps lay between
-the sender's clock before and after it), so events of many sockets are ordered as they happened, and not by which
-socket a poll gave first. asyncio's transports do not hand the stamps out: sockets are read by `add_reader`.
+With SO_TIMESTAMPNS `recvmsg` returns when the last byte of its data arrived. On loopback that is during the `send` of
+the sender (measured: 20,000 of 20,000 sends were readable when `send` returned; 5,000 of 5,000 stamps lay between the
+sender's clock before and after it), so events of many sockets have their true order, not the order of polling.
+asyncio's transports do not expose the stamps, so sockets are read with `add_reader`.
+
+The tests have three WebSocket clients: `tests/support/client.py` for tests of behaviour, `tests/support/raw_socket.py`
+for frames that no correct client sends, and this one, which stamps arrivals. `limits/recorder.py` and
+`messages/listener.py` subclass it to record what their checks need.
 """
 
 import asyncio
@@ -31,7 +35,7 @@ _REQUEST = (
 )
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _NO_MASK = bytes(4)
-"""A masking key that changes nothing: legal, and free of cost."""
+"""A masking key of zeros: allowed by RFC 6455, and it leaves the payload as it is."""
 
 
 class WireFormat(StrEnum):
@@ -46,39 +50,39 @@ class _State(Enum):
     CLOSED = auto()
 
 
-class Switchboard:
-    """Holds the connections of a run that are open, and its clock."""
+class ConnectionRegistry:
+    """The open connections of a run, and the history whose clock they use."""
 
     def __init__(self, history: History) -> None:
         self.history = history
         self.unstamped = 0
-        """Reads for which the kernel gave no stamp (but an end of stream, which has none)."""
+        """Reads without a stamp of the kernel, ends of stream excepted."""
         self.connections: set[Connection] = set()
-        # The kernel stamps while anybody wants it to, and needs a moment to begin: so somebody always does.
+        # The kernel stamps only while some socket requests it, and starts with a delay: this socket always does.
         self._keeper = socket.socket()
         self._keeper.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
 
     async def close(self) -> None:
         for each in tuple(self.connections):
-            each.vanish()
+            each.disconnect()
         self._keeper.close()
 
 
 class Connection:
-    """One connection. `settled` is done with its welcome or its end, `over` with its end.
+    """One connection. `settled` is done on `welcome` or the end of the connection, `closed` on its end.
 
-    A subclass says what is to be written down: `welcomed`, `took`, `out_of_turn`, `ended`. `small`: with buffers on
-    the way that are full after some 50 kB, and not after 3 MB as is usual on loopback.
+    A subclass records what it needs in `on_welcome`, `on_frame`, `on_unexpected` and `on_end`. `small_buffers`: let the
+    buffers between node and client be full after about 50 kB instead of the 3 MB that are usual on loopback.
     """
 
     def __init__(
         self,
-        switchboard: Switchboard,
+        registry: ConnectionRegistry,
         *,
         port: int,
         path: str,
         wire: WireFormat = WireFormat.JSON,
-        small: bool = False,
+        small_buffers: bool = False,
     ) -> None:
         loop = self._loop = asyncio.get_running_loop()
         self.wire = wire
@@ -88,40 +92,40 @@ class Connection:
         self.code: int | None = None
         self.retry_after: float | None = None
         self.settled: asyncio.Future[None] = loop.create_future()
-        self.over: asyncio.Future[None] = loop.create_future()
-        self._switchboard = switchboard
+        self.closed: asyncio.Future[None] = loop.create_future()
+        self._registry = registry
         self._buffer = bytearray()
-        self._said_bye = False
-        self._holds = False
+        self._bye_received = False
+        self._reading_paused = False
         self._state = _State.CONNECTING
         self._request = _REQUEST.format(path=path, wire=wire).encode()
-        switchboard.connections.add(self)
+        registry.connections.add(self)
         self._socket = socket.socket()
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        # Our own end may get the port of a node that is down at the moment, which will want to listen there again.
+        # Our end may get the port of a node that is down, which has to be able to listen there again.
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if small:
+        if small_buffers:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
-            # What the other end buffers is a multiple of the segments that we allow it.
+            # The send buffer of the other end is a multiple of the segment size.
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SMALL_SEGMENT)
         self._socket.connect_ex(("127.0.0.1", port))
         loop.add_writer(self._socket, self._connected)
 
     # ---- for a subclass
 
-    def welcomed(self, at: float, frame: dict[str, Any]) -> None: ...
+    def on_welcome(self, at: float, frame: dict[str, Any]) -> None: ...
 
-    def took(self, at: float, frame: dict[str, Any]) -> None:
-        """A frame that is neither welcome, bye nor ping."""
+    def on_frame(self, at: float, frame: dict[str, Any]) -> None:
+        """For each frame except `welcome`, `bye` and `ping`."""
 
-    def out_of_turn(self, at: float, what: str) -> None:
-        """Something came that may not come any more."""
+    def on_unexpected(self, at: float, what: str) -> None:
+        """For each frame after `bye`."""
 
-    def ended(self, at: float, end: End, code: int | None, retry_after: float | None) -> None: ...
+    def on_end(self, at: float, end: End, code: int | None, retry_after: float | None) -> None: ...
 
-    # ---- what the client does
+    # ---- actions of the client
 
     def send(self, **fields: Any) -> None:
         if self.wire is WireFormat.JSON:
@@ -129,49 +133,49 @@ class Connection:
         else:
             self._send_frame(BINARY, msgpack.packb(fields))
 
-    def leave(self) -> None:
-        """Close as RFC 6455 has it. From here on the session does not count any more."""
+    def close(self) -> None:
+        """Begin the closing handshake of RFC 6455. The session counts as ended from now on."""
         if self.end is None:
             self._ended(self.now(), End.LEFT)
             self._send_frame(CLOSE, (1000).to_bytes(2, "big"))
             self._loop.call_later(CLOSE_DEADLINE, self._drop)
 
-    def vanish(self, *, end: End = End.VANISHED, reset: bool = False) -> None:
-        """Be gone without a goodbye: as an end of stream, or as a reset."""
+    def disconnect(self, *, end: End = End.DISCONNECTED, reset: bool = False) -> None:
+        """End the TCP connection without a close frame; with `reset`, by RST instead of FIN."""
         if self.end is None:
             self._ended(self.now(), end)
         if reset and self._state is not _State.CLOSED:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self._drop()
 
-    def stop_reading(self) -> None:
-        """What comes waits: with us, on the way, and then at the node."""
-        if not self._holds:
-            self._holds = True
+    def pause_reading(self) -> None:
+        """Read nothing: buffers here, on the way and then at the node fill up."""
+        if not self._reading_paused:
+            self._reading_paused = True
             if self._state in (_State.UPGRADING, _State.OPEN):
                 self._loop.remove_reader(self._socket)
 
-    def read_on(self) -> None:
-        if self._holds:
-            self._holds = False
+    def resume_reading(self) -> None:
+        if self._reading_paused:
+            self._reading_paused = False
             if self._state in (_State.UPGRADING, _State.OPEN):
                 self._loop.add_reader(self._socket, self._readable)
 
-    async def settle(self, patience: float) -> bool:
-        """Wait for `welcome` or the end, and give up after `patience` seconds; whether it was welcomed."""
+    async def wait_welcomed(self, patience: float) -> bool:
+        """Wait for `welcome` or the end; disconnect after `patience` seconds. Returns whether `welcome` came."""
         try:
             async with asyncio.timeout(patience):
                 await asyncio.shield(self.settled)
         except TimeoutError:
-            self.vanish(end=End.GAVE_UP)
+            self.disconnect(end=End.GAVE_UP)
         return self.session_id != ""
 
-    async def stay(self, seconds: float) -> None:
-        """Until it ends, or for at most so many seconds."""
-        await asyncio.wait([self.over], timeout=seconds)
+    async def wait_closed(self, seconds: float) -> None:
+        """Wait until it ends, for at most `seconds`."""
+        await asyncio.wait([self.closed], timeout=seconds)
 
     def now(self) -> float:
-        return self._switchboard.history.now()
+        return self._registry.history.now()
 
     # ---- bytes
 
@@ -181,12 +185,12 @@ class Connection:
             self._lost()
             return
         self._state = _State.UPGRADING
-        if not self._holds:
+        if not self._reading_paused:
             self._loop.add_reader(self._socket, self._readable)
         self._send(self._request)
 
     def _is_its_own_peer(self) -> bool:
-        """Where nobody listens, TCP connects to itself if it happens to choose that port for its own end."""
+        """If no process listens, TCP connects to itself if it happens to choose that port for its own end."""
         return bool(self._socket.getsockname() == self._socket.getpeername())
 
     def _send_frame(self, opcode: int, payload: bytes) -> None:
@@ -197,9 +201,9 @@ class Connection:
             try:
                 is_whole = self._socket.send(data) == len(data)
             except OSError:
-                return  # it is gone, and the reader will see it; or the node takes nothing in at the moment
+                return  # the reader will see that it is closed; or the node reads nothing at the moment
             if not is_whole:
-                self._lost()  # half a frame is out: nothing more can be said behind it
+                self._lost()  # half a frame was sent: nothing can follow it
 
     def _readable(self) -> None:
         try:
@@ -223,9 +227,9 @@ class Connection:
         for level, kind, data in ancillary:
             if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS:
                 seconds, nanoseconds = struct.unpack("qq", data)
-                at: float = (seconds * 10**9 + nanoseconds - self._switchboard.history.base_ns) / 1e9
+                at: float = (seconds * 10**9 + nanoseconds - self._registry.history.base_ns) / 1e9
                 return at
-        self._switchboard.unstamped += 1
+        self._registry.unstamped += 1
         return self.now()
 
     def _upgraded(self, at: float) -> bool:
@@ -251,26 +255,26 @@ class Connection:
             if self.end is None:
                 self._ended(at, End.CLOSED, int.from_bytes(payload[:2], "big"))
             self._send_frame(CLOSE, payload[:2])
-        elif opcode in (TEXT, BINARY) and (self.end is None or self._said_bye):
-            # What comes after the client's own end is its own business; what comes after the node's bye is not.
+        elif opcode in (TEXT, BINARY) and (self.end is None or self._bye_received):
+            # Frames after the client's own end are expected; frames after a `bye` of the node are not.
             decoded = orjson.loads(payload) if opcode == TEXT else msgpack.unpackb(payload)
             self._object(at, cast("dict[str, Any]", decoded))
 
     def _object(self, at: float, frame: dict[str, Any]) -> None:
         kind: str = frame["type"]
-        if self._said_bye:
-            self.out_of_turn(at, f"{kind} after bye")
+        if self._bye_received:
+            self.on_unexpected(at, f"{kind} after bye")
         elif kind == "welcome":
             self.session_id, self.is_live = frame["session_id"], True
-            self.welcomed(at, frame)
+            self.on_welcome(at, frame)
             self._settle()
         elif kind == "bye":
-            self._said_bye = True
+            self._bye_received = True
             self._ended(at, End.BYE, frame["code"], frame.get("retry_after"))
         elif kind == "ping":
             self.send(type="pong")
         else:
-            self.took(at, frame)
+            self.on_frame(at, frame)
 
     # ---- the end
 
@@ -282,9 +286,9 @@ class Connection:
     def _ended(self, at: float, end: End, code: int | None = None, retry_after: float | None = None) -> None:
         self.end, self.code, self.retry_after = end, code, retry_after
         self.is_live = False
-        self.ended(at, end, code, retry_after)
+        self.on_end(at, end, code, retry_after)
         self._settle()
-        self.over.set_result(None)
+        self.closed.set_result(None)
 
     def _settle(self) -> None:
         if not self.settled.done():
@@ -296,4 +300,4 @@ class Connection:
             self._loop.remove_reader(self._socket)
             self._loop.remove_writer(self._socket)
             self._socket.close()
-            self._switchboard.connections.discard(self)
+            self._registry.connections.discard(self)

@@ -1,6 +1,6 @@
-"""Random faults by a seeded schedule: one at a time, sometimes two of different victims.
+"""Random faults by a seeded schedule: one at a time, sometimes two at once with different victims.
 
-The schedule is the seed's alone: the same seed gives the same kinds, victims, lengths and pauses, however the run goes.
+The schedule depends on the seed alone: the same seed gives the same kinds, victims, lengths and pauses in every run.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ AGAINST_LIMITS = (
     FaultKind.FLUSH_SCRIPTS,
 )
 AGAINST_MESSAGES = tuple(FaultKind)
-"""All that one Redis and its nodes can suffer. Slots move in a Redis Cluster alone: a stage on one adds that kind."""
+"""All faults of one Redis and its nodes. The migration of slots of a Redis Cluster is not among them."""
 LENGTHS: dict[FaultKind, tuple[float, float]] = {
     FaultKind.FREEZE_NODE: (1.0, 12.0),
     FaultKind.KILL_NODE: (0.0, 3.0),
@@ -41,7 +41,7 @@ LENGTHS: dict[FaultKind, tuple[float, float]] = {
     FaultKind.CUT_REPLIES: (0.01, 0.6),
     FaultKind.SLOW_CLIENT: (2.0, 6.0),
 }
-"""Seconds; a fault that is not here is over at once."""
+"""Shortest and longest duration in seconds. A fault that is not listed ends at once."""
 OF_A_NODE = (
     FaultKind.FREEZE_NODE,
     FaultKind.KILL_NODE,
@@ -52,13 +52,13 @@ OF_A_NODE = (
     FaultKind.CUT_REPLIES,
 )
 PARTS = (Part.LINK, Part.LINK, Part.LINK, Part.PUBLISHER, Part.HISTORY, Part.COUNTED)
-"""What is heard matters most."""
+"""The link, which carries the deliveries, is three times as likely as the others."""
 WAYS = (Way.BOTH, Way.TO_REDIS, Way.FROM_REDIS)
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """`node` is the index of the victim, where it is one; `part` the connection of it, None for all four."""
+    """One fault. `node`: index of the victim, if it is a node; `part`: one of its connections, None: all four."""
 
     kind: FaultKind
     node: int
@@ -68,7 +68,7 @@ class Planned:
 
     @property
     def victim(self) -> object:
-        """Two faults at once have different ones. Redis' memory and life are one victim, its links are the nodes'."""
+        """What is hit; two faults at once hit different victims. Links of a node count as the node, not as Redis."""
         if self.kind is FaultKind.SLOW_CLIENT:
             return "client"
         return self.node if self.kind in OF_A_NODE else "redis"
@@ -81,7 +81,7 @@ class Step:
 
 
 def schedule(seed: int, nodes: int, of: Sequence[FaultKind]) -> Iterator[Step]:
-    """Without end. Each kind comes once before any comes a second time, and so on: no kind is missing for long."""
+    """An endless schedule. Every kind occurs once before any occurs again, so that none is absent for long."""
     chance = random.Random(f"faults {seed}")
     kinds: list[FaultKind] = []
 
@@ -112,14 +112,14 @@ def schedule(seed: int, nodes: int, of: Sequence[FaultKind]) -> Iterator[Step]:
             yield Step(pause, (first,))
 
 
-Slowness = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
-"""Makes some client slow until what it is given is over."""
+SlowDown = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
+"""Makes some client read nothing until the awaitable that it is given has ended."""
 
 
 class Faults:
-    """`run` until `stop` is set; whatever it began is healed when it returns."""
+    """Injects faults while `run` is running, until `stop` is set. `run` returns with all faults removed."""
 
-    def __init__(self, stage: Stage, seed: int, of: Sequence[FaultKind], slow_down: Slowness | None = None) -> None:
+    def __init__(self, stage: Stage, seed: int, of: Sequence[FaultKind], slow_down: SlowDown | None = None) -> None:
         self._stage = stage
         self._steps = schedule(seed, len(stage.nodes), of)
         self._slow_down = slow_down
@@ -127,14 +127,14 @@ class Faults:
 
     async def run(self) -> None:
         while not self.stop.is_set():
-            self._stage.look_for_dead()
+            self._stage.record_dead_nodes()
             step = next(self._steps)
             await self._wait(step.pause)
             if not self.stop.is_set():
                 await asyncio.gather(*(self.carry_out(fault) for fault in step.faults))
 
     async def _wait(self, seconds: float) -> None:
-        """At most `seconds`: the end of the run heals everything at once."""
+        """Wait `seconds`, or less if `stop` is set: the end of a run removes every fault at once."""
         try:
             async with asyncio.timeout(seconds):
                 await self.stop.wait()
@@ -145,11 +145,11 @@ class Faults:
         if planned.kind in OF_A_NODE:
             node = self._stage.nodes[planned.node]
             if node.name not in self._stage.down:  # it may have died by itself
-                await self._hurt_node(planned, node)
+                await self._inject_into_node(planned, node)
         else:
-            await self._hurt_others(planned)
+            await self._inject_elsewhere(planned)
 
-    async def _hurt_node(self, planned: Planned, node: NodeProcess) -> None:
+    async def _inject_into_node(self, planned: Planned, node: NodeProcess) -> None:
         stage = self._stage
         match planned.kind:
             case FaultKind.FREEZE_NODE:
@@ -163,26 +163,26 @@ class Faults:
             case FaultKind.STALL_LINK:
                 fault = stage.stall_link(node, planned.way)
                 await self._wait(planned.seconds)
-                stage.let_flow(node, fault)
+                stage.resume_link(node, fault)
             case FaultKind.RESET_LINK:
                 stage.reset_link(node)
             case FaultKind.STALL_PART:
                 assert planned.part is not None
                 fault = stage.stall_part(node, planned.part, planned.way)
                 await self._wait(planned.seconds)
-                stage.let_flow(node, fault, planned.part)
+                stage.resume_link(node, fault, planned.part)
             case FaultKind.LOSE_LINK:
                 fault = stage.lose_link(node)
                 await self._wait(planned.seconds)
-                stage.let_flow(node, fault, Part.LINK)
+                stage.resume_link(node, fault, Part.LINK)
             case FaultKind.CUT_REPLIES:
-                fault = stage.stop_replies(node, planned.part)
+                fault = stage.hold_replies(node, planned.part)
                 await self._wait(planned.seconds)
-                stage.cut_replies(node, planned.part, fault)
+                stage.drop_replies(node, planned.part, fault)
             case _:
                 raise LookupError(f"{planned.kind} is not a fault of a node")
 
-    async def _hurt_others(self, planned: Planned) -> None:
+    async def _inject_elsewhere(self, planned: Planned) -> None:
         stage = self._stage
         match planned.kind:
             case FaultKind.FREEZE_REDIS:
@@ -190,21 +190,21 @@ class Faults:
                 await self._wait(planned.seconds)
                 stage.thaw_redis(fault)
             case FaultKind.EMPTY_REDIS:
-                fault = await stage.empty_redis()
+                fault = await stage.kill_redis()
                 await self._wait(planned.seconds)
-                await stage.refill_redis(fault)
+                await stage.restart_redis_empty(fault)
             case FaultKind.STALE_REDIS:
                 fault = await stage.save_redis()
                 await self._wait(planned.seconds)
-                await stage.restore_redis(fault)
+                await stage.restart_redis_stale(fault)
             case FaultKind.FAILOVER:
-                fault, replica = await stage.fall_behind()
+                fault, replica = await stage.start_lagging_replica()
                 await self._wait(planned.seconds)
                 await stage.fail_over(fault, replica)
             case FaultKind.SLOW_CLIENT:
                 assert self._slow_down is not None
                 await self._slow_down(lambda: self._wait(planned.seconds))
             case FaultKind.KILL_PUBSUB | FaultKind.KILL_NORMAL | FaultKind.FLUSH_SCRIPTS:
-                await stage.tell_redis(planned.kind)
+                await stage.run_redis_command(planned.kind)
             case _:
                 raise LookupError(f"{planned.kind} is a fault of a node")

@@ -1,8 +1,8 @@
-"""What happened in a run, as clients saw it on the wire, and what was done to the cluster: an append-only record.
+"""What happened in a run: an append-only list of what clients saw on the wire and of the faults of the cluster.
 
-All times are seconds since the run began, on this machine's one real-time clock. For what came over a socket it is the
-moment at which the kernel took the bytes in (`recorder.py`), not the one at which the run got round to reading them:
-events of many sockets are in their true order, however busy the run was. Events are appended in the order of reading.
+All times are seconds since the run began, on the one real-time clock of this machine. For bytes of a socket it is the
+time at which the kernel received them (`connection.py`), not the time at which the run read them: events of many
+sockets are in their true order, however busy the run was. Events are appended in the order of reading.
 """
 
 import json
@@ -14,15 +14,15 @@ from typing import NamedTuple, TypeVar
 
 
 class End(StrEnum):
-    """How a connection ended, as its client saw it, or what the client did to it."""
+    """How a connection ended, as its client saw it or caused it."""
 
     BYE = "bye"
     CLOSED = "closed"  # a close frame without a bye before it
-    LOST = "lost"  # end of stream, reset, or nobody listens
+    LOST = "lost"  # end of stream, reset, or connection refused
     REFUSED = "refused"  # the handshake was answered with another status than 101
     LEFT = "left"  # the client began to close
-    VANISHED = "vanished"  # the client cut the connection, without a goodbye
-    GAVE_UP = "gave_up"  # the client waited in vain for a welcome
+    DISCONNECTED = "disconnected"  # the client ended the TCP connection without a close frame
+    GAVE_UP = "gave_up"  # the client got no welcome in time
 
 
 class FaultKind(StrEnum):
@@ -35,23 +35,23 @@ class FaultKind(StrEnum):
     STALL_LINK = "stall_link"  # all connections of a node
     RESET_LINK = "reset_link"
     FLUSH_SCRIPTS = "flush_scripts"
-    STALE_REDIS = "stale_redis"  # killed, and started again with the data of a while ago
-    FAILOVER = "failover"  # killed, and a replica takes over that had fallen behind
+    STALE_REDIS = "stale_redis"  # killed, and started again with older data
+    FAILOVER = "failover"  # killed, and a replica is promoted that lacks the last writes
     STALL_PART = "stall_part"  # one of the four connections of a node
-    LOSE_LINK = "lose_link"  # the connection on which a node hears what others say is cut, and stays away for a while
-    CUT_REPLIES = "cut_replies"  # what a node asks for is done, and it never hears of it
+    LOSE_LINK = "lose_link"  # the pub/sub connection of a node is reset, and cannot be established again for a while
+    CUT_REPLIES = "cut_replies"  # Redis executes what a node sends, and the replies are lost
     SLOW_CLIENT = "slow_client"
 
 
 class Attempt(NamedTuple):
-    """A client begins to connect. `session` is the run's own number for it, `called` the session name it asks for."""
+    """A client begins to connect. `session`: its number in the run; `session_name`: the `session_id` it asks for."""
 
     at: float
     session: int
     agent: str | None
     room: str | None
     node: str
-    called: str | None
+    session_name: str | None
     user: str
 
 
@@ -61,8 +61,8 @@ class Welcomed(NamedTuple):
     session_id: str
 
 
-class Heard(NamedTuple):
-    """A message of `Published` came."""
+class MessageReceived(NamedTuple):
+    """A message of `Published` arrived."""
 
     at: float
     session: int
@@ -79,8 +79,8 @@ class Ended(NamedTuple):
     retry_after: float | None = None
 
 
-class Spoke(NamedTuple):
-    """Something came that may not come any more, or not yet: behind `bye`, or before `welcome`."""
+class UnexpectedFrame(NamedTuple):
+    """A frame arrived that the protocol does not allow there: after `bye`, or a message before `welcome`."""
 
     at: float
     session: int
@@ -88,14 +88,14 @@ class Spoke(NamedTuple):
 
 
 class Published(NamedTuple):
-    """A message to all agents is about to be handed to a node: nobody can hear it before."""
+    """A message to all agents is about to be sent to a node: it cannot be received before `at`."""
 
     at: float
     number: int
 
 
 class Fault(NamedTuple):
-    """Begins, and holds for certain from `at` on."""
+    """A fault is certainly in effect from `at` on. `fault`: its number in the run."""
 
     at: float
     fault: int
@@ -104,7 +104,7 @@ class Fault(NamedTuple):
 
 
 class Healed(NamedTuple):
-    """The fault is about to be taken away: it holds for certain until `at`."""
+    """The fault is about to be removed: it is certainly in effect until `at`."""
 
     at: float
     fault: int
@@ -118,15 +118,15 @@ class LimitSet(NamedTuple):
 
 
 class NodeDied(NamedTuple):
-    """A node has ended by itself: nobody has killed it."""
+    """A node process has exited without being killed. `last_words`: the end of its log."""
 
     at: float
     node: str
     last_words: str
 
 
-class Roster(NamedTuple):
-    """Sessions of an agent, as `node` told at last and as the clients know it, when all should be quiet."""
+class SessionList(NamedTuple):
+    """Sessions of an agent: those that `node` lists at the end of an audit, and those that clients have open."""
 
     at: float
     moment: str
@@ -136,8 +136,8 @@ class Roster(NamedTuple):
     connected: tuple[str, ...]
 
 
-class RollCall(NamedTuple):
-    """Users of a room with the number of their sessions, as `node` told at last and as the clients know it."""
+class PresenceList(NamedTuple):
+    """Users of a room with their sessions: as `node` lists them after the faults, and as clients have them open."""
 
     at: float
     room: str
@@ -146,8 +146,8 @@ class RollCall(NamedTuple):
     connected: tuple[tuple[str, int], ...]
 
 
-class Viewed(NamedTuple):
-    """The users of a room, as one of its members had put them together at last from what it was told."""
+class FinalView(NamedTuple):
+    """The users of a room at the end: as one member knows them from its events, and as clients have them open."""
 
     at: float
     session: int
@@ -157,7 +157,7 @@ class Viewed(NamedTuple):
 
 
 class Left(NamedTuple):
-    """An observer was told that a user has left."""
+    """A member of a room received `user_left`."""
 
     at: float
     session: int
@@ -165,8 +165,8 @@ class Left(NamedTuple):
     user: str
 
 
-class Complaint(NamedTuple):
-    """What one member of a room was told does not fit together."""
+class Inconsistency(NamedTuple):
+    """The presence events that one member received contradict each other."""
 
     at: float
     session: int
@@ -174,8 +174,8 @@ class Complaint(NamedTuple):
     what: str
 
 
-class Probed(NamedTuple):
-    """When all is quiet somebody comes for a free place; `code` is the last refusal, if it was not let in in time."""
+class PlaceProbe(NamedTuple):
+    """A client asks for place number `place` after the faults. `code`: of the last refusal, if it was not admitted."""
 
     at: float
     agent: str
@@ -188,26 +188,26 @@ class Probed(NamedTuple):
 Event = (
     Attempt
     | Welcomed
-    | Heard
+    | MessageReceived
     | Ended
-    | Spoke
+    | UnexpectedFrame
     | Published
     | Fault
     | Healed
     | LimitSet
     | NodeDied
-    | Roster
-    | RollCall
-    | Viewed
+    | SessionList
+    | PresenceList
+    | FinalView
     | Left
-    | Complaint
-    | Probed
+    | Inconsistency
+    | PlaceProbe
 )
 Some = TypeVar("Some", bound=tuple[object, ...])
 
 
 class History:
-    """`now` is the run's clock."""
+    """The events of a run, and its clock: `now`."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -221,12 +221,12 @@ class History:
         self.events.append(event)
 
     def of(self, kind: type[Some]) -> Iterator[Some]:
-        """All events of one kind, as they were appended."""
+        """All events of one kind, in the order in which they were appended."""
         return (event for event in self.events if isinstance(event, kind))
 
     @property
     def clock_drift(self) -> float:
-        """Seconds by which the real-time clock was set during the run: the order of events rests on it."""
+        """Seconds by which the real-time clock was set during the run. The order of events depends on it."""
         return self.now() - (time.monotonic_ns() - self._began) / 1e9
 
     def write(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""How mutants change the product: a name that is there, or a piece of a script. What is not there any more fails."""
+"""How mutants change the product: they replace an attribute or a piece of a script, and fail if it does not exist."""
 
 import sys
 from hashlib import sha1
@@ -9,17 +9,20 @@ from tannoy.fanout.redis.script import Script
 
 
 def patch(owner: object, name: str, value: object) -> None:
-    """Replace something that is there."""
+    """Replace an existing attribute. Raises LookupError if there is none of this name."""
     if not hasattr(owner, name):
-        raise LookupError(f"{owner!r} has no {name} any more: the mutant has to be fitted to the product")
+        raise LookupError(f"{owner!r} has no {name}: adapt the mutant to the product")
     setattr(owner, name, value)
 
 
 def patch_script(name: str, old: bytes, new: bytes) -> None:
-    """Replace a piece of a Lua script, wherever the script is held."""
+    """Replace a piece of a Lua script in every module that refers to the script.
+
+    Raises LookupError unless the piece occurs exactly once.
+    """
     script: Script = getattr(scripts, name)
     if script.source.count(old) != 1:
-        raise LookupError(f"{old!r} stands {script.source.count(old)} times in {name}: fit the mutant to the product")
+        raise LookupError(f"{old!r} is {script.source.count(old)} times in {name}: adapt the mutant to the product")
     source = script.source.replace(old, new)
     mutated = Script(source, sha1(source, usedforsecurity=False).hexdigest())
     for module in [module for name, module in sys.modules.items() if name.startswith("tannoy.")]:
@@ -32,9 +35,9 @@ def patch_script(name: str, old: bytes, new: bytes) -> None:
 
 
 def patch_scripts(old: bytes, new: bytes) -> None:
-    """In all scripts that hold this piece: what stands in front of several."""
+    """Replace the piece in all scripts that contain it. Raises LookupError if none does."""
     holding = [name for name, script in vars(scripts).items() if isinstance(script, Script) and old in script.source]
     if not holding:
-        raise LookupError(f"{old!r} stands in no script any more: the mutant has to be fitted to the product")
+        raise LookupError(f"{old!r} is in no script: adapt the mutant to the product")
     for name in holding:
         patch_script(name, old, new)

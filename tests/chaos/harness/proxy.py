@@ -1,6 +1,6 @@
-"""A TCP proxy between one node and Redis that can fall silent in either direction, or reset.
+"""A TCP proxy between one node and Redis that can stall in either direction, or reset connections.
 
-A node has four connections to Redis, and gives each a name in its first words: a fault may be of one of them alone.
+A node has four connections to Redis and names each with its first command, so that a fault can hit one of them alone.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ _find_name = re.compile(rb"\btannoy-(\w+)-").search
 
 
 class Way(Flag):
-    """To stall one way alone: what Redis does is then done, and not heard of; or the other way round."""
+    """A direction to stall: with FROM_REDIS alone commands are executed and their replies do not arrive."""
 
     TO_REDIS = auto()
     FROM_REDIS = auto()
@@ -24,7 +24,7 @@ class Way(Flag):
 
 
 class Part(StrEnum):
-    """What a connection is for, as its node names it."""
+    """What a connection is for, by the name that its node gives it."""
 
     LINK = "link"
     PUBLISHER = "publisher"
@@ -33,13 +33,13 @@ class Part(StrEnum):
 
 
 class _End(asyncio.Protocol):
-    """One end of a connection; what it reads goes to the other end, once there is one."""
+    """One end of a proxied connection; what it reads is written to the other end, once that exists."""
 
     def __init__(self, proxy: "Proxy", way: Way) -> None:
         self.way = way  # of what this end reads
         self.transport: asyncio.Transport | None = None
         self.other: _End | None = None
-        self.part: str | None = None  # unknown until the node has said the connection's name
+        self.part: str | None = None  # unknown until the node has named the connection
         self._proxy = proxy
         self._early: list[bytes] = []
         self._paused: set[str] = set()
@@ -47,7 +47,7 @@ class _End(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         self._proxy.ends.add(self)
-        self.stall_if_told()
+        self.stall_if_configured()
         if self.way is Way.TO_REDIS:
             self._proxy.dial(self)
 
@@ -63,15 +63,15 @@ class _End(asyncio.Protocol):
         found = _find_name(data)
         if found:
             self.part = found[1].decode()
-            self.stall_if_told()
+            self.stall_if_configured()
             if self.other is not None:
                 self.other.part = self.part
-                self.other.stall_if_told()
+                self.other.stall_if_configured()
 
     def join(self, other: "_End") -> None:
         self.other, other.other = other, self
         other.part = self.part
-        other.stall_if_told()
+        other.stall_if_configured()
         for end in (self, other):
             early, end._early = end._early, []
             for data in early:
@@ -85,7 +85,7 @@ class _End(asyncio.Protocol):
         if self.other is not None:
             self.other.release("the other end is slow")
 
-    def stall_if_told(self) -> None:
+    def stall_if_configured(self) -> None:
         if self._proxy.stalls(self.way, self.part):
             self.hold("stalled")
 
@@ -159,27 +159,27 @@ class Proxy:
     # ---- faults
 
     def stall(self, way: Way, part: Part | None = None) -> None:
-        """Nothing goes that way any more, also of new connections; it waits. With `part`, of these alone."""
+        """Hold back all bytes of a direction, also of new connections. `part`: only of connections of this name."""
         self._stalled[part] = way
         for end in self.ends:
-            end.stall_if_told()
+            end.stall_if_configured()
 
     def stalls(self, way: Way, part: str | None) -> bool:
         return any(way & stalled and which in (None, part) for which, stalled in self._stalled.items())
 
     def flow(self, part: Part | None = None) -> None:
-        """What has waited goes on, after the `stall` of the same part."""
+        """End the `stall` of the same part: what was held back goes on."""
         del self._stalled[part]
         for end in tuple(self.ends):
             if not self.stalls(end.way, end.part):
                 end.release("stalled")
 
     def reset(self, part: Part | None = None) -> None:
-        """What is on its way is lost. With `part`, of these connections alone."""
+        """Reset the connections; bytes in transit are lost. `part`: only connections with this name."""
         for end in tuple(self.ends):
             if part in (None, end.part):
                 end.reset()
 
     def point_at(self, redis_port: int) -> None:
-        """New connections go there."""
+        """Send new connections to this port."""
         self._redis_port = redis_port

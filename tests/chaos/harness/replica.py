@@ -1,4 +1,4 @@
-"""A replica that falls behind its master and then takes over: what asynchronous replication loses in a failover."""
+"""A replica that lags behind its master and is promoted: a failover loses what was not replicated yet."""
 
 from contextlib import AsyncExitStack
 from typing import Self
@@ -11,7 +11,7 @@ SYNC_WITHIN = 10.0
 
 
 class Replica:
-    """`start`, `fall_behind`, `take_over`: in this order."""
+    """`start`, `stop_replication`, `promote`: in this order."""
 
     def __init__(self, master: Valkey) -> None:
         self._valkey = Valkey()
@@ -19,7 +19,7 @@ class Replica:
         self._stream = Proxy(master.port)
 
     async def start(self) -> Self:
-        """It has all that the master has."""
+        """Returns when it has all data of the master."""
         await self._master.run("CONFIG", "SET", "repl-diskless-sync-delay", "0")
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._stream)
@@ -30,15 +30,15 @@ class Replica:
         return self
 
     async def _is_in_sync(self) -> bool:
-        told: dict[str, object] = await self._valkey.run("INFO", "replication")
-        return told["master_link_status"] == "up"
+        replication: dict[str, object] = await self._valkey.run("INFO", "replication")
+        return replication["master_link_status"] == "up"
 
-    def fall_behind(self) -> None:
-        """From now on nothing gets here any more: not late either, since it waits where `take_over` throws it away."""
+    def stop_replication(self) -> None:
+        """Receive nothing from now on. Writes wait in the proxy, and `promote` discards them."""
         self._stream.stall(Way.FROM_REDIS)
 
-    async def take_over(self) -> Valkey:
-        """A master, the caller's from now on."""
+    async def promote(self) -> Valkey:
+        """Make it a master. The caller owns the returned server."""
         await self._stream.__aexit__(None, None, None)
         await self._valkey.run("REPLICAOF", "NO", "ONE")
         return self._valkey

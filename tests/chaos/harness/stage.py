@@ -1,4 +1,4 @@
-"""A cluster to hurt: a Valkey, nodes, and a proxy before Redis for each of them. What is done to it is written down."""
+"""The cluster under test: a Valkey, nodes, and a proxy to Valkey for each node. Every fault is added to the history."""
 
 import asyncio
 import itertools
@@ -29,7 +29,7 @@ PORT_TAKEN = "Address already in use"
 
 
 class Stage:
-    """`async with Stage(history, nodes=4) as stage:`. `mutant`: a name out of `mutants.py` for every node.
+    """`async with Stage(history, nodes=4) as stage:`. `mutant`: starts every node with this mutant.
 
     `settings` are every node's; of `own` the first node gets the first, the second the second, and so on in turn.
     """
@@ -48,9 +48,9 @@ class Stage:
         self.nodes: list[NodeProcess] = []
         self.proxies: list[Proxy] = []
         self.down: set[str] = set()
-        """Names of nodes that can't answer: killed, or frozen."""
-        self.empties = 0
-        """How often Redis has lost its memory."""
+        """Names of nodes that cannot answer because they are killed or frozen."""
+        self.data_losses = 0
+        """How often Redis was restarted empty."""
         self._count = nodes
         self._mutant = mutant
         self._settings = {"LOG_LEVEL": "WARNING", "RATE_CONNECTS": "0", "RATE_MESSAGES": "0", **(settings or {})}
@@ -72,7 +72,7 @@ class Stage:
         return self
 
     async def _start_node(self, number: int, stack: AsyncExitStack) -> NodeProcess:
-        """On a free port; somebody else may take it just before the node does."""
+        """Start it on a free port; tried again if another process takes that port first."""
         own, redis = self._own[number % len(self._own)], f"redis://127.0.0.1:{self.proxies[number].port}"
         settings = {**self._settings, **own, "REDIS_URL": redis}
         while True:
@@ -94,10 +94,10 @@ class Stage:
         await self._stack.aclose()
 
     async def _close_valkey(self) -> None:
-        """The one that is there by now."""
+        """Close the current server: a failover replaces it."""
         await self.valkey.__aexit__(None, None, None)
 
-    def up(self) -> list[NodeProcess]:
+    def live_nodes(self) -> list[NodeProcess]:
         return [node for node in self.nodes if node.name not in self.down]
 
     async def all_ready(self) -> bool:
@@ -105,42 +105,42 @@ class Stage:
             return False
         return all(await asyncio.gather(*(_is_ready(node) for node in self.nodes)))
 
-    def look_for_dead(self) -> None:
-        """A node that has ended by itself is written down; it is not started again."""
-        for node in self.up():
+    def record_dead_nodes(self) -> None:
+        """Add each node that exited without being killed to the history. It is not started again."""
+        for node in self.live_nodes():
             if not node.is_alive:
                 self.down.add(node.name)
                 self.history.add(NodeDied(self.history.now(), node.name, node.log()[-2000:]))
 
-    # ---- what is done to it; each returns once it certainly holds, with the number to heal it by
+    # ---- faults; each method returns once the fault is in effect, with the number by which it is removed
 
-    def began(self, kind: FaultKind, target: str) -> int:
+    def record_fault(self, kind: FaultKind, target: str) -> int:
         number = next(self._numbers)
         self.history.add(Fault(self.history.now(), number, kind, target))
         return number
 
-    def healed(self, number: int) -> None:
+    def record_healed(self, number: int) -> None:
         self.history.add(Healed(self.history.now(), number))
 
     async def freeze_node(self, node: NodeProcess) -> int:
         self.down.add(node.name)
         os.kill(node.pid, signal.SIGSTOP)
         await eventually(lambda: _is_stopped(node.pid), within=2, what=f"{node.name} is stopped")
-        return self.began(FaultKind.FREEZE_NODE, node.name)
+        return self.record_fault(FaultKind.FREEZE_NODE, node.name)
 
     def thaw_node(self, node: NodeProcess, fault: int) -> None:
-        self.healed(fault)
+        self.record_healed(fault)
         os.kill(node.pid, signal.SIGCONT)
         self.down.discard(node.name)
 
     async def kill_node(self, node: NodeProcess) -> int:
         self.down.add(node.name)
-        fault = self.began(FaultKind.KILL_NODE, node.name)
+        fault = self.record_fault(FaultKind.KILL_NODE, node.name)
         await node.kill()
         return fault
 
     async def restart_node(self, node: NodeProcess, fault: int) -> None:
-        """It may not come up while Redis is away: then it is tried again, as a supervisor would."""
+        """Tried again if it does not start because Redis is away, as a supervisor would."""
         for _ in range(STARTS_MAX):
             try:
                 await node.start()
@@ -151,69 +151,69 @@ class Stage:
         else:
             raise AssertionError(f"{node.name} does not start:\n{node.log()[-2000:]}")
         self.down.discard(node.name)
-        self.healed(fault)
+        self.record_healed(fault)
 
     async def freeze_redis(self) -> int:
         self.valkey.freeze()
-        return self.began(FaultKind.FREEZE_REDIS, "redis")
+        return self.record_fault(FaultKind.FREEZE_REDIS, "redis")
 
     def thaw_redis(self, fault: int) -> None:
-        self.healed(fault)
+        self.record_healed(fault)
         self.valkey.thaw()
 
-    async def empty_redis(self) -> int:
-        """Killed; `refill_redis` starts it again, with nothing in it."""
-        fault = self.began(FaultKind.EMPTY_REDIS, "redis")
+    async def kill_redis(self) -> int:
+        """Kill it; `restart_redis_empty` starts it again without data."""
+        fault = self.record_fault(FaultKind.EMPTY_REDIS, "redis")
         self.valkey.kill()
         return fault
 
-    async def refill_redis(self, fault: int) -> None:
+    async def restart_redis_empty(self, fault: int) -> None:
         await self.valkey.start()
-        self.empties += 1
-        self.healed(fault)
+        self.data_losses += 1
+        self.record_healed(fault)
 
     async def save_redis(self) -> int:
-        """What it has now is what `restore_redis` brings back."""
-        fault = self.began(FaultKind.STALE_REDIS, "redis")
+        """Save the data with which `restart_redis_stale` will start it again."""
+        fault = self.record_fault(FaultKind.STALE_REDIS, "redis")
         async with asyncio.timeout(COMMAND_TIMEOUT):
             await self.valkey.run("SAVE")
         return fault
 
-    async def restore_redis(self, fault: int) -> None:
-        told: dict[bytes, bytes] = await self.valkey.run("CONFIG", "GET", "dir")
+    async def restart_redis_stale(self, fault: int) -> None:
+        config: dict[bytes, bytes] = await self.valkey.run("CONFIG", "GET", "dir")
         self.valkey.kill()
         await self.valkey.start()
-        (Path(told[b"dir"].decode()) / "dump.rdb").unlink()  # the next one that is killed may have to come back empty
-        self.healed(fault)
+        (Path(config[b"dir"].decode()) / "dump.rdb").unlink()  # a later kill may have to restart without data
+        self.record_healed(fault)
 
-    async def forget(self, name: str) -> None:
-        """What a room or an agent of this name has said is gone, as if its time to live had run out."""
-        fault = self.began(FaultKind.EMPTY_REDIS, "redis")
+    async def delete_history(self, name: str) -> None:
+        """Delete head and log of the room or agent of this name, as if their time to live had run out."""
+        fault = self.record_fault(FaultKind.EMPTY_REDIS, "redis")
         async with asyncio.timeout(COMMAND_TIMEOUT):
             for kind in ("head", "log"):
                 for key in await self.valkey.run("KEYS", f"*:{kind}:*:{name}"):
                     await self.valkey.run("DEL", key)
-        self.healed(fault)
+        self.record_healed(fault)
 
-    async def fall_behind(self) -> tuple[int, Replica]:
-        """There is a replica, and from now on it is told nothing more."""
-        fault = self.began(FaultKind.FAILOVER, "redis")
+    async def start_lagging_replica(self) -> tuple[int, Replica]:
+        """Start a replica, and stop its replication once it has all data."""
+        fault = self.record_fault(FaultKind.FAILOVER, "redis")
         replica = await Replica(self.valkey).start()
-        replica.fall_behind()
+        replica.stop_replication()
         return fault, replica
 
     async def fail_over(self, fault: int, replica: Replica) -> None:
-        """The master dies, and what it was told since `fall_behind` is lost with it."""
+        """Kill the master and promote the replica: writes since `start_lagging_replica` are lost."""
         old = self.valkey
         old.kill()
-        self.valkey = await replica.take_over()
+        self.valkey = await replica.promote()
         for proxy in self.proxies:
             proxy.point_at(self.valkey.port)
-        self.healed(fault)
+        self.record_healed(fault)
         await old.__aexit__(None, None, None)
 
-    async def tell_redis(self, kind: FaultKind) -> None:
-        """One of the faults that are a command."""
+    async def run_redis_command(self, kind: FaultKind) -> None:
+        """Inject one of the faults that are a Redis command."""
         words = {
             FaultKind.KILL_PUBSUB: ("CLIENT", "KILL", "TYPE", "pubsub"),
             FaultKind.KILL_NORMAL: ("CLIENT", "KILL", "TYPE", "normal"),
@@ -221,41 +221,41 @@ class Stage:
         }[kind]
         async with asyncio.timeout(COMMAND_TIMEOUT):
             await self.valkey.run(*words)
-        self.healed(self.began(kind, "redis"))
+        self.record_healed(self.record_fault(kind, "redis"))
 
     def stall_link(self, node: NodeProcess, way: Way) -> int:
         self.proxies[self.nodes.index(node)].stall(way)
-        return self.began(FaultKind.STALL_LINK, node.name)
+        return self.record_fault(FaultKind.STALL_LINK, node.name)
 
     def stall_part(self, node: NodeProcess, part: Part, way: Way) -> int:
         self.proxies[self.nodes.index(node)].stall(way, part)
-        return self.began(FaultKind.STALL_PART, f"{node.name} {part}")
+        return self.record_fault(FaultKind.STALL_PART, f"{node.name} {part}")
 
-    def let_flow(self, node: NodeProcess, fault: int, part: Part | None = None) -> None:
-        self.healed(fault)
+    def resume_link(self, node: NodeProcess, fault: int, part: Part | None = None) -> None:
+        self.record_healed(fault)
         self.proxies[self.nodes.index(node)].flow(part)
 
     def lose_link(self, node: NodeProcess) -> int:
-        """It does not hear what others say, and all else goes on; until `let_flow`."""
+        """Reset the pub/sub connection of a node, and keep it from connecting again until `resume_link`."""
         proxy = self.proxies[self.nodes.index(node)]
         proxy.stall(Way.BOTH, Part.LINK)
         proxy.reset(Part.LINK)
-        return self.began(FaultKind.LOSE_LINK, node.name)
+        return self.record_fault(FaultKind.LOSE_LINK, node.name)
 
-    def stop_replies(self, node: NodeProcess, part: Part | None) -> int:
-        """What it asks for is done, and `cut_replies` throws the answers away. `part`: of one connection alone."""
+    def hold_replies(self, node: NodeProcess, part: Part | None) -> int:
+        """Hold back the replies to a node until `drop_replies` discards them. `part`: of one connection alone."""
         self.proxies[self.nodes.index(node)].stall(Way.FROM_REDIS, part)
-        return self.began(FaultKind.CUT_REPLIES, f"{node.name} {part or 'all'}")
+        return self.record_fault(FaultKind.CUT_REPLIES, f"{node.name} {part or 'all'}")
 
-    def cut_replies(self, node: NodeProcess, part: Part | None, fault: int) -> None:
+    def drop_replies(self, node: NodeProcess, part: Part | None, fault: int) -> None:
         proxy = self.proxies[self.nodes.index(node)]
         proxy.reset(part)
-        self.let_flow(node, fault, part)
+        self.resume_link(node, fault, part)
 
     def reset_link(self, node: NodeProcess) -> None:
-        fault = self.began(FaultKind.RESET_LINK, node.name)
+        fault = self.record_fault(FaultKind.RESET_LINK, node.name)
         self.proxies[self.nodes.index(node)].reset()
-        self.healed(fault)
+        self.record_healed(fault)
 
 
 async def _is_ready(node: NodeProcess) -> bool:
@@ -270,6 +270,6 @@ async def _is_stopped(pid: int) -> bool:
 
 
 def _states(pid: int) -> list[str]:
-    """Of all threads of a process."""
+    """The states of all threads of a process."""
     stats = [(task / "stat").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
     return [stat.rpartition(")")[2].split()[0] for stat in stats]

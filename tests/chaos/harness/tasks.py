@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Tasks:
-    """Tasks with an owner: the first that fails is raised by `check`, and none outlives `close`."""
+    """A set of tasks. `check` raises the first failure; `close` cancels the rest and raises it too."""
 
     def __init__(self) -> None:
         self.running: set[asyncio.Task[None]] = set()

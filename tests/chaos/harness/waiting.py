@@ -1,4 +1,4 @@
-"""Waiting for a condition about which a verdict is to be found: that it does not become true is a result."""
+"""Waits whose outcome is part of the verdict: a condition that does not become true is a result, not an error."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from tests.support.waiting import ASK_AGAIN
 
 
-async def holds(condition: Callable[[], Awaitable[bool]], within: float) -> bool:
-    """Like `eventually`, for what a verdict is to be found about: whether it held at last."""
+async def becomes_true(condition: Callable[[], Awaitable[bool]], within: float) -> bool:
+    """Wait at most `within` seconds for the condition; returns whether it became true. `eventually` raises instead."""
     loop = asyncio.get_running_loop()
     give_up = loop.time() + within
     while not await condition():

@@ -30,15 +30,15 @@ def fencing_off() -> None:
     def never(self: leases.LeaseManager) -> bool:
         return False
 
-    def close_nobody(self: leases.LeaseManager) -> None: ...
+    def close_none(self: leases.LeaseManager) -> None: ...
 
     patch(leases.LeaseManager, "fence_if_expired", never)
     patch(leases.LeaseManager, "may_serve", True)
-    patch(leases.LeaseManager, "on_expired", close_nobody)
+    patch(leases.LeaseManager, "on_expired", close_none)
 
 
 def release_by_name() -> None:
-    """Giving back a place frees whatever lease the session's name has by now, not the one it was meant for."""
+    """A release frees the current lease of the session's name instead of the lease that it names."""
     patch_script(
         "LEASE_RELEASE",
         b"local lease, generation = ARGV[1], ARGV[2]\n",
@@ -49,47 +49,47 @@ def release_by_name() -> None:
 
 
 def repair_off() -> None:
-    """Nothing that got lost is stated again, or given back again."""
+    """Anti-entropy never runs: lost leases and lost releases are not repeated."""
     patch(repair.AntiEntropy, "run", _sleep_for_ever)
 
 
 def eviction_without_waiting() -> None:
-    """The newcomer is let in as soon as its victim has been told to go."""
+    """A new session is admitted when its victim is asked to close, before the victim's lease is released."""
     take = acquirer.LeaseAcquirer.acquire  # pyright: ignore[reportPrivateUsage]
     send_away = acquirer.LeaseAcquirer._send_evict  # pyright: ignore[reportPrivateUsage]
 
-    class _LetInError(Exception):
+    class _AdmitAtOnceError(Exception):
         pass
 
-    def tell_and_go_on(self: acquirer.LeaseAcquirer, newcomer: Lease, other: str, count: int) -> None:
+    def ask_and_admit(self: acquirer.LeaseAcquirer, newcomer: Lease, other: str, count: int) -> None:
         send_away(self, newcomer, other, count)
-        raise _LetInError
+        raise _AdmitAtOnceError
 
     async def take_at_once(self: acquirer.LeaseAcquirer, lease: Lease) -> None:
         try:
             await take(self, lease)
-        except _LetInError:
+        except _AdmitAtOnceError:
             lease.generation = "1"
 
-    patch(acquirer.LeaseAcquirer, "_send_evict", tell_and_go_on)
+    patch(acquirer.LeaseAcquirer, "_send_evict", ask_and_admit)
     patch(acquirer.LeaseAcquirer, "acquire", take_at_once)
 
 
-def heartbeats_outlive() -> None:
-    """Something goes on sending the heartbeats of a node that has died."""
+def heartbeats_outlive_node() -> None:
+    """A second process sends the heartbeats of a node on after the node has died."""
     run = membership.Membership.run
 
-    async def run_with_a_second_heart(self: Any, pipeline: Any) -> None:
+    async def run_with_a_second_process(self: Any, pipeline: Any) -> None:
         incarnation: str = self._incarnation
         command = [sys.executable, "-m", "tests.chaos.limits.second_heartbeat", incarnation]
         processes.start(command)  # in a group of its own, which is not killed with the node's
         await run(self, pipeline)
 
-    patch(membership.Membership, "run", run_with_a_second_heart)
+    patch(membership.Membership, "run", run_with_a_second_process)
 
 
-def no_recovery() -> None:
-    """A Redis that has lost its memory gives places at once, whoever may still hold one."""
+def no_recovery_wait() -> None:
+    """A Redis that was restarted empty grants places at once, while nodes may still hold some."""
     patch(lease_times.LeaseTimes, "recovery_ms", 0)
 
 
@@ -97,12 +97,12 @@ def no_recovery() -> None:
 
 
 def grace_ignored() -> None:
-    """Whoever is away for a moment is shown as gone."""
+    """A leave is announced without waiting for the grace."""
     patch_script("PRESENCE_LEAVE", b"tonumber(ARGV[5])", b"0")
 
 
 def leave_lost() -> None:
-    """Nobody ever leaves a room."""
+    """Leaves are never sent to Redis."""
 
     def forget(self: presence.Presence, room: Channel, number: int) -> None: ...
 
@@ -112,21 +112,21 @@ def leave_lost() -> None:
     patch(presence.Presence, "restate", restate)
 
 
-def event_lost() -> None:
-    """Who comes is counted, and nobody is told."""
+def join_event_lost() -> None:
+    """A join is counted, and its event is not published."""
     patch_script("PRESENCE_JOIN", b"changed('joined', user_id, username)", b"raise_version(1)")
 
 
-def dead_stay() -> None:
-    """The sessions of a node that has died stay in their rooms."""
+def dead_sessions_stay() -> None:
+    """The sessions of a dead node stay in their rooms."""
 
     async def leave_them(self: sweeper.Sweeper, part: int, incarnation: str) -> None: ...
 
     patch(sweeper.Sweeper, "_take_out", leave_them)
 
 
-def namesake_counts_twice() -> None:
-    """A session that connects again under its own name takes a second place."""
+def same_session_id_counts_twice() -> None:
+    """A session that reconnects under its name takes a second place."""
     patch_script("LEASE_ACQUIRE", b"\nif namesake then\n", b"\nif false then\n")
 
 
@@ -137,12 +137,12 @@ MUTANTS: dict[str, Callable[[], None]] = {
         release_by_name,
         repair_off,
         eviction_without_waiting,
-        heartbeats_outlive,
-        no_recovery,
-        namesake_counts_twice,
+        heartbeats_outlive_node,
+        no_recovery_wait,
+        same_session_id_counts_twice,
         grace_ignored,
         leave_lost,
-        event_lost,
-        dead_stay,
+        join_event_lost,
+        dead_sessions_stay,
     )
 }

@@ -1,18 +1,18 @@
-"""Writes down what the clients of agents and the members of rooms see of their sessions."""
+"""Adds to the history what clients of agents and members of rooms see of their sessions."""
 
 from typing import Any
 
-from tests.chaos.harness.connection import Connection, Switchboard
-from tests.chaos.harness.history import Attempt, End, Ended, Event, Heard, History, Spoke, Welcomed
+from tests.chaos.harness.connection import Connection, ConnectionRegistry
+from tests.chaos.harness.history import Attempt, End, Ended, Event, History, MessageReceived, UnexpectedFrame, Welcomed
 
 
-class Recorder(Switchboard):
-    """Hands out the numbers of sessions, and holds those that live."""
+class Recorder(ConnectionRegistry):
+    """The open connections of a run of limits; numbers its sessions."""
 
     def __init__(self, history: History) -> None:
         super().__init__(history)
-        self.asked_anew = 0
-        """How often a member of a room had missed an event, and asked who is there."""
+        self.snapshots_requested = 0
+        """How often a member of a room missed an event and requested a snapshot."""
         self.attempts = 0
 
     @property
@@ -25,7 +25,7 @@ class Recorder(Switchboard):
 
 
 class Socket(Connection):
-    """One session. What a subclass wants to know of further frames comes to `told`."""
+    """One session. A subclass gets the frames that are not recorded here in `on_other_frame`."""
 
     def __init__(
         self,
@@ -36,34 +36,34 @@ class Socket(Connection):
         path: str,
         agent: str | None = None,
         room: str | None = None,
-        called: str | None = None,
+        session_name: str | None = None,
         user: str = "",
     ) -> None:
         self.recorder = recorder
         self.number = recorder.next_session()
         self.node, self.agent, self.room, self.user = node, agent, room, user
-        recorder.history.add(Attempt(recorder.history.now(), self.number, agent, room, node, called, user))
+        recorder.history.add(Attempt(recorder.history.now(), self.number, agent, room, node, session_name, user))
         super().__init__(recorder, port=port, path=path)
 
-    def told(self, at: float, frame: dict[str, Any]) -> None:
-        """For a subclass: a frame that is neither welcome, bye, ping nor message."""
+    def on_other_frame(self, at: float, frame: dict[str, Any]) -> None:
+        """For each frame except `welcome`, `bye`, `ping` and `message`."""
 
     def record(self, event: Event) -> None:
         self.recorder.history.add(event)
 
-    def welcomed(self, at: float, frame: dict[str, Any]) -> None:
+    def on_welcome(self, at: float, frame: dict[str, Any]) -> None:
         self.record(Welcomed(at, self.number, self.session_id))
 
-    def took(self, at: float, frame: dict[str, Any]) -> None:
+    def on_frame(self, at: float, frame: dict[str, Any]) -> None:
         if frame["type"] != "message":
-            self.told(at, frame)
+            self.on_other_frame(at, frame)
             return
         if not self.is_live:
-            self.record(Spoke(at, self.number, "a message before welcome"))
-        self.record(Heard(at, self.number, frame["content"]["n"]))
+            self.record(UnexpectedFrame(at, self.number, "a message before welcome"))
+        self.record(MessageReceived(at, self.number, frame["content"]["n"]))
 
-    def out_of_turn(self, at: float, what: str) -> None:
-        self.record(Spoke(at, self.number, what))
+    def on_unexpected(self, at: float, what: str) -> None:
+        self.record(UnexpectedFrame(at, self.number, what))
 
-    def ended(self, at: float, end: End, code: int | None, retry_after: float | None) -> None:
+    def on_end(self, at: float, end: End, code: int | None, retry_after: float | None) -> None:
         self.record(Ended(at, self.number, end, code, retry_after))

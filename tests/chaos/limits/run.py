@@ -1,4 +1,4 @@
-"""One run: a stage, a workload, faults, an audit, a verdict."""
+"""One run: cluster, workload, faults, audit, verdict."""
 
 import asyncio
 import sys
@@ -13,7 +13,7 @@ from tests.chaos.harness.history import Fault, History
 from tests.chaos.harness.stage import Stage
 from tests.chaos.harness.tasks import Tasks
 from tests.chaos.harness.violation import Violation
-from tests.chaos.limits.audit import settle
+from tests.chaos.limits.audit import audit_all
 from tests.chaos.limits.recorder import Recorder
 from tests.chaos.limits.tabs import Tabs
 from tests.chaos.limits.totals import Minimum, Totals, too_little, totals_of
@@ -25,13 +25,13 @@ from tests.support.waiting import eventually
 PROGRESS_EVERY = 5.0
 CLOCK_DRIFT_MAX = 0.005
 UNSTAMPED_MAX = 0.001
-"""Share of events that were written down when they were read, and not when they came."""
+"""Share of events that may have the time of their reading instead of their arrival."""
 LIMITS_WITHIN = 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`minutes`: when to stop, even if there were not so many connects yet. `rate`: connects per second, at most."""
+    """What to do. `minutes`: the run ends then, even with fewer connects. `rate`: connects per second, at most."""
 
     seed: int = 1
     connects: int = 20_000
@@ -52,7 +52,7 @@ class Report:
     seconds: float
     clock_drift: float
     unstamped: int
-    presence_asked_anew: int
+    snapshots_requested: int
 
     @property
     def exit_code(self) -> int:
@@ -75,21 +75,21 @@ class Report:
             f"connects     {t.connects}: {t.accepts} accepted, {t.refusals} refused, {t.unanswered} unanswered",
             f"ends         {', '.join(f'{end}: {count}' for end, count in sorted(t.ends.items()))}",
             f"evictions    {t.evictions} (4500), {t.replacements} replaced (4506), {t.fenced} leases lost (4004)",
-            f"heard        {t.heard} numbered messages, {t.heard_per_second:.1f} per session and second",
-            f"presence     asked anew {self.presence_asked_anew} times",
+            f"received        {t.received} numbered messages, {t.received_per_second:.1f} per session and second",
+            f"presence     {self.snapshots_requested} snapshots requested after a missed event",
             f"faults       {sum(t.faults.values())}: {', '.join(f'{k} {n}' for k, n in sorted(t.faults.items()))}",
             f"clock        was set by {self.clock_drift * 1000:.3f} ms meanwhile, {self.unstamped} reads unstamped",
             f"violations   {len(self.violations)}",
         ]
         lines += [f"  {violation}" for violation in self.violations[:40]]
         if self.rejected_for:
-            lines += ["REJECTED: too little happened to show anything", *(f"  {why}" for why in self.rejected_for)]
+            lines += ["REJECTED: too little happened to prove anything", *(f"  {why}" for why in self.rejected_for)]
         lines.append(("PASS", "FAIL", "REJECTED")[self.exit_code])
         return "\n".join(lines)
 
 
 async def run(plan: Plan, minimum: Minimum | None = None, say: Callable[[str], None] | None = None) -> Report:
-    """`minimum`: below it the run is rejected; None: what suits its size."""
+    """Run it, and check it. `minimum`: below it the run is rejected; None: the minimum for its size."""
     history = History()
     recorder = Recorder(history)
     agents = agents_for(plan.policy)
@@ -101,24 +101,24 @@ async def run(plan: Plan, minimum: Minimum | None = None, say: Callable[[str], N
         faults = Faults(stage, plan.seed, AGAINST_LIMITS)
         limits = Limits(stage, agents)
         record_limits(stage, agents)
-        await eventually(limits.give, within=LIMITS_WITHIN, what="the agents have their limits")
+        await eventually(limits.apply, within=LIMITS_WITHIN, what="the agents have their limits")
         began = time.monotonic()
         tasks.start(Publisher(stage, agents, plan.seed).run())
         tasks.start(limits.run())
         tasks.start(_progress(say or _say, recorder, workload, history, began))
         try:
             tabs.start()
-            hurting = asyncio.create_task(faults.run())
+            injecting = asyncio.create_task(faults.run())
             try:
                 late = began + plan.minutes * 60
-                await workload.run(plan.connects, lambda: time.monotonic() > late or hurting.done())
+                await workload.run(plan.connects, lambda: time.monotonic() > late or injecting.done())
             finally:
                 faults.stop.set()
-                await hurting
+                await injecting
             tabs.check()
             await workload.finish()
-            await tabs.settle()
-            await settle(stage, recorder, agents, tabs, limits)
+            await tabs.stop()
+            await audit_all(stage, recorder, agents, tabs, limits)
             tasks.check()
         finally:
             await recorder.close()
@@ -129,10 +129,10 @@ async def run(plan: Plan, minimum: Minimum | None = None, say: Callable[[str], N
     totals, drift = totals_of(history), history.clock_drift
     rejected_for = too_little(totals, minimum or Minimum.of_run(plan.connects, plan.policy))
     if abs(drift) > CLOCK_DRIFT_MAX:
-        rejected_for.append(f"the clock was set by {drift:.3f} s: what came first is not known")
+        rejected_for.append(f"the clock was set by {drift:.3f} s: the order of events is not known")
     if recorder.unstamped > UNSTAMPED_MAX * len(history.events):
-        rejected_for.append(f"the kernel did not stamp {recorder.unstamped} reads: what came first is not known")
-    unstamped, asked = recorder.unstamped, recorder.asked_anew
+        rejected_for.append(f"the kernel did not stamp {recorder.unstamped} reads: the order of events is not known")
+    unstamped, asked = recorder.unstamped, recorder.snapshots_requested
     return Report(plan, totals, verify(history), rejected_for, round(seconds, 1), drift, unstamped, asked)
 
 

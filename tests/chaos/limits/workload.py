@@ -1,6 +1,6 @@
-"""Clients of a handful of agents that come and go at random, and a publisher that lets each live session prove itself.
+"""Clients of a few agents that connect and leave at random, and a publisher whose messages prove which sessions live.
 
-What they do is drawn from the seed; when they do it depends on how the cluster answers.
+The actions are drawn from the seed; their times depend on the answers of the cluster.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from tests.chaos.limits.recorder import Recorder, Socket
 from tests.support.cluster import NodeProcess
 
 PATIENCE = 14.0
-"""Seconds that a client waits for its welcome: a node may wait 10 s for a place that is being freed."""
+"""Seconds that a client waits for `welcome`: a node may wait 10 s for a place that is being released."""
 AT_ONCE_MAX = 200
 """Clients that are connecting or connected at the same time."""
 STAY_MEAN = 0.6
@@ -37,8 +37,8 @@ class Agent:
 
 
 DEFAULT_MAX = 1
-"""AGENT_MAX_SESSIONS of the nodes. No agent has less: one whose own limit is lost with Redis' memory may then have
-fewer sessions for a while, but never more than it should."""
+"""AGENT_MAX_SESSIONS of the nodes. No agent has less: one whose own limit is lost with the data of Redis may then have
+fewer sessions for a while, but never more than its limit."""
 
 
 def agents_for(policy: str) -> list[Agent]:
@@ -54,8 +54,8 @@ def settings_for(policy: str) -> dict[str, str]:
 
 
 async def set_limit(stage: Stage, agent: Agent) -> bool:
-    """On any node that answers; whether one has."""
-    for node in stage.up():
+    """Set it on the first node that answers; returns whether one did."""
+    for node in stage.live_nodes():
         try:
             body = {"max_sessions": agent.max_sessions, "policy": agent.policy}
             answer = await node.http.put(f"/api/v1/agents/{agent.name}/limit", json=body)
@@ -73,33 +73,33 @@ def record_limits(stage: Stage, agents: list[Agent]) -> None:
 
 
 class Limits:
-    """Gives the agents their own limits, and again whenever Redis has lost its memory."""
+    """Sets the agents' own limits, and sets them again whenever Redis was restarted empty."""
 
     def __init__(self, stage: Stage, agents: list[Agent]) -> None:
         self._stage = stage
         self._agents = [agent for agent in agents if not agent.is_default]
-        self._given_at = -1
+        self._applied_at = -1
 
-    async def give(self) -> bool:
-        """Whether all have theirs now."""
-        empties = self._stage.empties
-        if self._given_at == empties:
+    async def apply(self) -> bool:
+        """Set them if necessary; returns whether all are set."""
+        data_losses = self._stage.data_losses
+        if self._applied_at == data_losses:
             return True
         if not all([await set_limit(self._stage, agent) for agent in self._agents]):
             return False
-        if self._stage.empties == empties:
-            self._given_at = empties
-        return self._given_at == empties
+        if self._stage.data_losses == data_losses:
+            self._applied_at = data_losses
+        return self._applied_at == data_losses
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Runs until it is cancelled."""
         while True:
-            await self.give()
+            await self.apply()
             await asyncio.sleep(0.2)
 
 
 class Publisher:
-    """A numbered message to all agents every PUBLISH_EVERY seconds, each through a random node. Not all get there."""
+    """Sends a numbered message to all agents every PUBLISH_EVERY seconds, through a random node. Some are lost."""
 
     def __init__(self, stage: Stage, agents: list[Agent], seed: int) -> None:
         self._stage = stage
@@ -109,11 +109,11 @@ class Publisher:
         self._number = 0
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Runs until it is cancelled."""
         try:
             while True:
                 self._tasks.check()
-                if (up := self._stage.up()) and len(self._tasks.running) < PUBLISHES_AT_ONCE:
+                if (up := self._stage.live_nodes()) and len(self._tasks.running) < PUBLISHES_AT_ONCE:
                     self._tasks.start(self.publish(self._chance.choice(up)))
                 await asyncio.sleep(PUBLISH_EVERY)
         finally:
@@ -128,17 +128,17 @@ class Publisher:
         try:
             await node.http.post("/api/v1/messages", json={"messages": messages}, timeout=2)
         except httpx.TransportError:
-            pass  # whoever hears it, hears it
+            pass  # the message may arrive or not; both are allowed
 
 
 class Workload:
-    """`run` until so many connects have been begun; then `finish`, and the sessions that live go on living."""
+    """`run` until enough connects have begun, then `finish`; sessions that are open then stay open."""
 
     def __init__(self, stage: Stage, recorder: Recorder, agents: list[Agent], *, seed: int, rate: float) -> None:
         self._stage = stage
         self._recorder = recorder
         self._agents = agents
-        # Who is refused comes again: without this nearly all connects would be refusals.
+        # Refused clients retry: without weights nearly all connects would be refusals.
         self._weights = [1 if agent.policy == "reject" else 4 for agent in agents]
         self._chance = random.Random(f"workload {seed}")
         self._rate = rate
@@ -147,12 +147,12 @@ class Workload:
         self.is_stopping = False
 
     async def run(self, connects: int, is_late: Callable[[], bool]) -> None:
-        """Until then, or until it is late."""
+        """Until `connects` have begun, or `is_late` returns true."""
         loop = asyncio.get_running_loop()
         began = due = loop.time()
         while self.connects < connects and not is_late():
             self._tasks.check()
-            # What the limit of clients at once has held up is made up for, but not all at once.
+            # Connects that AT_ONCE_MAX has delayed are made up for, at most those of one second at once.
             due = max(due, loop.time() - 1.0, began)
             while due <= loop.time() and len(self._tasks.running) < AT_ONCE_MAX and self.connects < connects:
                 burst = self._chance.randint(4, 8) if self._chance.random() < 0.02 else 1
@@ -163,50 +163,50 @@ class Workload:
             await asyncio.sleep(min(0.05, max(0.001, due - loop.time())))
 
     async def finish(self) -> None:
-        """Nobody comes any more; who has not been let in yet gives up."""
+        """Begin no more connects; clients that are not admitted yet disconnect."""
         self.is_stopping = True
         await self._tasks.close()
         for each in tuple(self._recorder.sockets):
             if each.agent is not None and not each.is_live:
-                each.vanish()
+                each.disconnect()
 
     async def _visit(self, agent: Agent) -> None:
-        """Come, stay a while, go; where there is no place, come again when told to, a few times."""
+        """Connect, stay for a while, leave; if refused, retry up to two times."""
         chance = self._chance
-        called = chance.choice(NAMES) if chance.random() < 0.25 else None
+        session_name = chance.choice(NAMES) if chance.random() < 0.25 else None
         is_patient = chance.random() < 0.8
         for _ in range(3):
             if self.is_stopping:
                 return
-            client = self._connect(agent, called)
-            if await client.settle(PATIENCE):
-                await self._be_there(client, agent)
+            client = self._connect(agent, session_name)
+            if await client.wait_welcomed(PATIENCE):
+                await self._remain(client, agent)
             if client.code != 1013:
                 return
             await asyncio.sleep(client.retry_after or 1.0 if is_patient else chance.uniform(0.0, 0.2))
 
-    async def _be_there(self, client: Socket, agent: Agent) -> None:
+    async def _remain(self, client: Socket, agent: Agent) -> None:
         chance = self._chance
         how = chance.random()
-        await client.stay(chance.expovariate(1 / STAY_MEAN) if how < 0.85 else 5 * STAY_MEAN)
+        await client.wait_closed(chance.expovariate(1 / STAY_MEAN) if how < 0.85 else 5 * STAY_MEAN)
         if how < 0.55:
-            client.leave()
+            client.close()
         elif how < 0.8:
-            client.vanish(reset=chance.random() < 0.5)
+            client.disconnect(reset=chance.random() < 0.5)
         else:
             if agent.policy == "evict_oldest":
-                await client.stay(20 * STAY_MEAN)  # it would stay for ever: somebody else has to come
-            client.leave()
+                await client.wait_closed(20 * STAY_MEAN)  # long enough to be evicted by another client
+            client.close()
 
-    def _connect(self, agent: Agent, called: str | None) -> Socket:
+    def _connect(self, agent: Agent, session_name: str | None) -> Socket:
         self.connects += 1
         node = self._chance.choice(self._stage.nodes)
-        query = "" if called is None else f"?session_id={called}"
+        query = "" if session_name is None else f"?session_id={session_name}"
         return Socket(
             self._recorder,
             node=node.name,
             port=node.port,
             path=f"/ws/agents/{agent.name}{query}",
             agent=agent.name,
-            called=called,
+            session_name=session_name,
         )

@@ -1,33 +1,33 @@
-"""After the faults: wait until every node and every listener knows the same of each channel. Nothing is judged here."""
+"""After the faults: wait until every node and every listener has the same position of each channel. No verdict here."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
-from tests.chaos.harness.waiting import holds
-from tests.chaos.messages.client import World
+from tests.chaos.harness.waiting import becomes_true
+from tests.chaos.messages.client import RunContext
 from tests.chaos.messages.reader import READ_MAX, Reader
-from tests.chaos.messages.record import Head, Place, Window
+from tests.chaos.messages.record import Head, Position, Window
 from tests.support.cluster import NodeProcess
 
-Standing = Callable[[], Iterable[tuple[str, Place | None]]]
-"""For each listener and channel where it stands; None: it is not there."""
+CurrentPositions = Callable[[], Iterable[tuple[str, Position | None]]]
+"""The position of each listener in each of its channels; None: it is not subscribed."""
 
 
-async def all_know_the_same(
-    world: World, reader: Reader, channels: Sequence[str], standing: Standing, within: float
+async def audit_positions(
+    context: RunContext, reader: Reader, channels: Sequence[str], positions: CurrentPositions, within: float
 ) -> None:
-    """For at most `within` seconds. The heads of the last look are written down, and all of history is read."""
-    pairs = [(node, channel) for channel in channels for node in world.stage.nodes]
+    """Wait at most `within` seconds; record the last heads, and read the whole history from every node."""
+    pairs = [(node, channel) for channel in channels for node in context.stage.nodes]
 
     async def head(node: NodeProcess, channel: str) -> Head:
         page = await reader.read_from(node, channel, Window(1))
-        return Head(world.now(), channel, node.name, None if page is None else page.head)
+        return Head(context.now(), channel, node.name, None if page is None else page.head)
 
     async def they_do() -> bool:
-        heads = world.record.heads = list(await asyncio.gather(*(head(*pair) for pair in pairs)))
-        known = {each.channel: each.place for each in heads}
-        places = (*((each.channel, each.place) for each in heads), *standing())
-        return all(place is not None and place == known[channel] for channel, place in places)
+        heads = context.record.heads = list(await asyncio.gather(*(head(*pair) for pair in pairs)))
+        known = {each.channel: each.position for each in heads}
+        everywhere = (*((each.channel, each.position) for each in heads), *positions())
+        return all(position is not None and position == known[channel] for channel, position in everywhere)
 
-    await holds(they_do, within)
+    await becomes_true(they_do, within)
     await asyncio.gather(*(reader.read_from(*pair, Window(READ_MAX)) for pair in pairs))

@@ -1,4 +1,4 @@
-"""Says numbered messages over WebSockets and HTTP, and says them again with the same key until one is acknowledged."""
+"""Publishes numbered messages over WebSockets and HTTP, and repeats each with its key until it is acknowledged."""
 
 import asyncio
 import itertools
@@ -7,75 +7,77 @@ from typing import Any
 
 import httpx
 
-from tests.chaos.messages.client import Client, World
+from tests.chaos.messages.client import Client, RunContext
 from tests.chaos.messages.listener import ROOM, api_path_of
-from tests.chaos.messages.record import Acknowledged, Place, Post, content_of
+from tests.chaos.messages.record import Acknowledged, Position, Post, content_of
 from tests.support.cluster import NodeProcess
 
 AUTHOR = "author"
-"""The one user who speaks: a key counts for its author alone, and is to be repeated through any node."""
+"""The user that publishes everything: a key belongs to one author, and may be repeated through any node."""
 PATIENCE = 2.0
-"""Seconds for an answer: a node promises one within 0.5."""
+"""Seconds to wait for an answer; nodes answer within 0.5."""
 GIVE_UP_AFTER = 15.0
-"""Seconds after which nobody says it again. Keys are remembered for 300."""
+"""Seconds after which a message is not repeated any more. Keys are remembered for 300."""
 AGAIN_AFTER = (0.05, 0.5)
 
 
 class Author:
-    """`mouths`: its own sockets, of which it takes one that lives and is in the channel. `http_share`: of its tries."""
+    """`sockets`: its clients; it uses one that is subscribed to the channel. `http_share`: of its attempts."""
 
-    def __init__(self, world: World, *, mouths: Sequence[Client] = (), http_share: float = 0.2) -> None:
-        self._mouths = mouths
+    def __init__(self, context: RunContext, *, sockets: Sequence[Client] = (), http_share: float = 0.2) -> None:
+        self._sockets = sockets
         self._http_share = http_share
-        self._stage = world.stage
-        self._record = world.record
-        self._chance = world.chance("author")
+        self._stage = context.stage
+        self._record = context.record
+        self._chance = context.chance("author")
         self._numbers = itertools.count(1)
 
-    def post(self, channel: str, size: int, *, keyed: bool) -> Post:
+    def new_post(self, channel: str, size: int, *, keyed: bool) -> Post:
         number = next(self._numbers)
         return Post(number, channel, size, f"key.{number}" if keyed else None)
 
-    async def publish(self, post: Post, through: NodeProcess | None = None) -> Place | None:
-        """Until it is acknowledged; None: nobody knows whether it was said. `through`: over HTTP, to this node."""
+    async def publish(self, post: Post, through: NodeProcess | None = None) -> Position | None:
+        """Repeat it until it is acknowledged. None: unknown. `through`: over HTTP, to this node alone."""
         give_up = self._now() + GIVE_UP_AFTER
         for tries in itertools.count(1):
-            acknowledged = await (self._try(post) if through is None else self._hand_in(through, post))
+            acknowledged = await (self._attempt(post) if through is None else self._publish_over_http(through, post))
             if acknowledged is not None:
-                at, place = acknowledged
-                self._record.acknowledged.append(Acknowledged(post, place, at, tries))
-                return place
+                at, position = acknowledged
+                self._record.acknowledged.append(Acknowledged(post, position, at, tries))
+                return position
             if post.key is None or self._now() > give_up:
                 break
             await asyncio.sleep(self._chance.uniform(*AGAIN_AFTER))
-        self._record.given_up.append(post)
+        self._record.unconfirmed.append(post)
         return None
 
-    async def _try(self, post: Post) -> tuple[float, Place] | None:
-        speaking = [each.listener for each in self._mouths if each.listener and post.channel in each.stays]
-        if speaking and self._chance.random() > self._http_share:
-            answer = await self._chance.choice(speaking).say(post, PATIENCE)
+    async def _attempt(self, post: Post) -> tuple[float, Position] | None:
+        subscribed = [each.listener for each in self._sockets if each.listener and post.channel in each.subscriptions]
+        if subscribed and self._chance.random() > self._http_share:
+            answer = await self._chance.choice(subscribed).publish(post, PATIENCE)
             if answer is None or answer[1]["type"] != "ok":
                 return None
             return self._read(post, *answer)
-        up = self._stage.up()
-        return await self._hand_in(self._chance.choice(up), post) if up else None
+        up = self._stage.live_nodes()
+        return await self._publish_over_http(self._chance.choice(up), post) if up else None
 
-    async def _hand_in(self, node: NodeProcess, post: Post) -> tuple[float, Place] | None:
-        """Over HTTP, once."""
+    async def _publish_over_http(self, node: NodeProcess, post: Post) -> tuple[float, Position] | None:
+        """One attempt over HTTP."""
         body: dict[str, Any] = {"content": content_of(post.number, post.size), "user_id": AUTHOR}
         if post.key is not None:
             body["key"] = post.key
         if self._chance.random() < 0.5:
-            return await self._hand_in_many(node, post, body)
+            return await self._publish_as_batch(node, post, body)
         try:
             answer = await node.http.post(api_path_of(post.channel), json=body, timeout=PATIENCE)
         except httpx.TransportError:
             return None
         return self._read_http(post, answer.status_code, answer.json())
 
-    async def _hand_in_many(self, node: NodeProcess, post: Post, body: dict[str, Any]) -> tuple[float, Place] | None:
-        """As one of many, of which there are no others."""
+    async def _publish_as_batch(
+        self, node: NodeProcess, post: Post, body: dict[str, Any]
+    ) -> tuple[float, Position] | None:
+        """One attempt as a batch of one message."""
         kind, _, name = post.channel.partition(":")
         whole = {"messages": [{("room" if kind + ":" == ROOM else "agent_id"): name, **body}]}
         try:
@@ -87,19 +89,21 @@ class Author:
             result = result["results"][0]
         return self._read_http(post, result.get("status", answer.status_code), result)
 
-    def _read_http(self, post: Post, status: int, told: dict[str, Any]) -> tuple[float, Place] | None:
+    def _read_http(self, post: Post, status: int, answer: dict[str, Any]) -> tuple[float, Position] | None:
         if status == 200:
-            return self._read(post, self._now(), told)
+            return self._read(post, self._now(), answer)
         if status != 503:
-            self._record.stray(self._now(), AUTHOR, f"{status}: {told}")
+            self._record.add_unexpected(self._now(), AUTHOR, f"{status}: {answer}")
         return None
 
-    def _read(self, post: Post, at: float, told: dict[str, Any]) -> tuple[float, Place] | None:
-        place = Place.of(told)
-        if place is None:
-            self._record.stray(at, AUTHOR, f"message {post.number} was acknowledged without a place: {told}")
+    def _read(self, post: Post, at: float, answer: dict[str, Any]) -> tuple[float, Position] | None:
+        position = Position.of(answer)
+        if position is None:
+            self._record.add_unexpected(
+                at, AUTHOR, f"message {post.number} was acknowledged without a position: {answer}"
+            )
             return None
-        return at, place
+        return at, position
 
     def _now(self) -> float:
         return self._record.history.now()

@@ -1,45 +1,46 @@
-"""What clients do: stay and listen, come and go, be in many rooms at once; and ask for what they have missed."""
+"""What clients do: stay connected, or connect and leave, join many rooms, and recover what they have missed."""
 
 import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.chaos.harness.connection import Switchboard, WireFormat
+from tests.chaos.harness.connection import ConnectionRegistry, WireFormat
 from tests.chaos.harness.stage import Stage
 from tests.chaos.messages.listener import Listener
-from tests.chaos.messages.record import Place, Record, Stay
+from tests.chaos.messages.record import Position, Record, Subscription
 from tests.support.cluster import NodeProcess
 
 PATIENCE = 14.0
-"""Seconds for a welcome: a node may wait 10 s for a place of an agent."""
+"""Seconds for a `welcome`: a node may wait 10 s for a place of an agent."""
 JOIN_PATIENCE = 30.0
 COME_BACK_AFTER = (0.05, 0.5)
 
 
 @dataclass(frozen=True, slots=True)
-class Habit:
-    """Seconds from and to. `recovers`: the share of connections on which it asks for what it has missed."""
+class VisitPattern:
+    """`present`, `away`: seconds, from and to. `recovers`: the share of connections that ask for recovery."""
 
-    stays: tuple[float, float]
+    present: tuple[float, float]
     away: tuple[float, float]
     recovers: float
 
 
-STAYING = Habit(stays=(60.0, 240.0), away=(0.05, 0.5), recovers=1.0)
-COMING_AND_GOING = Habit(stays=(0.3, 10.0), away=(0.0, 6.0), recovers=0.85)
+STAYING = VisitPattern(present=(60.0, 240.0), away=(0.05, 0.5), recovers=1.0)
+COMING_AND_GOING = VisitPattern(present=(0.3, 10.0), away=(0.0, 6.0), recovers=0.85)
 
 
 @dataclass(frozen=True, slots=True)
-class World:
-    """What all who take part in a run have in common."""
+class RunContext:
+    """What all parts of a run share."""
 
     stage: Stage
     record: Record
-    switchboard: Switchboard
+    registry: ConnectionRegistry
     seed: int
 
     def chance(self, whose: str) -> random.Random:
+        """A generator that depends on the seed and on this name alone."""
         return random.Random(f"{whose} {self.seed}")
 
     def now(self) -> float:
@@ -47,125 +48,125 @@ class World:
 
 
 class Client:
-    """Somebody who comes back whenever the connection ends, until the run does. Knows up to where it has heard.
+    """A client that reconnects whenever its connection ends, and remembers its position in each channel.
 
-    One channel is its endpoint's; several are rooms, which it joins over one socket. `node`: it always comes to this
-    one. `user`: who it says it is, if not its name.
+    With one channel it uses the channel's own endpoint; several are rooms that it joins over one socket. `node`: the
+    only one to which it connects. `user`: its user id, if that is not its name.
     """
 
     def __init__(
         self,
-        world: World,
+        context: RunContext,
         name: str,
         channels: Sequence[str],
         *,
-        habit: Habit = STAYING,
+        pattern: VisitPattern = STAYING,
         wire: WireFormat = WireFormat.JSON,
         node: NodeProcess | None = None,
         user: str | None = None,
-        small: bool = False,
+        small_buffers: bool = False,
     ) -> None:
         self.name = name
         self.channels = tuple(channels)
         self.listener: Listener | None = None
-        """The last one."""
-        self.places: dict[str, Place] = {}
-        self._world = world
-        self._chance = world.chance(name)
-        self._habit = habit
+        """The latest connection."""
+        self.positions: dict[str, Position] = {}
+        self._context = context
+        self._chance = context.chance(name)
+        self._pattern = pattern
         self._wire = wire
         self._node = node
         self._user = user or name
-        self._small = small
-        self._settling = asyncio.Event()
+        self._small_buffers = small_buffers
+        self._staying = asyncio.Event()
 
     @property
-    def stays(self) -> dict[str, Stay]:
-        """Those that last, by channel."""
-        return self.listener.stays if self.listener is not None and self.listener.is_live else {}
+    def subscriptions(self) -> dict[str, Subscription]:
+        """Current subscriptions, by channel."""
+        return self.listener.subscriptions if self.listener is not None and self.listener.is_live else {}
 
-    def settle(self) -> None:
-        """Come back from wherever it is, and stay."""
-        self._settling.set()
+    def stay_connected(self) -> None:
+        """Connect soon, and stay connected from now on."""
+        self._staying.set()
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Runs until it is cancelled."""
         while True:
             await self._visit()
-            away = COME_BACK_AFTER if self._settling.is_set() else self._habit.away
+            away = COME_BACK_AFTER if self._staying.is_set() else self._pattern.away
             await self._pause(self._chance.uniform(*away))
 
     async def _visit(self) -> None:
-        world = self._world
-        node = self._node or self._chance.choice(world.stage.nodes)
+        context = self._context
+        node = self._node or self._chance.choice(context.stage.nodes)
         home = self.channels[0] if len(self.channels) == 1 else None
         asked = None if home is None else self._asked(home)
         listener = self.listener = Listener(
-            world.record,
-            world.switchboard,
+            context.record,
+            context.registry,
             node,
             client=self.name,
             user=self._user,
             home=home,
             asked=asked,
             wire=self._wire,
-            small=self._small,
+            small_buffers=self._small_buffers,
         )
-        if await listener.settle(PATIENCE):
-            roaming = asyncio.create_task(self._roam(listener)) if home is None else None
-            await self._be_there(listener)
-            if roaming is not None:
-                roaming.cancel()
-                await asyncio.gather(roaming, return_exceptions=True)
+        if await listener.wait_welcomed(PATIENCE):
+            visiting = asyncio.create_task(self._visit_rooms(listener)) if home is None else None
+            await self._remain(listener)
+            if visiting is not None:
+                visiting.cancel()
+                await asyncio.gather(visiting, return_exceptions=True)
         if listener.end is None:
             if self._chance.random() < 0.5:
-                listener.leave()
+                listener.close()
             else:
-                listener.vanish(reset=self._chance.random() < 0.5)
+                listener.disconnect(reset=self._chance.random() < 0.5)
         self._remember(listener)
         if listener.retry_after is not None:
             await self._pause(listener.retry_after)
 
-    def _asked(self, channel: str) -> Place | None:
-        return self.places.get(channel) if self._chance.random() < self._habit.recovers else None
+    def _asked(self, channel: str) -> Position | None:
+        return self.positions.get(channel) if self._chance.random() < self._pattern.recovers else None
 
     def _remember(self, listener: Listener) -> None:
-        for channel, stay in (*listener.left.items(), *listener.stays.items()):
-            if stay.place is not None:
-                self.places[channel] = stay.place
+        for channel, subscription in (*listener.left.items(), *listener.subscriptions.items()):
+            if subscription.position is not None:
+                self.positions[channel] = subscription.position
 
-    async def _be_there(self, listener: Listener) -> None:
-        """For a while; when the run settles, for good."""
-        settling = asyncio.ensure_future(self._settling.wait())
-        stays = self._chance.uniform(*self._habit.stays)
-        await asyncio.wait((listener.over, settling), timeout=stays, return_when=asyncio.FIRST_COMPLETED)
-        settling.cancel()
-        if self._settling.is_set():
-            await asyncio.wait((listener.over,))
+    async def _remain(self, listener: Listener) -> None:
+        """Stay connected for a while, or until the connection ends once `stay_connected` was called."""
+        staying = asyncio.ensure_future(self._staying.wait())
+        present = self._chance.uniform(*self._pattern.present)
+        await asyncio.wait((listener.closed, staying), timeout=present, return_when=asyncio.FIRST_COMPLETED)
+        staying.cancel()
+        if self._staying.is_set():
+            await asyncio.wait((listener.closed,))
 
-    async def _roam(self, listener: Listener) -> None:
-        """Into all rooms; now and then out of one and in again."""
+    async def _visit_rooms(self, listener: Listener) -> None:
+        """Join all rooms; leave one now and then, and join it again."""
         while listener.is_live:
             for room in self.channels:
-                if room not in listener.stays:
+                if room not in listener.subscriptions:
                     await listener.join(room, self._asked(room), JOIN_PATIENCE)
-            if self._settling.is_set() or self._node is not None:
+            if self._staying.is_set() or self._node is not None:
                 await self._pause(COME_BACK_AFTER[1])
                 continue
-            await self._pause(self._chance.uniform(*self._habit.stays))
+            await self._pause(self._chance.uniform(*self._pattern.present))
             room = self._chance.choice(self.channels)
-            if room in listener.stays:
-                await listener.exit(room, JOIN_PATIENCE)
+            if room in listener.subscriptions:
+                await listener.leave(room, JOIN_PATIENCE)
                 self._remember(listener)
-            await self._pause(self._chance.uniform(*self._habit.away))
+            await self._pause(self._chance.uniform(*self._pattern.away))
 
     async def _pause(self, seconds: float) -> None:
-        """At most so long."""
-        if self._settling.is_set():
+        """Wait `seconds`, or less once `stay_connected` was called."""
+        if self._staying.is_set():
             await asyncio.sleep(min(seconds, COME_BACK_AFTER[1]))
             return
         try:
             async with asyncio.timeout(seconds):
-                await self._settling.wait()
+                await self._staying.wait()
         except TimeoutError:
             pass

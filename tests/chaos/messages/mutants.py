@@ -1,4 +1,4 @@
-"""Nodes with one safety of messages taken out. `scenarios.py` shows each one's effect."""
+"""Nodes with one safety of messages removed. `scenarios.py` shows the effect of each."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from tests.chaos.harness.patching import patch, patch_script, patch_scripts
 
 
 def gap_check_off() -> None:
-    """What comes is passed on, whatever is missing before it."""
+    """A message is delivered even if messages before it are missing."""
     take = Cursor.take
 
     def pass_on(self: Cursor, message: Publication) -> list[Publication]:
@@ -32,7 +32,7 @@ def gap_check_off() -> None:
 
 
 def dedupe_off() -> None:
-    """What has been read from the log is passed on once more when the link brings it."""
+    """A message that was read from the log is delivered again when the link brings it."""
     take = Cursor.take
 
     def pass_on(self: Cursor, message: Publication) -> list[Publication]:
@@ -43,7 +43,7 @@ def dedupe_off() -> None:
 
 
 def barrier_off() -> None:
-    """Nobody compares the heads: a hole shows when the next message comes, or never."""
+    """The barrier never runs: a hole is noticed with the next message, or never."""
 
     async def sleep_for_ever(self: ChannelTracker) -> None:
         await asyncio.Event().wait()
@@ -51,13 +51,13 @@ def barrier_off() -> None:
     patch(ChannelTracker, "run", sleep_for_ever)
 
 
-def epoch_not_bound() -> None:
-    """Any server, with whatever data, counts as the one that was there before."""
+def epoch_not_bound_to_server() -> None:
+    """Any server with any data counts as the server of the current epoch."""
     patch_scripts(b"if redis.call('HGET', server, 'id') ~= id then", b"if not redis.call('HGET', server, 'id') then")
 
 
 def partial_recovery() -> None:
-    """Who comes back gets what is still kept of what it has missed."""
+    """Recovery returns the missed messages that are still kept, even if some are not."""
 
     async def recover(self: HistoryReader, channel: Channel, position: Position, max_bytes: int) -> StartPosition:
         excerpt = await self.since(channel, position.offset)
@@ -66,8 +66,8 @@ def partial_recovery() -> None:
     patch(HistoryReader, "recover", recover)
 
 
-def recovered_lies() -> None:
-    """Who comes back is told that it has got all, and gets nothing."""
+def recovered_without_messages() -> None:
+    """Recovery claims to be complete and returns no messages."""
 
     async def recover(self: HistoryReader, channel: Channel, position: Position, max_bytes: int) -> StartPosition:
         return StartPosition(await self.head(channel), recovered=True)
@@ -76,7 +76,7 @@ def recovered_lies() -> None:
 
 
 def fill_skips_one() -> None:
-    """The first message of each hole stays missing."""
+    """The first message of each hole subscriptions missing."""
     found = Cursor.found
 
     def skip_one(self: Cursor, excerpt: HistoryPage) -> list[Publication]:
@@ -89,7 +89,7 @@ def fill_skips_one() -> None:
 
 
 def resync_suppressed() -> None:
-    """Where a hole can't be filled nobody is told."""
+    """No `resync` is sent for a hole that cannot be filled."""
     deliver = Relay.deliver
 
     def deliver_messages(self: Relay, batch: Deliveries) -> None:
@@ -98,8 +98,8 @@ def resync_suppressed() -> None:
     patch(Relay, "deliver", deliver_messages)
 
 
-def gate_drops() -> None:
-    """What is said while somebody joins does not wait for it."""
+def join_drops_messages() -> None:
+    """Messages published during a join are not kept for the joining session."""
     admit = Hub.complete_join
 
     def admit_alone(*arguments: Any) -> list[Publication]:
@@ -109,8 +109,8 @@ def gate_drops() -> None:
     patch(Hub, "complete_join", admit_alone)
 
 
-def seen_again() -> None:
-    """What a newcomer got from the log it gets again when the link brings it."""
+def recovered_messages_repeated() -> None:
+    """A session that recovered messages from the log receives them again from the link."""
 
     def forget(self: Hub, channel: Channel, member: object, seen: Watermark) -> None: ...
 
@@ -118,12 +118,12 @@ def seen_again() -> None:
 
 
 def key_ignored() -> None:
-    """What is said again with the same key is said again."""
+    """A message repeated with the same key is published again."""
     patch_script("PUBLISH", b"local before = KEYS[4] and redis.call('GET', KEYS[4])", b"local before = false")
 
 
-def skips_silently() -> None:
-    """Who was too slow to read is not told what was dropped."""
+def skip_without_resync() -> None:
+    """No `resync` is sent to a slow client whose messages were dropped."""
 
     def say_nothing(self: Connection) -> None: ...
 
@@ -136,14 +136,14 @@ MUTANTS: dict[str, Callable[[], None]] = {
         gap_check_off,
         dedupe_off,
         barrier_off,
-        epoch_not_bound,
+        epoch_not_bound_to_server,
         partial_recovery,
-        recovered_lies,
+        recovered_without_messages,
         fill_skips_one,
         resync_suppressed,
-        gate_drops,
-        seen_again,
+        join_drops_messages,
+        recovered_messages_repeated,
         key_ignored,
-        skips_silently,
+        skip_without_resync,
     )
 }

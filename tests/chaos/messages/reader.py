@@ -1,11 +1,11 @@
-"""Reads history: random pieces of it over either interface, and sometimes all that is kept, page after page."""
+"""Reads history: random windows over WebSocket and HTTP, and sometimes the whole log, page after page."""
 
 import asyncio
 from collections.abc import Sequence
 
 import httpx
 
-from tests.chaos.messages.client import World
+from tests.chaos.messages.client import RunContext
 from tests.chaos.messages.listener import Listener, api_path_of, page_of
 from tests.chaos.messages.record import Page, Window
 from tests.support.cluster import NodeProcess
@@ -17,15 +17,15 @@ PAGE_SIZES = (1, 10, 50, 100, READ_MAX)
 
 
 class Reader:
-    def __init__(self, world: World, channels: Sequence[str]) -> None:
-        self._stage = world.stage
-        self._record = world.record
-        self._switchboard = world.switchboard
+    def __init__(self, context: RunContext, channels: Sequence[str]) -> None:
+        self._stage = context.stage
+        self._record = context.record
+        self._registry = context.registry
         self._channels = channels
-        self._chance = world.chance("reader")
+        self._chance = context.chance("reader")
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Runs until it is cancelled."""
         while True:
             await asyncio.sleep(READ_EVERY)
             channel = self._chance.choice(self._channels)
@@ -42,7 +42,7 @@ class Reader:
                 await self._read_on(channel, max(0, head.head.offset - self._record.kept))
 
     async def _read_on(self, channel: str, since: int) -> None:
-        """Page after page, up to the head."""
+        """Read page after page up to the head."""
         while True:
             page = await self.read(channel, Window(100, since=since))
             if page is None or not len(page.entries):
@@ -50,15 +50,15 @@ class Reader:
             since = page.entries.offsets[-1]
 
     async def read(self, channel: str, window: Window) -> Page | None:
-        """Over the WebSocket of whoever is in the channel, or over HTTP; None: no answer, or no history."""
-        listeners = [each for each in self._switchboard.connections if isinstance(each, Listener)]
-        there = [each for each in listeners if each.is_live and channel in each.stays]
+        """Over the WebSocket of a subscriber, or over HTTP. None: no answer, or no history."""
+        listeners = [each for each in self._registry.connections if isinstance(each, Listener)]
+        there = [each for each in listeners if each.is_live and channel in each.subscriptions]
         if there and self._chance.random() < 0.5:
             page = await self._chance.choice(there).read(channel, window, PATIENCE)
             if page is not None:
                 self._record.pages.append(page)
             return page
-        up = self._stage.up()
+        up = self._stage.live_nodes()
         return await self.read_from(self._chance.choice(up), channel, window) if up else None
 
     async def read_from(self, node: NodeProcess, channel: str, window: Window) -> Page | None:
@@ -70,7 +70,7 @@ class Reader:
             return None
         if answer.status_code != 200:
             if answer.status_code != 503:
-                self._record.stray(asked_at, channel, f"history: {answer.status_code} {answer.text}")
+                self._record.add_unexpected(asked_at, channel, f"history: {answer.status_code} {answer.text}")
             return None
         page = page_of(answer.json(), channel, node.name, asked_at, window)
         if page is not None:

@@ -1,4 +1,4 @@
-"""What was said, acknowledged, heard and read in a run: compact, since a million deliveries are kept.
+"""What was published, acknowledged, received and read in a run; compact, since a million deliveries are kept.
 
 All times are the run's (`history.py`): of what came over a WebSocket those of its arrival at our kernel.
 """
@@ -17,15 +17,15 @@ from tests.chaos.harness.history import History
 NEVER = math.inf
 
 
-class Place(NamedTuple):
-    """Behind the message `offset` of `epoch`."""
+class Position(NamedTuple):
+    """After the message with this offset in this epoch."""
 
     epoch: str
     offset: int
 
     @classmethod
-    def of(cls, frame: dict[str, Any]) -> "Place | None":
-        """As a frame tells it; None if it tells none."""
+    def of(cls, frame: dict[str, Any]) -> "Position | None":
+        """The position in a frame; None if the frame has none."""
         epoch, offset = frame.get("epoch"), frame.get("offset")
         return cls(epoch, offset) if isinstance(epoch, str) and isinstance(offset, int) else None
 
@@ -33,7 +33,7 @@ class Place(NamedTuple):
         return f"{self.epoch}:{self.offset}"
 
 
-# ---- what is said: it can be told from its number alone
+# ---- messages
 
 
 def content_of(number: int, size: int) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def content_of(number: int, size: int) -> dict[str, Any]:
 
 
 class Messages:
-    """Messages as they came, in columns: 32 bytes each."""
+    """Messages in order of arrival, in columns: 32 bytes each."""
 
     __slots__ = ("digests", "numbers", "offsets", "times")
 
@@ -55,30 +55,30 @@ class Messages:
         return len(self.offsets)
 
     def add(self, at: float, frame: dict[str, Any]) -> None:
-        """-1 stands for an offset or a number that is not there, or for content that nobody has said."""
+        """-1 stands for a missing offset, and for the number of a message whose content was never published."""
         offset, content = frame.pop("offset", -1), frame["content"]
         number = content["n"] if content == content_of(content["n"], content["size"]) else -1
         self.offsets.append(offset)
         self.numbers.append(number)
-        # All but the offset, as one text, whichever wire format it came in.
+        # All fields except the offset, in one form for both wire formats.
         self.digests.append(hash(orjson.dumps(frame, option=orjson.OPT_SORT_KEYS)))
         self.times.append(at)
 
 
 class Resync(NamedTuple):
-    """Came before the message number `before` of its stay, counted from 0."""
+    """Arrived before the message with index `before` of its subscription."""
 
     before: int
     at: float
-    place: Place | None
+    position: Position | None
     reason: str
 
 
 @dataclass(slots=True)
-class Stay:
-    """One session's time in one channel, as its client saw it.
+class Subscription:
+    """The time of one session in one channel, as its client saw it.
 
-    `asked`: the place from which it asked to be brought up to date. `place`: where it stands by what it was told.
+    `asked`: the position from which it asked to recover. `position`: the last one that it received.
     """
 
     number: int
@@ -86,20 +86,20 @@ class Stay:
     channel: str
     node: str
     at: float
-    asked: Place | None
-    start: Place | None
+    asked: Position | None
+    start: Position | None
     recovered: bool | None
     messages: Messages = field(default_factory=Messages)
     resyncs: list[Resync] = field(default_factory=list[Resync])
     ended_at: float = NEVER
-    place: Place | None = None
+    position: Position | None = None
 
     def __str__(self) -> str:
-        return f"stay {self.number} of {self.client} on {self.node} [{self.at:.3f}, {self.ended_at:.3f}]"
+        return f"subscription {self.number} of {self.client} on {self.node} [{self.at:.3f}, {self.ended_at:.3f}]"
 
 
 class Post(NamedTuple):
-    """A message as its author gives it to a node, maybe several times. Without a key it does so once."""
+    """A message as its author sends it to a node: once without a key, and with one until it is acknowledged."""
 
     number: int
     channel: str
@@ -109,13 +109,13 @@ class Post(NamedTuple):
 
 class Acknowledged(NamedTuple):
     post: Post
-    place: Place
+    position: Position
     at: float
     tries: int
 
 
 class Window(NamedTuple):
-    """Which part of a channel's history is asked for."""
+    """The part of a channel's history that is requested."""
 
     limit: int
     since: int | None = None
@@ -127,27 +127,27 @@ class Window(NamedTuple):
 
 @dataclass(slots=True)
 class Page:
-    """What somebody read of a channel's history."""
+    """A page of a channel's history that was read."""
 
     channel: str
     node: str
     asked_at: float
     window: Window
-    head: Place
+    head: Position
     entries: Messages
 
 
 class Head(NamedTuple):
-    """Where a channel is, as a node told when all was quiet. None: it did not answer."""
+    """The head of a channel by one node, after the faults. None: the node did not answer."""
 
     at: float
     channel: str
     node: str
-    place: Place | None
+    position: Position | None
 
 
-class Stray(NamedTuple):
-    """Something came that may not come, or not there."""
+class Unexpected(NamedTuple):
+    """A frame or an answer that the protocol does not allow there, or a client that could not return."""
 
     at: float
     about: str
@@ -155,56 +155,60 @@ class Stray(NamedTuple):
 
 
 class Record:
-    """Append-only."""
+    """The data of a run, append-only."""
 
     def __init__(self, history: History, *, kept: int) -> None:
         self.history = history
         self.kept = kept
         """HISTORY_SIZE of the nodes."""
-        self.stays: list[Stay] = []
+        self.subscriptions: list[Subscription] = []
         self.acknowledged: list[Acknowledged] = []
-        self.given_up: list[Post] = []
-        """Nobody knows whether these were said."""
+        self.unconfirmed: list[Post] = []
+        """Messages of which it is unknown whether they were published."""
         self.pages: list[Page] = []
         self.heads: list[Head] = []
-        self.strays: list[Stray] = []
+        self.unexpected: list[Unexpected] = []
         self.deliveries = 0
 
-    def entered(
-        self, at: float, client: str, channel: str, node: str, asked: Place | None, told: dict[str, Any]
-    ) -> Stay:
-        """`told`: the `welcome`, or the `ok` of `join`."""
-        stay = Stay(len(self.stays), client, channel, node, at, asked, Place.of(told), told.get("recovered"))
-        stay.place = asked if stay.recovered else stay.start
-        self.stays.append(stay)
-        return stay
+    def add_subscription(
+        self, at: float, client: str, channel: str, node: str, asked: Position | None, answer: dict[str, Any]
+    ) -> Subscription:
+        """`answer`: the `welcome`, or the `ok` of `join`."""
+        subscription = Subscription(
+            len(self.subscriptions), client, channel, node, at, asked, Position.of(answer), answer.get("recovered")
+        )
+        subscription.position = asked if subscription.recovered else subscription.start
+        self.subscriptions.append(subscription)
+        return subscription
 
-    def heard(self, stay: Stay, at: float, frame: dict[str, Any]) -> None:
-        stay.messages.add(at, frame)
+    def add_message(self, subscription: Subscription, at: float, frame: dict[str, Any]) -> None:
+        subscription.messages.add(at, frame)
         self.deliveries += 1
-        if stay.place is not None:
-            stay.place = Place(stay.place.epoch, max(stay.place.offset, stay.messages.offsets[-1]))
+        if subscription.position is not None:
+            subscription.position = Position(
+                subscription.position.epoch, max(subscription.position.offset, subscription.messages.offsets[-1])
+            )
 
-    def resynced(self, stay: Stay, at: float, frame: dict[str, Any]) -> None:
-        place = Place.of(frame)
-        stay.resyncs.append(Resync(len(stay.messages), at, place, frame["reason"]))
-        stay.place = place or stay.place
+    def add_resync(self, subscription: Subscription, at: float, frame: dict[str, Any]) -> None:
+        position = Position.of(frame)
+        subscription.resyncs.append(Resync(len(subscription.messages), at, position, frame["reason"]))
+        subscription.position = position or subscription.position
 
-    def stray(self, at: float, about: str, what: str) -> None:
-        self.strays.append(Stray(at, about, what))
+    def add_unexpected(self, at: float, about: str, what: str) -> None:
+        self.unexpected.append(Unexpected(at, about, what))
 
     def write(self, path: Path) -> None:
-        """One JSON array per line: what it is, then its fields. Faults and all else of `history` come first."""
+        """One JSON array per line: the kind of entry, then its fields. The events of `history` come first."""
         self.history.write(path)
         with path.open("a") as file:
-            for stay in self.stays:
-                file.write(json.dumps(["Stay", *_fields(stay)]) + "\n")
+            for subscription in self.subscriptions:
+                file.write(json.dumps(["Subscription", *_fields(subscription)]) + "\n")
             for page in self.pages:
                 file.write(json.dumps(["Page", *_fields(page)]) + "\n")
-            for event in (*self.acknowledged, *self.heads, *self.strays):
+            for event in (*self.acknowledged, *self.heads, *self.unexpected):
                 file.write(json.dumps([type(event).__name__, *event]) + "\n")
 
 
-def _fields(whole: Stay | Page) -> list[object]:
+def _fields(whole: Subscription | Page) -> list[object]:
     values = (getattr(whole, name) for name in whole.__slots__)
     return [list(zip(v.offsets, v.numbers, v.times, strict=True)) if isinstance(v, Messages) else v for v in values]

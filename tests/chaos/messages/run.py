@@ -1,4 +1,4 @@
-"""One run: a stage, those who speak and listen, faults, a silence, a verdict."""
+"""One run: cluster, publishers and listeners, faults, a calm end, verdict."""
 
 import asyncio
 import sys
@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.harness.connection import Switchboard
+from tests.chaos.harness.connection import ConnectionRegistry
 from tests.chaos.harness.faults import AGAINST_MESSAGES, Faults
 from tests.chaos.harness.history import Fault, History
 from tests.chaos.harness.stage import Stage
 from tests.chaos.harness.tasks import Tasks
 from tests.chaos.harness.violation import Violation
-from tests.chaos.harness.waiting import holds
-from tests.chaos.messages.client import World
+from tests.chaos.harness.waiting import becomes_true
+from tests.chaos.messages.client import RunContext
 from tests.chaos.messages.record import Record
 from tests.chaos.messages.totals import Delays, Minimum, Totals, too_little, totals_of
 from tests.chaos.messages.verify import verify
@@ -24,14 +24,13 @@ from tests.chaos.messages.workload import KEPT, OWN_SETTINGS, SETTINGS, Workload
 PROGRESS_EVERY = 5.0
 READY_WITHIN = 60.0
 CALM_FOR = 14.0
-"""Seconds for which all goes on without faults, at the end: then nobody may be told any more that something is missing.
-"""
+"""Seconds without faults at the end, while publishing goes on: in their last part no `resync` may come any more."""
 CLOCK_DRIFT_MAX = 0.005
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """It ends with so many deliveries and faults. `minutes`: at the latest then. `rate`: messages per second."""
+    """The run ends after so many deliveries and faults, or after `minutes`. `rate`: messages per second."""
 
     seed: int = 1
     deliveries: int = 100_000
@@ -72,11 +71,11 @@ class Report:
         lines = [
             f"seed {self.plan.seed}, {self.plan.nodes} nodes, {self.seconds:.0f} s",
             f"deliveries   {t.deliveries} checked ({t.deliveries / self.seconds:.0f}/s)",
-            f"listeners    {t.stays} stays, in {t.epochs} epochs of all channels",
-            f"messages     {t.acknowledged} acknowledged, {t.repeated} of them repeated; {t.given_up} nobody knows of",
+            f"listeners    {t.subscriptions} subscriptions, in {t.epochs} epochs of all channels",
+            f"messages     {t.acknowledged} acknowledged, {t.repeated} of them repeated; {t.unconfirmed} unconfirmed",
             f"recoveries   {t.recovered} with {t.caught_up} messages, {t.refused} refused",
             f"resyncs      {', '.join(f'{count}: {why}' for why, count in sorted(t.resyncs.items())) or 'none'}",
-            f"forgiven     {t.forgiven} messages, of which somebody was told that they are missing",
+            f"skipped     {t.skipped} messages, announced as missing by a resync or a refused recovery",
             f"history      {t.pages} pages with {t.entries} entries",
             f"faults       {sum(t.faults.values())}: {', '.join(f'{k} {n}' for k, n in sorted(t.faults.items()))}",
             f"delays       {t.delays}",
@@ -89,7 +88,7 @@ class Report:
         ]
         lines += [f"  {violation}" for violation in self.violations[:40]]
         if self.rejected_for:
-            lines += ["REJECTED: too little happened to show anything", *(f"  {why}" for why in self.rejected_for)]
+            lines += ["REJECTED: too little happened to prove anything", *(f"  {why}" for why in self.rejected_for)]
         lines.append(("PASS", "FAIL", "REJECTED")[self.exit_code])
         return "\n".join(lines)
 
@@ -99,51 +98,51 @@ def _since(repairs: Delays) -> str:
 
 
 async def run(plan: Plan, minimum: Minimum | None = None, say: Callable[[str], None] | None = None) -> Report:
-    """`minimum`: below it the run is rejected; None: what suits its size."""
+    """Run it, and check it. `minimum`: below it the run is rejected; None: the minimum for its size."""
     history = History()
-    switchboard = Switchboard(history)
+    registry = ConnectionRegistry(history)
     record = Record(history, kept=KEPT)
     began = time.monotonic()
     async with Stage(history, nodes=plan.nodes, mutant=plan.mutant, settings=SETTINGS, own=OWN_SETTINGS) as stage:
-        workload = Workload(World(stage, record, switchboard, plan.seed), rate=plan.rate)
+        workload = Workload(RunContext(stage, record, registry, plan.seed), rate=plan.rate)
         progress = Tasks()
         progress.start(_progress(say or _say, record, began))
         try:
             workload.start()
-            await _hurt(plan, record, stage, workload, late=began + plan.minutes * 60)
-            await workload.fall_silent()
-            stage.look_for_dead()
+            await _inject_faults(plan, record, stage, workload, late=began + plan.minutes * 60)
+            await workload.finish()
+            stage.record_dead_nodes()
         finally:
             await progress.close()
             await workload.close()
-            await switchboard.close()
+            await registry.close()
     seconds = time.monotonic() - began
     if plan.history is not None:
         record.write(plan.history)
     totals, drift = totals_of(record), history.clock_drift
     rejected_for = too_little(totals, minimum or Minimum.of_run(plan.deliveries, plan.faults))
     if abs(drift) > CLOCK_DRIFT_MAX:
-        rejected_for.append(f"the clock was set by {drift:.3f} s: what came first is not known")
-    return Report(plan, totals, verify(record), rejected_for, round(seconds, 1), drift, switchboard.unstamped)
+        rejected_for.append(f"the clock was set by {drift:.3f} s: the order of events is not known")
+    return Report(plan, totals, verify(record), rejected_for, round(seconds, 1), drift, registry.unstamped)
 
 
-async def _hurt(plan: Plan, record: Record, stage: Stage, workload: Workload, *, late: float) -> None:
-    """Until it is enough, or late. Then all is healed, and goes on for a while."""
+async def _inject_faults(plan: Plan, record: Record, stage: Stage, workload: Workload, *, late: float) -> None:
+    """Inject faults until there were enough, or until `late`. Then remove all, and go on for CALM_FOR seconds."""
     faults = Faults(stage, plan.seed, AGAINST_MESSAGES, workload.slow_down)
-    hurting = asyncio.create_task(faults.run())
+    injecting = asyncio.create_task(faults.run())
 
     async def is_enough() -> bool:
         workload.check()
         count = sum(1 for _ in record.history.of(Fault))
-        return hurting.done() or (record.deliveries >= plan.deliveries and count >= plan.faults)
+        return injecting.done() or (record.deliveries >= plan.deliveries and count >= plan.faults)
 
     try:
-        await holds(is_enough, late - time.monotonic())
+        await becomes_true(is_enough, late - time.monotonic())
     finally:
         faults.stop.set()
-        await hurting
-    stage.look_for_dead()
-    await holds(stage.all_ready, READY_WITHIN)
+        await injecting
+    stage.record_dead_nodes()
+    await becomes_true(stage.all_ready, READY_WITHIN)
     await asyncio.sleep(CALM_FOR)
 
 

@@ -1,16 +1,16 @@
-"""What a scenario of messages does, in its own words."""
+"""The actions of which the scenarios of messages are made."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from tests.chaos.harness.connection import WireFormat
 from tests.chaos.harness.proxy import Part
-from tests.chaos.messages.audit import all_know_the_same
+from tests.chaos.messages.audit import audit_positions
 from tests.chaos.messages.author import Author
-from tests.chaos.messages.client import World
+from tests.chaos.messages.client import RunContext
 from tests.chaos.messages.listener import ROOM, Listener
 from tests.chaos.messages.reader import Reader
-from tests.chaos.messages.record import Place
+from tests.chaos.messages.record import Position
 from tests.support.waiting import eventually
 
 PATIENCE = 12.0
@@ -20,87 +20,87 @@ ROOM_NAME = ROOM + "room"
 
 
 class Scene:
-    """Two nodes, n1 and n2, one room, and who listens there. What is said is handed in to n2."""
+    """Two nodes, n1 and n2, each behind its own proxy, and listeners in one room. Messages are published through n2."""
 
-    def __init__(self, world: World) -> None:
-        self.stage = world.stage
-        self.n1, self.n2 = world.stage.nodes
-        self.author = Author(world)
-        self._world = world
-        self._reader = Reader(world, (ROOM_NAME,))
+    def __init__(self, context: RunContext) -> None:
+        self.stage = context.stage
+        self.n1, self.n2 = context.stage.nodes
+        self.author = Author(context)
+        self._context = context
+        self._reader = Reader(context, (ROOM_NAME,))
         self._listeners: list[Listener] = []
 
-    def knock(
+    def start_connecting(
         self,
         node: str,
-        asked: Place | None = None,
+        asked: Position | None = None,
         *,
         wire: WireFormat = WireFormat.JSON,
-        small: bool = False,
+        small_buffers: bool = False,
     ) -> Listener:
         number = len(self._listeners) + 1
         listener = Listener(
-            self._world.record,
-            self._world.switchboard,
+            self._context.record,
+            self._context.registry,
             {"n1": self.n1, "n2": self.n2}[node],
             client=f"listener.{number}",
             user=f"listener.{number}",
             home=ROOM_NAME,
             asked=asked,
             wire=wire,
-            small=small,
+            small_buffers=small_buffers,
         )
         self._listeners.append(listener)
         return listener
 
-    async def connect(self, node: str, asked: Place | None = None, *, small: bool = False) -> Listener:
-        """It has been welcomed, if not at once then when it came again."""
-        came: list[Listener] = []
+    async def connect(self, node: str, asked: Position | None = None, *, small_buffers: bool = False) -> Listener:
+        """Connect a listener; returns once one is welcomed. Refused ones are replaced by another attempt."""
+        attempts: list[Listener] = []
 
         async def is_welcomed() -> bool:
-            came.append(self.knock(node, asked, small=small))
-            return await came[-1].settle(PATIENCE)
+            attempts.append(self.start_connecting(node, asked, small_buffers=small_buffers))
+            return await attempts[-1].wait_welcomed(PATIENCE)
 
-        await eventually(is_welcomed, within=PATIENCE, what=f"somebody is let in on {node}")
-        return came[-1]
+        await eventually(is_welcomed, within=PATIENCE, what=f"a listener is admitted on {node}")
+        return attempts[-1]
 
-    async def say(self, times: int = 1, size: int = 8) -> None:
-        """One after the other, each acknowledged."""
+    async def publish(self, times: int = 1, size: int = 8) -> None:
+        """Publish messages one after the other, each until it is acknowledged."""
         for _ in range(times):
-            await self.author.publish(self.author.post(ROOM_NAME, size, keyed=True), self.n2)
+            await self.author.publish(self.author.new_post(ROOM_NAME, size, keyed=True), self.n2)
 
-    async def hears(self, listener: Listener, offset: int) -> None:
-        """Up to there."""
+    async def wait_for_offset(self, listener: Listener, offset: int) -> None:
+        """Wait until the listener has the position `offset`."""
 
         async def has() -> bool:
-            return place_of(listener).offset >= offset
+            return position_of(listener).offset >= offset
 
-        await eventually(has, within=SOON, what=f"{listener.client} hears offset {offset}")
+        await eventually(has, within=SOON, what=f"{listener.client} receives offset {offset}")
 
-    async def cut_off(self, node: int = 0) -> Callable[[], Coroutine[Any, Any, None]]:
-        """The node's link is lost, and does not come back before what is returned is called and done."""
+    async def cut_link(self, node: int = 0) -> Callable[[], Coroutine[Any, Any, None]]:
+        """Reset the pub/sub link of a node and keep it away; the returned coroutine function restores it."""
         stage, victim = self.stage, self.stage.nodes[node]
         fault = stage.lose_link(victim)
 
         async def heal() -> None:
-            stage.let_flow(victim, fault, Part.LINK)
-            await eventually(is_live, within=SOON, what=f"{victim.name} hears the bus again")
+            stage.resume_link(victim, fault, Part.LINK)
+            await eventually(is_live, within=SOON, what=f"{victim.name} has its link again")
 
         async def is_live() -> bool:
             return bool(await victim.count("link", "live"))
 
         return heal
 
-    async def silence(self) -> None:
-        """Whoever is there has to know what there is to know."""
+    async def wait_until_consistent(self) -> None:
+        """Wait until all nodes and listeners have the same position, and record the positions."""
 
-        def standing() -> list[tuple[str, Place | None]]:
-            return [(ROOM_NAME, place_of(each)) for each in self._listeners if each.is_live]
+        def positions() -> list[tuple[str, Position | None]]:
+            return [(ROOM_NAME, position_of(each)) for each in self._listeners if each.is_live]
 
-        await all_know_the_same(self._world, self._reader, (ROOM_NAME,), standing, STABLE_WITHIN)
+        await audit_positions(self._context, self._reader, (ROOM_NAME,), positions, STABLE_WITHIN)
 
 
-def place_of(listener: Listener) -> Place:
-    place = listener.stays[ROOM_NAME].place
-    assert place is not None
-    return place
+def position_of(listener: Listener) -> Position:
+    position = listener.subscriptions[ROOM_NAME].position
+    assert position is not None
+    return position

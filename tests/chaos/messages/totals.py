@@ -1,4 +1,4 @@
-"""What a run did, in numbers; and when that is too little to say anything."""
+"""What a run did, in numbers; and when that is too little to prove anything."""
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 
+from tests.chaos.harness.fault_spans import FaultSpan, fault_spans_of
 from tests.chaos.harness.history import Fault, FaultKind
-from tests.chaos.harness.troubles import Trouble, troubles_of
 from tests.chaos.messages.contents import Contents, runs
-from tests.chaos.messages.record import Record, Stay
+from tests.chaos.messages.record import Record, Subscription
 from tests.chaos.messages.verify import concerns
 
 AFTER = 3.0
-"""Seconds after a fault that still count as its time."""
-FORGIVEN_MAX = 0.2
+"""Seconds after a fault that are still attributed to it."""
+SKIPPED_MAX = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +40,17 @@ class Delays:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """`forgiven`: offsets within one epoch that a resync or a refused recovery has skipped: told, but not checked."""
+    """`skipped`: offsets within one epoch that a `resync` or a refused recovery skipped: announced, but not checked."""
 
     deliveries: int
     acknowledged: int
     repeated: int
-    given_up: int
-    stays: int
+    unconfirmed: int
+    subscriptions: int
     recovered: int
     caught_up: int
     refused: int
-    forgiven: int
+    skipped: int
     resyncs: dict[str, int]
     epochs: int
     pages: int
@@ -58,26 +58,42 @@ class Totals:
     faults: dict[str, int]
     delays: Delays
     delays_by_fault: dict[str, Delays]
-    """Of messages that were acknowledged while a fault of this kind held, or in AFTER seconds behind it."""
+    """Delays of messages acknowledged during a fault of this kind, or in the AFTER seconds after it."""
     repairs_by_fault: dict[str, Delays]
-    """Of the same, but from when no fault concerned the listener any more; 0 where it came before that."""
+    """Of the same messages, counted from the end of the last fault of the listener; 0 if they arrived before it."""
 
 
 def totals_of(record: Record) -> Totals:
     delays, by_fault, repairs = _delays(record)
-    recovered = [stay for stay in record.stays if stay.recovered and stay.start and stay.asked]
+    recovered = [
+        subscription
+        for subscription in record.subscriptions
+        if subscription.recovered and subscription.start and subscription.asked
+    ]
     return Totals(
         deliveries=record.deliveries,
         acknowledged=len(record.acknowledged),
         repeated=sum(1 for each in record.acknowledged if each.tries > 1),
-        given_up=len(record.given_up),
-        stays=len(record.stays),
+        unconfirmed=len(record.unconfirmed),
+        subscriptions=len(record.subscriptions),
         recovered=len(recovered),
-        caught_up=sum(stay.start.offset - stay.asked.offset for stay in recovered if stay.start and stay.asked),
-        refused=sum(1 for stay in record.stays if stay.recovered is False),
-        forgiven=sum(map(_forgiven, record.stays)),
-        resyncs=dict(Counter(resync.reason for stay in record.stays for resync in stay.resyncs)),
-        epochs=len({(stay.channel, epoch) for stay in record.stays for epoch, _, _ in runs(stay)}),
+        caught_up=sum(
+            subscription.start.offset - subscription.asked.offset
+            for subscription in recovered
+            if subscription.start and subscription.asked
+        ),
+        refused=sum(1 for subscription in record.subscriptions if subscription.recovered is False),
+        skipped=sum(map(_skipped, record.subscriptions)),
+        resyncs=dict(
+            Counter(resync.reason for subscription in record.subscriptions for resync in subscription.resyncs)
+        ),
+        epochs=len(
+            {
+                (subscription.channel, epoch)
+                for subscription in record.subscriptions
+                for epoch, _, _ in runs(subscription)
+            }
+        ),
         pages=len(record.pages),
         entries=sum(len(page.entries) for page in record.pages),
         faults=dict(Counter(fault.kind.value for fault in record.history.of(Fault))),
@@ -87,33 +103,38 @@ def totals_of(record: Record) -> Totals:
     )
 
 
-def _forgiven(stay: Stay) -> int:
+def _skipped(subscription: Subscription) -> int:
     skipped = 0
-    if stay.recovered is False and stay.start and stay.asked and stay.start.epoch == stay.asked.epoch:
-        skipped += stay.start.offset - stay.asked.offset
-    place = stay.asked if stay.recovered else stay.start
-    for resync in stay.resyncs:
-        if place is not None and resync.place is not None and resync.place.epoch == place.epoch:
-            last = stay.messages.offsets[resync.before - 1] if resync.before else place.offset
-            skipped += max(0, resync.place.offset - max(last, place.offset))
-        place = resync.place or place
+    if (
+        subscription.recovered is False
+        and subscription.start
+        and subscription.asked
+        and subscription.start.epoch == subscription.asked.epoch
+    ):
+        skipped += subscription.start.offset - subscription.asked.offset
+    position = subscription.asked if subscription.recovered else subscription.start
+    for resync in subscription.resyncs:
+        if position is not None and resync.position is not None and resync.position.epoch == position.epoch:
+            last = subscription.messages.offsets[resync.before - 1] if resync.before else position.offset
+            skipped += max(0, resync.position.offset - max(last, position.offset))
+        position = resync.position or position
     return skipped
 
 
 def _delays(record: Record) -> tuple[Delays, dict[str, Delays], dict[str, Delays]]:
-    """What was caught up by who came later is not counted."""
-    contents, troubles = Contents(record), sorted(troubles_of(record.history))
+    """Delays in all, by kind of fault, and since the end of the fault. Recovered messages are not counted."""
+    contents, faults = Contents(record), sorted(fault_spans_of(record.history))
     every: list[float] = []
     by_kind: dict[str, list[float]] = defaultdict(list)
     repairs: dict[str, list[float]] = defaultdict(list)
     concerning: dict[tuple[str, str], _Times] = {}
-    for stay in record.stays:
-        if (stay.node, stay.client) not in concerning:
-            its = [trouble for trouble in troubles if concerns(trouble, stay) or trouble.kind is FaultKind.KILL_NODE]
-            concerning[stay.node, stay.client] = _Times(its)
-        times = concerning[stay.node, stay.client]
-        for at, acknowledged_at, _ in contents.delays(stay):
-            if acknowledged_at < stay.at:
+    for subscription in record.subscriptions:
+        if (subscription.node, subscription.client) not in concerning:
+            its = [span for span in faults if concerns(span, subscription) or span.kind is FaultKind.KILL_NODE]
+            concerning[subscription.node, subscription.client] = _Times(its)
+        times = concerning[subscription.node, subscription.client]
+        for at, acknowledged_at, _ in contents.delays(subscription):
+            if acknowledged_at < subscription.at:
                 continue
             seconds = max(0.0, at - acknowledged_at)
             every.append(seconds)
@@ -128,32 +149,32 @@ def _sorted(seconds: dict[str, list[float]]) -> dict[str, Delays]:
 
 
 class _Times:
-    """Which faults hold when, for some listener; kinds are looked up in grains of 50 ms."""
+    """The faults of one listener by time, in grains of 50 ms."""
 
     GRAIN = 0.05
 
-    def __init__(self, troubles: list[Trouble]) -> None:
+    def __init__(self, faults: list[FaultSpan]) -> None:
         self._kinds: dict[int, set[str]] = defaultdict(set)
-        self._began = [trouble.began for trouble in troubles]
-        self._healed = list(accumulate((trouble.until for trouble in troubles), max))
-        for trouble in troubles:
-            until = min(trouble.until, trouble.began + 60.0) + AFTER
-            for grain in range(int(trouble.began / self.GRAIN), int(until / self.GRAIN) + 1):
-                self._kinds[grain].add(trouble.kind.value)
+        self._began = [span.began for span in faults]
+        self._healed = list(accumulate((span.until for span in faults), max))
+        for span in faults:
+            until = min(span.until, span.began + 60.0) + AFTER
+            for grain in range(int(span.began / self.GRAIN), int(until / self.GRAIN) + 1):
+                self._kinds[grain].add(span.kind.value)
 
     def kinds(self, moment: float) -> Iterable[str]:
-        """Of those that hold, or held in the last AFTER seconds."""
+        """Kinds of faults in effect now, or in the last AFTER seconds."""
         return self._kinds.get(int(moment / self.GRAIN), ())
 
     def healed(self, moment: float) -> float:
-        """When all that have begun were over; later than `moment` if they are not yet."""
+        """When all faults that began before `moment` had ended; later than `moment` if one has not."""
         begun = bisect_right(self._began, moment)
         return self._healed[begun - 1] if begun else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Minimum:
-    """Below any of it a run shows nothing."""
+    """A run with less of any of these proves nothing. `kinds`: of faults."""
 
     deliveries: int
     faults: int
@@ -177,17 +198,17 @@ class Minimum:
 
 
 def too_little(totals: Totals, minimum: Minimum) -> list[str]:
-    """Why the run is rejected; empty: it is not."""
+    """The reasons to reject the run; empty if there are none."""
     wanted = {
         "deliveries": (totals.deliveries, minimum.deliveries),
         "faults": (sum(totals.faults.values()), minimum.faults),
         "kinds of faults": (len(totals.faults), minimum.kinds),
         "messages acknowledged": (totals.acknowledged, minimum.acknowledged),
-        "stays that were caught up": (totals.recovered, minimum.recovered),
+        "subscriptions that recovered": (totals.recovered, minimum.recovered),
         "messages that had to be repeated": (totals.repeated, minimum.repeated),
         "entries of history read": (totals.entries, minimum.entries),
     }
     found = [f"{what}: {was}, at least {least} are wanted" for what, (was, least) in wanted.items() if was < least]
-    if totals.forgiven > FORGIVEN_MAX * totals.deliveries:
-        found.append(f"{totals.forgiven} messages were not delivered but told to be missing: that is too many")
+    if totals.skipped > SKIPPED_MAX * totals.deliveries:
+        found.append(f"{totals.skipped} messages were announced as missing instead of delivered: that is too many")
     return found

@@ -1,4 +1,4 @@
-"""Who is there in a run, and how it goes: channels, listeners of every habit, an author, a reader; then silence."""
+"""The workload of a run: channels, listeners with different patterns, one author, one reader; and its end."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,18 +6,18 @@ from collections.abc import Awaitable, Callable
 from tests.chaos.harness.connection import WireFormat
 from tests.chaos.harness.history import FaultKind
 from tests.chaos.harness.tasks import Tasks
-from tests.chaos.harness.waiting import holds
-from tests.chaos.messages.audit import all_know_the_same
+from tests.chaos.harness.waiting import becomes_true
+from tests.chaos.messages.audit import audit_positions
 from tests.chaos.messages.author import AUTHOR, Author
-from tests.chaos.messages.client import COMING_AND_GOING, STAYING, Client, Habit, World
+from tests.chaos.messages.client import COMING_AND_GOING, STAYING, Client, RunContext, VisitPattern
 from tests.chaos.messages.listener import AGENT, ROOM
 from tests.chaos.messages.reader import Reader
-from tests.chaos.messages.record import Place, Post
+from tests.chaos.messages.record import Position, Post
 from tests.support.cluster import NodeProcess
 
 ROOMS = tuple(ROOM + name for name in ("lobby", "garden", "attic", "cellar"))
 WIDE = ROOM + "wide"
-"""Its messages are large, and some of its listeners slow."""
+"""A room with large messages and some slow listeners."""
 AGENTS = (AGENT + "ada", AGENT + "bob")
 KEYSPACE = (*ROOMS, WIDE, *AGENTS)
 KEPT = 150
@@ -34,7 +34,7 @@ OWN_SETTINGS = (
     {"SLOW_POLICY": "disconnect", "LIMIT_MODE": "available"},
     {"SLOW_POLICY": "skip", "LIMIT_MODE": "available"},
 )
-"""Of the nodes, in turn."""
+"""Settings of the nodes, in turn."""
 STAYING_PER_CHANNEL = 5
 MOVING_PER_CHANNEL = 4
 ROAMING = 4
@@ -43,30 +43,30 @@ SIZES = (0, 8, 40, 200, 1000)
 WIDE_SIZE = 6000
 UNDER_WAY_MAX = 256
 KEYED = 0.8
-SPEAKS_FOR = (0.3, 3.0)
-"""Seconds, and as long it is silent, now and then for longer: then it shows whether the last message was lost."""
-SILENT_FOR_LONG = (9.0, 12.0)
+PUBLISHES_FOR = (0.3, 3.0)
+"""Seconds of publishing, and of the pause after it. Some pauses are longer, so that a lost last message is noticed."""
+LONG_PAUSE = (9.0, 12.0)
 UNANSWERED_FOR = 20.0
 STABLE_WITHIN = 20.0
 
 
 class Workload:
-    """`run`, then `fall_silent`; what was found at last is written down."""
+    """`start`, then `finish`, which records the last positions."""
 
-    def __init__(self, world: World, *, rate: float) -> None:
-        self._world = world
-        self._chance = world.chance("workload")
-        self._pause = 0.5 * len(KEYSPACE) / rate  # it speaks half of the time
+    def __init__(self, context: RunContext, *, rate: float) -> None:
+        self._context = context
+        self._chance = context.chance("workload")
+        self._pause = 0.5 * len(KEYSPACE) / rate  # it publishes half of the time
         self._clients_at_work = Tasks()
-        self._saying = Tasks()
-        self._speaking = Tasks()
-        mouths = self._mouths()
-        self._slow = [self._client(f"slow.{n}", (WIDE,), n, small=True) for n in range(SLOW)]
-        self._clients = [*mouths, *self._listeners(), *self._slow]
-        self._author = Author(world, mouths=mouths)
-        self._reader = Reader(world, KEYSPACE)
+        self._in_flight = Tasks()
+        self._publishing = Tasks()
+        sockets = self._sockets()
+        self._slow = [self._client(f"slow.{n}", (WIDE,), n, small_buffers=True) for n in range(SLOW)]
+        self._clients = [*sockets, *self._listeners(), *self._slow]
+        self._author = Author(context, sockets=sockets)
+        self._reader = Reader(context, KEYSPACE)
 
-    # ---- who is there
+    # ---- clients
 
     def _client(
         self,
@@ -74,18 +74,20 @@ class Workload:
         channels: tuple[str, ...],
         number: int,
         *,
-        habit: Habit = STAYING,
+        pattern: VisitPattern = STAYING,
         node: NodeProcess | None = None,
         user: str | None = None,
-        small: bool = False,
+        small_buffers: bool = False,
     ) -> Client:
         wire = (WireFormat.JSON, WireFormat.MSGPACK)[number % 2]
-        return Client(self._world, name, channels, habit=habit, wire=wire, node=node, user=user, small=small)
+        return Client(
+            self._context, name, channels, pattern=pattern, wire=wire, node=node, user=user, small_buffers=small_buffers
+        )
 
-    def _mouths(self) -> list[Client]:
-        """Of the one author, on every node, in every channel."""
-        heard = ((*ROOMS, WIDE), *((agent,) for agent in AGENTS))
-        pairs = [(node, channels) for node in self._world.stage.nodes for channels in heard]
+    def _sockets(self) -> list[Client]:
+        """The author's own clients, on every node and in every channel."""
+        groups = ((*ROOMS, WIDE), *((agent,) for agent in AGENTS))
+        pairs = [(node, channels) for node in self._context.stage.nodes for channels in groups]
         return [
             self._client(f"{AUTHOR}.{number}", channels, number, node=node, user=AUTHOR)
             for number, (node, channels) in enumerate(pairs)
@@ -95,85 +97,85 @@ class Workload:
         clients: list[Client] = []
         for channel in KEYSPACE:
             name = channel.partition(":")[2]
-            clients += [self._client(f"{name}.stays.{n}", (channel,), n) for n in range(STAYING_PER_CHANNEL)]
+            clients += [self._client(f"{name}.permanent.{n}", (channel,), n) for n in range(STAYING_PER_CHANNEL)]
             clients += [
-                self._client(f"{name}.moves.{n}", (channel,), n, habit=COMING_AND_GOING)
+                self._client(f"{name}.visiting.{n}", (channel,), n, pattern=COMING_AND_GOING)
                 for n in range(MOVING_PER_CHANNEL)
             ]
         for n in range(ROAMING):
             rooms = tuple(self._chance.sample((*ROOMS, WIDE), 3))
-            clients.append(self._client(f"roams.{n}", rooms, n, habit=COMING_AND_GOING))
+            clients.append(self._client(f"rooms.{n}", rooms, n, pattern=COMING_AND_GOING))
         return clients
 
-    # ---- how it goes
+    # ---- the run
 
     def start(self) -> None:
         for client in self._clients:
             self._clients_at_work.start(client.run())
         for channel in KEYSPACE:
-            self._speaking.start(self._speak(channel))
-        self._speaking.start(self._reader.run())
+            self._publishing.start(self._publish_to(channel))
+        self._publishing.start(self._reader.run())
 
     def check(self) -> None:
-        for tasks in (self._clients_at_work, self._saying, self._speaking):
+        for tasks in (self._clients_at_work, self._in_flight, self._publishing):
             tasks.check()
 
-    async def _speak(self, channel: str) -> None:
-        """By fits and starts, until it is cancelled."""
+    async def _publish_to(self, channel: str) -> None:
+        """Publish in bursts, until it is cancelled."""
         loop, chance = asyncio.get_running_loop(), self._chance
         while True:
-            until = loop.time() + chance.uniform(*SPEAKS_FOR)
+            until = loop.time() + chance.uniform(*PUBLISHES_FOR)
             while loop.time() < until:
-                if len(self._saying.running) < UNDER_WAY_MAX:
+                if len(self._in_flight.running) < UNDER_WAY_MAX:
                     size = WIDE_SIZE if channel == WIDE else chance.choice(SIZES)
-                    post = self._author.post(channel, size, keyed=chance.random() < KEYED)
-                    self._saying.start(self._say(post))
+                    post = self._author.new_post(channel, size, keyed=chance.random() < KEYED)
+                    self._in_flight.start(self._publish(post))
                 await asyncio.sleep(self._pause)
-            await asyncio.sleep(chance.uniform(*(SILENT_FOR_LONG if chance.random() < 0.1 else SPEAKS_FOR)))
+            await asyncio.sleep(chance.uniform(*(LONG_PAUSE if chance.random() < 0.1 else PUBLISHES_FOR)))
 
-    async def _say(self, post: Post) -> None:
+    async def _publish(self, post: Post) -> None:
         await self._author.publish(post)
 
     async def slow_down(self, until: Callable[[], Awaitable[None]]) -> None:
-        """One of the slow reads nothing for a while."""
-        there = [client for client in self._slow if client.stays]
+        """Let one of the slow listeners read nothing until `until` has ended."""
+        there = [client for client in self._slow if client.subscriptions]
         if not there:
             return
         client = self._chance.choice(there)
         listener = client.listener
         assert listener is not None
-        fault = self._world.stage.began(FaultKind.SLOW_CLIENT, client.name)
-        listener.stop_reading()
+        fault = self._context.stage.record_fault(FaultKind.SLOW_CLIENT, client.name)
+        listener.pause_reading()
         await until()
-        self._world.stage.healed(fault)
-        listener.read_on()
+        self._context.stage.record_healed(fault)
+        listener.resume_reading()
 
-    # ---- how it ends
+    # ---- the end
 
-    async def fall_silent(self) -> None:
-        """Nothing more is said; everybody comes back, and stays; then all have to know the same."""
-        await self._speaking.close()
+    async def finish(self) -> None:
+        """Stop publishing, let all clients reconnect and stay, and record the last positions of all."""
+        await self._publishing.close()
         for client in self._clients:
-            client.settle()
-        await holds(self._nothing_under_way, UNANSWERED_FOR)
+            client.stay_connected()
+        await becomes_true(self._nothing_under_way, UNANSWERED_FOR)
         self.check()
-        await all_know_the_same(self._world, self._reader, KEYSPACE, self._standing, STABLE_WITHIN)
+        await audit_positions(self._context, self._reader, KEYSPACE, self._positions, STABLE_WITHIN)
         for client in self._clients:
             for channel in client.channels:
-                if channel not in client.stays:
-                    self._world.record.stray(self._world.now(), client.name, f"does not get back into {channel}")
+                if channel not in client.subscriptions:
+                    self._context.record.add_unexpected(self._context.now(), client.name, f"cannot return to {channel}")
 
     async def close(self) -> None:
-        for tasks in (self._speaking, self._saying, self._clients_at_work):
+        for tasks in (self._publishing, self._in_flight, self._clients_at_work):
             await tasks.close()
 
     async def _nothing_under_way(self) -> bool:
-        return not self._saying.running
+        return not self._in_flight.running
 
-    def _standing(self) -> list[tuple[str, Place | None]]:
-        """Everybody's place in each of its channels."""
+    def _positions(self) -> list[tuple[str, Position | None]]:
+        """The position of each client in each of its channels."""
         return [
-            (channel, client.stays[channel].place if channel in client.stays else None)
+            (channel, client.subscriptions[channel].position if channel in client.subscriptions else None)
             for client in self._clients
             for channel in client.channels
         ]

@@ -1,4 +1,4 @@
-"""The schedule of faults is the seed's alone, and has something of everything."""
+"""The schedule of faults depends on the seed alone, and contains every kind."""
 
 from itertools import islice
 
@@ -16,30 +16,30 @@ def planned(seed: int, count: int, of: tuple[FaultKind, ...] = AGAINST_MESSAGES)
     return [fault for step in islice(schedule(seed, 4, of), count) for fault in step.faults]
 
 
-def test_a_seed_gives_the_same_schedule_again() -> None:
+def test_same_seed_gives_the_same_schedule() -> None:
     assert steps(7, 200) == steps(7, 200)
     assert steps(7, 200) != steps(8, 200)
 
 
 @pytest.mark.parametrize("of", [AGAINST_LIMITS, AGAINST_MESSAGES])
-def test_every_kind_comes_before_any_comes_twice(of: tuple[FaultKind, ...]) -> None:
+def test_schedule_has_every_kind_before_it_repeats_one(of: tuple[FaultKind, ...]) -> None:
     kinds = [fault.kind for fault in planned(1, 60, of)]
 
     assert set(kinds[: len(of)]) == set(of)
 
 
-def test_all_that_are_planned_against_messages_are_known() -> None:
+def test_faults_against_messages_are_all_kinds() -> None:
     assert set(AGAINST_MESSAGES) == set(FaultKind)
 
 
-def test_two_at_once_have_different_victims() -> None:
+def test_simultaneous_faults_have_different_victims() -> None:
     pairs = [step.faults for step in steps(1, 1000) if len(step.faults) == 2]
 
     assert len(pairs) > 50
     assert all(first.victim != second.victim for first, second in pairs)
 
 
-def test_lengths_are_within_their_bounds() -> None:
+def test_fault_lengths_are_within_their_bounds() -> None:
     for fault in planned(3, 500):
         shortest, longest = LENGTHS.get(fault.kind, (0.0, 0.0))
         assert shortest <= fault.seconds <= longest

@@ -1,67 +1,72 @@
-"""One place is one message, wherever it shows: violations of that are found in a record written by hand."""
+"""One position is one message everywhere: violations of that are found in a record built by hand."""
 
 import pytest
 
 from tests.chaos.harness.violation import Kind
-from tests.chaos.messages.record import Place, Window
-from tests.unit.chaos.messages.story import EMPTY, E, F, Story, said
+from tests.chaos.messages.record import Position, Window
+from tests.unit.chaos.messages.record_builder import EMPTY, E, F, RecordBuilder, message_frame
 
 
-def test_the_same_place_is_the_same_message_to_all() -> None:
-    assert Story().hears(1, 2).hears(1, (2, 7)).verdict == [Kind.DIFFERENT]
+def test_two_messages_at_one_position_conflict() -> None:
+    assert RecordBuilder().subscription(1, 2).subscription(1, (2, 7)).verdict == [Kind.CONFLICTING]
 
 
-def test_with_the_same_author() -> None:
-    assert Story().hears(1).hears(1, by="bob").verdict == [Kind.DIFFERENT]
+def test_two_authors_of_the_message_at_one_position_conflict() -> None:
+    assert RecordBuilder().subscription(1).subscription(1, by="bob").verdict == [Kind.CONFLICTING]
 
 
-def test_and_content_that_somebody_has_said() -> None:
-    story = Story().hears()
-    forged = {**said(1), "content": {"n": 1, "size": 5, "text": "?"}, "offset": 1}
-    story.heard(story.stays[0], 1.05, forged)
-    assert story.verdict == [Kind.DIFFERENT]
+def test_content_that_was_never_published_conflicts() -> None:
+    record = RecordBuilder().subscription()
+    forged = {**message_frame(1), "content": {"n": 1, "size": 5, "text": "?"}, "offset": 1}
+    record.add_message(record.subscriptions[0], 1.05, forged)
+    assert record.verdict == [Kind.CONFLICTING]
 
 
-def test_to_its_author_as_well() -> None:
-    assert Story().hears(1, 2).acknowledges(9, Place(E, 2)).verdict == [Kind.DIFFERENT]
+def test_acknowledged_position_with_another_message_conflicts() -> None:
+    assert RecordBuilder().subscription(1, 2).acknowledgement(9, Position(E, 2)).verdict == [Kind.CONFLICTING]
 
 
-def test_and_to_who_reads_history() -> None:
-    assert Story().hears(1, (2, 7)).reads([1, 2], Window(9), Place(E, 2)).verdict == [Kind.DIFFERENT]
+def test_page_with_another_message_at_a_position_conflicts() -> None:
+    assert RecordBuilder().subscription(1, (2, 7)).page([1, 2], Window(9), Position(E, 2)).verdict == [Kind.CONFLICTING]
 
 
-def test_two_authors_do_not_get_one_place() -> None:
-    story = Story().acknowledges(1, Place(E, 1)).acknowledges(2, Place(E, 1))
-    assert story.verdict == [Kind.DIFFERENT]
+def test_two_messages_acknowledged_at_one_position_conflict() -> None:
+    record = RecordBuilder().acknowledgement(1, Position(E, 1)).acknowledgement(2, Position(E, 1))
+    assert record.verdict == [Kind.CONFLICTING]
 
 
-def test_a_message_has_one_offset_in_an_epoch() -> None:
-    assert Story().hears(1, (2, 1)).verdict == [Kind.SAID_TWICE]
+def test_message_at_two_offsets_of_an_epoch_is_published_twice() -> None:
+    assert RecordBuilder().subscription(1, (2, 1)).verdict == [Kind.PUBLISHED_TWICE]
 
 
-def test_but_with_a_key_another_one_when_data_was_lost() -> None:
-    story = Story().suffers(EMPTY, 0.5, 0.9).hears(1, 2, Place(F, 0), (1, 2))
-    assert story.acknowledges(2, Place(F, 1), at=1.6).verdict == []
+def test_keyed_message_may_have_another_offset_in_a_new_epoch() -> None:
+    record = RecordBuilder().fault(EMPTY, 0.5, 0.9).subscription(1, 2, Position(F, 0), (1, 2))
+    assert record.acknowledgement(2, Position(F, 1), at=1.6).verdict == []
 
 
-def test_without_a_key_it_was_handed_in_once() -> None:
-    story = Story().suffers(EMPTY, 0.5, 0.9).hears(1, 2, Place(F, 0), (1, 2))
-    assert story.acknowledges(2, Place(F, 1), at=1.6, keyed=False).verdict == [Kind.SAID_TWICE]
+def test_unkeyed_message_at_two_offsets_is_published_twice() -> None:
+    record = RecordBuilder().fault(EMPTY, 0.5, 0.9).subscription(1, 2, Position(F, 0), (1, 2))
+    assert record.acknowledgement(2, Position(F, 1), at=1.6, keyed=False).verdict == [Kind.PUBLISHED_TWICE]
 
 
-def test_what_is_left_of_the_log_may_be_read_in_the_next_epoch() -> None:
-    story = Story().suffers(EMPTY, 0.5, 0.9).hears(1, 2, Place(F, 2), 3).acknowledges(2, Place(E, 2), keyed=False)
-    assert story.reads([1, 2, 3], Window(10), Place(F, 3)).verdict == []
+def test_message_at_one_offset_in_two_epochs_is_allowed() -> None:
+    record = (
+        RecordBuilder()
+        .fault(EMPTY, 0.5, 0.9)
+        .subscription(1, 2, Position(F, 2), 3)
+        .acknowledgement(2, Position(E, 2), keyed=False)
+    )
+    assert record.page([1, 2, 3], Window(10), Position(F, 3)).verdict == []
 
 
-def test_what_was_acknowledged_is_not_beyond_the_head() -> None:
-    story = Story().acknowledges(3, Place(E, 3), at=4.0).reads([1, 2], Window(10), Place(E, 2), at=5.0)
-    assert story.verdict == [Kind.LOST]
+def test_message_acknowledged_before_a_lower_head_is_lost() -> None:
+    record = RecordBuilder().acknowledgement(3, Position(E, 3), at=4.0).page([1, 2], Window(10), Position(E, 2), at=5.0)
+    assert record.verdict == [Kind.LOST]
 
 
-def test_unless_it_was_acknowledged_later() -> None:
-    story = Story().acknowledges(3, Place(E, 3), at=6.0).reads([1, 2], Window(10), Place(E, 2), at=5.0)
-    assert story.verdict == []
+def test_message_acknowledged_after_a_lower_head_is_not_lost() -> None:
+    record = RecordBuilder().acknowledgement(3, Position(E, 3), at=6.0).page([1, 2], Window(10), Position(E, 2), at=5.0)
+    assert record.verdict == []
 
 
 @pytest.mark.parametrize(
@@ -70,14 +75,14 @@ def test_unless_it_was_acknowledged_later() -> None:
         pytest.param([7, 8, 9], Window(3), id="the last ones"),
         pytest.param([5, 6, 7, 8, 9], Window(9), id="all that are kept"),
         pytest.param([6, 7, 8], Window(3, since=5), id="since"),
-        pytest.param([5, 6, 7], Window(3, since=2), id="since what is gone"),
+        pytest.param([5, 6, 7], Window(3, since=2), id="since a removed message"),
         pytest.param([], Window(3, since=9), id="since the head"),
         pytest.param([5, 6, 7], Window(5, before=8), id="before"),
-        pytest.param([], Window(5, before=3), id="before what is kept"),
+        pytest.param([], Window(5, before=3), id="before the first kept message"),
     ],
 )
-def test_pages(offsets: list[int], window: Window) -> None:
-    assert Story(kept=5).hears(1).reads(offsets, window).verdict == []
+def test_pages_as_requested_are_allowed(offsets: list[int], window: Window) -> None:
+    assert RecordBuilder(kept=5).subscription(1).page(offsets, window).verdict == []
 
 
 @pytest.mark.parametrize(
@@ -88,18 +93,18 @@ def test_pages(offsets: list[int], window: Window) -> None:
         pytest.param([6, 7, 8, 9], Window(3), id="too many"),
         pytest.param([], Window(3), id="nothing"),
         pytest.param([7, 8, 9], Window(3, since=5), id="a later beginning"),
-        pytest.param([5, 6, 7], Window(3, since=5), id="what was there already"),
+        pytest.param([5, 6, 7], Window(3, since=5), id="a message that was known"),
         pytest.param([6, 7], Window(5, since=5), id="an early end"),
         pytest.param([], Window(5, since=5), id="nothing since"),
         pytest.param([5, 6, 7, 8], Window(5, before=8), id="not before"),
         pytest.param([5, 6], Window(5, before=8), id="an end before that"),
     ],
 )
-def test_bad_pages(offsets: list[int], window: Window) -> None:
-    assert Story(kept=5).hears(1).reads(offsets, window).verdict == [Kind.BAD_PAGE]
+def test_pages_other_than_requested_are_bad(offsets: list[int], window: Window) -> None:
+    assert RecordBuilder(kept=5).subscription(1).page(offsets, window).verdict == [Kind.BAD_PAGE]
 
 
-def test_what_was_before_the_epoch_may_be_gone() -> None:
-    story = Story(kept=5).suffers(EMPTY, 0.5, 0.9).hears(1, 2, Place(F, 7), 8, 9)
-    assert story.reads([], Window(5), Place(F, 7)).reads([8, 9], Window(5, since=5), Place(F, 9)).verdict == []
-    assert story.reads([9], Window(5, since=5), Place(F, 9)).verdict == [Kind.BAD_PAGE]
+def test_page_may_lack_messages_from_before_the_epoch() -> None:
+    record = RecordBuilder(kept=5).fault(EMPTY, 0.5, 0.9).subscription(1, 2, Position(F, 7), 8, 9)
+    assert record.page([], Window(5), Position(F, 7)).page([8, 9], Window(5, since=5), Position(F, 9)).verdict == []
+    assert record.page([9], Window(5, since=5), Position(F, 9)).verdict == [Kind.BAD_PAGE]
