@@ -1,4 +1,4 @@
-"""Run the benchmarks: `python -m bench`; `make bench` does just that."""
+"""Run the benchmarks: `python -m bench`, or `make bench`."""
 
 import argparse
 import signal
@@ -12,14 +12,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from . import fanout, handshake, history, idle, limits, report, results, stalled
-from .proc import Elsewhere, raise_file_limit
+from .proc import OtherLoad, raise_file_limit
 
 SECTIONS = ("fanout", "idle", "handshake", "stalled", "limits", "history")
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is measured."""
+    """The extent of a run. `seconds` is the length of each timed run."""
 
     rounds: int
     seconds: float
@@ -42,14 +42,20 @@ class Options:
     render: bool
 
 
-def _options() -> Options:
+def _parse_options() -> Options:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--only", default=",".join(SECTIONS), help="some of " + ",".join(SECTIONS))
-    parser.add_argument("--seconds", type=float, help="how long each timed run of fan-out and stalled takes")
-    parser.add_argument("--rounds", type=int, help="how many times each system is measured")
-    parser.add_argument("--quick", action="store_true", help="one short round: to see that all works, not for figures")
+    parser.add_argument("--only", default=",".join(SECTIONS), help="comma-separated; some of " + ",".join(SECTIONS))
+    parser.add_argument("--seconds", type=float, help="length of each timed run of fanout and stalled")
+    parser.add_argument("--rounds", type=int, help="how often each system is measured")
+    parser.add_argument(
+        "--quick", action="store_true", help="one short round, to test the benchmarks; too short for figures"
+    )
     parser.add_argument("--write", action="store_true", help="keep the results and generate README.md and figures.svg")
-    parser.add_argument("--render", action="store_true", help="measure nothing, generate from the results kept")
+    parser.add_argument(
+        "--render",
+        action="store_true",
+        help="measure nothing; generate README.md and figures.svg from the kept results",
+    )
     given = parser.parse_args()
     only = [name for name in str(given.only).split(",") if name]
     if unknown := set(only) - set(SECTIONS):
@@ -61,39 +67,39 @@ def _options() -> Options:
     return Options(only, Size(rounds, seconds, base.sessions, base.handshakes), given.write, given.render)
 
 
-def _measure(name: str, size: Size, found: results.Results, tell: Callable[[str], None]) -> None:
+def _measure(name: str, size: Size, found: results.Results, show_step: Callable[[str], None]) -> None:
     settings: dict[str, float] = {"rounds": size.rounds}
     rows: Sequence[object]
-    others = Elsewhere()
+    others = OtherLoad()
     if name == "fanout":
         settings |= {"s each": size.seconds, "sockets": SOCKETS}
-        rows = fanout.measure(rounds=size.rounds, seconds=size.seconds, sockets=SOCKETS, tell=tell)
+        rows = fanout.measure(rounds=size.rounds, seconds=size.seconds, sockets=SOCKETS, report=show_step)
     elif name == "idle":
         settings = {"sessions": size.sessions}
-        rows = idle.measure(sessions=size.sessions, tell=tell)
+        rows = idle.measure(sessions=size.sessions, report=show_step)
     elif name == "handshake":
         settings |= {"handshakes each": size.handshakes}
-        rows = handshake.measure(rounds=size.rounds, handshakes=size.handshakes, tell=tell)
+        rows = handshake.measure(rounds=size.rounds, handshakes=size.handshakes, report=show_step)
     elif name == "limits":
-        rows = limits.measure(rounds=size.rounds, tell=tell)
+        rows = limits.measure(rounds=size.rounds, report=show_step)
     elif name == "history":
-        rows = history.measure(rounds=size.rounds, tell=tell)
+        rows = history.measure(rounds=size.rounds, report=show_step)
     else:
-        seconds = size.seconds + 2  # long enough for the buffers to fill
+        seconds = size.seconds + 2  # enough to fill the buffers
         settings |= {"s each": seconds, "sockets": SOCKETS}
-        rows = stalled.measure(rounds=size.rounds, seconds=seconds, sockets=SOCKETS, tell=tell)
+        rows = stalled.measure(rounds=size.rounds, seconds=seconds, sockets=SOCKETS, report=show_step)
     found.put(name, settings, others.share(), rows)
 
 
-def _leave(_signal: int, _frame: FrameType | None) -> None:
-    sys.exit(143)  # unwinds, and so ends the servers
+def _exit(_signal: int, _frame: FrameType | None) -> None:
+    sys.exit(143)  # raises SystemExit, so that the servers are stopped
 
 
 def main() -> int:
-    """Measure, show, and write if asked to."""
-    options = _options()
+    """Measure and show; with `--write`, keep the results."""
+    options = _parse_options()
     console = Console(soft_wrap=False) if sys.stdout.isatty() else Console(width=150)
-    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGTERM, _exit)
     raise_file_limit()
     begun = time.monotonic()
     found = results.read() if options.write or options.render else results.Results()

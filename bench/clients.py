@@ -1,8 +1,8 @@
-"""Raw WebSocket clients that do next to nothing: they count the messages that come in.
+"""Raw WebSocket clients that only count received messages.
 
-A frame counts as a message if it holds the payload, whole. All else (pings, presence, greetings) is answered if it
-wants an answer and otherwise passed over. Most sockets of a room receive the very same bytes, so a chunk equal to the
-one parsed last is not parsed again: one comparison takes the place of the walk over its frames.
+A frame that contains the payload is a message. Other frames (pings, presence, greetings) are answered if the dialect
+says so, else ignored. Most sockets of a room receive the same bytes, so a chunk that equals the one parsed last is not
+parsed again.
 """
 
 import asyncio
@@ -23,8 +23,8 @@ _MASK = os.urandom(4)
 CONNECT_SECONDS = 20.0
 
 
-def masked(text: bytes, opcode: int = _TEXT) -> bytes:
-    """A client's frame: RFC 6455 wants it masked."""
+def encode_frame(text: bytes, opcode: int = _TEXT) -> bytes:
+    """A masked frame, as RFC 6455 requires of clients."""
     size = len(text)
     if size < 126:
         head = bytes([0x80 | opcode, 0x80 | size])
@@ -35,26 +35,26 @@ def masked(text: bytes, opcode: int = _TEXT) -> bytes:
 
 
 class Crowd:
-    """How far some sockets have come together: it knows the moment the last of them has a message."""
+    """Counts the messages of several sockets, and notices when the last of them has received a message."""
 
     __slots__ = ("_levels", "chunk", "chunk_messages", "everyone_has", "failure", "on_progress", "sample", "size")
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.everyone_has = 0  # messages that every socket has
+        self.everyone_has = 0  # messages that every socket has received
         self.on_progress: Callable[[int], None] | None = None
         self.failure: str | None = None
-        self.chunk = b""  # the chunk parsed last, and how many messages it held
+        self.chunk = b""  # the chunk parsed last, and its number of messages
         self.chunk_messages = 0
-        self.sample = b""  # a message as it came, to see what it carries
-        self._levels = [size]  # the k-th: how many sockets have exactly k messages
+        self.sample = b""  # a message as it was received, to see its fields
+        self._levels = [size]  # at k: the number of sockets that have received exactly k messages
 
     def expect(self, messages: int) -> None:
-        """So many messages more will come."""
+        """Expect this many further messages."""
         self._levels.extend([0] * messages)
 
     def advance(self, before: int, messages: int) -> None:
-        """A socket that had `before` messages got more of them."""
+        """A socket that had received `before` messages has received `messages` more."""
         levels = self._levels
         if before + messages >= len(levels):
             self.failure = "a socket got more messages than were sent"
@@ -71,7 +71,7 @@ class Crowd:
 
 
 class Client(asyncio.Protocol):
-    """One socket: handshake by hand, then a count of the messages that came."""
+    """One socket: its own opening handshake, then a count of the received messages."""
 
     __slots__ = ("_crowd", "_dialect", "_key", "_payload", "_rest", "_upgraded", "close_code", "closed", "counts",
                  "notes", "path", "ready", "received", "transport", "welcome")  # fmt: skip
@@ -79,14 +79,14 @@ class Client(asyncio.Protocol):
     def __init__(self, dialect: Dialect, path: str, payload: bytes, crowd: Crowd, *, counts: bool = True) -> None:
         loop = asyncio.get_running_loop()
         self.path = path
-        self.counts = counts  # False: what it gets is not waited for
+        self.counts = counts  # False: its messages are not waited for
         self.received = 0
         self.notes: dict[bytes, int] = {}  # other text frames, by their first 16 bytes
         self.close_code: int | None = None
         self.ready: asyncio.Future[None] = loop.create_future()
         self.closed: asyncio.Future[None] = loop.create_future()
         self.transport: asyncio.Transport | None = None
-        self.welcome = b""  # the frame that said it is in
+        self.welcome = b""  # the frame that confirmed the join
         self._crowd = crowd
         self._dialect = dialect
         self._payload = payload
@@ -95,7 +95,7 @@ class Client(asyncio.Protocol):
         self._upgraded = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask for the upgrade."""
+        """Send the opening handshake."""
         self.transport = transport = cast("asyncio.Transport", transport)
         request = (
             f"GET {self.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -104,7 +104,7 @@ class Client(asyncio.Protocol):
         transport.write(request.encode())
 
     def data_received(self, data: bytes) -> None:
-        """Count the messages in what came."""
+        """Count the messages in the data."""
         crowd = self._crowd
         if data == crowd.chunk and not self._rest:
             messages = crowd.chunk_messages
@@ -125,20 +125,20 @@ class Client(asyncio.Protocol):
                 crowd.advance(before, messages)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note that it is over."""
+        """End the futures `ready` and `closed`."""
         if not self.ready.done():
             self.ready.set_exception(BenchError(f"closed before it was ready (code {self.close_code}, {exc})"))
-            self.ready.exception()  # marked as seen: a batch that failed has one error to tell, not one per socket
+            self.ready.exception()  # marks it as retrieved: a failed batch reports one error, not one per socket
         if not self.closed.done():
             self.closed.set_result(None)
 
     def send(self, text: bytes, opcode: int = _TEXT) -> None:
         """Send one frame."""
         if self.transport is not None:
-            self.transport.write(masked(text, opcode))
+            self.transport.write(encode_frame(text, opcode))
 
     async def close(self, seconds: float = 5.0) -> bool:
-        """Close as RFC 6455 has it; False if the server did not end the connection in time."""
+        """Close with a closing handshake; False if the server did not end the connection within `seconds`."""
         if not self.closed.done():
             self.send((1000).to_bytes(2), _CLOSE)
         done, _ = await asyncio.wait([self.closed], timeout=seconds)
@@ -155,7 +155,7 @@ class Client(asyncio.Protocol):
         self._upgraded = True
 
     def _parse(self, data: bytes) -> int:
-        """Walk over the frames, act on those that are no messages, and return how many are."""
+        """Count the messages in the data, and handle the other frames."""
         whole = not self._rest
         others = messages = at = 0
         if not whole:
@@ -173,14 +173,14 @@ class Client(asyncio.Protocol):
                 self._crowd.sample = data[start : start + size]
             else:
                 others += 1
-                self._other(data[at] & 15, data[start : start + size])
+                self._handle_other(data[at] & 15, data[start : start + size])
             at = start + size
         self._rest = data[at:]
         if whole and messages and not others and at == end:
             self._crowd.chunk, self._crowd.chunk_messages = data, messages
         return messages
 
-    def _other(self, opcode: int, text: bytes) -> None:
+    def _handle_other(self, opcode: int, text: bytes) -> None:
         if opcode == _PING:
             self.send(text, _PONG)
         elif opcode == _CLOSE:
@@ -197,12 +197,12 @@ class Client(asyncio.Protocol):
 
 
 def _open_socket(number: int, *, stalled: bool) -> socket.socket:
-    """A socket on a loopback address of its own few thousand, so that ports do not run out."""
+    """A socket bound to one of eight loopback addresses, so that ports do not run out."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     sock.setblocking(False)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if stalled:
-        # A small window, and the segment size of a real network: with loopback's own the kernel would keep megabytes.
+        # A small window and the segment size of a real network; with those of loopback the kernel buffers megabytes.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1460)
     sock.bind((f"127.0.0.{1 + number % 8}", 0))
@@ -210,7 +210,7 @@ def _open_socket(number: int, *, stalled: bool) -> socket.socket:
 
 
 async def connect(client: Client, number: int, port: int, *, stalled: bool = False) -> Client:
-    """Connect one client and wait until its server says that it is in."""
+    """Connect one client and wait until the server has confirmed the join."""
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(CONNECT_SECONDS):
         sock = _open_socket(number, stalled=stalled)
@@ -221,7 +221,7 @@ async def connect(client: Client, number: int, port: int, *, stalled: bool = Fal
 
 
 async def connect_all(clients: Sequence[Client], ports: Sequence[int], *, at_once: int = 64) -> None:
-    """Connect them all, some at a time, turn by turn to each port."""
+    """Connect all clients, `at_once` at a time, in turn to each port."""
     numbers = counting()
 
     async def work() -> None:

@@ -1,4 +1,4 @@
-"""How to speak to each server: its paths, how a message is said to it, and what it wants answered."""
+"""The protocol of each server above WebSocket: its path, how a message is sent, and which frames need an answer."""
 
 from dataclasses import dataclass, field
 
@@ -8,17 +8,17 @@ class Dialect:
     """One server's protocol above WebSocket, as prefixes of text frames."""
 
     path: str  # {room} and {n}, the number of the socket, are filled in
-    ready: bytes  # the frame that says: you are in the room
-    before: bytes = b""  # what stands around the payload of a message said by a client
+    ready: bytes  # the frame that confirms the join
+    before: bytes = b""  # what a client sends before and after the payload of a message
     after: bytes = b""
-    answers: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])  # frames that want an answer, and which
+    answers: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])  # prefix of a frame → its answer
 
-    def say(self, payload: bytes) -> bytes:
-        """The text a client sends to say `payload` to the room."""
+    def encode_message(self, payload: bytes) -> bytes:
+        """The text that a client sends to publish `payload` in the room."""
         return self.before + payload + self.after
 
     def answer(self, text: bytes) -> bytes | None:
-        """What to send back for a frame that is no message; None: nothing."""
+        """The answer to a frame that is not a message, or None."""
         for prefix, reply in self.answers.items():
             if text.startswith(prefix):
                 return reply
@@ -48,5 +48,5 @@ DIALECTS = {
 
 
 def make_payload(size: int) -> bytes:
-    """The payload of every message: plain ASCII, so that no server escapes or lengthens it."""
+    """The payload of every message, of `size` bytes: plain ASCII, so that no server escapes it."""
     return (b"0123456789abcdefghijklmnopqrstuvwxyz" * (size // 36 + 1))[:size]

@@ -2,4 +2,4 @@
 
 
 class BenchError(Exception):
-    """A run that gave no figure, and why."""
+    """A run gave no figure. The message is the reason."""

@@ -1,7 +1,7 @@
-"""How many deliveries does a CPU-second of the servers buy?
+"""How many deliveries does a server make per CPU-second?
 
-500 sockets in one room, 64 bytes of payload, a closed loop of W messages. With several nodes the sockets are split
-evenly over them and the sender sits on the first. CPU counts for every process of the system, Valkey's too.
+500 sockets in one room, 64 bytes of payload, a closed loop with W messages in flight. With two nodes the sockets are
+split evenly, and the sender is connected to the first. The CPU time is that of all processes, with Valkey.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ WARM_UP_SECONDS = 0.5
 
 @dataclass(slots=True)
 class Row:
-    """One system at one W: a list has one figure per round."""
+    """One system at one W (`under_way`). Lists have one figure per round."""
 
     system: str
     title: str
@@ -37,11 +37,11 @@ class Row:
     store_share: list[float] = field(default_factory=list[float])  # of the CPU time
     kernel_share: list[float] = field(default_factory=list[float])
     frame_bytes: int = 0  # the text of a message as it arrived, frame header not counted
-    numbered: bool = False  # messages carried an offset, so they were stored as history
+    numbered: bool = False  # messages had an offset, so they were stored as history
     errors: list[str] = field(default_factory=list[str])
 
     def add(self, point: dict[str, Any]) -> None:
-        """Take in one round's figures."""
+        """Add the figures of one round."""
         cpu = point["node_cpu"] + point["store_cpu"]
         self.per_cpu_second.append(point["deliveries"] / cpu)
         self.per_second.append(point["deliveries"] / point["wall"])
@@ -55,12 +55,12 @@ class Row:
 async def load(
     *, dialect: str, cluster: dict[str, list[int]], sockets: int, under_way: list[int], seconds: float
 ) -> list[dict[str, Any]]:
-    """In the generator: connect the sockets once, then run the loop for each W."""
-    speech, payload = DIALECTS[dialect], make_payload(PAYLOAD_BYTES)
+    """The job of the load generator: connect the sockets once, then run the loop for each W."""
+    protocol, payload = DIALECTS[dialect], make_payload(PAYLOAD_BYTES)
     crowd = Crowd(sockets)
-    clients = [Client(speech, speech.path.format(room="bench", n=n), payload, crowd) for n in range(sockets)]
+    clients = [Client(protocol, protocol.path.format(room="bench", n=n), payload, crowd) for n in range(sockets)]
     await connect_all(clients, cluster["ports"])
-    text = speech.say(payload)
+    text = protocol.encode_message(payload)
     points: list[dict[str, Any]] = []
     for messages_under_way in under_way:
         await ClosedLoop(crowd, clients[0], text, messages_under_way).run(WARM_UP_SECONDS)
@@ -69,7 +69,7 @@ async def load(
         (node_cpu, node_kernel), (store_cpu, store_kernel) = node.read(), store.read()
         await check_exact(clients, crowd.everyone_has)
         if run.stuck or crowd.failure is not None or not run.messages:
-            raise BenchError(crowd.failure or "messages were lost: the loop came to a stop")
+            raise BenchError(crowd.failure or "messages were lost: the loop stopped")
         points.append(
             {
                 "deliveries": run.messages * sockets,
@@ -86,17 +86,17 @@ async def load(
     return points
 
 
-def measure(*, rounds: int, seconds: float, sockets: int, tell: Callable[[str], None]) -> list[Row]:
-    """All systems, one after the other, as many times as there are rounds; each run starts its servers afresh."""
+def measure(*, rounds: int, seconds: float, sockets: int, report: Callable[[str], None]) -> list[Row]:
+    """Measure all systems in turn, once per round. Each run starts its servers anew. `report` gets a line for each."""
     rows = {
         (system.key, w): Row(system.key, system.title, system.nodes, w) for system in SYSTEMS for w in UNDER_WAY
     }  # fmt: skip
     for number in range(1, rounds + 1):
         for system in SYSTEMS:
-            tell(f"fan-out, round {number} of {rounds}: {system.title}")
+            report(f"fan-out, round {number} of {rounds}: {system.title}")
             try:
                 with running(system) as cluster:
-                    points = _ask(system, cluster, sockets, seconds)
+                    points = _measure_system(system, cluster, sockets, seconds)
             except BenchError as error:
                 for w in UNDER_WAY:
                     rows[system.key, w].errors.append(str(error))
@@ -106,7 +106,7 @@ def measure(*, rounds: int, seconds: float, sockets: int, tell: Callable[[str], 
     return list(rows.values())
 
 
-def _ask(system: System, cluster: Cluster, sockets: int, seconds: float) -> list[dict[str, Any]]:
+def _measure_system(system: System, cluster: Cluster, sockets: int, seconds: float) -> list[dict[str, Any]]:
     points: list[dict[str, Any]] = run_job(
         "fanout",
         60 + len(UNDER_WAY) * (seconds + 12),

@@ -1,4 +1,4 @@
-"""The fan-out's bar chart: plain SVG that follows the reader's light or dark theme."""
+"""The bar chart of the fan-out, as SVG with a light and a dark theme."""
 
 from collections.abc import Sequence
 from html import escape
@@ -36,12 +36,12 @@ text { font: 13px system-ui, sans-serif; fill: #1f2937 }
 
 
 def draw(rows: Sequence[Row]) -> str:
-    """One panel for each W, one bar for each system: median, with a line from the least to the most."""
+    """Draw one panel for each W, with one bar for each system: the median, and a line from minimum to maximum."""
     parts: list[str] = []
     top = 0
     for under_way in sorted({row.under_way for row in rows}):
         panel = [row for row in rows if row.under_way == under_way and row.per_cpu_second]
-        parts.extend(_panel(panel, under_way, top))
+        parts.extend(_draw_panel(panel, under_way, top))
         top += _PANEL_HEAD + _LINE * len(panel) + 12
     label = "Deliveries per CPU-second of the servers, by system"
     head = (
@@ -51,10 +51,10 @@ def draw(rows: Sequence[Row]) -> str:
     return "\n".join([head, f"<title>{label}</title>", _STYLE, *parts, "</svg>", ""])
 
 
-def _panel(rows: Sequence[Row], under_way: int, top: int) -> list[str]:
+def _draw_panel(rows: Sequence[Row], under_way: int, top: int) -> list[str]:
     most = max((max(row.per_cpu_second) for row in rows), default=1.0)
     bases = {row.system: middle(row.per_cpu_second) for row in rows}
-    words = "1 message under way" if under_way == 1 else f"{under_way} messages under way"
+    words = "1 message in flight" if under_way == 1 else f"{under_way} messages in flight"
     bottom = top + _PANEL_HEAD + _LINE * len(rows)
     parts = [
         f'<text class="head" x="8" y="{top + 22}">Deliveries per CPU-second, {words}</text>',
@@ -63,11 +63,11 @@ def _panel(rows: Sequence[Row], under_way: int, top: int) -> list[str]:
     for number, row in enumerate(rows):
         rival, name = ("naive", "Starlette") if row.nodes == 1 else ("socketio-2", "python-socketio")
         ratio = f"{times(middle(row.per_cpu_second), bases.get(rival, 0.0))} {name}"
-        parts.extend(_bar(row, most, ratio, top + _PANEL_HEAD + _LINE * number))
+        parts.extend(_draw_bar(row, most, ratio, top + _PANEL_HEAD + _LINE * number))
     return parts
 
 
-def _bar(row: Row, most: float, ratio: str, top: int) -> list[str]:
+def _draw_bar(row: Row, most: float, ratio: str, top: int) -> list[str]:
     figure = middle(row.per_cpu_second)
     scale = _BARS / most
     width, low, high = (max(value * scale, 1.0) for value in (figure, min(row.per_cpu_second), max(row.per_cpu_second)))

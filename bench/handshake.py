@@ -1,7 +1,7 @@
-"""What does a connection cost that comes and goes?
+"""What does opening and closing a connection cost?
 
-64 at a time connect, wait for the server's first word (`welcome`, or a hello) and close properly, several thousand in
-all. The node's CPU time, with a while afterwards for work put off, divided by their number.
+64 clients at a time connect, wait for the first frame of the server (`welcome`, or a hello) and close; several thousand
+in all. The CPU time of the node, with some seconds afterwards for deferred work, is divided by their number.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from .servers import BROADCAST, FLOOR, NAIVE, TANNOY, System, running
 AT_ONCE = 64
 WARM_UP = 200
 ROOMS = 500
-# Presence may show a leave only after PRESENCE_GRACE (5 s): such work belongs to the handshake as well.
+# The leave is published after PRESENCE_GRACE (5 s); this work is part of the handshake's cost too.
 AFTERWARDS_SECONDS = {"tannoy": 6.5}
 NO_ROOM = dataclasses.replace(TANNOY, key="tannoy-ws", title="Tannoy, `/ws`: no room", dialect="tannoy, no room")
 IN_ROOM = dataclasses.replace(TANNOY, title="Tannoy, `/ws/chat/{room}`: joins a room")
@@ -30,7 +30,7 @@ SYSTEMS = (NO_ROOM, IN_ROOM, FLOOR, NAIVE, BROADCAST)
 
 @dataclass(slots=True)
 class Row:
-    """One server: a list has one figure per round."""
+    """One server. Lists have one figure per round."""
 
     system: str
     title: str
@@ -42,17 +42,17 @@ class Row:
     errors: list[str] = field(default_factory=list[str])
 
 
-async def _come_and_go(dialect: str, port: int, numbers: range) -> bytes:
-    """Have so many come and go; returns the welcome that the last of them got."""
+async def _connect_and_close(dialect: str, port: int, numbers: range) -> bytes:
+    """Open and close one connection for each number; returns the first frame of the last one."""
     welcome = b""
-    speech, payload, crowd = DIALECTS[dialect], make_payload(64), Crowd(0)
+    protocol, payload, crowd = DIALECTS[dialect], make_payload(64), Crowd(0)
     turns = counting(numbers.start)
 
     async def work() -> None:
         nonlocal welcome
         while (n := next(turns)) < numbers.stop:
-            path = speech.path.format(room=f"room-{n % ROOMS}", n=n)
-            client = await connect(Client(speech, path, payload, crowd), n, port)
+            path = protocol.path.format(room=f"room-{n % ROOMS}", n=n)
+            client = await connect(Client(protocol, path, payload, crowd), n, port)
             if not await client.close() or client.close_code != 1000:
                 raise BenchError(f"a connection was not closed properly, code {client.close_code}")
             welcome = client.welcome
@@ -66,13 +66,13 @@ async def _come_and_go(dialect: str, port: int, numbers: range) -> bytes:
 async def load(
     *, dialect: str, port: int, node: list[int], store: list[int], handshakes: int, afterwards: float
 ) -> dict[str, Any]:
-    """In the generator: a few to warm up, then the ones that count."""
+    """The job of the load generator: some connections to warm up, then the measured ones."""
     loop = asyncio.get_running_loop()
-    await _come_and_go(dialect, port, range(WARM_UP))
+    await _connect_and_close(dialect, port, range(WARM_UP))
     await asyncio.sleep(afterwards)
     node_meter, store_meter = Meter(node), Meter(store)
     begun = loop.time()
-    welcome = await _come_and_go(dialect, port, range(WARM_UP, WARM_UP + handshakes))
+    welcome = await _connect_and_close(dialect, port, range(WARM_UP, WARM_UP + handshakes))
     seconds = loop.time() - begun
     await asyncio.sleep(afterwards)
     return {
@@ -83,15 +83,15 @@ async def load(
     }
 
 
-def measure(*, rounds: int, handshakes: int, tell: Callable[[str], None]) -> list[Row]:
-    """All servers, one after the other, as many times as there are rounds."""
+def measure(*, rounds: int, handshakes: int, report: Callable[[str], None]) -> list[Row]:
+    """Measure all servers in turn, once per round. `report` gets a line for each run."""
     rows = {system.key: Row(system.key, system.title, handshakes) for system in SYSTEMS}
     for number in range(1, rounds + 1):
         for system in SYSTEMS:
-            tell(f"handshakes, round {number} of {rounds}: {system.title}")
+            report(f"handshakes, round {number} of {rounds}: {system.title}")
             row = rows[system.key]
             try:
-                result = _ask(system, handshakes)
+                result = _measure_system(system, handshakes)
             except BenchError as error:
                 row.errors.append(str(error))
                 continue
@@ -102,7 +102,7 @@ def measure(*, rounds: int, handshakes: int, tell: Callable[[str], None]) -> lis
     return list(rows.values())
 
 
-def _ask(system: System, handshakes: int) -> dict[str, float]:
+def _measure_system(system: System, handshakes: int) -> dict[str, float]:
     with running(system) as cluster:
         result: dict[str, float] = run_job(
             "handshake",

@@ -1,7 +1,7 @@
-"""What does a session cost that does nothing?
+"""How much memory does an idle session need?
 
-Sessions connect to rooms of 100 and then only answer pings. The growth of the node's memory from a small warm-up crowd
-to the full one, once it has settled, is divided by the sessions that came in between.
+Sessions join rooms of 100 and then only answer pings. The node's memory is read with a small number of sessions and
+with all of them, each time once it no longer changes; the difference is divided by the sessions opened in between.
 """
 
 import asyncio
@@ -13,16 +13,16 @@ from .clients import Client, Crowd, connect_all
 from .dialects import DIALECTS, make_payload
 from .errors import BenchError
 from .generator import run_job
-from .proc import memory, raise_file_limit, resident
+from .proc import raise_file_limit, read_memory, read_resident
 from .servers import BROADCAST, FLOOR, NAIVE, TANNOY, System, running
 
 ROOM_SIZE = 100
 WARM_UP_SESSIONS = 200
 SETTLE_SECONDS = 15
-STEADY_SECONDS = 3  # so long without growth counts as settled
+STEADY_SECONDS = 3  # without growth for this long, the memory is settled
 STEADY_BYTES = 64 * 1024
-SPARE_FILES = 500  # what a process needs besides the sessions' sockets
-# The rivals get half the sessions: their cost per session is large enough to show, and the run stays short.
+SPARE_FILES = 500  # open files of a process besides the sockets of sessions
+# The rivals get half the sessions, to keep the run short: they need more memory per session.
 SHARES = ((TANNOY, 1.0), (FLOOR, 0.5), (NAIVE, 0.5), (BROADCAST, 0.5))
 
 
@@ -36,50 +36,50 @@ class Row:
     rss: float = 0.0
     pss: float = 0.0
     private: float = 0.0
-    seconds: float = 0.0  # that connecting them all took
+    seconds: float = 0.0  # time to connect all sessions
     presence: bool = False  # the welcome counted the users of the room
     error: str | None = None
 
 
-async def _settled(pid: int) -> dict[str, int]:
-    """The node's memory once it has stopped changing, or after a while in any case."""
-    steady, last = 0, resident(pid)
+async def _read_settled_memory(pid: int) -> dict[str, int]:
+    """The memory of a process once it no longer changes, or after SETTLE_SECONDS."""
+    steady, last = 0, read_resident(pid)
     for _ in range(SETTLE_SECONDS):
         await asyncio.sleep(1)
-        now = resident(pid)
+        now = read_resident(pid)
         steady = steady + 1 if abs(now - last) < STEADY_BYTES else 0
         last = now
         if steady >= STEADY_SECONDS:
             break
-    return asdict(memory(pid))
+    return asdict(read_memory(pid))
 
 
 async def load(*, dialect: str, port: int, node: int, sessions: int) -> dict[str, Any]:
     """In the generator: connect some, read the node's memory, connect the rest, read it again."""
     loop = asyncio.get_running_loop()
-    speech, payload, crowd = DIALECTS[dialect], make_payload(64), Crowd(0)
-    paths = (speech.path.format(room=f"room-{n // ROOM_SIZE}", n=n) for n in range(WARM_UP_SESSIONS + sessions))
-    clients = [Client(speech, path, payload, crowd) for path in paths]
+    protocol, payload, crowd = DIALECTS[dialect], make_payload(64), Crowd(0)
+    paths = (protocol.path.format(room=f"room-{n // ROOM_SIZE}", n=n) for n in range(WARM_UP_SESSIONS + sessions))
+    clients = [Client(protocol, path, payload, crowd) for path in paths]
     await connect_all(clients[:WARM_UP_SESSIONS], [port])
-    before = await _settled(node)
+    before = await _read_settled_memory(node)
     begun = loop.time()
     await connect_all(clients[WARM_UP_SESSIONS:], [port])
     seconds = loop.time() - begun
-    after = await _settled(node)
+    after = await _read_settled_memory(node)
     if lost := sum(client.closed.done() for client in clients):
         raise BenchError(f"{lost} of {len(clients)} sessions were closed while idle")
     growth = {name: (after[name] - before[name]) / sessions for name in before}
     return {**growth, "seconds": seconds, "presence": b'"users_count"' in clients[-1].welcome}
 
 
-def measure(*, sessions: int, tell: Callable[[str], None]) -> list[Row]:
-    """Each server by itself, afresh."""
+def measure(*, sessions: int, report: Callable[[str], None]) -> list[Row]:
+    """Measure each server once. `report` gets a line for each run."""
     most = raise_file_limit() - SPARE_FILES - WARM_UP_SESSIONS
-    return [_row(system, min(int(sessions * share), most), tell) for system, share in SHARES]
+    return [_measure_system(system, min(int(sessions * share), most), report) for system, share in SHARES]
 
 
-def _row(system: System, sessions: int, tell: Callable[[str], None]) -> Row:
-    tell(f"idle, {sessions:,} sessions: {system.title}")
+def _measure_system(system: System, sessions: int, report: Callable[[str], None]) -> Row:
+    report(f"idle, {sessions:,} sessions: {system.title}")
     row = Row(system.key, system.title, sessions)
     try:
         with running(system) as cluster:

@@ -1,7 +1,7 @@
-"""What do exact limits cost, and how soon do they act?
+"""What do exact limits of sessions cost, and how soon do they take effect?
 
-Two nodes and a Valkey, real processes. Redis' own time of each script comes from `INFO commandstats`; the delays are
-those that a client sees, from its first byte to the frame that decides.
+Two nodes and a Valkey. The time of each script in Redis comes from `INFO commandstats`; delays are measured at a
+client, from opening its connection to the deciding frame.
 """
 
 import asyncio
@@ -15,12 +15,9 @@ from tannoy.fanout.scripts import HEARTBEAT, LEASE_ACQUIRE, LEASE_RELEASE, SERVE
 from tannoy.shared.channels import PARTITIONS, Owner, OwnerKind
 from tannoy.shared.keyspace import Keyspace
 
-from tests.support.client import Client
-from tests.support.cluster import Cluster, NodeProcess
-from tests.support.valkey import Valkey
-from tests.support.waiting import eventually
-
+from .live import LiveCluster, NodeProcess, ValkeyProcess, wait_for
 from .rows import Row
+from .session import Session
 
 AGENTS = 1000
 SESSIONS_EACH = 6
@@ -31,9 +28,9 @@ KILLS = 3
 
 
 class _Scripts:
-    """Scripts run in pipelines against a Valkey of their own, and what Redis says they took."""
+    """Runs the lease scripts in pipelines and reads their time from Redis."""
 
-    def __init__(self, valkey: Valkey) -> None:
+    def __init__(self, valkey: ValkeyProcess) -> None:
         self._valkey = valkey
         self.keyspace = Keyspace("bench")
         self.owners = [Owner(OwnerKind.AGENT, str(number)) for number in range(AGENTS)]
@@ -45,7 +42,7 @@ class _Scripts:
         await self.beat(1)
 
     async def cost(self, calls: Sequence[tuple[Script, tuple[bytes, ...], tuple[Any, ...]]]) -> float:
-        """Microseconds of Redis per call."""
+        """Microseconds of Redis time per call."""
         await self._valkey.run("CONFIG", "RESETSTAT")
         pipeline = self._valkey.client.pipeline(transaction=False)
         for script, keys, arguments in calls:
@@ -55,7 +52,7 @@ class _Scripts:
         return float(statistics["cmdstat_evalsha"]["usec_per_call"])
 
     async def beat(self, times: int) -> float:
-        """Microseconds of a whole heartbeat, which is one script in each partition."""
+        """Microseconds of Redis time per heartbeat, which is one script in each partition."""
         calls = [
             (HEARTBEAT, (self.keyspace.heartbeats(part), self.keyspace.server(part)), ("one", 600_000))
             for _ in range(times)
@@ -82,7 +79,7 @@ class _Scripts:
 
 
 async def _measure_scripts(rows: dict[str, Row]) -> None:
-    async with Valkey() as valkey:
+    async with ValkeyProcess() as valkey:
         scripts = _Scripts(valkey)
         await scripts.prepare()
         rows["beat_few"].figures.append(await scripts.beat(BEATS))
@@ -93,14 +90,14 @@ async def _measure_scripts(rows: dict[str, Row]) -> None:
         rows["release"].figures.append(await scripts.release(SESSIONS_EACH))
 
 
-async def _limit(node: NodeProcess, agent: str, max_sessions: int, policy: str) -> None:
+async def _set_limit(node: NodeProcess, agent: str, max_sessions: int, policy: str) -> None:
     body = {"max_sessions": max_sessions, "policy": policy}
     (await node.http.put(f"/api/v1/agents/{agent}/limit", json=body)).raise_for_status()
 
 
-async def _measure_evictions(cluster: Cluster, row: Row) -> None:
-    """Each newcomer on the other node than its victim: connected when the victim has gone and it is welcome."""
-    await _limit(cluster.nodes[0], "evicted", 1, "evict_oldest")
+async def _measure_evictions(cluster: LiveCluster, row: Row) -> None:
+    """Connect on one node after the other: each session evicts one on the other node before it gets its `welcome`."""
+    await _set_limit(cluster.nodes[0], "evicted", 1, "evict_oldest")
     await cluster.nodes[0].connect("/ws/agents/evicted")
     for number in range(1, EVICTIONS + 1):
         began = time.perf_counter()
@@ -108,59 +105,62 @@ async def _measure_evictions(cluster: Cluster, row: Row) -> None:
         row.figures.append((time.perf_counter() - began) * 1000)
 
 
-async def _measure_kill(cluster: Cluster, rows: dict[str, Row], agent: str) -> None:
-    doomed, other = cluster.nodes
-    await _limit(other, agent, 1, "reject")
+async def _measure_kill(cluster: LiveCluster, rows: dict[str, Row], agent: str) -> None:
+    """Kill a node with one session of an agent and one of a room; measure when the other node can take their place."""
+    killed, other = cluster.nodes
+    await _set_limit(other, agent, 1, "reject")
     watcher = await other.connect(f"/ws/chat/{agent}?user_id=watcher")
-    await doomed.connect(f"/ws/agents/{agent}")
-    await doomed.connect(f"/ws/chat/{agent}?user_id=ada")
+    await killed.connect(f"/ws/agents/{agent}")
+    await killed.connect(f"/ws/chat/{agent}?user_id=ada")
     await watcher.expect("user_joined")
 
-    async def gets_in() -> bool:
-        client = await Client.open(f"{other.ws_url}/ws/agents/{agent}")
-        first = await client.find(lambda frame: frame["type"] in ("welcome", "bye"), "welcome or bye")
-        await client.close()
+    async def is_admitted() -> bool:
+        session = await Session.open(f"{other.ws_url}/ws/agents/{agent}")
+        first = await session.find(lambda frame: frame["type"] in ("welcome", "bye"))
+        await session.close()
         return bool(first["type"] == "welcome")
 
-    async def left() -> float:
+    async def wait_for_user_left() -> float:
         await watcher.expect("user_left")
         return time.perf_counter()
 
-    await doomed.kill()
-    killed = time.perf_counter()
-    leaving = asyncio.create_task(left())
-    rows["places"].figures.append(await eventually(gets_in, within=30, what="a place is free"))
-    rows["left"].figures.append(await leaving - killed)
+    await killed.kill()
+    killed_at = time.perf_counter()
+    leaving = asyncio.create_task(wait_for_user_left())
+    rows["places"].figures.append(await wait_for(is_admitted, within=30))
+    rows["left"].figures.append(await leaving - killed_at)
     await watcher.close()
-    await doomed.start()
+    await killed.start()
 
 
-async def _measure(rounds: int, tell: Callable[[str], None]) -> list[Row]:
+async def _measure(rounds: int, report: Callable[[str], None]) -> list[Row]:
     rows = {
         row.key: row
         for row in (
-            Row("acquire", "Redis time of taking a place", "µs", 25),
-            Row("full", "… of being told that none is free (6 of 6)", "µs", 25),
-            Row("release", "… of giving it back", "µs", 25),
+            Row("acquire", "Redis time to acquire a lease", "µs", 25),
+            Row("full", "… to refuse one at the limit (6 of 6)", "µs", 25),
+            Row("release", "… to release one", "µs", 25),
             Row("beat_few", "Redis time of a node's heartbeat, without sessions", "µs", 0),
             Row("beat_many", "… with 10,000 sessions", "µs", 0),
             Row("evict", "from connecting to `welcome`, with an eviction on the other node", "ms", 100),
-            Row("places", "from `kill -9` of a node until its place is taken by another", "s", 8),
-            Row("left", "from `kill -9` of a node until `user_left` is seen", "s", 15),
+            Row(
+                "places", "`kill -9` of a node: until the other node admits a session in place of the lost one", "s", 8
+            ),
+            Row("left", "`kill -9` of a node: until `user_left` is received", "s", 15),
         )
     }
     for number in range(rounds):
-        tell(f"limits, scripts, round {number + 1}")
+        report(f"limits, scripts, round {number + 1}")
         await _measure_scripts(rows)
-    async with Cluster(nodes=2) as cluster:
-        tell("limits, evictions")
+    async with LiveCluster() as cluster:
+        report("limits, evictions")
         await _measure_evictions(cluster, rows["evict"])
         for number in range(KILLS):
-            tell(f"limits, killing a node, {number + 1}")
+            report(f"limits, killing a node, {number + 1}")
             await _measure_kill(cluster, rows, f"killed.{number}")
     return list(rows.values())
 
 
-def measure(*, rounds: int, tell: Callable[[str], None]) -> list[Row]:
-    """All rows."""
-    return asyncio.run(_measure(rounds, tell))
+def measure(*, rounds: int, report: Callable[[str], None]) -> list[Row]:
+    """Run the benchmark. `report` gets a line for each step."""
+    return asyncio.run(_measure(rounds, report))

@@ -1,41 +1,43 @@
-"""A closed loop: W messages under way at once; the next is sent when the last socket has one."""
+"""A closed loop with W messages in flight: the next one is sent when the last socket has received one."""
 
 import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .clients import Client, Crowd, masked
+from .clients import Client, Crowd, encode_frame
 from .errors import BenchError
 from .proc import cpu_seconds
 
 DRAIN_SECONDS = 10.0
-SETTLE_SECONDS = 0.3  # after the last message, for a copy too many to show
+"""Seconds to wait for messages in flight at the end."""
+SETTLE_SECONDS = 0.3
+"""Seconds after the last message, in which a duplicate would arrive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one run of the loop gave."""
+    """The result of one run of the loop."""
 
     messages: int
     wall_seconds: float
     latencies: list[float]  # seconds from the send to the last socket's receipt, sorted
-    stuck: bool  # messages were under way at the end that never arrived everywhere
+    stuck: bool  # messages in flight at the end were not received by every socket
 
     def percentile(self, share: float) -> float:
-        """The latency that this share of the messages kept within, in milliseconds."""
+        """The latency, in milliseconds, that this share (0 to 1) of the messages did not exceed."""
         if not self.latencies:
             return 0.0
         return self.latencies[min(int(len(self.latencies) * share), len(self.latencies) - 1)] * 1000
 
 
 class ClosedLoop:
-    """One sender and a crowd that must have each of its messages before more are sent."""
+    """One sender, and a crowd that has to receive each message before the next one is sent."""
 
     def __init__(self, crowd: Crowd, sender: Client, text: bytes, under_way: int) -> None:
         self._crowd = crowd
         self._sender = sender
-        self._frame = masked(text)
+        self._frame = encode_frame(text)
         self._under_way = under_way
         self._first = crowd.everyone_has  # messages of earlier loops
         self._sent_at: list[float] = []
@@ -44,10 +46,10 @@ class ClosedLoop:
         self._done = asyncio.Event()
 
     async def run(self, seconds: float, drain: float = DRAIN_SECONDS) -> Run:
-        """Send for so long, then wait for what is under way, `drain` seconds at the most."""
+        """Send for `seconds`, then wait at most `drain` seconds for the messages in flight."""
         begun = time.perf_counter()
         self._until = begun + seconds
-        self._crowd.on_progress = self._progress
+        self._crowd.on_progress = self._handle_progress
         self._send(self._under_way)
         try:
             await asyncio.wait_for(self._done.wait(), seconds + drain)
@@ -65,7 +67,7 @@ class ClosedLoop:
         self._sent_at.extend([time.perf_counter()] * messages)
         transport.write(self._frame * messages)
 
-    def _progress(self, everyone_has: int) -> None:
+    def _handle_progress(self, everyone_has: int) -> None:
         now = time.perf_counter()
         finished, already = everyone_has - self._first, len(self._latencies)
         self._latencies.extend(now - sent for sent in self._sent_at[already:finished])
@@ -76,7 +78,7 @@ class ClosedLoop:
 
 
 async def check_exact(clients: Sequence[Client], messages: int) -> None:
-    """Every socket has exactly every message, or the run is an error and no figure."""
+    """Raises BenchError unless every socket is open and has received exactly `messages` messages."""
     await asyncio.sleep(SETTLE_SECONDS)
     lost = [client for client in clients if client.closed.done()]
     wrong = [client.received for client in clients if client.received != messages]
@@ -88,13 +90,13 @@ async def check_exact(clients: Sequence[Client], messages: int) -> None:
 
 
 class Meter:
-    """CPU time of some processes between two moments."""
+    """Measures the CPU time of processes and their children."""
 
     def __init__(self, pids: Sequence[int]) -> None:
         self._pids = pids
         self._start = cpu_seconds(pids)
 
     def read(self) -> tuple[float, float]:
-        """CPU seconds since the meter was made: all of them, and those spent in the kernel."""
+        """CPU seconds since the meter was created: the total, and those spent in the kernel."""
         user, system = cpu_seconds(self._pids)
         return user - self._start[0] + system - self._start[1], system - self._start[1]

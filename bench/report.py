@@ -1,4 +1,4 @@
-"""Tables and verdicts out of the results; with `--write`, `README.md` and `figures.svg`."""
+"""Tables and verdicts from the results; with `--write`, `README.md` and `figures.svg`."""
 
 import string
 from collections import Counter
@@ -19,14 +19,14 @@ _NO_FIGURE = "**no figure**, see errors"
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A figure we set out to reach."""
+    """A goal, and the figure that was measured."""
 
     text: str
     target: float
     unit: str
     figure: float  # 0: not measured
     at_least: bool = True
-    flawed: bool = False  # some rounds gave no figure
+    flawed: bool = False  # some rounds failed
 
     def row(self) -> tuple[str, ...]:
         """As a row of the table of goals."""
@@ -49,7 +49,7 @@ def _speed(rows: list[fanout.Row], system: str, under_way: int) -> float:
 
 
 def goals(results: Results) -> Table:
-    """What we wanted and what we got."""
+    """The goals and the measured figures."""
     speeds = results.fanout()
 
     def ratio(system: str, base: str, under_way: int) -> float:
@@ -87,7 +87,7 @@ def goals(results: Results) -> Table:
 
 
 def fanout_table(results: Results, under_way: int) -> Table:
-    """Speed at one W."""
+    """Deliveries per CPU-second at one W."""
     rows = [row for row in results.fanout() if row.under_way == under_way]
     bases = {1: _speed(rows, "naive", under_way), 2: _speed(rows, "socketio-2", under_way)}
     lines = [
@@ -136,7 +136,7 @@ def handshake_table(results: Results) -> Table:
 
 
 def stalled_table(results: Results) -> Table:
-    """Latency of the others, and what became of the stalled."""
+    """The latency of the reading sockets, and the outcome of the stalled ones."""
     lines: list[tuple[str, ...]] = []
     for row in results.stalled():
         if not row.messages:
@@ -145,7 +145,7 @@ def stalled_table(results: Results) -> Table:
         verdict = "; ".join(row.outcomes)
         if row.stuck:
             rounds, least = f"{row.stuck} of {len(row.messages)} rounds", min(row.messages)
-            verdict = f"**nobody gets anything any more** after {least:,} messages ({rounds})"
+            verdict = f"**no socket receives anything** after {least:,} messages ({rounds})"
         bound = f" of {row.stalled * OUTBOX_MAX_BYTES / 2**20:.0f}" if row.stalled and row.case != "naive" else ""
         growth = f"{max(row.growth_bytes) / 2**20:.1f}{bound} MiB"
         ratio = plain(row.p99_ratio, 2)
@@ -155,7 +155,7 @@ def stalled_table(results: Results) -> Table:
 
 
 def plain_table(results: Results, name: str, *, otherwise: str) -> Table:
-    """Questions with a goal each; `otherwise` stands where there is none."""
+    """Quantities with a goal each; `otherwise` is shown for those without."""
     lines: list[tuple[str, ...]] = []
     for row in results.plain(name):
         ordered = sorted(row.figures)
@@ -166,7 +166,7 @@ def plain_table(results: Results, name: str, *, otherwise: str) -> Table:
         lines.append(
             (row.title, wanted, *(f"{figure:,.1f} {row.unit}" for figure in (middle(ordered), p99, ordered[-1])))
         )
-    return Table(("what", "wanted", "p50", "p99", "most"), lines)
+    return Table(("quantity", "wanted", "p50", "p99", "maximum"), lines)
 
 
 def _limits(results: Results) -> Table:
@@ -178,7 +178,7 @@ def _history(results: Results) -> Table:
 
 
 def tables(results: Results) -> dict[str, Table]:
-    """All tables there are figures for, by title."""
+    """All tables that have figures, by title."""
     found = {f"Fan-out, W={w}": fanout_table(results, w) for w in fanout.UNDER_WAY}
     found |= {
         "Idle sessions": idle_table(results),
@@ -190,19 +190,19 @@ def tables(results: Results) -> dict[str, Table]:
     return {title: table for title, table in found.items() if table.rows}
 
 
-def _circumstances(results: Results, name: str) -> str:
+def _describe_run(results: Results, name: str) -> str:
     if name not in results.sections:
         return "*Not measured yet.*"
     section = results.sections[name]
     settings = ", ".join(f"{name}: {value:g}" for name, value in section.settings.items())
     return (
         f"*Taken {section.taken.replace('+00:00', ' UTC')}; {settings}. {section.machine}. Meanwhile other processes "
-        f"took {section.elsewhere * 100:.0f} % of the machine's CPU time. {section.versions}.*"
+        f"used {section.elsewhere * 100:.0f} % of the machine's CPU time. {section.versions}.*"
     )
 
 
 def errors(results: Results) -> list[str]:
-    """Every round that gave no figure, and why."""
+    """The error of each round that gave no figure."""
     found = [f"{row.title}: {error}" for row in results.fanout() if row.under_way == 1 for error in row.errors]
     found += [f"{row.title}: {error}" for row in results.handshake() for error in row.errors]
     found += [f"{row.title}: {error}" for row in results.stalled() for error in row.errors]
@@ -210,35 +210,35 @@ def errors(results: Results) -> list[str]:
     return [f"{error} ({times}x)" for error, times in sorted(Counter(found).items())]
 
 
-def _what_tannoy_did(results: Results) -> str:
-    """What the measured build did for a message, told by the frames that came and not by the contract."""
+def _describe_messages(results: Results) -> str:
+    """Whether the measured build numbered and stored messages, as seen in the received frames."""
     row = next((row for row in results.fanout() if row.system == "tannoy" and row.frame_bytes), None)
     if row is None:
         return "Tannoy's fan-out has not been measured."
     size = f"The text of a Tannoy message had {row.frame_bytes} bytes"
     if row.numbered:
-        return f"{size} and carried an `offset`: this build numbered each message and stored it as history in Valkey."
+        return f"{size} and an `offset`: each message was numbered and stored as history in Valkey."
     return (
-        f"{size} and carried **no** `offset`: this build kept **no history**, so what it costs to "
-        "number and store a message is not in these figures."
+        f"{size} and **no** `offset`: messages were not numbered and not stored as history, so the cost of history is "
+        "not in these figures."
     )
 
 
-def _presence(present: bool | None) -> str:
+def _describe_presence(present: bool | None) -> str:
     if present is None:
-        return "Whether Tannoy kept presence has not been seen."
+        return "Whether Tannoy kept presence is not known."
     if present:
-        return "Tannoy's `welcome` counted the users of the room: this build kept presence in Valkey."
+        return "Tannoy's `welcome` had the number of users in the room: presence was kept in Valkey."
     return (
-        "Tannoy's `welcome` counted no users: this build kept **no presence**, so what presence costs is not in "
+        "Tannoy's `welcome` had **no** number of users: presence was not kept, so the cost of presence is not in "
         "these figures."
     )
 
 
 def caveats(results: Results) -> str:
-    """What has to be known of the measured build before a verdict is believed."""
+    """Which features of the measured build were on, as seen in the received frames."""
     present = next((row.presence for row in results.handshake() if row.system == "tannoy"), None)
-    return f"{_what_tannoy_did(results)} {_presence(present)}"
+    return f"{_describe_messages(results)} {_describe_presence(present)}"
 
 
 def write(results: Results) -> None:
@@ -253,15 +253,17 @@ def write(results: Results) -> None:
         "limits": _limits(results).markdown(),
         "history": _history(results).markdown(),
         "caveats": caveats(results),
-        "what_tannoy_did": _what_tannoy_did(results),
-        "idle_presence": _presence(next((row.presence for row in results.idle() if row.system == "tannoy"), None)),
-        "handshake_presence": _presence(
+        "messages": _describe_messages(results),
+        "idle_presence": _describe_presence(
+            next((row.presence for row in results.idle() if row.system == "tannoy"), None)
+        ),
+        "handshake_presence": _describe_presence(
             next((row.presence for row in results.handshake() if row.system == "tannoy"), None)
         ),
-        "errors": "\n".join(f"- {error}" for error in errors(results)) or "None: every round gave its figure.",
+        "errors": "\n".join(f"- {error}" for error in errors(results)) or "None.",
     }
     values |= {
-        f"{name}_run": _circumstances(results, name)
+        f"{name}_run": _describe_run(results, name)
         for name in ("fanout", "idle", "handshake", "stalled", "limits", "history")
     }
     (FOLDER / "README.md").write_text(string.Template(TEMPLATE.read_text()).substitute(values))

@@ -1,4 +1,4 @@
-"""What was measured, when and on what: kept in `results.json`, from which the report is made."""
+"""The results, with date and machine, kept in `results.json`, from which the report is generated."""
 
 import json
 import os
@@ -21,47 +21,47 @@ _PACKAGES = (
 
 @dataclass(slots=True)
 class Section:
-    """One benchmark's rows and the circumstances of its run."""
+    """The rows of one benchmark, and the circumstances of its run."""
 
     taken: str
     machine: str
     versions: str
     settings: dict[str, Any]
-    elsewhere: float  # of the machine's CPU time, what other processes took meanwhile
+    elsewhere: float  # the share of the machine's CPU time that other processes used meanwhile
     rows: list[dict[str, Any]]
 
 
 @dataclass(slots=True)
 class Results:
-    """The latest section of each benchmark; they may stem from different runs, and each says when it was taken."""
+    """The latest section of each benchmark. Sections may be of different runs; each has its date."""
 
     sections: dict[str, Section] = field(default_factory=dict[str, Section])
 
     def put(self, name: str, settings: Mapping[str, Any], elsewhere: float, rows: Sequence[Any]) -> None:
-        """Take in what a benchmark has just measured."""
+        """Replace the section of a benchmark by a new one."""
         now = datetime.now(UTC).isoformat(timespec="minutes")
         self.sections[name] = Section(
             now, machine(), versions(), dict(settings), elsewhere, [asdict(row) for row in rows]
         )
 
     def fanout(self) -> list[fanout.Row]:
-        """The rows of the fan-out, or none."""
+        """The rows of the fan-out, or an empty list."""
         return [fanout.Row(**row) for row in self._rows("fanout")]
 
     def idle(self) -> list[idle.Row]:
-        """The rows of the idle sessions, or none."""
+        """The rows of the idle sessions, or an empty list."""
         return [idle.Row(**row) for row in self._rows("idle")]
 
     def handshake(self) -> list[handshake.Row]:
-        """The rows of the handshakes, or none."""
+        """The rows of the handshakes, or an empty list."""
         return [handshake.Row(**row) for row in self._rows("handshake")]
 
     def stalled(self) -> list[stalled.Row]:
-        """The rows of the stalled sockets, or none."""
+        """The rows of the stalled sockets, or an empty list."""
         return [stalled.Row(**row) for row in self._rows("stalled")]
 
     def plain(self, name: str) -> list[Row]:
-        """The rows of the limits or of history, or none."""
+        """The rows of the limits or of history, or an empty list."""
         return [Row(**row) for row in self._rows(name)]
 
     def _rows(self, name: str) -> list[dict[str, Any]]:
@@ -69,20 +69,20 @@ class Results:
 
 
 def read() -> Results:
-    """The results kept so far."""
+    """Read the kept results."""
     if not FILE.exists():
         return Results()
     return Results({name: Section(**section) for name, section in json.loads(FILE.read_text()).items()})
 
 
 def write(results: Results) -> None:
-    """Keep them."""
+    """Write the results to `results.json`."""
     sections = {name: asdict(section) for name, section in results.sections.items()}
     FILE.write_text(json.dumps(sections, indent=1, ensure_ascii=False) + "\n")
 
 
 def machine() -> str:
-    """Processor, cores, memory and kernel, in a line."""
+    """Processor, cores, memory and kernel of this machine, in a line."""
     processor = platform.machine()
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
@@ -94,7 +94,7 @@ def machine() -> str:
 
 
 def versions() -> str:
-    """Python, the libraries, and which WebSocket class uvicorn takes if nobody asks for one."""
+    """The versions of Python and the libraries, and the WebSocket class that uvicorn chooses by default."""
     from uvicorn.protocols.websockets.auto import AutoWebSocketsProtocol
 
     found = [f"Python {platform.python_version()}"]

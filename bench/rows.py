@@ -1,11 +1,11 @@
-"""A question and its figures, for benchmarks that compare nobody."""
+"""A measured quantity, for benchmarks that compare no systems."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
 class Row:
-    """One question; a list has one figure per round, or per event. A `wanted` of 0: no goal."""
+    """One quantity, with one figure per round or per event. `wanted` is the highest figure of the goal; 0: no goal."""
 
     key: str
     title: str

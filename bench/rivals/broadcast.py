@@ -1,4 +1,4 @@
-"""The fan-out of the `websockets` library: `broadcast()` frames a message once and never waits for a socket."""
+"""The fan-out of the `websockets` library: `broadcast()` frames a message once and does not wait for slow sockets."""
 
 import argparse
 import asyncio
@@ -10,7 +10,7 @@ rooms: dict[str, set[ServerConnection]] = {}
 
 
 async def chat(socket: ServerConnection) -> None:
-    """Send what one member of the room says to all of them."""
+    """Send each message of a member of the room to all members."""
     name = socket.request.path if socket.request is not None else ""
     members = rooms.setdefault(name, set())
     members.add(socket)

@@ -1,6 +1,6 @@
-"""No server anyone could use, but the limit for one: uvloop, one frame for all, one write per socket and loop turn.
+"""A lower bound of the cost, not a usable server: one frame for all sockets, one write per socket and loop turn.
 
-It knows one room, no users, no bus and no limits. What it costs is what Python, uvloop and the kernel cost here.
+It has one room, no users, no bus and no limits. Its cost is that of Python, uvloop and the kernel.
 """
 
 import argparse
@@ -16,25 +16,25 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _UPGRADE = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
 
 
-def framed(opcode: int, text: bytes) -> bytes:
-    """A server's frame; larger ones than 64 KiB are not needed here."""
+def encode_frame(opcode: int, text: bytes) -> bytes:
+    """An unmasked frame of less than 64 KiB."""
     size = len(text)
     head = bytes([size]) if size < 126 else b"\x7e" + size.to_bytes(2)
     return bytes([0x80 | opcode]) + head + text
 
 
 class Room:
-    """All sockets, and what goes to them in this turn of the loop."""
+    """All sockets, and the frames to send at the end of this turn of the loop."""
 
     def __init__(self) -> None:
         self.members: set[asyncio.Transport] = set()
         self._pending: list[bytes] = []
 
-    def say(self, text: bytes) -> None:
-        """Send it to everyone at the end of the turn."""
+    def publish(self, text: bytes) -> None:
+        """Send a text to all sockets at the end of this turn of the loop."""
         if not self._pending:
             asyncio.get_running_loop().call_soon(self._flush)
-        self._pending.append(framed(1, text))
+        self._pending.append(encode_frame(1, text))
 
     def _flush(self) -> None:
         frames = b"".join(self._pending)
@@ -54,7 +54,7 @@ class Socket(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Wait for the request."""
+        """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -63,7 +63,7 @@ class Socket(asyncio.Protocol):
             self._room.members.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
-        """Answer the request first, pass on what is said from then on."""
+        """Answer the opening handshake; after that, publish each message."""
         transport = self._transport
         if transport is None:
             return
@@ -75,7 +75,7 @@ class Socket(asyncio.Protocol):
         if end:
             key = next(line for line in head.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key:"))
             accept = base64.b64encode(hashlib.sha1(key.partition(b":")[2].strip() + _GUID).digest())
-            transport.write(_UPGRADE + accept + b"\r\n\r\n" + framed(1, b"hello"))
+            transport.write(_UPGRADE + accept + b"\r\n\r\n" + encode_frame(1, b"hello"))
             self._room.members.add(transport)
             self._rest = rest
 
@@ -89,9 +89,9 @@ class Socket(asyncio.Protocol):
                 break
             text = apply_mask(data[start : start + size], data[start - 4 : start])
             if data[0] & 15 == 1:
-                self._room.say(text)
+                self._room.publish(text)
             elif data[0] & 15 == 8:
-                transport.write(framed(8, text))
+                transport.write(encode_frame(8, text))
                 transport.close()
             data = data[start + size :]
         self._rest = data

@@ -1,4 +1,4 @@
-"""The server everyone writes first: Starlette, a set of sockets per room, `gather(send_text …)` for each message."""
+"""The simplest server with Starlette: a set of sockets per room, `gather(send_text …)` for each message."""
 
 import argparse
 import asyncio
@@ -12,7 +12,7 @@ rooms: dict[str, set[WebSocket]] = {}
 
 
 async def chat(socket: WebSocket) -> None:
-    """Send what one member of the room says to all of them."""
+    """Send each message of a member of the room to all members."""
     name = socket.path_params["room"]
     await socket.accept()
     members = rooms.setdefault(name, set())

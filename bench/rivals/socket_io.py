@@ -1,4 +1,4 @@
-"""The usual way to several nodes in Python: python-socketio, its nodes joined by `AsyncRedisManager`."""
+"""python-socketio with several nodes, connected by its `AsyncRedisManager`."""
 
 import argparse
 from typing import Any
@@ -10,7 +10,7 @@ ROOM = "bench"
 
 
 def build(redis_url: str) -> Any:
-    """Make a node that sends what one socket says to all the sockets of the room, on every node."""
+    """Create a node that sends each message of a socket to all sockets of the room, on every node."""
     server: Any = socketio.AsyncServer(
         async_mode="asgi",
         client_manager=socketio.AsyncRedisManager(redis_url),
