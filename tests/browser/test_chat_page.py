@@ -147,7 +147,7 @@ async def test_a_bad_room_name_is_explained(cluster: Cluster, tabs: Tabs) -> Non
     ada = await tabs.open(cluster.nodes[0].url, "Ada", rooms="good-names")
     await ada.part("add-room-input").fill("not a name")
     await ada.part("add-room").click()
-    await expect(ada.part("notice")).to_contain_text("A room is named with")
+    await expect(ada.part("notice")).to_contain_text("The name of a room")
 
 
 async def test_typing_is_shown_to_the_others(cluster: Cluster, tabs: Tabs) -> None:

@@ -66,7 +66,7 @@ async def test_a_full_node_is_tried_again_after_the_time_it_named(cluster: Clust
     node = ScriptedNode()
     tab = await open_on(node, cluster, tabs, clock=True)
     await node.end(1013, "connection limit reached", retry_after=30)
-    await expect(tab.part("connection-banner")).to_contain_text("All places are taken just now")
+    await expect(tab.part("connection-banner")).to_contain_text("The connection limit is reached")
     await tab.page.clock.run_for("00:27")
     assert len(node.sockets) == 1
     await tab.page.clock.run_for("00:05")

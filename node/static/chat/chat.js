@@ -1,49 +1,49 @@
-// `/ws` as a chat: rooms that are joined again after every welcome, and private conversations beside them.
+// The chat on `/ws`: rooms, which are joined again after every `welcome`, and private conversations.
 
 import { asCommandError } from "./connection.js";
-import { isName } from "./memory.js";
-import { PASSING, Session } from "./session.js";
+import { isName } from "./storage.js";
+import { Session, TEMPORARY } from "./session.js";
 
-const TYPING_EVERY_MS = 2000;
+const TYPING_INTERVAL_MS = 2000;
 const TYPING_SHOWN_MS = 4000;
-const JOIN_AGAIN_AFTER_S = 1;
-const COMINGS_TOLD_MAX = 50; // users up to whom a room tells in its stream who comes and goes
+const JOIN_RETRY_DELAY_S = 1;
+const PRESENCE_NOTES_MAX_USERS = 50; // in a room with more users, joins and leaves are not shown between the messages
 
 /** `/ws`: many rooms and private conversations over one socket. */
 export class ChatSession extends Session {
   constructor({ rooms, ...base }) {
     super(base);
-    this.handlers.private = (frame) => this.#privateSaid(frame);
-    this.handlers.typing = (frame) => this.#typingSeen(frame);
-    this.handlers.user_joined = (frame) => this.#cameOrWent(frame);
-    this.handlers.user_left = (frame) => this.#cameOrWent(frame);
-    this.handlers.presence = (frame) => this.#cameOrWent(frame);
+    this.handlers.private = (frame) => this.#handlePrivate(frame);
+    this.handlers.typing = (frame) => this.#handleTyping(frame);
+    this.handlers.user_joined = (frame) => this.#handlePresence(frame);
+    this.handlers.user_left = (frame) => this.#handlePresence(frame);
+    this.handlers.presence = (frame) => this.#handlePresence(frame);
     for (const name of rooms) this.#addRoom(name);
     this.shown = this.rooms[0] ?? null;
   }
 
   get rooms() {
-    return this.#ofKind("room");
+    return this.#listByKind("room");
   }
 
   get privates() {
-    return this.#ofKind("private");
+    return this.#listByKind("private");
   }
 
-  /** After every welcome: a new connection is in no room yet. */
-  entered() {
+  /** Joins all rooms, after every `welcome`: a new connection is in no room. */
+  startChannels() {
     for (const room of this.rooms) this.#join(room);
   }
 
   join(name) {
     if (!isName(name)) {
-      this.onNotice("A room is named with letters, digits and . _ : @ ~ - only.");
+      this.onNotice("The name of a room may contain letters, digits and . _ : @ ~ - only.");
       return;
     }
     this.show(this.conversations.get(`room:${name}`) ?? this.#joinNew(name));
   }
 
-  /** Follows an address that changed under our feet. */
+  /** Joins and leaves rooms after the address of the page has changed. */
   setRooms(names) {
     for (const room of this.rooms) if (!names.includes(room.name)) this.leave(room);
     for (const name of names) if (!this.conversations.has(`room:${name}`)) this.#joinNew(name);
@@ -51,42 +51,42 @@ export class ChatSession extends Session {
   }
 
   leave(conversation) {
-    this.#forget(conversation);
+    this.#remove(conversation);
     if (conversation.kind === "room") this.#request({ type: "leave", room: conversation.name });
   }
 
   openPrivate(userId, username) {
-    this.show(this.#privateWith(userId, username));
+    this.show(this.#getPrivate(userId, username));
   }
 
-  typing(conversation) {
+  sendTyping(conversation) {
     const now = Date.now();
-    if (conversation.kind !== "room" || now - conversation.typingSentAt < TYPING_EVERY_MS) return;
+    if (conversation.kind !== "room" || now - conversation.typingSentAt < TYPING_INTERVAL_MS) return;
     conversation.typingSentAt = now;
     this.#request({ type: "typing", room: conversation.name });
   }
 
-  delivered(conversation, entry, { sessions, ...position }) {
-    super.delivered(conversation, entry, position);
+  handleConfirmed(conversation, entry, { sessions, ...position }) {
+    super.handleConfirmed(conversation, entry, position);
     if (conversation.kind === "private" && sessions === 0) {
-      const fate = `${conversation.title} is not connected and did not get this.`;
-      conversation.messages.mark(entry, "failed", { fate, canRepeat: true });
+      const fate = `${conversation.title} is not connected and did not receive this.`;
+      conversation.messages.mark(entry, "failed", { fate, canSendAgain: true });
     }
   }
 
-  said(frame) {
+  handleMessage(frame) {
     const room = this.conversations.get(`room:${frame.room}`);
-    if (!room?.joined) return; // without the answer to `join` nobody knows where it stands
+    if (!room?.joined) return; // the position of the room is not known before the answer to `join`
     room.stopTyping(frame.user_id);
-    room.feed.hear(frame);
+    room.feed.handleFrame(frame);
   }
 
-  #privateSaid({ from_user_id: userId, from_username: username, content, timestamp }) {
-    const conversation = this.#privateWith(userId ?? "", username ?? userId ?? "Back end");
+  #handlePrivate({ from_user_id: userId, from_username: username, content, timestamp }) {
+    const conversation = this.#getPrivate(userId ?? "", username ?? userId ?? "Back end");
     this.receive(conversation, { user_id: userId, username, content, timestamp });
   }
 
-  #typingSeen({ room: name, user_id: userId, username }) {
+  #handleTyping({ room: name, user_id: userId, username }) {
     const room = this.conversations.get(`room:${name}`);
     if (!room || userId === this.me.userId) return;
     room.stopTyping(userId);
@@ -95,17 +95,17 @@ export class ChatSession extends Session {
     this.onChange();
   }
 
-  #cameOrWent(frame) {
+  #handlePresence(frame) {
     const room = this.conversations.get(`room:${frame.room}`);
-    if (!room?.people.hear(frame)) return;
-    if (frame.user_id && frame.user_id !== this.me.userId && frame.users_count <= COMINGS_TOLD_MAX) {
-      room.messages.comeOrGo({ userId: frame.user_id, username: frame.username, isHere: frame.type === "user_joined" });
+    if (!room?.people.applyChange(frame)) return;
+    if (frame.user_id && frame.user_id !== this.me.userId && frame.users_count <= PRESENCE_NOTES_MAX_USERS) {
+      room.messages.showPresenceChange({ userId: frame.user_id, username: frame.username, isHere: frame.type === "user_joined" });
     }
     if (frame.type === "user_left") room.stopTyping(frame.user_id);
     this.onChange();
   }
 
-  #ofKind(kind) {
+  #listByKind(kind) {
     return [...this.conversations.values()].filter((conversation) => conversation.kind === kind);
   }
 
@@ -122,12 +122,12 @@ export class ChatSession extends Session {
     return room;
   }
 
-  #privateWith(userId, username) {
+  #getPrivate(userId, username) {
     return this.conversations.get(`private:${userId}`)
       ?? this.add(this.newConversation({ kind: "private", name: userId, title: username }));
   }
 
-  #forget(conversation) {
+  #remove(conversation) {
     conversation.close();
     this.conversations.delete(conversation.key);
     this.show(this.shown === conversation ? this.rooms[0] ?? null : this.shown);
@@ -139,39 +139,39 @@ export class ChatSession extends Session {
     try {
       const answer = await this.connection.request({ type: "join", room: room.name, recover });
       room.joined = true;
-      room.people.take(answer);
-      room.feed.begin(answer);
+      room.people.applySnapshot(answer);
+      room.feed.start(answer);
     } catch (error) {
-      this.#notJoined(room, asCommandError(error));
+      this.#handleJoinFailed(room, asCommandError(error));
       return;
     }
     this.onChange();
   }
 
-  #notJoined(room, { code, message, retryAfter }) {
+  #handleJoinFailed(room, { code, message, retryAfter }) {
     if (code === "disconnected" || !this.conversations.has(room.key)) return;
-    if (code === "already_joined") this.#request({ type: "leave", room: room.name }); // its answer came too late
-    if (code === "already_joined" || PASSING.has(code)) {
-      const seconds = (retryAfter ?? 0) + JOIN_AGAIN_AFTER_S * (1 + Math.random());
-      setTimeout(() => this.#joinStillWanted(room), seconds * 1000);
+    if (code === "already_joined") this.#request({ type: "leave", room: room.name }); // the answer to the first join came too late
+    if (code === "already_joined" || TEMPORARY.has(code)) {
+      const seconds = (retryAfter ?? 0) + JOIN_RETRY_DELAY_S * (1 + Math.random());
+      setTimeout(() => this.#joinIfWanted(room), seconds * 1000);
       return;
     }
     this.onNotice(`“${room.name}” could not be joined: ${message}.`);
-    this.#forget(room);
+    this.#remove(room);
   }
 
-  #joinStillWanted(room) {
+  #joinIfWanted(room) {
     const wanted = this.conversations.get(room.key) === room && !room.joined;
     if (wanted && this.connection.live) this.#join(room);
   }
 
-  /** For commands whose failure changes nothing here; what may pass by itself is not worth a word. */
+  /** Sends a command whose result does not matter here. A temporary error is not shown. */
   async #request(command) {
     try {
       await this.connection.request(command);
     } catch (error) {
       const { code, message } = asCommandError(error);
-      if (!PASSING.has(code)) this.onNotice(message);
+      if (!TEMPORARY.has(code)) this.onNotice(message);
     }
   }
 }

@@ -1,5 +1,5 @@
-// One WebSocket to the cluster, kept alive: the only file that knows sockets, close codes and back-off.
-// It reports a state (connecting, live, waiting, ended) and every frame that is not its own business.
+// One WebSocket connection to the cluster that reconnects: the only file with sockets, close codes and back-off.
+// It reports its state (connecting, live, waiting, ended) and every frame that it does not handle itself.
 
 const SUBPROTOCOL = "tannoy.v1.json";
 const FIRST_DELAY_S = 0.5;
@@ -11,7 +11,7 @@ const PROBE_WITHIN_S = 5;
 const ANSWER_WITHIN_S = 15;
 const LOST_WITHOUT_CLOSE = 1006;
 
-/** A command that did not succeed: the node's error code, or `disconnected` and `no_answer` of our own. */
+/** A command that failed: an error code of the node, or `disconnected` or `no_answer`. */
 export class CommandError extends Error {
   constructor({ code, message, retry_after: retryAfter }) {
     super(message);
@@ -25,18 +25,18 @@ export function asCommandError(error) {
   throw error;
 }
 
-/** Full jitter: anything from nothing to a ceiling that doubles, so that a crowd does not come back at once. */
+/** Full jitter: a random delay up to a bound that doubles, so that many clients do not reconnect at once. */
 export function backoffSeconds(failures, random = Math.random) {
   return random() * Math.min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** failures);
 }
 
-/** 4500-4999 say: do not come back. Everything else is worth another try. */
+/** After 4500-4999 a client must not reconnect; after every other code it may. */
 export function isFinal(code, bye) {
   return (code >= 4500 && code <= 4999) || bye?.reconnect === false;
 }
 
 export class Connection {
-  #address; // () => URL, asked before each try
+  #address; // () => URL, called before each try
   #onState;
   #onFrame;
   #socket = null;
@@ -45,7 +45,7 @@ export class Connection {
   #bye = null;
   #requests = new Map(); // command id -> {resolve, reject, timer}
   #nextId = 1;
-  #heardAt = 0;
+  #receivedAt = 0;
   #silenceLimit = WELCOME_WITHIN_S;
   #silenceTimer = 0;
   #retryTimer = 0;
@@ -57,7 +57,7 @@ export class Connection {
     this.#onState = onState;
     this.#onFrame = onFrame;
     const { signal } = this.#listeners;
-    window.addEventListener("online", () => this.#wake(), { signal });
+    window.addEventListener("online", () => this.#handleOnline(), { signal });
     window.addEventListener("offline", () => this.#probe(), { signal });
     document.addEventListener("visibilitychange", () => document.hidden || this.#probe(), { signal });
   }
@@ -66,21 +66,21 @@ export class Connection {
     return this.#live;
   }
 
-  /** Connects at once: at the start, on the "now" button, and when the reader wants an ended session back. */
+  /** Connects at once: at the start, on the "Now" button, and when the user reconnects an ended session. */
   open() {
-    this.#drop();
+    this.#discardSocket();
     this.#bye = null;
     this.#onState({ name: "connecting" });
     const socket = new WebSocket(this.#address(), SUBPROTOCOL);
-    socket.onmessage = (event) => this.#read(event.data);
-    socket.onclose = (event) => this.#lost(event.code, event.reason);
+    socket.onmessage = (event) => this.#handleData(event.data);
+    socket.onclose = (event) => this.#handleLoss(event.code, event.reason);
     this.#socket = socket;
-    this.#watch(WELCOME_WITHIN_S);
+    this.#setSilenceLimit(WELCOME_WITHIN_S);
   }
 
   close() {
     this.#listeners.abort();
-    this.#drop();
+    this.#discardSocket();
   }
 
   /** Sends a command and resolves with its `ok`, or rejects with a CommandError. */
@@ -101,8 +101,8 @@ export class Connection {
     this.#socket.send(JSON.stringify(frame));
   }
 
-  #read(data) {
-    this.#heardAt = Date.now();
+  #handleData(data) {
+    this.#receivedAt = Date.now();
     const frame = parse(data);
     if (frame === null) return;
     switch (frame.type) {
@@ -115,31 +115,31 @@ export class Connection {
         this.#bye = frame;
         return;
       case "ok":
-        this.#take(frame.id)?.resolve(frame);
+        this.#takeRequest(frame.id)?.resolve(frame);
         return;
       case "error":
-        this.#failed(frame);
+        this.#handleError(frame);
         return;
       case "welcome":
-        this.#welcomed(frame);
+        this.#handleWelcome(frame);
     }
     this.#onFrame(frame);
   }
 
-  #welcomed({ node, ping_interval: pingInterval }) {
+  #handleWelcome({ node, ping_interval: pingInterval }) {
     this.#live = true;
-    this.#watch((pingInterval ?? 25) + SILENCE_GRACE_S);
+    this.#setSilenceLimit((pingInterval ?? 25) + SILENCE_GRACE_S);
     this.#stableTimer = setTimeout(() => { this.#failures = 0; }, STABLE_AFTER_S * 1000);
     this.#onState({ name: "live", node });
   }
 
-  #failed(error) {
-    const request = this.#take(error.id);
+  #handleError(error) {
+    const request = this.#takeRequest(error.id);
     if (request) request.reject(new CommandError(error));
     else this.#onFrame(error);
   }
 
-  #take(id) {
+  #takeRequest(id) {
     const request = this.#requests.get(id);
     if (!request) return undefined;
     this.#requests.delete(id);
@@ -147,12 +147,12 @@ export class Connection {
     return request;
   }
 
-  /** The socket is gone, or as good as gone: say so, then either end or wait for another try. */
-  #lost(closeCode, closeReason) {
+  /** The connection is lost: report it, then end or wait for the next try. */
+  #handleLoss(closeCode, closeReason) {
     const bye = this.#bye;
     const code = bye?.code ?? closeCode;
     const reason = bye?.reason ?? closeReason;
-    this.#drop();
+    this.#discardSocket();
     if (isFinal(code, bye)) {
       this.#failures = 0;
       this.#onState({ name: "ended", code, reason });
@@ -164,15 +164,15 @@ export class Connection {
     this.#onState({ name: "waiting", code, reason, until: Date.now() + delay * 1000 });
   }
 
-  /** The node's own wish first; a node that keeps turning us away cannot wish us into a tight loop. */
+  /** The first retry follows the node. A node that refuses again and again can't cause a tight loop. */
   #delaySeconds(bye) {
     const jitter = backoffSeconds(this.#failures);
     if (typeof bye?.retry_after !== "number") return jitter;
     return this.#failures === 0 ? bye.retry_after : Math.max(bye.retry_after, jitter);
   }
 
-  /** Forgets the socket without waiting for its closing handshake, which may never end on a dead line. */
-  #drop() {
+  /** Discards the socket without waiting for its closing handshake, which may never end. */
+  #discardSocket() {
     clearTimeout(this.#silenceTimer);
     clearTimeout(this.#retryTimer);
     clearTimeout(this.#stableTimer);
@@ -184,37 +184,37 @@ export class Connection {
       this.#socket.close();
       this.#socket = null;
     }
-    for (const id of [...this.#requests.keys()]) this.#take(id).reject(disconnected());
+    for (const id of [...this.#requests.keys()]) this.#takeRequest(id).reject(disconnected());
   }
 
-  /** From now on a silence longer than `limit` seconds counts as a lost connection. */
-  #watch(limit) {
+  /** From now on the connection counts as lost if no frame is received for `limit` seconds. */
+  #setSilenceLimit(limit) {
     this.#silenceLimit = limit;
-    this.#heardAt = Date.now();
+    this.#receivedAt = Date.now();
     clearTimeout(this.#silenceTimer);
     this.#silenceTimer = setTimeout(() => this.#checkSilence(), limit * 1000);
   }
 
   #checkSilence() {
-    const left = this.#heardAt + this.#silenceLimit * 1000 - Date.now();
+    const left = this.#receivedAt + this.#silenceLimit * 1000 - Date.now();
     if (left > 0) this.#silenceTimer = setTimeout(() => this.#checkSilence(), left);
-    else this.#lost(LOST_WITHOUT_CLOSE, "the node went silent");
+    else this.#handleLoss(LOST_WITHOUT_CLOSE, "no frame was received in time");
   }
 
-  /** The network or the tab came back: do not sit out a long wait. */
-  #wake() {
+  /** The network is back: do not wait for the next try. */
+  #handleOnline() {
     if (this.#retryTimer) this.open();
     else this.#probe();
   }
 
-  /** Is the line still there? Any frame in answer will do. */
+  /** Checks the connection with a ping; any frame counts as an answer. */
   #probe() {
     if (!this.#live) return;
-    const asked = Date.now();
+    const sentAt = Date.now();
     const socket = this.#socket;
     this.#send({ type: "ping" });
     setTimeout(() => {
-      if (this.#socket === socket && this.#heardAt < asked) this.#lost(LOST_WITHOUT_CLOSE, "the line is dead");
+      if (this.#socket === socket && this.#receivedAt < sentAt) this.#handleLoss(LOST_WITHOUT_CLOSE, "no answer to a ping");
     }, PROBE_WITHIN_S * 1000);
   }
 }

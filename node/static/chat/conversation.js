@@ -1,4 +1,4 @@
-// One room, private conversation or agent: what was said in it, who is there, what is unread.
+// One room, private conversation or agent: its messages, its people, its unread count.
 
 import { Feed } from "./feed.js";
 import { MessageList } from "./messages.js";
@@ -17,26 +17,26 @@ export class Conversation {
     this.title = title;
     this.messages = new MessageList({
       onAuthor: callbacks.onAuthor,
-      onAgain: (entry) => callbacks.onAgain(this, entry),
-      onOlder: () => this.feed.older(),
+      onSendAgain: (entry) => callbacks.onSendAgain(this, entry),
+      onLoadOlder: () => this.feed.loadOlder(),
       isOwn: callbacks.isOwn,
     });
     this.feed = new Feed({
       list: this.messages,
-      ask: (fields) => callbacks.onAsk(this, { type: "history", ...fields }),
+      request: (fields) => callbacks.onRequest(this, { type: "history", ...fields }),
       show: (message) => callbacks.onMessage(this, message),
       onChange: callbacks.onChange,
-      onTooMuch: callbacks.onTooMuch,
+      onOverflow: callbacks.onOverflow,
     });
-    this.people = new People({ ask: () => callbacks.onAsk(this, { type: "presence" }), onAnswer: callbacks.onChange });
+    this.people = new People({ request: () => callbacks.onRequest(this, { type: "presence" }), onAnswer: callbacks.onChange });
   }
 
   get key() {
     return `${this.kind}:${this.name}`;
   }
 
-  /** How a text is said here. Only what is published takes a key; a repeated private message may arrive twice. */
-  command({ text, key }) {
+  /** The command that sends a text. A private message has no idempotency key: sent again, it may arrive twice. */
+  buildCommand({ text, key }) {
     const content = { text };
     switch (this.kind) {
       case "room":
@@ -53,15 +53,15 @@ export class Conversation {
     this.typists.delete(userId);
   }
 
-  /** Nothing that was to happen here by itself happens any more. */
+  /** Stops all timers and requests. */
   close() {
     for (const userId of [...this.typists.keys()]) this.stopTyping(userId);
     this.interrupt();
   }
 
-  /** The connection has ended, and with it all that was asked over it. */
+  /** The connection was lost, and the requests on it with it. */
   interrupt() {
-    this.people.forget();
+    this.people.reset();
     this.feed.interrupt();
   }
 }

@@ -1,4 +1,4 @@
-// Small words for the page's DOM. Text is only ever set as text.
+// Access to the page's DOM. Text is set as text only, never as markup.
 
 export const $ = (id) => document.getElementById(id);
 

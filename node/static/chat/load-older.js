@@ -1,35 +1,35 @@
-// The top of a conversation: what was said before it is read when the reader asks for it.
+// The top of a conversation: a button that loads older messages, or a note that none are kept.
 
-const WORDS = {
+const BUTTON_TEXTS = {
   more: "Load older messages",
   reading: "Loading…",
   failed: "Older messages could not be loaded. Try again",
 };
 
-export class Older {
+export class LoadOlder {
   element = document.createElement("li");
   #state = "none";
   #button = document.createElement("button");
   #end = document.createElement("span");
 
-  constructor({ onOlder }) {
+  constructor({ onLoad }) {
     this.element.className = "older";
     this.#button.type = "button";
     this.#button.dataset.testid = "load-older";
-    this.#button.addEventListener("click", () => { if (this.#state !== "reading") onOlder(); });
+    this.#button.addEventListener("click", () => { if (this.#state !== "reading") onLoad(); });
     this.#end.dataset.testid = "no-older";
     this.#end.textContent = "No older messages are kept.";
     this.element.append(this.#button, this.#end);
     this.state = "none";
   }
 
-  /** "none": there is nothing to say; "more", "reading", "failed"; "end": nothing older is kept. */
+  /** "none": show nothing; "more", "reading" and "failed": show the button; "end": no older message is kept. */
   set state(state) {
     const hadFocus = document.activeElement === this.#button;
     this.#state = state;
     this.element.hidden = state === "none";
-    this.#button.hidden = !(state in WORDS);
-    this.#button.textContent = WORDS[state] ?? "";
+    this.#button.hidden = !(state in BUTTON_TEXTS);
+    this.#button.textContent = BUTTON_TEXTS[state] ?? "";
     this.#end.hidden = state !== "end";
     if (hadFocus && this.#button.hidden) this.element.closest("[tabindex]")?.focus();
   }
@@ -39,7 +39,7 @@ export class Older {
   }
 }
 
-/** Puts something in above what the reader looks at, which stays where it is. It is not read out. */
+/** Runs `insert`, which adds elements above the visible ones, without moving those. Screen readers do not announce them. */
 export function insertAbove(scroller, insert) {
   if (!scroller) {
     insert();

@@ -1,13 +1,13 @@
-// Puts the page together: address -> view -> session.
+// Builds the page: address -> view -> session.
 
 import { ChatSession } from "./chat.js";
-import { agentHash, isName, loadIdentity, readAddress, roomsHash, saveIdentity } from "./memory.js";
+import { agentHash, isName, loadIdentity, readAddress, roomsHash, saveIdentity } from "./storage.js";
 import { AgentSession } from "./session.js";
 import { View } from "./view.js";
 
 let identity = loadIdentity();
 let session = null;
-let rooms = []; // as last seen in the chat view, so that a look at an agent does not lose them
+let rooms = []; // those of the chat view, kept while an agent is shown
 let agentId = null;
 
 const view = new View({
@@ -16,14 +16,14 @@ const view = new View({
   show: (conversation) => session?.show(conversation),
   openAgent: (name) => {
     if (isName(name)) location.hash = agentHash(name);
-    else view.notice("An agent is named with letters, digits and . _ : @ ~ - only.");
+    else view.notice("The name of an agent may contain letters, digits and . _ : @ ~ - only.");
   },
   write: (userId, username) => session?.openPrivate(userId, username),
-  askWho,
+  askName,
 });
 
-/** Where a session connects to; relative to the page, so that it also works behind a path prefix. */
-function socketAddress(path) {
+/** The URL of a session, relative to the page, so that it works behind a path prefix too. */
+function buildAddress(path) {
   return () => {
     const url = new URL(path, document.baseURI);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
@@ -37,21 +37,21 @@ function start(SessionClass, path, fields) {
   session?.close();
   session = new SessionClass({
     ...fields,
-    address: socketAddress(path),
-    onChange: () => changed(),
+    address: buildAddress(path),
+    onChange: () => handleChange(),
     onNotice: (text) => view.notice(text),
   });
   session.connection.open();
 }
 
-/** Makes the page what its address says. */
-function follow() {
+/** Opens the rooms or the agent of the page's address. */
+function openAddress() {
   const address = readAddress(location.hash);
-  if (address.view === "agent") followAgent(address.agentId);
-  else followRooms(address.rooms);
+  if (address.view === "agent") openAgentAddress(address.agentId);
+  else openRoomsAddress(address.rooms);
 }
 
-function followAgent(wanted) {
+function openAgentAddress(wanted) {
   view.setMode("agent", wanted);
   if (wanted === null) {
     session?.close();
@@ -61,23 +61,23 @@ function followAgent(wanted) {
     agentId = wanted;
     start(AgentSession, `ws/agents/${encodeURIComponent(wanted)}`, { agentId: wanted });
   }
-  remember();
+  updateAddress();
 }
 
-function followRooms(wanted) {
+function openRoomsAddress(wanted) {
   view.setMode("chat", null);
   if (session instanceof ChatSession) session.setRooms(wanted);
   else start(ChatSession, "ws", { rooms: wanted });
-  remember();
+  updateAddress();
 }
 
-function changed() {
+function handleChange() {
   view.update(session);
-  remember();
+  updateAddress();
 }
 
-/** The address says what is open; it is replaced, not pushed, so that "back" leaves the page. */
-function remember() {
+/** Writes what is open into the address, which is replaced, not pushed, so that "back" leaves the page. */
+function updateAddress() {
   if (session instanceof ChatSession) {
     rooms = session.rooms.map(({ name }) => name);
     if (location.hash !== roomsHash(rooms)) history.replaceState(null, "", roomsHash(rooms));
@@ -85,20 +85,20 @@ function remember() {
   view.setLinks({ rooms: roomsHash(rooms.length > 0 ? rooms : ["lobby"]), agent: agentHash(agentId ?? "") });
 }
 
-async function askWho() {
-  const name = await view.askWho(identity);
+async function askName() {
+  const name = await view.askName(identity);
   if (name === null) return;
   identity = saveIdentity(name, identity);
   view.setIdentity(identity);
   session?.connection.open();
 }
 
-async function begin() {
-  identity ??= saveIdentity((await view.askWho(null)) ?? "", null);
+async function startPage() {
+  identity ??= saveIdentity((await view.askName(null)) ?? "", null);
   view.setIdentity(identity);
-  follow();
-  window.addEventListener("hashchange", follow);
-  document.addEventListener("visibilitychange", () => document.hidden || session?.read());
+  openAddress();
+  window.addEventListener("hashchange", openAddress);
+  document.addEventListener("visibilitychange", () => document.hidden || session?.markRead());
 }
 
-begin();
+startPage();

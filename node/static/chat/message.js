@@ -1,11 +1,11 @@
-// One message as DOM, never built from foreign markup: who said it, when, what, and what became of it.
+// One message as DOM: author, time, content, and whether it was sent. Its text is set as text, never as markup.
 
 const TINTS = 8;
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 
-/** `entry` is `{author, userId, own, at}`; it gets its `element`. The name of somebody else leads to `onAuthor`. */
-export function build(entry, content, { onAuthor, onAgain }) {
+/** `entry` is `{author, userId, own, at}`; its `element` is added. A click on the name of another user calls `onAuthor`. */
+export function buildMessage(entry, content, { onAuthor, onSendAgain }) {
   const element = document.getElementById("message-template").content.firstElementChild.cloneNode(true);
   entry.element = element;
   element.dataset.own = String(entry.own);
@@ -15,7 +15,7 @@ export function build(entry, content, { onAuthor, onAgain }) {
   setAuthor(entry, onAuthor);
   setTime(entry, entry.at);
   setContent(element, content);
-  element.querySelector(".again").addEventListener("click", () => onAgain(entry));
+  element.querySelector(".again").addEventListener("click", () => onSendAgain(entry));
   return entry;
 }
 
@@ -29,16 +29,16 @@ export function setTime(entry, at) {
 }
 
 /** `state` is "sending", "sent" or "failed". */
-export function setFate({ element }, state, { fate = "", canRepeat = false } = {}) {
+export function setFate({ element }, state, { fate = "", canSendAgain = false } = {}) {
   element.dataset.state = state;
-  const line = element.querySelector(".fate");
-  line.hidden = fate === "" && !canRepeat;
-  line.querySelector(".fate-text").textContent = fate;
-  line.querySelector(".again").hidden = !canRepeat;
+  const fateLine = element.querySelector(".fate");
+  fateLine.hidden = fate === "" && !canSendAgain;
+  fateLine.querySelector(".fate-text").textContent = fate;
+  fateLine.querySelector(".again").hidden = !canSendAgain;
 }
 
-/** A quiet line of our own between the messages. */
-export function line(kind, text) {
+/** A line between the messages that is not a message. */
+export function buildNote(kind, text) {
   const element = document.createElement("li");
   element.className = kind === "coming" ? "coming" : "note";
   element.dataset.testid = kind;
@@ -60,9 +60,9 @@ function setAuthor({ element, author, userId, own }, onAuthor) {
   plain.replaceWith(button);
 }
 
-/** `content` may be any JSON: text is shown as text, the rest as itself. */
+/** `content` may be any JSON: its text is shown as text, all other fields as JSON. */
 function setContent(element, content) {
-  const { text, rest } = readable(content);
+  const { text, rest } = splitContent(content);
   const paragraph = element.querySelector(".text");
   const json = element.querySelector(".json");
   if (text === null) paragraph.remove();
@@ -71,7 +71,7 @@ function setContent(element, content) {
   else json.textContent = JSON.stringify(rest, null, 2);
 }
 
-function readable(content) {
+function splitContent(content) {
   if (typeof content === "string") return { text: content };
   if (typeof content?.text !== "string") return { text: null, rest: content ?? null };
   const { text, ...rest } = content;

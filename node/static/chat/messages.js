@@ -1,40 +1,40 @@
 // The messages of one conversation: bounded, and in order.
 
-import { build, line, setFate, setTime } from "./message.js";
-import { insertAbove, Older } from "./older.js";
+import { buildMessage, buildNote, setFate, setTime } from "./message.js";
+import { insertAbove, LoadOlder } from "./load-older.js";
 
 const MESSAGES_MAX = 500;
-const ROOM_FOR_MORE = 100; // so that not every new message takes away one that the reader has just loaded
-const SAME_BREATH_MS = 5 * 60 * 1000;
-const COMINGS_IN_A_LINE = 20;
-const NAMES_IN_A_LINE = 3;
+const SPARE_MESSAGES = 100; // beyond what was loaded, so that a new message does not remove an older one at once
+const GROUPED_WITHIN_MS = 5 * 60 * 1000;
+const CHANGES_PER_LINE = 20;
+const NAMES_PER_LINE = 3;
 const conjunction = new Intl.ListFormat("en", { type: "conjunction" });
 
 /**
  * An entry is `{author, userId, own, at, text, element}`; with history also `{epoch, offset, identity}`; and when
- * written in this tab `{key, state, sessions, echoed, due}`: the sessions that have sent it, whether it has come back,
- * and the position that the node has given it.
+ * written in this tab `{key, state, sessions, echoed, confirmed}`: the sessions that have sent it, whether it was received
+ * as a message, and the position that the node has confirmed.
  */
 export class MessageList {
   element = document.createElement("ol");
   #entries = [];
   #identities = new Set();
   #max = MESSAGES_MAX;
-  #older;
+  #loadOlder;
   #callbacks;
   #isOwn;
 
-  constructor({ onAuthor, onAgain, onOlder, isOwn }) {
-    this.#callbacks = { onAuthor, onAgain };
+  constructor({ onAuthor, onSendAgain, onLoadOlder, isOwn }) {
+    this.#callbacks = { onAuthor, onSendAgain };
     this.#isOwn = isOwn;
-    this.#older = new Older({ onOlder });
+    this.#loadOlder = new LoadOlder({ onLoad: onLoadOlder });
     this.element.className = "messages";
-    this.element.append(this.#older.element);
+    this.element.append(this.#loadOlder.element);
   }
 
-  /** Nothing was said; that somebody came is nothing to read. */
+  /** Whether there are no messages. Joins and leaves are none. */
   get isEmpty() {
-    return this.#entries.every(({ comings }) => comings !== undefined);
+    return this.#entries.every(({ changes }) => changes !== undefined);
   }
 
   /** The first message that has a position; undefined if none has. */
@@ -42,17 +42,17 @@ export class MessageList {
     return this.#entries.find(({ offset }) => offset !== undefined);
   }
 
-  /** What there is above: see Older. */
+  /** The state of the top: see LoadOlder. */
   set top(state) {
-    this.#older.state = state;
+    this.#loadOlder.state = state;
   }
 
   get top() {
-    return this.#older.state;
+    return this.#loadOlder.state;
   }
 
-  /** Of messages in order, those behind the last one that is shown. Offsets alone don't tell: epochs repeat them. */
-  newIn(messages) {
+  /** Of ordered messages, those after the last one that is shown. Offsets do not tell: another epoch may repeat them. */
+  listNew(messages) {
     return messages.slice(messages.findLastIndex((message) => this.has(message)) + 1);
   }
 
@@ -60,34 +60,34 @@ export class MessageList {
     return message.offset !== undefined && this.#identities.has(identityOf(message));
   }
 
-  /** A message as the node says it, as the last one. One that was written here takes the place of what was shown of it. */
+  /** Adds a received message as the last one. A message written in this tab replaces what was shown when it was sent. */
   receive(message) {
-    const entry = this.#echoed(message) ?? this.#entryOf(message);
-    this.#locate(entry, message);
+    const entry = this.#takeWritten(message) ?? this.#buildEntry(message);
+    this.#setPosition(entry, message);
     this.#place(entry);
     return entry;
   }
 
-  /** Messages in order that were said before all others. */
+  /** Adds ordered messages that are older than all others. */
   prepend(messages) {
     const entries = messages.map((message) => {
-      const entry = this.#entryOf(message);
-      this.#locate(entry, message);
+      const entry = this.#buildEntry(message);
+      this.#setPosition(entry, message);
       return entry;
     });
     insertAbove(this.element.parentElement, () => {
       entries.forEach((entry, index) => this.#insert(entry, index));
-      this.#max = Math.max(this.#max, this.#entries.length + ROOM_FOR_MORE);
+      this.#max = Math.max(this.#max, this.#entries.length + SPARE_MESSAGES);
     });
   }
 
-  /** A message written here; it stays below all others until it comes back and has its true place. */
+  /** Adds a message written in this tab. It stays below all others until it is received and has its final place. */
   write({ userId, username, text, key }) {
     const entry = { userId, author: username, own: true, at: new Date(), text, key, sessions: new Set(), echoed: false };
-    return build(entry, { text }, this.#callbacks);
+    return buildMessage(entry, { text }, this.#callbacks);
   }
 
-  /** Once more or for the first time. */
+  /** Marks a message as being sent, for the first time or again. */
   send(entry, sessionId) {
     entry.sessions.add(sessionId);
     this.#remove(entry);
@@ -95,10 +95,10 @@ export class MessageList {
     this.#place(entry);
   }
 
-  /** The node has published it, there. It may be here already: said by an earlier try, under the same key. */
+  /** The node has published it at this position. An earlier try with the same key may have been received already. */
   confirm(entry, { epoch, offset }) {
     const isThere = (other) => other !== entry && offset !== undefined && other.offset === offset && other.epoch === epoch;
-    entry.due = { epoch, offset };
+    entry.confirmed = { epoch, offset };
     if (!entry.echoed && this.#entries.some(isThere)) this.#remove(entry);
     else this.mark(entry, "sent");
   }
@@ -108,47 +108,47 @@ export class MessageList {
     setFate(entry, state, fate);
   }
 
-  /** What was said between those before and those to come may not all be here. */
-  gap() {
+  /** Adds a line that says that messages may be missing here. */
+  showGap() {
     if (this.#entries[this.#end - 1]?.isGap) return;
-    this.#place({ element: line("gap", "Some messages may be missing here."), isGap: true });
+    this.#place({ element: buildNote("gap", "Some messages may be missing here."), isGap: true });
   }
 
   noteBefore(entry, text) {
     const index = this.#entries.indexOf(entry);
-    if (index >= 0) this.#insert({ element: line("note", text) }, index);
+    if (index >= 0) this.#insert({ element: buildNote("note", text) }, index);
   }
 
-  /** Who came and who went, in one line where they do so in one breath; for each only the last of it. */
-  comeOrGo({ userId, username, isHere }) {
+  /** Shows that a user joined or left. Changes in quick succession share a line, with the last one of each user. */
+  showPresenceChange({ userId, username, isHere }) {
     let entry = this.#entries[this.#end - 1];
-    if (!entry?.comings || entry.comings.size >= COMINGS_IN_A_LINE || Date.now() - entry.at > SAME_BREATH_MS) {
-      entry = { element: line("coming", ""), at: new Date(), comings: new Map() };
+    if (!entry?.changes || entry.changes.size >= CHANGES_PER_LINE || Date.now() - entry.at > GROUPED_WITHIN_MS) {
+      entry = { element: buildNote("coming", ""), at: new Date(), changes: new Map() };
       this.#place(entry);
     }
-    entry.comings.delete(userId);
-    entry.comings.set(userId, { username, isHere });
-    entry.element.textContent = comingsText([...entry.comings.values()]);
+    entry.changes.delete(userId);
+    entry.changes.set(userId, { username, isHere });
+    entry.element.textContent = describeChanges([...entry.changes.values()]);
   }
 
-  /** Where the next entry goes: above those that are still on their way. */
+  /** The index of the next entry: above those that are being sent. */
   get #end() {
     const found = this.#entries.findIndex(({ state }) => state === "sending");
     return found < 0 ? this.#entries.length : found;
   }
 
-  #entryOf({ user_id: userId, username, content, timestamp }) {
+  #buildEntry({ user_id: userId, username, content, timestamp }) {
     const author = username ?? userId ?? "Back end";
     const entry = { userId: userId ?? null, author, own: this.#isOwn(userId), at: new Date(timestamp) };
-    return build(entry, content, this.#callbacks);
+    return buildMessage(entry, content, this.#callbacks);
   }
 
-  /** The entry of which this is the echo: by its position, or else since one of its sessions has said the same text. */
-  #echoed({ epoch, offset, session_id: sessionId, content, timestamp }) {
+  /** Takes out the entry that was written here and is now received: the one with its position, else with its text. */
+  #takeWritten({ epoch, offset, session_id: sessionId, content, timestamp }) {
     const waiting = this.#entries.filter(({ echoed }) => echoed === false);
-    const isDue = ({ due }) => due?.offset !== undefined;
-    const alike = waiting.filter((one) => !isDue(one) && one.sessions.has(sessionId) && one.text === content?.text);
-    const entry = waiting.find((one) => isDue(one) && one.due.offset === offset && one.due.epoch === epoch)
+    const isConfirmed = ({ confirmed }) => confirmed?.offset !== undefined;
+    const alike = waiting.filter((one) => !isConfirmed(one) && one.sessions.has(sessionId) && one.text === content?.text);
+    const entry = waiting.find((one) => isConfirmed(one) && one.confirmed.offset === offset && one.confirmed.epoch === epoch)
       ?? alike.find(({ state }) => state !== "failed") ?? alike[0];
     if (!entry) return null;
     entry.echoed = true;
@@ -158,7 +158,7 @@ export class MessageList {
     return entry;
   }
 
-  #locate(entry, message) {
+  #setPosition(entry, message) {
     if (message.offset === undefined) return;
     Object.assign(entry, { epoch: message.epoch, offset: message.offset, identity: identityOf(message) });
   }
@@ -188,14 +188,14 @@ export class MessageList {
     this.#group(index);
   }
 
-  /** Who goes on talking needs no second name plate. */
+  /** Consecutive messages of one author are grouped: only the first shows the name. */
   #group(index) {
     const entry = this.#entries[index];
     const before = this.#entries[index - 1];
     if (!entry) return;
-    const goesOn = before?.author !== undefined && before.author === entry.author && before.userId === entry.userId
-      && Math.abs(entry.at - before.at) < SAME_BREATH_MS;
-    entry.element.classList.toggle("goes-on", goesOn);
+    const isGrouped = before?.author !== undefined && before.author === entry.author && before.userId === entry.userId
+      && Math.abs(entry.at - before.at) < GROUPED_WITHIN_MS;
+    entry.element.classList.toggle("grouped", isGrouped);
   }
 }
 
@@ -204,16 +204,16 @@ export function identityOf({ offset, timestamp, session_id: sessionId, user_id: 
   return JSON.stringify([offset, timestamp, sessionId, userId]);
 }
 
-function comingsText(comings) {
-  const names = (wanted) => comings.filter(({ isHere }) => isHere === wanted).map(({ username }) => username);
+function describeChanges(changes) {
+  const names = (wanted) => changes.filter(({ isHere }) => isHere === wanted).map(({ username }) => username);
   return [[names(true), "joined"], [names(false), "left"]]
     .filter(([who]) => who.length > 0)
-    .map(([who, verb]) => `${enumerated(who)} ${verb}`)
+    .map(([who, verb]) => `${joinNames(who)} ${verb}`)
     .join(" · ");
 }
 
-function enumerated(names) {
-  const shown = names.length > NAMES_IN_A_LINE + 1 ? names.slice(0, NAMES_IN_A_LINE) : names;
+function joinNames(names) {
+  const shown = names.length > NAMES_PER_LINE + 1 ? names.slice(0, NAMES_PER_LINE) : names;
   const more = names.length - shown.length;
   return conjunction.format(more > 0 ? [...shown, `${more} others`] : shown);
 }

@@ -1,33 +1,33 @@
-// Who is here, as the reader sees it: the count above the conversation opens and closes the list beside it.
-// On a narrow screen the list lies over the messages and goes away again.
+// The list of people in a conversation, opened and closed by the count above it. On a narrow screen the list covers the
+// messages.
 
 import { $, setText } from "./dom.js";
 import { initial, tint } from "./message.js";
 
 const LISTED_MAX = 50;
-const SAID_AFTER_MS = 1000; // a count that goes on changing is not read out
+const ANNOUNCE_AFTER_MS = 1000; // announce a count once it has not changed for this long
 const NARROW = window.matchMedia("(max-width: 960px)");
 const WORDS = {
   room: { title: "People here", one: "person", many: "people", session: "tabs" },
   agent: { title: "Sessions", one: "session", many: "sessions", session: "sessions" },
 };
 
-export class Roster {
-  #onLook;
+export class PeopleView {
+  #onOpen;
   #onWrite;
   #isOpen = !NARROW.matches;
-  #drawn = ""; // what the list was drawn from
+  #drawn = ""; // the state from which the list was drawn, as JSON
   #rows = new Map(); // user id -> its <li>
-  #counted = "";
-  #sayTimer = 0;
+  #announced = "";
+  #announceTimer = 0;
 
-  /** `onLook()`: the list was opened; `onWrite(userId, username)`: somebody in it was chosen. */
-  constructor({ onLook, onWrite }) {
-    this.#onLook = onLook;
+  /** `onOpen()` is called when the list is opened, `onWrite(userId, username)` when a person in it is clicked. */
+  constructor({ onOpen, onWrite }) {
+    this.#onOpen = onOpen;
     this.#onWrite = onWrite;
     $("people-toggle").addEventListener("click", () => this.#toggle(!this.#isOpen));
     $("people").addEventListener("keydown", (event) => {
-      if (event.key === "Escape") this.#putAside();
+      if (event.key === "Escape") this.#closeOverlay();
     });
     NARROW.addEventListener("change", () => this.#toggle(!NARROW.matches, { takesFocus: false }));
   }
@@ -39,7 +39,7 @@ export class Roster {
     $("people-toggle").setAttribute("aria-expanded", String(this.#isOpen));
     $("people").hidden = !isKnown || !this.#isOpen;
     if (!isKnown) {
-      this.#say("");
+      this.#announce("");
       return;
     }
     const { people } = conversation;
@@ -49,20 +49,20 @@ export class Roster {
     $("people-toggle").dataset.current = $("people").dataset.current = String(isCurrent);
     setText($("people-count"), counted);
     setText($("people-title"), words.title);
-    if (isCurrent) this.#say(`${counted} in ${conversation.title}`);
+    if (isCurrent) this.#announce(`${counted} in ${conversation.title}`);
     const drawnFrom = JSON.stringify([conversation.key, people.revision, session.me]);
     if (drawnFrom === this.#drawn) return;
     this.#drawn = drawnFrom;
-    this.#draw(conversation, session.me, words);
+    this.#drawList(conversation, session.me, words);
   }
 
-  #draw({ kind, people }, me, words) {
-    const users = people.listed(me, LISTED_MAX);
-    this.#rows = new Map(users.map((user) => [user.userId, this.#row(user, kind, words)]));
+  #drawList({ kind, people }, me, words) {
+    const users = people.listUsers(me, LISTED_MAX);
+    this.#rows = new Map(users.map((user) => [user.userId, this.#updateRow(user, kind, words)]));
     const rows = [...this.#rows.values()];
     const list = $("people-list");
     for (const row of [...list.children]) if (!rows.includes(row)) row.remove();
-    // Those that stay are not moved without need: a button that moves loses its focus.
+    // A row is moved only if its place changed: a button that is moved loses the focus.
     rows.forEach((row, index) => {
       if (list.children[index] !== row) list.insertBefore(row, list.children[index] ?? null);
     });
@@ -71,7 +71,7 @@ export class Roster {
     setText($("people-more"), `and ${more.toLocaleString()} more`);
   }
 
-  #row(user, kind, words) {
+  #updateRow(user, kind, words) {
     const canWrite = kind === "room" && !user.isMe;
     const kept = this.#rows.get(user.userId);
     const row = kept?.dataset.canWrite === String(canWrite) ? kept : newRow(canWrite);
@@ -79,7 +79,7 @@ export class Roster {
     row.dataset.canWrite = String(canWrite);
     const person = row.querySelector(".person");
     person.title = `${user.username} (${user.userId})`;
-    person.onclick = canWrite ? () => this.#write(user) : null;
+    person.onclick = canWrite ? () => this.#openPrivate(user) : null;
     const avatar = row.querySelector(".person-avatar");
     setText(avatar, initial(user.username));
     avatar.className = `person-avatar tint-${tint(user.userId)}`;
@@ -89,7 +89,7 @@ export class Roster {
     return row;
   }
 
-  #write({ userId, username }) {
+  #openPrivate({ userId, username }) {
     if (NARROW.matches) this.#toggle(false);
     this.#onWrite(userId, username);
   }
@@ -100,26 +100,26 @@ export class Roster {
     $("people").hidden = !isOpen || $("people-toggle").hidden;
     if (!isOpen) return;
     if (takesFocus) $("people").focus();
-    this.#onLook();
+    this.#onOpen();
   }
 
-  /** Only where it covers something; the focus goes back to where it came from. */
-  #putAside() {
+  /** Closes the list where it covers the messages, and returns the focus to the button. */
+  #closeOverlay() {
     if (!NARROW.matches) return;
     this.#toggle(false);
     $("people-toggle").focus();
   }
 
-  /** For those who do not see the count: once it rests, and never the same twice. */
-  #say(text) {
-    if (text === this.#counted) return;
-    this.#counted = text;
-    clearTimeout(this.#sayTimer);
-    this.#sayTimer = setTimeout(() => setText($("people-said"), text), SAID_AFTER_MS);
+  /** Announces a count to screen readers, once it has stopped changing, and not the same one twice. */
+  #announce(text) {
+    if (text === this.#announced) return;
+    this.#announced = text;
+    clearTimeout(this.#announceTimer);
+    this.#announceTimer = setTimeout(() => setText($("people-said"), text), ANNOUNCE_AFTER_MS);
   }
 }
 
-/** A person who can be written to is a button. */
+/** A person who can get a private message is a button. */
 function newRow(canWrite) {
   const row = $("person-template").content.firstElementChild.cloneNode(true);
   if (!canWrite) return row;

@@ -1,149 +1,149 @@
-// Who is in one room or agent, as the node tells it: snapshots, and changes with a version, so that a missed one shows.
-// Where one was missed the node is asked again: once at a time, and a crowd that missed the same one not all at once.
+// The users in one room, or the sessions of one agent: snapshots, and changes with a version, so that a missed change is
+// noticed. Then a snapshot is requested: one at a time, and after a random delay, so that not all tabs do so at once.
 
-const ASK_EVERY_MS = 1000;
-const ASK_SPREAD_PER_USER_MS = 5;
-const ASK_SPREAD_MAX_MS = 5000;
+const REQUEST_INTERVAL_MS = 1000;
+const REQUEST_SPREAD_PER_USER_MS = 5;
+const REQUEST_SPREAD_MAX_MS = 5000;
 const FRESH_FOR_MS = 3000;
-const LOOKED_AFTER_MAX = 50; // users up to whom a list that is looked at is worth a question of its own
-const KEPT_MAX = 1000;
+const REFRESH_MAX_USERS = 50; // the list of a room with more users is not refreshed when it is opened
+const QUEUED_MAX = 1000;
 
-/** Errors after which asking again is of no use: no right to know, no longer there, or a new snapshot is to come anyway. */
-const IN_VAIN = new Set(["forbidden", "not_joined", "disconnected", "bad_request"]);
+/** Error codes after which another request is pointless: forbidden, not in the room, or a join will bring a snapshot. */
+const PERMANENT_ERRORS = new Set(["forbidden", "not_joined", "disconnected", "bad_request"]);
 
 export class People {
-  /** Users, named or not; null before the node has told. */
+  /** The number of users, named or not; null before the first snapshot. */
   count = null;
-  /** Rises with every change, for those who draw. */
+  /** Incremented with every change. */
   revision = 0;
   #version = null;
-  #named = new Map(); // user id -> {userId, username, sessions}; not all of them where there are many
-  #takenAt = 0;
-  #ask;
+  #users = new Map(); // user id -> {userId, username, sessions}; in a large room not all of them
+  #snapshotAt = 0;
+  #request;
   #onAnswer;
-  #asking = null; // what stands for the question under way; null: there is none
-  #askTimer = 0;
-  #askedAt = 0;
-  #missedSome = false;
-  #kept = []; // changes heard since the question: its answer may be older than they are
+  #pending = null; // identifies the pending request; null if there is none
+  #requestTimer = 0;
+  #requestedAt = 0;
+  #hasMissed = false;
+  #queued = []; // changes received since the request, which its answer may be older than
 
-  /** `ask()` resolves with a snapshot or rejects with a CommandError; `onAnswer()` is called after each answer. */
-  constructor({ ask, onAnswer }) {
-    this.#ask = ask;
+  /** `request()` resolves with a snapshot or rejects with a CommandError; `onAnswer()` is called after each answer. */
+  constructor({ request, onAnswer }) {
+    this.#request = request;
     this.#onAnswer = onAnswer;
   }
 
   get sessions() {
-    return [...this.#named.values()].reduce((sum, { sessions }) => sum + sessions, 0);
+    return [...this.#users.values()].reduce((sum, { sessions }) => sum + sessions, 0);
   }
 
-  /** At most `limit` of those who are known by name, oneself first: `me` is in a room that tells no names, too. */
-  listed(me, limit) {
-    const rest = new Map(this.#named);
-    const told = rest.get(me.userId);
+  /** At most `limit` users known by name, `me` first, who is listed even if the room names no users. */
+  listUsers(me, limit) {
+    const rest = new Map(this.#users);
+    const known = rest.get(me.userId);
     rest.delete(me.userId);
-    const own = told ?? (rest.size < this.count ? { userId: me.userId, sessions: 1 } : null);
+    const own = known ?? (rest.size < this.count ? { userId: me.userId, sessions: 1 } : null);
     const others = [...rest.values()].sort(byName).map((user) => ({ ...user, isMe: false }));
     return [...(own ? [{ ...own, username: me.username, isMe: true }] : []), ...others].slice(0, limit);
   }
 
-  /** A snapshot replaces what was known. The node leaves `users` out where there are too many. */
-  take({ users_count: count, version, users }) {
+  /** Replaces everything by a snapshot. It has no `users` if there are too many. */
+  applySnapshot({ users_count: count, version, users }) {
     if (typeof count !== "number") return;
     this.count = count;
     this.#version = version ?? null;
-    this.#name(users ?? []);
-    this.#missedSome = false;
-    this.#takenAt = Date.now();
+    this.#setUsers(users ?? []);
+    this.#hasMissed = false;
+    this.#snapshotAt = Date.now();
     this.revision += 1;
   }
 
-  /** `user_joined`, `user_left` or `presence`. True if it tells something that no snapshot held. */
-  hear(change) {
+  /** Applies `user_joined`, `user_left` or `presence`. Returns false if a snapshot contained the change. */
+  applyChange(change) {
     if (this.#version === null || change.version <= this.#version) return false;
-    // In a crowd a count says all that there is to say; among a few it comes after a loss, and the gap asks us to ask.
-    const tellsAll = change.type === "presence" && change.users_count > LOOKED_AFTER_MAX;
-    if (!tellsAll && change.version > this.#version + 1) this.#missedSome = true;
+    // In a large room only counts are sent. In a small one a count is sent after a loss, so a snapshot is needed.
+    const isComplete = change.type === "presence" && change.users_count > REFRESH_MAX_USERS;
+    if (!isComplete && change.version > this.#version + 1) this.#hasMissed = true;
     this.#apply(change);
-    if (this.#asking) this.#keep(change);
-    else if (this.#missedSome) this.#askSoon();
+    if (this.#pending) this.#queue(change);
+    else if (this.#hasMissed) this.#requestSoon();
     return true;
   }
 
-  /** Somebody looks at the list: sessions that come and go besides others of the same user are told to nobody. */
-  look() {
-    if (this.#asking || this.count > LOOKED_AFTER_MAX || Date.now() - this.#takenAt < FRESH_FOR_MS) return;
-    this.askNow();
+  /** Requests a snapshot when the list is looked at: no frame reports a further session of a user who is present. */
+  refreshIfStale() {
+    if (this.#pending || this.count > REFRESH_MAX_USERS || Date.now() - this.#snapshotAt < FRESH_FOR_MS) return;
+    this.requestNow();
   }
 
-  /** Asks, unless it is doing so. */
-  askNow() {
-    if (!this.#asking) this.#askIn(0);
+  /** Requests a snapshot, unless a request is pending. */
+  requestNow() {
+    if (!this.#pending) this.#requestIn(0);
   }
 
-  /** The connection or the room is gone: until the next snapshot no version means anything. */
-  forget() {
-    clearTimeout(this.#askTimer);
-    this.#asking = null;
-    this.#kept = [];
-    this.#missedSome = false;
+  /** The connection or the room was left: until the next snapshot, changes are ignored. */
+  reset() {
+    clearTimeout(this.#requestTimer);
+    this.#pending = null;
+    this.#queued = [];
+    this.#hasMissed = false;
     this.#version = null;
   }
 
   #apply({ type, users_count: count, version, users, user_id: userId, username }) {
     this.#version = version;
     this.count = count;
-    if (users) this.#name(users);
-    else if (type === "user_joined") this.#named.set(userId, { userId, username, sessions: 1 });
-    else if (type === "user_left") this.#named.delete(userId);
-    else this.#named.clear(); // from now on nobody says who of them goes
+    if (users) this.#setUsers(users);
+    else if (type === "user_joined") this.#users.set(userId, { userId, username, sessions: 1 });
+    else if (type === "user_left") this.#users.delete(userId);
+    else this.#users.clear(); // from now on no frame names the users who leave
     this.revision += 1;
   }
 
-  #name(users) {
-    this.#named = new Map(
+  #setUsers(users) {
+    this.#users = new Map(
       users.map(({ user_id: userId, username, sessions }) => [userId, { userId, username: username ?? userId, sessions }]),
     );
   }
 
-  #keep(change) {
-    if (change.users) this.#kept = []; // it says all that those before it do
-    this.#kept.push(change);
-    if (this.#kept.length > KEPT_MAX) this.#kept.shift(); // which shows, as a version that is missing
+  #queue(change) {
+    if (change.users) this.#queued = []; // a change with all users replaces those before it
+    this.#queued.push(change);
+    if (this.#queued.length > QUEUED_MAX) this.#queued.shift(); // noticed later, as a missing version
   }
 
-  #askSoon() {
-    const spread = Math.random() * Math.min(ASK_SPREAD_MAX_MS, this.count * ASK_SPREAD_PER_USER_MS);
-    this.#askIn(Math.max(spread, this.#askedAt + ASK_EVERY_MS - Date.now()));
+  #requestSoon() {
+    const spread = Math.random() * Math.min(REQUEST_SPREAD_MAX_MS, this.count * REQUEST_SPREAD_PER_USER_MS);
+    this.#requestIn(Math.max(spread, this.#requestedAt + REQUEST_INTERVAL_MS - Date.now()));
   }
 
-  #askIn(delayMs) {
-    const question = {};
-    this.#asking = question;
-    const ifStillWanted = (take) => (answer) => { if (this.#asking === question) take(answer); };
-    this.#askTimer = setTimeout(() => {
-      this.#askedAt = Date.now();
-      this.#ask().then(ifStillWanted((roll) => this.#answered(roll)), ifStillWanted((error) => this.#notAnswered(error)));
+  #requestIn(delayMs) {
+    const request = {};
+    this.#pending = request;
+    const ifStillWanted = (take) => (answer) => { if (this.#pending === request) take(answer); };
+    this.#requestTimer = setTimeout(() => {
+      this.#requestedAt = Date.now();
+      this.#request().then(ifStillWanted((snapshot) => this.#handleAnswer(snapshot)), ifStillWanted((error) => this.#handleFailure(error)));
     }, delayMs);
   }
 
-  #answered(roll) {
-    const kept = this.#endOfQuestion();
-    this.take(roll);
-    for (const change of kept) this.hear(change); // asks again if one is still missing
+  #handleAnswer(snapshot) {
+    const queued = this.#endRequest();
+    this.applySnapshot(snapshot);
+    for (const change of queued) this.applyChange(change); // requests again if one is still missing
     this.#onAnswer();
   }
 
-  #notAnswered({ code }) {
-    this.#endOfQuestion();
-    if (this.#missedSome && !IN_VAIN.has(code)) this.#askSoon();
+  #handleFailure({ code }) {
+    this.#endRequest();
+    if (this.#hasMissed && !PERMANENT_ERRORS.has(code)) this.#requestSoon();
   }
 
-  #endOfQuestion() {
-    const kept = this.#kept;
-    this.#kept = [];
-    this.#asking = null;
-    return kept;
+  #endRequest() {
+    const queued = this.#queued;
+    this.#queued = [];
+    this.#pending = null;
+    return queued;
   }
 }
 

@@ -1,15 +1,15 @@
-// What one connection means to the reader: conversations, what was said in them, what is unread.
-// A frame type that is not in `handlers` is ignored: the protocol grows by adding some (docs/protocol.md §4).
+// A session: its connection, its conversations and their unread messages.
+// A frame type that is not in `handlers` is ignored: new ones may be added to the protocol (docs/protocol.md §4).
 
 import { asCommandError, Connection } from "./connection.js";
 import { Conversation } from "./conversation.js";
-import { randomKey } from "./memory.js";
+import { randomKey } from "./storage.js";
 
-const LOOK_AT_AGENT_EVERY_MS = 15_000;
+const AGENT_REFRESH_INTERVAL_MS = 15_000;
 
-/** Errors that the same command may survive a little later. */
-export const PASSING = new Set(["unavailable", "rate_limited", "disconnected", "no_answer", "internal", "not_joined"]);
-const FATES = {
+/** Error codes after which the same command may succeed later. */
+export const TEMPORARY = new Set(["unavailable", "rate_limited", "disconnected", "no_answer", "internal", "not_joined"]);
+const FAILURE_TEXTS = {
   unavailable: "Not sent: the cluster did not confirm it.",
   rate_limited: "Not sent: too much at once.",
   disconnected: "Not confirmed: the connection was lost.",
@@ -30,13 +30,13 @@ export class Session {
     this.onNotice = onNotice;
     this.connection = new Connection({
       address,
-      onState: (state) => this.#turned(state),
-      onFrame: (frame) => this.#hear(frame),
+      onState: (state) => this.#handleState(state),
+      onFrame: (frame) => this.#dispatch(frame),
     });
     this.handlers = {
-      welcome: (frame) => this.#welcomed(frame),
-      message: (frame) => this.said(frame),
-      resync: (frame) => this.said(frame),
+      welcome: (frame) => this.#handleWelcome(frame),
+      message: (frame) => this.handleMessage(frame),
+      resync: (frame) => this.handleMessage(frame),
       error: (frame) => this.onNotice(frame.message),
     };
   }
@@ -52,50 +52,50 @@ export class Session {
 
   show(conversation) {
     this.shown = conversation;
-    this.read();
+    this.markRead();
   }
 
-  read() {
+  markRead() {
     if (this.shown) this.shown.unread = 0;
-    this.lookAround();
+    this.refreshPeople();
     this.onChange();
   }
 
-  /** The reader looks at who is here. */
-  lookAround() {
-    if (!document.hidden && this.connection.live && this.shown?.joined && this.shown.kind !== "private") this.shown.people.look();
+  /** Requests the people of the shown conversation, if the page is visible and the list is stale. */
+  refreshPeople() {
+    if (!document.hidden && this.connection.live && this.shown?.joined && this.shown.kind !== "private") this.shown.people.refreshIfStale();
   }
 
-  say(conversation, text) {
+  sendMessage(conversation, text) {
     const { userId, username } = this.me;
     const entry = conversation.messages.write({ userId, username, text, key: randomKey() });
-    return this.deliver(conversation, entry);
+    return this.sendEntry(conversation, entry);
   }
 
-  async deliver(conversation, entry) {
+  async sendEntry(conversation, entry) {
     conversation.messages.send(entry, this.me.sessionId);
     this.onChange();
     try {
-      this.delivered(conversation, entry, await this.connection.request(conversation.command(entry)));
+      this.handleConfirmed(conversation, entry, await this.connection.request(conversation.buildCommand(entry)));
     } catch (error) {
-      this.notDelivered(conversation, entry, asCommandError(error));
+      this.handleFailed(conversation, entry, asCommandError(error));
     }
     this.onChange();
   }
 
-  delivered(conversation, entry, position) {
+  handleConfirmed(conversation, entry, position) {
     conversation.messages.confirm(entry, position);
   }
 
-  notDelivered(conversation, entry, { code, message }) {
+  handleFailed(conversation, entry, { code, message }) {
     if (entry.echoed) return;
     conversation.messages.mark(entry, "failed", {
-      fate: FATES[code] ?? `Not sent: ${message}.`,
-      canRepeat: PASSING.has(code),
+      fate: FAILURE_TEXTS[code] ?? `Not sent: ${message}.`,
+      canSendAgain: TEMPORARY.has(code),
     });
   }
 
-  typing() {}
+  sendTyping() {}
 
   add(conversation) {
     this.conversations.set(conversation.key, conversation);
@@ -105,10 +105,10 @@ export class Session {
   newConversation(fields) {
     return new Conversation({
       ...fields,
-      onAgain: (conversation, entry) => this.deliver(conversation, entry),
-      onAsk: ({ kind, name }, command) => this.connection.request({ ...command, ...(kind === "room" && { room: name }) }),
+      onSendAgain: (conversation, entry) => this.sendEntry(conversation, entry),
+      onRequest: ({ kind, name }, command) => this.connection.request({ ...command, ...(kind === "room" && { room: name }) }),
       onMessage: (conversation, message) => this.receive(conversation, message),
-      onTooMuch: () => this.connection.open(),
+      onOverflow: () => this.connection.open(),
       onChange: () => this.onChange(),
       isOwn: (userId) => userId === this.me.userId,
     });
@@ -121,55 +121,55 @@ export class Session {
     return entry;
   }
 
-  #turned(state) {
+  #handleState(state) {
     this.state = state;
     if (state.name !== "live") for (const conversation of this.conversations.values()) conversation.interrupt();
     this.onChange();
   }
 
-  #hear(frame) {
+  #dispatch(frame) {
     if (Object.hasOwn(this.handlers, frame.type)) this.handlers[frame.type](frame);
   }
 
-  #welcomed(frame) {
+  #handleWelcome(frame) {
     this.me = { sessionId: frame.session_id, userId: frame.user_id, username: frame.username };
-    // What is private is kept nowhere.
-    for (const { kind, messages } of this.conversations.values()) if (this.#wasLive && kind === "private") messages.gap();
+    // Private messages are kept nowhere, so those sent meanwhile are lost.
+    for (const { kind, messages } of this.conversations.values()) if (this.#wasLive && kind === "private") messages.showGap();
     this.#wasLive = true;
-    this.entered(frame);
+    this.startChannels(frame);
     this.onChange();
   }
 }
 
 /**
- * `/ws/agents/{agent_id}`: one session of an agent, which hears all that is said to it.
- * Nobody tells it who else listens, so it looks now and then.
+ * `/ws/agents/{agent_id}`: one session of an agent, which receives every message to the agent.
+ * No frame tells which other sessions there are, so they are requested at intervals.
  */
 export class AgentSession extends Session {
-  #lookTimer;
+  #refreshTimer;
 
   constructor({ agentId, ...base }) {
-    super({ ...base, address: () => this.#address(base.address()) });
+    super({ ...base, address: () => this.#buildAddress(base.address()) });
     this.shown = this.add(this.newConversation({ kind: "agent", name: agentId, title: `Agent ${agentId}` }));
-    this.#lookTimer = setInterval(() => this.lookAround(), LOOK_AT_AGENT_EVERY_MS);
+    this.#refreshTimer = setInterval(() => this.refreshPeople(), AGENT_REFRESH_INTERVAL_MS);
   }
 
   close() {
-    clearInterval(this.#lookTimer);
+    clearInterval(this.#refreshTimer);
     super.close();
   }
 
-  entered(welcome) {
-    this.shown.feed.begin(welcome);
-    this.shown.people.askNow();
+  startChannels(welcome) {
+    this.shown.feed.start(welcome);
+    this.shown.people.requestNow();
   }
 
-  said(frame) {
-    this.shown.feed.hear(frame);
+  handleMessage(frame) {
+    this.shown.feed.handleFrame(frame);
   }
 
-  /** Recovers on connect. */
-  #address(url) {
+  /** With the position to recover from on connect. */
+  #buildAddress(url) {
     const { epoch, offset } = this.shown.feed.position ?? {};
     if (epoch !== undefined) {
       url.searchParams.set("epoch", epoch);

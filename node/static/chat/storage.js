@@ -1,4 +1,4 @@
-// What outlives a reload: the address (which rooms, which agent) and who the reader is.
+// What is kept over a reload: the address of the page (rooms or agent), and the user's identity in local storage.
 
 const NAME = /^[A-Za-z0-9_.:@~-]{1,128}$/;
 const ROOMS_MAX = 100;
@@ -8,7 +8,7 @@ export function isName(name) {
   return NAME.test(name);
 }
 
-/** `#rooms=lobby,ops` or `#agent=42`; nothing at all means the lobby. */
+/** Parses `#rooms=lobby,ops` or `#agent=42`. An empty hash is the room `lobby`. */
 export function readAddress(hash) {
   const fields = new URLSearchParams(hash.replace(/^#/, ""));
   if (fields.has("agent")) {
@@ -27,28 +27,28 @@ export function agentHash(agentId) {
   return `#agent=${agentId}`;
 }
 
-/** The page's own `?user_id=&username=` wins (two people in one browser); then what was chosen before; else nobody yet. */
+/** The identity in `?user_id=&username=` of the page, else the stored one, else null. */
 export function loadIdentity() {
   const query = new URLSearchParams(location.search);
-  const asked = query.get("user_id");
-  if (asked && isName(asked)) return { userId: asked, username: printable(query.get("username") ?? "") || asked };
+  const given = query.get("user_id");
+  if (given && isName(given)) return { userId: given, username: toPrintable(query.get("username") ?? "") || given };
   try {
     const { userId, username } = JSON.parse(localStorage.getItem(STORED_IDENTITY));
-    return isName(userId) && printable(username) ? { userId, username: printable(username) } : null;
+    return isName(userId) && toPrintable(username) ? { userId, username: toPrintable(username) } : null;
   } catch {
     return null;
   }
 }
 
-/** A new name keeps the user id, so that private conversations go on. What the address dictates is not stored. */
+/** Stores a new name under the same user id. An identity that came from the page's query is not stored. */
 export function saveIdentity(chosen, previous) {
-  const username = printable(chosen) || `guest-${randomKey().slice(0, 4)}`;
+  const username = toPrintable(chosen) || `guest-${randomKey().slice(0, 4)}`;
   const identity = { userId: previous?.userId ?? userIdFor(username), username };
   if (!new URLSearchParams(location.search).has("user_id")) store(STORED_IDENTITY, JSON.stringify(identity));
   return identity;
 }
 
-/** 128 random bits. Not `crypto.randomUUID`, which plain http to another host does not have. */
+/** 128 random bits in hex. `crypto.randomUUID` exists in secure contexts only, so not over plain http. */
 export function randomKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
@@ -58,8 +58,8 @@ function userIdFor(username) {
   return `${readable || "user"}-${randomKey().slice(0, 8)}`;
 }
 
-/** A node turns away names with invisible characters, but for the joiners that hold some emoji together. */
-function printable(name) {
+/** Removes characters that a node refuses: invisible ones, except for the joiners within emoji. */
+function toPrintable(name) {
   return name.replace(/\p{Z}+/gu, " ").replace(/(?!\u200d)\p{C}/gu, "").trim();
 }
 
@@ -67,6 +67,6 @@ function store(key, value) {
   try {
     localStorage.setItem(key, value);
   } catch {
-    // Storage may be forbidden altogether; then a reload simply asks again.
+    // Storage may be disabled; then the name is asked for again after a reload.
   }
 }

@@ -1,23 +1,23 @@
-// The shell around the messages: header, tabs, composer, the question for a name. Holds DOM, decides nothing.
+// The page around the messages: header, tabs, composer, name dialog. It updates the DOM and makes no decisions.
 
 import { $, setCurrent, setText } from "./dom.js";
-import { Line } from "./line.js";
+import { ConnectionStatus } from "./connection-status.js";
 import { initial, tint } from "./message.js";
-import { Roster } from "./roster.js";
+import { PeopleView } from "./people-view.js";
 
 const NOTICE_SHOWN_MS = 8000;
-const AT_THE_END_PX = 60;
+const AT_END_PX = 60;
 
 export class View {
   #actions;
   #session = null;
   #shown = null;
   #tabs = new WeakMap(); // conversation -> its <li>
-  #atTheEnd = true;
+  #isAtEnd = true;
   #scrolledTo = 0;
   #sizes;
-  #line = new Line({ onOpen: () => this.#session.connection.open() });
-  #roster;
+  #connectionStatus = new ConnectionStatus({ onOpen: () => this.#session.connection.open() });
+  #peopleView;
   #noticeTimer = 0;
 
   constructor(actions) {
@@ -25,17 +25,17 @@ export class View {
     this.#bindSide();
     this.#bindComposer();
     this.#bindScroller();
-    $("you").addEventListener("click", () => actions.askWho());
-    this.#roster = new Roster({ onLook: () => this.#session?.lookAround(), onWrite: actions.write });
+    $("you").addEventListener("click", () => actions.askName());
+    this.#peopleView = new PeopleView({ onOpen: () => this.#session?.refreshPeople(), onWrite: actions.write });
   }
 
-  /** Draws what changed; called after every change, so it touches only what differs. */
+  /** Draws a session. Called after every change, so it updates only what differs. */
   update(session) {
     this.#session = session;
     this.#drawShown(session?.shown ?? null);
-    this.#line.update(session?.state ?? { name: "idle" });
+    this.#connectionStatus.update(session?.state ?? { name: "idle" });
     this.#drawComposer();
-    this.#roster.update(this.#shown, session);
+    this.#peopleView.update(this.#shown, session);
     this.#drawTabs($("room-tabs"), session?.rooms ?? []);
     this.#drawTabs($("private-tabs"), session?.privates ?? []);
     $("private-title").hidden = (session?.privates ?? []).length === 0;
@@ -78,8 +78,8 @@ export class View {
     this.#noticeTimer = setTimeout(() => { notice.hidden = true; }, NOTICE_SHOWN_MS);
   }
 
-  /** Resolves with the name, empty for a guest, or with null when the reader changes nothing. */
-  askWho(identity) {
+  /** Resolves with the name, empty for a guest, or with null if the user cancels. */
+  askName(identity) {
     const dialog = $("who");
     if (dialog.open) return Promise.resolve(null);
     $("who-name").value = identity?.username ?? "";
@@ -89,61 +89,61 @@ export class View {
     dialog.showModal();
     $("who-name").select();
     return new Promise((resolve) => {
-      dialog.addEventListener("close", () => resolve(whoAnswer(dialog.returnValue, identity)), { once: true });
+      dialog.addEventListener("close", () => resolve(readNameAnswer(dialog.returnValue, identity)), { once: true });
     });
   }
 
   #bindSide() {
-    submitOf("add-room", "add-room-name", (name, input) => { input.value = ""; this.#actions.join(name); });
-    submitOf("open-agent", "open-agent-id", (agentId) => this.#actions.openAgent(agentId));
+    onSubmit("add-room", "add-room-name", (name, input) => { input.value = ""; this.#actions.join(name); });
+    onSubmit("open-agent", "open-agent-id", (agentId) => this.#actions.openAgent(agentId));
     $("leave").addEventListener("click", () => this.#actions.leave(this.#shown));
   }
 
   #bindComposer() {
     const text = $("text");
     text.addEventListener("input", () => {
-      this.#fit();
+      this.#fitTextBox();
       this.#drawHint();
-      if (text.value.trim() !== "" && this.#session?.connection.live && this.#shown) this.#session.typing(this.#shown);
+      if (text.value.trim() !== "" && this.#session?.connection.live && this.#shown) this.#session.sendTyping(this.#shown);
     });
     text.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
       event.preventDefault();
-      this.#say();
+      this.#sendText();
     });
     $("composer").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#say();
+      this.#sendText();
       text.focus();
     });
   }
 
-  /** Whoever is at the end stays at the end, whether messages come, the box grows or a keyboard opens. */
+  /** At the end of the messages, stay there when messages are added, the text box grows or a keyboard opens. */
   #bindScroller() {
     const scroller = $("scroller");
-    const look = () => {
+    const handleScroll = () => {
       const { scrollTop, scrollHeight, clientHeight } = scroller;
-      // A distance alone may be what has come since the last frame: only going up leaves the end.
-      if (scrollHeight - scrollTop - clientHeight < AT_THE_END_PX) this.#setAtTheEnd(true);
-      else if (scrollTop < this.#scrolledTo) this.#setAtTheEnd(false);
+      // New messages change the distance to the end too: only scrolling up leaves the end.
+      if (scrollHeight - scrollTop - clientHeight < AT_END_PX) this.#setAtEnd(true);
+      else if (scrollTop < this.#scrolledTo) this.#setAtEnd(false);
       this.#scrolledTo = scrollTop;
     };
-    scroller.addEventListener("scroll", look);
-    scroller.addEventListener("click", look); // what it asks for may be there before the scrolling is told
-    const follow = () => { if (this.#atTheEnd) scroller.scrollTop = scroller.scrollHeight; };
+    scroller.addEventListener("scroll", handleScroll);
+    scroller.addEventListener("click", handleScroll); // a click may change the content before the scroll event
+    const follow = () => { if (this.#isAtEnd) scroller.scrollTop = scroller.scrollHeight; };
     this.#sizes = new ResizeObserver(follow);
     this.#sizes.observe(scroller);
     $("latest").addEventListener("click", () => { scroller.scrollTop = scroller.scrollHeight; });
   }
 
-  #setAtTheEnd(isAtTheEnd) {
-    this.#atTheEnd = isAtTheEnd;
+  #setAtEnd(isAtTheEnd) {
+    this.#isAtEnd = isAtTheEnd;
     $("scroller").classList.toggle("at-the-end", isAtTheEnd);
     $("latest").hidden = isAtTheEnd;
   }
 
-  /** Text is taken from the box only when there is a line to send it on. */
-  #say() {
+  /** Sends the text of the box. Without a connection it stays in the box. */
+  #sendText() {
     const box = $("text");
     const text = box.value.trim();
     if (text === "" || !this.#shown) return;
@@ -152,19 +152,19 @@ export class View {
       return;
     }
     box.value = "";
-    this.#fit();
-    this.#setAtTheEnd(true);
-    this.#session.say(this.#shown, text);
+    this.#fitTextBox();
+    this.#setAtEnd(true);
+    this.#session.sendMessage(this.#shown, text);
   }
 
-  #fit() {
+  #fitTextBox() {
     const box = $("text");
     box.style.height = "auto";
     box.style.height = `${box.scrollHeight}px`;
   }
 
   #drawShown(conversation) {
-    if (conversation !== this.#shown) this.#swap(conversation);
+    if (conversation !== this.#shown) this.#switchConversation(conversation);
     const { kind = "none", title = "Nothing is open", name = "" } = conversation ?? {};
     setText($("title"), title);
     $("title").dataset.kind = kind;
@@ -177,18 +177,18 @@ export class View {
     setText($("typing"), typingText([...(conversation?.typists.values() ?? [])].map(({ username }) => username)));
   }
 
-  #swap(conversation) {
+  #switchConversation(conversation) {
     const box = $("text");
     if (this.#shown) this.#shown.draft = box.value;
     this.#shown = conversation;
-    this.#setAtTheEnd(true);
+    this.#setAtEnd(true);
     this.#scrolledTo = 0;
     this.#sizes.disconnect();
     $("scroller").replaceChildren(...(conversation ? [conversation.messages.element] : []));
     this.#sizes.observe($("scroller"));
     if (conversation) this.#sizes.observe(conversation.messages.element);
     box.value = conversation?.draft ?? "";
-    this.#fit();
+    this.#fitTextBox();
   }
 
   #drawComposer() {
@@ -202,16 +202,16 @@ export class View {
     const waiting = $("text").value.trim() !== "" && this.#shown && !this.#session?.connection.live;
     const hint = $("hint");
     hint.classList.toggle("hint-offline", Boolean(waiting));
-    setText(hint, waiting ? "Not connected. Your text stays here until the line is back." : "Enter sends, Shift + Enter starts a new line");
+    setText(hint, waiting ? "Not connected. Your text stays here until the connection is back." : "Enter sends, Shift + Enter starts a new line");
   }
 
   #drawTabs(list, conversations) {
-    const wanted = conversations.map((conversation) => this.#tab(conversation));
+    const wanted = conversations.map((conversation) => this.#updateTab(conversation));
     const same = list.children.length === wanted.length && wanted.every((tab, index) => list.children[index] === tab);
     if (!same) list.replaceChildren(...wanted);
   }
 
-  #tab(conversation) {
+  #updateTab(conversation) {
     const tab = this.#tabs.get(conversation) ?? this.#newTab(conversation);
     const unread = tab.querySelector(".unread");
     const count = conversation.unread > 99 ? "99+" : String(conversation.unread);
@@ -246,12 +246,12 @@ export class View {
   }
 }
 
-function whoAnswer(answer, identity) {
+function readNameAnswer(answer, identity) {
   if (answer === "yes") return $("who-name").value.trim() || identity?.username || "";
   return answer === "no" && !identity ? "" : null;
 }
 
-function submitOf(formId, inputId, act) {
+function onSubmit(formId, inputId, act) {
   $(formId).addEventListener("submit", (event) => {
     event.preventDefault();
     const input = $(inputId);
@@ -264,20 +264,20 @@ function submitOf(formId, inputId, act) {
 function subtitle(conversation) {
   if (!conversation) return "";
   if (!conversation.joined) return "Joining…";
-  if (conversation.kind === "private") return conversation.name ? `Private · ${conversation.name}` : "Said to you alone";
-  return conversation.kind === "agent" ? "Every session of this agent hears what is said here" : "";
+  if (conversation.kind === "private") return conversation.name ? `Private · ${conversation.name}` : "A message to you alone";
+  return conversation.kind === "agent" ? "Every session of this agent receives these messages" : "";
 }
 
 function emptyText(kind, name, title) {
   switch (kind) {
     case "room":
-      return `Nothing was said in ${name} lately. Say hello!`;
+      return `No recent messages in ${name}. Say hello!`;
     case "private":
-      return `Only ${title} will read what you write here.`;
+      return `Only ${title} receives what you write here.`;
     case "agent":
-      return `Nothing was said to this agent lately. Write below, or POST to /api/v1/agents/${name}/messages.`;
+      return `No recent messages to this agent. Write below, or POST to /api/v1/agents/${name}/messages.`;
     default:
-      return "Choose where to listen.";
+      return "Choose a room or an agent.";
   }
 }
 
