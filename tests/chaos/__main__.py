@@ -21,6 +21,8 @@ from tests.chaos.messages import run as messages
 from tests.chaos.messages.scenarios import SCENARIOS as MESSAGE_SCENARIOS
 from tests.chaos.mutant import MUTANTS
 
+SHOWN_MAX = 10
+"""Violations of a scenario that are written out."""
 SCENARIOS = (*LIMIT_SCENARIOS, *MESSAGE_SCENARIOS)
 
 
@@ -84,7 +86,7 @@ def _run_scenarios(mutant: str, product: bool) -> int:
             violations = asyncio.run(scenario.run(mutated=not product))
             expected = "none" if product else " or ".join(sorted(scenario.found_as))
             sys.stdout.write(f"{scenario.name}: {len(violations)} violations, expected {expected}\n")
-            sys.stdout.write("".join(f"  {violation}\n" for violation in violations))
+            sys.stdout.write("".join(f"  {violation}\n" for violation in violations[:SHOWN_MAX]))
             found = found or bool(violations)
     return int(found)
 
