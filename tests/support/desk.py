@@ -49,7 +49,7 @@ from tannoy.shared.sessions import SessionInfo
 from tests.support.clock import manual_clock
 from tests.support.recording_transport import RecordingTransport, split_frames
 from tests.support.records import NODE
-from tests.support.scripted_history import EPOCH, ScriptedHistory, numbered
+from tests.support.scripted_history import EPOCH, ScriptedHistory, message_payload
 from tests.support.scripted_redis import ScriptedLink, ScriptedPipeline, ScriptedPublisher
 
 PING_INTERVAL = 25
@@ -69,15 +69,15 @@ HEAD = Position(EPOCH, 40)
 def counting_redis() -> ScriptedPipeline:
     """Where there is always a place, and every room has its `ROLL`."""
     redis = ScriptedPipeline()
-    redis.say(PRESENCE_JOIN, [VERSION, 60, None])
-    redis.say(PRESENCE_LEAVE, 1)
-    redis.say(PRESENCE_LIST, [VERSION, 0, 0, []])
-    redis.say(LEASE_ACQUIRE, [b"held", GENERATION])
-    redis.say(LEASE_RELEASE, b"")
-    redis.say(LEASE_REPAIR, [[], [], []])
-    redis.say(LEASE_LIST, [10, b"reject", []])
-    redis.say(REMEMBER_GONE, 1)
-    redis.say("SMEMBERS", [])
+    redis.reply_with(PRESENCE_JOIN, [VERSION, 60, None])
+    redis.reply_with(PRESENCE_LEAVE, 1)
+    redis.reply_with(PRESENCE_LIST, [VERSION, 0, 0, []])
+    redis.reply_with(LEASE_ACQUIRE, [b"held", GENERATION])
+    redis.reply_with(LEASE_RELEASE, b"")
+    redis.reply_with(LEASE_REPAIR, [[], [], []])
+    redis.reply_with(LEASE_LIST, [10, b"reject", []])
+    redis.reply_with(REMEMBER_GONE, 1)
+    redis.reply_with("SMEMBERS", [])
     return redis
 
 
@@ -170,7 +170,7 @@ class House:
 
     def bring(self, channel: Channel, *offsets: int, epoch: str = EPOCH) -> None:
         """The link brings these messages of the channel, in one batch."""
-        self.tracker.received([(channel.address, numbered(offset, epoch)) for offset in offsets])
+        self.tracker.received([(channel.address, message_payload(offset, epoch)) for offset in offsets])
 
     def reach_expiry(self) -> None:
         """The heartbeat expires, as after a freeze; the timer of its expiry has not fired yet."""

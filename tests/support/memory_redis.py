@@ -12,7 +12,7 @@ NOWHERE = RedisAddress("nowhere.invalid", 6379, None, None, 0, None)
 
 
 def read_commands(data: bytes) -> list[list[bytes]]:
-    """The commands that a Redis would read out of these bytes."""
+    """The commands that a Redis would read from these bytes."""
     reader = hiredis.Reader()
     reader.feed(data)
     commands: list[list[bytes]] = []
@@ -30,7 +30,7 @@ class MemoryRedis:
     def __init__(self) -> None:
         self.commands: list[list[bytes]] = []
         self.reads: list[int] = []
-        """How many commands came in one write."""
+        """The number of commands in each write."""
         self.replies: dict[bytes, bytes] = {}
         self.mute = False
         self.refuses_connections = False
@@ -40,7 +40,7 @@ class MemoryRedis:
     async def dial(
         self, address: RedisAddress, *, name: str, on_pushes: Callable[[Pushes], None], timeout: float
     ) -> RedisConnection:
-        """Stands in for `tannoy.fanout.redis.connection.dial`."""
+        """Replaces `tannoy.fanout.redis.connection.dial` in tests."""
         self.dials += 1
         if self.refuses_connections:
             raise ConnectionRefusedError("nobody listens")
@@ -55,22 +55,22 @@ class MemoryRedis:
         self.commands += commands
         for command in commands:
             if not self.mute:
-                transport.bring(self.reply(command))
+                transport.deliver(self.reply(command))
 
     def reply(self, command: list[bytes]) -> bytes:
         return self.replies.get(command[0], b":1\r\n")
 
     def push(self, *words: bytes) -> None:
-        """What a subscriber gets, unasked."""
+        """Push a message to the client, as to a subscriber."""
         if self._transport is not None:
-            self._transport.bring(b">%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(w), w) for w in words))
+            self._transport.deliver(b">%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(w), w) for w in words))
 
     def break_connection(self) -> None:
         assert self._transport is not None
         self._transport.abort()
 
-    def said(self, verb: str) -> list[list[bytes]]:
-        """All commands of one verb, without it."""
+    def arguments_of(self, verb: str) -> list[list[bytes]]:
+        """The arguments of each command with this verb."""
         return [command[1:] for command in self.commands if command[0] == verb.encode()]
 
 
@@ -86,7 +86,7 @@ class _MemoryTransport(asyncio.Transport):
         if not self._closing:
             self._server.received(self, bytes(data))
 
-    def bring(self, data: bytes) -> None:
+    def deliver(self, data: bytes) -> None:
         self._loop.call_soon(self._bring, data)
 
     def _bring(self, data: bytes) -> None:

@@ -58,10 +58,10 @@ class ScriptedLeases:
 
     def __init__(self, *, mode: LimitMode = LimitMode.STRICT, policy: LimitPolicy = LimitPolicy.REJECT) -> None:
         self.redis = ScriptedPipeline()
-        self.redis.say(LEASE_ACQUIRE, HELD)
-        self.redis.say(LEASE_RELEASE, b"")
-        self.redis.say(LEASE_REPAIR, [[], [], [], b"reject", 0])
-        self.redis.say("SMEMBERS", [])
+        self.redis.reply_with(LEASE_ACQUIRE, HELD)
+        self.redis.reply_with(LEASE_RELEASE, b"")
+        self.redis.reply_with(LEASE_REPAIR, [[], [], [], b"reject", 0])
+        self.redis.reply_with("SMEMBERS", [])
         self.notices: list[tuple[str, Notice]] = []
         self.heartbeat = Heartbeat(
             KEYSPACE,
@@ -92,11 +92,11 @@ class ScriptedLeases:
     @property
     def has_waited(self) -> list[bytes]:
         """The argument `has_waited` of each request for a lease so far."""
-        return [words[5] for words in self.redis.asked(LEASE_ACQUIRE)]
+        return [words[5] for words in self.redis.arguments_of(LEASE_ACQUIRE)]
 
     @property
     def released(self) -> list[str]:
-        return [words[0].decode() for words in self.redis.asked(LEASE_RELEASE)]
+        return [words[0].decode() for words in self.redis.arguments_of(LEASE_RELEASE)]
 
     def counts(self, *names: str) -> list[int]:
         return [getattr(self.leases.statistics(), name) for name in names]

@@ -1,4 +1,4 @@
-"""Link, publisher and Redis connection without Redis: the real classes, with the wire in the test's hand."""
+"""Link, publisher and pipeline without a connection: subclasses of the real ones whose answers the test gives."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -28,12 +28,12 @@ def _ignore(channels: list[bytes]) -> None: ...
 
 
 def data_to_send(state: LinkState) -> bytes:
-    """What the link would write now."""
+    """The bytes that the link would write now."""
     return b"".join(pack((verb, *channels)) for verb, channels in state.commands_to_send())
 
 
 class RecordingListener:
-    """A LinkListener that notes what a link calls."""
+    """A LinkListener that records the calls of a link."""
 
     def __init__(self) -> None:
         self.deliveries: list[tuple[bytes, bytes]] = []
@@ -51,7 +51,7 @@ class RecordingListener:
 
 
 class ScriptedLink(Link):
-    """A Link that never dials: the test is its Redis."""
+    """A Link that never connects: the test plays Redis."""
 
     def __init__(self, clock: Clock, on_confirmed: Callable[[list[bytes]], None] | None = None) -> None:
         self.on_confirmed: Callable[[list[bytes]], None] = on_confirmed or _ignore
@@ -63,7 +63,7 @@ class ScriptedLink(Link):
             listener=RecordingListener(),
         )
         self.subscribed: set[bytes] = set()
-        """What Redis would say that this link hears."""
+        """The channels that Redis has subscribed for this link."""
         self._asked: list[tuple[str, bytes]] = []
         self.connect()
 
@@ -71,8 +71,8 @@ class ScriptedLink(Link):
         self.state.on_connected(self._clock.monotonic())
         self._down_since = None
 
-    def lose(self) -> None:
-        """The connection, and with it all that Redis knew of it."""
+    def disconnect(self) -> None:
+        """Lose the connection, and with it all subscriptions in Redis."""
         self.state.on_disconnected()
         self._asked.clear()
         self.subscribed.clear()
@@ -83,7 +83,7 @@ class ScriptedLink(Link):
         self._asked += [(command[0].decode(), channel) for command in commands for channel in command[1:]]
 
     def acknowledge(self, count: int | None = None) -> list[tuple[str, bytes]]:
-        """Redis carries out what the link has asked for, or the first `count` of it; what that was."""
+        """Let Redis execute all commands of the link, or the first `count`; returns them."""
         self._flush()
         asked, self._asked = self._asked[:count], self._asked[len(self._asked[:count]) :]
         pushes: Pushes = []
@@ -95,16 +95,16 @@ class ScriptedLink(Link):
 
 
 class ScriptedPublisher(Publisher):
-    """A Publisher whose confirmations the test gives."""
+    """A Publisher that records each publish; the test confirms it."""
 
     def __init__(self, keyspace: Keyspace) -> None:
         super().__init__(Pipeline(NOWHERE, name="test", scripts=()), keyspace, HistoryRules(100, 300))
         self.sent: list[tuple[bytes, bytes, str | None]] = []
         """(address, payload, key) of each publish."""
         self.published: list[Publication] = []
-        """What of it was published on channels of rooms and agents."""
+        """Those publishes that went to channels of rooms and agents."""
         self.confirmations: list[asyncio.Future[Any]] = []
-        """Of a publish its position, or None without history; of what was only sent, a number."""
+        """Results that the test sets: of `publish` a position, or None without history; of `send` a number."""
 
     def publish(
         self, channel: Channel, publication: Publication, *, author: str = "", key: str | None = None
@@ -127,25 +127,25 @@ class ScriptedPublisher(Publisher):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A script or a command (`what`: its verb) as it was asked; words are bytes, as Redis reads them."""
+    """A call of a script, or of a command (`what`: its verb). `words`: the arguments as Redis reads them."""
 
     what: Script | str
     keys: tuple[bytes, ...]
     words: list[bytes]
 
 
-Says = Reply | Callable[[Call], Reply]
+Answer = Reply | Callable[[Call], Reply]
 
 
 class ScriptedPipeline(Pipeline):
-    """A Pipeline that never dials. What the test has told it to `say` is answered on the event loop's next turn."""
+    """A Pipeline that never connects. It answers calls on the next turn of the event loop, as `reply_with` has set."""
 
     def __init__(self) -> None:
         super().__init__(NOWHERE, name="test", scripts=())
         self.calls: list[Call] = []
         self.connected.set()
-        self._says: dict[Script | str, Says] = {}
-        self._next: dict[Script | str, list[Says]] = {}
+        self._replies: dict[Script | str, Answer] = {}
+        self._next: dict[Script | str, list[Answer]] = {}
         self._held: dict[Script | str, list[tuple[Call, asyncio.Future[Reply]]]] = {}
         self._refused: set[Script | str] = set()
 
@@ -174,8 +174,8 @@ class ScriptedPipeline(Pipeline):
             answer.set_exception(Unavailable("the bus did not confirm in time"))
             return
         following = self._next.get(call.what)
-        says = following.pop(0) if following else self._says[call.what]
-        reply = says(call) if callable(says) else says
+        reply_or_function = following.pop(0) if following else self._replies[call.what]
+        reply = reply_or_function(call) if callable(reply_or_function) else reply_or_function
         if isinstance(reply, Unavailable):
             answer.set_exception(reply)
         else:
@@ -183,43 +183,43 @@ class ScriptedPipeline(Pipeline):
 
     # ---- what a test does and sees
 
-    def say(self, what: Script | str, *following: Says) -> None:
-        """Each of these to one call, and the last one to all that come after. An Unavailable is raised."""
-        *first, self._says[what] = following
+    def reply_with(self, what: Script | str, *following: Answer) -> None:
+        """Answer the next calls with these, one each, and all later calls with the last. Unavailable is raised."""
+        *first, self._replies[what] = following
         self._next[what] = first
 
-    def refuse(self, *what: Script | str) -> None:
-        """Redis does not confirm these any more; whether it has carried them out nobody knows."""
+    def leave_unconfirmed(self, *what: Script | str) -> None:
+        """Fail these calls with Unavailable from now on, as if their answers were lost."""
         self._refused.update(what)
 
-    def accept(self, *what: Script | str) -> None:
+    def confirm_again(self, *what: Script | str) -> None:
         self._refused.difference_update(what)
 
-    def lose(self) -> None:
-        """The connection, and with it every answer that is still to come."""
+    def disconnect(self) -> None:
+        """Lose the connection, and with it every outstanding answer."""
         self.connected.clear()
 
     def connect(self) -> None:
         self.connected.set()
 
     def hold(self, *what: Script | str) -> None:
-        """Redis takes its time over these, until `answer_held`."""
+        """Hold back the answers to these calls until `answer_held`."""
         for each in what:
             self._held.setdefault(each, [])
 
     def answer_held(self, what: Script | str, count: int | None = None) -> None:
-        """All of them, and nothing is held any more; or the first `count`, and what comes is held on."""
+        """Answer all held calls and hold no more; or the first `count`, and go on holding."""
         held = self._held.pop(what)
         if count is not None:
             self._held[what] = held[count:]
         for call, answer in held[:count]:
             self._answer(call, answer)
 
-    def asked(self, what: Script | str) -> list[list[bytes]]:
-        """The words of every call of it."""
+    def arguments_of(self, what: Script | str) -> list[list[bytes]]:
+        """The arguments of every call of it."""
         return [call.words for call in self.calls if call.what == what]
 
 
 def words(command: Sequence[Word]) -> list[bytes]:
-    """A command's words as Redis reads them."""
+    """The words of a command as Redis reads them."""
     return [word if isinstance(word, bytes) else str(word).encode() for word in command]

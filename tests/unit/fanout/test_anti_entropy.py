@@ -28,9 +28,9 @@ class Workshop:
     def __init__(self) -> None:
         self.process = ScriptedLeases()
         self.redis = self.process.redis
-        self.redis.say(REMEMBER_GONE, 1)
-        self.redis.say(PRESENCE_JOIN, [1, 1, None])
-        self.redis.say("HKEYS", [])
+        self.redis.reply_with(REMEMBER_GONE, 1)
+        self.redis.reply_with(PRESENCE_JOIN, [1, 1, None])
+        self.redis.reply_with("HKEYS", [])
         self.disconnects = DisconnectLog(self.redis, KEYSPACE)
         presence = Presence(self.redis, KEYSPACE, incarnation="me", rules=PresenceRules(50, 1000, 5.0))
         heartbeat, leases = self.process.heartbeat, self.process.leases
@@ -51,12 +51,12 @@ class Workshop:
     @property
     def looked_at(self) -> list[int]:
         """Partitions whose owners Redis was asked for, in order."""
-        return [OWNERS[words[0]] for words in self.redis.asked("SMEMBERS") if words[0] in OWNERS]
+        return [OWNERS[words[0]] for words in self.redis.arguments_of("SMEMBERS") if words[0] in OWNERS]
 
     @property
     def rooms_looked_at(self) -> list[int]:
         """Partitions whose rooms Redis was asked for, in order."""
-        return [ROOMS[words[0]] for words in self.redis.asked("SMEMBERS") if words[0] in ROOMS]
+        return [ROOMS[words[0]] for words in self.redis.arguments_of("SMEMBERS") if words[0] in ROOMS]
 
 
 @on_manual_time
@@ -91,17 +91,17 @@ async def test_places_and_presence_are_stated_both() -> None:
     await workshop.process.connect()
     workshop.to_look_at.update((OWNER.partition, LOBBY.partition))
     await workshop.run(TURN / 2)
-    assert len(workshop.redis.asked(LEASE_REPAIR)) == len(workshop.redis.asked(PRESENCE_JOIN)) == 1
+    assert len(workshop.redis.arguments_of(LEASE_REPAIR)) == len(workshop.redis.arguments_of(PRESENCE_JOIN)) == 1
 
 
 @on_manual_time
 async def test_what_was_cut_short_is_taken_up_again() -> None:
     workshop = Workshop()
     workshop.to_look_at.add(3)
-    workshop.redis.refuse("SMEMBERS")
+    workshop.redis.leave_unconfirmed("SMEMBERS")
     await workshop.run(TURN / 2)
     assert workshop.to_look_at == {3}
-    workshop.redis.accept("SMEMBERS")
+    workshop.redis.confirm_again("SMEMBERS")
     await workshop.run(TURN / 2)
     assert workshop.to_look_at == set()
 
@@ -127,7 +127,7 @@ async def test_what_is_marked_while_it_is_stated_is_looked_at_again() -> None:
 async def test_what_was_marked_meanwhile_and_what_was_cut_short_are_both_looked_at_again() -> None:
     workshop = Workshop()
     workshop.to_look_at.add(3)
-    workshop.redis.refuse("SMEMBERS")
+    workshop.redis.leave_unconfirmed("SMEMBERS")
     workshop.redis.hold("SMEMBERS")
     running = asyncio.create_task(workshop.repair.run())
     await turns()
@@ -150,13 +150,13 @@ async def test_who_is_there_is_read_for_each_partition_right_before_it_is_stated
 async def test_what_redis_had_not_confirmed_is_said_again_every_turn() -> None:
     workshop = Workshop()
     session = await workshop.process.connect()
-    workshop.redis.refuse(LEASE_RELEASE, REMEMBER_GONE)
+    workshop.redis.leave_unconfirmed(LEASE_RELEASE, REMEMBER_GONE)
     workshop.process.leases.release(session.lease)
     workshop.disconnects.remember([OWNER], disconnect())
     await turns()
     await workshop.run(TURN * 1.5)
-    assert len(workshop.redis.asked(LEASE_RELEASE)) == len(workshop.redis.asked(REMEMBER_GONE)) == 3
-    workshop.redis.accept(LEASE_RELEASE, REMEMBER_GONE)
+    assert len(workshop.redis.arguments_of(LEASE_RELEASE)) == len(workshop.redis.arguments_of(REMEMBER_GONE)) == 3
+    workshop.redis.confirm_again(LEASE_RELEASE, REMEMBER_GONE)
     await workshop.run(TURN / 2)
     assert workshop.process.counts("unreleased") == [0]
     assert workshop.disconnects.statistics()["pending"] == 0
@@ -165,7 +165,7 @@ async def test_what_redis_had_not_confirmed_is_said_again_every_turn() -> None:
 @on_manual_time
 async def test_without_a_connection_nothing_is_stated() -> None:
     workshop = Workshop()
-    workshop.redis.lose()
+    workshop.redis.disconnect()
     workshop.to_look_at.add(3)
     await workshop.run(TURN * 5)
     assert workshop.redis.calls == []

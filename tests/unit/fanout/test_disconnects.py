@@ -22,7 +22,7 @@ def packed(session_id: str = "s1") -> bytes:
 
 def disconnects() -> tuple[DisconnectLog, ScriptedPipeline]:
     redis = ScriptedPipeline()
-    redis.say(REMEMBER_GONE, 1)
+    redis.reply_with(REMEMBER_GONE, 1)
     return DisconnectLog(redis, KEYSPACE), redis
 
 
@@ -41,22 +41,22 @@ async def test_a_departure_is_remembered_with_each_of_its_owners() -> None:
 @on_manual_time
 async def test_what_redis_does_not_take_is_kept_and_told_again() -> None:
     made, redis = disconnects()
-    redis.refuse(REMEMBER_GONE)
+    redis.leave_unconfirmed(REMEMBER_GONE)
     made.remember([AGENT], disconnect())
     await turns()
     assert made.statistics() == {"remembered": 0, "pending": 1, "forgotten": 0}
-    redis.accept(REMEMBER_GONE)
+    redis.confirm_again(REMEMBER_GONE)
     made.try_again()
     await turns()
     assert made.statistics() == {"remembered": 1, "pending": 0, "forgotten": 0}
     made.try_again()
-    assert [words[0] for words in redis.asked(REMEMBER_GONE)] == [packed()] * 2
+    assert [words[0] for words in redis.arguments_of(REMEMBER_GONE)] == [packed()] * 2
 
 
 @on_manual_time
 async def test_what_is_still_not_taken_stays_pending() -> None:
     made, redis = disconnects()
-    redis.refuse(REMEMBER_GONE)
+    redis.leave_unconfirmed(REMEMBER_GONE)
     made.remember([AGENT, ADA], disconnect())
     await turns()
     made.try_again()
@@ -67,28 +67,28 @@ async def test_what_is_still_not_taken_stays_pending() -> None:
 @on_manual_time
 async def test_of_more_than_the_bound_the_oldest_are_lost_and_counted() -> None:
     made, redis = disconnects()
-    redis.refuse(REMEMBER_GONE)
+    redis.leave_unconfirmed(REMEMBER_GONE)
     for number in range(PENDING_MAX + 3):
         made.remember([AGENT], disconnect(f"s{number}"))
     await turns()
     assert made.statistics() == {"remembered": 0, "pending": PENDING_MAX, "forgotten": 3}
-    redis.accept(REMEMBER_GONE)
+    redis.confirm_again(REMEMBER_GONE)
     redis.calls.clear()
     made.try_again()
-    assert redis.asked(REMEMBER_GONE)[0][0] == packed("s3")
+    assert redis.arguments_of(REMEMBER_GONE)[0][0] == packed("s3")
 
 
 @on_manual_time
 async def test_recent_departures_are_told_as_redis_has_them() -> None:
     made, redis = disconnects()
-    redis.say("LRANGE", [packed("s2"), packed("s1")])
+    redis.reply_with("LRANGE", [packed("s2"), packed("s1")])
     assert await made.recent(AGENT) == [disconnect("s2"), disconnect("s1")]
-    assert redis.asked("LRANGE") == [[KEYSPACE.disconnects(AGENT), b"0", str(KEPT - 1).encode()]]
+    assert redis.arguments_of("LRANGE") == [[KEYSPACE.disconnects(AGENT), b"0", str(KEPT - 1).encode()]]
 
 
 @on_manual_time
 async def test_departures_that_redis_does_not_tell_are_unavailable() -> None:
     made, redis = disconnects()
-    redis.refuse("LRANGE")
+    redis.leave_unconfirmed("LRANGE")
     with pytest.raises(Unavailable):
         await made.recent(AGENT)

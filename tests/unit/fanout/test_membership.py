@@ -79,7 +79,7 @@ class Heart:
     def __init__(self, clock: Clock | None = None) -> None:
         self.began = manual_clock().monotonic()
         self.redis = ScriptedPipeline()
-        self.redis.say(NODE_TELL, 1)
+        self.redis.reply_with(NODE_TELL, 1)
         self.finds()
         self.told: list[tuple[str, float]] = []
         self.restated: list[tuple[list[int], bool]] = []
@@ -117,8 +117,8 @@ class Heart:
                 return [b"one", 0]
             return [server.encode(), 0] if server else [AFTER_LOSS.encode(), DEFAULT_TIMES.recovery_ms]
 
-        self.redis.say(HEARTBEAT, answer)
-        self.redis.say(SERVER_ENSURE, ensure)
+        self.redis.reply_with(HEARTBEAT, answer)
+        self.redis.reply_with(SERVER_ENSURE, ensure)
 
     @property
     def holds_until(self) -> float:

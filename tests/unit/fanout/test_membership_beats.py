@@ -38,7 +38,7 @@ async def test_with_the_heartbeat_goes_what_others_may_know_of_the_node() -> Non
 @on_manual_time
 async def test_the_number_of_nodes_is_the_highest_that_any_partition_tells() -> None:
     heart = Heart()
-    heart.redis.say(HEARTBEAT, *([b"alive", nodes % 5, b"one"] for nodes in range(PARTITIONS)))
+    heart.redis.reply_with(HEARTBEAT, *([b"alive", nodes % 5, b"one"] for nodes in range(PARTITIONS)))
     await heart.greet()
     assert heart.membership.nodes_alive == 4
 
@@ -61,11 +61,11 @@ async def test_a_heartbeat_that_redis_does_not_confirm_is_counted_and_the_next_o
     heart = Heart()
     await heart.greet()
     running = asyncio.create_task(heart.membership.run(heart.redis))
-    heart.redis.refuse(HEARTBEAT)
+    heart.redis.leave_unconfirmed(HEARTBEAT)
     await asyncio.sleep(BEAT + A_WHILE)
     assert heart.membership.statistics()["missed"] == 1
     assert heart.holds_until == pytest.approx(HOLDS)
-    heart.redis.accept(HEARTBEAT)
+    heart.redis.confirm_again(HEARTBEAT)
     await asyncio.sleep(BEAT)
     running.cancel()
     assert heart.holds_until == pytest.approx(2 * BEAT + HOLDS)
@@ -74,7 +74,7 @@ async def test_a_heartbeat_that_redis_does_not_confirm_is_counted_and_the_next_o
 @on_manual_time
 async def test_without_a_connection_no_heartbeat_is_queued() -> None:
     heart = Heart()
-    heart.redis.lose()
+    heart.redis.disconnect()
     running = asyncio.create_task(heart.membership.run(heart.redis))
     await asyncio.sleep(5 * BEAT)
     running.cancel()
@@ -85,11 +85,11 @@ async def test_without_a_connection_no_heartbeat_is_queued() -> None:
 async def test_whoever_leaves_lets_its_heartbeat_run_out_in_every_partition() -> None:
     heart = Heart()
     await heart.membership.leave(heart.redis)
-    assert heart.redis.asked(HEARTBEAT) == [[b"me", b"0"]] * PARTITIONS
+    assert heart.redis.arguments_of(HEARTBEAT) == [[b"me", b"0"]] * PARTITIONS
 
 
 @on_manual_time
 async def test_the_living_nodes_are_told_as_they_described_themselves() -> None:
     heart = Heart()
-    heart.redis.say(NODES_LIST, [orjson.dumps(NODE.as_object())])
+    heart.redis.reply_with(NODES_LIST, [orjson.dumps(NODE.as_object())])
     assert await heart.membership.nodes(heart.redis) == [NODE]

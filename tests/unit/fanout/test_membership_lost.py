@@ -41,7 +41,7 @@ async def test_a_process_that_has_just_begun_has_nothing_to_state() -> None:
 @on_manual_time
 async def test_a_connection_that_is_lost_while_it_is_greeted_extends_nothing() -> None:
     heart = Heart()
-    heart.redis.refuse(HEARTBEAT)
+    heart.redis.leave_unconfirmed(HEARTBEAT)
     with pytest.raises(ConnectionLost):
         await heart.greet()
     assert not heart.membership.is_valid
@@ -50,7 +50,7 @@ async def test_a_connection_that_is_lost_while_it_is_greeted_extends_nothing() -
 @on_manual_time
 async def test_a_server_that_may_have_forgotten_gives_no_places_for_the_longest_time_that_any_partition_asks() -> None:
     heart = Heart()
-    heart.redis.say(SERVER_ENSURE, [b"one", DEFAULT_TIMES.recovery_ms], [b"one", 0])
+    heart.redis.reply_with(SERVER_ENSURE, [b"one", DEFAULT_TIMES.recovery_ms], [b"one", 0])
     await heart.greet()
     assert heart.membership.recovers_for == pytest.approx(RECOVERY)
     await asyncio.sleep(RECOVERY - 1)
@@ -175,8 +175,8 @@ async def test_what_a_heartbeat_found_is_not_forgotten_where_the_rest_of_it_fail
     if "heartbeat" in fails:
         answers[8] = Unavailable("not now")
     else:
-        heart.redis.say(NODE_TELL, Unavailable("not now"), 1)
-    heart.redis.say(HEARTBEAT, *answers, [b"alive", 1, b"one"])
+        heart.redis.reply_with(NODE_TELL, Unavailable("not now"), 1)
+    heart.redis.reply_with(HEARTBEAT, *answers, [b"alive", 1, b"one"])
     await heart.beat()
     assert heart.membership.statistics()["missed"] == 1
     await heart.beat()
@@ -238,7 +238,7 @@ async def test_the_lives_of_all_partitions_are_taken_as_they_are_once_one_was_fo
     heart = Heart()
     await heart.greet()
     heart.finds(before="unknown", server="", only=[7])
-    heart.redis.say(SERVER_ENSURE, lambda call: [b"two" if SERVER_OF[call.keys[0]] in (3, 7) else b"one", 0])
+    heart.redis.reply_with(SERVER_ENSURE, lambda call: [b"two" if SERVER_OF[call.keys[0]] in (3, 7) else b"one", 0])
     await heart.beat()
     assert heart.restated == [([3, 7], True)]
 
@@ -249,7 +249,7 @@ async def test_where_the_life_is_the_one_that_was_known_nothing_is_added(before:
     heart = Heart()
     await heart.greet()
     heart.finds(before=before, server="", only=[7])
-    heart.redis.say(SERVER_ENSURE, [b"one", 0])
+    heart.redis.reply_with(SERVER_ENSURE, [b"one", 0])
     await heart.beat()
     assert heart.restated == restated
 
@@ -260,7 +260,7 @@ async def test_a_server_that_is_known_is_not_asked_again_with_every_heartbeat() 
     await heart.greet()
     heart.redis.calls.clear()
     await heart.beat()
-    assert heart.redis.asked(SERVER_ENSURE) == []
+    assert heart.redis.arguments_of(SERVER_ENSURE) == []
 
 
 @on_manual_time

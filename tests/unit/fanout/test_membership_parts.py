@@ -33,7 +33,7 @@ async def test_each_server_hears_of_its_own_partitions_alone() -> None:
     keys = {key for call in heart.redis.calls for key in call.keys}
     assert keys == {name(part) for part in HIGH for name in (KEYSPACE.heartbeats, KEYSPACE.server)}
     assert heart.membership.to_look_at == set(HIGH)
-    assert heart.redis.asked(NODE_TELL) == []  # what it tells of itself lies in partition 0
+    assert heart.redis.arguments_of(NODE_TELL) == []  # what it tells of itself lies in partition 0
 
 
 @on_manual_time
@@ -111,4 +111,4 @@ async def test_once_a_server_is_back_there_is_a_beat_to_all_of_them_at_once() ->
     await greet(heart, LOW)
     await turns(30)
     running.cancel()
-    assert len(heart.redis.asked(HEARTBEAT)) == len(LOW) + len(ALL)
+    assert len(heart.redis.arguments_of(HEARTBEAT)) == len(LOW) + len(ALL)

@@ -19,80 +19,80 @@ from tests.unit.fanout.history.test_tracker import LOBBY
 @on_manual_time
 async def test_a_read_that_failed_is_repeated() -> None:
     node = TrackerDriver()
-    node.past.of(LOBBY).say(11, 12)
-    node.past.refuse(HISTORY_READ)
+    node.history_redis.log_of(LOBBY).append(11, 12)
+    node.history_redis.leave_unconfirmed(HISTORY_READ)
     node.follow(LOBBY, at=10)
-    node.bring(LOBBY, 12)
+    node.deliver_batch(LOBBY, 12)
     await asyncio.sleep(2.5 * FILL_AGAIN_AFTER)
-    assert (len(node.reads), node.heard()) == (3, [])
-    node.past.accept(HISTORY_READ)
+    assert (len(node.reads), node.delivered()) == (3, [])
+    node.history_redis.confirm_again(HISTORY_READ)
     await asyncio.sleep(FILL_AGAIN_AFTER)
-    assert node.heard() == [11, 12]
-    assert node.count("resyncs") == 0
+    assert node.delivered() == [11, 12]
+    assert node.statistic("resyncs") == 0
 
 
 @on_manual_time
 async def test_what_can_not_be_read_in_time_is_told_and_the_channel_goes_on() -> None:
     node = TrackerDriver()
-    node.past.refuse(HISTORY_READ)
+    node.history_redis.leave_unconfirmed(HISTORY_READ)
     node.follow(LOBBY, at=10)
-    node.bring(LOBBY, 13, 14)
+    node.deliver_batch(LOBBY, 13, 14)
     await asyncio.sleep(FILL_DEADLINE)
-    assert node.heard() == []
+    assert node.delivered() == []
     await asyncio.sleep(2 * FILL_AGAIN_AFTER)
-    node.bring(LOBBY, 15)
-    assert node.heard() == [f"{EPOCH}/12", 13, 14, 15]
+    node.deliver_batch(LOBBY, 15)
+    assert node.delivered() == [f"{EPOCH}/12", 13, 14, 15]
 
 
 @on_manual_time
 async def test_each_hole_has_a_deadline_of_its_own() -> None:
     node = TrackerDriver()
-    node.past.of(LOBBY).say(11, 12)
-    node.past.refuse(HISTORY_READ)
+    node.history_redis.log_of(LOBBY).append(11, 12)
+    node.history_redis.leave_unconfirmed(HISTORY_READ)
     node.follow(LOBBY, at=10)
-    node.bring(LOBBY, 12)
+    node.deliver_batch(LOBBY, 12)
     await asyncio.sleep(FILL_DEADLINE * 0.75)
-    node.past.accept(HISTORY_READ)
+    node.history_redis.confirm_again(HISTORY_READ)
     await asyncio.sleep(2 * FILL_AGAIN_AFTER)
-    assert node.heard() == [11, 12]
-    node.past.refuse(HISTORY_READ)
-    node.bring(LOBBY, 14)
+    assert node.delivered() == [11, 12]
+    node.history_redis.leave_unconfirmed(HISTORY_READ)
+    node.deliver_batch(LOBBY, 14)
     await asyncio.sleep(FILL_DEADLINE * 0.75)
-    assert node.heard() == []
+    assert node.delivered() == []
 
 
 # ---- dropped meanwhile
 
 
 def hole(node: TrackerDriver, channel: Channel = LOBBY) -> None:
-    node.past.of(channel).say(11, 12)
+    node.history_redis.log_of(channel).append(11, 12)
     node.follow(channel, at=10)
-    node.bring(channel, 12)
+    node.deliver_batch(channel, 12)
 
 
 @on_manual_time
 async def test_what_is_found_for_a_channel_that_nobody_hears_any_more_goes_nowhere() -> None:
     node = TrackerDriver()
-    node.past.hold(HISTORY_READ)
+    node.history_redis.hold(HISTORY_READ)
     hole(node)
     node.tracker.drop(LOBBY.address)
     node.follow(LOBBY, at=12)
-    node.past.answer_held(HISTORY_READ)
+    node.history_redis.answer_held(HISTORY_READ)
     await turns()
-    assert node.heard() == []
-    assert node.count("filling") == 0
+    assert node.delivered() == []
+    assert node.statistic("filling") == 0
 
 
 @on_manual_time
 async def test_what_is_given_up_for_a_channel_that_nobody_hears_any_more_is_not_told() -> None:
     node = TrackerDriver()
-    node.past.refuse(HISTORY_READ)
+    node.history_redis.leave_unconfirmed(HISTORY_READ)
     hole(node)
     await turns()
     node.tracker.drop(LOBBY.address)
     node.follow(LOBBY, at=12)
     await asyncio.sleep(FILL_DEADLINE + 2 * FILL_AGAIN_AFTER)
-    assert node.heard() == []
+    assert node.delivered() == []
 
 
 @on_manual_time
@@ -106,14 +106,14 @@ async def test_a_channel_that_is_dropped_while_it_waits_to_be_read_does_not_hold
         hole(node, room)
     node.tracker.drop(rooms[1].address)
     await turns(30)
-    assert node.heard_where() == [("room-0", 11), ("room-0", 12), ("room-2", 11), ("room-2", 12)]
+    assert node.delivered_with_channel() == [("room-0", 11), ("room-0", 12), ("room-2", 11), ("room-2", 12)]
 
 
 @on_manual_time
 async def test_an_answer_that_can_not_be_read_is_none() -> None:
     node = TrackerDriver()
-    node.past.say(HISTORY_READ, [b"life-1", []])
+    node.history_redis.reply_with(HISTORY_READ, [b"life-1", []])
     node.follow(LOBBY, at=10)
-    node.bring(LOBBY, 12)
+    node.deliver_batch(LOBBY, 12)
     await asyncio.sleep(FILL_DEADLINE + 2 * FILL_AGAIN_AFTER)
-    assert node.heard() == [f"{EPOCH}/11", 12]
+    assert node.delivered() == [f"{EPOCH}/11", 12]

@@ -22,24 +22,24 @@ async def test_the_heads_of_channels_that_are_heard_are_kept() -> None:
     node = TrackerDriver()
     rooms = [KEYSPACE.room(RoomName(f"room-{number}")) for number in range(3)]
     for room in rooms:
-        node.past.of(room).head = Position(EPOCH, 10)
+        node.history_redis.log_of(room).head = Position(EPOCH, 10)
         node.follow(room, at=10)
     node.tracker.drop(rooms[2].address)
     async with comparing(node):
         await renewing(node)
         heads = [KEYSPACE.history(room).head for room in rooms[:2]]
-        assert sorted(node.past.asked("EXPIRE")) == sorted([head, b"3600"] for head in heads)
+        assert sorted(node.history_redis.arguments_of("EXPIRE")) == sorted([head, b"3600"] for head in heads)
 
 
 @on_manual_time
 async def test_heads_that_can_not_be_kept_now_do_not_end_the_barrier() -> None:
     node = behind()
-    node.past.say("EXPIRE", Unavailable("away"))
+    node.history_redis.reply_with("EXPIRE", Unavailable("away"))
     async with comparing(node):
         await renewing(node)
-        node.past.of(LOBBY).say(13)
-        node.heard()
+        node.history_redis.log_of(LOBBY).append(13)
+        node.delivered()
         await prove(node)
         await next_barrier()
         await prove(node)
-        assert node.heard() == [13]
+        assert node.delivered() == [13]

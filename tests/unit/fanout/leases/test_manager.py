@@ -44,7 +44,7 @@ async def test_two_connections_of_one_session_are_two_leases() -> None:
 @on_manual_time
 async def test_where_all_is_full_the_limit_is_told_and_nothing_is_owed() -> None:
     process = ScriptedLeases()
-    process.redis.say(LEASE_ACQUIRE, [b"full", 4, 3])
+    process.redis.reply_with(LEASE_ACQUIRE, [b"full", 4, 3])
     with pytest.raises(LimitReached, match="agent 42 has 4 sessions, 3 are allowed") as refused:
         await process.connect()
     assert (refused.value.kind, refused.value.name, refused.value.count) == ("agent", "42", 4)
@@ -58,7 +58,7 @@ async def test_where_all_is_full_the_limit_is_told_and_nothing_is_owed() -> None
 @on_manual_time
 async def test_whoever_has_to_make_room_is_sent_away_by_its_own_node() -> None:
     process = ScriptedLeases()
-    process.redis.say(LEASE_ACQUIRE, WAIT, HELD)
+    process.redis.reply_with(LEASE_ACQUIRE, WAIT, HELD)
     await process.connect("s1")
     assert process.notices == [("other", Evict(OWNER, "other|9|s9", CloseCode.EVICTED, MAX, "s1"))]
 
@@ -66,7 +66,7 @@ async def test_whoever_has_to_make_room_is_sent_away_by_its_own_node() -> None:
 @on_manual_time
 async def test_whoever_comes_again_under_its_own_name_is_replaced() -> None:
     process = ScriptedLeases()
-    process.redis.say(LEASE_ACQUIRE, [b"wait", b"other|9|s1", b"", MAX, MAX], HELD)
+    process.redis.reply_with(LEASE_ACQUIRE, [b"wait", b"other|9|s1", b"", MAX, MAX], HELD)
     await process.connect("s1")
     assert process.notices == [("other", Evict(OWNER, "other|9|s1", CloseCode.REPLACED, MAX, "s1"))]
 
@@ -74,7 +74,7 @@ async def test_whoever_comes_again_under_its_own_name_is_replaced() -> None:
 @on_manual_time
 async def test_a_newcomer_whose_turn_is_taken_over_is_sent_away_too() -> None:
     process = ScriptedLeases()
-    process.redis.say(LEASE_ACQUIRE, [b"wait", b"a|1|s8", b"b|2|s9", MAX, MAX], HELD)
+    process.redis.reply_with(LEASE_ACQUIRE, [b"wait", b"a|1|s8", b"b|2|s9", MAX, MAX], HELD)
     await process.connect("s1")
     assert process.notices == [
         ("a", Evict(OWNER, "a|1|s8", CloseCode.EVICTED, MAX, "s1")),
@@ -85,7 +85,7 @@ async def test_a_newcomer_whose_turn_is_taken_over_is_sent_away_too() -> None:
 @on_manual_time
 async def test_word_that_the_place_is_free_wakes_whoever_waits_for_it() -> None:
     process = ScriptedLeases()
-    process.redis.say(LEASE_ACQUIRE, WAIT, HELD)
+    process.redis.reply_with(LEASE_ACQUIRE, WAIT, HELD)
     before, session = now(), process.start()
     await turns(6)
     assert not session.acquiring.done()
@@ -97,7 +97,7 @@ async def test_word_that_the_place_is_free_wakes_whoever_waits_for_it() -> None:
 @on_manual_time
 async def test_word_that_comes_before_the_answer_to_wait_is_not_lost() -> None:
     process = ScriptedLeases()
-    process.redis.say(LEASE_ACQUIRE, WAIT, HELD)
+    process.redis.reply_with(LEASE_ACQUIRE, WAIT, HELD)
     process.redis.hold(LEASE_ACQUIRE)
     before, session = now(), process.start()
     await turns()
@@ -110,7 +110,7 @@ async def test_word_that_comes_before_the_answer_to_wait_is_not_lost() -> None:
 @on_manual_time
 async def test_word_that_comes_too_early_does_not_make_it_ask_without_a_pause() -> None:
     process = ScriptedLeases()
-    process.redis.say(LEASE_ACQUIRE, WAIT, WAIT, HELD)
+    process.redis.reply_with(LEASE_ACQUIRE, WAIT, WAIT, HELD)
     before, session = now(), process.start()
     await turns(6)
     process.leases.handle_notice(LeaseGranted(OWNER, session.lease.name))
@@ -121,7 +121,7 @@ async def test_word_that_comes_too_early_does_not_make_it_ask_without_a_pause() 
 @on_manual_time
 async def test_word_that_got_lost_is_made_good_by_asking_again() -> None:
     process = ScriptedLeases()
-    process.redis.say(LEASE_ACQUIRE, WAIT, WAIT, HELD)
+    process.redis.reply_with(LEASE_ACQUIRE, WAIT, WAIT, HELD)
     before = now()
     await process.connect()
     assert now() - before == pytest.approx(2 * ASK_AGAIN_SECONDS)
@@ -132,7 +132,7 @@ async def test_word_that_got_lost_is_made_good_by_asking_again() -> None:
 @on_manual_time
 async def test_whoever_loses_its_turn_to_a_newer_session_is_closed(namesake: bytes, code: CloseCode) -> None:
     process = ScriptedLeases()
-    process.redis.say(LEASE_ACQUIRE, WAIT, [b"displaced", namesake])
+    process.redis.reply_with(LEASE_ACQUIRE, WAIT, [b"displaced", namesake])
     session = process.start()
     with pytest.raises(Unavailable, match="newer session"):
         await session.acquiring
@@ -146,7 +146,7 @@ async def test_whoever_loses_its_turn_to_a_newer_session_is_closed(namesake: byt
 @on_manual_time
 async def test_nobody_waits_longer_than_the_deadline() -> None:
     process = ScriptedLeases()
-    process.redis.say(LEASE_ACQUIRE, WAIT)
+    process.redis.reply_with(LEASE_ACQUIRE, WAIT)
     before = now()
     with pytest.raises(Unavailable, match="agent 42"):
         await process.connect()
@@ -160,7 +160,7 @@ async def test_nobody_waits_longer_than_the_deadline() -> None:
 @on_manual_time
 async def test_a_redis_that_recovers_is_asked_again_when_it_said_and_not_all_at_once() -> None:
     process = ScriptedLeases()
-    process.redis.say(LEASE_ACQUIRE, [b"recovering", 3000], HELD)
+    process.redis.reply_with(LEASE_ACQUIRE, [b"recovering", 3000], HELD)
     before = now()
     await process.connect()
     assert 3 <= now() - before <= 3.1
@@ -170,7 +170,7 @@ async def test_a_redis_that_recovers_is_asked_again_when_it_said_and_not_all_at_
 @on_manual_time
 async def test_whoever_waited_for_a_place_that_redis_has_forgotten_asks_anew() -> None:
     process = ScriptedLeases()
-    process.redis.say(LEASE_ACQUIRE, WAIT, [b"recovering", 1000], HELD)
+    process.redis.reply_with(LEASE_ACQUIRE, WAIT, [b"recovering", 1000], HELD)
     await process.connect()
     assert process.has_waited == [b"0", b"1", b"0"]
 
@@ -178,7 +178,7 @@ async def test_whoever_waited_for_a_place_that_redis_has_forgotten_asks_anew() -
 @on_manual_time
 async def test_a_redis_that_is_not_known_at_all_is_greeted_at_once() -> None:
     process = ScriptedLeases()
-    process.redis.say(LEASE_ACQUIRE, [b"recovering", -1], HELD)
+    process.redis.reply_with(LEASE_ACQUIRE, [b"recovering", -1], HELD)
     before = now()
     await process.connect()
     assert process.heartbeat.beats_requested == 1
@@ -188,7 +188,7 @@ async def test_a_redis_that_is_not_known_at_all_is_greeted_at_once() -> None:
 @on_manual_time
 async def test_a_node_that_redis_takes_for_dead_hurries_its_heartbeat_and_asks_again() -> None:
     process = ScriptedLeases()
-    process.redis.say(LEASE_ACQUIRE, [b"fenced"], HELD)
+    process.redis.reply_with(LEASE_ACQUIRE, [b"fenced"], HELD)
     before = now()
     await process.connect()
     assert process.heartbeat.beats_requested == 1
@@ -207,7 +207,7 @@ async def test_a_place_that_was_given_before_the_heartbeat_ran_out_is_not_believ
     process.redis.answer_held(LEASE_ACQUIRE)
     await turns(6)
     assert (session.acquiring.done(), session.lease.generation) == (False, "")
-    process.redis.say(LEASE_ACQUIRE, [b"held", b"18"])
+    process.redis.reply_with(LEASE_ACQUIRE, [b"held", b"18"])
     await session.acquiring
     assert generation(session.lease) == "18"
 
@@ -231,7 +231,7 @@ async def test_while_there_is_no_heartbeat_no_place_is_taken_for_held() -> None:
 @on_manual_time
 async def test_whoever_gives_up_leaves_nothing_behind() -> None:
     process = ScriptedLeases()
-    process.redis.say(LEASE_ACQUIRE, WAIT)
+    process.redis.reply_with(LEASE_ACQUIRE, WAIT)
     session = process.start()
     await turns(6)
     session.acquiring.cancel()
@@ -255,7 +255,7 @@ async def test_whoever_gives_up_before_redis_has_answered_gives_back_what_it_may
 @on_manual_time
 async def test_a_place_that_redis_does_not_confirm_is_given_back_in_case_it_was_given() -> None:
     process = ScriptedLeases()
-    process.redis.refuse(LEASE_ACQUIRE)
+    process.redis.leave_unconfirmed(LEASE_ACQUIRE)
     with pytest.raises(Unavailable):
         await process.connect()
     assert process.released == ["me|1|s1"]

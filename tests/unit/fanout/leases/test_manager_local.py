@@ -33,7 +33,7 @@ async def refused(session: ScriptedSession) -> bool:
 async def test_in_available_mode_a_node_lets_in_its_share_and_no_more(nodes: int, let_in: int) -> None:
     process = ScriptedLeases(mode=LimitMode.AVAILABLE)
     process.heartbeat.nodes_alive = nodes
-    process.redis.lose()
+    process.redis.disconnect()
     sessions = [process.start(f"s{number}") for number in range(let_in + 1)]
     turned_away = [await refused(session) for session in sessions]  # any of them: all have waited equally long
     assert turned_away.count(False) == let_in
@@ -44,7 +44,7 @@ async def test_in_available_mode_a_node_lets_in_its_share_and_no_more(nodes: int
 async def test_the_share_is_each_owners_own() -> None:
     process = ScriptedLeases(mode=LimitMode.AVAILABLE)
     process.heartbeat.nodes_alive = 100
-    process.redis.lose()
+    process.redis.disconnect()
     for number in range(3):
         assert not await refused(process.start("s1", Owner(OwnerKind.AGENT, str(number))))
 
@@ -52,7 +52,7 @@ async def test_the_share_is_each_owners_own() -> None:
 @on_manual_time
 async def test_where_there_is_no_limit_everybody_is_let_in() -> None:
     process = ScriptedLeases(mode=LimitMode.AVAILABLE)
-    process.redis.lose()
+    process.redis.disconnect()
     for number in range(20):
         assert not await refused(process.start(f"s{number}", ADA))
 
@@ -60,14 +60,14 @@ async def test_where_there_is_no_limit_everybody_is_let_in() -> None:
 @on_manual_time
 async def test_a_redis_that_is_there_but_does_not_confirm_is_not_decided_for() -> None:
     process = ScriptedLeases(mode=LimitMode.AVAILABLE)
-    process.redis.refuse(LEASE_ACQUIRE)
+    process.redis.leave_unconfirmed(LEASE_ACQUIRE)
     assert await refused(process.start())
 
 
 @on_manual_time
 async def test_in_strict_mode_nobody_is_let_in_while_redis_is_away() -> None:
     process = ScriptedLeases()
-    process.redis.lose()
+    process.redis.disconnect()
     assert await refused(process.start())
 
 
@@ -77,7 +77,7 @@ async def test_while_redis_is_away_it_is_waited_for_no_longer_than_the_deadline_
     mode: LimitMode,
 ) -> None:
     process = ScriptedLeases(mode=mode)
-    process.redis.lose()
+    process.redis.disconnect()
     before = now()
     assert await refused(process.start()) is (mode is LimitMode.STRICT)
     assert now() - before == pytest.approx(COMMAND_TIMEOUT)
@@ -91,7 +91,7 @@ async def test_while_redis_is_away_it_is_waited_for_no_longer_than_the_deadline_
 @on_manual_time
 async def test_a_redis_that_comes_back_in_time_is_asked(mode: LimitMode) -> None:
     process = ScriptedLeases(mode=mode)
-    process.redis.lose()
+    process.redis.disconnect()
     session = process.start()
     await asyncio.sleep(COMMAND_TIMEOUT / 2)
     assert process.redis.calls == []
@@ -113,7 +113,7 @@ async def test_whoever_was_let_in_and_goes_before_redis_has_heard_of_it_has_noth
 @on_manual_time
 async def test_whoever_gives_up_before_redis_was_asked_has_nothing_to_give_back() -> None:
     process = ScriptedLeases()
-    process.redis.lose()
+    process.redis.disconnect()
     session = process.start()
     await turns()
     session.acquiring.cancel()
@@ -127,12 +127,12 @@ async def test_whoever_gives_up_before_redis_was_asked_has_nothing_to_give_back(
 
 
 def asked_for(process: ScriptedLeases) -> list[str]:
-    return [words[0].decode() for words in process.redis.asked(LEASE_ACQUIRE)]
+    return [words[0].decode() for words in process.redis.arguments_of(LEASE_ACQUIRE)]
 
 
 async def let_in_together(process: ScriptedLeases, count: int) -> list[ScriptedSession]:
     """Guests whose owner has no limit."""
-    process.redis.lose()
+    process.redis.disconnect()
     sessions = [process.start(f"s{number}", ADA) for number in range(count)]
     await asyncio.gather(*(session.acquiring for session in sessions))
     process.redis.connect()
@@ -140,7 +140,7 @@ async def let_in_together(process: ScriptedLeases, count: int) -> list[ScriptedS
 
 
 async def let_in_by_itself(process: ScriptedLeases) -> ScriptedSession:
-    process.redis.lose()
+    process.redis.disconnect()
     session = await process.connect()
     process.redis.connect()
     process.redis.calls.clear()
@@ -154,7 +154,7 @@ async def test_whoever_was_let_in_gets_a_place_once_redis_is_back() -> None:
     await process.leases.confirm_local()
     assert (session.lease.is_local, session.lease.generation, session.close_orders) == (False, "17", [])
     await process.leases.confirm_local()
-    assert len(process.redis.asked(LEASE_ACQUIRE)) == 1
+    assert len(process.redis.arguments_of(LEASE_ACQUIRE)) == 1
 
 
 @on_manual_time
@@ -164,7 +164,7 @@ async def test_whoever_was_let_in_and_has_got_its_place_gives_it_back_when_it_go
     await process.leases.confirm_local()
     process.leases.release(session.lease)
     await turns()
-    assert process.redis.asked(LEASE_RELEASE) == [[b"me|1|s1", b"17"]]
+    assert process.redis.arguments_of(LEASE_RELEASE) == [[b"me|1|s1", b"17"]]
     assert process.counts("known", "unreleased") == [0, 0]
 
 
@@ -172,7 +172,7 @@ async def test_whoever_was_let_in_and_has_got_its_place_gives_it_back_when_it_go
 async def test_whoever_was_let_in_too_many_has_to_come_back_later() -> None:
     process = ScriptedLeases(mode=LimitMode.AVAILABLE)
     session = await let_in_by_itself(process)
-    process.redis.say(LEASE_ACQUIRE, [b"full", 5, MAX])
+    process.redis.reply_with(LEASE_ACQUIRE, [b"full", 5, MAX])
     await process.leases.confirm_local()
     assert session.close_orders == [CloseOrder(CloseCode.TRY_AGAIN_LATER, OWNER, 5)]
 
@@ -181,7 +181,7 @@ async def test_whoever_was_let_in_too_many_has_to_come_back_later() -> None:
 async def test_whoever_has_to_wait_for_its_place_is_asked_for_again_next_time() -> None:
     process = ScriptedLeases(mode=LimitMode.AVAILABLE)
     session = await let_in_by_itself(process)
-    process.redis.say(LEASE_ACQUIRE, WAIT, WAIT, HELD)
+    process.redis.reply_with(LEASE_ACQUIRE, WAIT, WAIT, HELD)
     await process.leases.confirm_local()
     assert (session.lease.is_local, session.close_orders) == (True, [])
     await process.leases.confirm_local()
@@ -193,7 +193,7 @@ async def test_whoever_has_to_wait_for_its_place_is_asked_for_again_next_time() 
 async def test_while_redis_does_not_confirm_whoever_was_let_in_stays() -> None:
     process = ScriptedLeases(mode=LimitMode.AVAILABLE)
     session = await let_in_by_itself(process)
-    process.redis.refuse(LEASE_ACQUIRE)
+    process.redis.leave_unconfirmed(LEASE_ACQUIRE)
     with pytest.raises(Unavailable):
         await process.leases.confirm_local()
     assert (session.lease.is_local, session.close_orders) == (True, [])
@@ -234,7 +234,7 @@ async def test_no_more_places_than_the_bound_are_confirmed_at_once() -> None:
 async def test_whoever_has_to_wait_holds_up_nobody_who_is_asked_for_with_it() -> None:
     process = ScriptedLeases(mode=LimitMode.AVAILABLE)
     waits, stays = await let_in_together(process, 2)
-    process.redis.say(LEASE_ACQUIRE, WAIT, HELD)
+    process.redis.reply_with(LEASE_ACQUIRE, WAIT, HELD)
     process.redis.hold(LEASE_ACQUIRE)
     confirming = asyncio.create_task(process.leases.confirm_local())
     await turns()

@@ -24,7 +24,7 @@ async def test_a_place_is_given_back_under_the_generation_it_was_held_under() ->
     process = ScriptedLeases()
     session = await process.connect()
     process.leases.release(session.lease)
-    assert process.redis.asked(LEASE_RELEASE) == [[b"me|1|s1", b"17"]]
+    assert process.redis.arguments_of(LEASE_RELEASE) == [[b"me|1|s1", b"17"]]
     await turns()
     assert process.counts("known", "unreleased") == [0, 0]
 
@@ -33,7 +33,7 @@ async def test_a_place_is_given_back_under_the_generation_it_was_held_under() ->
 async def test_whoever_has_got_the_place_is_told_by_its_own_node() -> None:
     process = ScriptedLeases()
     session = await process.connect()
-    process.redis.say(LEASE_RELEASE, b"other|3|s5")
+    process.redis.reply_with(LEASE_RELEASE, b"other|3|s5")
     process.leases.release(session.lease)
     await turns()
     assert process.notices == [("other", LeaseGranted(OWNER, "other|3|s5"))]
@@ -43,13 +43,13 @@ async def test_whoever_has_got_the_place_is_told_by_its_own_node() -> None:
 async def test_a_place_is_given_back_again_and_again_until_redis_has_confirmed_it() -> None:
     process = ScriptedLeases()
     session = await process.connect()
-    process.redis.refuse(LEASE_RELEASE)
+    process.redis.leave_unconfirmed(LEASE_RELEASE)
     process.leases.release(session.lease)
     await turns()
     process.leases.send_pending_releases()
     await turns()
     assert (process.released, process.counts("unreleased")) == (["me|1|s1"] * 2, [1])
-    process.redis.accept(LEASE_RELEASE)
+    process.redis.confirm_again(LEASE_RELEASE)
     process.leases.send_pending_releases()
     await turns()
     assert (process.released, process.counts("unreleased")) == (["me|1|s1"] * 3, [0])
@@ -83,11 +83,11 @@ async def test_no_more_places_than_the_bound_are_given_back_at_once_and_each_con
 @on_manual_time
 async def test_places_that_redis_does_not_confirm_are_given_back_behind_those_that_wait() -> None:
     process = ScriptedLeases()
-    process.redis.refuse(LEASE_RELEASE)
+    process.redis.leave_unconfirmed(LEASE_RELEASE)
     leases = await released_all(process, releases.AT_ONCE + 1)
     await turns()
     assert (process.released, process.counts("unreleased")) == (leases[:-1], [releases.AT_ONCE + 1])
-    process.redis.accept(LEASE_RELEASE)
+    process.redis.confirm_again(LEASE_RELEASE)
     process.redis.calls.clear()
     process.leases.send_pending_releases()
     await turns()
@@ -98,7 +98,7 @@ async def test_places_that_redis_does_not_confirm_are_given_back_behind_those_th
 async def test_while_redis_is_away_no_place_is_given_back_until_it_is_there() -> None:
     process = ScriptedLeases()
     session = await process.connect()
-    process.redis.lose()
+    process.redis.disconnect()
     process.leases.release(session.lease)
     process.leases.send_pending_releases()
     assert (process.released, process.counts("known", "unreleased")) == ([], [0, 1])
@@ -113,7 +113,7 @@ async def test_what_is_to_be_given_back_is_bounded(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(releases, "PENDING_MAX", 3)
     process = ScriptedLeases()
     sessions = [await process.connect(f"s{number}") for number in range(5)]
-    process.redis.lose()
+    process.redis.disconnect()
     for session in sessions:
         process.leases.release(session.lease)
     assert process.counts("known", "unreleased") == [0, 3]
@@ -140,7 +140,7 @@ async def test_whoever_is_sent_away_learns_why_and_keeps_its_place_until_its_soc
 @on_manual_time
 async def test_whoever_still_waits_for_a_place_is_sent_away_too() -> None:
     process = ScriptedLeases()
-    process.redis.say(LEASE_ACQUIRE, WAIT)
+    process.redis.reply_with(LEASE_ACQUIRE, WAIT)
     session = process.start()
     await turns(6)
     process.leases.handle_notice(Evict(OWNER, "me|1|s1", CloseCode.REPLACED, 4, "s1"))
@@ -152,7 +152,7 @@ async def test_whoever_still_waits_for_a_place_is_sent_away_too() -> None:
 async def test_a_lease_that_nobody_here_knows_is_given_back_since_nobody_else_can() -> None:
     process = ScriptedLeases()
     process.leases.handle_notice(Evict(OWNER, "me|7|gone", CloseCode.EVICTED, 4, "s2"))
-    assert process.redis.asked(LEASE_RELEASE) == [[b"me|7|gone", b""]]
+    assert process.redis.arguments_of(LEASE_RELEASE) == [[b"me|7|gone", b""]]
     await turns()
     assert process.counts("unreleased") == [0]
 
@@ -171,7 +171,7 @@ async def test_a_lease_that_is_being_given_back_is_not_given_back_twice() -> Non
 async def test_a_place_that_somebody_gets_who_has_gone_is_given_back() -> None:
     process = ScriptedLeases()
     process.leases.handle_notice(LeaseGranted(OWNER, "me|7|gone"))
-    assert process.redis.asked(LEASE_RELEASE) == [[b"me|7|gone", b""]]
+    assert process.redis.arguments_of(LEASE_RELEASE) == [[b"me|7|gone", b""]]
     await turns()
     assert process.counts("unreleased") == [0]
 
@@ -180,7 +180,7 @@ async def test_a_place_that_somebody_gets_who_has_gone_is_given_back() -> None:
 async def test_a_place_that_somebody_gets_who_is_going_is_not_given_back_twice() -> None:
     process = ScriptedLeases()
     session = await process.connect()
-    process.redis.refuse(LEASE_RELEASE)
+    process.redis.leave_unconfirmed(LEASE_RELEASE)
     process.leases.release(session.lease)
     process.leases.handle_notice(LeaseGranted(OWNER, "me|1|s1"))
     await turns()
@@ -215,7 +215,7 @@ async def test_in_strict_mode_all_that_hold_a_place_lose_it_when_the_heartbeat_r
 @on_manual_time
 async def test_whoever_still_waits_for_a_place_has_none_to_lose() -> None:
     process = ScriptedLeases()
-    process.redis.say(LEASE_ACQUIRE, WAIT)
+    process.redis.reply_with(LEASE_ACQUIRE, WAIT)
     session = process.start()
     await turns(6)
     process.heartbeat.expire()
@@ -243,16 +243,16 @@ async def test_in_available_mode_nobody_loses_anything_when_the_heartbeat_runs_o
 @on_manual_time
 async def test_whoever_is_too_many_under_a_new_limit_is_sent_away(policy: LimitPolicy, code: CloseCode) -> None:
     process = ScriptedLeases()
-    process.redis.say(LEASE_LIMIT, [7, [b"a|1|s1", b"b|2|s2"]], [7, []])
+    process.redis.reply_with(LEASE_LIMIT, [7, [b"a|1|s1", b"b|2|s2"]], [7, []])
     assert await process.limits.set(OWNER, Limit(1, policy)) == 2
     assert process.notices == [("a", Evict(OWNER, "a|1|s1", code, 7, "")), ("b", Evict(OWNER, "b|2|s2", code, 7, ""))]
-    assert process.redis.asked(LEASE_LIMIT)[0] == [b"1", policy.value.encode()]
+    assert process.redis.arguments_of(LEASE_LIMIT)[0] == [b"1", policy.value.encode()]
 
 
 @on_manual_time
 async def test_a_new_limit_that_all_fit_into_closes_nobody() -> None:
     process = ScriptedLeases()
-    process.redis.say(LEASE_LIMIT, [7, []])
+    process.redis.reply_with(LEASE_LIMIT, [7, []])
     assert await process.limits.set(OWNER, Limit(10, LimitPolicy.REJECT)) == 0
     assert process.notices == []
 
@@ -260,15 +260,15 @@ async def test_a_new_limit_that_all_fit_into_closes_nobody() -> None:
 @on_manual_time
 async def test_a_new_limit_is_waited_for_until_all_have_gone_and_each_counts_once() -> None:
     process = ScriptedLeases()
-    process.redis.say(LEASE_LIMIT, [7, [b"a|1|s1", b"b|2|s2"]], [7, [b"b|2|s2"]], [7, [b"b|2|s2"]], [7, []])
+    process.redis.reply_with(LEASE_LIMIT, [7, [b"a|1|s1", b"b|2|s2"]], [7, [b"b|2|s2"]], [7, [b"b|2|s2"]], [7, []])
     assert await process.limits.set(OWNER, Limit(1, LimitPolicy.REJECT)) == 2
-    assert len(process.redis.asked(LEASE_LIMIT)) == 4
+    assert len(process.redis.arguments_of(LEASE_LIMIT)) == 4
 
 
 @on_manual_time
 async def test_whoever_does_not_go_is_not_waited_for_longer_than_the_deadline() -> None:
     process = ScriptedLeases()
-    process.redis.say(LEASE_LIMIT, [7, [b"a|1|s1"]])
+    process.redis.reply_with(LEASE_LIMIT, [7, [b"a|1|s1"]])
     before = now()
     assert await process.limits.set(OWNER, Limit(1, LimitPolicy.REJECT)) == 1
     assert now() - before == pytest.approx(CLOSE_SECONDS, abs=0.1)
@@ -277,7 +277,7 @@ async def test_whoever_does_not_go_is_not_waited_for_longer_than_the_deadline() 
 @on_manual_time
 async def test_a_limit_that_redis_does_not_confirm_is_unavailable() -> None:
     process = ScriptedLeases()
-    process.redis.refuse(LEASE_LIMIT)
+    process.redis.leave_unconfirmed(LEASE_LIMIT)
     with pytest.raises(Unavailable):
         await process.limits.set(OWNER, Limit(1, LimitPolicy.REJECT))
 
@@ -285,10 +285,12 @@ async def test_a_limit_that_redis_does_not_confirm_is_unavailable() -> None:
 @on_manual_time
 async def test_the_roster_tells_the_limit_that_holds_and_who_is_there() -> None:
     process, listed = ScriptedLeases(), [session_info("s1"), session_info("s2")]
-    process.redis.say(LEASE_LIST, [3, b"evict_oldest", [orjson.dumps(session.as_object()) for session in listed]])
+    process.redis.reply_with(
+        LEASE_LIST, [3, b"evict_oldest", [orjson.dumps(session.as_object()) for session in listed]]
+    )
     limit, sessions = await process.limits.list_sessions(OWNER)
     assert (limit, sessions) == (Limit(3, LimitPolicy.EVICT_OLDEST), listed)
-    assert process.redis.asked(LEASE_LIST) == [[str(MAX).encode(), b"reject"]]
+    assert process.redis.arguments_of(LEASE_LIST) == [[str(MAX).encode(), b"reject"]]
     assert process.redis.calls[0].keys == tuple(KEYSPACE.leases(OWNER, "me"))
 
 

@@ -51,7 +51,7 @@ async def running(*, sweeping: bool = True) -> AsyncGenerator[tuple[Presence, Pi
 
 def leaves(redis: MemoryRedis) -> list[int]:
     """Numbers of the leaves that Redis was told."""
-    calls = [call for call in redis.said("EVALSHA") if call[0] == PRESENCE_LEAVE.digest.encode()]
+    calls = [call for call in redis.arguments_of("EVALSHA") if call[0] == PRESENCE_LEAVE.digest.encode()]
     return [int(call[-2]) for call in calls]
 
 
@@ -145,5 +145,5 @@ async def test_while_redis_is_away_a_join_fails_at_once_and_owes_nothing(redis: 
         redis.refuses_connections = False
         await pipeline.connected.wait()
         await asyncio.sleep(2)
-    asked = {call[0] for call in redis.said("EVALSHA")}
+    asked = {call[0] for call in redis.arguments_of("EVALSHA")}
     assert asked.isdisjoint({PRESENCE_JOIN.digest.encode(), PRESENCE_LEAVE.digest.encode()})

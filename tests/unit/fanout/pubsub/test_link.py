@@ -44,7 +44,7 @@ class PubSubRedis(MemoryRedis):
     @property
     def barriers(self) -> list[bytes]:
         """The nonces of barriers that were published."""
-        return [nonce for _, nonce in self.said("PUBLISH") if nonce.startswith(BARRIER_PREFIX)]
+        return [nonce for _, nonce in self.arguments_of("PUBLISH") if nonce.startswith(BARRIER_PREFIX)]
 
 
 class ConnectedLink:

@@ -171,7 +171,7 @@ async def test_a_reconnect_completes_the_acquires_that_wait() -> None:
     waiter = subscriptions.acquire(A)
     assert waiter is not None
     await turns()
-    link.lose()
+    link.disconnect()
     link.connect()
     link.acknowledge()
     await waiter
@@ -181,7 +181,7 @@ async def test_a_reconnect_completes_the_acquires_that_wait() -> None:
 async def test_during_a_reconnect_a_holder_of_a_known_channel_waits_too() -> None:
     subscriptions, link = subscriptions_and_link()
     await acquire(subscriptions, link, A)
-    link.lose()
+    link.disconnect()
     waiter = subscriptions.acquire(A)
     assert waiter is not None
     link.connect()

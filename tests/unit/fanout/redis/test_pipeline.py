@@ -59,7 +59,7 @@ async def test_a_publish_completes_with_the_reply_of_redis(redis: MemoryRedis) -
     redis.replies[b"PUBLISH"] = b":3\r\n"
     async with running() as publisher:
         assert await publisher.send(LOBBY.address, b"hi") == 3
-    assert redis.said("PUBLISH") == [[LOBBY.address, b"hi"]]
+    assert redis.arguments_of("PUBLISH") == [[LOBBY.address, b"hi"]]
 
 
 @on_manual_time
@@ -69,14 +69,14 @@ async def test_all_publishes_of_one_loop_turn_are_one_write_in_order(redis: Memo
         confirmed = [publisher.publish(LOBBY, publication(b"%d" % number)) for number in range(50)]
         await asyncio.gather(*confirmed)
     assert redis.reads == [50]
-    assert [payload for _, payload in redis.said("PUBLISH")] == [packed(b"%d" % number) for number in range(50)]
+    assert [payload for _, payload in redis.arguments_of("PUBLISH")] == [packed(b"%d" % number) for number in range(50)]
 
 
 @on_manual_time
 async def test_a_publish_with_a_key_calls_the_script_by_its_digest(redis: MemoryRedis) -> None:
     async with running() as publisher:
         await publisher.publish(LOBBY, publication(b"hi"), key="k")
-    (call,) = redis.said("EVALSHA")
+    (call,) = redis.arguments_of("EVALSHA")
     once = KEYSPACE.idempotency(LOBBY, "", "k")
     assert call == [
         PUBLISH_ONCE.digest.encode(),
@@ -93,7 +93,7 @@ async def test_scripts_are_loaded_before_the_first_publish(redis: MemoryRedis) -
     async with running(connected=False) as publisher:
         await publisher.publish(LOBBY, publication(b"hi"), key="k")
     assert [command[0] for command in redis.commands[:2]] == [b"SCRIPT", b"EVALSHA"]
-    assert redis.said("SCRIPT") == [[b"LOAD", PUBLISH_ONCE.source]]
+    assert redis.arguments_of("SCRIPT") == [[b"LOAD", PUBLISH_ONCE.source]]
 
 
 @on_manual_time
@@ -104,7 +104,7 @@ async def test_a_script_that_redis_has_lost_is_loaded_and_called_again(redis: Me
         await turns(2)
         redis.replies[b"EVALSHA"] = b":1\r\n"
         await confirmed
-    assert len(redis.said("SCRIPT")) >= 2
+    assert len(redis.arguments_of("SCRIPT")) >= 2
 
 
 @on_manual_time
@@ -184,7 +184,7 @@ async def test_a_publish_in_flight_on_a_lost_connection_fails_and_is_not_repeate
         with pytest.raises(Unavailable):
             await confirmed
         await asyncio.sleep(COMMAND_TIMEOUT)
-    assert len(redis.said("PUBLISH")) == 1
+    assert len(redis.arguments_of("PUBLISH")) == 1
 
 
 @on_manual_time
@@ -202,7 +202,7 @@ async def test_a_publish_that_missed_its_deadline_is_not_sent_on_a_later_connect
         redis.refuses_connections = False
         await publisher.pipeline.connected.wait()
         await publisher.publish(LOBBY, publication(b"in time"))
-    assert [payload for _, payload in redis.said("PUBLISH")] == [packed(b"in time")]
+    assert [payload for _, payload in redis.arguments_of("PUBLISH")] == [packed(b"in time")]
 
 
 @on_manual_time

@@ -169,7 +169,7 @@ async def test_whoever_asks_to_recover_where_nothing_is_kept_is_told_that_nothin
 @on_manual_time
 async def test_presence_is_answered_with_who_is_there() -> None:
     house = House()
-    house.redis.say(PRESENCE_LIST, [VERSION, 1, 2, [b"ada", b"2|1795000000000|Ada"]])
+    house.redis.reply_with(PRESENCE_LIST, [VERSION, 1, 2, [b"ada", b"2|1795000000000|Ada"]])
     desk = await in_room(house)
     desk.say(type="presence", id=1)
     await turns()
@@ -180,7 +180,7 @@ async def test_presence_is_answered_with_who_is_there() -> None:
 @on_manual_time
 async def test_presence_that_redis_does_not_tell_is_unavailable() -> None:
     house = House()
-    house.redis.refuse(PRESENCE_LIST)
+    house.redis.leave_unconfirmed(PRESENCE_LIST)
     desk = await in_room(house)
     desk.say(type="presence", id=1)
     await turns()

@@ -185,7 +185,7 @@ async def test_room_joined_after_expiry_is_not_answered_with_ok_and_is_left_agai
     assert types(desk) == []
     house.fire_expiry_timer()
     assert (types(desk), house.publisher.sent) == (LEASE_LOST, [])
-    assert len(house.redis.asked(PRESENCE_LEAVE)) == 1
+    assert len(house.redis.arguments_of(PRESENCE_LEAVE)) == 1
     assert house.hub.rosters == {}
 
 
@@ -194,7 +194,7 @@ async def test_room_that_fails_to_be_joined_after_expiry_is_not_answered_with_er
     house = House(user_max_sessions=3)
     desk = await joining(house)
     house.reach_expiry()
-    house.redis.refuse(PRESENCE_JOIN)
+    house.redis.leave_unconfirmed(PRESENCE_JOIN)
     house.redis.answer_held(PRESENCE_JOIN)
     await turns()
     house.fire_expiry_timer()

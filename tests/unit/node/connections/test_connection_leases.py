@@ -18,12 +18,12 @@ HELD = [b"held", GENERATION]
 
 
 def released(house: House) -> list[bytes]:
-    return [words[0] for words in house.redis.asked(LEASE_RELEASE)]
+    return [words[0] for words in house.redis.arguments_of(LEASE_RELEASE)]
 
 
 def remembered(house: House) -> list[tuple[object, object, object]]:
     """Code, rule and count of each departure."""
-    disconnects = [JSON.decode(words[0]) for words in house.redis.asked(REMEMBER_GONE)]
+    disconnects = [JSON.decode(words[0]) for words in house.redis.arguments_of(REMEMBER_GONE)]
     return [(each["code"], each["rule"], each["count"]) for each in disconnects if isinstance(each, dict)]  # pyright: ignore
 
 
@@ -84,7 +84,7 @@ async def test_nothing_is_said_while_it_waits_however_long() -> None:
 @on_manual_time
 async def test_where_the_limit_is_reached_bye_says_when_to_come_back_and_nothing_else_is_said() -> None:
     house = House()
-    house.redis.say(LEASE_ACQUIRE, [b"full", 10, 10])
+    house.redis.reply_with(LEASE_ACQUIRE, [b"full", 10, 10])
     desk = Desk(house, Endpoint.AGENT)
     await turns(6)
     (bye,) = desk.heard()
@@ -97,7 +97,7 @@ async def test_where_the_limit_is_reached_bye_says_when_to_come_back_and_nothing
 @on_manual_time
 async def test_those_who_find_no_place_do_not_all_come_back_at_once() -> None:
     house = House()
-    house.redis.say(LEASE_ACQUIRE, [b"full", 10, 10])
+    house.redis.reply_with(LEASE_ACQUIRE, [b"full", 10, 10])
     desks = [Desk(house, Endpoint.AGENT, session_id=f"s{number}") for number in range(20)]
     await turns(6)
     assert len({desk.heard()[0]["retry_after"] for desk in desks}) > 5
@@ -106,7 +106,7 @@ async def test_those_who_find_no_place_do_not_all_come_back_at_once() -> None:
 @on_manual_time
 async def test_without_redis_nobody_gets_a_place_and_is_asked_to_come_back() -> None:
     house = House()
-    house.redis.refuse(LEASE_ACQUIRE)
+    house.redis.leave_unconfirmed(LEASE_ACQUIRE)
     desk = Desk(house, Endpoint.AGENT)
     await turns(6)
     assert [(frame["type"], frame["code"]) for frame in desk.heard()] == [("bye", 1013)]
@@ -116,7 +116,7 @@ async def test_without_redis_nobody_gets_a_place_and_is_asked_to_come_back() -> 
 @on_manual_time
 async def test_an_answer_that_nobody_expected_ends_the_session_and_is_told_loudly() -> None:
     house = House()
-    house.redis.say(LEASE_ACQUIRE, [b"full", b"many", 10])
+    house.redis.reply_with(LEASE_ACQUIRE, [b"full", b"many", 10])
     desk = Desk(house, Endpoint.AGENT)
     await turns(6)
     assert [frame["code"] for frame in desk.heard()] == [1011]
@@ -196,8 +196,8 @@ async def test_a_peer_that_is_gone_gives_its_place_back_at_once() -> None:
 async def test_a_session_that_comes_again_gets_the_place_once_the_old_one_has_said_goodbye() -> None:
     house = House()
     old = await at_agent(house)
-    house.redis.say(LEASE_ACQUIRE, [b"wait", b"me|1|s1", b"", 10, 10], HELD)
-    house.redis.say(LEASE_RELEASE, b"me|2|s1")
+    house.redis.reply_with(LEASE_ACQUIRE, [b"wait", b"me|1|s1", b"", 10, 10], HELD)
+    house.redis.reply_with(LEASE_RELEASE, b"me|2|s1")
     before = house.clock.monotonic()
     new = Desk(house, Endpoint.AGENT)
     await turns(12)

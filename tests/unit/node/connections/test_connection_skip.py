@@ -6,7 +6,7 @@ from tannoy.shared.policy import SlowPolicy
 
 from tests.support.clock import on_manual_time, turns
 from tests.support.desk import HEAD, KEYSPACE, ROOM, Desk, House
-from tests.support.scripted_history import EPOCH, message
+from tests.support.scripted_history import EPOCH, message_frame
 from tests.unit.node.connections.test_connection import in_room
 
 KITCHEN = KEYSPACE.room(RoomName("kitchen"))
@@ -33,7 +33,7 @@ async def test_the_position_is_up_to_where_the_node_has_passed_the_room_on() -> 
     (resync,) = desk.heard()
     assert (resync["type"], resync["room"], resync["epoch"], resync["offset"]) == ("resync", "lobby", EPOCH, 42)
     house.bring(ROOM, 43)
-    assert desk.heard() == [message(43)]
+    assert desk.heard() == [message_frame(43)]
 
 
 @on_manual_time
@@ -82,6 +82,6 @@ async def test_what_is_still_on_its_way_up_to_there_does_not_come_any_more(said_
     house.bring(ROOM, 42 + said_meanwhile)
     await turns(20)
     assert resync["offset"] == 41 + said_meanwhile
-    assert slow.heard() == [message(42 + said_meanwhile)]
+    assert slow.heard() == [message_frame(42 + said_meanwhile)]
     others = [desk.heard() for desk in desks if desk is not slow]
-    assert others == [[message(offset) for offset in range(41, 43 + said_meanwhile)]] * 4
+    assert others == [[message_frame(offset) for offset in range(41, 43 + said_meanwhile)]] * 4

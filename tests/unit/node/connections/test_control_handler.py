@@ -152,7 +152,7 @@ async def test_an_operator_closes_who_has_not_been_welcomed_yet(waits_for: str, 
     house.link.acknowledge()
     await turns(6)
     assert [(frame["type"], frame["code"]) for frame in desk.heard()] == [("bye", 4504)]
-    assert [words[0] for words in house.redis.asked(LEASE_RELEASE)] == [b"me|1|s1"]
+    assert [words[0] for words in house.redis.arguments_of(LEASE_RELEASE)] == [b"me|1|s1"]
     assert (house.leases.statistics().known, house.hub.rosters) == (0, {})
 
 

@@ -102,7 +102,7 @@ async def test_whoever_turns_back_before_it_was_refused_leaves_nothing(
     desk = start(house)
     await counting(house)
     end(desk)
-    house.redis.refuse(PRESENCE_JOIN)
+    house.redis.leave_unconfirmed(PRESENCE_JOIN)
     house.redis.answer_held(PRESENCE_JOIN)
     await turns()
     assert house.subscriptions.holders(ROOM.address) == 0

@@ -27,8 +27,8 @@ def said(number: int, version: int = 0) -> Publication:
 async def test_without_presence_a_join_is_unavailable_and_the_session_lives(why: str) -> None:
     house = House()
     if "redis" in why:
-        house.redis.refuse(PRESENCE_JOIN)
-    house.redis.say(PRESENCE_JOIN, None)
+        house.redis.leave_unconfirmed(PRESENCE_JOIN)
+    house.redis.reply_with(PRESENCE_JOIN, None)
     desk = joining(house)
     desk.heard()
     house.link.acknowledge()
@@ -42,7 +42,7 @@ async def test_without_presence_a_join_is_unavailable_and_the_session_lives(why:
 @on_manual_time
 async def test_a_join_that_was_not_confirmed_is_taken_back_in_case_it_was_carried_out() -> None:
     house = House()
-    house.redis.refuse(PRESENCE_JOIN)
+    house.redis.leave_unconfirmed(PRESENCE_JOIN)
     joining(house)
     house.link.acknowledge()
     await turns()
@@ -52,7 +52,7 @@ async def test_a_join_that_was_not_confirmed_is_taken_back_in_case_it_was_carrie
 @on_manual_time
 async def test_without_presence_nobody_gets_home_and_is_asked_to_come_back() -> None:
     house = House()
-    house.redis.refuse(PRESENCE_JOIN)
+    house.redis.leave_unconfirmed(PRESENCE_JOIN)
     desk = Desk(house, Endpoint.ROOM)
     house.link.acknowledge()
     await turns()
@@ -149,8 +149,8 @@ async def test_whoever_joins_while_presence_is_restated_stays_in() -> None:
     slow.say(type="join", room="lobby")  # waits for the link, so it is counted behind one that came later
     quick.say(type="join", room="kitchen")
     await turns()
-    house.redis.say("SMEMBERS", [b"lobby"])
-    house.redis.say("HKEYS", [b"0", b"2"])
+    house.redis.reply_with("SMEMBERS", [b"lobby"])
+    house.redis.reply_with("HKEYS", [b"0", b"2"])
     house.redis.hold("SMEMBERS")
     here = {ROOM: {0: (UserId("bob"), "Bob")}}
     restating = asyncio.create_task(house.presence.restate(ROOM.partition, here))

@@ -13,7 +13,7 @@ from tannoy.shared.publication import Position
 
 from tests.support.clock import on_manual_time, turns
 from tests.support.desk import AGENT, HEAD, ROOM, Desk, House
-from tests.support.scripted_history import EPOCH, envelope, message
+from tests.support.scripted_history import EPOCH, message_envelope, message_frame
 from tests.unit.node.connections.test_connection import in_room
 from tests.unit.node.connections.test_join import ARRIVALS, joining, numbers
 
@@ -43,7 +43,7 @@ async def test_welcome_tells_the_head_and_what_is_said_from_then_on_is_heard(end
     (welcome,) = await arrived(desk)
     assert place_of(welcome) == PLACE
     house.bring(ROOM if endpoint is Endpoint.ROOM else AGENT, 41, 42)
-    assert desk.heard() == [message(41), message(42)]
+    assert desk.heard() == [message_frame(41), message_frame(42)]
 
 
 @on_manual_time
@@ -54,7 +54,7 @@ async def test_the_place_is_asked_for_only_once_the_room_is_heard() -> None:
     assert house.past.calls == []
     house.link.acknowledge()
     await turns()
-    assert len(house.past.asked(HISTORY_READ)) == 1
+    assert len(house.past.arguments_of(HISTORY_READ)) == 1
 
 
 @on_manual_time
@@ -77,7 +77,7 @@ async def test_the_second_one_is_told_the_place_of_the_node_without_asking() -> 
     house.bring(ROOM, 41, 42)
     (welcome,) = await arrived(Desk(house, Endpoint.ROOM, session_id="s2"))
     assert place_of(welcome) == {"epoch": EPOCH, "offset": 42}
-    assert len(house.past.asked(HISTORY_READ)) == 1
+    assert len(house.past.arguments_of(HISTORY_READ)) == 1
 
 
 @on_manual_time
@@ -87,7 +87,7 @@ async def test_two_who_ask_at_once_begin_at_the_same_place() -> None:
     (welcome,) = await arrived(first)
     assert place_of(welcome) == place_of(second.heard()[0]) == PLACE
     house.bring(ROOM, 41)
-    assert first.heard() == second.heard() == [message(41)]
+    assert first.heard() == second.heard() == [message_frame(41)]
 
 
 @on_manual_time
@@ -102,18 +102,18 @@ async def test_of_what_comes_before_the_place_is_known_only_what_is_behind_it_is
     house.past.answer_held(HISTORY_READ)
     await turns()
     welcome, *heard = desk.heard()
-    assert (place_of(welcome), heard) == (PLACE, [message(41), message(42)])
+    assert (place_of(welcome), heard) == (PLACE, [message_frame(41), message_frame(42)])
 
 
 @on_manual_time
 async def test_a_channel_that_has_never_said_anything_is_before_its_first_message() -> None:
     house = House()
-    house.past.of(ROOM).head = None
+    house.past.log_of(ROOM).head = None
     desk = Desk(house, Endpoint.ROOM)
     (welcome,) = await arrived(desk)
     assert place_of(welcome) == {"epoch": house.past.next_epoch, "offset": 0}
     house.bring(ROOM, 1, epoch=house.past.next_epoch)
-    assert desk.heard() == [message(1)]
+    assert desk.heard() == [message_frame(1)]
 
 
 @pytest.mark.parametrize("recover", [None, HEAD])
@@ -124,7 +124,7 @@ async def test_where_nothing_is_kept_there_is_no_place(recover: Position | None)
     (welcome,) = await arrived(desk)
     assert place_of(welcome) == ({} if recover is None else {"recovered": False})
     assert house.past.calls == []
-    house.tracker.received([(ROOM.address, envelope())])
+    house.tracker.received([(ROOM.address, message_envelope())])
     assert desk.heard() == [{"type": "message"}]
 
 
@@ -140,7 +140,7 @@ ALL_ARRIVALS: dict[str, Callable[[House], Desk]] = {
 @on_manual_time
 async def test_without_a_place_a_join_is_unavailable_and_the_session_lives(recover: Position | None) -> None:
     house = House()
-    house.past.refuse(HISTORY_READ)
+    house.past.leave_unconfirmed(HISTORY_READ)
     desk = Desk(house)
     desk.heard()
     desk.say(type="join", room="lobby", id=1, **({} if recover is None else {"recover": recover.as_fields()}))
@@ -154,7 +154,7 @@ async def test_without_a_place_a_join_is_unavailable_and_the_session_lives(recov
 @on_manual_time
 async def test_without_a_place_nobody_gets_home_and_is_asked_to_come_back() -> None:
     house = House()
-    house.past.refuse(HISTORY_READ)
+    house.past.leave_unconfirmed(HISTORY_READ)
     heard = await arrived(Desk(house, Endpoint.ROOM))
     assert [(frame["type"], frame["code"]) for frame in heard] == [("bye", 1013)]
 
@@ -211,7 +211,7 @@ async def test_behind_too_much_said_meanwhile_a_resync_tells_where_the_rest_begi
     welcome, resync, *rest = desk.heard()
     assert place_of(welcome) == PLACE
     assert (resync["type"], place_of(resync)) == ("resync", {"epoch": EPOCH, "offset": 42})
-    assert rest == [message(43), message(44)]
+    assert rest == [message_frame(43), message_frame(44)]
 
 
 # ---- while Redis is away
@@ -230,4 +230,4 @@ async def test_an_agents_session_that_is_let_in_unheard_is_told_its_place_later(
     house.tracker.known(AGENT, HEAD)
     assert [(frame["type"], place_of(frame)) for frame in desk.heard()] == [("resync", PLACE)]
     house.bring(AGENT, 41)
-    assert desk.heard() == [message(41)]
+    assert desk.heard() == [message_frame(41)]

@@ -9,13 +9,13 @@ from tannoy.shared.publication import Position
 
 from tests.support.clock import on_manual_time, turns
 from tests.support.desk import HEAD, ROOM, Desk, House
-from tests.support.scripted_history import EPOCH, message
+from tests.support.scripted_history import EPOCH, message_frame
 from tests.unit.node.connections.test_connection import both_formats, in_room
 from tests.unit.node.connections.test_join_history import PLACE, arrived, place_of
 
 
 def kept(house: House, *offsets: int) -> None:
-    house.past.of(ROOM).say(*offsets)
+    house.past.log_of(ROOM).append(*offsets)
 
 
 @both_formats
@@ -27,7 +27,7 @@ async def test_what_was_missed_comes_behind_the_answer_and_then_what_is_said(wir
     welcome, *missed = await arrived(desk)
     assert place_of(welcome) == {"epoch": EPOCH, "offset": 42, "recovered": True}
     house.bring(ROOM, 43)
-    assert [*missed, *desk.heard()] == [message(40), message(41), message(42), message(43)]
+    assert [*missed, *desk.heard()] == [message_frame(40), message_frame(41), message_frame(42), message_frame(43)]
 
 
 @both_formats
@@ -40,7 +40,7 @@ async def test_a_join_recovers_as_a_connect_does(wire: WireFormat) -> None:
     desk.say(type="join", room="lobby", id=1, recover={"epoch": EPOCH, "offset": 38})
     ok, *missed = await arrived(desk)
     assert (ok["id"], place_of(ok)) == (1, {"epoch": EPOCH, "offset": 40, "recovered": True})
-    assert missed == [message(39), message(40)]
+    assert missed == [message_frame(39), message_frame(40)]
 
 
 @on_manual_time
@@ -50,7 +50,7 @@ async def test_a_join_that_wants_no_answer_gets_what_it_has_missed() -> None:
     desk = Desk(house)
     desk.heard()
     desk.say(type="join", room="lobby", recover={"epoch": EPOCH, "offset": 38})
-    assert await arrived(desk) == [message(39), message(40)]
+    assert await arrived(desk) == [message_frame(39), message_frame(40)]
 
 
 @on_manual_time
@@ -78,7 +78,7 @@ async def test_of_a_position_that_can_not_be_recovered_nothing_is(recover: Posit
     heard = await arrived(desk)
     assert [place_of(frame) for frame in heard] == [{"epoch": EPOCH, "offset": 42, "recovered": False}]
     house.bring(ROOM, 43)
-    assert desk.heard() == [message(43)]
+    assert desk.heard() == [message_frame(43)]
 
 
 @pytest.mark.parametrize(("max_bytes", "recovered"), [(18 * 8, True), (18 * 8 - 1, False)])
@@ -95,8 +95,8 @@ async def test_more_than_fits_into_an_outbox_is_not_recovered(max_bytes: int, re
 @on_manual_time
 async def test_of_a_log_that_lacks_something_nothing_is_recovered(left: list[int]) -> None:
     house = House()
-    house.past.of(ROOM).head = Position(EPOCH, 42)
-    house.past.of(ROOM).kept = left
+    house.past.log_of(ROOM).head = Position(EPOCH, 42)
+    house.past.log_of(ROOM).kept = left
     heard = await arrived(Desk(house, Endpoint.ROOM, recover=Position(EPOCH, 38)))
     assert [place_of(frame) for frame in heard] == [{"epoch": EPOCH, "offset": 42, "recovered": False}]
 
@@ -115,7 +115,7 @@ async def test_while_what_was_missed_is_read_all_that_is_said_is_heard_once() ->
     await turns()
     welcome, *heard = desk.heard()
     assert place_of(welcome) == {"epoch": EPOCH, "offset": 42, "recovered": True}
-    assert heard == [message(39), message(40), message(41), message(42), message(43)]
+    assert heard == [message_frame(offset) for offset in range(39, 44)]
 
 
 @on_manual_time
@@ -128,8 +128,14 @@ async def test_what_the_log_knew_before_the_link_is_heard_once_by_everybody() ->
     house.bring(ROOM, 41)
     house.bring(ROOM, 42, 43)
     assert place_of(welcome)["offset"] == 42
-    assert [*missed, *desk.heard()] == [message(39), message(40), message(41), message(42), message(43)]
-    assert old.heard() == [message(41), message(42), message(43)]
+    assert [*missed, *desk.heard()] == [
+        message_frame(39),
+        message_frame(40),
+        message_frame(41),
+        message_frame(42),
+        message_frame(43),
+    ]
+    assert old.heard() == [message_frame(41), message_frame(42), message_frame(43)]
 
 
 @on_manual_time
@@ -144,7 +150,7 @@ async def test_whoever_recovers_first_sets_the_place_of_the_node() -> None:
 async def test_whoever_recovers_in_the_moment_in_which_its_epoch_ends_is_led_into_the_next() -> None:
     house = House()
     await in_room(house)
-    house.past.say(HISTORY_READ, [b"%b %d" % (EPOCH.encode(), HEAD.offset), []])
+    house.past.reply_with(HISTORY_READ, [b"%b %d" % (EPOCH.encode(), HEAD.offset), []])
     house.past.hold(HISTORY_READ)
     desk = Desk(house, Endpoint.ROOM, session_id="s2", recover=HEAD)
     await turns()
@@ -155,4 +161,4 @@ async def test_whoever_recovers_in_the_moment_in_which_its_epoch_ends_is_led_int
     house.bring(ROOM, 2, 3, epoch="life-2")
     assert place_of(welcome) == PLACE | {"recovered": True}
     assert (resync["type"], place_of(resync)) == ("resync", {"epoch": "life-2", "offset": 0})
-    assert [first, *desk.heard()] == [message(1), message(2), message(3)]
+    assert [first, *desk.heard()] == [message_frame(1), message_frame(2), message_frame(3)]

@@ -32,7 +32,7 @@ def unconcerned(closing: CloseOrder) -> None:
 
 def asked_for(house: House) -> list[tuple[str, str]]:
     """Owner and lease of each place that was asked for."""
-    return [(words[4].decode(), words[0].decode()) for words in house.redis.asked(LEASE_ACQUIRE)]
+    return [(words[4].decode(), words[0].decode()) for words in house.redis.arguments_of(LEASE_ACQUIRE)]
 
 
 # ---- which places
@@ -79,7 +79,7 @@ async def test_a_session_takes_a_place_of_its_user_and_of_its_agent(
 async def test_with_its_place_goes_what_people_want_to_know_of_a_session() -> None:
     house = House()
     await house.session_leases.take(session(), CONNECTED_AT, unconcerned)
-    assert json.loads(house.redis.asked(LEASE_ACQUIRE)[0][1]) == {
+    assert json.loads(house.redis.arguments_of(LEASE_ACQUIRE)[0][1]) == {
         "session_id": "s1",
         "user_id": "ada",
         "username": "Ada",
@@ -92,10 +92,10 @@ async def test_with_its_place_goes_what_people_want_to_know_of_a_session() -> No
 @on_manual_time
 async def test_where_the_second_place_is_not_to_be_had_the_first_is_given_back() -> None:
     house = House(user_max_sessions=3)
-    house.redis.say(LEASE_ACQUIRE, [b"held", b"17"], [b"full", 10, 10])
+    house.redis.reply_with(LEASE_ACQUIRE, [b"held", b"17"], [b"full", 10, 10])
     with pytest.raises(LimitReached):
         await house.session_leases.take(session(), CONNECTED_AT, unconcerned)
-    assert [words[0] for words in house.redis.asked(LEASE_RELEASE)] == [b"me|1|42/s1"]
+    assert [words[0] for words in house.redis.arguments_of(LEASE_RELEASE)] == [b"me|1|42/s1"]
 
 
 # ---- what is remembered
@@ -116,7 +116,7 @@ async def remembered(
 async def test_a_departure_tells_when_who_why_and_where() -> None:
     house = House()
     house.session_leases.remember(session(), CloseCode.EVICTED, CloseOrder(CloseCode.EVICTED, OWNER, 10, "s2"))
-    departure = json.loads(house.redis.asked(REMEMBER_GONE)[0][0])
+    departure = json.loads(house.redis.arguments_of(REMEMBER_GONE)[0][0])
     assert departure == {
         "at": rfc3339(house.clock.now()),
         "session_id": "s1",

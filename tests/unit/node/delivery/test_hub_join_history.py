@@ -18,7 +18,7 @@ from tannoy.shared.publication import EncodedMessage, Position, Publication
 
 from tests.support.clock import manual_clock, on_manual_time, turns
 from tests.support.hub_members import LOBBY, RecordingMember
-from tests.support.scripted_history import EPOCH, ScriptedHistory, TrackerDriver, numbered
+from tests.support.scripted_history import EPOCH, ScriptedHistory, TrackerDriver, message_payload
 
 Heard = list[int | str]
 
@@ -74,7 +74,7 @@ class Door:
 
 def delivery(item: int | str) -> bytes:
     if isinstance(item, int):
-        return numbered(item)
+        return message_payload(item)
     return b"\x02" + msgpack.packb(["lobby", "count", 2000, int(item[1:])])
 
 

@@ -8,7 +8,7 @@ from tannoy.shared.publication import Position
 
 from tests.support.clock import on_manual_time, turns
 from tests.support.hub_members import LOBBY, RecordingMember
-from tests.support.scripted_history import EPOCH, numbered
+from tests.support.scripted_history import EPOCH, message_payload
 from tests.unit.node.delivery.test_hub_join_history import Door, Heard, heard, objects
 
 BUS: list[int | str] = ["v1", 1, 2, "v2", 3]
@@ -110,7 +110,7 @@ async def test_in_every_order_an_epoch_that_ends_leaves_no_silent_hole(slice_siz
                 kept = door.hub.complete_join(LOBBY, newcomer, Watermark(0, *place), door.tracker.position(LOBBY))
                 newcomer.outbox.write(newcomer.encoding.publications_for(kept, "new"))
             for epoch, offset in TWO_EPOCHS[moment : moment + 1]:
-                door.tracker.received([(LOBBY.address, numbered(offset, epoch))])
+                door.tracker.received([(LOBBY.address, message_payload(offset, epoch))])
             await turns(pause)
         await turns(40)
         assert led_to(newcomer, place) == TWO_EPOCHS[-1], (subscribed, head, admitted, pause)

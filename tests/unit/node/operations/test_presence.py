@@ -28,7 +28,7 @@ def info(session_id: str, user_id: str, connected_at: str) -> bytes:
 @on_manual_time
 async def test_a_room_tells_its_users() -> None:
     house = House()
-    house.redis.say(PRESENCE_LIST, [17, 1, 2, [b"ada", b"2|%d|Ada" % MS]])
+    house.redis.reply_with(PRESENCE_LIST, [17, 1, 2, [b"ada", b"2|%d|Ada" % MS]])
     assert await of(house).call(ROOM) == {
         "version": 17,
         "users_count": 1,
@@ -39,9 +39,9 @@ async def test_a_room_tells_its_users() -> None:
 @on_manual_time
 async def test_a_room_names_no_more_users_than_it_may_and_counts_them_all() -> None:
     house = House()
-    house.redis.say(PRESENCE_LIST, [17, 3000, 4000, [b"ada", b"2|%d|Ada" % MS]])
+    house.redis.reply_with(PRESENCE_LIST, [17, 3000, 4000, [b"ada", b"2|%d|Ada" % MS]])
     told = await of(house, listed_max=1).call(ROOM)
-    assert house.redis.asked(PRESENCE_LIST) == [[b"lobby", b"1"]]
+    assert house.redis.arguments_of(PRESENCE_LIST) == [[b"lobby", b"1"]]
     assert told["users_count"] == 3000
 
 
@@ -49,7 +49,7 @@ async def test_a_room_names_no_more_users_than_it_may_and_counts_them_all() -> N
 async def test_an_agent_tells_its_sessions_and_whose_they_are() -> None:
     house = House()
     infos = [info("s1", "ada", "T1"), info("s2", "bob", "T2"), info("s3", "ada", "T3")]
-    house.redis.say(LEASE_LIST, [10, b"reject", infos])
+    house.redis.reply_with(LEASE_LIST, [10, b"reject", infos])
     told = await of(house).call(AGENT)
     assert (told["users_count"], told["users"]) == (
         2,
@@ -79,7 +79,7 @@ async def test_an_agent_without_sessions_has_no_users() -> None:
 @on_manual_time
 async def test_the_sessions_of_an_owner_are_told_with_its_limit() -> None:
     house = House()
-    house.redis.say(LEASE_LIST, [3, b"evict_oldest", [info("s1", "ada", "T1")]])
+    house.redis.reply_with(LEASE_LIST, [3, b"evict_oldest", [info("s1", "ada", "T1")]])
     limit, sessions = await of(house).sessions(OWNER)
     assert (limit, len(sessions)) == (Limit(3, LimitPolicy.EVICT_OLDEST), 1)
 
@@ -88,7 +88,7 @@ async def test_the_sessions_of_an_owner_are_told_with_its_limit() -> None:
 @on_manual_time
 async def test_what_redis_does_not_tell_is_unavailable(channel: object) -> None:
     house = House()
-    house.redis.refuse(PRESENCE_LIST, LEASE_LIST)
+    house.redis.leave_unconfirmed(PRESENCE_LIST, LEASE_LIST)
     with pytest.raises(Unavailable):
         await of(house).call(ROOM if channel is ROOM else AGENT)
 
