@@ -49,11 +49,10 @@ from .scripts import (
     SERVER_ENSURE,
 )
 from .startup import StartupProbe, check_server
+from .timeouts import DEFAULT_TIMEOUTS, Timeouts
 
 _log = structlog.get_logger("tannoy.bus")
 
-START_TIMEOUT = 5.0
-"""Seconds in which a node that starts has to hear the bus."""
 LAST_WORDS_TIMEOUT = 1.0
 _PUBLISHING = (SERVER_ENSURE, PUBLISH, PUBLISH_ONCE)
 _READING = (SERVER_ENSURE, HISTORY_READ)
@@ -79,6 +78,7 @@ class BusRules:
     presence: PresenceRules
     history: HistoryRules
     times: LeaseTimes = DEFAULT_TIMES
+    timeouts: Timeouts = DEFAULT_TIMEOUTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +98,19 @@ class Bus:
         self, address: AnyAddress, rules: BusRules, events: BusEvents, *, incarnation: str, name: str, clock: Clock
     ) -> None:
         self.keyspace = Keyspace(rules.prefix)
-        self._redis: RedisBackend = backend_of(address, self.keyspace)
+        self._start_timeout = rules.timeouts.start
+        self._redis: RedisBackend = backend_of(address, self.keyspace, command_timeout=rules.timeouts.command)
         self.link: AnyLink = self._redis.link(
             name=f"tannoy-link-{name}",
             echo_channel=partial(self.keyspace.echo, incarnation),
             clock=clock,
             listener=self,
         )
-        self.subscriptions = ChannelSubscriptions(self.link, on_dropped=lambda channel: self.tracker.drop(channel))
+        self.subscriptions = ChannelSubscriptions(
+            self.link,
+            on_dropped=lambda channel: self.tracker.drop(channel),
+            acknowledge_timeout=rules.timeouts.subscribe,
+        )
         self.pipeline = self._redis.pipeline(
             name=f"tannoy-publisher-{name}",
             scripts=_PUBLISHING,
@@ -127,6 +132,7 @@ class Bus:
             answer=events.answer,
             handle_notice=self._handle_notice,
             is_listening=self.link.live.is_set,
+            response_timeout=rules.timeouts.response,
         )
         self.membership = Membership(
             self.keyspace,
@@ -214,20 +220,20 @@ class Bus:
         for server, partitions in await self._redis.servers():
             meet = partial(self.membership.meet, partitions=partitions)
             trial = StartupProbe(self.keyspace.echo("check", partitions[0]), self._redis.verbs, meet)
-            await check_server(server, trial, timeout=START_TIMEOUT)
+            await check_server(server, trial, timeout=self._start_timeout)
 
     async def wait_until_ready(self) -> None:
         """Hear the orders of other nodes, and all the rest. Raises StartError."""
         for channel in self.control.addresses:
             self.link.subscribe(channel)
         try:
-            async with asyncio.timeout(START_TIMEOUT):
+            async with asyncio.timeout(self._start_timeout):
                 await self.link.live.wait()
                 await self.pipeline.connected.wait()
                 await self.reading.connected.wait()
                 await self.counted.connected.wait()
         except TimeoutError as error:
-            raise StartError(f"not ready within {START_TIMEOUT:g} seconds: {self.is_silent}") from error
+            raise StartError(f"not ready within {self._start_timeout:g} seconds: {self.is_silent}") from error
         if wait := self.membership.recovers_for:
             _log.info("this Redis is new: waiting until no other node can hold a place", seconds=round(wait, 1))
             await asyncio.sleep(wait)

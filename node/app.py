@@ -5,7 +5,7 @@ under uvicorn with the fast transport.
 """
 
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import TypedDict
 
@@ -38,7 +38,7 @@ class LifespanState(TypedDict):
     node: Node
 
 
-def create_app(settings: Settings | None = None) -> Starlette:
+def create_app(settings: Settings | None = None, *, make_node: Callable[[Settings], Node] = Node) -> Starlette:
     """Create the application of a node that runs for the lifespan of the server.
 
     Without `settings` they are read from the environment, and logging is configured. Raises StartError.
@@ -49,7 +49,7 @@ def create_app(settings: Settings | None = None) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[LifespanState]:
-        node = Node(settings)
+        node = make_node(settings)
         async with node.running():
             with run_before_signal_handlers(node.say_goodbye):
                 yield {"node": node}

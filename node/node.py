@@ -23,6 +23,7 @@ from ..fanout.lease_times import DEFAULT_TIMES, LeaseTimes
 from ..fanout.presence.calls import PresenceRules
 from ..fanout.presence.presence import Present
 from ..fanout.redis.address import AnyAddress, parse_address
+from ..fanout.timeouts import DEFAULT_TIMEOUTS, Timeouts
 from ..shared.channels import ChannelKind, OwnerKind
 from ..shared.clock import Clock, SystemClock, rfc3339
 from ..shared.codes import CloseCode
@@ -60,7 +61,12 @@ class Node:
     """Composed once per process. Use `running()` around everything else."""
 
     def __init__(
-        self, settings: Settings, clock: Clock | None = None, *, lease_times: LeaseTimes = DEFAULT_TIMES
+        self,
+        settings: Settings,
+        clock: Clock | None = None,
+        *,
+        lease_times: LeaseTimes = DEFAULT_TIMES,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
     ) -> None:
         self.settings = settings
         self.clock = clock or SystemClock()
@@ -82,7 +88,7 @@ class Node:
             present=self._present,
         )
         address = _address(settings)
-        rules = _bus_rules(settings, lease_times)
+        rules = _bus_rules(settings, lease_times, timeouts)
         bus = self.bus = Bus(address, rules, events, incarnation=self.incarnation, name=self.node_id, clock=self.clock)
         self.keyspace = bus.keyspace
         self.relay = Relay(
@@ -248,7 +254,7 @@ def _address(settings: Settings) -> AnyAddress:
         raise StartError(f"TANNOY_REDIS_URL: {error}") from error
 
 
-def _bus_rules(settings: Settings, times: LeaseTimes) -> BusRules:
+def _bus_rules(settings: Settings, times: LeaseTimes, timeouts: Timeouts) -> BusRules:
     return BusRules(
         prefix=settings.redis_prefix,
         secret=settings.cluster_secret.get_secret_value().encode(),
@@ -260,6 +266,7 @@ def _bus_rules(settings: Settings, times: LeaseTimes) -> BusRules:
         presence=PresenceRules(settings.presence_inline_max, settings.presence_events_max, settings.presence_grace),
         history=HistoryRules(settings.history_size, settings.history_ttl, times.recovery_ms),
         times=times,
+        timeouts=timeouts,
     )
 
 

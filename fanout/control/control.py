@@ -76,6 +76,7 @@ class Control:
         answer: Callable[[Request], tuple[int, tuple[SessionInfo, ...]]],
         handle_notice: Callable[[Notice], None],
         is_listening: Callable[[], bool],
+        response_timeout: float = ANSWER_DEADLINE,
     ) -> None:
         self._publisher = publisher
         self._secret = secret
@@ -83,6 +84,7 @@ class Control:
         self._handle_notice = handle_notice
         self._keyspace = keyspace
         self._is_listening = is_listening
+        self._response_timeout = response_timeout
         self._everybody = keyspace.control
         self._self = keyspace.node(incarnation)
         self._numbers = itertools.count(1)
@@ -126,7 +128,7 @@ class Control:
     def _ask(self, order: Request) -> _Pending:
         number = order.request
         question = self._questions[number] = _Pending()
-        deadline = asyncio.get_running_loop().call_later(ANSWER_DEADLINE, self._give_up, question)
+        deadline = asyncio.get_running_loop().call_later(self._response_timeout, self._give_up, question)
 
         def close(_: object) -> None:
             deadline.cancel()

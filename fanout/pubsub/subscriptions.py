@@ -45,7 +45,14 @@ class ChannelSubscriptions:
     `on_dropped` is called with each channel when it is unsubscribed.
     """
 
-    def __init__(self, link: AnyLink, *, on_dropped: Callable[[bytes], None] = lambda channel: None) -> None:
+    def __init__(
+        self,
+        link: AnyLink,
+        *,
+        on_dropped: Callable[[bytes], None] = lambda channel: None,
+        acknowledge_timeout: float = ACKNOWLEDGE_TIMEOUT,
+    ) -> None:
+        self._acknowledge_timeout = acknowledge_timeout
         self._link = link
         self._on_dropped = on_dropped
         self._subscriptions: dict[bytes, _Subscription] = {}
@@ -60,7 +67,7 @@ class ChannelSubscriptions:
         """Add a holder of `channel`.
 
         None: the channel is subscribed already. Otherwise a future that is done once Redis has acknowledged; it raises
-        Unavailable, with the count rolled back, if that takes longer than ACKNOWLEDGE_TIMEOUT. Without an error the
+        Unavailable, with the count rolled back, if that takes longer than `acknowledge_timeout` seconds. Without an error the
         caller has to call `release` once.
         """
         self.hold(channel)
@@ -68,14 +75,14 @@ class ChannelSubscriptions:
             return None
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()
-        if self._link.down_for > ACKNOWLEDGE_TIMEOUT:
+        if self._link.down_for > self._acknowledge_timeout:
             # It would wait in vain, and so would all that is queued behind it.
             self.release(channel)
             waiter.set_exception(Unavailable("this node has no link to the bus"))
             return waiter
         self._subscriptions[channel].waiters.append(waiter)
-        self._unacknowledged.append((loop.time() + ACKNOWLEDGE_TIMEOUT, channel, waiter))
-        self._sweep_at(loop.time() + ACKNOWLEDGE_TIMEOUT)
+        self._unacknowledged.append((loop.time() + self._acknowledge_timeout, channel, waiter))
+        self._sweep_at(loop.time() + self._acknowledge_timeout)
         return waiter
 
     def hold(self, channel: bytes) -> None:

@@ -6,7 +6,7 @@ import gc
 import resource
 import signal
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 import uvicorn
 
@@ -59,12 +59,14 @@ def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
     return listener
 
 
-def run_node(settings: Settings, *, shared_port: int | None = None) -> int:
+def run_node(
+    settings: Settings, *, shared_port: int | None = None, make_node: Callable[[Settings], Node] = Node
+) -> int:
     """Run one node until SIGTERM or SIGINT; returns the exit code. Raises StartError.
 
     `shared_port`: a second port to listen on, together with the other nodes of this machine.
     """
-    node = Node(settings)
+    node = make_node(settings)
     application = create_app_of(node)
     listeners = [listen(settings.host, settings.port)]
     if shared_port is not None:

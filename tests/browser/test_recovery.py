@@ -9,17 +9,17 @@ from playwright.async_api import Locator, expect
 
 from tests.browser.tabs import RECONNECT_MS, Tab, Tabs
 from tests.support.cluster import Cluster, NodeProcess
+from tests.support.node import PRODUCT
 from tests.support.waiting import eventually
 
 PAGE = 50
 KEPT = 100
-RESTART_S = 20.0
 
 
 @pytest.fixture
 async def cluster() -> AsyncIterator[Cluster]:
     """Two nodes and a Valkey that a test may hurt."""
-    async with Cluster(nodes=2) as running:
+    async with Cluster(nodes=2, times=PRODUCT) as running:
         yield running
 
 
@@ -100,7 +100,7 @@ async def _takes_messages(node: NodeProcess) -> None:
         except httpx.TransportError:
             return False
 
-    await eventually(takes, within=RESTART_S, what=f"{node.name} publishes again")
+    await eventually(takes, what=f"{node.name} publishes again")
 
 
 async def test_older_messages_are_loaded_back_to_the_first_that_is_kept(cluster: Cluster, tabs: Tabs) -> None:

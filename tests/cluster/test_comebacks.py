@@ -10,6 +10,7 @@ from websockets.exceptions import ConnectionClosed
 from tests.cluster.test_holes import BACK_WITHIN, HISTORY, listen, read, say, says
 from tests.support.client import Client, Frame
 from tests.support.cluster import Cluster, NodeProcess, Transport
+from tests.support.node import PATIENT
 from tests.support.waiting import eventually
 
 _rooms = itertools.count(1)
@@ -17,7 +18,7 @@ _rooms = itertools.count(1)
 
 @pytest.fixture(scope="module")
 async def cluster(anyio_backend: str) -> AsyncGenerator[Cluster]:
-    async with Cluster(nodes=3, transport=Transport.FAST, **HISTORY) as running:
+    async with Cluster(nodes=3, transport=Transport.FAST, times=PATIENT, **HISTORY) as running:
         yield running
 
 

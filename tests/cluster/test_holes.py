@@ -11,6 +11,7 @@ import pytest
 from tests.chaos.harness.proxy import Part, Proxy, Way
 from tests.support.client import Client, Frame
 from tests.support.cluster import Cluster, NodeProcess, Transport
+from tests.support.node import PRODUCT
 from tests.support.waiting import eventually, value_becomes
 
 HISTORY = {"HISTORY_SIZE": "10000", "OUTBOX_MAX_BYTES": "100000000"}
@@ -22,14 +23,14 @@ _rooms = itertools.count(1)
 @pytest.fixture(scope="module")
 async def cluster(anyio_backend: str) -> AsyncGenerator[Cluster]:
     """For tests that leave its Redis with all that it knows."""
-    async with Cluster(nodes=3, transport=Transport.FAST, **HISTORY) as running:
+    async with Cluster(nodes=3, transport=Transport.FAST, times=PRODUCT, **HISTORY) as running:
         yield running
 
 
 @pytest.fixture
 async def fragile(anyio_backend: str) -> AsyncGenerator[Cluster]:
     """For tests whose Redis forgets."""
-    async with Cluster(nodes=2, transport=Transport.FAST, **HISTORY) as running:
+    async with Cluster(nodes=2, transport=Transport.FAST, times=PRODUCT, **HISTORY) as running:
         yield running
 
 
@@ -194,7 +195,7 @@ async def behind_a_proxy(cluster: Cluster) -> AsyncGenerator[tuple[NodeProcess, 
     """One more node, and what its connections to Redis go through."""
     async with Proxy(cluster.valkey.port) as proxy:
         settings = {"REDIS_URL": f"redis://127.0.0.1:{proxy.port}", **HISTORY}
-        node = NodeProcess("n-proxied", Transport.FAST, settings)
+        node = NodeProcess("n-proxied", Transport.FAST, settings, times=PRODUCT)
         try:
             await node.start()
             yield node, proxy

@@ -12,6 +12,7 @@ from websockets.exceptions import InvalidStatus
 
 from tests.support.client import Client
 from tests.support.cluster import Cluster, NodeProcess, Transport
+from tests.support.node import HASTY, PRODUCT, Times
 from tests.support.waiting import eventually, value_becomes
 
 FULL, LEASE_LOST = 1013, 4004
@@ -27,7 +28,14 @@ def agent() -> str:
 
 @pytest.fixture
 async def cluster() -> AsyncGenerator[Cluster]:
-    async with Cluster(nodes=2, AGENT_MAX_SESSIONS=str(LIMIT)) as running:
+    async with Cluster(nodes=2, times=HASTY, AGENT_MAX_SESSIONS=str(LIMIT)) as running:
+        yield running
+
+
+@pytest.fixture
+async def impatient() -> AsyncGenerator[Cluster]:
+    """For tests in which Redis does not answer."""
+    async with Cluster(nodes=2, times=PRODUCT, AGENT_MAX_SESSIONS=str(LIMIT)) as running:
         yield running
 
 
@@ -155,7 +163,8 @@ async def test_nodes_of_one_name_are_told_apart_and_complained_of(agent: str) ->
 
 
 async def test_in_available_mode_sockets_stay_and_what_was_too_many_goes_afterwards(agent: str) -> None:
-    async with Cluster(nodes=2, AGENT_MAX_SESSIONS=str(LIMIT), LIMIT_MODE="available") as cluster:
+    times = Times(leases=HASTY.leases)
+    async with Cluster(nodes=2, times=times, AGENT_MAX_SESSIONS=str(LIMIT), LIMIT_MODE="available") as cluster:
         holders = await _fill(cluster, agent)
         for node in cluster.nodes:
             await value_becomes(partial(node.count, "membership", "nodes_alive"), 2)
@@ -224,18 +233,18 @@ async def test_a_user_may_have_so_many_sessions_in_rooms_and_agents_together(tra
 
 
 async def test_a_session_that_can_not_be_counted_in_time_is_refused_honestly(
-    cluster: Cluster, agent: str, gets_in: Attempt
+    impatient: Cluster, agent: str, gets_in: Attempt
 ) -> None:
-    cluster.valkey.freeze()
+    impatient.valkey.freeze()
     async with asyncio.timeout(3):
-        bye = await _refused(cluster.nodes[0], f"/ws/agents/{agent}")
+        bye = await _refused(impatient.nodes[0], f"/ws/agents/{agent}")
     assert bye["retry_after"] > 0
-    cluster.valkey.thaw()
-    await eventually(lambda: gets_in(cluster.nodes[0], agent), what="let in again")
+    impatient.valkey.thaw()
+    await eventually(lambda: gets_in(impatient.nodes[0], agent), what="let in again")
 
 
-async def test_a_read_of_the_api_says_that_redis_is_away(cluster: Cluster, agent: str) -> None:
-    cluster.valkey.freeze()
-    answer: httpx.Response = await cluster.nodes[0].http.get(f"/api/v1/agents/{agent}")
+async def test_a_read_of_the_api_says_that_redis_is_away(impatient: Cluster, agent: str) -> None:
+    impatient.valkey.freeze()
+    answer: httpx.Response = await impatient.nodes[0].http.get(f"/api/v1/agents/{agent}")
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
-    cluster.valkey.thaw()
+    impatient.valkey.thaw()

@@ -15,6 +15,7 @@ from tannoy.shared.names import AgentId, RoomName
 
 from tests.support.certificates import Certificates
 from tests.support.cluster import NodeProcess
+from tests.support.node import PRODUCT
 from tests.support.redis_cluster import RedisCluster
 from tests.support.redis_servers import SERVERS, RedisServer, binary_of, two_nodes
 from tests.support.traffic import Traffic
@@ -64,7 +65,7 @@ def _report(what: str, traffic: Traffic) -> None:
 
 
 async def test_a_slot_that_moves_there_and_back_leaves_no_hole(redis: RedisCluster) -> None:
-    async with two_nodes(redis.url, HISTORY_SIZE="5000") as nodes:
+    async with two_nodes(redis.url, times=PRODUCT, HISTORY_SIZE="5000") as nodes:
         await _know_the_cluster(nodes)
         home, away = await redis.owner_of(LOBBY), await _another(redis, LOBBY)
         await redis.fill(LOBBY, 200)
@@ -81,7 +82,7 @@ async def test_a_slot_that_moves_there_and_back_leaves_no_hole(redis: RedisClust
 async def test_a_slot_that_moves_goes_on_with_its_history_and_its_places(redis: RedisCluster) -> None:
     """What was moved was not lost: nobody has to read again, or to wait for a place."""
     agent = next(n for n in range(9999) if KEYSPACE.agent(AgentId(str(n))).partition == LOBBY)
-    async with two_nodes(redis.url) as nodes:
+    async with two_nodes(redis.url, times=PRODUCT) as nodes:
         await _know_the_cluster(nodes)
         client = await nodes[0].connect("/ws/chat/lobby")
         before = await client.ok("message", content="before")
@@ -101,7 +102,7 @@ async def test_a_slot_that_moves_goes_on_with_its_history_and_its_places(redis: 
 
 async def test_a_slot_that_stays_half_way_is_heard_all_the_same(redis: RedisCluster) -> None:
     """Its keys are at the new master, its subscribers still at the old one: the log is what brings the messages."""
-    async with two_nodes(redis.url) as nodes:
+    async with two_nodes(redis.url, times=PRODUCT) as nodes:
         source, to = await redis.owner_of(LOBBY), await _another(redis, LOBBY)
         clients = [await node.connect(f"/ws/chat/lobby?user_id={node.name}") for node in nodes]
         await clients[0].ok("message", content="before")
@@ -118,7 +119,7 @@ async def test_a_slot_that_stays_half_way_is_heard_all_the_same(redis: RedisClus
 
 
 async def test_a_node_starts_while_a_slot_is_half_way(redis_7: RedisCluster) -> None:
-    async with two_nodes(redis_7.url) as nodes:
+    async with two_nodes(redis_7.url, times=PRODUCT) as nodes:
         source, to = await redis_7.owner_of(LOBBY), await _another(redis_7, LOBBY)
         client = await nodes[0].connect("/ws/chat/lobby")
         await client.ok("message", content="before")
@@ -134,7 +135,7 @@ async def test_a_node_starts_while_a_slot_is_half_way(redis_7: RedisCluster) -> 
 
 
 async def test_without_history_a_moved_room_is_heard_again_in_order(redis_7: RedisCluster) -> None:
-    async with two_nodes(redis_7.url, HISTORY_SIZE="0") as nodes:
+    async with two_nodes(redis_7.url, times=PRODUCT, HISTORY_SIZE="0") as nodes:
         traffic = await Traffic.begin(nodes, "lobby")
         await redis_7.move(LOBBY, await _another(redis_7, LOBBY))
         await traffic.goes_on()
@@ -144,7 +145,7 @@ async def test_without_history_a_moved_room_is_heard_again_in_order(redis_7: Red
 
 
 async def test_orders_between_nodes_survive_a_move_of_their_slot(redis_7: RedisCluster) -> None:
-    async with two_nodes(redis_7.url) as nodes:
+    async with two_nodes(redis_7.url, times=PRODUCT) as nodes:
         ada = await nodes[0].connect("/ws?user_id=ada")
         bob = await nodes[1].connect("/ws?user_id=bob")
         await redis_7.move(0, await _another(redis_7, 0))
@@ -160,7 +161,7 @@ async def test_orders_between_nodes_survive_a_move_of_their_slot(redis_7: RedisC
 @pytest.mark.parametrize("fault", [RedisServer.kill, RedisServer.freeze])
 @pytest.mark.parametrize("server", SERVERS)
 async def test_a_master_whose_replica_takes_over_leaves_no_silent_hole(server: str, fault: Fault) -> None:
-    async with RedisCluster(binary_of(server), replicas=1) as redis, two_nodes(redis.url) as nodes:
+    async with RedisCluster(binary_of(server), replicas=1) as redis, two_nodes(redis.url, times=PRODUCT) as nodes:
         traffic = await Traffic.begin(nodes, "lobby")
         lost = await redis.owner_of(LOBBY)
         fault(lost)
@@ -179,7 +180,7 @@ async def test_a_master_whose_replica_takes_over_leaves_no_silent_hole(server: s
 
 async def test_a_new_master_takes_slots_over(redis_7: RedisCluster) -> None:
     """The cluster grows: a server that no node has heard of before gets some slots, one after the other."""
-    async with two_nodes(redis_7.url) as nodes:
+    async with two_nodes(redis_7.url, times=PRODUCT) as nodes:
         new = await redis_7.grow()
         traffic = await Traffic.begin(nodes, "lobby")
         for partition in (LOBBY, (LOBBY + 1) % 64, 0):
@@ -195,7 +196,7 @@ async def test_a_new_master_takes_slots_over(redis_7: RedisCluster) -> None:
 async def test_a_cluster_over_tls(tmp_path: Path) -> None:
     certificates = Certificates(tmp_path)
     async with RedisCluster(binary_of("redis-7.0"), tls=certificates) as redis:
-        async with two_nodes(f"rediss+cluster://{redis.hosts}?{certificates.parameters}") as nodes:
+        async with two_nodes(f"rediss+cluster://{redis.hosts}?{certificates.parameters}", times=PRODUCT) as nodes:
             traffic = await Traffic.begin(nodes, "lobby")
             await traffic.end()
     assert traffic.each_once_in_order()

@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.client import Client
 from tests.support.cluster import NodeProcess
+from tests.support.node import PRODUCT
 from tests.support.redis_servers import SERVERS, RedisServer, Watched, binary_of, two_nodes
 from tests.support.waiting import ASK_AGAIN, eventually
 
@@ -94,7 +95,7 @@ class Talk:
 
 @pytest.mark.parametrize(("server", "fault"), FAULTS)
 async def test_a_failover_costs_no_socket(server: str, fault: Fault) -> None:
-    async with Watched(binary_of(server)) as redis, two_nodes(redis.url) as nodes:
+    async with Watched(binary_of(server)) as redis, two_nodes(redis.url, times=PRODUCT) as nodes:
         talk = await Talk.begin(nodes)
         lost = await redis.master()
 
@@ -131,7 +132,7 @@ async def test_a_master_that_its_sentinels_have_lost_is_left_though_it_still_ans
     # As when it is cut off from them, but not from the nodes: by its own words it stays a master.
     async with Watched(binary_of(server), to_servers=_USERS) as redis:
         url = redis.url.replace("//", "//tannoy:secret@")
-        async with two_nodes(url) as nodes:
+        async with two_nodes(url, times=PRODUCT) as nodes:
             talk = await Talk.begin(nodes)
             left = await redis.master()
 
@@ -156,7 +157,7 @@ async def test_a_master_that_its_sentinels_have_lost_is_left_though_it_still_ans
 @pytest.mark.parametrize("server", SERVERS)
 async def test_a_node_leaves_a_master_that_was_demoted_by_hand(server: str) -> None:
     binary = binary_of(server)
-    async with RedisServer(binary) as redis, RedisServer(binary) as other, two_nodes(redis.url) as nodes:
+    async with RedisServer(binary) as redis, RedisServer(binary) as other, two_nodes(redis.url, times=PRODUCT) as nodes:
         talk = await Talk.begin(nodes)
 
         await redis.run("REPLICAOF", "127.0.0.1", str(other.port))

@@ -10,6 +10,7 @@ from tannoy.shared.names import RoomName
 
 from tests.support.client import Client
 from tests.support.cluster import Cluster, Transport
+from tests.support.node import PATIENT
 from tests.support.waiting import value_becomes
 
 ROOM = RoomName("crowded")
@@ -18,7 +19,9 @@ CLIENTS = 1000
 
 @pytest.fixture(params=[Transport.FAST, Transport.PORTABLE], ids=str)
 async def cluster(request: pytest.FixtureRequest) -> AsyncGenerator[Cluster]:
-    async with Cluster(nodes=3, transport=request.param, PING_INTERVAL="3600") as running:
+    # Each of a thousand joins would be told to a thousand others: a million frames that no test here is about.
+    settings = {"PING_INTERVAL": "3600", "PRESENCE_INLINE_MAX": "0", "PRESENCE_EVENTS_MAX": "0"}
+    async with Cluster(nodes=3, transport=request.param, times=PATIENT, **settings) as running:
         yield running
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.support import processes
 from tests.support.cluster import Cluster, NodeProcess, environment
+from tests.support.node import PRODUCT
 from tests.support.waiting import PATIENCE, eventually
 
 COMMAND = (sys.executable, "-m", "tannoy")
@@ -256,7 +257,7 @@ async def test_what_is_said_under_one_key_is_published_once(cluster: Cluster) ->
 
 
 async def test_publish_repeats_what_was_not_confirmed() -> None:
-    async with Cluster(nodes=1) as cluster:
+    async with Cluster(nodes=1, times=PRODUCT) as cluster:
         cluster.valkey.freeze()
         async with running("publish", "room:frozen", "hello", "--url", cluster.nodes[0].url) as said:
             await said.says("did not confirm the request: unavailable")
@@ -267,7 +268,7 @@ async def test_publish_repeats_what_was_not_confirmed() -> None:
 
 
 async def test_publish_gives_up_and_says_how_to_repeat_it() -> None:
-    async with Cluster(nodes=1) as cluster:
+    async with Cluster(nodes=1, times=PRODUCT) as cluster:
         cluster.valkey.kill()
         words = ("publish", "room:gone", "hello", "--key", "my-own", "--url", cluster.nodes[0].url)
         async with running(*words) as said:

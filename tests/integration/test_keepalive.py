@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.client import Client
 from tests.support.cluster import Cluster, NodeProcess, Transport
+from tests.support.node import PATIENT
 from tests.support.waiting import value_becomes
 
 OUTBOX_MAX_BYTES = 131_072
@@ -16,14 +17,14 @@ OUTBOX_MAX_BYTES = 131_072
 @pytest.fixture(scope="module", params=list(Transport), ids=str)
 async def strict(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[NodeProcess]:
     settings = {"PING_INTERVAL": "1", "OUTBOX_MAX_BYTES": str(OUTBOX_MAX_BYTES)}
-    async with Cluster(nodes=1, transport=request.param, **settings) as running:
+    async with Cluster(nodes=1, transport=request.param, times=PATIENT, **settings) as running:
         yield running.nodes[0]
 
 
 @pytest.fixture(scope="module", params=list(Transport), ids=str)
 async def lenient(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[NodeProcess]:
     settings = {"SLOW_POLICY": "skip", "OUTBOX_MAX_BYTES": str(OUTBOX_MAX_BYTES)}
-    async with Cluster(nodes=1, transport=request.param, **settings) as running:
+    async with Cluster(nodes=1, transport=request.param, times=PATIENT, **settings) as running:
         yield running.nodes[0]
 
 

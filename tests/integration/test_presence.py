@@ -7,6 +7,7 @@ import pytest
 from tests.integration.conftest import Connect
 from tests.support.client import PRESENCE_EVENTS, Client, Frame
 from tests.support.cluster import Cluster, NodeProcess, Transport
+from tests.support.node import PATIENT
 
 GRACE = 0.5
 
@@ -15,7 +16,7 @@ GRACE = 0.5
 async def hasty(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[list[NodeProcess]]:
     """Three nodes whose leaves are shown soon."""
     settings = {"PRESENCE_GRACE": str(GRACE), "PRESENCE_INLINE_MAX": "2", "PRESENCE_EVENTS_MAX": "3"}
-    async with Cluster(nodes=3, transport=request.param, **settings) as running:
+    async with Cluster(nodes=3, transport=request.param, times=PATIENT, **settings) as running:
         yield running.nodes
 
 

@@ -19,6 +19,7 @@ from tannoy.fanout.redis.address import parse_address
 
 from tests.support import processes
 from tests.support.client import Client
+from tests.support.node import PATIENT, PRODUCT, Times
 from tests.support.ports import free_port
 from tests.support.valkey import Valkey
 from tests.support.waiting import PATIENCE, eventually
@@ -36,17 +37,21 @@ class Transport(StrEnum):
     HYPERCORN = "hypercorn"
 
 
-def _command(transport: Transport, port: int, mutant: str | None) -> list[str]:
+def _command(transport: Transport, port: int, mutant: str | None, times: Times) -> list[str]:
+    """What `python -m` runs. With the product's times it is what a user would run."""
     if mutant is not None:
-        return ["tests.chaos.mutant", mutant, "node", "--port", str(port)]
+        return ["tests.chaos.mutant", mutant, "--port", str(port)]
+    factory = "tannoy.node.app:create_app" if times == PRODUCT else "tests.support.node:create_app"
     match transport:
-        case Transport.FAST:
+        case Transport.FAST if times == PRODUCT:
             return ["tannoy", "node", "--port", str(port)]
+        case Transport.FAST:
+            return ["tests.support.node", "--port", str(port)]
         case Transport.PORTABLE:
-            application = ["uvicorn", "--factory", "tannoy.node.app:create_app", "--ws", "websockets-sansio"]
-            return [*application, "--ws-ping-interval", "0", "--port", str(port), "--log-level", "warning"]
+            server = ["uvicorn", "--ws", "websockets-sansio", "--ws-ping-interval", "0", "--log-level", "warning"]
+            return [*server, "--factory", factory, "--port", str(port)]
         case Transport.HYPERCORN:
-            return ["hypercorn", "tannoy.node.app:create_app()", "--bind", f"127.0.0.1:{port}"]
+            return ["hypercorn", f"{factory}()", "--bind", f"127.0.0.1:{port}"]
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
@@ -58,7 +63,8 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
 class NodeProcess:
     """One node. It keeps its port and its name over kills and restarts.
 
-    `mutant`: start it with a safety taken out, by its name in `tests/chaos/mutant.py`. `http_timeout`: seconds.
+    `mutant`: start it with a safety taken out, by its name in `tests/chaos/mutant.py`. `times`: its internal
+    ones. `http_timeout`: seconds for an answer of its API.
     """
 
     def __init__(
@@ -68,6 +74,7 @@ class NodeProcess:
         settings: Mapping[str, str],
         *,
         mutant: str | None = None,
+        times: Times = PRODUCT,
         http_timeout: float = PATIENCE,
     ) -> None:
         self.name = name
@@ -77,6 +84,7 @@ class NodeProcess:
         self.http = httpx.AsyncClient(base_url=self.url, timeout=http_timeout)
         self._transport = transport
         self._mutant = mutant
+        self._times = times
         self._settings = {**settings, "NODE_ID": name}
         self._clients: list[Client] = []
         self._process: subprocess.Popen[bytes] | None = None
@@ -84,9 +92,9 @@ class NodeProcess:
 
     async def start(self) -> None:
         self._process = processes.start(
-            [sys.executable, "-m", *_command(self._transport, self.port, self._mutant)],
-            cwd=tempfile.gettempdir() if self._mutant is None else PROJECT,
-            env=environment(self._settings),
+            [sys.executable, "-m", *_command(self._transport, self.port, self._mutant, self._times)],
+            cwd=tempfile.gettempdir(),
+            env={**environment(self._settings), **({} if self._times == PRODUCT else self._times.as_environment())},
             output=self._log,
             errors=self._log,
         )
@@ -161,15 +169,20 @@ class NodeProcess:
 
 
 class Cluster:
-    """`async with Cluster(nodes=3) as cluster:` a Valkey and some nodes, all of this test's own."""
+    """`async with Cluster(nodes=3) as cluster:` a Valkey and some nodes, all of this test's own.
 
-    def __init__(self, nodes: int = 3, transport: Transport = Transport.FAST, **settings: str) -> None:
+    Its nodes wait for Redis for as long as a busy machine needs. Where Redis fails, give it `times=PRODUCT`.
+    """
+
+    def __init__(
+        self, nodes: int = 3, transport: Transport = Transport.FAST, *, times: Times = PATIENT, **settings: str
+    ) -> None:
         self.valkey = Valkey()
         self.transport = transport
         self.prefix = settings.get("REDIS_PREFIX", "tannoy")
         self._stack: AsyncExitStack
         every = {"REDIS_URL": self.valkey.url, **settings}
-        self.nodes = [NodeProcess(f"n{number}", transport, every) for number in range(1, nodes + 1)]
+        self.nodes = [NodeProcess(f"n{number}", transport, every, times=times) for number in range(1, nodes + 1)]
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:

@@ -21,6 +21,7 @@ from tannoy.fanout.redis.address import parse_address
 from tests.support import processes
 from tests.support.certificates import Certificates
 from tests.support.cluster import NodeProcess, Transport
+from tests.support.node import PATIENT, Times
 from tests.support.ports import free_port
 from tests.support.valkey import valkey_binary
 from tests.support.waiting import PATIENCE, eventually
@@ -43,10 +44,11 @@ def binary_of(server: str) -> Path:
 
 
 @asynccontextmanager
-async def two_nodes(url: str, **settings: str) -> AsyncGenerator[list[NodeProcess]]:
-    """On a Redis that no node has used before."""
+async def two_nodes(url: str, *, times: Times = PATIENT, **settings: str) -> AsyncGenerator[list[NodeProcess]]:
+    """On a Redis that no node has used before. Where it fails, give `times=PRODUCT`."""
     await vouch_for_new_server(parse_address(url), "tannoy", PATIENCE)
-    nodes = [NodeProcess(name, Transport.FAST, {"REDIS_URL": url, **settings}) for name in ("n1", "n2")]
+    every = {"REDIS_URL": url, **settings}
+    nodes = [NodeProcess(name, Transport.FAST, every, times=times) for name in ("n1", "n2")]
     try:
         await asyncio.gather(*(node.start() for node in nodes))
         yield nodes

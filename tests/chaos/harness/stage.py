@@ -18,6 +18,7 @@ from tests.chaos.harness.history import Fault, FaultKind, Healed, History, NodeD
 from tests.chaos.harness.proxy import Part, Proxy, Way
 from tests.chaos.harness.replica import Replica
 from tests.support.cluster import NodeProcess, Transport
+from tests.support.node import SLOW_START
 from tests.support.valkey import Valkey
 from tests.support.waiting import PATIENCE, eventually
 
@@ -77,7 +78,12 @@ class Stage:
         settings = {**self._settings, **own, "REDIS_URL": redis}
         while True:
             node = NodeProcess(
-                f"n{number + 1}", Transport.FAST, settings, mutant=self._mutant, http_timeout=HTTP_TIMEOUT
+                f"n{number + 1}",
+                Transport.FAST,
+                settings,
+                mutant=self._mutant,
+                times=SLOW_START,
+                http_timeout=HTTP_TIMEOUT,
             )
             stack.push_async_callback(node.close)
             try:

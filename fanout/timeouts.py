@@ -1,0 +1,25 @@
+"""How long a node waits for Redis and for other nodes before it answers `unavailable`."""
+
+from dataclasses import dataclass
+
+from .control.control import ANSWER_DEADLINE
+from .pubsub.subscriptions import ACKNOWLEDGE_TIMEOUT
+from .redis.in_flight import DEADLINE
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """All in seconds. docs/protocol.md promises clients an answer within 0.5 s while Redis is away."""
+
+    command: float = DEADLINE
+    """For the answer of Redis to one command."""
+    response: float = ANSWER_DEADLINE
+    """For the responses of all nodes to a request of this one."""
+    subscribe: float = ACKNOWLEDGE_TIMEOUT
+    """For the acknowledgement of a subscription."""
+    start: float = 5.0
+    """For each step of a node's start."""
+
+
+DEFAULT_TIMEOUTS = Timeouts()
+"""What every node uses outside of tests."""
