@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 from .control.control import ANSWER_DEADLINE
 from .pubsub.subscriptions import ACKNOWLEDGE_TIMEOUT
-from .redis.in_flight import DEADLINE
+from .redis.in_flight import COMMAND_TIMEOUT
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """All in seconds. docs/protocol.md promises clients an answer within 0.5 s while Redis is away."""
 
-    command: float = DEADLINE
+    command: float = COMMAND_TIMEOUT
     """For the answer of Redis to one command."""
     response: float = ANSWER_DEADLINE
     """For the responses of all nodes to a request of this one."""

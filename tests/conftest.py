@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import processes
+from tests.support import distribution, processes
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As of what a shell runs in the background; what a test starts would inherit it, and could not be interrupted.
@@ -28,6 +28,11 @@ def no_process_is_left_over() -> Generator[None]:
     yield
     if found := processes.end_left_over(_mark):
         raise AssertionError("tests have left processes running:\n" + "\n".join(map(str, found)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    distribution.share_out(config.rootpath, items)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

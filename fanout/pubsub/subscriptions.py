@@ -67,8 +67,8 @@ class ChannelSubscriptions:
         """Add a holder of `channel`.
 
         None: the channel is subscribed already. Otherwise a future that is done once Redis has acknowledged; it raises
-        Unavailable, with the count rolled back, if that takes longer than `acknowledge_timeout` seconds. Without an error the
-        caller has to call `release` once.
+        Unavailable, with the count rolled back, if that takes longer than `acknowledge_timeout` seconds. Without an
+        error the caller has to call `release` once.
         """
         self.hold(channel)
         if self._link.is_subscribed(channel):
@@ -124,6 +124,9 @@ class ChannelSubscriptions:
 
     def _sweep_at(self, when: float) -> None:
         """Make sure that a sweep comes at `when`, or earlier."""
+        if self._timer is not None and self._timer.when() > when:
+            self._timer.cancel()
+            self._timer = None
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_at(when, self._sweep)
 

@@ -31,6 +31,7 @@ COVERED_BY: dict[str, str] = {
     "fanout/redis/in_flight.py": "tests/unit/fanout/redis/test_pipeline.py",
     "fanout/redis/query.py": "tests/unit/fanout/redis/test_sentinel.py",
     "fanout/redis/reconnect.py": "tests/unit/fanout/redis/test_pipeline.py",
+    "fanout/timeouts.py": "tests/unit/fanout/redis/test_pipeline.py",
     "fanout/startup.py": "tests/integration/test_redis_access.py",
     "node/app.py": "tests/integration/test_http.py",
     "node/cli/main.py": "tests/cluster/test_command_line.py",

@@ -17,10 +17,12 @@ from tests.support.scripted_redis import ScriptedLink
 A, B = b"a", b"b"
 
 
-def subscriptions_and_link() -> tuple[ChannelSubscriptions, ScriptedLink]:
+def subscriptions_and_link(
+    *, acknowledge_timeout: float = ACKNOWLEDGE_TIMEOUT
+) -> tuple[ChannelSubscriptions, ScriptedLink]:
     link = ScriptedLink(manual_clock())
     link.acknowledge()
-    subscriptions = ChannelSubscriptions(link)
+    subscriptions = ChannelSubscriptions(link, acknowledge_timeout=acknowledge_timeout)
     link.on_confirmed = subscriptions.confirm
     return subscriptions, link
 
@@ -134,6 +136,21 @@ async def test_a_subscription_that_redis_does_not_acknowledge_is_rolled_back() -
     await asyncio.sleep(LINGER * 1.1)
     assert A not in link.state.wanted
     assert subscriptions.statistics() == ChannelSubscriptionsStatistics(channels=0, waiting=0, rolled_back=1)
+
+
+@on_manual_time
+async def test_a_subscription_may_be_given_longer_and_a_channel_without_holders_still_goes_after_its_linger() -> None:
+    subscriptions, link = subscriptions_and_link(acknowledge_timeout=60.0)
+    await acquire(subscriptions, link, A)
+    late = subscriptions.acquire(B)
+    assert late is not None
+    subscriptions.release(A)
+    await asyncio.sleep(LINGER * 1.1)
+    assert A not in link.state.wanted
+    await asyncio.sleep(60.0 - LINGER * 1.2)
+    assert not late.done()
+    with pytest.raises(Unavailable):
+        await late
 
 
 @on_manual_time
