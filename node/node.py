@@ -35,7 +35,7 @@ from ..shared.settings import Settings
 from .admission.handshake import AcceptedThenClosed, Admission, Admitted, Handshake, Rejected
 from .auth.hosts import is_loopback
 from .connections.connection import Connection
-from .connections.context import ConnectionContext
+from .connections.context import CommandContext, ConnectionContext, ConnectionCounters, JoinContext
 from .connections.control_handler import ControlHandler
 from .connections.rejected import RejectedConnection
 from .connections.session_limits import SessionLeases
@@ -100,20 +100,35 @@ class Node:
         self.publishing = Publishing(bus.publisher, bus.control, self.clock)
         session_leases = SessionLeases(bus.leases, bus.limits, bus.disconnects, node_id=self.node_id, clock=self.clock)
         listed_max = max(settings.presence_events_max, settings.presence_inline_max)
+        self._counters = ConnectionCounters()
+        outbox_limits = OutboxLimits(settings.outbox_max_bytes, settings.slow_policy)
+        self.presence_queries = PresenceQueries(bus.presence, bus.limits, listed_max=listed_max)
         self.context = ConnectionContext(
             node_id=self.node_id,
             hub=self.hub,
-            subscriptions=bus.subscriptions,
-            publishing=self.publishing,
-            presence=bus.presence,
-            history=bus.history,
             tracker=bus.tracker,
             session_leases=session_leases,
-            presence_queries=PresenceQueries(bus.presence, bus.limits, listed_max=listed_max),
             wheel=self.wheel,
             clock=self.clock,
-            limits=OutboxLimits(settings.outbox_max_bytes, settings.slow_policy),
+            outbox_limits=outbox_limits,
             ping_interval=_whole_if_possible(settings.ping_interval),
+            joins=JoinContext(
+                hub=self.hub,
+                subscriptions=bus.subscriptions,
+                tracker=bus.tracker,
+                history=bus.history,
+                presence=bus.presence,
+                recover_max_bytes=outbox_limits.max_bytes,
+                admits_without_bus=bus.leases.admits_without_bus,
+            ),
+            commands=CommandContext(
+                publishing=self.publishing,
+                history=bus.history,
+                presence_queries=self.presence_queries,
+                clock=self.clock,
+                counters=self._counters,
+            ),
+            counters=self._counters,
         )
         self.orders = ControlHandler(self.hub, self.keyspace, session_leases)
         self._admission = Admission(self.keyspace, settings.allowed_origins, is_local=is_loopback(settings.host))
@@ -121,7 +136,7 @@ class Node:
     # ---- Acceptor, for the carriers
 
     def admit(self, handshake: Handshake) -> Admitted | AcceptedThenClosed | Rejected:
-        if self.is_draining or self.context.connections >= self.settings.node_max_sessions:
+        if self.is_draining or self._counters.open >= self.settings.node_max_sessions:
             message = "the node is draining" if self.is_draining else "this node has as many sessions as it may have"
             return Rejected(503, Unavailable(message), retry_after=1)
         return self._admission.decide(handshake)
@@ -156,12 +171,11 @@ class Node:
         wanted = frozenset(partitions)
         present: dict[int, dict[Any, dict[int, Any]]] = {}
         for member in self.hub.sessions():
-            if isinstance(member, Connection):
-                for joined in member.session.joined.values():
-                    part = joined.channel.partition
-                    if part in wanted and joined.channel.kind is ChannelKind.ROOM:
-                        who = (member.session.user_id, member.session.username)
-                        present.setdefault(part, {}).setdefault(joined.channel, {})[joined.number] = who
+            for joined in member.session.joined.values():
+                part = joined.channel.partition
+                if part in wanted and joined.channel.kind is ChannelKind.ROOM:
+                    who = (member.session.user_id, member.session.username)
+                    present.setdefault(part, {}).setdefault(joined.channel, {})[joined.number] = who
         return present
 
     @property
@@ -219,8 +233,7 @@ class Node:
         """Not ready any more; every socket gets `bye` 4001, and a moment to answer the close frame."""
         self.is_draining = True
         for member in self.hub.sessions():
-            if isinstance(member, Connection):
-                member.close(CloseCode.DRAINING, retry_after=round(random.uniform(0, COME_BACK_WITHIN), 2))
+            member.close(CloseCode.DRAINING, retry_after=round(random.uniform(0, COME_BACK_WITHIN), 2))
         try:
             async with asyncio.timeout(GOODBYE_DEADLINE):
                 await self.wheel.idle.wait()
@@ -229,7 +242,6 @@ class Node:
 
     def statistics(self) -> dict[str, object]:
         """What tests, metrics and the diagnostics page read."""
-        context = self.context
         return {
             "node": self.node_id,
             "pid": os.getpid(),
@@ -237,12 +249,8 @@ class Node:
             "hub": self.hub.statistics(),
             "relay": self.relay.statistics(),
             "wheel": self.wheel.statistics(),
-            "connections": {
-                "open": context.connections,
-                "frames_received": context.received,
-                "refused": context.refused,
-            },
-            "outbox": context.limits.statistics(),
+            "connections": self._counters.statistics(),
+            "outbox": self.context.outbox_limits.statistics(),
             **self.bus.statistics(),
         }
 

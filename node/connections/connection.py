@@ -1,6 +1,6 @@
-"""One connection, whatever carries it: from the handshake over its place and its keepalive to the reason it ends.
+"""One connection of a client, over any transport: from its handshake over its leases and its pings to its end.
 
-No task of its own, but while it waits for a place.
+It has a command loop for what the client sends, and at most one task: while it opens, or joins a channel.
 """
 
 import asyncio
@@ -12,23 +12,26 @@ import structlog
 from ...fanout.leases.lease import Lease
 from ...shared.channels import Owner, OwnerKind
 from ...shared.codes import CLOSE_RULES, CloseCode
-from ...shared.errors import LimitReached, Refused
-from ...shared.protocol.frames import ByeFrame, PresenceSnapshot, Resync
+from ...shared.errors import LimitReached, Refused, internal_error
+from ...shared.names import UserId
+from ...shared.protocol.frames import ByeFrame, NodeFrame, PresenceSnapshot, Resync
 from ...shared.publication import NO_HISTORY, StartPosition
 from ...shared.sessions import CloseOrder
 from ..delivery.outbox import Outbox
 from ..delivery.watermark import Watermark
-from ..protocols.effects import JoinChannel
+from ..protocols.effects import JoinChannel, JoinedChannel
 from ..protocols.encoding import Encoding
 from ..protocols.framing import Chunk
 from ..protocols.session import Session
 from ..transports.base import CLOSE_DEADLINE, ClientTransport
 from .command_loop import CommandLoop
 from .context import ConnectionContext
+from .join import Join, join_channel, leave_channel
 
 PONG_DEADLINE = 10.0
-COME_BACK_AFTER = (1.0, 2.0)
-"""Seconds after which somebody who found no place may ask again, spread so that not all ask at once."""
+"""Seconds in which a client has to answer the node's ping."""
+RETRY_AFTER = (1.0, 2.0)
+"""Seconds after which a client that was refused may connect again, spread so that not all of them do so at once."""
 
 _log = structlog.get_logger("tannoy.connection")
 
@@ -36,39 +39,60 @@ _log = structlog.get_logger("tannoy.connection")
 class _State(Enum):
     OPENING = auto()  # until `welcome`
     OPEN = auto()
-    CLOSING = auto()  # our close frame is out
+    CLOSING = auto()  # our close frame has been written
     CLOSED = auto()
 
 
-class Connection(CommandLoop):
-    """A Carried, a Member of the hub, and Timed by the wheel."""
+class Connection:
+    """A TransportListener, a Member of the hub, a CommandOwner, and Timed by the wheel."""
 
-    __slots__ = ("_is_accepted", "_leases", "_ping_out", "_start", "_state", "_transport", "connected_at", "tick")
+    __slots__ = (
+        "_commands",
+        "_context",
+        "_is_accepted",
+        "_is_ping_out",
+        "_leases",
+        "_state",
+        "_task",
+        "_transport",
+        "connected_at",
+        "encoding",
+        "outbox",
+        "session",
+        "tick",
+    )
 
     def __init__(
         self, context: ConnectionContext, transport: ClientTransport, session: Session, encoding: Encoding
     ) -> None:
-        outbox = Outbox(
-            transport, context.limits, session.session_id, on_overflow=self._overflowed, on_skipped=self._skipped
+        self.session = session
+        self.encoding = encoding
+        self.outbox = Outbox(
+            transport, context.outbox_limits, session.session_id, on_overflow=self._overflow, on_skipped=self._resync
         )
-        super().__init__(context, session, encoding, outbox)
         self.tick = 0
         self.connected_at = context.clock.now()
+        self._context = context
         self._transport = transport
+        self._commands = CommandLoop(self, context.commands)
         self._state = _State.OPENING
-        self._ping_out = False
         self._is_accepted = False
-        self._start: asyncio.Task[tuple[Lease, ...]] | None = None  # until there are places
+        self._is_ping_out = False
+        self._task: asyncio.Task[None] | None = None  # opens the connection, or joins a channel
         self._leases: tuple[Lease, ...] = ()
-        context.connections += 1
+        context.counters.open += 1
+
+    @property
+    def user_id(self) -> UserId:
+        return self.session.user_id
 
     @property
     def is_open(self) -> bool:
         return self._state is _State.OPEN
 
     @property
-    def is_arriving(self) -> bool:
-        return self._state is _State.OPENING
+    def is_busy(self) -> bool:
+        return self._task is not None or self._state is _State.OPENING
 
     @property
     def has_ended(self) -> bool:
@@ -82,52 +106,56 @@ class Connection(CommandLoop):
         """Begin input and timers of a session with this; True: it holds leases that may be another's by now."""
         return bool(self._leases) and self._context.session_leases.fence_if_expired()
 
-    # ---- from the handshake to `welcome`
+    # ---- opening, up to `welcome`
 
     def on_opened(self) -> None:
         context = self._context
         context.hub.register(self)
         context.wheel.set(self, context.ping_interval)
-        if context.session_leases.are_limited(self.session):
+        is_limited = context.session_leases.are_limited(self.session)
+        if is_limited:
             self._accept(None)  # acquiring a lease may take a while
-            take = context.session_leases.take(self.session, self.connected_at, self._lost_place)
-            self._start = asyncio.get_running_loop().create_task(take)
-            self._start.add_done_callback(self._arrived)
+        if is_limited or self.session.home is not None:
+            self._task = asyncio.get_running_loop().create_task(self._open(is_limited))
         else:
-            self._enter_home()
+            self._welcome(None, NO_HISTORY)
+            self._commands.resume()
 
-    def _arrived(self, start: asyncio.Task[tuple[Lease, ...]]) -> None:
-        self._start = None
-        if start.cancelled():
+    async def _open(self, is_limited: bool) -> None:
+        """Acquire the session's leases, join its home, and send `welcome`."""
+        home, join = self.session.home, None
+        try:
+            if is_limited:
+                leases = self._context.session_leases
+                self._leases = await leases.acquire(self.session, self.connected_at, self._lose_lease)
+            if home is not None and self.may_serve:
+                join = await join_channel(self._context.joins, self, JoinChannel(home, None, self.session.recover))
+                self.session.add_joined(join.channel)
+        except Refused as refusal:
+            self._fail_to_open(CloseCode.TRY_AGAIN_LATER, refusal)
             return
-        error = start.exception()
-        if self.has_ended:
-            self._context.session_leases.give_back(() if error else start.result())
-        elif error is None:
-            self._leases = start.result()
-            if self.may_serve:
-                self._enter_home()
-        elif isinstance(error, LimitReached):
-            closing = CloseOrder(CloseCode.TRY_AGAIN_LATER, Owner(OwnerKind(error.kind), error.name), error.count)
-            self.close(CloseCode.TRY_AGAIN_LATER, closing=closing)
-        elif isinstance(error, Refused):
-            self.close(CloseCode.TRY_AGAIN_LATER)
-        else:
-            self.close(CloseCode.INTERNAL)
-            raise error
+        except Exception:
+            self._fail_to_open(CloseCode.INTERNAL)
+            raise  # a fault of ours: the event loop logs it
+        self._task = None
+        if self.may_serve:
+            self._welcome(None if join is None else join.snapshot, NO_HISTORY if join is None else join.start)
+            self._send_missed(join)
+            self._commands.resume()
 
-    def _enter_home(self) -> None:
-        if self.session.home is None:
-            self.welcome(None, NO_HISTORY)
-            self._go_on()
-        else:
-            self.enter(JoinChannel(self.session.home, None, self.session.recover))
+    def _fail_to_open(self, code: CloseCode, refusal: Refused | None = None) -> None:
+        self._task = None
+        order = None
+        if isinstance(refusal, LimitReached):
+            order = CloseOrder(code, Owner(OwnerKind(refusal.kind), refusal.name), refusal.count)
+        if self.may_serve:  # if not, the fence closes it, and that is the reason to be remembered
+            self.close(code, order=order)
 
-    def welcome(self, snapshot: PresenceSnapshot | None, start: StartPosition) -> None:
+    def _welcome(self, snapshot: PresenceSnapshot | None, start: StartPosition) -> None:
         self._state = _State.OPEN
         welcome = self.session.welcome(self._context.node_id, self._context.ping_interval, snapshot, start)
         if self._is_accepted:
-            self.outbox.write_direct(self.encoding.frame(welcome))
+            self.send(welcome)
         else:
             self._accept(self.encoding.frame(welcome))
 
@@ -135,11 +163,50 @@ class Connection(CommandLoop):
         self._is_accepted = True
         self._transport.accept(first)
 
+    # ---- channels
+
+    def start_join(self, effect: JoinChannel) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._join(effect))
+
+    async def _join(self, effect: JoinChannel) -> None:
+        """Join a channel, and answer the command."""
+        try:
+            join = await join_channel(self._context.joins, self, effect)
+        except Refused as refusal:
+            self._fail_to_join(effect, refusal)
+            return
+        except Exception:
+            self._fail_to_join(effect, internal_error())
+            raise  # a fault of ours: the event loop logs it
+        self._task = None
+        self.session.add_joined(join.channel)
+        if self.may_serve:
+            if ok := self.session.join_ok(join.channel.channel, effect.id, join.snapshot, join.start):
+                self.send(ok)
+            self._send_missed(join)
+            self._commands.resume()
+
+    def _fail_to_join(self, effect: JoinChannel, refusal: Refused) -> None:
+        self._task = None
+        if self.may_serve:
+            self._commands.refuse(effect.id, refusal)
+            self._commands.resume()
+
+    def _send_missed(self, join: Join | None) -> None:
+        """Send what was published between the client's position and now, and what was buffered during the join."""
+        if join is not None and (join.start.missed or join.buffered) and self.is_open:
+            publications = (*join.start.missed, *join.buffered)
+            self.outbox.write(self.encoding.publications_for(publications, self.session.session_id))
+
+    def leave_channel(self, joined: JoinedChannel) -> None:
+        self.session.remove_joined(joined)
+        leave_channel(self._context.joins, self, joined)
+
     # ---- TransportListener
 
     def on_message(self, payload: bytes, binary: bool) -> None:
         if not self.has_ended and not self._fence_if_expired():
-            self.hear(payload, binary)
+            self._commands.handle_frame(payload, binary)
 
     def on_ping(self, payload: bytes) -> None:
         if not self._fence_if_expired():
@@ -159,15 +226,15 @@ class Connection(CommandLoop):
         self.close(CloseCode(code))
 
     def on_close_sent(self) -> None:
-        """Only now may somebody else have the place."""
+        # Only now may another session have the leases.
         leases, self._leases = self._leases, ()
-        self._context.session_leases.give_back(leases)
+        self._context.session_leases.release(leases)
 
     def on_closed(self) -> None:
         self._end()
         self._state = _State.CLOSED
         self._context.wheel.clear(self)
-        self._context.connections -= 1
+        self._context.counters.open -= 1
         self.on_close_sent()
 
     def pause_reading(self) -> None:
@@ -176,17 +243,31 @@ class Connection(CommandLoop):
     def resume_reading(self) -> None:
         self._transport.resume_reading()
 
+    # ---- output for this session alone
+
+    def send(self, node_frame: NodeFrame) -> None:
+        self.outbox.write_direct(self.encoding.frame(node_frame))
+
+    def _resync(self) -> None:
+        """Send `resync` for each channel: deliveries were dropped."""
+        for joined in tuple(self.session.joined.values()):  # a frame too many closes, and leaves them all
+            position = self._context.tracker.position(joined.channel)
+            if position is not None and self.is_open:
+                # What is still to be delivered up to there is not for it.
+                position = self._context.hub.skip_to(joined.channel, self, Watermark(0, *position))
+            self.send(Resync(joined.channel, "too slow to read: messages were dropped", position))
+
     # ---- the end
 
-    def close(self, code: CloseCode, *, retry_after: float | None = None, closing: CloseOrder | None = None) -> None:
-        """Say `bye`, close. From here on nothing is delivered; a peer that does not answer is cut off.
+    def close(self, code: CloseCode, *, retry_after: float | None = None, order: CloseOrder | None = None) -> None:
+        """Send `bye` and close. From here on nothing is delivered; a peer that does not answer is cut off.
 
-        `closing` tells what is remembered of it. 1013 always says when to come back.
+        `order` says what is remembered of it. 1013 always has a `retry_after`, in seconds.
         """
         if self.has_ended:
             return
         if retry_after is None and code is CloseCode.TRY_AGAIN_LATER:
-            retry_after = round(random.uniform(*COME_BACK_AFTER), 2)
+            retry_after = round(random.uniform(*RETRY_AFTER), 2)
         self._end()
         self._state = _State.CLOSING
         bye = self.encoding.frame(ByeFrame(code, retry_after))
@@ -196,30 +277,27 @@ class Connection(CommandLoop):
             self._accept(bye)
         self._transport.close(code, CLOSE_RULES[code].reason)
         self._context.wheel.set(self, CLOSE_DEADLINE)
-        self._context.session_leases.remember(self.session, code, closing)
+        self._context.session_leases.remember(self.session, code, order)
         _log.debug("closing", session=self.session.session_id, user=self.user_id, code=int(code))
 
     def _end(self) -> None:
+        """Stop: nothing is delivered or handled any more, and all channels are left."""
         if self.has_ended:
             return
-        if self._start is not None:
-            self._start.cancel()
-        self.leave_everything()
+        self.outbox.discard()
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        for joined in tuple(self.session.joined.values()):
+            self.leave_channel(joined)
+        self._commands.discard_waiting()
         self._context.hub.unregister(self)
 
-    def _lost_place(self, closing: CloseOrder) -> None:
-        self.close(closing.code, closing=closing)
+    def _lose_lease(self, order: CloseOrder) -> None:
+        self.close(order.code, order=order)
 
-    def _overflowed(self) -> None:
+    def _overflow(self) -> None:
         self.close(CloseCode.TOO_SLOW)
-
-    def _skipped(self) -> None:
-        for joined in tuple(self.session.joined.values()):  # an answer too many closes, and leaves them all
-            position = self._context.tracker.position(joined.channel)
-            if position is not None and self.is_open:
-                # What is still on its way up to there is not for it.
-                position = self._context.hub.skip_to(joined.channel, self, Watermark(0, *position))
-            self.answer(Resync(joined.channel, "too slow to read: messages were dropped", position))
 
     # ---- keepalive
 
@@ -228,17 +306,17 @@ class Connection(CommandLoop):
             self._transport.abort()
         elif self._fence_if_expired():
             return
-        elif self._ping_out and not self._waiting:
+        elif self._is_ping_out and not self._commands.has_waiting:
             self.close(CloseCode.NO_PONG)
-        elif self._ping_out or self.is_arriving:
-            # Its pong may stand behind commands that wait for us; and nothing comes before `welcome`.
+        elif self._is_ping_out or self._state is _State.OPENING:
+            # Its pong may stand behind commands that wait for us; and nothing is sent before `welcome`.
             self._context.wheel.set(self, PONG_DEADLINE)
         else:
-            self._ping_out = True
+            self._is_ping_out = True
             self.outbox.write_direct(self.encoding.ping)
             self._context.wheel.set(self, PONG_DEADLINE)
 
-    def answered_ping(self) -> None:
-        if self._ping_out:
-            self._ping_out = False
+    def confirm_ping(self) -> None:
+        if self._is_ping_out:
+            self._is_ping_out = False
             self._context.wheel.set(self, self._context.ping_interval)

@@ -1,4 +1,4 @@
-"""What every connection of a node shares."""
+"""What the connections of a node share: composed once by `node.py`, in parts for those who use them."""
 
 import itertools
 from collections.abc import Callable
@@ -18,25 +18,68 @@ from .session_limits import SessionLeases
 from .timers import TimerWheel
 
 
+@dataclass(frozen=True, slots=True)
+class ConnectionStatistics:
+    open: int
+    """Connections between their handshake and the end of their socket."""
+    frames_received: int
+    """Frames with a command, of all connections so far."""
+    refused: int
+    """Commands that were answered with `error`, of all connections so far."""
+
+
 @dataclass(slots=True)
+class ConnectionCounters:
+    """Of all connections of the node."""
+
+    open: int = 0
+    frames_received: int = 0
+    refused: int = 0
+
+    def statistics(self) -> ConnectionStatistics:
+        return ConnectionStatistics(self.open, self.frames_received, self.refused)
+
+
+@dataclass(frozen=True, slots=True)
+class JoinContext:
+    """What a join needs."""
+
+    hub: Hub
+    subscriptions: ChannelSubscriptions
+    tracker: ChannelTracker
+    history: HistoryReader
+    presence: Presence
+    recover_max_bytes: int
+    """Bytes of missed messages, as JSON, that a session is sent at once; beyond that it is not recovered."""
+    admits_without_bus: bool
+    """Whether sessions that hold a lease join their agent even if this node does not hear the bus."""
+    next_presence_number: Callable[[], int] = field(default_factory=lambda: itertools.count(1).__next__)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandContext:
+    """What the commands of a session need."""
+
+    publishing: Publishing
+    history: HistoryReader
+    presence_queries: PresenceQueries
+    clock: Clock
+    counters: ConnectionCounters
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionContext:
-    """Composed by `node.py`. `received` and `refused` count frames and refusals of all connections."""
+    """What a connection needs."""
 
     node_id: NodeId
     hub: Hub
-    subscriptions: ChannelSubscriptions
-    publishing: Publishing
-    presence: Presence
-    history: HistoryReader
     tracker: ChannelTracker
     session_leases: SessionLeases
-    presence_queries: PresenceQueries
     wheel: TimerWheel
     clock: Clock
-    limits: OutboxLimits
+    outbox_limits: OutboxLimits
     ping_interval: float
-    next_presence_number: Callable[[], int] = field(default_factory=lambda: itertools.count(1).__next__)
-    """Numbers of presences."""
-    connections: int = 0
-    received: int = 0
-    refused: int = 0
+    """Seconds between two pings of the node."""
+    joins: JoinContext
+    commands: CommandContext
+    counters: ConnectionCounters

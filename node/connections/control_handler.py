@@ -1,6 +1,4 @@
-"""What other nodes want of this one: the questions of `fanout/control/control.py`, answered from the hub."""
-
-from collections.abc import Iterable
+"""Requests of other nodes (`fanout/control/control.py`), answered from the hub of this node."""
 
 from ...fanout.control.requests import CloseSessions, DeliverToSession, DeliverToUser, ListSessions, Request
 from ...shared.channels import Owner, OwnerKind
@@ -10,7 +8,7 @@ from ...shared.names import AgentId, SessionId, UserId
 from ...shared.publication import EncodedMessage
 from ...shared.sessions import SessionInfo
 from ..delivery.hub import Hub
-from .connection import Connection
+from ..delivery.roster import Member
 from .session_limits import SessionLeases, agent_of
 
 LISTED_MAX = 1000
@@ -20,7 +18,7 @@ Answer = tuple[int, tuple[SessionInfo, ...]]
 
 
 class ControlHandler:
-    """Nothing is delivered before `welcome` or after `bye`; but whoever still waits for a place can be closed too."""
+    """Delivers to sessions between `welcome` and `bye`; closes those too that still wait for a lease."""
 
     def __init__(self, hub: Hub, keyspace: Keyspace, session_leases: SessionLeases) -> None:
         self._hub = hub
@@ -42,10 +40,10 @@ class ControlHandler:
                 ]
                 return len(sessions), tuple(listed)
 
-    def _of_user(self, user_id: UserId) -> list[Connection]:
-        return _open(self._hub.sessions_of(user_id))
+    def _of_user(self, user_id: UserId) -> list[Member]:
+        return [session for session in self._hub.sessions_of(user_id) if session.is_open]
 
-    def _deliver(self, sessions: list[Connection], encoded: EncodedMessage) -> int:
+    def _deliver(self, sessions: list[Member], encoded: EncodedMessage) -> int:
         for session in sessions:
             session.outbox.write_direct(session.encoding.encoded(encoded))
         return len(sessions)
@@ -61,18 +59,10 @@ class ControlHandler:
 
     def _close(self, owner: Owner, session_id: SessionId | None) -> int:
         if owner.kind is OwnerKind.USER:
-            sessions = _living(self._hub.sessions_of(UserId(owner.name)))
+            sessions = list(self._hub.sessions_of(UserId(owner.name)))
         else:
-            sessions = [each for each in _living(self._hub.sessions()) if agent_of(each.session) == owner]
+            sessions = [each for each in self._hub.sessions() if agent_of(each.session) == owner]
         named = [each for each in sessions if session_id in (None, each.session.session_id)]
         for session in named:
             session.close(CloseCode.DISCONNECTED)
         return len(named)
-
-
-def _living(sessions: Iterable[object]) -> list[Connection]:
-    return [session for session in sessions if isinstance(session, Connection) and not session.has_ended]
-
-
-def _open(sessions: Iterable[object]) -> list[Connection]:
-    return [session for session in sessions if isinstance(session, Connection) and session.is_open]

@@ -1,13 +1,13 @@
-"""How much of a client a connection bears: commands that wait, and frames that are bad."""
+"""Bounds on what one client sends: frames that wait for earlier commands, and frames that are malformed."""
 
 from collections import deque
 
 WAITING_MAX = 64
 WAITING_MAX_BYTES = 131_072
-"""Commands that wait, and what they weigh; beyond either the carrier stops reading."""
+"""Frames that wait, and their bytes; beyond either the transport stops reading."""
 BAD_FRAMES_MAX = 10
 BAD_FRAMES_WINDOW = 60.0
-"""Seconds in which so many bad frames end the session."""
+"""Seconds in which BAD_FRAMES_MAX malformed frames end the session."""
 
 
 class InboundQueue:
@@ -37,14 +37,14 @@ class InboundQueue:
 
 
 class BadFrameCounter:
-    """Those of the last minute."""
+    """Malformed frames within the last BAD_FRAMES_WINDOW."""
 
     __slots__ = ("_at",)
 
     def __init__(self) -> None:
         self._at: deque[float] = deque(maxlen=BAD_FRAMES_MAX)
 
-    def one_more(self, now: float) -> bool:
-        """True: that was one too many."""
+    def add(self, now: float) -> bool:
+        """Count one more at `now`, in seconds; True: that was one too many."""
         self._at.append(now)
         return len(self._at) == BAD_FRAMES_MAX and now - self._at[0] < BAD_FRAMES_WINDOW

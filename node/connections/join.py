@@ -1,201 +1,126 @@
-"""A connection on its way into a channel: subscribed first, then at a place in its history, then present, then in.
+"""How a session joins a channel: subscribe, find the position in the history, become present, become a member.
 
-What is asked of Redis comes over other connections than what the channel says. What comes between the two is kept at
-the hub's gate, so that a newcomer hears every event behind its snapshot, and none that the snapshot holds. The place in
-history is found before anybody is told of the newcomer: who answers to its arrival is heard by it.
+Redis answers over other connections than the one on which the channel's events come. `delivery/roster.py` says how the
+two are merged: from the subscription on events are buffered, and the snapshot says which of them it contains. The
+position is found before the session becomes present: it receives what others publish in answer to its arrival.
 """
 
 import asyncio
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple
 
-from ...shared.channels import ChannelKind
-from ...shared.errors import Refused, internal_error
+from ...shared.channels import Channel, ChannelKind
+from ...shared.errors import Unavailable
 from ...shared.protocol.codec import encode_lazily
-from ...shared.protocol.frames import NodeFrame, PresenceSnapshot, Resync
-from ...shared.publication import NO_HISTORY, UNKNOWN_POSITION, Position, Publication, StartPosition
+from ...shared.protocol.frames import PresenceSnapshot, Resync
+from ...shared.publication import UNKNOWN_POSITION, Position, Publication, StartPosition
 from ..delivery.roster import JoinBuffer, Member
 from ..delivery.watermark import Watermark
 from ..protocols.effects import JoinChannel, JoinedChannel
-from ..protocols.session import Session
-from .context import ConnectionContext
+from .context import JoinContext
 
 
-class Arriving(Member, Protocol):
-    """A connection, as its entrance sees it."""
+class Join(NamedTuple):
+    """A completed join: what the session is told of the channel, and the publications to be sent behind that."""
 
-    @property
-    def session(self) -> Session: ...
-
-    def entered(
-        self,
-        effect: JoinChannel,
-        joined: JoinedChannel,
-        snapshot: PresenceSnapshot | None,
-        start: StartPosition,
-        kept: Sequence[Publication],
-    ) -> None:
-        """It hears the channel. `roll`: who is in the room; `kept`: what was said since, to be sent behind it."""
-        ...
-
-    def not_entered(self, effect: JoinChannel, refusal: Refused) -> None: ...
-    def answer(self, node_frame: NodeFrame) -> None: ...
+    channel: JoinedChannel
+    snapshot: PresenceSnapshot | None
+    start: StartPosition
+    buffered: Sequence[Publication]
 
 
-class ChannelJoin:
-    """Calls `entered` or `not_entered` once, unless it is abandoned before; then it leaves nothing behind."""
+async def join_channel(context: JoinContext, member: Member, effect: JoinChannel) -> Join:
+    """Make the session a member of the channel; it owes one `leave_channel`.
 
-    __slots__ = ("_abandoned", "_buffer", "_context", "_effect", "_joined", "_member", "_start")
-
-    def __init__(self, context: ConnectionContext, member: Arriving, effect: JoinChannel) -> None:
-        self._context = context
-        self._member = member
-        self._effect = effect
-        self._joined = JoinedChannel(context.hub.intern_channel(effect.channel), context.next_presence_number())
-        self._buffer: JoinBuffer | None = None
-        self._start = NO_HISTORY
-        self._abandoned = False
-
-    def begin(self) -> None:
-        self._context.tracker.follow(self._joined.channel)
-        waiter = self._context.subscriptions.acquire(self._joined.channel.address)
-        if waiter is None:
-            self._subscribed()
-        else:
-            waiter.add_done_callback(self._acknowledged)
-
-    def abandon(self) -> None:
-        """The connection ends."""
-        self._abandoned = True
-        if self._buffer is not None:
-            self._context.hub.abandon_join(self._joined.channel, self._member)
-            self._buffer = None
-
-    # ---- subscribed
-
-    def _acknowledged(self, waiter: asyncio.Future[None]) -> None:
-        channel, error = self._joined.channel, waiter.exception()
-        if error is not None and channel.kind is ChannelKind.AGENT and self._context.session_leases.let_in_unheard:
-            if not self._abandoned:
-                self._context.subscriptions.hold(channel.address)
-                self._let_in_unheard()
-        elif error is not None:
-            self._fail(error)
-        elif self._abandoned:
-            self._context.subscriptions.release(channel.address)
-        else:
-            self._subscribed()
-
-    def _let_in_unheard(self) -> None:
-        """Redis is away, and agents are served all the same: what can't be told now is told with `resync`."""
-        context, channel = self._context, self._joined.channel
-        context.tracker.follow(channel)
-        context.tracker.unplaced(channel)
-        self._buffer = context.hub.begin_join(channel, self._member)
-        position = context.tracker.position(channel)
-        self._start = StartPosition(position, None if self._effect.recover is None else False)
-        self._enter(None)
-
-    def _subscribed(self) -> None:
-        context, channel, recover = self._context, self._joined.channel, self._effect.recover
-        self._buffer = context.hub.begin_join(channel, self._member)
-        if not context.history.is_kept:
-            self._placed(StartPosition(None, None if recover is None else False))
-        elif recover is not None:
-            asked = context.history.recover(channel, recover, context.limits.max_bytes)
-            asyncio.ensure_future(asked).add_done_callback(self._recovered)
-        elif (position := context.tracker.position(channel)) is not None:
-            self._placed(StartPosition(position))
-        else:
-            context.history.head(channel).add_done_callback(self._found)
-
-    # ---- placed
-
-    def _found(self, asked: asyncio.Future[Position]) -> None:
-        if error := asked.exception():
-            self._turn_back(error)
-        else:
-            self._at(StartPosition(asked.result()))
-
-    def _recovered(self, asked: asyncio.Future[StartPosition]) -> None:
-        if error := asked.exception():
-            self._turn_back(error)
-        else:
-            self._at(asked.result())
-
-    def _at(self, start: StartPosition) -> None:
-        if self._abandoned:
-            self._context.subscriptions.release(self._joined.channel.address)
-            return
-        assert start.position is not None
-        self._context.tracker.known(self._joined.channel, start.position)
-        self._placed(start)
-
-    def _placed(self, start: StartPosition) -> None:
-        self._start, channel, member = start, self._joined.channel, self._member
-        if channel.kind is ChannelKind.AGENT:
-            self._enter(None)
-            return
-        author = member.session.author
-        assert author.user_id is not None
-        assert author.username is not None
-        snapshot = self._context.presence.join(channel, self._joined.number, author.user_id, author.username)
-        snapshot.add_done_callback(self._counted)
-
-    # ---- present
-
-    def _counted(self, done: asyncio.Future[PresenceSnapshot]) -> None:
-        context, channel = self._context, self._joined.channel
-        error = done.exception()
-        if error is not None:
-            self._turn_back(error)
-        elif self._abandoned:
-            context.subscriptions.release(channel.address)
-            context.presence.leave(channel, self._joined.number)
-        else:
-            self._enter(done.result())
-
-    def _enter(self, snapshot: PresenceSnapshot | None) -> None:
-        context, channel, start, buffer = self._context, self._joined.channel, self._start, self._buffer
-        assert buffer is not None
-        self._buffer = None
-        version, (epoch, offset) = 0 if snapshot is None else snapshot.version, start.position or UNKNOWN_POSITION
-        seen = Watermark(version, epoch, offset)
-        kept = context.hub.complete_join(channel, self._member, seen, context.tracker.position(channel))
+    From the return on the hub delivers to the session, so the caller must send the snapshot and what was buffered
+    before it awaits anything. If this raises or is cancelled, it has given back all that it had taken. Raises
+    Unavailable.
+    """
+    channel = context.hub.intern_channel(effect.channel)
+    joined = JoinedChannel(channel, context.next_presence_number())
+    context.tracker.follow(channel)
+    subscribed = context.subscriptions.acquire(channel.address)
+    is_silent = False  # joined without a subscription, since Redis is away
+    buffer: JoinBuffer | None = None
+    present: asyncio.Future[PresenceSnapshot] | None = None
+    is_member = False
+    try:
+        if subscribed is not None:
+            try:
+                await subscribed
+            except Unavailable:
+                if not (channel.kind is ChannelKind.AGENT and context.admits_without_bus):
+                    raise
+                context.subscriptions.hold(channel.address)
+                is_silent = True
+        buffer = context.hub.begin_join(channel, member)
+        start = _start_silently(context, effect) if is_silent else await _find_start(context, channel, effect.recover)
+        snapshot: PresenceSnapshot | None = None
+        if channel.kind is ChannelKind.ROOM:
+            session = member.session
+            present = context.presence.join(channel, joined.number, session.user_id, session.username)
+            snapshot = await present
+        epoch, offset = start.position or UNKNOWN_POSITION
+        seen = Watermark(0 if snapshot is None else snapshot.version, epoch, offset)
+        buffered = context.hub.complete_join(channel, member, seen, context.tracker.position(channel))
+        is_member = True
         if buffer.overflowed:
-            kept = self._behind_overflow(kept)
-        self._member.entered(self._effect, self._joined, snapshot, start, kept)
-
-    def _behind_overflow(self, kept: list[Publication]) -> list[Publication]:
-        """Too much was said while the session joined: it is told where what it gets begins."""
-        channel = self._joined.channel
-        numbered = next((publication for publication in kept if publication.offset), None)
-        position = None if numbered is None else Position(numbered.epoch, numbered.offset - 1)
-        resync = Resync(channel, "too much was said while this session joined", position or self._start.position)
-        return [Publication(encode_lazily(resync)), *kept]
-
-    # ---- not in
-
-    def _turn_back(self, error: BaseException) -> None:
-        """It does not come in after all."""
-        self._context.subscriptions.release(self._joined.channel.address)
-        if self._buffer is not None:
-            self._context.hub.abandon_join(self._joined.channel, self._member)
-            self._buffer = None
-        self._fail(error)
-
-    def _fail(self, error: BaseException) -> None:
-        if self._abandoned:
-            return
-        is_ours = not isinstance(error, Refused)
-        self._member.not_entered(self._effect, error if isinstance(error, Refused) else internal_error())
-        if is_ours:
-            raise error
+            buffered = _with_resync(channel, start, buffered)
+    finally:
+        if not is_member:
+            if buffer is not None:
+                context.hub.abandon_join(channel, member)
+            if subscribed is None or is_silent or _is_held(subscribed):
+                context.subscriptions.release(channel.address)
+            if present is not None and _is_present(present):
+                context.presence.leave(channel, joined.number)
+    return Join(joined, snapshot, start, buffered)
 
 
-def leave_channel(context: ConnectionContext, member: Arriving, joined: JoinedChannel) -> None:
-    """The way out, for whoever has entered."""
+def leave_channel(context: JoinContext, member: Member, joined: JoinedChannel) -> None:
+    """Undo a completed join."""
     context.hub.remove(joined.channel, member)
     context.subscriptions.release(joined.channel.address)
     if joined.channel.kind is ChannelKind.ROOM:
         context.presence.leave(joined.channel, joined.number)
+
+
+async def _find_start(context: JoinContext, channel: Channel, recover: Position | None) -> StartPosition:
+    """Return the position at which the session begins, with the missed messages if it asked for recovery."""
+    if not context.history.is_kept:
+        return StartPosition(None, None if recover is None else False)
+    if recover is not None:
+        start = await context.history.recover(channel, recover, context.recover_max_bytes)
+    elif (position := context.tracker.position(channel)) is not None:
+        return StartPosition(position)
+    else:
+        start = StartPosition(await context.history.head(channel))
+    assert start.position is not None
+    context.tracker.known(channel, start.position)
+    return start
+
+
+def _start_silently(context: JoinContext, effect: JoinChannel) -> StartPosition:
+    """Return where an agent's session begins while Redis is away: what it misses is announced with `resync` later."""
+    channel = effect.channel
+    context.tracker.follow(channel)
+    context.tracker.unplaced(channel)
+    return StartPosition(context.tracker.position(channel), None if effect.recover is None else False)
+
+
+def _is_held(subscribed: asyncio.Future[None]) -> bool:
+    """Whether an acquired subscription counts: it was rolled back if it failed, and not if it was cancelled."""
+    return subscribed.cancelled() or subscribed.exception() is None
+
+
+def _is_present(present: asyncio.Future[PresenceSnapshot]) -> bool:
+    """Whether the presence has to be left: one that failed or was cancelled is left by `Presence` itself."""
+    return not present.cancelled() and present.exception() is None
+
+
+def _with_resync(channel: Channel, start: StartPosition, buffered: list[Publication]) -> list[Publication]:
+    """Put a `resync` in front: the join buffer overflowed, and this is where the rest of it begins."""
+    numbered = next((publication for publication in buffered if publication.offset), None)
+    position = start.position if numbered is None else Position(numbered.epoch, numbered.offset - 1)
+    resync = Resync(channel, "too much was published while this session joined", position)
+    return [Publication(encode_lazily(resync)), *buffered]

@@ -1,4 +1,4 @@
-"""The places that this node's sessions hold under the limits of their agent and user, and why they lost them."""
+"""The leases that this node's sessions hold under the limits of their agent and user, and why they were closed."""
 
 from collections.abc import Callable, Iterable
 
@@ -24,10 +24,10 @@ _RULES = {
     CloseCode.DISCONNECTED: DisconnectRule.OPERATOR,
     CloseCode.REPLACED: DisconnectRule.SAME_SESSION,
 }
-"""What is remembered; any other end was the client's own doing, or everybody's."""
+"""Close codes that are remembered as a disconnect; any other end was the client's own, or concerned all clients."""
 _BY_LIMIT = (CloseCode.TRY_AGAIN_LATER, CloseCode.EVICTED)
 _LIMITS = {OwnerKind.AGENT: DisconnectRule.AGENT_MAX_SESSIONS, OwnerKind.USER: DisconnectRule.USER_MAX_SESSIONS}
-"""Where it was counted against a limit, the owner tells against whose."""
+"""The rule of a close by a limit, by the kind of its owner."""
 
 
 def agent_of(session: Session) -> Owner | None:
@@ -38,7 +38,7 @@ def agent_of(session: Session) -> Owner | None:
 
 
 class SessionLeases:
-    """What connections ask before they let anything in or out."""
+    """Acquires and releases the leases of sessions, and remembers why sessions were closed."""
 
     def __init__(
         self, leases: LeaseManager, limits: Limits, disconnects: DisconnectLog, *, node_id: NodeId, clock: Clock
@@ -52,11 +52,6 @@ class SessionLeases:
     def are_limited(self, session: Session) -> bool:
         return self._limits_users or session.endpoint is Endpoint.AGENT
 
-    @property
-    def let_in_unheard(self) -> bool:
-        """Whether those who have a place come in even while this node does not hear the bus."""
-        return self._leases.admits_without_bus
-
     def fence_if_expired(self) -> bool:
         """Close the sessions that hold leases if the heartbeat has expired; return whether they may not be served."""
         return self._leases.fence_if_expired()
@@ -66,24 +61,24 @@ class SessionLeases:
         """Whether this node may serve sessions that hold leases; without effect."""
         return self._leases.may_serve
 
-    async def take(
-        self, session: Session, connected_at: float, lose: Callable[[CloseOrder], None]
+    async def acquire(
+        self, session: Session, connected_at: float, on_lost: Callable[[CloseOrder], None]
     ) -> tuple[Lease, ...]:
-        """The session's places; `lose` is called when one is lost. Raises LimitReached and Unavailable."""
+        """Acquire the session's leases; `on_lost` is called when one is lost. Raises LimitReached and Unavailable."""
         info = orjson.dumps(self.describe(session, connected_at).as_object())
         held: list[Lease] = []
         try:
             for owner, name in self._claims(session):
-                lease = self._leases.new_lease(owner, name, info, lose)
+                lease = self._leases.new_lease(owner, name, info, on_lost)
                 await self._leases.acquire(lease)
                 held.append(lease)
         except BaseException:
-            self.give_back(held)
+            self.release(held)
             raise
         return tuple(held)
 
     def _claims(self, session: Session) -> Iterable[tuple[Owner, str]]:
-        """Whose limits the session counts against, and its name there."""
+        """Yield each owner whose limit the session counts against, and the session's name among the owner's."""
         agent = agent_of(session)
         if self._limits_users:
             # Two agents may each have a session of the same name.
@@ -92,8 +87,8 @@ class SessionLeases:
         if agent is not None:
             yield agent, session.session_id
 
-    def give_back(self, leases: Iterable[Lease]) -> None:
-        """Once nothing more reaches the session's socket."""
+    def release(self, leases: Iterable[Lease]) -> None:
+        """Release leases; to be called when nothing more can reach the session's socket."""
         for lease in leases:
             self._leases.release(lease)
 
@@ -108,23 +103,23 @@ class SessionLeases:
             agent_id=None if agent is None else agent.name,
         )
 
-    def remember(self, session: Session, code: CloseCode, closing: CloseOrder | None) -> None:
-        """Why the session was refused or closed, for those who ask its agent or its user about it."""
-        rule = _LIMITS[closing.owner.kind] if closing is not None and code in _BY_LIMIT else _RULES.get(code)
+    def remember(self, session: Session, code: CloseCode, order: CloseOrder | None) -> None:
+        """Remember why the session was refused or closed, for `disconnects` of its agent and its user."""
+        rule = _LIMITS[order.owner.kind] if order is not None and code in _BY_LIMIT else _RULES.get(code)
         if rule is None:
             return
-        displaced_by = None if closing is None or not closing.displaced_by else closing.displaced_by.rpartition("/")[2]
+        displaced_by = None if order is None or not order.displaced_by else order.displaced_by.rpartition("/")[2]
         disconnect = Disconnect(
             at=rfc3339(self._clock.now()),
             session_id=session.session_id,
             code=int(code),
             reason=CLOSE_RULES[code].reason,
             rule=rule.value,
-            count=None if closing is None else closing.count,
+            count=None if order is None else order.count,
             node=self._node_id,
             displaced_by=displaced_by,
         )
         owners = [owner for owner in (agent_of(session),) if owner is not None]
-        if not is_guest(session.user_id):  # nobody knows a made-up name that could ask for it
+        if not is_guest(session.user_id):  # the name of a guest was made up, so nobody asks for it
             owners.append(Owner(OwnerKind.USER, session.user_id))
         self._disconnects.remember(owners, disconnect)

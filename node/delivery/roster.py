@@ -37,9 +37,11 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from ...shared.channels import Channel
+from ...shared.codes import CloseCode
 from ...shared.names import UserId
 from ...shared.publication import Publication
 from ..protocols.encoding import Encoding
+from ..protocols.session import Session
 from .outbox import Outbox
 from .watermark import NOTHING_SEEN, Watermark
 
@@ -49,7 +51,14 @@ JOIN_BUFFER_MAX_BYTES = 1024 * 1024
 
 
 class Member(Protocol):
-    """A connection, as the hub sees it."""
+    """A connection, as the hub and those who find it there see it."""
+
+    @property
+    def session(self) -> Session: ...
+    @property
+    def connected_at(self) -> float:
+        """Seconds since 1970."""
+        ...
 
     @property
     def outbox(self) -> Outbox: ...
@@ -58,7 +67,13 @@ class Member(Protocol):
     @property
     def user_id(self) -> UserId: ...
     @property
-    def is_open(self) -> bool: ...
+    def is_open(self) -> bool:
+        """Between `welcome` and `bye`."""
+        ...
+
+    def close(self, code: CloseCode, *, retry_after: float | None = None) -> None:
+        """Send `bye` and close; `retry_after` is in seconds. Nothing is delivered any more."""
+        ...
 
 
 class JoinBuffer:

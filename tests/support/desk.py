@@ -26,7 +26,7 @@ from tannoy.fanout.scripts import (
     REMEMBER_GONE,
 )
 from tannoy.node.connections.connection import Connection
-from tannoy.node.connections.context import ConnectionContext
+from tannoy.node.connections.context import CommandContext, ConnectionContext, ConnectionCounters, JoinContext
 from tannoy.node.connections.control_handler import ControlHandler
 from tannoy.node.connections.session_limits import SessionLeases
 from tannoy.node.connections.timers import TimerWheel
@@ -145,20 +145,34 @@ class House:
             self.leases, self.limits, self.disconnects, node_id=NodeId("n1"), clock=self.clock
         )
         self.orders = ControlHandler(self.hub, KEYSPACE, self.session_leases)
+        self.counters = ConnectionCounters()
+        self.outbox_limits = OutboxLimits(outbox_max_bytes, policy)
         self.context = ConnectionContext(
             node_id=NodeId("n1"),
             hub=self.hub,
-            subscriptions=self.subscriptions,
-            publishing=Publishing(self.publisher, self.control, self.clock),
-            presence=self.presence,
-            history=self.history,
             tracker=self.tracker,
             session_leases=self.session_leases,
-            presence_queries=PresenceQueries(self.presence, self.limits, listed_max=1000),
             wheel=self.wheel,
             clock=self.clock,
-            limits=OutboxLimits(outbox_max_bytes, policy),
+            outbox_limits=self.outbox_limits,
             ping_interval=PING_INTERVAL,
+            joins=JoinContext(
+                hub=self.hub,
+                subscriptions=self.subscriptions,
+                tracker=self.tracker,
+                history=self.history,
+                presence=self.presence,
+                recover_max_bytes=outbox_max_bytes,
+                admits_without_bus=self.leases.admits_without_bus,
+            ),
+            commands=CommandContext(
+                publishing=Publishing(self.publisher, self.control, self.clock),
+                history=self.history,
+                presence_queries=PresenceQueries(self.presence, self.limits, listed_max=1000),
+                clock=self.clock,
+                counters=self.counters,
+            ),
+            counters=self.counters,
         )
         self.link.acknowledge()
 

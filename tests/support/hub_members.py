@@ -4,12 +4,15 @@ from tannoy.node.delivery.hub import Hub
 from tannoy.node.delivery.outbox import Outbox, OutboxLimits
 from tannoy.node.delivery.relay import Relay
 from tannoy.node.protocols.encoding import encoding_of
+from tannoy.node.protocols.session import Endpoint, Session
 from tannoy.node.rfc6455 import Opcode, frame
 from tannoy.shared.channels import Channel
+from tannoy.shared.codes import CloseCode
 from tannoy.shared.keyspace import Keyspace
-from tannoy.shared.names import RoomName, UserId
+from tannoy.shared.names import RoomName, SessionId, UserId
 from tannoy.shared.policy import SlowPolicy
 from tannoy.shared.protocol.codec import JSON, WireFormat
+from tannoy.shared.protocol.frames import Author
 from tannoy.shared.publication import EncodedMessage, Publication
 
 from tests.support.recording_transport import RecordingTransport
@@ -28,6 +31,12 @@ class RecordingMember:
         self.encoding = encoding_of(wire, self.transport.framing)
         self.user_id = UserId(user)
         self.is_open = True
+        self.connected_at = 0.0
+        author = Author(UserId(user), user.title(), SessionId(session_id))
+        self.session = Session(Endpoint.ROOMS, author, None, Keyspace("tannoy"))
+
+    def close(self, code: CloseCode, *, retry_after: float | None = None) -> None:
+        self.is_open = False
 
     @property
     def writes(self) -> list[bytes]:

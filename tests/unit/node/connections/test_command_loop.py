@@ -6,7 +6,7 @@ import pytest
 from tannoy.fanout.control.codec import pack_order
 from tannoy.fanout.control.requests import Response
 from tannoy.fanout.scripts import PRESENCE_JOIN, PRESENCE_LIST
-from tannoy.node.connections.command_loop import UNDER_WAY_MAX
+from tannoy.node.connections.command_loop import IN_FLIGHT_MAX
 from tannoy.shared.clock import rfc3339
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.publication import Position
@@ -83,7 +83,7 @@ async def test_an_error_that_nobody_expected_is_answered_as_internal_and_told_lo
 async def test_what_waited_behind_an_error_that_nobody_expected_is_carried_out() -> None:
     house = House()
     desk = await in_room(house)
-    for number in range(UNDER_WAY_MAX):
+    for number in range(IN_FLIGHT_MAX):
         desk.say(type="message", content=number, id=number)
     desk.say(type="ping", id=1000)
     assert desk.heard() == []
@@ -135,6 +135,7 @@ async def test_join_is_answered_once_redis_has_acknowledged() -> None:
     desk.say(type="join", room="lobby", id=1)
     await turns()
     assert desk.heard() == []
+    await turns(1)
     house.link.acknowledge()
     await turns()
     assert desk.heard() == [{"type": "ok", "id": 1, "room": "lobby", **ROLL, **HEAD.as_fields()}]
@@ -147,6 +148,7 @@ async def test_join_is_answered_once_it_is_known_who_else_is_there() -> None:
     desk = Desk(house)
     desk.heard()
     desk.say(type="join", room="lobby", id=1)
+    await turns(1)
     house.link.acknowledge()
     await turns()
     assert desk.heard() == []
@@ -161,6 +163,7 @@ async def test_whoever_asks_to_recover_where_nothing_is_kept_is_told_that_nothin
     desk = Desk(house)
     desk.heard()
     desk.say(type="join", room="lobby", id=1, recover={"epoch": "e", "offset": 3})
+    await turns(1)
     house.link.acknowledge()
     await turns()
     assert desk.heard() == [{"type": "ok", "id": 1, "room": "lobby", **ROLL, "recovered": False}]

@@ -1,7 +1,7 @@
 """How much of a session's commands waits, and how much nonsense is borne."""
 
 import pytest
-from tannoy.node.connections.command_loop import UNDER_WAY_MAX
+from tannoy.node.connections.command_loop import IN_FLIGHT_MAX
 from tannoy.node.connections.inbound import BAD_FRAMES_MAX, BAD_FRAMES_WINDOW, WAITING_MAX
 
 from tests.support.clock import on_manual_time, turns
@@ -21,6 +21,7 @@ async def test_commands_behind_a_join_wait_for_it_and_follow_in_order() -> None:
     desk.say(type="leave", room="lobby", id=2)
     desk.say(type="message", room="lobby", content="out", id=3)
     assert desk.heard() == []
+    await turns(1)
     house.link.acknowledge()
     await turns()
     assert [(frame["type"], frame["id"]) for frame in desk.heard()] == [("ok", 1), ("ok", 2), ("error", 3)]
@@ -38,6 +39,7 @@ async def test_too_many_commands_that_wait_stop_the_reading_until_they_are_done(
     assert desk.transport.reading
     desk.say(type="ping", id="last")
     assert not desk.transport.reading
+    await turns(1)
     house.link.acknowledge()
     await turns()
     assert desk.transport.reading
@@ -48,13 +50,13 @@ async def test_too_many_commands_that_wait_stop_the_reading_until_they_are_done(
 async def test_no_more_publishes_are_under_way_than_the_bound_and_the_rest_follows_in_order() -> None:
     house = House()
     desk = await in_room(house)
-    for number in range(UNDER_WAY_MAX + 10):
+    for number in range(IN_FLIGHT_MAX + 10):
         desk.say(type="message", content=number)
-    assert len(house.publisher.sent) == UNDER_WAY_MAX
+    assert len(house.publisher.sent) == IN_FLIGHT_MAX
     for confirmed in range(10):
         house.publisher.confirmations[confirmed].set_result(1)
     await turns()
-    assert [frame["content"] for frame in desk.published] == list(range(UNDER_WAY_MAX + 10))
+    assert [frame["content"] for frame in desk.published] == list(range(IN_FLIGHT_MAX + 10))
 
 
 @on_manual_time
@@ -64,6 +66,7 @@ async def test_what_waits_when_the_connection_ends_is_not_carried_out() -> None:
     desk.say(type="join", room="lobby")
     desk.say(type="private", to="bob", content=1)
     desk.connection.on_closed()
+    await turns(1)
     house.link.acknowledge()
     await turns()
     assert house.publisher.sent == []

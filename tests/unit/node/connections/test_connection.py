@@ -14,6 +14,7 @@ both_formats = pytest.mark.parametrize("wire", [JSON, MSGPACK], ids=lambda wire:
 async def in_room(house: House, *, high_water: int | None = None) -> Desk:
     """A desk in the lobby, with its welcome read."""
     desk = Desk(house, Endpoint.ROOM, high_water=high_water)
+    await turns(1)
     house.link.acknowledge()
     await turns()
     assert [frame["type"] for frame in desk.heard()] == ["welcome"]
@@ -34,6 +35,7 @@ async def test_a_socket_with_a_home_is_welcomed_once_redis_has_acknowledged() ->
     desk = Desk(house, Endpoint.ROOM)
     await turns()
     assert desk.heard() == []
+    await turns(1)
     house.link.acknowledge()
     await turns()
     (welcome,) = desk.heard()
@@ -46,6 +48,7 @@ async def test_a_socket_with_a_home_is_welcomed_once_it_is_known_who_else_is_the
     house = House()
     house.redis.hold(PRESENCE_JOIN)
     desk = Desk(house, Endpoint.ROOM)
+    await turns(1)
     house.link.acknowledge()
     await turns()
     assert desk.heard() == []

@@ -115,6 +115,7 @@ async def test_with_skip_more_resyncs_than_the_bound_end_the_session_in_order() 
     desk = Desk(house, high_water=1)
     for number in range(ROOMS_MAX):
         desk.say(type="join", room=f"room-{number}")
+        await turns(1)
         house.link.acknowledge()
         await turns()
     desk.hear_from_room(6000)
@@ -225,7 +226,7 @@ async def test_an_end_of_any_kind_gives_everything_back_once(end: str) -> None:
         desk.connection.on_closed()
     assert house.hub.statistics() == {"sessions": 0, "users": 0, "channels": 0}
     assert house.subscriptions.holders(ROOM.address) == 0
-    assert house.context.limits.slow == 0
+    assert house.outbox_limits.slow == 0
 
 
 @on_manual_time
@@ -233,6 +234,7 @@ async def test_an_end_while_entering_gives_the_subscription_back() -> None:
     house = House()
     desk = Desk(house, Endpoint.ROOM)
     desk.connection.on_closed()
+    await turns(1)
     house.link.acknowledge()
     await turns()
     assert house.subscriptions.holders(ROOM.address) == 0
@@ -245,9 +247,9 @@ async def test_a_slow_peer_that_is_gone_is_not_counted_as_slow() -> None:
     house = House()
     desk = await in_room(house)
     desk.transport.stall()
-    assert house.context.limits.slow == 1
+    assert house.outbox_limits.slow == 1
     desk.connection.on_closed()
-    assert house.context.limits.slow == 0
+    assert house.outbox_limits.slow == 0
 
 
 @on_manual_time
@@ -258,4 +260,4 @@ async def test_a_peer_that_bye_itself_has_made_slow_is_not_counted_as_slow_for_e
     assert not desk.connection.outbox.is_slow
     desk.connection.close(CloseCode.DRAINING)
     desk.connection.on_closed()
-    assert house.context.limits.slow == 0
+    assert house.outbox_limits.slow == 0

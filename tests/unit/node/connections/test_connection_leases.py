@@ -41,11 +41,13 @@ async def test_the_handshake_is_answered_at_once_and_welcome_waits_for_the_place
     house.redis.hold(LEASE_ACQUIRE)
     desk = Desk(house, Endpoint.AGENT, opening=b"HTTP/1.1 101")
     await turns(6)
+    await turns(1)
     house.link.acknowledge()
     assert desk.transport.writes == [b"HTTP/1.1 101"]
     desk.transport.writes.clear()
     house.redis.answer_held(LEASE_ACQUIRE)
     await turns()
+    await turns(1)
     house.link.acknowledge()
     await turns()
     assert [frame["type"] for frame in desk.heard()] == ["welcome"]
@@ -67,6 +69,7 @@ async def test_commands_that_come_before_welcome_wait_for_it() -> None:
     await turns()
     house.redis.answer_held(LEASE_ACQUIRE)
     await turns()
+    await turns(1)
     house.link.acknowledge()
     await turns()
     assert [frame["type"] for frame in desk.heard()] == ["welcome", "pong"]
@@ -151,7 +154,7 @@ async def test_whoever_leaves_while_it_waits_gives_back_what_it_may_have_got(rea
     await turns(6)
     assert (released(house), house.leases.statistics().known) == ([b"me|1|s1"], 0)
     assert house.hub.statistics() == {"sessions": 0, "users": 0, "channels": 0}
-    assert house.context.connections == 0
+    assert house.counters.open == 0
 
 
 @on_manual_time

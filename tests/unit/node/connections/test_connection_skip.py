@@ -42,6 +42,7 @@ async def test_each_room_has_a_position_of_its_own() -> None:
     desk = Desk(house)
     for room in ("lobby", "kitchen"):
         desk.say(type="join", room=room)
+        await turns(1)
         house.link.acknowledge()
         await turns()
     desk.heard()

@@ -24,6 +24,7 @@ async def at_agent(house: House, session_id: str = "s1", user_id: str = "ada") -
     """A session of agent 42 with its welcome read."""
     desk = Desk(house, Endpoint.AGENT, session_id=session_id, user_id=user_id)
     await turns(6)
+    await turns(1)
     house.link.acknowledge()
     await turns()
     assert [frame["type"] for frame in desk.heard()] == ["welcome"]
@@ -149,6 +150,7 @@ async def test_an_operator_closes_who_has_not_been_welcomed_yet(waits_for: str, 
     assert house.orders.answer(closing(owner, "s1")) == (0, ())
     if waits_for == "its place":
         house.redis.answer_held(LEASE_ACQUIRE)
+    await turns(1)
     house.link.acknowledge()
     await turns(6)
     assert [(frame["type"], frame["code"]) for frame in desk.heard()] == [("bye", 4504)]

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from tannoy.fanout.pubsub.subscriptions import ACKNOWLEDGE_TIMEOUT
 from tannoy.fanout.scripts import PRESENCE_JOIN, PRESENCE_LEAVE
 from tannoy.node.protocols.session import Endpoint
 from tannoy.shared.codes import CloseCode
@@ -46,10 +47,12 @@ async def subscribing(house: House) -> None: ...
 
 
 async def just_subscribed(house: House) -> None:
+    await turns(1)
     house.link.acknowledge()
 
 
 async def counting(house: House) -> None:
+    await turns(1)
     house.link.acknowledge()
     await turns()
 
@@ -81,6 +84,7 @@ async def test_whoever_turns_back_at_any_step_leaves_nothing(
     assert asyncio.iscoroutine(stage)
     await stage
     end(desk)
+    await turns(1)
     house.link.acknowledge()
     await turns()
     if numbers(house, PRESENCE_JOIN) and until in (subscribing, just_subscribed, counting):
@@ -118,3 +122,18 @@ async def test_whoever_turns_back_before_it_was_let_in_unheard_leaves_nothing(en
     end(desk)
     await asyncio.sleep(1.1)
     assert (house.subscriptions.holders(AGENT.address), house.hub.rosters) == (0, {})
+
+
+@every_end
+@on_manual_time
+async def test_session_that_ends_in_the_turn_of_a_failed_subscription_releases_it_once(
+    end: Callable[[Desk], None],
+) -> None:
+    house = House()
+    desk = joining(house)
+    await turns(1)
+    loop = asyncio.get_running_loop()
+    loop.call_at(loop.time() + ACKNOWLEDGE_TIMEOUT + 5e-10, end, desk)  # behind the timer, in the same turn
+    await asyncio.sleep(ACKNOWLEDGE_TIMEOUT + 0.1)
+    assert house.subscriptions.statistics().rolled_back == 1
+    assert (house.subscriptions.holders(ROOM.address), house.hub.rosters) == (0, {})

@@ -31,6 +31,7 @@ async def test_without_presence_a_join_is_unavailable_and_the_session_lives(why:
     house.redis.reply_with(PRESENCE_JOIN, None)
     desk = joining(house)
     desk.heard()
+    await turns(1)
     house.link.acknowledge()
     await turns()
     assert [(frame["id"], frame["code"]) for frame in desk.heard()] == [(1, "unavailable")]
@@ -44,6 +45,7 @@ async def test_a_join_that_was_not_confirmed_is_taken_back_in_case_it_was_carrie
     house = House()
     house.redis.leave_unconfirmed(PRESENCE_JOIN)
     joining(house)
+    await turns(1)
     house.link.acknowledge()
     await turns()
     assert numbers(house, PRESENCE_JOIN) == numbers(house, PRESENCE_LEAVE) != []
@@ -54,6 +56,7 @@ async def test_without_presence_nobody_gets_home_and_is_asked_to_come_back() -> 
     house = House()
     house.redis.leave_unconfirmed(PRESENCE_JOIN)
     desk = Desk(house, Endpoint.ROOM)
+    await turns(1)
     house.link.acknowledge()
     await turns()
     assert [(frame["type"], frame["code"]) for frame in desk.heard()] == [("bye", 1013)]
@@ -104,6 +107,7 @@ async def test_presence_is_asked_for_only_once_the_room_is_heard() -> None:
     joining(house)
     await turns()
     assert numbers(house, PRESENCE_JOIN) == []
+    await turns(1)
     house.link.acknowledge()
     await turns()
     assert len(numbers(house, PRESENCE_JOIN)) == 1
@@ -113,6 +117,7 @@ async def test_presence_is_asked_for_only_once_the_room_is_heard() -> None:
 async def test_each_stay_has_a_number_of_its_own_and_leaves_under_it() -> None:
     house = House()
     desk = Desk(house, Endpoint.ROOM)
+    await turns(1)
     house.link.acknowledge()
     await turns()
     for _ in range(2):
@@ -129,6 +134,7 @@ async def test_an_agents_session_is_counted_by_its_place_and_not_by_presence() -
     house = House()
     desk = Desk(house, Endpoint.AGENT)
     await turns()
+    await turns(1)
     house.link.acknowledge()
     await turns()
     assert [frame["type"] for frame in desk.heard()] == ["welcome"]
@@ -143,6 +149,7 @@ async def test_whoever_joins_while_presence_is_restated_stays_in() -> None:
     house = House()
     resident = Desk(house, session_id="resident")
     resident.say(type="join", room="kitchen")
+    await turns(1)
     house.link.acknowledge()
     await turns()
     slow, quick = Desk(house, session_id="slow"), Desk(house, session_id="quick")
@@ -155,6 +162,7 @@ async def test_whoever_joins_while_presence_is_restated_stays_in() -> None:
     here = {ROOM: {0: (UserId("bob"), "Bob")}}
     restating = asyncio.create_task(house.presence.restate(ROOM.partition, here))
     await turns()
+    await turns(1)
     house.link.acknowledge()
     await turns()
     assert "lobby" in slow.connection.session.joined

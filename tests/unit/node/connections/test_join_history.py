@@ -52,6 +52,7 @@ async def test_the_place_is_asked_for_only_once_the_room_is_heard() -> None:
     Desk(house, Endpoint.ROOM)
     await turns()
     assert house.past.calls == []
+    await turns(1)
     house.link.acknowledge()
     await turns()
     assert len(house.past.arguments_of(HISTORY_READ)) == 1
@@ -62,6 +63,7 @@ async def test_presence_is_asked_for_only_once_the_place_is_known() -> None:
     house = House()
     house.past.hold(HISTORY_READ)
     joining(house)
+    await turns(1)
     house.link.acknowledge()
     await turns()
     assert numbers(house, PRESENCE_JOIN) == []
@@ -95,6 +97,7 @@ async def test_of_what_comes_before_the_place_is_known_only_what_is_behind_it_is
     house = House()
     house.past.hold(HISTORY_READ)
     desk = Desk(house, Endpoint.ROOM)
+    await turns(1)
     house.link.acknowledge()
     await turns()
     house.bring(ROOM, 39, 40, 41)
@@ -168,6 +171,7 @@ async def test_whoever_turns_back_while_its_place_is_looked_for_leaves_nothing(
     house = House()
     house.past.hold(HISTORY_READ)
     desk = start(house)
+    await turns(1)
     house.link.acknowledge()
     await turns()
     if answered:

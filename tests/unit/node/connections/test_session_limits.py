@@ -70,7 +70,7 @@ async def test_a_session_takes_a_place_of_its_user_and_of_its_agent(
     endpoint: Endpoint, user_max_sessions: int, session_leases: list[tuple[str, str]]
 ) -> None:
     house = House(user_max_sessions=user_max_sessions)
-    held = await house.session_leases.take(session(endpoint), CONNECTED_AT, unconcerned)
+    held = await house.session_leases.acquire(session(endpoint), CONNECTED_AT, unconcerned)
     assert asked_for(house) == session_leases
     assert [lease.name for lease in held] == [name for _, name in session_leases]
 
@@ -78,7 +78,7 @@ async def test_a_session_takes_a_place_of_its_user_and_of_its_agent(
 @on_manual_time
 async def test_with_its_place_goes_what_people_want_to_know_of_a_session() -> None:
     house = House()
-    await house.session_leases.take(session(), CONNECTED_AT, unconcerned)
+    await house.session_leases.acquire(session(), CONNECTED_AT, unconcerned)
     assert json.loads(house.redis.arguments_of(LEASE_ACQUIRE)[0][1]) == {
         "session_id": "s1",
         "user_id": "ada",
@@ -94,7 +94,7 @@ async def test_where_the_second_place_is_not_to_be_had_the_first_is_given_back()
     house = House(user_max_sessions=3)
     house.redis.reply_with(LEASE_ACQUIRE, [b"held", b"17"], [b"full", 10, 10])
     with pytest.raises(LimitReached):
-        await house.session_leases.take(session(), CONNECTED_AT, unconcerned)
+        await house.session_leases.acquire(session(), CONNECTED_AT, unconcerned)
     assert [words[0] for words in house.redis.arguments_of(LEASE_RELEASE)] == [b"me|1|42/s1"]
 
 
