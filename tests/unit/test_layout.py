@@ -15,7 +15,6 @@ COVERED_BY: dict[str, str] = {
     "fanout/cluster/master_pipeline.py": "tests/unit/fanout/cluster/test_pipeline.py",
     "fanout/cluster/per_master.py": "tests/unit/fanout/cluster/test_link.py",
     "fanout/cluster/routing.py": "tests/unit/fanout/cluster/test_pipeline.py",
-    "fanout/control/codec.py": "tests/property/test_codec.py",
     "fanout/control/requests.py": "tests/unit/fanout/control/test_control.py",
     "fanout/history/publisher.py": "tests/scripts/test_publish_once.py",
     "fanout/history/reader.py": "tests/scripts/test_history_read.py",

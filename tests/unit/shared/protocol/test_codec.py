@@ -1,28 +1,14 @@
-"""Two wire formats with the same objects, and what nodes say to each other."""
+"""The two wire formats of the client protocol carry the same objects."""
 
-import hmac
 import math
 
 import msgpack
 import orjson
 import pytest
-from tannoy.fanout.control.codec import pack_order, unpack_order
-from tannoy.fanout.control.requests import (
-    CloseSessions,
-    ControlMessage,
-    DeliverToSession,
-    DeliverToUser,
-    Evict,
-    LeaseGranted,
-    ListSessions,
-    Response,
-)
-from tannoy.fanout.pubsub.envelope import pack_publication, unpack_publication
-from tannoy.shared.channels import Owner, OwnerKind
-from tannoy.shared.codes import CloseCode, ErrorCode
-from tannoy.shared.errors import BadRequest, MalformedBytes
+from tannoy.shared.codes import ErrorCode
+from tannoy.shared.errors import BadRequest
 from tannoy.shared.keyspace import Keyspace
-from tannoy.shared.names import AgentId, RoomName, SessionId, UserId
+from tannoy.shared.names import RoomName
 from tannoy.shared.protocol.codec import (
     JSON,
     MAX_DEPTH,
@@ -34,9 +20,6 @@ from tannoy.shared.protocol.codec import (
 )
 from tannoy.shared.protocol.commands import BadCommand, Message, Ping
 from tannoy.shared.protocol.frames import Author, MessageFrame
-from tannoy.shared.publication import EncodedMessage, Publication
-
-from tests.support.records import session_info
 
 both_formats = pytest.mark.parametrize("wire", [JSON, MSGPACK], ids=lambda wire: wire.name)
 
@@ -184,9 +167,7 @@ def test_the_refusal_of_a_bad_command_has_its_id(wire: WireFormat, id: int) -> N
     assert wire.decode(wire.encode({"id": command.id})) == {"id": id}
 
 
-# ---- the bus
-
-READY = EncodedMessage(b'{"a":1}', b"\x81\xa1a\x01")
+# ---- frames of a node
 
 
 def test_encode_frame_encodes_in_both_wire_formats() -> None:
@@ -194,117 +175,3 @@ def test_encode_frame_encodes_in_both_wire_formats() -> None:
     said = MessageFrame(room, Author(None, None, None), {"text": "é"}, "2026-11-21T08:15:30.123Z")
     encoded = encode_frame(said)
     assert JSON.decode(encoded.json) == MSGPACK.decode(encoded.msgpack) == said.as_object()
-
-
-PUBLICATIONS = [
-    Publication(READY),
-    Publication(READY, "s" * 128),
-    Publication(EncodedMessage(b"", b"")),
-    Publication(EncodedMessage(b"{}", b""), "s1"),
-    Publication(EncodedMessage(b"x" * 100_000, b"y" * 100_000), "s1"),
-]
-
-
-@pytest.mark.parametrize("publication", PUBLICATIONS, ids=lambda p: f"{len(p.encoded.json)}-{p.exclude:.3}")
-def test_a_publication_is_the_same_after_packing_and_unpacking(publication: Publication) -> None:
-    assert unpack_publication(pack_publication(publication)) == publication
-
-
-def test_the_envelope_has_the_documented_bytes() -> None:
-    packed = pack_publication(Publication(READY, "s1"))
-    assert packed == b"\x01" + b"\x02" + b"\x00\x00\x00\x07" + b"s1" + b'{"a":1}' + b"\x81\xa1a\x01"
-
-
-def test_an_envelope_truncated_within_its_json_is_malformed() -> None:
-    packed = pack_publication(Publication(READY, "s1"))
-    for length in range(len(packed) - len(READY.msgpack)):
-        with pytest.raises(MalformedBytes):
-            unpack_publication(packed[:length])
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"\x02\x00\x00\x00\x00\x00",  # of another version
-        b'{"type":"message"}',
-        b"\x01\x01\x00\x00\x00\x00\xff",  # exclude is not UTF-8
-        b"\x01\xff\x00\x00\x00\x00",
-        b"\x01\x00\xff\xff\xff\xff",
-        b"\x01\xff\xff\xff\xff\xff" + b"a" * 100,
-    ],
-    ids=repr,
-)
-def test_an_envelope_that_no_node_writes_is_malformed(data: bytes) -> None:
-    with pytest.raises(MalformedBytes):
-        unpack_publication(data)
-
-
-ORDERS: list[ControlMessage] = [
-    DeliverToUser(1, b"tannoy:node:i1", UserId("ada"), READY),
-    DeliverToSession(2**40, b"tannoy:node:i1", AgentId("42"), SessionId("s1"), READY),
-    Response(3, 0),
-    Response(3, 1, (session_info("s1"),)),
-    CloseSessions(4, b"tannoy:node:i1", Owner(OwnerKind.AGENT, "42"), None),
-    CloseSessions(4, b"tannoy:node:i1", Owner(OwnerKind.USER, "ada"), SessionId("s1")),
-    ListSessions(5, b"tannoy:node:i1", UserId("ada")),
-    Evict(Owner(OwnerKind.AGENT, "42"), "i1|7|s1", CloseCode.EVICTED, 10, "s2"),
-    LeaseGranted(Owner(OwnerKind.USER, "ada"), "i1|7|42/s1"),
-]
-every_order = pytest.mark.parametrize("order", ORDERS, ids=lambda order: type(order).__name__)
-
-
-@every_order
-@pytest.mark.parametrize("secret", [b"", b"cluster"])
-def test_an_order_travels_unchanged(order: ControlMessage, secret: bytes) -> None:
-    assert unpack_order(pack_order(order, secret), secret) == order
-
-
-@every_order
-@pytest.mark.parametrize(("ours", "theirs"), [(b"cluster", b""), (b"", b"cluster"), (b"cluster", b"Cluster")])
-def test_an_order_sealed_with_another_secret_is_malformed(order: ControlMessage, ours: bytes, theirs: bytes) -> None:
-    with pytest.raises(MalformedBytes, match="CLUSTER_SECRET"):
-        unpack_order(pack_order(order, theirs), ours)
-
-
-@every_order
-def test_an_order_with_any_bit_changed_is_malformed(order: ControlMessage) -> None:
-    packed = pack_order(order, b"cluster")
-    for position in range(len(packed) * 8):
-        changed = bytearray(packed)
-        changed[position // 8] ^= 1 << position % 8
-        with pytest.raises(MalformedBytes):
-            unpack_order(bytes(changed), b"cluster")
-
-
-@every_order
-def test_a_truncated_order_is_malformed(order: ControlMessage) -> None:
-    packed = pack_order(order, b"")
-    for length in range(len(packed)):
-        with pytest.raises(MalformedBytes):
-            unpack_order(packed[:length], b"")
-
-
-def test_every_kind_of_order_is_in_the_table() -> None:
-    assert {type(order) for order in ORDERS} == set(ControlMessage.__args__)
-
-
-STRANGE: list[tuple[object, ...]] = [
-    ("evict", "planet", "42", "i1|7|s1", 4500, 10, "s2"),
-    ("evict", "agent", "42", "i1|7|s1", 4999, 10, "s2"),
-    ("evict", "agent", "42", "i1|7|s1", 4500, 10),
-    ("granted", "planet", "42", "i1|7|s1"),
-    ("granted", "agent", 42, "i1|7|s1"),
-    ("close", 1, b"i1", "planet", "42", None),
-    ("close", 1, b"i1", "agent", "42", 7),
-    ("list", 1, b"i1"),
-    ("delivered", 1, 1, None),
-    ("dance",),
-]
-
-
-@pytest.mark.parametrize("parts", STRANGE, ids=str)
-def test_an_order_that_no_node_of_this_version_gives_is_malformed(parts: tuple[object, ...]) -> None:
-    body = msgpack.packb(parts)
-    sealed = hmac.digest(b"", body, "sha256")[:16] + body
-    with pytest.raises(MalformedBytes):
-        unpack_order(sealed, b"")

@@ -1,4 +1,4 @@
-"""What Redis itself tells of a room's presence: decoded, and made ready for both wire formats."""
+"""Changes of presence that scripts in Redis publish: decoded, and encoded in both wire formats."""
 
 import msgpack
 import pytest
@@ -12,7 +12,7 @@ from tannoy.shared.publication import EncodedMessage
 LOBBY, ADA, BOB = RoomName("lobby"), UserId("ada"), UserId("bob")
 MS = 1_795_000_000_123
 V = 1_795_000_000_123_456
-"""A version as rooms have it: of the clock, in microseconds."""
+"""A version of a room's presence: microseconds of the clock."""
 FLAT = ["bob", f"0|{MS + 1}|Bob|by 👩‍💻\n", "ada", f"2|{MS}|Ada"]
 USERS = (PresentUser(ADA, "Ada", MS, 2), PresentUser(BOB, "Bob|by 👩‍💻\n", MS + 1, 0))
 
@@ -42,7 +42,7 @@ def test_a_presence_change_is_decoded_to_its_frame_in_both_formats(
 
 
 def test_users_are_listed_in_the_order_of_their_arrival() -> None:
-    assert read_users([word.encode() for word in FLAT]) == USERS
+    assert read_users([value.encode() for value in FLAT]) == USERS
 
 
 @pytest.mark.parametrize(

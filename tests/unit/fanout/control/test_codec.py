@@ -1,0 +1,98 @@
+"""Control messages between nodes: their bytes, and the signature by the secret of the cluster."""
+
+import hmac
+
+import msgpack
+import pytest
+from tannoy.fanout.control.codec import pack_order, unpack_order
+from tannoy.fanout.control.requests import (
+    CloseSessions,
+    ControlMessage,
+    DeliverToSession,
+    DeliverToUser,
+    Evict,
+    LeaseGranted,
+    ListSessions,
+    Response,
+)
+from tannoy.shared.channels import Owner, OwnerKind
+from tannoy.shared.codes import CloseCode
+from tannoy.shared.errors import MalformedBytes
+from tannoy.shared.names import AgentId, SessionId, UserId
+from tannoy.shared.publication import EncodedMessage
+
+from tests.support.records import session_info
+
+ENCODED = EncodedMessage(b'{"a":1}', b"\x81\xa1a\x01")
+
+MESSAGES: list[ControlMessage] = [
+    DeliverToUser(1, b"tannoy:node:i1", UserId("ada"), ENCODED),
+    DeliverToSession(2**40, b"tannoy:node:i1", AgentId("42"), SessionId("s1"), ENCODED),
+    Response(3, 0),
+    Response(3, 1, (session_info("s1"),)),
+    CloseSessions(4, b"tannoy:node:i1", Owner(OwnerKind.AGENT, "42"), None),
+    CloseSessions(4, b"tannoy:node:i1", Owner(OwnerKind.USER, "ada"), SessionId("s1")),
+    ListSessions(5, b"tannoy:node:i1", UserId("ada")),
+    Evict(Owner(OwnerKind.AGENT, "42"), "i1|7|s1", CloseCode.EVICTED, 10, "s2"),
+    LeaseGranted(Owner(OwnerKind.USER, "ada"), "i1|7|42/s1"),
+]
+every_message = pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+
+
+@every_message
+@pytest.mark.parametrize("secret", [b"", b"cluster"])
+def test_a_control_message_is_the_same_after_packing_and_unpacking(message: ControlMessage, secret: bytes) -> None:
+    assert unpack_order(pack_order(message, secret), secret) == message
+
+
+@every_message
+@pytest.mark.parametrize(("ours", "theirs"), [(b"cluster", b""), (b"", b"cluster"), (b"cluster", b"Cluster")])
+def test_a_control_message_signed_with_another_secret_is_malformed(
+    message: ControlMessage, ours: bytes, theirs: bytes
+) -> None:
+    with pytest.raises(MalformedBytes, match="CLUSTER_SECRET"):
+        unpack_order(pack_order(message, theirs), ours)
+
+
+@every_message
+def test_a_control_message_with_any_bit_changed_is_malformed(message: ControlMessage) -> None:
+    packed = pack_order(message, b"cluster")
+    for position in range(len(packed) * 8):
+        changed = bytearray(packed)
+        changed[position // 8] ^= 1 << position % 8
+        with pytest.raises(MalformedBytes):
+            unpack_order(bytes(changed), b"cluster")
+
+
+@every_message
+def test_a_truncated_control_message_is_malformed(message: ControlMessage) -> None:
+    packed = pack_order(message, b"")
+    for length in range(len(packed)):
+        with pytest.raises(MalformedBytes):
+            unpack_order(packed[:length], b"")
+
+
+def test_every_kind_of_control_message_is_in_the_table() -> None:
+    assert {type(message) for message in MESSAGES} == set(ControlMessage.__args__)
+
+
+MALFORMED: list[tuple[object, ...]] = [
+    ("evict", "planet", "42", "i1|7|s1", 4500, 10, "s2"),
+    ("evict", "agent", "42", "i1|7|s1", 4999, 10, "s2"),
+    ("evict", "agent", "42", "i1|7|s1", 4500, 10),
+    ("granted", "planet", "42", "i1|7|s1"),
+    ("granted", "agent", 42, "i1|7|s1"),
+    ("close", 1, b"i1", "planet", "42", None),
+    ("close", 1, b"i1", "agent", "42", 7),
+    ("list", 1, b"i1"),
+    ("delivered", 1, 1, None),
+    ("dance",),
+]
+
+
+@pytest.mark.parametrize("parts", MALFORMED, ids=str)
+def test_a_control_message_that_no_node_writes_is_malformed(parts: tuple[object, ...]) -> None:
+    body = msgpack.packb(parts)
+    signed = hmac.digest(b"", body, "sha256")[:16] + body
+    with pytest.raises(MalformedBytes):
+        unpack_order(signed, b"")
