@@ -83,8 +83,8 @@ export class View {
     const dialog = $("who");
     if (dialog.open) return Promise.resolve(null);
     $("who-name").value = identity?.username ?? "";
-    setText($("who-yes"), identity ? "Save" : "Come in");
-    setText($("who-no"), identity ? "Cancel" : "Come in as a guest");
+    setText($("who-yes"), identity ? "Save" : "Join");
+    setText($("who-no"), identity ? "Cancel" : "Join as a guest");
     dialog.returnValue = "";
     dialog.showModal();
     $("who-name").select();
