@@ -6,7 +6,6 @@ PROJECT = Path(__file__).parent.parent.parent
 LAYERS = ("client", "fanout", "node", "shared")
 
 COVERED_BY: dict[str, str] = {
-    "client/api_client.py": "tests/cluster/test_command_line.py",
     "client/connection.py": "tests/cluster/test_watch.py",
     "client/errors.py": "tests/unit/shared/test_errors.py",
     "client/subscription.py": "tests/cluster/test_watch.py",
@@ -34,10 +33,8 @@ COVERED_BY: dict[str, str] = {
     "fanout/startup.py": "tests/integration/test_redis_access.py",
     "node/app.py": "tests/integration/test_http.py",
     "node/cli/main.py": "tests/cluster/test_command_line.py",
-    "node/cli/output.py": "tests/cluster/test_watch.py",
     "node/connections/context.py": "tests/unit/node/connections/test_connection.py",
     "node/connections/inbound.py": "tests/unit/node/connections/test_command_loop_bounds.py",
-    "node/lifecycle/logs.py": "tests/cluster/test_command_line.py",
     "node/lifecycle/signals.py": "tests/cluster/test_goodbye.py",
     "node/node.py": "tests/cluster/test_faults.py",
     "node/operations/history.py": "tests/integration/test_history.py",
@@ -51,9 +48,7 @@ COVERED_BY: dict[str, str] = {
     "node/web/pages.py": "tests/integration/test_http.py",
     "node/web/routes.py": "tests/integration/test_http.py",
     "node/web/sessions.py": "tests/integration/test_limits.py",
-    "shared/channels.py": "tests/unit/shared/test_keyspace.py",
     "shared/extras.py": "tests/unit/test_front_door.py",
-    "shared/publication.py": "tests/unit/fanout/history/test_cursor.py",
 }
 """Modules without a test file of their name, and the file or folder whose tests use them."""
 

@@ -1,0 +1,81 @@
+"""Logging of the process: one stream, two formats, one level."""
+
+import json
+import logging
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+import structlog
+from tannoy.node.lifecycle.logs import configure_logs
+from tannoy.shared.errors import StartError
+from tannoy.shared.settings import load_settings
+
+
+@pytest.fixture(autouse=True)
+def restored_logging() -> Generator[None]:
+    """Undo what `configure_logs` does to the process."""
+    root = logging.getLogger()
+    handlers, level, configuration = root.handlers[:], root.level, structlog.get_config()
+    others = {name: (logging.getLogger(name).level, logging.getLogger(name).disabled) for name in QUIET}
+    yield
+    for handler in root.handlers:
+        if handler not in handlers:
+            handler.close()
+    root.handlers, root.level = handlers, level
+    structlog.configure(**configuration)
+    for name, (old_level, disabled) in others.items():
+        logging.getLogger(name).setLevel(old_level)
+        logging.getLogger(name).disabled = disabled
+
+
+QUIET = ("uvicorn.access", "uvicorn.error", "asyncio")
+
+
+def configure(path: Path, **settings: str) -> None:
+    configure_logs(load_settings(log_file=path, **settings))
+
+
+def test_json_has_a_line_of_json_for_each_record(tmp_path: Path) -> None:
+    configure(tmp_path / "log", log_format="json")
+
+    structlog.get_logger("tannoy.test").warning("it happened", room="a\nb")
+    logging.getLogger("other").error("standard library")
+
+    first, second = map(json.loads, (tmp_path / "log").read_text().splitlines())
+    assert (first["event"], first["room"], first["level"], first["logger"]) == (
+        "it happened",
+        "a\nb",
+        "warning",
+        "tannoy.test",
+    )
+    assert (second["event"], second["logger"]) == ("standard library", "other")
+
+
+def test_console_output_escapes_line_breaks(tmp_path: Path) -> None:
+    configure(tmp_path / "log", log_format="console")
+
+    structlog.get_logger("tannoy.test").warning("it happened", room="a\nb")
+
+    assert (tmp_path / "log").read_text().count("\n") == 1
+
+
+def test_records_below_the_level_are_left_out(tmp_path: Path) -> None:
+    configure(tmp_path / "log", log_level="ERROR")
+
+    structlog.get_logger("tannoy.test").warning("not logged")
+
+    assert (tmp_path / "log").read_text() == ""
+
+
+def test_requests_are_never_logged_since_a_query_may_contain_a_token(tmp_path: Path) -> None:
+    configure(tmp_path / "log", log_level="DEBUG")
+
+    logging.getLogger("uvicorn.access").info("GET /ws?token=secret")
+
+    assert (tmp_path / "log").read_text() == ""
+
+
+def test_a_file_in_a_missing_folder_is_a_start_error(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match="TANNOY_LOG_FILE"):
+        configure(tmp_path / "missing" / "log")
