@@ -171,15 +171,15 @@ class Bus:
         self.subscriptions.confirm(channels)
 
     def on_live(self) -> None:
-        self.tracker.hurry()
+        self.tracker.compare_soon()
 
     def deliver_batch(self, batch: Batch) -> None:
         """Hand a batch of the link on: control messages to `control`, all others to the tracker."""
         self.leases.fence_if_expired()
         if self._orders.isdisjoint([address for address, _ in batch]):
-            self.tracker.received(batch)
+            self.tracker.deliver_batch(batch)
             return
-        self.tracker.received([delivery for delivery in batch if delivery[0] not in self._orders])
+        self.tracker.deliver_batch([delivery for delivery in batch if delivery[0] not in self._orders])
         for address, payload in batch:
             if address in self._orders:
                 self.control.received(payload)

@@ -1,8 +1,22 @@
-"""One channel's place on this node, without I/O: each message goes on once, in the order of its offsets, or it is told.
+"""The position of one channel on this node, without I/O: each message is delivered once, in the order of offsets.
 
-What comes over the link may have holes, since Redis' pub/sub forgets whoever is not connected, and repeats, since the
-log may have been read meanwhile. What has been passed on has none. A hole is filled from the log; live messages wait
-behind it, within bounds. Where it can't be filled the channel says `resync`, and goes on behind the hole.
+The link may miss messages, since Redis' pub/sub keeps none for clients that are not connected, and may repeat them,
+since history may have been read meanwhile. The deliveries of a cursor have neither: a hole is filled from history while
+live messages wait behind it, within bounds. Where a hole can't be filled, the channel gets a `resync` and goes on
+behind it.
+
+What happens to a numbered message, or to the head of history, by the state of the cursor:
+
+    state      message                                    head, after a barrier           page of history
+    UNKNOWN    waits                                      becomes the position            ignored
+    FOLLOWING  next: delivered; ahead: waits → FILLING    ahead: → FILLING                ignored
+    FILLING    ahead: waits                               ignored                         delivered; no hole → FOLLOWING
+
+In FOLLOWING and FILLING a message that is not ahead of the position is a duplicate and is dropped; a message or head of
+another epoch restarts the cursor there with a `resync`; messages of the epoch before are dropped.
+
+Invariants: all messages up to `offset` were delivered, or a `resync` says that they may be missing. Waiting messages
+are in ascending order and ahead of `offset`. In FILLING, something ahead of `offset` is waiting or `_missing_up_to` it.
 """
 
 from collections import deque
@@ -14,8 +28,9 @@ from ...shared.publication import Position, Publication
 from .reader import HistoryPage
 
 WAITING_MAX = 1000
+"""Messages that wait behind a hole. Beyond either bound they are dropped, and read from history when it is filled."""
 WAITING_MAX_BYTES = 1024 * 1024
-"""Of messages behind a hole, as JSON. Beyond either they are dropped, and read from the log in their turn."""
+"""Bytes of their JSON."""
 
 RESTARTED = "the history of this channel has begun anew"
 TRIMMED = "messages were lost, and history does not reach back that far"
@@ -23,28 +38,28 @@ TOO_LATE = "messages were lost, and history could not be read in time"
 
 
 class CursorState(Enum):
-    UNKNOWN = auto()  # nobody has been told a position yet; what comes is kept until the first one is known
-    FOLLOWING = auto()  # all up to `offset` has been passed on
-    FILLING = auto()  # and something behind it is missing
+    UNKNOWN = auto()  # no client knows a position yet; messages wait until the first head is read
+    FOLLOWING = auto()  # all messages up to `offset` were delivered, and none ahead of it is known
+    FILLING = auto()  # a message ahead of `offset` is missing
 
 
 class Cursor:
-    """Every method returns what may be delivered now, in order. `reset` makes the publication that says `resync`.
+    """Every method returns what may be delivered now, in order. `reset` makes the publication of a `resync`.
 
-    While `state` is FILLING, whoever owns the cursor reads the log after `offset` and brings what it `found`.
+    While `state` is FILLING, the owner reads history after `offset` and passes the page to `handle_page`.
     """
 
     __slots__ = (
-        "_former",
-        "_lacking",
+        "_former_epoch",
+        "_missing_up_to",
         "_reset",
         "_waiting",
         "_waiting_bytes",
         "duplicates",
         "epoch",
         "offset",
+        "reset_on_start",
         "state",
-        "unplaced",
     )
 
     def __init__(self, reset: Callable[[Position, str], Publication]) -> None:
@@ -52,13 +67,13 @@ class Cursor:
         self.epoch = ""
         self.offset = 0
         self.duplicates = 0
-        self.unplaced = False
-        """Somebody hears the channel who could not be told a position."""
-        self._former: str | None = None  # the epoch before this one
+        self.reset_on_start = False
+        """A session was admitted without a position: the channel gets a `resync` once the position is known."""
+        self._former_epoch: str | None = None
         self._reset = reset
         self._waiting: deque[Publication] = deque()
         self._waiting_bytes = 0
-        self._lacking = 0  # the highest offset that is known to exist and is neither passed on nor waiting
+        self._missing_up_to = 0  # the highest offset that is known to exist and neither delivered nor waiting
 
     @property
     def position(self) -> Position:
@@ -66,15 +81,15 @@ class Cursor:
 
     # ---- from the link
 
-    def take(self, message: Publication) -> list[Publication]:
-        """A numbered message has come."""
+    def handle_message(self, message: Publication) -> list[Publication]:
+        """A numbered message has come. (ChannelTracker.deliver_batch handles the common case itself.)"""
         if self.state is CursorState.UNKNOWN:
             self._wait(message)
             return []
-        if message.epoch == self._former:
-            return []  # still on its way when the log told of the new epoch; it was told to be missing
+        if message.epoch == self._former_epoch:
+            return []  # it was in transit when the new epoch was found, and is covered by the `resync` of that
         if message.epoch != self.epoch:
-            return [self._restart(Position(message.epoch, message.offset - 1)), *self.take(message)]
+            return [self._restart(Position(message.epoch, message.offset - 1)), *self.handle_message(message)]
         if message.offset <= self.offset:
             self.duplicates += 1
             return []
@@ -90,99 +105,102 @@ class Cursor:
         self._waiting_bytes += len(message.encoded.json)
         if len(self._waiting) > WAITING_MAX or self._waiting_bytes > WAITING_MAX_BYTES:
             if self.state is not CursorState.UNKNOWN:
-                self._lacking = message.offset
+                self._missing_up_to = message.offset
             self._forget_waiting()
 
     def _forget_waiting(self) -> None:
         self._waiting.clear()
         self._waiting_bytes = 0
 
-    # ---- from the log
+    # ---- from history
 
-    def known(self, head: Position) -> list[Publication]:
-        """Where the channel is, asked after its subscription was confirmed: all above comes over the link."""
+    def start_at(self, head: Position) -> list[Publication]:
+        """The head, read after the subscription was acknowledged: all messages ahead of it come over the link."""
         if self.state is not CursorState.UNKNOWN:
             return []
         self.epoch, self.offset = head
         self.state = CursorState.FOLLOWING
-        # What is of another epoch and came before is older. Alone it may be newer: then the barrier finds that out.
+        # Waiting messages of another epoch in front of those of this one are older. If all are of another epoch, it may
+        # be a newer one: the next barrier finds that out.
         waited = tuple(dropwhile(lambda message: message.epoch != head.epoch, self._waiting))
         self._forget_waiting()
-        told = [self._reset(head, TOO_LATE)] if self.unplaced else []
-        self.unplaced = False
+        deliveries = [self._reset(head, TOO_LATE)] if self.reset_on_start else []
+        self.reset_on_start = False
         for message in waited:
-            told += self.take(message)
-        return told
+            deliveries += self.handle_message(message)
+        return deliveries
 
-    def proven(self, head: Position) -> list[Publication]:
-        """All that was published up to `head` must have come by now."""
+    def handle_barrier(self, head: Position) -> list[Publication]:
+        """A barrier has ended that began after this head was read: all messages up to it came, or were lost."""
         if self.state is CursorState.UNKNOWN:
-            return self.known(head)
+            return self.start_at(head)
         if head.epoch != self.epoch:
             return [self._restart(head)]
         if head.offset > self.offset and self.state is CursorState.FOLLOWING:
             self.state = CursorState.FILLING
-            self._lacking = head.offset
+            self._missing_up_to = head.offset
         return []
 
-    def found(self, page: HistoryPage) -> list[Publication]:
-        """The log after `offset`, read while this was FILLING. It goes on with what it can't have."""
+    def handle_page(self, page: HistoryPage) -> list[Publication]:
+        """History after `offset`, read while this was FILLING. Where history can't have what is missing, it goes on."""
         if self.state is not CursorState.FILLING:
             return []
         if page.head.epoch != self.epoch:
             return [self._restart(page.head)]
-        before, told = self.offset, self._go_on(page.entries)
+        before, deliveries = self.offset, self._advance(page.entries)
         if page.is_complete and page.head.offset > self.offset:
-            told.append(self._skip(page.head.offset))  # the log is gone, the head is not
-        told += self._go_on_with_waiting()
+            deliveries.append(self._skip(page.head.offset))  # the entries were trimmed, the head was not
+        deliveries += self._deliver_waiting()
         if self.state is CursorState.FILLING and self.offset == before:
-            told += self.give_up()  # the log knows nothing of what the link has brought: no second reading will help
-        return told
+            # History lacks what the link has brought, so to read it once more would not help.
+            deliveries += self.give_up()
+        return deliveries
 
     def give_up(self) -> list[Publication]:
-        """The hole can't be filled: say so, and go on behind it."""
+        """The hole can't be filled: report it by a `resync`, and go on behind it."""
         if self.state is not CursorState.FILLING:
             return []
-        told: list[Publication] = []
+        deliveries: list[Publication] = []
         while self.state is CursorState.FILLING:
-            told.append(self._skip(self._waiting[0].offset - 1 if self._waiting else self._lacking, TOO_LATE))
-            told += self._go_on_with_waiting()
-        return told
+            skip_to = self._waiting[0].offset - 1 if self._waiting else self._missing_up_to
+            deliveries.append(self._skip(skip_to, TOO_LATE))
+            deliveries += self._deliver_waiting()
+        return deliveries
 
-    # ---- all of them
+    # ---- from both
 
-    def _go_on(self, messages: Iterable[Publication]) -> list[Publication]:
-        """Pass on what is not passed on yet; where something is missing between them, say so."""
-        told: list[Publication] = []
+    def _advance(self, messages: Iterable[Publication]) -> list[Publication]:
+        """Deliver messages that were not delivered yet, with a `resync` where one is missing between them."""
+        deliveries: list[Publication] = []
         for message in messages:
             if message.offset > self.offset + 1:
-                told.append(self._skip(message.offset - 1))
+                deliveries.append(self._skip(message.offset - 1))
             if message.offset == self.offset + 1:
                 self.offset = message.offset
-                told.append(message)
-        return told
+                deliveries.append(message)
+        return deliveries
 
-    def _go_on_with_waiting(self) -> list[Publication]:
-        """Up to the next hole. Without one, the channel is followed again."""
-        told: list[Publication] = []
+    def _deliver_waiting(self) -> list[Publication]:
+        """Deliver waiting messages up to the next hole. If there is none, the state is FOLLOWING again."""
+        deliveries: list[Publication] = []
         while self._waiting and self._waiting[0].offset <= self.offset + 1:
             message = self._waiting.popleft()
             self._waiting_bytes -= len(message.encoded.json)
-            told += self._go_on((message,))
-        if not self._waiting and self._lacking <= self.offset:
+            deliveries += self._advance((message,))
+        if not self._waiting and self._missing_up_to <= self.offset:
             self.state = CursorState.FOLLOWING
-            self._lacking = 0
-        return told
+            self._missing_up_to = 0
+        return deliveries
 
     def _skip(self, offset: int, reason: str = TRIMMED) -> Publication:
         self.offset = offset
         return self._reset(self.position, reason)
 
     def _restart(self, head: Position) -> Publication:
-        """Another epoch: what waited for the old one is told to be missing with all the rest of it."""
+        """Go on in another epoch. Messages that waited for the old one are covered by the same `resync`."""
         self._forget_waiting()
-        self._lacking = 0
+        self._missing_up_to = 0
         self.state = CursorState.FOLLOWING
-        self._former = self.epoch
+        self._former_epoch = self.epoch
         self.epoch, self.offset = head
         return self._reset(head, RESTARTED)

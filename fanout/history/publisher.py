@@ -1,4 +1,4 @@
-"""Publishes on the channels of the bus, over a pipeline of its own."""
+"""Publishing on channels, over a pipeline of its own."""
 
 import asyncio
 
@@ -12,6 +12,7 @@ from ..scripts import PUBLISH, PUBLISH_ONCE
 from .reader import HistoryRules, read_position
 
 REMEMBER_KEY_SECONDS = 300
+"""Seconds for which an idempotency key is remembered, as `docs/protocol.md §3` says."""
 
 
 class Publisher:
@@ -52,4 +53,5 @@ class Publisher:
 
 
 def _position(reply: Reply) -> Position | None:
-    return None if isinstance(reply, int) or reply == b"1" else read_position(reply)  # b"1": said without history
+    """None: the message was published without history. Then the reply is a number, or the b"1" kept for its key."""
+    return None if isinstance(reply, int) or reply == b"1" else read_position(reply)

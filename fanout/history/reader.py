@@ -1,12 +1,13 @@
-"""What channels have said: publishing with an offset, and reading what is kept.
+"""Reading the history of channels.
 
-The scripts give each message of a channel its offset, keep it, and publish it in one step: two publishes can't get one
-offset, and the order of the log is the order of the bus. `lua/history_common.lua` tells when a new epoch begins.
+One script gives a message its offset, stores it and publishes it: two messages can't get the same offset, and the order
+of history is the order of delivery. `lua/history_common.lua` says when a new epoch begins.
 """
 
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ...shared.channels import Channel
 from ...shared.keyspace import Keyspace
@@ -19,19 +20,21 @@ from ..redis.pipeline import AnyPipeline, read_later
 from ..scripts import HISTORY_READ
 
 HEAD_TTL = 3600
-"""Seconds that a channel's head outlives its last message, at the least. Nodes that hear the channel renew it."""
+"""Seconds for which a channel's head outlives its last message, at least. Nodes that follow the channel renew it."""
 READ_MAX = 1000
 """Entries in one read."""
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryRules:
-    """Messages that are kept per channel, and seconds after the last one until they go. A size of 0: nothing is."""
+    """How much history is kept. A `size` of 0: none."""
 
     size: int
+    """Messages per channel."""
     ttl: int
+    """Seconds after its last message until the history of a channel is deleted."""
     recovery_ms: int = DEFAULT_TIMES.recovery_ms
-    """`LeaseTimes.recovery_ms`: what a script says that is the first one to meet a new server."""
+    """`LeaseTimes.recovery_ms`, for the script that is the first one to run on a new server."""
 
     @property
     def head_ttl(self) -> int:
@@ -40,13 +43,13 @@ class HistoryRules:
 
 @dataclass(frozen=True, slots=True)
 class HistoryPage:
-    """Part of a channel's history, rising, and the head as of the same moment."""
+    """Part of a channel's history in ascending order, and the head at the same moment."""
 
     head: Position
     entries: tuple[Publication, ...]
 
     def continues(self, position: Position) -> bool:
-        """Nothing is missing between `position` and the last entry; or, without entries, the head."""
+        """Nothing is missing between `position` and the last entry or, without entries, the head."""
         offset = position.offset
         return (
             self.head.epoch == position.epoch
@@ -57,12 +60,21 @@ class HistoryPage:
 
     @property
     def is_complete(self) -> bool:
-        """Of what there was to read, nothing is left."""
+        """The page reaches up to the head."""
         return not self.entries or self.entries[-1].offset >= self.head.offset
 
 
+class StoredHead(NamedTuple):
+    """A channel's head as Redis stores it; None: there is none."""
+
+    life: bytes | None
+    """The life of the channel's server: it changes when the server may have lost data."""
+    head: bytes | None
+    """`EPOCH OFFSET`."""
+
+
 class HistoryReader:
-    """Reads. Every method raises Unavailable."""
+    """Every method, or the future that it returns, raises Unavailable."""
 
     def __init__(self, pipeline: AnyPipeline, keyspace: Keyspace, rules: HistoryRules) -> None:
         self.pipeline = pipeline
@@ -74,24 +86,25 @@ class HistoryReader:
         return self.rules.size > 0
 
     def head(self, channel: Channel) -> asyncio.Future[Position]:
-        """Where the channel is; a channel that was nowhere yet is at offset 0 of a new epoch then."""
-        return read_later(self._ask(channel, 0, "+", 0, "first"), lambda reply: read_position(reply[0]))
+        """The position of the channel's last message. A channel without a head gets one: offset 0 of a new epoch."""
+        return read_later(self._run(channel, 0, "+", 0, "first"), lambda reply: read_position(reply[0]))
 
     def since(self, channel: Channel, offset: int) -> asyncio.Future[HistoryPage]:
-        """What was said after `offset`: the first READ_MAX messages of it, as far as they are kept."""
-        return read_later(self._ask(channel, offset + 1, "+", READ_MAX, "first"), _read_excerpt)
+        """The first READ_MAX messages after `offset` that are kept."""
+        return read_later(self._run(channel, offset + 1, "+", READ_MAX, "first"), _read_page)
 
     def page(self, channel: Channel, query: HistoryQuery) -> asyncio.Future[HistoryPage]:
+        """The first messages after `since`, or the last ones before `before`; at most `limit`."""
         lowest = 0 if query.since is None else query.since + 1
         highest = "+" if query.before is None else max(query.before - 1, 0)
         which = "last" if query.since is None else "first"
-        return read_later(self._ask(channel, lowest, highest, query.limit, which), _read_excerpt)
+        return read_later(self._run(channel, lowest, highest, query.limit, which), _read_page)
 
     async def recover(self, channel: Channel, position: Position, max_bytes: int) -> StartPosition:
-        """All that was said after `position`, or nothing of it.
+        """All messages after `position`, or none of them.
 
-        Nothing, if the position is of another epoch or beyond the head, if not all is kept any more, or if it is more
-        than `max_bytes` (of JSON) at once.
+        None, if the position is of another epoch or beyond the head, if not all messages are kept any more, or if they
+        are more than `max_bytes` of JSON.
         """
         if position.offset > OFFSET_MAX:
             return StartPosition(await self.head(channel), recovered=False)
@@ -106,20 +119,20 @@ class HistoryReader:
                 return StartPosition(page.head, recovered=True, missed=tuple(missed))
             position = Position(position.epoch, missed[-1].offset)
 
-    async def heads(self, channels: Sequence[Channel]) -> list[tuple[bytes | None, bytes | None]]:
-        """Of channels that all lie in one partition: the life of their server, and their head. None: it has none."""
+    async def heads(self, channels: Sequence[Channel]) -> list[StoredHead]:
+        """The heads of channels that all lie in one partition, as they are stored."""
         keys = [self._keyspace.history(channel) for channel in channels]
         life, heads = await asyncio.gather(
             self.pipeline.send("HGET", keys[0].server, "life"), self.pipeline.send("MGET", *(key.head for key in keys))
         )
-        return [(life, head) for head in heads]
+        return [StoredHead(life, head) for head in heads]
 
     async def renew(self, channels: Iterable[Channel]) -> None:
-        """Keep the heads: somebody hears these channels."""
+        """Extend the time to live of the heads of these channels."""
         ttl = self.rules.head_ttl
         await asyncio.gather(*(self.pipeline.send("EXPIRE", self._keyspace.history(c).head, ttl) for c in channels))
 
-    def _ask(
+    def _run(
         self, channel: Channel, lowest: int, highest: int | str, count: int, which: str
     ) -> "asyncio.Future[Reply]":
         arguments = (lowest, highest, count, which, self.rules.head_ttl, self.rules.recovery_ms)
@@ -127,15 +140,16 @@ class HistoryReader:
 
 
 def read_position(reply: Reply) -> Position:
-    """Of `EPOCH OFFSET`. Raises ValueError."""
+    """The position in a reply `EPOCH OFFSET`. Raises ValueError."""
     if not isinstance(reply, bytes):
         raise ValueError(f"a position of unknown form: {reply!r:.80}")
     epoch, offset = reply.decode().split(" ")
     return Position(epoch, int(offset))
 
 
-def read_head(life: bytes | None, head: bytes | None) -> Position | None:
-    """The head as it is stored, if it is one, and of a server in this `life`."""
+def read_head(stored: StoredHead) -> Position | None:
+    """The position in a stored head; None if there is none, or it is of another life of the server."""
+    life, head = stored
     if life is None or head is None or not head.startswith(life):
         return None
     try:
@@ -144,7 +158,8 @@ def read_head(life: bytes | None, head: bytes | None) -> Position | None:
         return None
 
 
-def _read_excerpt(reply: Reply) -> HistoryPage:
+def _read_page(reply: Reply) -> HistoryPage:
+    """The page in a reply of HISTORY_READ: [`EPOCH OFFSET`, [[`OFFSET-0`, [field, envelope]], …]]."""
     head = read_position(reply[0])
     entries = [unpack_numbered(fields[1], head.epoch, int(bytes(id).partition(b"-")[0])) for id, fields in reply[1]]
     return HistoryPage(head, tuple(entries))

@@ -96,7 +96,7 @@ async def _find_start(context: JoinContext, channel: Channel, recover: Position 
     else:
         start = StartPosition(await context.history.head(channel))
     assert start.position is not None
-    context.tracker.known(channel, start.position)
+    context.tracker.start_at(channel, start.position)
     return start
 
 
@@ -104,7 +104,7 @@ def _start_silently(context: JoinContext, effect: JoinChannel) -> StartPosition:
     """Return where an agent's session begins while Redis is away: what it misses is announced with `resync` later."""
     channel = effect.channel
     context.tracker.follow(channel)
-    context.tracker.unplaced(channel)
+    context.tracker.reset_on_start(channel)
     return StartPosition(context.tracker.position(channel), None if effect.recover is None else False)
 
 

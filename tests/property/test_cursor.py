@@ -167,14 +167,14 @@ class CursorMachine(RuleBasedStateMachine):
         for _ in range(min(count, len(self.server.wire))):
             one = self.server.wire.popleft()
             self.recent.append(one)
-            self.check(self.cursor.take(one))
+            self.check(self.cursor.handle_message(one))
 
     @precondition(lambda self: self.recent)
     @rule(data=st.data())
     def deliver_again(self, data: st.DataObject) -> None:
         one = data.draw(st.sampled_from(list(self.recent)))
         if one.epoch in (self.cursor.epoch, self.server.head.epoch):
-            self.check(self.cursor.take(one))
+            self.check(self.cursor.handle_message(one))
 
     @precondition(lambda self: self.server.is_connected)
     @rule()
@@ -198,7 +198,7 @@ class CursorMachine(RuleBasedStateMachine):
     def learn_head(self) -> None:
         head, self.head_asked = self.head_asked, None
         assert head is not None
-        self.check(self.cursor.known(head), head)
+        self.check(self.cursor.start_at(head), head)
         self.note_loss()
 
     @precondition(lambda self: self.cursor.state is CursorState.FILLING and self.asked is None)
@@ -212,7 +212,7 @@ class CursorMachine(RuleBasedStateMachine):
         assert self.asked is not None
         (epoch, page), self.asked = self.asked, None
         if comes and epoch == self.cursor.epoch:
-            self.check(self.cursor.found(page))
+            self.check(self.cursor.handle_page(page))
 
     @precondition(lambda self: self.cursor.state is CursorState.FILLING)
     @rule()
@@ -236,7 +236,7 @@ class CursorMachine(RuleBasedStateMachine):
         elif self.server.arrived >= proof.sent:
             self.proof = None
             if proof.epoch == self.cursor.epoch:
-                self.check(self.cursor.proven(proof.head), proof.head)
+                self.check(self.cursor.handle_barrier(proof.head), proof.head)
                 self.note_loss()
 
     # ---- invariants

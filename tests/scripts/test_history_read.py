@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
-from tannoy.fanout.history.reader import HEAD_TTL, READ_MAX, HistoryRules, read_head
+from tannoy.fanout.history.reader import HEAD_TTL, READ_MAX, HistoryRules, StoredHead, read_head
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.shared.channels import Channel
 from tannoy.shared.errors import Unavailable
@@ -134,7 +134,7 @@ async def test_heads_reads_positions_without_starting_an_epoch(room: HistoryRoom
     position = await room.history.head(room.channel)
     silent = Channel(room.channel.kind, "silent", room.channel.address + b".silent")
     (life, head), (_, missing) = await room.history.heads([room.channel, silent])
-    assert read_head(life, head) == position
+    assert read_head(StoredHead(life, head)) == position
     assert missing is None
     assert await room.valkey.run("EXISTS", room.keyspace.history(silent).head) == 0
 
@@ -144,7 +144,7 @@ async def test_heads_reads_positions_without_starting_an_epoch(room: HistoryRoom
     [(None, b"life-1 3"), (b"life", None), (b"other", b"life-1 3"), (b"life", b"life-1"), (b"life", b"life-1 x")],
 )
 def test_read_head_of_another_life_or_malformed_is_none(life: bytes | None, head: bytes | None) -> None:
-    assert read_head(life, head) is None
+    assert read_head(StoredHead(life, head)) is None
 
 
 async def test_renew_extends_the_ttl_of_existing_heads_only(room: HistoryRoom) -> None:

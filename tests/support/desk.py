@@ -184,7 +184,7 @@ class House:
 
     def bring(self, channel: Channel, *offsets: int, epoch: str = EPOCH) -> None:
         """The link brings these messages of the channel, in one batch."""
-        self.tracker.received([(channel.address, message_payload(offset, epoch)) for offset in offsets])
+        self.tracker.deliver_batch([(channel.address, message_payload(offset, epoch)) for offset in offsets])
 
     def reach_expiry(self) -> None:
         """The heartbeat expires, as after a freeze; the timer of its expiry has not fired yet."""

@@ -114,11 +114,11 @@ class TrackerDriver:
         """Follow a channel as a join does. `at`: the head that the join has read, in `EPOCH`."""
         self.tracker.follow(channel)
         if at is not None:
-            self.tracker.known(channel, Position(EPOCH, at))
+            self.tracker.start_at(channel, Position(EPOCH, at))
 
     def deliver_batch(self, channel: Channel, *offsets: int, epoch: str = EPOCH) -> None:
         """Deliver these messages in one batch of the link."""
-        self.tracker.received([(channel.address, message_payload(offset, epoch)) for offset in offsets])
+        self.tracker.deliver_batch([(channel.address, message_payload(offset, epoch)) for offset in offsets])
 
     def delivered(self) -> list[int | str]:
         """Deliveries since the last call, without their channels."""
@@ -129,7 +129,8 @@ class TrackerDriver:
         return delivered
 
     def statistic(self, what: str) -> int | float:
-        return self.tracker.statistics()[what]
+        value: int | float = getattr(self.tracker.statistics(), what)
+        return value
 
     @property
     def reads(self) -> list[int]:

@@ -19,7 +19,7 @@ from tests.chaos.harness.patching import patch, patch_script, patch_scripts
 
 def gap_check_off() -> None:
     """A message is delivered even if messages before it are missing."""
-    take = Cursor.take
+    take = Cursor.handle_message
 
     def pass_on(self: Cursor, message: Publication) -> list[Publication]:
         if self.state is CursorState.UNKNOWN or message.epoch != self.epoch or message.offset <= self.offset:
@@ -28,18 +28,18 @@ def gap_check_off() -> None:
         self.state = CursorState.FOLLOWING
         return [message]
 
-    patch(Cursor, "take", pass_on)
+    patch(Cursor, "handle_message", pass_on)
 
 
 def dedupe_off() -> None:
     """A message that was read from the log is delivered again when the link brings it."""
-    take = Cursor.take
+    take = Cursor.handle_message
 
     def pass_on(self: Cursor, message: Publication) -> list[Publication]:
         is_known = message.epoch == self.epoch and message.offset <= self.offset
         return [message] if is_known and self.state is CursorState.FOLLOWING else take(self, message)
 
-    patch(Cursor, "take", pass_on)
+    patch(Cursor, "handle_message", pass_on)
 
 
 def barrier_off() -> None:
@@ -76,8 +76,8 @@ def recovered_without_messages() -> None:
 
 
 def fill_skips_one() -> None:
-    """The first message of each hole subscriptions missing."""
-    found = Cursor.found
+    """The first message of each hole stays missing."""
+    found = Cursor.handle_page
 
     def skip_one(self: Cursor, excerpt: HistoryPage) -> list[Publication]:
         is_next = excerpt.entries and excerpt.entries[0].offset == self.offset + 1
@@ -85,7 +85,7 @@ def fill_skips_one() -> None:
             self.offset += 1
         return found(self, excerpt)
 
-    patch(Cursor, "found", skip_one)
+    patch(Cursor, "handle_page", skip_one)
 
 
 def resync_suppressed() -> None:

@@ -1,7 +1,7 @@
-"""All cursors of a node: what the link brings, and holes filled from the log. The barrier has a file of its own."""
+"""The tracker: live messages, and holes filled from history. The barrier has a file of its own."""
 
 from tannoy.fanout.history.reader import READ_MAX
-from tannoy.fanout.history.tracker import AT_ONCE
+from tannoy.fanout.history.tracker import FILLS_AT_ONCE
 from tannoy.fanout.scripts import HISTORY_READ
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.names import AgentId, RoomName
@@ -20,11 +20,11 @@ from tests.support.scripted_history import (
 LOBBY = KEYSPACE.room(RoomName("lobby"))
 AGENT = KEYSPACE.agent(AgentId("42"))
 
-# ---- what the link brings
+# ---- live messages
 
 
 @on_manual_time
-async def test_what_follows_goes_on_at_once_and_moves_the_position() -> None:
+async def test_the_next_message_is_delivered_at_once_and_moves_the_position() -> None:
     node = TrackerDriver()
     node.follow(LOBBY, at=10)
     node.deliver_batch(LOBBY, 11, 12)
@@ -33,16 +33,16 @@ async def test_what_follows_goes_on_at_once_and_moves_the_position() -> None:
 
 
 @on_manual_time
-async def test_what_has_no_offset_goes_on_even_while_messages_wait() -> None:
+async def test_a_message_without_an_offset_is_delivered_even_while_others_wait() -> None:
     node = TrackerDriver()
     node.follow(LOBBY, at=10)
     node.deliver_batch(LOBBY, 12)
-    node.tracker.received([(LOBBY.address, message_envelope())])
+    node.tracker.deliver_batch([(LOBBY.address, message_envelope())])
     assert node.delivered() == [0]
 
 
 @on_manual_time
-async def test_what_is_malformed_is_dropped_and_counted_and_the_rest_goes_on() -> None:
+async def test_a_malformed_delivery_is_dropped_and_counted_and_the_rest_is_delivered() -> None:
     node = TrackerDriver()
     node.follow(LOBBY, at=10)
     malformed = [
@@ -54,13 +54,13 @@ async def test_what_is_malformed_is_dropped_and_counted_and_the_rest_goes_on() -
         b"\x03life-1 12 garbage",
     ]
     batch = [message_payload(11), *malformed, message_payload(12)]
-    node.tracker.received([(LOBBY.address, payload) for payload in batch])
+    node.tracker.deliver_batch([(LOBBY.address, payload) for payload in batch])
     assert node.delivered() == [11, 12]
     assert node.statistic("malformed") == len(malformed)
 
 
 @on_manual_time
-async def test_channels_are_told_apart() -> None:
+async def test_each_channel_has_a_cursor_of_its_own() -> None:
     node = TrackerDriver()
     node.follow(LOBBY, at=10)
     node.follow(AGENT, at=20)
@@ -71,7 +71,7 @@ async def test_channels_are_told_apart() -> None:
 
 
 @on_manual_time
-async def test_no_position_is_known_before_one_was_told() -> None:
+async def test_a_channel_has_no_position_before_its_head_is_known() -> None:
     node = TrackerDriver()
     assert node.tracker.position(LOBBY) is None
     node.follow(LOBBY, at=None)
@@ -79,7 +79,7 @@ async def test_no_position_is_known_before_one_was_told() -> None:
 
 
 @on_manual_time
-async def test_following_again_changes_nothing() -> None:
+async def test_following_a_channel_again_changes_nothing() -> None:
     node = TrackerDriver()
     node.follow(LOBBY, at=10)
     node.follow(LOBBY, at=99)
@@ -87,7 +87,7 @@ async def test_following_again_changes_nothing() -> None:
 
 
 @on_manual_time
-async def test_a_channel_that_was_dropped_begins_anew() -> None:
+async def test_a_dropped_channel_starts_again_without_a_position() -> None:
     node = TrackerDriver()
     node.follow(LOBBY, at=10)
     node.tracker.drop(LOBBY.address)
@@ -98,10 +98,10 @@ async def test_a_channel_that_was_dropped_begins_anew() -> None:
 
 
 @on_manual_time
-async def test_where_nothing_is_kept_no_channel_has_a_position() -> None:
+async def test_without_history_no_channel_has_a_position() -> None:
     node = TrackerDriver(history_size=0)
     node.follow(LOBBY, at=10)
-    node.tracker.received([(LOBBY.address, message_envelope())])
+    node.tracker.deliver_batch([(LOBBY.address, message_envelope())])
     assert (node.tracker.position(LOBBY), node.delivered(), node.statistic("followed")) == (None, [0], 0)
 
 
@@ -109,7 +109,7 @@ async def test_where_nothing_is_kept_no_channel_has_a_position() -> None:
 
 
 @on_manual_time
-async def test_a_hole_is_filled_before_what_came_behind_it_goes_on() -> None:
+async def test_a_hole_is_filled_before_the_messages_behind_it_are_delivered() -> None:
     node = TrackerDriver()
     node.history_redis.log_of(LOBBY).append(11, 12, 13)
     node.follow(LOBBY, at=10)
@@ -122,7 +122,7 @@ async def test_a_hole_is_filled_before_what_came_behind_it_goes_on() -> None:
 
 
 @on_manual_time
-async def test_a_hole_is_read_once_however_much_comes_behind_it() -> None:
+async def test_a_hole_is_read_once_however_many_messages_come_behind_it() -> None:
     node = TrackerDriver()
     node.history_redis.hold(HISTORY_READ)
     node.history_redis.log_of(LOBBY).append(11, 12, 13, 14, 15)
@@ -137,19 +137,19 @@ async def test_a_hole_is_read_once_however_much_comes_behind_it() -> None:
 
 
 @on_manual_time
-async def test_so_many_holes_are_filled_at_once_and_the_others_in_their_turn() -> None:
+async def test_only_so_many_holes_are_read_at_once_and_the_others_later() -> None:
     node = TrackerDriver()
-    rooms = [KEYSPACE.room(RoomName(f"room-{number}")) for number in range(AT_ONCE + 36)]
+    rooms = [KEYSPACE.room(RoomName(f"room-{number}")) for number in range(FILLS_AT_ONCE + 36)]
     node.history_redis.hold(HISTORY_READ)
     for room in rooms:
         node.history_redis.log_of(room).append(11, 12)
         node.follow(room, at=10)
         node.deliver_batch(room, 12)
-    assert len(node.reads) == AT_ONCE
+    assert len(node.reads) == FILLS_AT_ONCE
     assert node.statistic("filling") == len(rooms)
     node.history_redis.answer_held(HISTORY_READ, 10)
     await turns()
-    assert len(node.reads) == AT_ONCE + 10
+    assert len(node.reads) == FILLS_AT_ONCE + 10
     node.history_redis.answer_held(HISTORY_READ)
     await turns()
     assert sorted(node.delivered_with_channel()) == sorted((room.name, offset) for room in rooms for offset in (11, 12))
@@ -157,7 +157,7 @@ async def test_so_many_holes_are_filled_at_once_and_the_others_in_their_turn() -
 
 
 @on_manual_time
-async def test_a_hole_longer_than_one_read_is_read_on() -> None:
+async def test_a_hole_longer_than_one_page_is_read_page_by_page() -> None:
     node = TrackerDriver()
     last = READ_MAX * 2 + 5
     node.history_redis.log_of(LOBBY).append(*range(1, last + 1))
@@ -169,7 +169,7 @@ async def test_a_hole_longer_than_one_read_is_read_on() -> None:
 
 
 @on_manual_time
-async def test_what_the_log_lacks_is_told_with_the_position_behind_it() -> None:
+async def test_messages_that_history_lacks_give_a_resync_with_the_position_behind_them() -> None:
     node = TrackerDriver()
     node.history_redis.log_of(LOBBY).append(12, 13)
     node.follow(LOBBY, at=10)
@@ -180,7 +180,7 @@ async def test_what_the_log_lacks_is_told_with_the_position_behind_it() -> None:
 
 
 @on_manual_time
-async def test_an_epoch_that_began_while_the_log_was_read_makes_the_answer_void() -> None:
+async def test_a_page_of_an_epoch_that_has_ended_meanwhile_is_ignored() -> None:
     node = TrackerDriver()
     node.history_redis.reply_with(HISTORY_READ, [b"life-1 13", []], node.history_redis.read)
     node.history_redis.hold(HISTORY_READ)
@@ -194,23 +194,23 @@ async def test_an_epoch_that_began_while_the_log_was_read_makes_the_answer_void(
     assert node.delivered() == [2, 3]
 
 
-# ---- whoever was let in without a position
+# ---- sessions without a position
 
 
 @on_manual_time
-async def test_whoever_was_let_in_without_a_position_is_told_one_as_soon_as_it_is_known() -> None:
+async def test_a_session_without_a_position_gets_a_resync_once_it_is_known() -> None:
     node = TrackerDriver()
     node.follow(LOBBY, at=None)
-    node.tracker.unplaced(LOBBY)
-    node.tracker.known(LOBBY, Position(EPOCH, 10))
+    node.tracker.reset_on_start(LOBBY)
+    node.tracker.start_at(LOBBY, Position(EPOCH, 10))
     assert node.delivered() == [f"{EPOCH}/10"]
 
 
 @on_manual_time
-async def test_where_the_position_is_known_nobody_is_without_one() -> None:
+async def test_a_known_position_needs_no_resync() -> None:
     node = TrackerDriver()
     node.follow(LOBBY, at=10)
-    node.tracker.unplaced(LOBBY)
+    node.tracker.reset_on_start(LOBBY)
     node.history_redis.reply_with(HISTORY_READ, Unavailable("away"))
     node.deliver_batch(LOBBY, 11)
     assert node.delivered() == [11]

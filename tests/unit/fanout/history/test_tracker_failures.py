@@ -1,19 +1,19 @@
-"""Holes whose filling meets trouble: a log that does not answer, and channels that are dropped meanwhile."""
+"""Holes that can not be filled: history does not answer, or the channel is dropped meanwhile."""
 
 import asyncio
 
 import pytest
-from tannoy.fanout.history import tracker as cursors_module
+from tannoy.fanout.history import tracker as tracker_module
 from tannoy.fanout.history.tracker import FILL_AGAIN_AFTER, FILL_DEADLINE
 from tannoy.fanout.scripts import HISTORY_READ
 from tannoy.shared.channels import Channel
 from tannoy.shared.names import RoomName
 
+from tests.support.barriers import LOBBY
 from tests.support.clock import on_manual_time, turns
 from tests.support.scripted_history import EPOCH, KEYSPACE, TrackerDriver
-from tests.unit.fanout.history.test_tracker import LOBBY
 
-# ---- a log that does not answer
+# ---- history does not answer
 
 
 @on_manual_time
@@ -32,7 +32,7 @@ async def test_a_read_that_failed_is_repeated() -> None:
 
 
 @on_manual_time
-async def test_what_can_not_be_read_in_time_is_told_and_the_channel_goes_on() -> None:
+async def test_a_hole_that_can_not_be_read_in_time_gives_a_resync_and_the_channel_goes_on() -> None:
     node = TrackerDriver()
     node.history_redis.leave_unconfirmed(HISTORY_READ)
     node.follow(LOBBY, at=10)
@@ -71,7 +71,7 @@ def hole(node: TrackerDriver, channel: Channel = LOBBY) -> None:
 
 
 @on_manual_time
-async def test_what_is_found_for_a_channel_that_nobody_hears_any_more_goes_nowhere() -> None:
+async def test_a_page_for_a_dropped_channel_is_ignored() -> None:
     node = TrackerDriver()
     node.history_redis.hold(HISTORY_READ)
     hole(node)
@@ -84,7 +84,7 @@ async def test_what_is_found_for_a_channel_that_nobody_hears_any_more_goes_nowhe
 
 
 @on_manual_time
-async def test_what_is_given_up_for_a_channel_that_nobody_hears_any_more_is_not_told() -> None:
+async def test_giving_up_a_hole_of_a_dropped_channel_gives_no_resync() -> None:
     node = TrackerDriver()
     node.history_redis.leave_unconfirmed(HISTORY_READ)
     hole(node)
@@ -96,10 +96,10 @@ async def test_what_is_given_up_for_a_channel_that_nobody_hears_any_more_is_not_
 
 
 @on_manual_time
-async def test_a_channel_that_is_dropped_while_it_waits_to_be_read_does_not_hold_up_the_others(
+async def test_a_channel_dropped_while_its_read_waits_does_not_hold_up_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(cursors_module, "AT_ONCE", 1)
+    monkeypatch.setattr(tracker_module, "FILLS_AT_ONCE", 1)
     node = TrackerDriver()
     rooms = [KEYSPACE.room(RoomName(f"room-{number}")) for number in range(3)]
     for room in rooms:
@@ -110,7 +110,7 @@ async def test_a_channel_that_is_dropped_while_it_waits_to_be_read_does_not_hold
 
 
 @on_manual_time
-async def test_an_answer_that_can_not_be_read_is_none() -> None:
+async def test_a_reply_that_can_not_be_read_counts_as_a_failed_read() -> None:
     node = TrackerDriver()
     node.history_redis.reply_with(HISTORY_READ, [b"life-1", []])
     node.follow(LOBBY, at=10)

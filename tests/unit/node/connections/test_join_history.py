@@ -127,7 +127,7 @@ async def test_where_nothing_is_kept_there_is_no_place(recover: Position | None)
     (welcome,) = await arrived(desk)
     assert place_of(welcome) == ({} if recover is None else {"recovered": False})
     assert house.past.calls == []
-    house.tracker.received([(ROOM.address, message_envelope())])
+    house.tracker.deliver_batch([(ROOM.address, message_envelope())])
     assert desk.heard() == [{"type": "message"}]
 
 
@@ -231,7 +231,7 @@ async def test_an_agents_session_that_is_let_in_unheard_is_told_its_place_later(
     await asyncio.sleep(1.1)
     (welcome,) = desk.heard()
     assert place_of(welcome) == told
-    house.tracker.known(AGENT, HEAD)
+    house.tracker.start_at(AGENT, HEAD)
     assert [(frame["type"], place_of(frame)) for frame in desk.heard()] == [("resync", PLACE)]
     house.bring(AGENT, 41)
     assert desk.heard() == [message_frame(41)]

@@ -54,7 +54,7 @@ class Door:
 
     def place(self, head: int) -> None:
         """The newcomer has been told the head, and so has the node."""
-        self.tracker.known(LOBBY, Position(EPOCH, head))
+        self.tracker.start_at(LOBBY, Position(EPOCH, head))
 
     def admit(self, newcomer: RecordingMember, head: int, version: int = 0) -> None:
         """As a connection does: what was kept goes out first."""
@@ -65,7 +65,7 @@ class Door:
 
     def bring(self, *items: int | str) -> None:
         """What the link brings in one batch: messages by their offset, presence events as `v` and their version."""
-        self.tracker.received([(LOBBY.address, delivery(item)) for item in items])
+        self.tracker.deliver_batch([(LOBBY.address, delivery(item)) for item in items])
 
     @property
     def ahead(self) -> dict[str, Watermark]:

@@ -110,7 +110,7 @@ async def test_in_every_order_an_epoch_that_ends_leaves_no_silent_hole(slice_siz
                 kept = door.hub.complete_join(LOBBY, newcomer, Watermark(0, *place), door.tracker.position(LOBBY))
                 newcomer.outbox.write(newcomer.encoding.publications_for(kept, "new"))
             for epoch, offset in TWO_EPOCHS[moment : moment + 1]:
-                door.tracker.received([(LOBBY.address, message_payload(offset, epoch))])
+                door.tracker.deliver_batch([(LOBBY.address, message_payload(offset, epoch))])
             await turns(pause)
         await turns(40)
         assert led_to(newcomer, place) == TWO_EPOCHS[-1], (subscribed, head, admitted, pause)
