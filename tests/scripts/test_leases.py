@@ -414,7 +414,7 @@ async def test_repair_during_recovery_reports_no_surplus(valkey: Valkey) -> None
 async def test_release_of_the_last_lease_deletes_the_keys_of_the_owner(rejecting: OwnerLeases, valkey: Valkey) -> None:
     _, generation = await rejecting.acquire("n1|1|a")
     await rejecting.release("n1|1|a", generation)
-    assert await rejecting.existing_keys() == {"nodes", "server", "mine"}
+    assert await rejecting.existing_keys() == {"nodes", "server", "owners"}
 
 
 async def test_repair_during_recovery_reports_no_missing_leases(valkey: Valkey) -> None:
