@@ -1,7 +1,8 @@
-"""The presence scripts as calls: which keys and which words each of them takes."""
+"""The presence scripts as calls: which keys and arguments each of them takes, and the shape of its reply."""
 
 import asyncio
 from dataclasses import dataclass
+from typing import Any
 
 from ...shared.channels import Channel
 from ...shared.keyspace import Keyspace
@@ -29,21 +30,24 @@ PRESENCE_SCRIPTS = (
     PRESENCE_DUE,
     PRESENCE_FORGET,
 )
-"""What a pipeline that is used for presence has to load."""
+"""The scripts that a pipeline for presence has to load."""
 
 
 @dataclass(frozen=True, slots=True)
 class PresenceRules:
     inline_max: int
-    """Users that a snapshot or an event lists; rooms with more are told without the list."""
+    """Users that a snapshot or an event lists; in rooms with more, snapshots of joins and events have no list."""
     events_max: int
-    """Users beyond which a room's changes are told as counts."""
+    """Users beyond which a room gets counts instead of an event for each join and leave."""
     grace: float
     """Seconds in which a user may come back before its leave is shown."""
 
 
 class PresenceCalls:
-    """Each method is one script; `scripts.py` says what it returns. All futures raise Unavailable."""
+    """Each method runs one script, of which `lua/` says more. All futures raise CommandFailed.
+
+    `incarnation` is a process, `number` one of its sessions in a room.
+    """
 
     def __init__(
         self, pipeline: AnyPipeline, keyspace: Keyspace, rules: PresenceRules, times: LeaseTimes = DEFAULT_TIMES
@@ -55,32 +59,49 @@ class PresenceCalls:
         self._grace_ms = round(rules.grace * 1000)
 
     def join(
-        self, room: Channel, incarnation: str, number: int, user_id: UserId, username: str, *, again: bool = False
-    ) -> asyncio.Future[Reply]:
-        """`again`: it has been there all the while, and Redis has forgotten it."""
-        return self._of_process(PRESENCE_JOIN, room, incarnation, incarnation, number, user_id, username, int(again))
+        self,
+        room: Channel,
+        incarnation: str,
+        number: int,
+        user_id: UserId,
+        username: str,
+        *,
+        is_restated: bool = False,
+    ) -> "asyncio.Future[list[Any] | None]":
+        """[version, users, [user, entry, …] or None]; or None: the heartbeat of the process has expired.
 
-    def leave(self, room: Channel, incarnation: str, number: int) -> asyncio.Future[Reply]:
-        return self._of_process(PRESENCE_LEAVE, room, incarnation, number, self._grace_ms)
+        `is_restated`: the session has been in the room before, and Redis has forgotten it.
+        """
+        words = (incarnation, number, user_id, username, int(is_restated))
+        return self._run_for_process(PRESENCE_JOIN, room, incarnation, *words)
 
-    def dead(self, room: Channel, incarnation: str) -> asyncio.Future[Reply]:
+    def leave(self, room: Channel, incarnation: str, number: int) -> asyncio.Future[int]:
+        """1 if the session was in the room, else 0."""
+        return self._run_for_process(PRESENCE_LEAVE, room, incarnation, number, self._grace_ms)
+
+    def remove_dead(self, room: Channel, incarnation: str) -> asyncio.Future[int]:
+        """How many sessions of the dead process are still in the room."""
         words = (incarnation, self._grace_ms, self._silent_ms)
-        return self._of_process(PRESENCE_DEAD, room, incarnation, *words)
+        return self._run_for_process(PRESENCE_DEAD, room, incarnation, *words)
 
-    def sweep(self, room: Channel) -> asyncio.Future[Reply]:
+    def sweep_room(self, room: Channel) -> asyncio.Future[int]:
+        """How many leaves were shown."""
         return self.pipeline.run_script(PRESENCE_SWEEP, self._keys(room), self._words(room))
 
-    def list(self, room: Channel, limit: int) -> asyncio.Future[Reply]:
+    def list_users(self, room: Channel, limit: int) -> asyncio.Future[list[Any]]:
+        """[version, users, sessions, [user, entry, …]]."""
         return self.pipeline.run_script(PRESENCE_LIST, self._keys(room), (room.name, limit))
 
-    def due(self, part: int) -> asyncio.Future[Reply]:
+    def claim_due(self, part: int) -> asyncio.Future[list[list[bytes]]]:
+        """[[room, …], [incarnation of a dead process, …]]."""
         return self.pipeline.run_script(PRESENCE_DUE, (self.keyspace.heartbeats(part), self.keyspace.due(part)), ())
 
-    def forget(self, part: int, incarnation: str) -> asyncio.Future[Reply]:
+    def forget_dead(self, part: int, incarnation: str) -> asyncio.Future[int]:
+        """1 if the dead process is forgotten, else 0."""
         keys = (self.keyspace.heartbeats(part), self.keyspace.rooms_of_node(part, incarnation))
         return self.pipeline.run_script(PRESENCE_FORGET, keys, (incarnation,))
 
-    def _of_process(self, script: Script, room: Channel, incarnation: str, *words: Word) -> asyncio.Future[Reply]:
+    def _run_for_process(self, script: Script, room: Channel, incarnation: str, *words: Word) -> asyncio.Future[Reply]:
         keyspace = self.keyspace
         of_process = (keyspace.sessions_of_node(room, incarnation), keyspace.rooms_of_node(room.partition, incarnation))
         return self.pipeline.run_script(script, (*self._keys(room), *of_process), (*self._words(room), *words))

@@ -1,16 +1,17 @@
-"""Who is in the rooms: the sessions of this process as Redis knows them, and what all processes together say.
+"""Presence: which users are in the rooms, over the sessions of all processes.
 
-The scripts decide who came and who went, and tell it on the rooms' channels. Here is what may fail on the way to them:
-a leave that Redis has not confirmed is kept and repeated, a join that it has not confirmed is taken back. The number
-of a session is unique per process and join, so that what is repeated never hits a later join.
+The scripts decide when a user joins and leaves, and publish it on the room's channel. This module handles what may fail
+on the way to them: a leave that Redis has not confirmed is kept and repeated, a join that it has not confirmed is
+rolled back. The number of a session is unique per process and join, so that a repeated leave never removes a later
+join.
 """
 
 import asyncio
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
-from itertools import islice
-from typing import TypeVar
+from typing import Any
 
 import structlog
 
@@ -19,27 +20,40 @@ from ...shared.errors import Unavailable
 from ...shared.keyspace import Keyspace
 from ...shared.names import RoomName, UserId
 from ...shared.protocol.frames import PresenceSnapshot
+from ..batches import batched
 from ..lease_times import DEFAULT_TIMES, LeaseTimes
 from ..pubsub.envelope import read_users
-from ..redis.connection import Reply
 from ..redis.pipeline import AnyPipeline, read_later
 from .calls import PresenceCalls, PresenceRules
-from .sweeper import Sweeper
+from .sweeper import Sweeper, SweeperStatistics
 
-AT_ONCE = 500
-"""Joins or leaves that go out together when much has to be repeated or restated."""
+SESSIONS_AT_ONCE = 500
+"""Joins or leaves that are sent together when many have to be repeated or restated."""
 ROOMS_AT_ONCE = 64
 """Rooms whose sessions are compared together."""
 
 Present = Mapping[Channel, Mapping[int, tuple[UserId, str]]]
 """The sessions of this process: room → number → user id and username."""
 
-T = TypeVar("T")
 _log = structlog.get_logger("tannoy.presence")
 
 
+@dataclass(frozen=True, slots=True)
+class PresenceStatistics(SweeperStatistics):
+    joining: int
+    """Joins that Redis has not answered yet."""
+    leaves_pending: int
+    """Leaves that Redis has not confirmed, and that are repeated."""
+    leaves_repeated: int
+    """Leaves that were sent once more."""
+    joins_rolled_back: int
+    """Joins that Redis has not confirmed, and that were followed by a leave."""
+    restated: int
+    """Joins and leaves that were sent because Redis and this process did not agree."""
+
+
 class Presence:
-    """Needs `run` running, and a heartbeat of `incarnation`: Redis lets the dead put nobody in."""
+    """Needs `run` running, and a heartbeat of `incarnation`: Redis accepts no joins of a process without one."""
 
     def __init__(
         self,
@@ -57,73 +71,70 @@ class Presence:
         self._sweep_seconds = times.sweep_seconds
         self._sweeper = Sweeper(self._calls)
         self._joining: set[int] = set()
-        self._owed: dict[int, Channel] = {}  # leaves that Redis has not confirmed; bounded by what it was told to hold
+        self._pending_leaves: dict[int, Channel] = {}  # not confirmed by Redis; bounded by the joins that it confirmed
         self._restating = 0
-        self._moved: set[int] = set()  # numbers that come or go while something is restated: left alone by it
-        self._taken_back = 0
+        self._changed: set[int] = set()  # numbers that join or leave while a restate runs, which leaves them alone
+        self._rolled_back = 0
         self._repeated = 0
         self._restated = 0
 
-    # ---- in and out
+    # ---- joins and leaves
 
     def join(self, room: Channel, number: int, user_id: UserId, username: str) -> asyncio.Future[PresenceSnapshot]:
-        """Put a session into the room; its roll as of then. Raises Unavailable: then the session is not in it."""
+        """Add a session to the room; gives the snapshot after that. Raises Unavailable: it is not in the room."""
         if not self._pipeline.connected.is_set():
-            # Not even asked, so that nothing has to be taken back.
+            # Nothing is sent, so nothing has to be rolled back.
             refused: asyncio.Future[PresenceSnapshot] = asyncio.get_running_loop().create_future()
             refused.set_exception(Unavailable("Redis takes no commands"))
             return refused
         self._joining.add(number)
         if self._restating:
-            self._moved.add(number)
-        asked = self._calls.join(room, self._incarnation, number, user_id, username)
-        snapshot = read_later(asked, _roll_of_join)
-        # A turn later: until then whoever asked has not noted it.
-        asked.add_done_callback(lambda _: asyncio.get_running_loop().call_soon(self._joining.discard, number))
-        snapshot.add_done_callback(partial(self._joined, room, number))
+            self._changed.add(number)
+        joining = self._calls.join(room, self._incarnation, number, user_id, username)
+        snapshot = read_later(joining, _snapshot_of_join)
+        # One loop turn later: until then the caller has not noted the session.
+        joining.add_done_callback(lambda _: asyncio.get_running_loop().call_soon(self._joining.discard, number))
+        snapshot.add_done_callback(partial(self._roll_back_if_failed, room, number))
         return snapshot
 
-    def _joined(self, room: Channel, number: int, snapshot: asyncio.Future[PresenceSnapshot]) -> None:
+    def _roll_back_if_failed(self, room: Channel, number: int, snapshot: asyncio.Future[PresenceSnapshot]) -> None:
         if snapshot.cancelled() or snapshot.exception() is not None:
-            self._taken_back += 1
-            self.leave(room, number)  # it may have been carried out, or will be: the leave comes behind it
+            self._rolled_back += 1
+            self.leave(room, number)  # the join may have been executed, or will be: the leave comes behind it
 
     def leave(self, room: Channel, number: int) -> None:
-        """Take a session out of the room. Never fails: what Redis does not confirm is repeated until it does."""
+        """Remove a session from the room. Never fails: the leave is repeated until Redis confirms it."""
         if self._restating:
-            self._moved.add(number)
+            self._changed.add(number)
         if self._pipeline.connected.is_set():
             self._send_leave(room, number)
         else:
-            self._owed[number] = room
+            self._pending_leaves[number] = room
 
-    def _send_leave(self, room: Channel, number: int) -> asyncio.Future[Reply]:
-        asked = self._calls.leave(room, self._incarnation, number)
-        asked.add_done_callback(partial(self._left, room, number))
-        return asked
+    def _send_leave(self, room: Channel, number: int) -> asyncio.Future[int]:
+        leaving = self._calls.leave(room, self._incarnation, number)
+        leaving.add_done_callback(partial(self._handle_left, room, number))
+        return leaving
 
-    def _left(self, room: Channel, number: int, asked: asyncio.Future[Reply]) -> None:
-        if asked.cancelled() or asked.exception() is not None:
-            self._owed[number] = room
+    def _handle_left(self, room: Channel, number: int, leaving: asyncio.Future[int]) -> None:
+        if leaving.cancelled() or leaving.exception() is not None:
+            self._pending_leaves[number] = room
         else:
-            self._owed.pop(number, None)
+            self._pending_leaves.pop(number, None)
 
-    # ---- asking
+    # ---- queries
 
     def snapshot(self, room: Channel, limit: int) -> asyncio.Future[PresenceSnapshot]:
-        """Who is in the room: at most `limit` of them, any where there are more. Raises Unavailable."""
-        return read_later(self._calls.list(room, limit), _roll_of_list)
+        """The users of the room: `limit` of them at most, drawn at random if there are more. Raises Unavailable."""
+        return read_later(self._calls.list_users(room, limit), _snapshot_of_list)
 
-    async def room(self, room: Channel) -> tuple[int, int]:
-        """How many users and how many sessions are in the room. Raises Unavailable."""
-        _, users, sessions, _ = await self._calls.list(room, 0)
+    async def count(self, room: Channel) -> tuple[int, int]:
+        """(users, sessions) in the room. Raises Unavailable."""
+        _, users, sessions, _ = await self._calls.list_users(room, 0)
         return int(users), int(sessions)
 
-    async def rooms(self, limit: int) -> tuple[list[tuple[RoomName, int]], int]:
-        """The fullest rooms, 1 to `limit` of them, each with its number of users; and how many rooms there are at all.
-
-        Raises Unavailable.
-        """
+    async def fullest_rooms(self, limit: int) -> tuple[list[tuple[RoomName, int]], int]:
+        """([(room, users), …], number of all rooms), fullest rooms first; `limit` is at least 1. Raises Unavailable."""
         keys = [self._keyspace.rooms(part) for part in range(PARTITIONS)]
         replies = await asyncio.gather(
             *(self._pipeline.send("ZCARD", key) for key in keys),
@@ -132,97 +143,101 @@ class Presence:
         found = [(RoomName(name.decode()), int(users)) for fullest in replies[PARTITIONS:] for name, users in fullest]
         return heapq.nsmallest(limit, found, key=lambda entry: (-entry[1], entry[0])), sum(replies[:PARTITIONS])
 
-    # ---- for ever
+    # ---- periodic work
 
     async def run(self) -> None:
-        """Repeat what was not confirmed, and sweep, every `sweep_seconds`. Never ends by itself."""
-        away = False
+        """Repeat leaves that were not confirmed, and sweep, every `sweep_seconds`. Never returns."""
+        has_failed = False
         while True:
             await self._pipeline.connected.wait()
             try:
                 await self._repeat_leaves()
                 await self._sweeper.sweep()
-                away = False
+                has_failed = False
             except Unavailable as error:
-                if not away:
+                if not has_failed:
                     _log.warning("presence can't be swept; trying again", error=str(error))
-                away = True
+                has_failed = True
             await asyncio.sleep(self._sweep_seconds)
 
     async def _repeat_leaves(self) -> None:
-        """Those that were owed when it began. Raises Unavailable: what is left is still owed."""
-        for piece in _pieces(tuple(self._owed.items()), AT_ONCE):
-            self._repeated += len(piece)
-            await asyncio.gather(*(self._send_leave(room, number) for number, room in piece))
+        """Send once more the leaves that are pending now. Raises Unavailable: those that fail stay pending."""
+        for batch in batched(tuple(self._pending_leaves.items()), SESSIONS_AT_ONCE):
+            self._repeated += len(batch)
+            await asyncio.gather(*(self._send_leave(room, number) for number, room in batch))
 
-    # ---- against drift
+    # ---- anti-entropy
 
     async def restate(self, partition: int, present: Present) -> None:
-        """Make Redis agree with what is true here, in the rooms of one partition. Raises Unavailable.
+        """Make Redis agree with the sessions of this process in the rooms of one partition. Raises Unavailable.
 
-        `present` may go on changing: whoever joins or leaves meanwhile is left alone.
+        `present` may change meanwhile: sessions that join or leave while this runs are left alone.
         """
         rooms = {room.name: sessions for room, sessions in present.items() if room.partition == partition}
         self._restating += 1
-        self._moved |= self._joining
+        self._changed |= self._joining
         try:
-            on = await self._pipeline.send("SMEMBERS", self._keyspace.rooms_of_node(partition, self._incarnation))
-            names = sorted({name.decode() for name in on} | rooms.keys())
-            for piece in _pieces(names, ROOMS_AT_ONCE):
-                channels = [self._keyspace.room(RoomName(name)) for name in piece]
-                for room, there in zip(channels, await self._numbers_in(channels), strict=True):
+            known = await self._pipeline.send("SMEMBERS", self._keyspace.rooms_of_node(partition, self._incarnation))
+            names = sorted({name.decode() for name in known} | rooms.keys())
+            for batch in batched(names, ROOMS_AT_ONCE):
+                channels = [self._keyspace.room(RoomName(name)) for name in batch]
+                for room, stored in zip(channels, await self._numbers_in(channels), strict=True):
                     mine = rooms.get(room.name, {})
-                    await self._take_out(room, there - mine.keys() - self._moved)
-                    await self._put_in(room, {number: mine[number] for number in mine.keys() - there})
+                    await self._remove(room, stored - mine.keys() - self._changed)
+                    await self._add(room, {number: mine[number] for number in mine.keys() - stored})
         finally:
             self._restating -= 1
             if not self._restating:
-                self._moved.clear()
+                self._changed.clear()
 
     async def _numbers_in(self, rooms: list[Channel]) -> list[set[int]]:
-        """The numbers of this process that Redis has in each of the rooms."""
+        """The numbers of the sessions of this process that Redis has in each of the rooms."""
         keys = [self._keyspace.sessions_of_node(room, self._incarnation) for room in rooms]
         replies = await asyncio.gather(*(self._pipeline.send("HKEYS", key) for key in keys))
         return [set(map(int, reply)) for reply in replies]
 
-    async def _take_out(self, room: Channel, numbers: set[int]) -> None:
-        for piece in _pieces(sorted(numbers), AT_ONCE):
-            self._restated += len(piece)
-            await asyncio.gather(*(self._send_leave(room, number) for number in piece))
+    async def _remove(self, room: Channel, numbers: set[int]) -> None:
+        for batch in batched(sorted(numbers), SESSIONS_AT_ONCE):
+            self._restated += len(batch)
+            await asyncio.gather(*(self._send_leave(room, number) for number in batch))
 
-    async def _put_in(self, room: Channel, sessions: dict[int, tuple[UserId, str]]) -> None:
-        for piece in _pieces(sorted(sessions.items()), AT_ONCE):
-            # Whoever left since the numbers were read must not come back; a leave from now on comes behind the join.
-            absent = [(number, who) for number, who in piece if number not in self._moved and number not in self._owed]
+    async def _add(self, room: Channel, sessions: dict[int, tuple[UserId, str]]) -> None:
+        for batch in batched(sorted(sessions.items()), SESSIONS_AT_ONCE):
+            # A session that left since the numbers were read must not be added; a later leave comes behind the join.
+            absent = [
+                (number, user)
+                for number, user in batch
+                if number not in self._changed and number not in self._pending_leaves
+            ]
             self._restated += len(absent)
-            joins = (self._calls.join(room, self._incarnation, number, *who, again=True) for number, who in absent)
+            joins = (
+                self._calls.join(room, self._incarnation, number, *user, is_restated=True) for number, user in absent
+            )
             if None in await asyncio.gather(*joins):
-                raise Unavailable("this node's heartbeat has run out")
+                raise Unavailable("the heartbeat of this node has expired")
 
-    def statistics(self) -> dict[str, int]:
-        return {
-            "joining": len(self._joining),
-            "leaves_owed": len(self._owed),
-            "leaves_repeated": self._repeated,
-            "joins_taken_back": self._taken_back,
-            "restated": self._restated,
-            **self._sweeper.statistics(),
-        }
+    def statistics(self) -> PresenceStatistics:
+        swept = self._sweeper.statistics()
+        return PresenceStatistics(
+            rooms_swept=swept.rooms_swept,
+            leaves_shown=swept.leaves_shown,
+            rooms_of_dead_swept=swept.rooms_of_dead_swept,
+            dead_forgotten=swept.dead_forgotten,
+            joining=len(self._joining),
+            leaves_pending=len(self._pending_leaves),
+            leaves_repeated=self._repeated,
+            joins_rolled_back=self._rolled_back,
+            restated=self._restated,
+        )
 
 
-def _roll_of_join(reply: Reply) -> PresenceSnapshot:
+def _snapshot_of_join(reply: list[Any] | None) -> PresenceSnapshot:
     if reply is None:
-        raise Unavailable("this node's heartbeat has run out")
+        raise Unavailable("the heartbeat of this node has expired")
     version, users_count, flat = reply
     return PresenceSnapshot(version, users_count, None if flat is None else read_users(flat))
 
 
-def _roll_of_list(reply: Reply) -> PresenceSnapshot:
+def _snapshot_of_list(reply: list[Any]) -> PresenceSnapshot:
     version, users_count, _, flat = reply
     return PresenceSnapshot(version, users_count, read_users(flat))
-
-
-def _pieces(things: Iterable[T], size: int) -> Iterable[list[T]]:
-    source = iter(things)
-    while piece := list(islice(source, size)):
-        yield piece

@@ -1,18 +1,30 @@
-"""What has to be done in the rooms for nobody in particular: leaves whose time has come, counts that are owed, and the
-sessions of processes that have died.
+"""Periodic work in the rooms: leaves whose grace period has ended, counts that are due, sessions of dead processes.
 
-Every process sweeps, and none is the leader. What is due is claimed for a second, every script is harmless when two
-run it, and the rooms of a dead process are drawn at random, so that sweepers rarely meet.
+Every process sweeps, and none is the leader. A room that is due is claimed for a second, every script is harmless when
+two processes run it, and the rooms of a dead process are drawn at random, so that sweepers rarely do the same work.
 """
 
 import asyncio
+from dataclasses import dataclass
 
 from ...shared.channels import PARTITIONS, Channel
 from ...shared.names import RoomName
 from .calls import PresenceCalls
 
-ROOMS_AT_ONCE = 64
-"""Rooms of one dead process that one sweep of a partition takes care of."""
+ROOMS_PER_SWEEP = 64
+"""Rooms of one dead process that are cleaned in one sweep of a partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweeperStatistics:
+    rooms_swept: int
+    """Rooms that were due and were swept by this process."""
+    leaves_shown: int
+    """Leaves that it has shown to the rooms."""
+    rooms_of_dead_swept: int
+    """Rooms from which it has removed the sessions of a dead process."""
+    dead_forgotten: int
+    """Dead processes of which it has removed the last trace."""
 
 
 class Sweeper:
@@ -24,34 +36,29 @@ class Sweeper:
         self._dead = 0
 
     async def sweep(self) -> None:
-        """Once over all partitions: ask them in one go, then one room at a time. Raises Unavailable."""
-        found = await asyncio.gather(*(self._calls.due(part) for part in range(PARTITIONS)))
-        for part, (rooms, dead) in enumerate(found):
+        """Sweep all partitions once: ask them all at once, then do one room after another. Raises Unavailable."""
+        due = await asyncio.gather(*(self._calls.claim_due(part) for part in range(PARTITIONS)))
+        for part, (rooms, dead) in enumerate(due):
             for name in rooms:
-                self._leaves += await self._calls.sweep(self._room(name))
+                self._leaves += await self._calls.sweep_room(self._room(name))
                 self._rooms += 1
             for incarnation in dead:
-                await self._take_out(part, incarnation.decode())
+                await self._remove_dead(part, incarnation.decode())
 
-    async def _take_out(self, part: int, incarnation: str) -> None:
-        """A dead process, out of as many rooms as are done in one sweep; after its last room it is forgotten."""
-        calls, on = self._calls, self._calls.keyspace.rooms_of_node(part, incarnation)
-        names = await calls.pipeline.send("SRANDMEMBER", on, ROOMS_AT_ONCE)
+    async def _remove_dead(self, part: int, incarnation: str) -> None:
+        """Remove a dead process from ROOMS_PER_SWEEP of its rooms, and forget it after its last room."""
+        calls, rooms = self._calls, self._calls.keyspace.rooms_of_node(part, incarnation)
+        names = await calls.pipeline.send("SRANDMEMBER", rooms, ROOMS_PER_SWEEP)
         for name in names:
             room = self._room(name)
-            while await calls.dead(room, incarnation):
+            while await calls.remove_dead(room, incarnation):
                 pass
             self._dead_rooms += 1
-        if len(names) < ROOMS_AT_ONCE:
-            self._dead += await calls.forget(part, incarnation)
+        if len(names) < ROOMS_PER_SWEEP:
+            self._dead += await calls.forget_dead(part, incarnation)
 
     def _room(self, name: bytes) -> Channel:
         return self._calls.keyspace.room(RoomName(name.decode()))
 
-    def statistics(self) -> dict[str, int]:
-        return {
-            "rooms_swept": self._rooms,
-            "leaves_shown": self._leaves,
-            "rooms_of_dead_swept": self._dead_rooms,
-            "dead_forgotten": self._dead,
-        }
+    def statistics(self) -> SweeperStatistics:
+        return SweeperStatistics(self._rooms, self._leaves, self._dead_rooms, self._dead)

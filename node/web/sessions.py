@@ -18,13 +18,13 @@ ROOMS_MAX = 1000
 
 
 async def list_rooms(node: Node, request: Request) -> Object:
-    rooms, total = await node.bus.presence.rooms(_parse_count(request, "limit", ROOMS_MAX))
+    rooms, total = await node.bus.presence.fullest_rooms(_parse_count(request, "limit", ROOMS_MAX))
     return {"rooms": [{"room": room, "users_count": users} for room, users in rooms], "total": total}
 
 
 async def get_room(node: Node, request: Request) -> Object:
     room = node.keyspace.room(parse_room(request.path_params["room"]))
-    users, sessions = await node.bus.presence.room(room)
+    users, sessions = await node.bus.presence.count(room)
     return {"room": room.name, "users_count": users, "sessions_count": sessions}
 
 

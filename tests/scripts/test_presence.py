@@ -393,7 +393,7 @@ async def test_sessions_of_a_dead_process_are_removed_in_batches(open_room: Open
 
 
 async def test_dead_process_is_forgotten_after_its_last_room(room: PresenceRoom) -> None:
-    forget = room.calls_with(RULES).forget
+    forget = room.calls_with(RULES).forget_dead
     assert await forget(room.part, "n1") == 0, "it lives"
     await room.join("n1", 1, "ada")
     await room.expire_heartbeat("n1", ago_ms=5000)
@@ -452,7 +452,7 @@ async def test_leaves_succeed_when_redis_is_out_of_memory(valkey: Valkey, open_r
         with pytest.raises(Exception, match="OOM"):
             await room.join("n1", 2, "cyd")
         await room.leave("n1", 1)
-        await room.calls_with(RULES).dead(room.channel, "unknown")
+        await room.calls_with(RULES).remove_dead(room.channel, "unknown")
 
         async def shown() -> bool:
             return bool((await room.due())[0]) and await room.sweep() == 1

@@ -77,7 +77,7 @@ async def test_join_returns_the_snapshot(shared_valkey: Valkey) -> None:
         assert ada == PresentUser(ADA, "Ada", ada.connected_at, 1)
         assert now <= bob.connected_at <= ada.connected_at <= await room.now_ms()
         assert await presence.snapshot(room.channel, 50) == second
-        assert await presence.room(room.channel) == (2, 2)
+        assert await presence.count(room.channel) == (2, 2)
 
 
 async def test_snapshot_of_a_large_room_lists_no_users(shared_valkey: Valkey) -> None:
@@ -101,8 +101,8 @@ async def test_rooms_are_listed_by_descending_user_count(shared_valkey: Valkey) 
             channel = room.keyspace.room(RoomName(f"room{users}"))
             for user in range(users):
                 await presence.join(channel, next(numbers), UserId(f"u{user}"), "U")
-        assert await presence.rooms(3) == ([("room10", 10), ("room9", 9), ("room8", 8)], 10)
-        rooms, total = await presence.rooms(100)
+        assert await presence.fullest_rooms(3) == ([("room10", 10), ("room9", 9), ("room8", 8)], 10)
+        rooms, total = await presence.fullest_rooms(100)
         assert (len(rooms), total) == (10, 10)
 
 
@@ -118,7 +118,7 @@ async def test_unconfirmed_join_is_undone(own_valkey: Valkey) -> None:
         await pipeline.connected.wait()
         assert await _next_events(room, 2) == [("user_joined", "ada", 1), ("user_left", "ada", 0)]
         assert await room.remaining_keys() == set()
-        await eventually(_not(lambda: presence.statistics()["leaves_owed"] > 0), what="nothing is owed")
+        await eventually(_not(lambda: presence.statistics().leaves_pending > 0), what="nothing is owed")
 
 
 async def test_cancelled_join_is_undone(shared_valkey: Valkey) -> None:
@@ -138,10 +138,10 @@ async def test_leaves_during_an_outage_are_retried_after_it(own_valkey: Valkey) 
         await eventually(_not(pipeline.connected.is_set), what="the connection is given up")
         for number in range(600, 1200):
             presence.leave(room.channel, number)  # there is no connection
-        assert presence.statistics()["leaves_owed"] == 1199
+        assert presence.statistics().leaves_pending == 1199
         own_valkey.thaw()
         await value_becomes(room.user_and_session_counts, (1, 1))
-        await eventually(_not(lambda: presence.statistics()["leaves_owed"] > 0), what="nothing is owed")
+        await eventually(_not(lambda: presence.statistics().leaves_pending > 0), what="nothing is owed")
 
 
 async def _next_events(room: PresenceRoom, count: int) -> list[tuple[str, str | None, int]]:
@@ -176,10 +176,10 @@ async def test_users_of_a_dead_process_leave_all_its_rooms_once(shared_valkey: V
         await room.expire_heartbeat("n2", ago_ms=5000)
         third = Presence(pipeline, room.keyspace, incarnation="n3", rules=RULES)
         async with sweeping(presence, third):
-            await value_becomes(lambda: presence.rooms(10), ([("lobby", 1)], 1))
+            await value_becomes(lambda: presence.fullest_rooms(10), ([("lobby", 1)], 1))
             await value_becomes(lambda: _processes(shared_valkey, room), {b"n1"})
         assert await room.event_summaries() == [("user_left", "ada", 1)]
-        forgotten = presence.statistics()["dead_forgotten"] + third.statistics()["dead_forgotten"]
+        forgotten = presence.statistics().dead_forgotten + third.statistics().dead_forgotten
         assert forgotten == 64
 
 
@@ -217,8 +217,8 @@ async def test_restate_adds_missing_sessions_and_removes_surplus_ones(shared_val
             await presence.join(channel, number, ADA, "Ada")
         await asyncio.sleep(0)  # lets the answers of the joins be recorded
         await presence.restate(room.part, {room.channel: {2: (ADA, "Ada"), 4: (BOB, "Bob")}})
-        assert await presence.room(room.channel) == (2, 2)
-        assert await presence.room(kitchen) == (0, 0)
+        assert await presence.count(room.channel) == (2, 2)
+        assert await presence.count(kitchen) == (0, 0)
         assert await room.leave("n1", 1) == 0
         assert await room.leave("n1", 4) == 1
 
@@ -229,7 +229,7 @@ async def test_restate_of_the_current_sessions_changes_nothing(shared_valkey: Va
         before = await room.counts()
         await presence.restate(room.part, {room.channel: {1: (ADA, "Ada")}})
         assert await room.counts() == before
-        assert presence.statistics()["restated"] == 0
+        assert presence.statistics().restated == 0
 
 
 async def test_restate_after_data_loss_restores_all_sessions(shared_valkey: Valkey) -> None:
@@ -273,7 +273,7 @@ async def test_restate_leaves_concurrent_joins_and_leaves_in_effect(shared_valke
         presence.leave(room.channel, 1)
         later = presence.join(room.channel, 0, UserId("cyd"), "Cyd")
         await asyncio.gather(under_way, later, restated)
-        assert await presence.room(room.channel) == (2, 2)
+        assert await presence.count(room.channel) == (2, 2)
         assert set(await room.users()) == {"bob", "cyd"}
 
 
@@ -287,7 +287,7 @@ async def test_restate_does_not_undo_an_owed_leave(own_valkey: Valkey) -> None:
         await pipeline.connected.wait()
         await presence.restate(room.part, {room.channel: {1: (ADA, "Ada")}})  # what the owner knew before
         async with sweeping(presence):
-            await eventually(_not(lambda: presence.statistics()["leaves_owed"] > 0), what="nothing is owed")
+            await eventually(_not(lambda: presence.statistics().leaves_pending > 0), what="nothing is owed")
         assert await room.event_summaries() == [("user_joined", "ada", 1), ("user_left", "ada", 0)]
 
 

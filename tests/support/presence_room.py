@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any, Self, cast
+from typing import Any, Self
 
 from tannoy.fanout.presence.calls import PresenceCalls, PresenceRules
 from tannoy.fanout.pubsub.envelope import unpack_publication
@@ -84,26 +84,26 @@ class PresenceRoom:
         return await self._calls.join(self.channel, process, number, UserId(user), username or user.title())
 
     async def leave(self, process: str, number: int) -> int:
-        return cast(int, await self._calls.leave(self.channel, process, number))
+        return await self._calls.leave(self.channel, process, number)
 
     async def remove_dead(self, process: str) -> int:
         """Remove sessions of a dead process; returns how many are left."""
-        return cast(int, await self._calls.dead(self.channel, process))
+        return await self._calls.remove_dead(self.channel, process)
 
     async def sweep(self) -> int:
         """Returns how many leaves were announced."""
-        return cast(int, await self._calls.sweep(self.channel))
+        return await self._calls.sweep_room(self.channel)
 
     async def due(self) -> tuple[list[str], list[str]]:
         """Claim due rooms; returns their names and the dead processes."""
-        rooms, dead = await self._calls.due(self.part)
+        rooms, dead = await self._calls.claim_due(self.part)
         return [room.decode() for room in rooms], [process.decode() for process in dead]
 
     # ---- what Redis stores and publishes
 
     async def counts(self) -> tuple[int, int, int]:
         """Version, users, sessions."""
-        version, users, sessions, _ = await self._calls.list(self.channel, 0)
+        version, users, sessions, _ = await self._calls.list_users(self.channel, 0)
         return version, users, sessions
 
     async def user_and_session_counts(self) -> tuple[int, int]:
@@ -114,7 +114,7 @@ class PresenceRoom:
             return -1, -1
 
     async def users(self, limit: int = 1000) -> dict[str, str]:
-        *_, flat = await self._calls.list(self.channel, limit)
+        *_, flat = await self._calls.list_users(self.channel, limit)
         words = [word.decode() for word in flat]
         return dict(zip(words[::2], words[1::2], strict=True))
 

@@ -122,7 +122,7 @@ def dead_sessions_stay() -> None:
 
     async def leave_them(self: sweeper.Sweeper, part: int, incarnation: str) -> None: ...
 
-    patch(sweeper.Sweeper, "_take_out", leave_them)
+    patch(sweeper.Sweeper, "_remove_dead", leave_them)
 
 
 def same_session_id_counts_twice() -> None:

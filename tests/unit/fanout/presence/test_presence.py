@@ -1,4 +1,4 @@
-"""A process's part in presence, on manual time: what it says over an outage, and what it keeps."""
+"""The presence of one process, on manual time: what it sends after an outage, and what it keeps meanwhile."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -25,7 +25,7 @@ NOTHING_DUE = b"*2\r\n*0\r\n*0\r\n"
 
 @pytest.fixture
 def redis(monkeypatch: pytest.MonkeyPatch) -> MemoryRedis:
-    """Where nothing is ever due."""
+    """A Redis in which no room is ever due."""
     memory = MemoryRedis()
     memory.replies[b"EVALSHA"] = NOTHING_DUE
     monkeypatch.setattr("tannoy.fanout.redis.pipeline.connect", memory.dial)
@@ -50,20 +50,20 @@ async def running(*, sweeping: bool = True) -> AsyncGenerator[tuple[Presence, Pi
 
 
 def leaves(redis: MemoryRedis) -> list[int]:
-    """Numbers of the leaves that Redis was told."""
+    """Numbers of the leaves that were sent to Redis."""
     calls = [call for call in redis.arguments_of("EVALSHA") if call[0] == PRESENCE_LEAVE.digest.encode()]
     return [int(call[-2]) for call in calls]
 
 
 @on_manual_time
-async def test_all_partitions_are_asked_in_one_go_every_second(redis: MemoryRedis) -> None:
+async def test_all_partitions_are_asked_together_every_second(redis: MemoryRedis) -> None:
     async with running():
         await asyncio.sleep(10.5)
     assert redis.reads.count(64) == 11
 
 
 @on_manual_time
-async def test_an_outage_is_told_once(redis: MemoryRedis) -> None:
+async def test_an_outage_is_logged_once(redis: MemoryRedis) -> None:
     with capture_logs() as logs:
         async with running() as (_, pipeline):
             for _ in range(2):
@@ -78,7 +78,7 @@ async def test_an_outage_is_told_once(redis: MemoryRedis) -> None:
 
 
 @on_manual_time
-async def test_what_is_owed_is_bounded_by_what_was_held(redis: MemoryRedis) -> None:
+async def test_pending_leaves_are_bounded_by_the_sessions_in_the_rooms(redis: MemoryRedis) -> None:
     async with running(sweeping=False) as (presence, pipeline):
         redis.refuses_connections = True
         redis.break_connection()
@@ -87,12 +87,12 @@ async def test_what_is_owed_is_bounded_by_what_was_held(redis: MemoryRedis) -> N
         for _ in range(3):
             for number in range(10):
                 presence.leave(LOBBY, number)
-        assert presence.statistics()["leaves_owed"] == 10
+        assert presence.statistics().leaves_pending == 10
     assert leaves(redis) == []
 
 
 @on_manual_time
-async def test_what_is_owed_is_repeated_once_redis_is_back(redis: MemoryRedis) -> None:
+async def test_pending_leaves_are_repeated_once_redis_is_back(redis: MemoryRedis) -> None:
     async with running() as (presence, pipeline):
         redis.refuses_connections = True
         redis.break_connection()
@@ -103,13 +103,13 @@ async def test_what_is_owed_is_repeated_once_redis_is_back(redis: MemoryRedis) -
         redis.refuses_connections = False
         await pipeline.connected.wait()
         await asyncio.sleep(2)
-        assert presence.statistics()["leaves_owed"] == 0
+        assert presence.statistics().leaves_pending == 0
     assert leaves(redis) == list(range(1200))
     assert redis.reads.count(500) == 2, "a piece at a time"
 
 
 @on_manual_time
-async def test_a_join_that_was_not_confirmed_is_taken_back_behind_it(redis: MemoryRedis) -> None:
+async def test_a_join_that_was_not_confirmed_is_followed_by_a_leave(redis: MemoryRedis) -> None:
     async with running() as (presence, pipeline):
         redis.mute = True
         with pytest.raises(Unavailable):
@@ -117,12 +117,12 @@ async def test_a_join_that_was_not_confirmed_is_taken_back_behind_it(redis: Memo
         redis.mute = False
         await pipeline.connected.wait()
         await asyncio.sleep(2)
-        assert presence.statistics()["leaves_owed"] == 0
+        assert presence.statistics().leaves_pending == 0
     assert leaves(redis)[-1] == 7
 
 
 @on_manual_time
-async def test_an_answer_that_no_script_gives_is_unavailable(redis: MemoryRedis) -> None:
+async def test_a_reply_of_another_form_raises_unavailable(redis: MemoryRedis) -> None:
     redis.replies[b"EVALSHA"] = b"*3\r\n:1\r\n:1\r\n*1\r\n$3\r\nada\r\n"
     async with running(sweeping=False) as (presence, _):
         with pytest.raises(Unavailable):
@@ -130,7 +130,7 @@ async def test_an_answer_that_no_script_gives_is_unavailable(redis: MemoryRedis)
 
 
 @on_manual_time
-async def test_while_redis_is_away_a_join_fails_at_once_and_owes_nothing(redis: MemoryRedis) -> None:
+async def test_a_join_while_redis_is_away_fails_at_once_and_leaves_nothing_pending(redis: MemoryRedis) -> None:
     async with running() as (presence, pipeline):
         redis.refuses_connections = True
         redis.break_connection()
@@ -141,7 +141,7 @@ async def test_while_redis_is_away_a_join_fails_at_once_and_owes_nothing(redis: 
             await presence.join(LOBBY, 7, UserId("ada"), "Ada")
         assert manual_clock().monotonic() == before
         statistics = presence.statistics()
-        assert [statistics[name] for name in ("joining", "leaves_owed", "joins_taken_back")] == [0, 0, 0]
+        assert (statistics.joining, statistics.leaves_pending, statistics.joins_rolled_back) == (0, 0, 0)
         redis.refuses_connections = False
         await pipeline.connected.wait()
         await asyncio.sleep(2)
