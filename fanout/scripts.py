@@ -3,7 +3,7 @@
 from .redis.script import load_script
 
 PUBLISH = load_script("publish", head="server_common history_common")
-"""KEYS: of the channel's history, and memory of the key if there is one. ARGV: channel, envelope, size, TTLs, wait.
+"""KEYS: of the channel's history, and the idempotency key's if there is one. ARGV: channel, envelope, size, TTLs, wait.
 
 Returns `EPOCH OFFSET`.
 """
@@ -15,13 +15,13 @@ Returns [`EPOCH OFFSET`, [[id, [field, envelope]], …]].
 """
 
 PUBLISH_ONCE = load_script("publish_once")
-"""KEYS: memory of the key. ARGV: channel, envelope, seconds. Returns 1 (published) or 0 (was published before)."""
+"""KEYS: of the idempotency key. ARGV: channel, envelope, seconds. Returns 1 (published) or 0 (was published before)."""
 
 HEARTBEAT = load_script("heartbeat", allow_oom=True)
-"""KEYS: nodes, server. ARGV: incarnation, milliseconds. Returns [before, alive, life]."""
+"""KEYS: heartbeats, server. ARGV: incarnation, milliseconds. Returns [before, alive, life]."""
 
 SERVER_ENSURE = load_script("server_ensure", head="server_common", allow_oom=True)
-"""KEYS: server. ARGV: milliseconds. Returns [life, milliseconds until it gives places]."""
+"""KEYS: server. ARGV: milliseconds. Returns [life, milliseconds until it grants leases]."""
 
 SERVER_ADOPT = load_script("server_adopt", allow_oom=True)
 """KEYS: server. ARGV: replication ids of the server before, and of this one. Returns 1 (its life goes on) or 0."""
@@ -30,19 +30,19 @@ NODE_TELL = load_script("node_tell", allow_oom=True)
 """KEYS: node-info. ARGV: incarnation, JSON."""
 
 NODES_LIST = load_script("nodes_list", allow_oom=True)
-"""KEYS: nodes, node-info. Returns the JSON of each living node."""
+"""KEYS: heartbeats, node-info. Returns the JSON of each living node."""
 
 REMEMBER_GONE = load_script("remember_gone")
 """KEYS: gone. ARGV: entry, how many are kept, seconds."""
 
 LEASE_ACQUIRE = load_script("lease_acquire", head="lease_common")
-"""KEYS: of the owner. ARGV: lease, info, max, policy, owner, was told to wait, longest wait in ms.
+"""KEYS: of the owner. ARGV: lease, info, max, policy, owner, has waited, longest wait in ms.
 
 Returns a list that begins with held, full, wait, displaced, recovering or fenced.
 """
 
 LEASE_RELEASE = load_script("lease_release", head="lease_common", allow_oom=True)
-"""KEYS: of the owner. ARGV: lease, generation. Returns the lease that has got the place, or an empty string."""
+"""KEYS: of the owner. ARGV: lease, generation. Returns the lease that was granted in its place, or an empty string."""
 
 LEASE_REPAIR = load_script("lease_repair", head="lease_common", allow_oom=True)
 """KEYS: of the owner. ARGV: incarnation, owner, max, policy, adding, newest, then lease, generation, info of each.
@@ -59,7 +59,7 @@ LEASE_LIST = load_script("lease_list", head="lease_common")
 PRESENCE_JOIN = load_script("presence_join", head="presence_common")
 """KEYS: of the room and the process. ARGV: room, inline_max, events_max, incarnation, number, user, username.
 
-Returns [version, users, [user, entry, …] or None], or None: the process's heartbeat has run out.
+Returns [version, users, [user, entry, …] or None], or None: the heartbeat of the process has expired.
 """
 
 PRESENCE_LEAVE = load_script("presence_leave", head="presence_common", allow_oom=True)
@@ -78,7 +78,7 @@ PRESENCE_LIST = load_script("presence_list", head="presence_common")
 """KEYS: of the room. ARGV: room, limit. Returns [version, users, sessions, [user, entry, …]]."""
 
 PRESENCE_DUE = load_script("presence_due", allow_oom=True)
-"""KEYS: nodes, due. Returns [[room, …], [incarnation that is dead, …]]."""
+"""KEYS: heartbeats, due. Returns [[room, …], [incarnation of a dead process, …]]."""
 
 PRESENCE_FORGET = load_script("presence_forget")
-"""KEYS: nodes, rooms of the process. ARGV: incarnation. Returns 1 (forgotten) or 0."""
+"""KEYS: heartbeats, rooms of the process. ARGV: incarnation. Returns 1 (forgotten) or 0."""

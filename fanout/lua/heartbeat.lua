@@ -1,7 +1,7 @@
--- A node says that it lives, and learns what has become of its partition.
--- KEYS  1 nodes  2 server   ARGV  1 incarnation  2 milliseconds that the heartbeat holds
--- Returns  {before, alive, life}: 'alive', 'expired' or 'unknown', what the node was taken for until now; how many nodes
---          live now; which server, with which data, this is ('': it has lost its data).   O(log nodes)
+-- Record the heartbeat of a node.
+-- KEYS  1 heartbeats  2 server   ARGV  1 incarnation  2 milliseconds for which the heartbeat holds
+-- Returns  {before, alive, life}: 'alive', 'expired' or 'unknown', the state of the node until now; how many nodes are
+--          alive now; the life of the server (''  if it has lost its data).   O(log nodes)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local expiry = redis.call('ZSCORE', KEYS[1], ARGV[1])

@@ -1,14 +1,14 @@
--- What a channel has said, and in which order.
+-- The history of a channel: its messages in the order of their offsets. The head of publish.lua and history_read.lua.
 -- KEYS  1 server  2 head  3 log
 -- head, a string:  'EPOCH OFFSET' of the last message. The epoch is '<life of the server>-<random>'.
--- log, a stream:   the last messages; the entry of offset n is n-0, its one field holds the envelope.
+-- log, a stream:   the last messages; the entry of offset n is n-0, and its one field holds the envelope.
 --
--- An epoch ends with the life of the server: a promoted replica, or a stale dump, may have lost messages, and would give
--- their offsets out again. The new epoch goes on counting where the data ends, so what is left of the log stays readable.
+-- An epoch ends with the life of the server: a promoted replica, or an old dump, may lack messages, and would assign
+-- their offsets again. The new epoch goes on counting where the data ends, so the rest of the log stays readable.
 local SERVER, HEAD, LOG = KEYS[1], KEYS[2], KEYS[3]
 
--- The epoch, the last offset, and whether the epoch begins now. `wait`: see server_common.lua. A head that is none
--- (somebody wrote it by hand) counts as missing, and without a head nobody knows what the log begins with.
+-- The epoch, the last offset, and whether the epoch begins now. `wait`: see server_common.lua. An invalid head counts
+-- as missing; without a head the offsets in the log are unknown, so the log is deleted.
 local function position(wait)
   local life = redis.call('HGET', SERVER, 'life') or ensure_life(SERVER, wait)
   local epoch, offset = (redis.call('GET', HEAD) or ''):match('^(%S+) (%d+)$')

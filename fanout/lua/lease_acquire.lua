@@ -1,16 +1,16 @@
--- Take a place, or wait for one, or be told that there is none. Idempotent: asked again, it tells how things stand.
+-- Acquire a lease, or wait for one. Idempotent: a repeated call returns the present state.
 -- KEYS  the seven of lease_common.lua
--- ARGV  1 lease  2 info (JSON)  3 max (0: no limit)  4 policy: reject or evict_oldest  5 owner, as it stands in mine
---       6 '1': it was told to wait before  7 milliseconds: the longest that a server makes new leases wait
--- Returns  {'fenced'}                 the asking node's heartbeat has run out: it may hold nothing
---          {'recovering', ms}         the server may have forgotten leases: ask again then (-1: it is not known at all)
+-- ARGV  1 lease  2 info (JSON)  3 max (0: no limit)  4 policy: reject or evict_oldest  5 owner, as it stands in owners
+--       6 '1': an earlier call has returned 'wait'  7 milliseconds: the longest that a server makes new leases wait
+-- Returns  {'fenced'}                 the heartbeat of the calling node has expired: it may hold no lease
+--          {'recovering', ms}         the server may have forgotten leases: call again after that time (-1: the server
+--                                     has not been identified yet)
 --          {'held', generation}
 --          {'full', count, max}
---          {'displaced', by}          it was told to wait, and its turn has been taken over since; by: the newest lease
---                                     of the same session, or ''
+--          {'displaced', by}          another lease waits in its stead; by: the newest lease of the same session, or ''
 --          {'wait', victim, displaced, count, max}
---                                     the victim has to be closed, and so has `displaced`, a newcomer whose turn to
---                                     wait is taken over ('' if none)
+--                                     the session of the victim has to be closed, and so has that of `displaced`, a
+--                                     waiting lease whose victim this one has taken over ('' if there is none)
 -- O(log n), and O(n) only when full
 local lease, info, owner = ARGV[1], ARGV[2], ARGV[5]
 local longest_wait_ms = tonumber(ARGV[7])
@@ -30,7 +30,7 @@ if not waits_until then
 end
 local wait_ms = waits_until - now
 if wait_ms > longest_wait_ms then
-  -- The clock was set back. As long again as the window is, and no longer.
+  -- The clock of the server was set back: wait one full window from now, and no longer.
   wait_ms = longest_wait_ms
   redis.call('HSET', SERVER, 'until', string.format('%.0f', now + wait_ms))
 end
@@ -49,7 +49,7 @@ if waits_for then
   if redis.call('ZSCORE', HELD, waits_for) and alive(waits_for) then
     return wait(waits_for, '')
   end
-  vacate(waits_for)
+  free_lease(waits_for)
   return { 'held', string.format('%.0f', redis.call('ZSCORE', HELD, lease)) }
 end
 
@@ -62,21 +62,21 @@ end
 local function wait_for(victim, displaced)
   redis.call('HSET', STATE, 'n|' .. lease, victim, 'v|' .. victim, lease, 'g|' .. lease, next_generation(), name, lease)
   redis.call('HSET', INFO, lease, info)
-  note_as_mine(owner)
+  note_owner(owner)
   if not alive(victim) then
-    vacate(victim)
+    free_lease(victim)
     return { 'held', string.format('%.0f', redis.call('ZSCORE', HELD, lease)) }
   end
   return wait(victim, displaced)
 end
 
-local function take_turn_of(newcomer)
-  local victim = cancel_ticket(newcomer)
+local function displace(newcomer)
+  local victim = cancel_wait(newcomer)
   forget(newcomer)
   return wait_for(victim, newcomer)
 end
 
-local function oldest_that_stays()
+local function oldest_without_newcomer()
   for at = 0, redis.call('ZCARD', HELD) - 1 do
     local holder = redis.call('ZRANGE', HELD, at, at)[1]
     if not newcomer_for(holder) then
@@ -85,20 +85,20 @@ local function oldest_that_stays()
   end
 end
 
--- The same session again replaces itself, and never counts twice.
+-- A session that connects again replaces its own lease, and never counts twice.
 if namesake then
   if redis.call('HEXISTS', STATE, 'n|' .. namesake) == 1 then
-    return take_turn_of(namesake)
+    return displace(namesake)
   end
   if redis.call('ZSCORE', HELD, namesake) then
     local other = newcomer_for(namesake)
     if not other then
       return wait_for(namesake, '')
     end
-    -- It is leaving already, for somebody else: who then has to wait for the next oldest, and asks whom.
-    local spare = oldest_that_stays()
+    -- It is being closed already, for another newcomer: that one waits for the next oldest lease from now on.
+    local spare = oldest_without_newcomer()
     if not spare then
-      return take_turn_of(other)
+      return displace(other)
     end
     redis.call('HSET', STATE, 'n|' .. other, spare, 'v|' .. spare, other)
     return wait_for(namesake, '')
@@ -106,13 +106,13 @@ if namesake then
 end
 
 if max > 0 and redis.call('ZCARD', HELD) >= max then
-  vacate_the_dead()
+  free_dead_leases()
 end
 local count = redis.call('ZCARD', HELD)
 if max == 0 or count < max then
   redis.call('HSET', INFO, lease, info)
   redis.call('HSET', STATE, name, lease)
-  note_as_mine(owner)
+  note_owner(owner)
   local new = next_generation()
   redis.call('ZADD', HELD, new, lease)
   if count == 0 then
@@ -123,8 +123,8 @@ end
 if policy == 'reject' then
   return { 'full', count, max }
 end
--- If all are leaving, the newcomer that has waited longest is now the oldest: it gives up its turn.
-local oldest = oldest_that_stays()
+-- If all held leases are being closed, the newcomer that has waited longest is the oldest session: it is displaced.
+local oldest = oldest_without_newcomer()
 if oldest then
   return wait_for(oldest, '')
 end
@@ -136,4 +136,4 @@ for at = 0, count - 1 do
     longest, since = newcomer, came
   end
 end
-return take_turn_of(longest)
+return displace(longest)

@@ -1,22 +1,25 @@
--- Places of one owner (an agent, a user), and who may hold them. The head of every lease_*.lua script.
+-- The leases of one owner (an agent or a user). The head of every lease_*.lua script.
 --
--- A lease is named INCARNATION|NUMBER|SESSION: which process holds it, which of its connections, under which name.
--- Alive is what belongs to an incarnation whose heartbeat has not run out.
+-- A lease is named INCARNATION|NUMBER|SESSION: the process that holds it, which of its connections, and the session id.
+-- A lease is alive while the heartbeat of its incarnation has not expired.
+--
+-- A lease that has to wait (the newcomer) waits for the lease of one session that is being closed (its victim). Each
+-- victim has one newcomer at most. Freeing the victim grants its newcomer in the same step, so the count of held leases
+-- never exceeds the limit in between.
 --
 -- ARGV  those of the script below it
--- Returns nothing by itself; each function is O(log n), vacate_the_dead O(n)
--- KEYS  1 nodes   zset  incarnation → when its heartbeat runs out (ms of Redis TIME)
---       2 server  hash  id, life: which Redis server, with which data, this is; until: before that (ms) nobody new
---                       gets a place
---       3 mine    set   owners of which the asking process has held places
---       4 held    zset  lease → generation; the number of members is the count that the limit bounds
---       5 info    hash  lease → what people want to know of it (JSON), also of those that wait
---       6 state   hash  s|SESSION → the newest lease of that name, held or waiting
---                       n|NEWCOMER → victim, v|VICTIM → newcomer: a place that is kept for the newcomer until the
---                       victim's socket is closed; g|NEWCOMER → its generation, given when it came
---                       .g: the last generation; .d: when the dead were last searched for (ms)
---       7 limit   hash  max, policy: a limit of this owner's own
-local NODES, SERVER, MINE, HELD, INFO, STATE, LIMIT = unpack(KEYS)
+-- Returns nothing by itself; each function is O(log n), free_dead_leases O(n)
+-- KEYS  1 heartbeats zset  incarnation → when its heartbeat expires (ms of Redis TIME)
+--       2 server     hash  id, life: the server and its data; until: no new leases are granted before that (ms)
+--       3 owners     set   owners of whom the calling process holds or has held leases
+--       4 held       zset  lease → generation; the number of members is the count that the limit bounds
+--       5 info       hash  lease → its description (JSON), also of leases that wait
+--       6 state      hash  s|SESSION → the newest lease of that session, held or waiting
+--                          n|NEWCOMER → victim, v|VICTIM → newcomer: which lease waits for which
+--                          g|NEWCOMER → its generation, given when it began to wait
+--                          .g: the last generation; .d: when dead leases were last searched for (ms)
+--       7 limit      hash  max, policy: a limit that was set for this owner
+local HEARTBEATS, SERVER, OWNERS, HELD, INFO, STATE, LIMIT = unpack(KEYS)
 local KEEP_SECONDS = 86400
 local SMALL, SEARCH_EVERY_MS = 64, 500
 
@@ -24,7 +27,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local function alive(lease)
-  local expiry = redis.call('ZSCORE', NODES, lease:match('^[^|]*'))
+  local expiry = redis.call('ZSCORE', HEARTBEATS, lease:match('^[^|]*'))
   return expiry and tonumber(expiry) > now
 end
 
@@ -32,7 +35,8 @@ local function session_of(lease)
   return lease:match('^[^|]*|[^|]*|(.*)$')
 end
 
--- Rises even if a failover has lost the last increments: counter or clock, whichever is ahead. Below 2^53 until 2255.
+-- Rises even if a failover has lost the last increments: the counter or the clock, whichever is ahead. Below 2^53, so
+-- exact as a number of Lua, until 2255.
 local function next_generation()
   local stored = tonumber(redis.call('HGET', STATE, '.g') or '0')
   local generation = string.format('%.0f', math.max(stored + 1, now * 1000))
@@ -40,20 +44,20 @@ local function next_generation()
   return generation
 end
 
--- When the first one comes, and by every repair: what is left of nodes that died with everybody else goes after a day.
+-- Called for an owner's first lease and by every repair: keys that no node repairs any more expire after a day.
 local function keep()
   redis.call('EXPIRE', HELD, KEEP_SECONDS)
   redis.call('EXPIRE', INFO, KEEP_SECONDS)
   redis.call('EXPIRE', STATE, KEEP_SECONDS)
 end
 
-local function note_as_mine(owner)
-  redis.call('SADD', MINE, owner)
-  redis.call('EXPIRE', MINE, KEEP_SECONDS)
+local function note_owner(owner)
+  redis.call('SADD', OWNERS, owner)
+  redis.call('EXPIRE', OWNERS, KEEP_SECONDS)
 end
 
--- Nothing is kept of an owner whom nobody holds a place of, and nobody waits for. A generation that is forgotten is
--- made good by the clock, and no lease has the same name twice.
+-- Delete the state of an owner without leases, held or waiting. The clock replaces the generation that is forgotten,
+-- and no lease has the same name twice.
 local function tidy_up()
   if redis.call('EXISTS', HELD, INFO) == 0 then
     redis.call('DEL', STATE)
@@ -68,8 +72,8 @@ local function forget(lease)
   end
 end
 
--- Whoever waited no longer does. A namesake that was to be replaced goes by the name again.
-local function cancel_ticket(newcomer)
+-- Let a newcomer wait no longer. If its victim is of the same session, that is the newest lease of the session again.
+local function cancel_wait(newcomer)
   local victim = redis.call('HGET', STATE, 'n|' .. newcomer)
   if victim then
     redis.call('HDEL', STATE, 'n|' .. newcomer, 'v|' .. victim, 'g|' .. newcomer)
@@ -80,20 +84,20 @@ local function cancel_ticket(newcomer)
   return victim
 end
 
--- Who waits for the place of a lease, if it lives. The dead do not keep a place from the living.
+-- The newcomer that waits for a lease, if it is alive. A dead newcomer is removed.
 local function newcomer_for(victim)
   local newcomer = redis.call('HGET', STATE, 'v|' .. victim)
   if newcomer and not alive(newcomer) then
     forget(newcomer)
-    cancel_ticket(newcomer)
+    cancel_wait(newcomer)
     return nil
   end
   return newcomer or nil
 end
 
--- Free the place of a lease whose socket is closed, or whose node is dead. Whoever waits for it gets it in the same
--- step; returned is that lease, or ''.
-local function vacate(lease)
+-- Free a lease whose socket is closed, or whose node is dead. A newcomer that waits for it is granted in the same step;
+-- returns that lease, or ''.
+local function free_lease(lease)
   redis.call('ZREM', HELD, lease)
   forget(lease)
   local newcomer = newcomer_for(lease)
@@ -101,13 +105,13 @@ local function vacate(lease)
     return ''
   end
   local generation = redis.call('HGET', STATE, 'g|' .. newcomer)
-  cancel_ticket(newcomer)
+  cancel_wait(newcomer)
   redis.call('ZADD', HELD, generation, newcomer)
   return newcomer
 end
 
--- Asked for by everybody who finds the house full: a large one is searched twice a second at most.
-local function vacate_the_dead()
+-- Called by every acquire that finds the limit reached: many leases are searched twice a second at most.
+local function free_dead_leases()
   if redis.call('ZCARD', HELD) > SMALL then
     local ago = now - tonumber(redis.call('HGET', STATE, '.d') or '0')
     if ago >= 0 and ago < SEARCH_EVERY_MS then
@@ -122,24 +126,24 @@ local function vacate_the_dead()
       lives[incarnation] = alive(lease) or false
     end
     if not lives[incarnation] then
-      vacate(lease)
+      free_lease(lease)
     end
   end
 end
 
--- The owner's own limit, or what the node has as its setting.
+-- The limit that was set for the owner, or else the node's setting.
 local function limit(max, policy)
   local own = redis.call('HMGET', LIMIT, 'max', 'policy')
   return tonumber(own[1] or max), own[2] or policy
 end
 
--- Who has to go so that no more than max hold a place: under evict_oldest the oldest, under reject the newest.
+-- The leases beyond max, whose sessions have to be closed: under evict_oldest the oldest, under reject the newest.
 local function surplus(max, policy)
   local over = redis.call('ZCARD', HELD) - max
   if max == 0 or over <= 0 then
     return {}
   end
-  vacate_the_dead()
+  free_dead_leases()
   over = redis.call('ZCARD', HELD) - max
   if over <= 0 then
     return {}

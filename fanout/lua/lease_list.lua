@@ -1,7 +1,7 @@
--- Who holds an owner's places, and under which limit.
+-- The leases that an owner holds, and its limit.
 -- KEYS  the seven of lease_common.lua
 -- ARGV  1 max  2 policy
--- Returns {max, policy, {info, …}}, oldest first, without those of dead nodes, or whose info is lost.   O(n)
+-- Returns {max, policy, {info, …}}, oldest first, without those of dead nodes.   O(n)
 local max, policy = limit(ARGV[1], ARGV[2])
 local infos = {}
 for _, lease in ipairs(redis.call('ZRANGE', HELD, 0, -1)) do

@@ -1,7 +1,7 @@
--- Give a place back once its socket is closed, or stop waiting for one.
+-- Release a lease once its socket is closed, or stop waiting for one.
 -- KEYS  the seven of lease_common.lua
--- ARGV  1 lease  2 generation it was held under ('': whatever it is; a lease is only ever released by who holds it)
--- Returns the lease that has got the place, or ''.   O(log n)
+-- ARGV  1 lease  2 the generation under which it was held ('': any; only its holder releases a lease)
+-- Returns the lease that was granted in its place, or ''.   O(log n)
 local lease, generation = ARGV[1], ARGV[2]
 
 local held = redis.call('ZSCORE', HELD, lease)
@@ -9,13 +9,13 @@ if held then
   if generation ~= '' and string.format('%.0f', held) ~= generation then
     return ''
   end
-  local granted = vacate(lease)
+  local granted = free_lease(lease)
   tidy_up()
   return granted
 end
 if redis.call('HEXISTS', STATE, 'n|' .. lease) == 1 then
   forget(lease)
-  cancel_ticket(lease)
+  cancel_wait(lease)
   tidy_up()
 end
 return ''

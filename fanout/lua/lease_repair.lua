@@ -1,15 +1,16 @@
--- A process states which places of an owner it holds: what Redis has too many of goes, what it lacks is told or added.
+-- Compare the leases of an owner with those that a process states it holds: surplus ones are freed, missing ones are
+-- reported or added.
 -- KEYS  the seven of lease_common.lua
--- ARGV  1 incarnation  2 owner, as it stands in mine  3 max  4 policy  5 '1': add what is missing
---       6 the number of the newest lease when this was stated: this may come late, and says nothing of later ones
---       7… lease, generation ('': it is being asked for right now, leave it alone), info; any number of them
--- Returns  {missing, granted, surplus, policy, count}: leases that are not there (and were not added); waiting ones that
---          have got a place by this; those that have to be closed because there are more than the limit.   O(n)
+-- ARGV  1 incarnation  2 owner, as it stands in owners  3 max  4 policy  5 '1': add missing leases
+--       6 the number of the newest lease when this was stated: it says nothing about later ones, and may come late
+--       7… lease, generation ('': it is being acquired, leave it alone), info; any number of them
+-- Returns  {missing, granted, surplus, policy, count}: stated leases that are not held (and were not added); waiting
+--          ones that were granted by this; leases to be closed because there are more than the limit.   O(n)
 local incarnation, owner, adding, newest = ARGV[1], ARGV[2], ARGV[5] == '1', tonumber(ARGV[6])
 local max, policy = limit(ARGV[3], ARGV[4])
 
--- Before everybody has stated what is there, nobody is missing, and nobody too many: the server may have lost its data,
--- and not even know it yet, or have come back with an old dump.
+-- Until all nodes have stated their leases, none is reported as missing or surplus: the server may have lost its data
+-- without knowing it yet, or have restarted with an old dump.
 local waits_until = redis.call('HGET', SERVER, 'until')
 local is_settled = waits_until and tonumber(waits_until) <= now
 
@@ -21,7 +22,7 @@ for at = 7, #ARGV, 3 do
     if adding then
       redis.call('HSET', INFO, lease, info)
       redis.call('HSET', STATE, 's|' .. session_of(lease), lease)
-      note_as_mine(owner)
+      note_owner(owner)
       redis.call('ZADD', HELD, generation, lease)
     elseif is_settled then
       table.insert(missing, lease)
@@ -29,21 +30,21 @@ for at = 7, #ARGV, 3 do
   end
 end
 
-local function is_unheard_of(lease)
+local function is_unstated(lease)
   local process, number = lease:match('^([^|]*)|(%d+)|')
   return process == incarnation and tonumber(number) <= newest and not stated[lease]
 end
 
 for _, field in ipairs(redis.call('HKEYS', STATE)) do
   local newcomer = field:match('^n|(.*)$')
-  if newcomer and is_unheard_of(newcomer) then
+  if newcomer and is_unstated(newcomer) then
     forget(newcomer)
-    cancel_ticket(newcomer)
+    cancel_wait(newcomer)
   end
 end
 for _, lease in ipairs(redis.call('ZRANGE', HELD, 0, -1)) do
-  if is_unheard_of(lease) then
-    local newcomer = vacate(lease)
+  if is_unstated(lease) then
+    local newcomer = free_lease(lease)
     if newcomer ~= '' then
       table.insert(granted, newcomer)
     end
@@ -51,7 +52,7 @@ for _, lease in ipairs(redis.call('ZRANGE', HELD, 0, -1)) do
 end
 
 if next(stated) == nil then
-  redis.call('SREM', MINE, owner)
+  redis.call('SREM', OWNERS, owner)
 else
   keep()
 end

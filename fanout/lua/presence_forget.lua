@@ -1,7 +1,7 @@
 -- Forget a dead process that has no sessions in the partition's rooms any more.
--- KEYS  1 nodes  2 on: the rooms in which it has sessions
+-- KEYS  1 heartbeats  2 on: the rooms in which it has sessions
 -- ARGV  1 incarnation
--- Returns 1 if it is forgotten, 0 if it lives, has sessions, or was forgotten before.   O(log nodes)
+-- Returns 1 if it is forgotten, 0 if it is alive, has sessions, or was forgotten before.   O(log nodes)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 

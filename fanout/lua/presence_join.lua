@@ -1,13 +1,13 @@
--- Put a session into a room. Idempotent: asked again for the same number, it tells how things stand.
+-- Add a session to a room. Idempotent: a repeated call for the same number returns the present state.
 -- KEYS  the ten of presence_common.lua
 -- ARGV  1 room  2 inline_max  3 events_max  4 incarnation  5 number  6 user  7 username
---       8 '1': the session has been there all the while, and Redis has forgotten it
+--       8 '1': the session has been in the room before, and Redis has forgotten it
 -- Returns  {version, users, {user, COUNT|SINCE|NAME, …} or nil if there are more than inline_max}
---          nil   the asking process's heartbeat has run out: it may put nobody in
+--          nil   the heartbeat of the calling process has expired: it can add no sessions
 -- O(log n), and O(inline_max) for the list
-local incarnation, number, user_id, username, is_stated_again = ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8] == '1'
+local incarnation, number, user_id, username, is_restated = ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8] == '1'
 
-local expiry = redis.call('ZSCORE', NODES, incarnation)
+local expiry = redis.call('ZSCORE', HEARTBEATS, incarnation)
 if not expiry or tonumber(expiry) <= now then
   return false
 end
@@ -17,13 +17,13 @@ if redis.call('HSETNX', SESSIONS, number, user_id) == 1 then
   redis.call('HINCRBY', META, 's', 1)
   local count, since, name = user(user_id)
   if count then
-    -- Nobody was told that it began to leave, so nobody is told that it is back. Its name stays the one they know.
+    -- That it began to leave was not published, so neither is that it is back. Its username stays the one shown before.
     redis.call('ZREM', LEAVING, user_id)
     set_user(user_id, count + 1, since, name)
   else
     set_user(user_id, 1, digits(now), username)
-    if is_stated_again then
-      stated_again()
+    if is_restated then
+      publish_restated()
     else
       changed('joined', user_id, username)
     end

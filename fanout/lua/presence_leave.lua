@@ -1,7 +1,7 @@
--- Take a session out of a room. Idempotent: a number that is not there is nobody's.
+-- Remove a session from a room. Idempotent: a number that is not in the room changes nothing.
 -- KEYS  the ten of presence_common.lua
--- ARGV  1 room  2 inline_max  3 events_max  4 number  5 ms for which the user may come back before its leave is shown
--- Returns 1 if the session was there, 0 if not.   O(log n), and O(inline_max) for the list in the event
+-- ARGV  1 room  2 inline_max  3 events_max  4 number  5 ms in which the user may come back before its leave is shown
+-- Returns 1 if the session was in the room, else 0.   O(log n), and O(inline_max) for the list in the event
 local number, grace = ARGV[4], tonumber(ARGV[5])
 
 local user_id = redis.call('HGET', SESSIONS, number)
@@ -12,7 +12,7 @@ redis.call('HDEL', SESSIONS, number)
 if redis.call('EXISTS', SESSIONS) == 0 then
   redis.call('SREM', ON, ROOM)
 end
-take_sessions({ [user_id] = 1 }, now + grace)
+remove_sessions({ [user_id] = 1 }, now + grace)
 if grace == 0 and redis.call('ZSCORE', LEAVING, user_id) then
   show_leaves({ user_id }, 1)
 end

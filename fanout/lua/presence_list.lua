@@ -1,6 +1,6 @@
--- Who is in a room. Changes nothing.
+-- The users of a room. Changes nothing.
 -- KEYS  1 to 8 of presence_common.lua
--- ARGV  1 room  2 how many users to list at the most (any of them, where there are more)
+-- ARGV  1 room  2 how many users to list at most (drawn at random if there are more)
 -- Returns {version, users, sessions, {user, COUNT|SINCE|NAME, …}}.   O(users listed)
 local count = redis.call('HLEN', USERS)
 local users = {}

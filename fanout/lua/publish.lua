@@ -1,14 +1,16 @@
 -- Publish a message with the channel's next offset, unless one with the same idempotency key was published before.
--- KEYS  the three of history_common.lua  4 the key's memory, if there is a key
+-- KEYS  the three of history_common.lua  4 the result stored for the idempotency key, if there is a key
 -- ARGV  1 channel  2 envelope  3 messages to keep  4 seconds to keep them  5 seconds to keep the head
---       6 milliseconds a new server waits  7 seconds to remember the key
--- Returns 'EPOCH OFFSET'; for a key seen before, of the message that was published then.   O(subscribers + trimmed)
+--       6 milliseconds for which a new server grants no leases  7 seconds to remember the idempotency key
+-- Returns 'EPOCH OFFSET'; for a key seen before, that of the earlier message.   O(subscribers + trimmed)
+--
+-- For a Redis Cluster redis/script.py replaces `redis.call('PUBLISH'` by SPUBLISH: keep this spelling in all scripts.
 local before = KEYS[4] and redis.call('GET', KEYS[4])
 if before then
   return before
 end
 
--- `position` in one piece, for every message but the first one of an epoch: half of what this script costs is Lua.
+-- The common case of `position`, written out: Lua is half of what this script costs.
 local head, life = redis.call('GET', HEAD), redis.call('HGET', SERVER, 'life')
 local epoch, offset
 if head and life and head:sub(1, #life) == life then
@@ -20,12 +22,12 @@ if not offset then
 end
 
 local number = string.format('%.0f', offset + 1)
-local place = epoch .. ' ' .. number
+local new_head = epoch .. ' ' .. number
 redis.call('XADD', LOG, 'MAXLEN', ARGV[3], number .. '-0', 'm', ARGV[2])
 redis.call('EXPIRE', LOG, ARGV[4])
-redis.call('SET', HEAD, place, 'EX', ARGV[5])
+redis.call('SET', HEAD, new_head, 'EX', ARGV[5])
 if KEYS[4] then
-  redis.call('SET', KEYS[4], place, 'EX', ARGV[7])
+  redis.call('SET', KEYS[4], new_head, 'EX', ARGV[7])
 end
-redis.call('PUBLISH', ARGV[1], '\3' .. place .. ' ' .. ARGV[2])
-return place
+redis.call('PUBLISH', ARGV[1], '\3' .. new_head .. ' ' .. ARGV[2])
+return new_head

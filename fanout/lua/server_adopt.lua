@@ -1,7 +1,7 @@
--- The slot of this partition has moved to another server, with all its data: then its life goes on.
--- KEYS  1 server   ARGV  1 replication id of the server that it came from  2 of this one, as it was before it came
--- Returns 1 if it goes on, or did already; 0: it is not known where this data comes from, or this is another server by
---          now.   O(1), 8 µs for INFO
+-- The slot of this partition has moved to another server with all its data: let its life, and so its epochs, go on.
+-- KEYS  1 server   ARGV  1 replication id of the server from which it came  2 of this server, before the slot came
+-- Returns 1 if its life goes on, or did so already; 0: the data is of yet another server, or this server has changed
+--          since.   O(1), 8 µs for INFO
 local id = redis.call('INFO', 'replication'):match('master_replid:(%x+)')
 local known = redis.call('HGET', KEYS[1], 'id')
 if known == ARGV[1] and id == ARGV[2] then

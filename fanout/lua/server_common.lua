@@ -1,12 +1,12 @@
--- Which Redis server this is, with which data. A promoted replica, or a server that came back with an old dump, or with
--- none, has another replication id than the one its data knows: then a new life begins, and nothing that was given out
--- in the old one (places, epochs) is taken for granted.
+-- The identity of a Redis server together with its data. A promoted replica, or a server that restarted with an old
+-- dump or without one, has another replication id than the one in its data: then a new life begins, and leases and
+-- epochs of the old one are not relied on.
 -- server, a hash:  id     the replication id that was found last
---                  life   random; another one after every loss
---                  born   microseconds: when that was
---                  until  milliseconds: until then nobody new gets a place, so that nodes can state what they hold
+--                  life   random; another one after each possible loss of data
+--                  born   when this life began, in microseconds
+--                  until  until then (ms) no new leases are granted, so that nodes can state what they hold
 
--- The life of this server. `wait`: milliseconds until it gives places, if it is another one.   O(1), 8 µs for INFO
+-- The life of this server. If it begins now, no new leases are granted for `wait` milliseconds.   O(1), 8 µs for INFO
 local function ensure_life(server, wait)
   local time = redis.call('TIME')
   local id = redis.call('INFO', 'replication'):match('master_replid:(%x+)')

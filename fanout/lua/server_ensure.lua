@@ -1,6 +1,6 @@
--- Is this the Redis server that we knew, with the data that we knew? Asked at the beginning of every connection.
--- KEYS  1 server   ARGV  1 milliseconds to wait if it is another one
--- Returns {life, milliseconds until it gives places}   O(1)
+-- Compare the server with the identity in its data. Called at the beginning of every connection.
+-- KEYS  1 server   ARGV  1 milliseconds for which a new server grants no leases
+-- Returns {life, milliseconds until it grants leases}   O(1)
 local life = ensure_life(KEYS[1], ARGV[1])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
