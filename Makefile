@@ -1,12 +1,16 @@
 # Nothing but Python 3.11 (or later), make and the package registries is needed: `make env` brings the rest into .venv.
 PYTHON ?= python3.11
 BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+# Tests of real processes wait most of the time: more workers than cores, on two of them.
+WORKERS ?= 4
+IN_PARALLEL := --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help env run test check format bench chaos lock clean
+.PHONY: help env run test test-unit test-integration test-cluster test-browser test-chaos check format bench chaos lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 env: .venv/.complete ## make .venv with the project (editable) and all that developing needs
 
@@ -20,7 +24,22 @@ run: env ## a whole cluster on this machine: an embedded Valkey, three nodes, on
 	@$(BIN)/tannoy up
 
 test: env ## all tests, against a real Valkey, real sockets and real node processes
-	$(BIN)/python -m pytest
+	$(PYTEST) $(IN_PARALLEL)
+
+test-unit: env ## pure tests, on a clock in the test's hand: seconds
+	$(PYTEST) tests/unit tests/property
+
+test-integration: env ## the Lua scripts on a real server, and three real nodes on every transport
+	$(PYTEST) $(IN_PARALLEL) tests/scripts tests/integration
+
+test-cluster: env ## nodes and Redis servers that are killed, frozen, cut off and failed over
+	$(PYTEST) $(IN_PARALLEL) tests/cluster
+
+test-browser: env ## the chat page in Chromium
+	$(PYTEST) $(IN_PARALLEL) tests/browser
+
+test-chaos: env ## short runs under faults, and the mutants that their checker has to find
+	$(PYTEST) tests/chaos
 
 check: env ## format, lint, types, layers, packaging
 	$(BIN)/ruff format --check .

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+CHAOS = "tests/chaos"
+"""Each of its tests runs dozens of processes and checks times, so one follows the other, in one worker."""
 BEGIN_FIRST = (
-    "tests/chaos/test_chaos.py",
-    "tests/chaos/test_mutants.py",
+    CHAOS,
     "tests/cluster/test_limits.py",
     "tests/browser/test_people.py",
     "tests/cluster/test_sentinel.py",
-    "tests/chaos/test_message_mutants.py",
     "tests/cluster/test_autobahn.py",
     "tests/cluster/test_redis_cluster.py",
     "tests/cluster/test_redis_cluster_moves.py",
@@ -50,6 +50,8 @@ def _shared_fixture(item: Any) -> str | None:
 
 
 def _group(item: pytest.Item) -> str:
+    if _is_in(item, CHAOS):
+        return CHAOS
     if any(_is_in(item, place) for place in _PURE):
         return item.nodeid.partition("::")[0]
     return _shared_fixture(item) or item.nodeid
