@@ -47,7 +47,7 @@ class Tab:
         return self.part("person").filter(has=self.part("person-name").get_by_text(name, exact=True))
 
     async def sees(self, *names: str) -> None:
-        """In the list of people, in this order, and nobody else."""
+        """In the list of people, in this order, and no others."""
         await expect(self.part("person-name")).to_have_text(list(names), timeout=PRESENCE_MS)
 
     async def node(self) -> str:
@@ -75,7 +75,7 @@ class Tab:
 
 @dataclass(frozen=True)
 class Tabs:
-    """Opens tabs; each is a browser profile of its own, so that nobody shares a name or a cache."""
+    """Opens tabs; each is a browser profile of its own, so that no two share a name or a cache."""
 
     browser: Browser
 

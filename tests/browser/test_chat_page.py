@@ -186,7 +186,7 @@ async def test_a_click_on_a_name_opens_a_private_conversation(cluster: Cluster, 
     await ada.hears("I can, between us")
 
 
-async def test_a_private_message_to_nobody_is_called_undelivered(cluster: Cluster, tabs: Tabs) -> None:
+async def test_a_private_message_without_receivers_is_shown_as_undelivered(cluster: Cluster, tabs: Tabs) -> None:
     ada = await tabs.open(cluster.nodes[0].url, "Ada", rooms="private-nobody")
     url = cluster.nodes[0].url
     await publish(url, "rooms/private-nobody", content="I am off", user_id="ghost", username="Ghost")
@@ -195,7 +195,7 @@ async def test_a_private_message_to_nobody_is_called_undelivered(cluster: Cluste
     await expect(ada.part("message-fate")).to_contain_text("not connected")
 
 
-async def test_the_agent_view_hears_the_back_end(cluster: Cluster, tabs: Tabs) -> None:
+async def test_the_agent_view_shows_messages_of_the_back_end(cluster: Cluster, tabs: Tabs) -> None:
     agent = await tabs.open(cluster.nodes[0].url, "Ada", agent="agent-hears")
     await publish(cluster.nodes[1].url, "agents/agent-hears", content={"text": "caller 12 waits"})
     await expect(agent.part("agent-view").get_by_test_id("message-text")).to_have_text("caller 12 waits")

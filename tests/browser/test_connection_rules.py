@@ -27,7 +27,9 @@ async def test_a_final_close_ends_the_session(cluster: Cluster, tabs: Tabs, code
         (4506, "This session was opened again elsewhere"),
     ],
 )
-async def test_an_ended_session_says_why_and_stays_away(cluster: Cluster, tabs: Tabs, code: int, words: str) -> None:
+async def test_an_ended_session_shows_the_reason_and_does_not_reconnect(
+    cluster: Cluster, tabs: Tabs, code: int, words: str
+) -> None:
     node = ScriptedNode()
     tab = await open_on(node, cluster, tabs, clock=True)
     await node.end(code, "not wanted")

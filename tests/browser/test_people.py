@@ -15,7 +15,7 @@ async def cluster(anyio_backend: str) -> AsyncIterator[Cluster]:
         yield running
 
 
-async def somebody_comes_and_goes(cluster: Cluster, tabs: Tabs, room: str, *, seen_by: Tab) -> None:
+async def a_visitor_comes_and_goes(cluster: Cluster, tabs: Tabs, room: str, *, seen_by: Tab) -> None:
     """A leave that began before this has been shown by now, or never will be."""
     passer_by = await tabs.open(cluster.nodes[1].url, "Passer-by", rooms=room)
     await expect(seen_by.person("Passer-by")).to_be_visible()
@@ -34,7 +34,7 @@ async def test_people_on_different_nodes_see_each_other(cluster: Cluster, tabs: 
     await expect(ada.person("Bob")).not_to_contain_text("(you)")
 
 
-async def test_only_the_others_are_told_of_an_arrival(cluster: Cluster, tabs: Tabs) -> None:
+async def test_an_arrival_is_shown_to_others_only(cluster: Cluster, tabs: Tabs) -> None:
     ada = await tabs.open(cluster.nodes[0].url, "Ada", rooms="arrival")
     bob = await tabs.open(cluster.nodes[1].url, "Bob", rooms="arrival")
     await expect(ada.part("coming")).to_have_text("Bob joined")
@@ -58,7 +58,7 @@ async def test_one_of_two_tabs_closed_is_no_leave(cluster: Cluster, tabs: Tabs) 
     first = await tabs.open(cluster.nodes[1].url, "Bob", rooms="one-of-two")
     await tabs.open(cluster.nodes[0].url, "Bob", rooms="one-of-two")
     await first.page.close()
-    await somebody_comes_and_goes(cluster, tabs, "one-of-two", seen_by=ada)
+    await a_visitor_comes_and_goes(cluster, tabs, "one-of-two", seen_by=ada)
     await ada.sees("Ada", "Bob")
     await expect(ada.part("coming")).to_have_text("Bob joined · Passer-by left")
 
@@ -82,7 +82,7 @@ async def test_a_reload_is_no_leave(cluster: Cluster, tabs: Tabs) -> None:
     await ada.hears("back in a second")
     await bob.page.reload()
     await bob.is_in_its_rooms()
-    await somebody_comes_and_goes(cluster, tabs, "reload", seen_by=ada)
+    await a_visitor_comes_and_goes(cluster, tabs, "reload", seen_by=ada)
     await ada.sees("Ada", "Bob")
     await bob.sees("Bob", "Ada")
     await expect(ada.part("coming")).to_have_text(["Bob joined", "Passer-by left"])
@@ -153,7 +153,7 @@ async def test_an_agent_lists_its_sessions(cluster: Cluster, tabs: Tabs) -> None
     await expect(phone.person("Ada")).to_contain_text("2 sessions")
 
 
-async def test_whoever_comes_back_is_told_anew_who_is_here(tabs: Tabs) -> None:
+async def test_a_tab_that_reconnects_gets_a_new_list_of_people(tabs: Tabs) -> None:
     async with Cluster(nodes=2, PRESENCE_GRACE="1") as cluster:
         ada = await tabs.open(cluster.nodes[0].url, "Ada", rooms="told-anew")
         bob = await tabs.open(cluster.nodes[1].url, "Bob", rooms="told-anew")

@@ -43,7 +43,7 @@ async def test_changes_without_a_list_are_applied(cluster: Cluster, tabs: Tabs) 
     assert node.heard("presence") == []
 
 
-async def test_what_the_snapshot_holds_is_not_told_again(cluster: Cluster, tabs: Tabs) -> None:
+async def test_changes_that_a_snapshot_holds_are_not_applied_again(cluster: Cluster, tabs: Tabs) -> None:
     node = ScriptedNode(oks={"join": roll(7, "Ada", "Bob")})
     tab = await open_on(node, cluster, tabs)
     node.say(**left("Bob", count=1, version=7))

@@ -74,9 +74,7 @@ async def test_a_reload_shows_what_was_said(cluster: Cluster, tabs: Tabs) -> Non
     await expect(ada.part("no-older")).to_be_visible()
 
 
-async def test_a_tab_says_that_messages_may_be_missing_when_redis_has_lost_its_data(
-    cluster: Cluster, tabs: Tabs
-) -> None:
+async def test_a_tab_notes_that_messages_may_be_missing_after_redis_lost_its_data(cluster: Cluster, tabs: Tabs) -> None:
     ada = await tabs.open(cluster.nodes[0].url, "Ada", rooms="lost")
     await publish(cluster.nodes[1], "rooms/lost", "before")
     await ada.hears("before")

@@ -136,7 +136,7 @@ async def test_what_is_said_while_the_history_is_read_comes_behind_it(cluster: C
     await shows(tab, "old 1", "2 messages while you were away", *log.texts(2, 5))
 
 
-async def test_what_is_no_longer_kept_is_told_in_its_place(cluster: Cluster, tabs: Tabs) -> None:
+async def test_messages_that_are_no_longer_kept_leave_a_note_in_their_place(cluster: Cluster, tabs: Tabs) -> None:
     log = Log("old", 1, 2)
     node = node_with(log)
     tab = await open_on(node, cluster, tabs)
@@ -178,7 +178,7 @@ async def test_a_history_that_stays_unavailable_is_given_up(cluster: Cluster, ta
     await shows(tab, "old 1", MAY_BE_MISSING, "old 4")
 
 
-async def test_without_history_a_return_says_that_it_may_have_missed_something(cluster: Cluster, tabs: Tabs) -> None:
+async def test_without_history_a_reconnect_notes_that_messages_may_be_missing(cluster: Cluster, tabs: Tabs) -> None:
     node = ScriptedNode()
     tab = await open_on(node, cluster, tabs)
     node.said("before", offset=1)
@@ -269,7 +269,7 @@ async def test_another_epoch_does_not_bring_back_what_is_further_up(cluster: Clu
     await shows(tab, *old.texts(1, 80), MAY_BE_MISSING, "new 81")
 
 
-async def test_a_history_that_cannot_be_told_by_its_node_shows_as_one_gap(cluster: Cluster, tabs: Tabs) -> None:
+async def test_a_history_that_its_node_cannot_read_is_shown_as_one_gap(cluster: Cluster, tabs: Tabs) -> None:
     log = Log("old", 1, 1)
     node = node_with(log)
     tab = await open_on(node, cluster, tabs)
@@ -426,7 +426,7 @@ async def test_a_message_sent_again_is_shown_once_where_the_first_try_was_publis
 async def test_a_confirmed_message_that_is_here_under_another_session_is_shown_once(
     cluster: Cluster, tabs: Tabs
 ) -> None:
-    """Another tab's echo can't be told from ours by the text: the position can."""
+    """The text does not distinguish another tab's echo from ours: the position does."""
     log = Log("old", 1, 1)
     node = node_with(log)
     tab = await open_on(node, cluster, tabs)

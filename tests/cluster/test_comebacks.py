@@ -27,7 +27,7 @@ def room() -> str:
     return f"room.{next(_rooms)}"
 
 
-async def test_whoever_was_cut_off_hears_what_it_has_missed_through_another_node(cluster: Cluster, room: str) -> None:
+async def test_a_client_that_was_cut_off_recovers_through_another_node(cluster: Cluster, room: str) -> None:
     client = await cluster.nodes[0].connect(f"/ws/chat/{room}")
     await say(cluster.nodes[1], room, range(1, 11))
     heard = read(await listen(client, says(5)))

@@ -156,7 +156,7 @@ async def test_publish_and_send_reach_their_sessions(cluster: Cluster) -> None:
     await of_agent.close()
 
 
-async def test_send_to_nobody_says_so_and_fails(cluster: Cluster) -> None:
+async def test_send_to_a_user_without_sessions_prints_zero_and_exits_with_1(cluster: Cluster) -> None:
     sent = await _tannoy_async("send", "user:nobody", "x", "--url", cluster.nodes[0].url)
 
     assert (sent.returncode, sent.stdout) == (1, "delivered to 0 sessions\n")
@@ -235,7 +235,7 @@ async def test_content_may_come_from_standard_input(cluster: Cluster) -> None:
     await in_room.close()
 
 
-def test_the_version_is_told() -> None:
+def test_the_version_is_printed() -> None:
     assert _tannoy("--version").stdout.startswith("tannoy 0.")
 
 

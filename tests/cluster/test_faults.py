@@ -31,7 +31,7 @@ async def _none_ready(cluster: Cluster) -> bool:
 
 
 async def _publishing_fails_honestly(client: Client) -> float:
-    """Seconds until the client is told."""
+    """Seconds until the client has its error."""
     started = time.monotonic()
     failure = await client.call("message", content="lost")
     took = time.monotonic() - started
@@ -41,7 +41,7 @@ async def _publishing_fails_honestly(client: Client) -> float:
 
 
 async def _everyone_hears(cluster: Cluster, clients: list[Client], content: str) -> None:
-    """A message on each channel from another node reaches its socket: nobody had to reconnect."""
+    """A message on each channel from another node reaches its socket: no client had to reconnect."""
     for number, client in enumerate(clients):
         other = cluster.nodes[(number + 1) % len(cluster.nodes)]
         await _is_published(other, f"room.{number}", content)

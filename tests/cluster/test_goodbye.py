@@ -1,4 +1,4 @@
-"""A node that is told to stop."""
+"""A node that a signal stops."""
 
 import asyncio
 import signal

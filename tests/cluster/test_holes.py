@@ -1,4 +1,4 @@
-"""Links cut, Redis frozen, emptied or set back, nodes killed: whoever listens hears each message once, or is told."""
+"""Links cut, Redis frozen, emptied or set back, nodes killed: each message is delivered once, or a resync says so."""
 
 import asyncio
 import itertools
@@ -89,7 +89,7 @@ async def cutting_links(cluster: Cluster) -> AsyncGenerator[None]:
         cutting.cancel()
 
 
-async def test_while_links_are_cut_all_the_time_everybody_hears_everything_once(cluster: Cluster, room: str) -> None:
+async def test_while_links_are_cut_again_and_again_each_message_is_delivered_once(cluster: Cluster, room: str) -> None:
     count, at_once = 20_000, 50
     clients = await members(cluster, room)
     lost = await cluster.total("link", "connections_lost")
@@ -153,7 +153,7 @@ async def test_a_frozen_redis_costs_no_message_that_was_confirmed(cluster: Clust
 
 
 @pytest.mark.parametrize("kept", ["nothing", "a stale dump"])
-async def test_a_redis_that_has_forgotten_is_told_to_everybody_and_gives_no_place_twice(
+async def test_a_redis_that_lost_data_causes_resyncs_and_repeats_no_position(
     fragile: Cluster, room: str, kept: str
 ) -> None:
     clients = await members(fragile, room)

@@ -112,7 +112,7 @@ async def _open_of(outcomes: list[Outcome]) -> int:
 
 
 def _never_more_than(limit: int, outcomes: list[Outcome]) -> None:
-    """Each newcomer's `welcome` came behind the `bye` of whoever had to go for it."""
+    """Each `welcome` came after the `bye` of the session that it replaced."""
     events = [(outcome.welcome_at, 1) for outcome in outcomes if outcome.welcome_at is not None]
     events += [
         (outcome.bye_at, -1) for outcome in outcomes if outcome.welcome_at is not None and outcome.bye_at is not None
@@ -123,7 +123,7 @@ def _never_more_than(limit: int, outcomes: list[Outcome]) -> None:
         assert live <= limit
 
 
-async def test_the_places_of_a_killed_node_are_free_soon_after_its_lease(cluster: Cluster, agent: str) -> None:
+async def test_the_sessions_of_a_killed_node_stop_counting_soon_after_its_lease(cluster: Cluster, agent: str) -> None:
     doomed, *others = cluster.nodes
     for node in (doomed, doomed, doomed, others[0], others[1]):
         await node.connect(f"/ws/agents/{agent}")
@@ -142,7 +142,7 @@ async def test_the_places_of_a_killed_node_are_free_soon_after_its_lease(cluster
 
 
 async def _admitted(node: NodeProcess, agent: str) -> Client:
-    """A client that comes back when it is told to, until it gets in."""
+    """A client that retries after `retry_after`, until it is welcomed."""
     while True:
         outcome = await _try(node, agent)
         if outcome.bye is None:
@@ -152,7 +152,7 @@ async def _admitted(node: NodeProcess, agent: str) -> Client:
         await asyncio.sleep(outcome.bye["retry_after"])
 
 
-async def test_a_node_that_wakes_up_delivers_nothing_to_those_whose_places_are_taken(
+async def test_a_node_that_wakes_up_closes_the_sessions_that_were_replaced_meanwhile(
     cluster: Cluster, agent: str
 ) -> None:
     frozen, *others = cluster.nodes

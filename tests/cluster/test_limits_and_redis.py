@@ -85,7 +85,7 @@ async def test_scripts_that_redis_has_lost_are_loaded_again(cluster: Cluster, ag
     assert await gets_in(cluster.nodes[1], agent)
 
 
-async def test_a_redis_without_memory_lets_nobody_in_and_loses_nobody(cluster: Cluster, agent: str) -> None:
+async def test_redis_out_of_memory_refuses_sessions_and_keeps_those_that_are_open(cluster: Cluster, agent: str) -> None:
     holder = await cluster.nodes[0].connect(f"/ws/agents/{agent}")
     beats = await cluster.nodes[0].count("membership", "beats")
     await cluster.valkey.run("CONFIG", "SET", "maxmemory", "1")
@@ -105,7 +105,7 @@ async def test_a_redis_without_memory_lets_nobody_in_and_loses_nobody(cluster: C
     await _refused(cluster.nodes[1], f"/ws/agents/{agent}")
 
 
-async def test_a_redis_that_only_reads_lets_nobody_in_and_the_limit_holds_after_it(
+async def test_a_read_only_redis_refuses_sessions_and_the_limit_holds_afterwards(
     cluster: Cluster, agent: str, gets_in: Attempt
 ) -> None:
     holders = await _fill(cluster, agent)
@@ -121,9 +121,7 @@ async def test_a_redis_that_only_reads_lets_nobody_in_and_the_limit_holds_after_
     await _refused(cluster.nodes[0], f"/ws/agents/{agent}")
 
 
-async def test_a_redis_that_was_emptied_is_told_who_is_there_before_it_gives_places(
-    cluster: Cluster, agent: str
-) -> None:
+async def test_an_emptied_redis_gets_all_leases_stated_before_it_grants_new_ones(cluster: Cluster, agent: str) -> None:
     holders = await _fill(cluster, agent)
     await cluster.valkey.run("FLUSHALL")
 
@@ -134,7 +132,7 @@ async def test_a_redis_that_was_emptied_is_told_who_is_there_before_it_gives_pla
         await client.call("ping")
 
 
-async def test_a_redis_that_was_restarted_empty_is_told_who_is_there_before_it_gives_places(
+async def test_a_redis_restarted_empty_gets_all_leases_stated_before_it_grants_new_ones(
     cluster: Cluster, agent: str
 ) -> None:
     holders = await _fill(cluster, agent)
@@ -150,7 +148,7 @@ async def test_a_redis_that_was_restarted_empty_is_told_who_is_there_before_it_g
     assert await _shown(cluster.nodes[0], agent) == LIMIT
 
 
-async def test_nodes_of_one_name_are_told_apart_and_complained_of(agent: str) -> None:
+async def test_two_nodes_of_one_name_keep_the_limit_and_the_second_logs_an_error(agent: str) -> None:
     async with Cluster(nodes=2, AGENT_MAX_SESSIONS=str(LIMIT)) as cluster:
         first, second = cluster.nodes
         await second.stop()
@@ -162,7 +160,7 @@ async def test_nodes_of_one_name_are_told_apart_and_complained_of(agent: str) ->
         await _refused(second, f"/ws/agents/{agent}")
 
 
-async def test_in_available_mode_sockets_stay_and_what_was_too_many_goes_afterwards(agent: str) -> None:
+async def test_in_available_mode_sockets_stay_and_the_surplus_closes_afterwards(agent: str) -> None:
     times = Times(leases=HASTY.leases)
     async with Cluster(nodes=2, times=times, AGENT_MAX_SESSIONS=str(LIMIT), LIMIT_MODE="available") as cluster:
         holders = await _fill(cluster, agent)
@@ -232,7 +230,7 @@ async def test_a_user_may_have_so_many_sessions_in_rooms_and_agents_together(tra
         assert {gone["rule"] for gone in shown["disconnects"]} == {"user_max_sessions", "same_session"}
 
 
-async def test_a_session_that_can_not_be_counted_in_time_is_refused_honestly(
+async def test_a_session_that_redis_does_not_count_in_time_is_refused(
     impatient: Cluster, agent: str, gets_in: Attempt
 ) -> None:
     impatient.valkey.freeze()
@@ -243,7 +241,7 @@ async def test_a_session_that_can_not_be_counted_in_time_is_refused_honestly(
     await eventually(lambda: gets_in(impatient.nodes[0], agent), what="let in again")
 
 
-async def test_a_read_of_the_api_says_that_redis_is_away(impatient: Cluster, agent: str) -> None:
+async def test_a_read_of_the_api_is_unavailable_while_redis_does_not_answer(impatient: Cluster, agent: str) -> None:
     impatient.valkey.freeze()
     answer: httpx.Response = await impatient.nodes[0].http.get(f"/api/v1/agents/{agent}")
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")

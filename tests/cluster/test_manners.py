@@ -1,4 +1,4 @@
-"""What peers without manners, and nodes in trouble, may not do to others."""
+"""What misbehaving clients and nodes in trouble may not do to others."""
 
 import asyncio
 import struct
@@ -32,7 +32,7 @@ def _open_sockets(port: int) -> int:
     return sum(row[1].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
 
 
-async def test_a_peer_that_says_goodbye_and_does_not_read_is_cut_off(cluster: Cluster) -> None:
+async def test_a_peer_that_sends_a_close_frame_and_does_not_read_is_cut_off(cluster: Cluster) -> None:
     node = cluster.nodes[0]
     async with RawSocket.to(node.port, receive_buffer=4096) as socket:
         await socket.handshake("/ws/chat/full")
@@ -78,7 +78,7 @@ async def test_a_client_that_answers_pings_is_not_closed_because_redis_is_away(i
     await client.close()
 
 
-async def test_a_private_message_that_no_node_hears_is_not_said_to_reach_nobody(impatient: Cluster) -> None:
+async def test_a_private_message_without_a_link_is_never_confirmed_with_zero_sessions(impatient: Cluster) -> None:
     """Right after its link is cut a node knows nothing of anyone's sessions; zero would be a lie."""
     ada = await impatient.nodes[0].connect("/ws")
     bob = await impatient.nodes[0].connect("/ws?user_id=bob")

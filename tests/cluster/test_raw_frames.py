@@ -61,12 +61,12 @@ async def test_what_is_no_websocket_handshake_is_refused(
         assert await socket.handshake("/ws", **headers) == status
 
 
-async def test_a_websocket_path_of_nobody_is_not_found(one_node: Cluster) -> None:
+async def test_an_unknown_websocket_path_is_not_found(one_node: Cluster) -> None:
     async with RawSocket.to(one_node.nodes[0].port) as socket:
         assert await socket.handshake("/elsewhere") in (403, 404)
 
 
-async def test_the_goodbye_arrives_although_the_client_is_still_sending(one_node: Cluster) -> None:
+async def test_bye_arrives_although_the_client_is_still_sending(one_node: Cluster) -> None:
     """A reset would make the client's system drop `bye`: megabytes are still under way when the node closes."""
     async with RawSocket.to(one_node.nodes[0].port) as socket:
         await socket.handshake("/ws")

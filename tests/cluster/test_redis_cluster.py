@@ -44,7 +44,7 @@ async def town(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGener
 # ---- at rest
 
 
-async def test_rooms_on_all_masters_are_heard_on_both_nodes(town: Town) -> None:
+async def test_rooms_on_all_masters_are_delivered_on_both_nodes(town: Town) -> None:
     speaker, listener = [await node.connect("/ws") for node in town.nodes]
     for room in ROOMS:
         await listener.ok("join", room=room)
@@ -145,7 +145,7 @@ def _fails_to_start(url: str) -> str:
     return sentence
 
 
-def test_seeds_where_nobody_listens_are_named() -> None:
+def test_seeds_that_do_not_answer_are_named() -> None:
     ports = [free_port() for _ in range(2)]
     sentence = _fails_to_start(f"redis+cluster://127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}")
     assert "(TANNOY_REDIS_URL) can't be found" in sentence
@@ -161,7 +161,7 @@ async def test_a_server_of_its_own_is_no_cluster(server: str) -> None:
 
 
 @pytest.mark.parametrize("server", SERVERS)
-async def test_a_cluster_of_which_a_part_is_missing_is_told(server: str) -> None:
+async def test_a_cluster_without_some_of_its_slots_is_an_error_of_one_sentence(server: str) -> None:
     async with RedisServer(binary_of(server), "cluster-enabled yes", f"cluster-port {free_port()}") as half:
         await half.run("CLUSTER", "ADDSLOTSRANGE", "0", "8191")
         assert "has slots that no server serves" in _fails_to_start(half.url.replace("redis://", "redis+cluster://"))
@@ -172,7 +172,7 @@ async def test_one_server_of_a_cluster_is_not_the_whole(town: Town) -> None:
     assert "is part of a Redis Cluster: then the URL has to begin with redis+cluster://" in sentence
 
 
-async def test_wrong_credentials_are_told(town: Town) -> None:
+async def test_wrong_credentials_are_an_error_of_one_sentence(town: Town) -> None:
     sentence = _fails_to_start(town.redis.url.replace("//", "//tannoy:hunter2@"))
     assert "WRONGPASS" in sentence
     assert "hunter2" not in sentence

@@ -1,6 +1,6 @@
 """Two nodes on a Redis Cluster in which slots move, and masters die, under traffic: never a silent hole.
 
-How long nobody heard anything is written to standard output: `pytest -s tests/cluster/test_redis_cluster_moves.py`.
+How long no message was delivered is written to standard output: `pytest -s tests/cluster/test_redis_cluster_moves.py`.
 """
 
 import sys
@@ -80,7 +80,7 @@ async def test_a_slot_that_moves_there_and_back_leaves_no_hole(redis: RedisClust
 
 
 async def test_a_slot_that_moves_goes_on_with_its_history_and_its_places(redis: RedisCluster) -> None:
-    """What was moved was not lost: nobody has to read again, or to wait for a place."""
+    """A slot that moved has lost nothing: no history is read again, and no session waits for a lease."""
     agent = next(n for n in range(9999) if KEYSPACE.agent(AgentId(str(n))).partition == LOBBY)
     async with two_nodes(redis.url, times=PRODUCT) as nodes:
         await _know_the_cluster(nodes)
@@ -100,7 +100,7 @@ async def test_a_slot_that_moves_goes_on_with_its_history_and_its_places(redis: 
         assert [await node.count("membership", "term") for node in nodes] == [0, 0]
 
 
-async def test_a_slot_that_stays_half_way_is_heard_all_the_same(redis: RedisCluster) -> None:
+async def test_a_slot_that_stays_half_moved_still_delivers(redis: RedisCluster) -> None:
     """Its keys are at the new master, its subscribers still at the old one: the log is what brings the messages."""
     async with two_nodes(redis.url, times=PRODUCT) as nodes:
         source, to = await redis.owner_of(LOBBY), await _another(redis, LOBBY)
@@ -134,7 +134,7 @@ async def test_a_node_starts_while_a_slot_is_half_way(redis_7: RedisCluster) -> 
         assert await client.contents(2) == ["before", "half-way"]
 
 
-async def test_without_history_a_moved_room_is_heard_again_in_order(redis_7: RedisCluster) -> None:
+async def test_without_history_a_moved_room_delivers_again_in_order(redis_7: RedisCluster) -> None:
     async with two_nodes(redis_7.url, times=PRODUCT, HISTORY_SIZE="0") as nodes:
         traffic = await Traffic.begin(nodes, "lobby")
         await redis_7.move(LOBBY, await _another(redis_7, LOBBY))

@@ -1,6 +1,6 @@
 """Two nodes behind Sentinels that watch a master and two replicas: no socket has to reconnect over a failover.
 
-How long nobody heard anything is written to standard output: `pytest -s tests/cluster/test_sentinel.py`.
+How long no message was delivered is written to standard output: `pytest -s tests/cluster/test_sentinel.py`.
 """
 
 import asyncio
@@ -78,7 +78,7 @@ class Talk:
         return time.monotonic() - started
 
     async def _keep_saying(self, speaker: NodeProcess, what: str) -> None:
-        """Whoever is refused is told so, and is told to come back."""
+        """A publish that is refused says so, and when to try again."""
         while True:
             started = time.monotonic()
             answer = await speaker.http.post("/api/v1/rooms/lobby/messages", json={"content": what})
@@ -87,7 +87,7 @@ class Talk:
                 self.longest_refusal = max(self.longest_refusal, time.monotonic() - started)
             await asyncio.sleep(ASK_AGAIN)
 
-    async def has_lost_nobody(self) -> None:
+    async def keeps_its_sockets(self) -> None:
         assert [await node.count("hub", "sessions") for node in self.nodes] == [1, 1]
         for client in self.clients:
             await client.close()
@@ -111,7 +111,7 @@ async def test_a_failover_costs_no_socket(server: str, fault: Fault) -> None:
         await _comes_back_as_replica(lost, is_frozen=fault is _freeze)
         await talk.goes_on("after the old master came back")
         assert await redis.is_master(taken_over)
-        await talk.has_lost_nobody()
+        await talk.keeps_its_sockets()
 
 
 async def _comes_back_as_replica(lost: RedisServer, *, is_frozen: bool) -> None:
@@ -128,7 +128,7 @@ async def _comes_back_as_replica(lost: RedisServer, *, is_frozen: bool) -> None:
 
 
 @pytest.mark.parametrize("server", SERVERS)
-async def test_a_master_that_its_sentinels_have_lost_is_left_though_it_still_answers(server: str) -> None:
+async def test_nodes_leave_a_master_that_its_sentinels_replaced_though_it_answers(server: str) -> None:
     # As when it is cut off from them, but not from the nodes: by its own words it stays a master.
     async with Watched(binary_of(server), to_servers=_USERS) as redis:
         url = redis.url.replace("//", "//tannoy:secret@")
@@ -151,7 +151,7 @@ async def test_a_master_that_its_sentinels_have_lost_is_left_though_it_still_ans
             sys.stdout.write(f"{server}: the old master was left {waited:.2f} s after the failover\n")
             assert (await left.run("ROLE", **_ADMIN))[0] == b"master"
             await talk.goes_on("after the failover")
-            await talk.has_lost_nobody()
+            await talk.keeps_its_sockets()
 
 
 @pytest.mark.parametrize("server", SERVERS)
@@ -171,7 +171,7 @@ async def test_a_node_leaves_a_master_that_was_demoted_by_hand(server: str) -> N
 
         await redis.run("REPLICAOF", "NO", "ONE")
         await talk.goes_on("after it was made master again")
-        await talk.has_lost_nobody()
+        await talk.keeps_its_sockets()
 
 
 async def _says(nodes: list[NodeProcess], what: str) -> bool:

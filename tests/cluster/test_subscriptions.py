@@ -19,7 +19,7 @@ CLIENTS = 1000
 
 @pytest.fixture(params=[Transport.FAST, Transport.PORTABLE], ids=str)
 async def cluster(request: pytest.FixtureRequest) -> AsyncGenerator[Cluster]:
-    # Each of a thousand joins would be told to a thousand others: a million frames that no test here is about.
+    # Each of a thousand joins would be announced to a thousand others: a million frames that no test here is about.
     settings = {"PING_INTERVAL": "3600", "PRESENCE_INLINE_MAX": "0", "PRESENCE_EVENTS_MAX": "0"}
     async with Cluster(nodes=3, transport=request.param, times=PATIENT, **settings) as running:
         yield running

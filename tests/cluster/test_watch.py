@@ -166,7 +166,7 @@ async def test_a_watch_goes_on_after_redis_has_lost_its_data(cluster: Cluster) -
         assert "all before offset 1 of epoch" in said
 
 
-async def test_a_watch_without_history_says_that_it_may_have_missed_something() -> None:
+async def test_a_watch_without_history_warns_that_messages_may_be_missing() -> None:
     async with Cluster(nodes=1, HISTORY_SIZE="0") as cluster, watching(cluster.nodes[0], "room:off") as watch:
         await publish(cluster.nodes[0], "rooms/off", "before")
         await watch.prints("before")
@@ -190,7 +190,7 @@ async def test_a_watch_without_history_says_that_it_may_have_missed_something() 
         ("all", ("--since", "0"), 1),
     ],
 )
-async def test_a_watch_begins_where_it_is_told_to(
+async def test_a_watch_begins_where_its_options_say(
     cluster: Cluster, room: str, options: tuple[str, ...], first: int
 ) -> None:
     await publish(cluster.nodes[0], f"rooms/{room}", *numbers(1, 10))
@@ -200,14 +200,14 @@ async def test_a_watch_begins_where_it_is_told_to(
         assert not any("missing" in line for line in watch.err)
 
 
-async def test_a_watch_says_what_is_not_there_to_begin_with(small: Cluster) -> None:
+async def test_a_watch_names_the_offsets_that_are_not_kept_at_its_beginning(small: Cluster) -> None:
     await publish(small.nodes[0], "rooms/short", *numbers(1, 10))
     async with watching(small.nodes[1], "room:short", "--since", "2") as watch:
         await watch.prints(*numbers(6, 10))
         await watch.says("messages may be missing: offsets 3 to 5 of epoch")
 
 
-async def test_an_offset_that_is_not_reached_yet_is_told(cluster: Cluster) -> None:
+async def test_a_watch_from_an_offset_in_the_future_warns_and_goes_on(cluster: Cluster) -> None:
     async with watching(cluster.nodes[0], "room:early", "--since", "7") as watch:
         await watch.says("offset 7 is not reached yet: epoch")
         await publish(cluster.nodes[1], "rooms/early", "the first one")
@@ -267,7 +267,7 @@ async def test_publish_repeats_what_was_not_confirmed() -> None:
         assert await history(cluster.nodes[0], "rooms/frozen") == ["hello"]
 
 
-async def test_publish_gives_up_and_says_how_to_repeat_it() -> None:
+async def test_publish_gives_up_and_prints_how_to_repeat_it() -> None:
     async with Cluster(nodes=1, times=PRODUCT) as cluster:
         cluster.valkey.kill()
         words = ("publish", "room:gone", "hello", "--key", "my-own", "--url", cluster.nodes[0].url)

@@ -50,7 +50,7 @@ async def test_a_post_to_one_session_reaches_that_one_alone(
         assert await unmeant.heard_since() == []
 
 
-async def test_a_post_to_a_session_that_is_not_there_says_so(nodes: list[NodeProcess], name: str) -> None:
+async def test_a_post_to_an_unknown_session_counts_zero_sessions(nodes: list[NodeProcess], name: str) -> None:
     answer = await nodes[0].http.post(f"/api/v1/agents/{name}/sessions/gone/messages", json={"content": 1})
 
     assert (answer.status_code, answer.json()) == (200, {"sessions": 0})

@@ -160,7 +160,9 @@ async def test_a_client_that_vanishes_is_forgotten(nodes: list[NodeProcess], con
 
 
 @pytest.mark.parametrize("path", ["/ws/chat/no%20name", "/ws/chat/", "/ws/agents/a*", "/ws/chat/a%2Fb"])
-async def test_a_bad_name_in_the_path_is_told_and_closed_for_good(nodes: list[NodeProcess], path: str) -> None:
+async def test_a_bad_name_in_the_path_is_closed_with_a_reason_and_no_reconnect(
+    nodes: list[NodeProcess], path: str
+) -> None:
     client = await Client.open(nodes[0].ws_url + path)
 
     bye, code = await client.bye()
@@ -170,7 +172,9 @@ async def test_a_bad_name_in_the_path_is_told_and_closed_for_good(nodes: list[No
 
 
 @pytest.mark.parametrize("query", ["user_id=a%20b", "username=%00", "session_id=a/b"])
-async def test_a_bad_name_in_the_query_is_told_and_closed_for_good(nodes: list[NodeProcess], query: str) -> None:
+async def test_a_bad_name_in_the_query_is_closed_with_a_reason_and_no_reconnect(
+    nodes: list[NodeProcess], query: str
+) -> None:
     client = await Client.open(f"{nodes[0].ws_url}/ws/agents/a?{query}")
 
     await client.bye()

@@ -1,4 +1,4 @@
-"""What is said has a place, the same for everybody, and can be read again: over the socket and over HTTP."""
+"""Each message has one position for all clients, and can be read again: over the socket and over HTTP."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -42,7 +42,7 @@ async def test_a_message_has_one_place_for_its_author_and_for_all_receivers_on_e
         ]
 
 
-async def test_welcome_and_join_tell_where_a_session_begins(
+async def test_welcome_and_join_give_the_position_at_which_a_session_begins(
     nodes: list[NodeProcess], connect: Connect, name: str
 ) -> None:
     before = (await connect(nodes[0], f"/ws/chat/{name}")).welcome
@@ -102,7 +102,7 @@ async def test_many_messages_in_one_post_have_a_place_each(nodes: list[NodeProce
 
 
 @pytest.mark.parametrize("wire", ["json", "msgpack"])
-async def test_what_is_read_again_is_what_was_heard(
+async def test_a_page_of_history_holds_the_frames_that_were_delivered(
     nodes: list[NodeProcess], connect: Connect, name: str, wire: str
 ) -> None:
     ada = await connect(nodes[0], f"/ws/chat/{name}?user_id=ada", wire=wire)
@@ -212,7 +212,7 @@ async def test_a_page_that_can_not_be_is_refused_by_name(
 
 
 @pytest.mark.parametrize("kind", ["room", "agent"])
-async def test_an_epoch_that_has_ended_is_told_to_every_member(
+async def test_the_end_of_an_epoch_sends_a_resync_to_every_member(
     cluster: Cluster, nodes: list[NodeProcess], connect: Connect, name: str, kind: str
 ) -> None:
     path = f"/ws/chat/{name}" if kind == "room" else f"/ws/agents/{name}"
@@ -270,7 +270,7 @@ async def test_without_history_there_is_nothing_to_read(forgetful: NodeProcess, 
     assert (page["messages"], page["epoch"], page["offset"]) == ([], None, None)
 
 
-async def test_without_history_whoever_asks_to_recover_is_told_that_nothing_was(
+async def test_without_history_a_join_with_recovery_answers_not_recovered(
     forgetful: NodeProcess, connect: Connect, name: str
 ) -> None:
     ada = await connect(forgetful, "/ws")

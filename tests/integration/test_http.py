@@ -44,7 +44,7 @@ async def test_what_is_not_there_is_a_problem_document_too(nodes: list[NodeProce
     assert (await nodes[0].http.put("/api/v1/rooms/a/messages")).json()["status"] == 405
 
 
-async def test_a_node_says_that_it_lives_and_is_ready(nodes: list[NodeProcess]) -> None:
+async def test_a_running_node_is_alive_and_ready(nodes: list[NodeProcess]) -> None:
     assert (await nodes[0].http.get("/health/live")).json() == {"status": "live", "node": "n1"}
     assert (await nodes[0].http.get("/health/ready")).json() == {"status": "ready", "node": "n1"}
 
@@ -65,7 +65,7 @@ async def with_key(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncG
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer wrong", "Basic secret-7", "Bearer secret-70"])
 @pytest.mark.parametrize("path", ["/api/v1/rooms/a/messages", "/diagnostics"])
-async def test_without_the_key_nobody_gets_in(with_key: NodeProcess, path: str, header: str) -> None:
+async def test_a_request_without_the_api_key_is_refused(with_key: NodeProcess, path: str, header: str) -> None:
     method = "GET" if path == "/diagnostics" else "POST"
     answer = await with_key.http.request(method, path, headers={"Authorization": header}, json={"content": 1})
 

@@ -68,7 +68,7 @@ async def from_npm(javascript: Path, nodes: list[NodeProcess], name: str) -> Asy
     assert await client.close() == 0
 
 
-async def test_websockets_with_json_and_npm_ws_with_msgpack_hear_each_other(
+async def test_a_python_client_with_json_and_npm_ws_with_msgpack_exchange_messages(
     nodes: list[NodeProcess], connect: Connect, from_npm: JavaScriptClient, name: str
 ) -> None:
     python = await connect(nodes[0], f"/ws/chat/{name}?user_id=py", wire="json")

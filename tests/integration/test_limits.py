@@ -41,7 +41,7 @@ async def test_the_setting_is_the_limit_of_agents_without_one_of_their_own(nodes
     assert shown == {"agent_id": name, "max_sessions": 10, "policy": "reject", "sessions": [], "disconnects": []}
 
 
-async def test_with_reject_the_newcomer_is_told_when_to_come_back(
+async def test_with_reject_a_session_over_the_limit_gets_retry_after(
     nodes: list[NodeProcess], connect: Connect, name: str
 ) -> None:
     await _limit(nodes[0], name, 1)
@@ -58,7 +58,7 @@ async def test_with_reject_the_newcomer_is_told_when_to_come_back(
     assert session["connected_at"].endswith("Z")
 
 
-async def test_with_evict_oldest_the_oldest_has_closed_before_the_newcomer_is_welcome(
+async def test_with_evict_oldest_the_oldest_closes_before_the_new_session_is_welcomed(
     nodes: list[NodeProcess], connect: Connect, name: str
 ) -> None:
     await _limit(nodes[0], name, 2, "evict_oldest")
@@ -172,7 +172,7 @@ async def test_a_users_sessions_are_listed_from_every_node(
     assert {(session["node"], session["user_id"]) for session in shown["sessions"]} == {("n1", user), ("n2", user)}
 
 
-async def test_nodes_tell_about_themselves(nodes: list[NodeProcess]) -> None:
+async def test_nodes_are_listed_with_their_load_and_sessions(nodes: list[NodeProcess]) -> None:
     shown = (await nodes[0].http.get("/api/v1/nodes")).json()["nodes"]
     assert [node["node"] for node in shown] == ["n1", "n2", "n3"]
     for node in shown:

@@ -28,7 +28,9 @@ def _names(users: list[Frame]) -> dict[str, int]:
     return {user["user_id"]: user["sessions"] for user in users}
 
 
-async def test_welcome_and_join_tell_who_is_here(nodes: list[NodeProcess], connect: Connect, name: str) -> None:
+async def test_welcome_and_join_carry_the_presence_of_the_room(
+    nodes: list[NodeProcess], connect: Connect, name: str
+) -> None:
     ada = await connect(nodes[0], f"/ws/chat/{name}?user_id=ada&username=Ada%20L")
     bob = await connect(nodes[1], "/ws?user_id=bob")
     joined = await bob.ok("join", room=name)
@@ -40,7 +42,7 @@ async def test_welcome_and_join_tell_who_is_here(nodes: list[NodeProcess], conne
     event = await ada.expect("user_joined")
     assert (event["room"], event["user_id"], event["username"], event["users_count"]) == (name, "bob", "bob", 2)
     assert event["version"] == joined["version"] == ada.welcome["version"] + 1
-    assert await _events(bob) == [], "nobody hears of their own arrival"
+    assert await _events(bob) == [], "a client is not notified of its own arrival"
 
 
 async def test_a_user_with_two_tabs_is_one_user_and_leaves_once(
@@ -68,7 +70,7 @@ async def test_a_reload_is_no_leave(hasty: list[NodeProcess], connect: Connect, 
 
     await before.close()
     after = await connect(hasty[1], f"/ws/chat/{name}?user_id=ada")
-    # Whoever leaves now is shown after the reload's grace is over: then nothing was shown of the reload.
+    # A user who leaves now is shown after the grace of the reload is over: then nothing was shown of the reload.
     await (await connect(hasty[0], f"/ws/chat/{name}?user_id=other")).close()
     assert (await watcher.expect("user_left"))["user_id"] == "other"
 
@@ -121,7 +123,7 @@ async def test_private_answers_with_the_true_number_of_sessions(
     assert (await ada.ok("private", to=f"nobody.{name}", content="hi"))["sessions"] == 0
 
 
-async def test_users_are_listed_only_while_they_are_few_and_events_come_only_while_they_are_not_many(
+async def test_users_are_listed_and_announced_only_up_to_their_limits(
     hasty: list[NodeProcess], connect: Connect, name: str
 ) -> None:
     watcher = await connect(hasty[0], f"/ws/chat/{name}?user_id=watcher")

@@ -39,7 +39,7 @@ def read(frames: list[Frame]) -> list[tuple[int, Any]]:
 
 
 @pytest.mark.parametrize("wire", ["json", "msgpack"])
-async def test_what_was_missed_is_heard_through_any_node(
+async def test_missed_messages_are_recovered_through_any_node(
     nodes: list[NodeProcess], connect: Connect, name: str, wire: str
 ) -> None:
     other = await connect(nodes[0], f"/ws/chat/{name}")
@@ -52,7 +52,7 @@ async def test_what_was_missed_is_heard_through_any_node(
         assert read(missed) == [(offset, offset) for offset in range(11, 41)]
 
 
-async def test_what_was_missed_is_what_the_others_have_heard(
+async def test_recovered_messages_equal_those_that_others_received(
     nodes: list[NodeProcess], connect: Connect, name: str
 ) -> None:
     other = await connect(nodes[0], f"/ws/chat/{name}?user_id=ada")
@@ -66,7 +66,7 @@ async def test_what_was_missed_is_what_the_others_have_heard(
     assert missed == heard
 
 
-async def test_whoever_recovers_twice_in_a_row_hears_the_same_twice(
+async def test_recovering_twice_in_a_row_gives_the_same_messages_twice(
     nodes: list[NodeProcess], connect: Connect, name: str
 ) -> None:
     places = await say(nodes[0], name, *range(1, 11))
@@ -78,7 +78,7 @@ async def test_whoever_recovers_twice_in_a_row_hears_the_same_twice(
         await client.ok("leave", room=name)
 
 
-async def test_whoever_has_missed_nothing_has_recovered_and_goes_on(
+async def test_recovery_with_nothing_missed_succeeds_and_delivery_goes_on(
     nodes: list[NodeProcess], connect: Connect, name: str
 ) -> None:
     last = (await say(nodes[0], name, 1, 2))[-1]
@@ -91,7 +91,7 @@ async def test_whoever_has_missed_nothing_has_recovered_and_goes_on(
     assert read([await client.expect("message")]) == [(3, 3)]
 
 
-async def test_whoever_comes_back_at_once_has_missed_nothing(
+async def test_a_client_that_reconnects_at_once_has_missed_nothing(
     nodes: list[NodeProcess], connect: Connect, name: str
 ) -> None:
     client = await connect(nodes[0], f"/ws/chat/{name}")
@@ -199,7 +199,7 @@ async def test_a_session_of_an_agent_whose_position_is_none_is_refused(
 
 @pytest.fixture(scope="module", params=list(Transport), ids=str)
 async def roomy(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[list[NodeProcess]]:
-    """Nodes that keep more than is said while somebody is away."""
+    """Nodes that keep more than is published while a client is away."""
     async with Cluster(nodes=2, transport=request.param, HISTORY_SIZE="10000", OUTBOX_MAX_BYTES="10000000") as running:
         yield running.nodes
 
@@ -224,7 +224,7 @@ async def pouring(node: NodeProcess, connect: Connect, name: str) -> AsyncGenera
 
 
 @pytest.mark.parametrize("wire", ["json", "msgpack"])
-async def test_whoever_comes_and_goes_while_messages_pour_in_hears_each_once(
+async def test_a_client_that_reconnects_under_load_receives_each_message_once(
     roomy: list[NodeProcess], connect: Connect, name: str, wire: str
 ) -> None:
     heard: list[Frame] = []
@@ -246,7 +246,7 @@ async def test_whoever_comes_and_goes_while_messages_pour_in_hears_each_once(
     assert said == list(range(1, len(said) + 1))
 
 
-async def test_whoever_joins_while_messages_pour_in_hears_each_from_its_place_on(
+async def test_a_client_that_joins_under_load_receives_all_from_its_position_on(
     roomy: list[NodeProcess], connect: Connect, name: str
 ) -> None:
     clients: list[tuple[Client, list[Frame]]] = []

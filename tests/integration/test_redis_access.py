@@ -15,10 +15,10 @@ from tannoy.fanout.redis.errors import RedisError
 
 from tests.support.certificates import Certificates
 from tests.support.cluster import PROJECT, NodeProcess, environment
+from tests.support.node import HASTY
 from tests.support.redis_servers import MASTER, SERVERS, RedisServer, Watched, binary_of, two_nodes
 from tests.support.waiting import PATIENCE, eventually
 
-NODE_DIES_WITHIN = 15.0
 EVICTED = 4500
 
 _ADMIN = {"username": "admin", "password": "admin"}
@@ -123,7 +123,7 @@ SETUPS: dict[str, Setup] = {
 
 @pytest.mark.parametrize("setup", SETUPS)
 async def test_nodes_run_a_whole_conversation(setup: str, tmp_path: Path) -> None:
-    async with SETUPS[setup](tmp_path) as url, two_nodes(url, PRESENCE_GRACE="0") as nodes:
+    async with SETUPS[setup](tmp_path) as url, two_nodes(url, times=HASTY, PRESENCE_GRACE="0") as nodes:
         await _converse(nodes)
         said = nodes[0].log()
         assert "NOPERM" not in said

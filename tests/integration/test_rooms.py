@@ -8,7 +8,7 @@ from tests.integration.conftest import Connect
 from tests.support.cluster import NodeProcess
 
 
-async def test_a_message_reaches_everyone_in_the_room_on_every_node_in_both_formats(
+async def test_a_message_reaches_all_members_on_every_node_in_both_formats(
     nodes: list[NodeProcess], connect: Connect, name: str
 ) -> None:
     ada = await connect(nodes[0], f"/ws/chat/{name}?user_id=ada&username=Ada", wire="json")
@@ -45,7 +45,7 @@ async def test_messages_of_one_sender_come_in_order(nodes: list[NodeProcess], co
     assert await ada.contents(300) == list(range(300))
 
 
-async def test_concurrent_senders_are_heard_in_one_order_by_all(
+async def test_messages_of_concurrent_senders_arrive_everywhere_in_one_order(
     nodes: list[NodeProcess], connect: Connect, name: str
 ) -> None:
     clients = [await connect(node, f"/ws/chat/{name}") for node in nodes]
@@ -61,7 +61,7 @@ async def test_concurrent_senders_are_heard_in_one_order_by_all(
     assert sorted(first) == [[speaker, number] for speaker in range(3) for number in range(50)]
 
 
-async def test_one_socket_hears_the_rooms_it_joined_and_no_others(
+async def test_a_socket_receives_the_rooms_that_it_has_joined_and_no_others(
     nodes: list[NodeProcess], connect: Connect, name: str
 ) -> None:
     rooms = [f"{name}.a", f"{name}.b", f"{name}.c"]

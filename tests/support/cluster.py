@@ -148,7 +148,7 @@ class NodeProcess:
         self._running.send_signal(number)
 
     async def kill(self) -> None:
-        """SIGKILL for the node and its children: no goodbye, no clean-up."""
+        """SIGKILL for the node and its children: no `bye`, no clean-up."""
         await asyncio.to_thread(processes.end_group, self._running)
         self._process = None
 

@@ -18,7 +18,7 @@ from typing import IO
 MARK = "TESTED_BY"
 """The environment variable that every process of a run inherits: `RUN/WORKER`. Without the prefix of our settings."""
 ENDS_WITHIN = 10.0
-"""Seconds that a process which was told to end, or whose Redis is gone, may take for it."""
+"""Seconds that a process may take to end after a signal, or after its Redis has gone."""
 _LOOK_AGAIN = 0.05
 
 

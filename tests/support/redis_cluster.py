@@ -139,7 +139,7 @@ class RedisCluster:
         raise AssertionError("no server answers")
 
     async def fill(self, partition: int, keys: int) -> None:
-        """So many keys that are nobody's, so that a move of the slot takes its time."""
+        """Add so many other keys that a move of the slot takes a while."""
         script = "for n = 1, ARGV[1] do redis.call('SET', KEYS[1] .. n, ('x'):rep(200)) end"
         name = f"filling:{{{PARTITION_TAGS[partition]}}}:"
         await (await self.owner_of(partition)).run("EVAL", script, "1", name, str(keys))

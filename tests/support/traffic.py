@@ -107,7 +107,7 @@ class Traffic:
         return True
 
     def silent_holes(self) -> list[Said]:
-        """Confirmed messages that a client neither got nor was told by a `resync` that it may have missed."""
+        """Confirmed messages that a client neither received nor got a `resync` for."""
         first = max(heard(frames)[0][1] for frames in self.frames)
         said_at = sorted(self.confirmed.items(), key=lambda item: item[0][1])
         epochs = list(dict.fromkeys(epoch for _, (epoch, _) in said_at))
