@@ -10,6 +10,8 @@ from tests.chaos.messages import run as messages
 from tests.chaos.messages import totals
 
 CONNECTS = 2500
+MINUTES_MAX = 6.0
+"""After which a run ends, enough or not: on an idle machine each takes one."""
 LIMITS = Minimum(connects=CONNECTS, accepts=500, refusals=50, evictions=200, faults=len(AGAINST_LIMITS))
 DELIVERIES = 20_000
 MESSAGES = totals.Minimum.of_run(DELIVERIES, len(AGAINST_MESSAGES))
@@ -19,7 +21,7 @@ def _nothing(line: str) -> None: ...
 
 
 async def test_limits_and_presence_hold_under_faults_of_every_kind() -> None:
-    plan = limits.Plan(seed=23, connects=CONNECTS, rate=60, minutes=1.5)
+    plan = limits.Plan(seed=23, connects=CONNECTS, rate=60, minutes=MINUTES_MAX)
 
     report = await limits.run(plan, LIMITS, say=_nothing)
 
@@ -29,7 +31,7 @@ async def test_limits_and_presence_hold_under_faults_of_every_kind() -> None:
 
 
 async def test_no_message_is_missing_without_a_word_under_faults_of_every_kind() -> None:
-    plan = messages.Plan(seed=150, deliveries=DELIVERIES, faults=len(AGAINST_MESSAGES), minutes=1.5)
+    plan = messages.Plan(seed=150, deliveries=DELIVERIES, faults=len(AGAINST_MESSAGES), minutes=MINUTES_MAX)
 
     report = await messages.run(plan, MESSAGES, say=_nothing)
 

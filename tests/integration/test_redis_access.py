@@ -16,6 +16,7 @@ from tannoy.fanout.redis.errors import RedisError
 from tests.support.certificates import Certificates
 from tests.support.cluster import PROJECT, NodeProcess, environment
 from tests.support.node import HASTY
+from tests.support.ports import free_port
 from tests.support.redis_servers import MASTER, SERVERS, RedisServer, Watched, binary_of, two_nodes
 from tests.support.waiting import PATIENCE, eventually
 
@@ -136,7 +137,7 @@ async def test_nodes_run_a_whole_conversation(setup: str, tmp_path: Path) -> Non
 def _fails_to_start(url: str) -> str:
     """The sentence with which a node ends."""
     ended = subprocess.run(
-        [sys.executable, "-m", "tannoy", "node"],
+        [sys.executable, "-m", "tannoy", "node", "--port", str(free_port())],
         env=environment({"REDIS_URL": url}) | {"COLUMNS": "200", "NO_COLOR": "1"},
         capture_output=True,
         text=True,

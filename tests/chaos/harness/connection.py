@@ -13,6 +13,7 @@ for frames that no correct client sends, and this one, which stamps arrivals. `l
 import asyncio
 import socket
 import struct
+import weakref
 from enum import Enum, StrEnum, auto
 from typing import Any, cast
 
@@ -61,6 +62,7 @@ class ConnectionRegistry:
         # The kernel stamps only while some socket requests it, and starts with a delay: this socket always does.
         self._keeper = socket.socket()
         self._keeper.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        weakref.finalize(self, self._keeper.close)  # also of a run whose nodes did not start
 
     async def close(self) -> None:
         for each in tuple(self.connections):
