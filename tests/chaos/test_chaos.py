@@ -23,7 +23,7 @@ def _nothing(line: str) -> None: ...
 async def test_limits_and_presence_hold_under_faults_of_every_kind() -> None:
     plan = limits.Plan(seed=23, connects=CONNECTS, rate=60, minutes=MINUTES_MAX)
 
-    report = await limits.run(plan, LIMITS, say=_nothing)
+    report = await limits.run(plan, LIMITS, show_progress=_nothing)
 
     assert report.violations == [], report.as_text()
     assert report.rejected_for == [], report.as_text()
@@ -33,7 +33,7 @@ async def test_limits_and_presence_hold_under_faults_of_every_kind() -> None:
 async def test_no_message_is_missing_without_a_word_under_faults_of_every_kind() -> None:
     plan = messages.Plan(seed=150, deliveries=DELIVERIES, faults=len(AGAINST_MESSAGES), minutes=MINUTES_MAX)
 
-    report = await messages.run(plan, MESSAGES, say=_nothing)
+    report = await messages.run(plan, MESSAGES, show_progress=_nothing)
 
     assert report.violations == [], report.as_text()
     assert report.rejected_for == [], report.as_text()

@@ -191,10 +191,10 @@ async def test_a_user_with_the_documented_rights_can_do_everything(server: str) 
     async with RedisCluster(binary_of(server), to_servers=[f"{user.group()} {more.group(1)}"]) as redis:
         async with two_nodes(redis.url.replace("//", "//tannoy:secret@")) as nodes:
             listener = await nodes[1].connect("/ws/chat/lobby")
-            traffic = await Traffic.begin(nodes, "lobby")
+            traffic = await Traffic.start(nodes, "lobby")
             await redis.move(KEYSPACE.room(RoomName("lobby")).partition, redis.masters[0])
-            await traffic.goes_on()
-            await traffic.end()
+            await traffic.wait_until_all_receive()
+            await traffic.stop()
             await listener.ok("presence")
             await nodes[0].connect("/ws/agents/7")
         for master in redis.masters:

@@ -69,14 +69,14 @@ async def test_a_slot_that_moves_there_and_back_leaves_no_hole(redis: RedisClust
         await _know_the_cluster(nodes)
         home, away = await redis.owner_of(LOBBY), await _another(redis, LOBBY)
         await redis.fill(LOBBY, 200)
-        traffic = await Traffic.begin(nodes, "lobby")
+        traffic = await Traffic.start(nodes, "lobby")
         for to in (away, home):
             await redis.move(LOBBY, to)
-            await traffic.goes_on()
-        await traffic.end()
+            await traffic.wait_until_all_receive()
+        await traffic.stop()
     _report("a slot that moves", traffic)
     assert traffic.each_once_in_order()
-    assert traffic.silent_holes() == []
+    assert traffic.unannounced_holes() == []
 
 
 async def test_a_slot_that_moves_goes_on_with_its_history_and_its_places(redis: RedisCluster) -> None:
@@ -136,10 +136,10 @@ async def test_a_node_starts_while_a_slot_is_half_way(redis_7: RedisCluster) -> 
 
 async def test_without_history_a_moved_room_delivers_again_in_order(redis_7: RedisCluster) -> None:
     async with two_nodes(redis_7.url, times=PRODUCT, HISTORY_SIZE="0") as nodes:
-        traffic = await Traffic.begin(nodes, "lobby")
+        traffic = await Traffic.start(nodes, "lobby")
         await redis_7.move(LOBBY, await _another(redis_7, LOBBY))
-        await traffic.goes_on()
-        await traffic.end()
+        await traffic.wait_until_all_receive()
+        await traffic.stop()
     _report("without history, a slot that moves", traffic)
     assert traffic.each_once_in_order()
 
@@ -162,18 +162,18 @@ async def test_orders_between_nodes_survive_a_move_of_their_slot(redis_7: RedisC
 @pytest.mark.parametrize("server", SERVERS)
 async def test_a_master_whose_replica_takes_over_leaves_no_silent_hole(server: str, fault: Fault) -> None:
     async with RedisCluster(binary_of(server), replicas=1) as redis, two_nodes(redis.url, times=PRODUCT) as nodes:
-        traffic = await Traffic.begin(nodes, "lobby")
+        traffic = await Traffic.start(nodes, "lobby")
         lost = await redis.owner_of(LOBBY)
         fault(lost)
-        await traffic.goes_on()
+        await traffic.wait_until_all_receive()
         await eventually(lambda: _all_ready(nodes), what="both nodes are ready again")
         if fault is RedisServer.freeze:
             lost.thaw()
-        await traffic.goes_on()
-        await traffic.end()
+        await traffic.wait_until_all_receive()
+        await traffic.stop()
         _report(f"{server}: a master that was lost ({fault.__name__})", traffic)
         assert traffic.each_once_in_order()
-        assert traffic.silent_holes() == []
+        assert traffic.unannounced_holes() == []
         assert traffic.resyncs() >= len(nodes)  # what the replica lacks can't be ruled out
         assert [await node.count("hub", "sessions") for node in nodes] == [1, 1]
 
@@ -182,22 +182,22 @@ async def test_a_new_master_takes_slots_over(redis_7: RedisCluster) -> None:
     """The cluster grows: a server that no node has heard of before gets some slots, one after the other."""
     async with two_nodes(redis_7.url, times=PRODUCT) as nodes:
         new = await redis_7.grow()
-        traffic = await Traffic.begin(nodes, "lobby")
+        traffic = await Traffic.start(nodes, "lobby")
         for partition in (LOBBY, (LOBBY + 1) % 64, 0):
             await redis_7.move(partition, new)
-            await traffic.goes_on()
-        await traffic.end()
+            await traffic.wait_until_all_receive()
+        await traffic.stop()
         _report("a cluster that grows", traffic)
         assert [await node.count("cluster", "masters") for node in nodes] == [4, 4]
     assert traffic.each_once_in_order()
-    assert traffic.silent_holes() == []
+    assert traffic.unannounced_holes() == []
 
 
 async def test_a_cluster_over_tls(tmp_path: Path) -> None:
     certificates = Certificates(tmp_path)
     async with RedisCluster(binary_of("redis-7.0"), tls=certificates) as redis:
         async with two_nodes(f"rediss+cluster://{redis.hosts}?{certificates.parameters}", times=PRODUCT) as nodes:
-            traffic = await Traffic.begin(nodes, "lobby")
-            await traffic.end()
+            traffic = await Traffic.start(nodes, "lobby")
+            await traffic.stop()
     assert traffic.each_once_in_order()
-    assert traffic.silent_holes() == []
+    assert traffic.unannounced_holes() == []

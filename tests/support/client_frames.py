@@ -1,17 +1,17 @@
-"""Frames as a client of RFC 6455 sends them, and as no client may."""
+"""RFC 6455 frames of a client, valid and invalid ones. Independent of the code of the product."""
 
-MASK = bytes.fromhex("37fa213d")  # §5.7
+MASK = bytes.fromhex("37fa213d")  # RFC 6455, section 5.7
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
 
 def mask(payload: bytes, key: bytes = MASK) -> bytes:
-    """§5.3, by the letter: octet i of the payload XOR octet i modulo 4 of the key."""
+    """RFC 6455, section 5.3: octet i of the payload XOR octet i modulo 4 of the key."""
     return bytes(octet ^ key[index % 4] for index, octet in enumerate(payload))
 
 
 def header(opcode: int, length: int, *, fin: bool = True, reserved: int = 0, masked: bool = True) -> bytes:
-    """All that stands before the masking key."""
+    """The frame header up to the masking key."""
     first = (0x80 if fin else 0) | reserved << 4 | opcode
     bit = 0x80 if masked else 0
     if length < 126:

@@ -1,8 +1,8 @@
-"""Time that a test turns by hand: a clock, and an event loop that lives by it.
+"""Manual time for tests: a clock that only a test advances, and an event loop that uses it.
 
 A test marked `@on_manual_time` runs on a loop of its own. Its time stands still while anything is ready to run, and
-jumps to the next timer when nothing is: deadlines of seconds pass in no time, and always in the same order. No sockets
-on it: the time that a kernel takes is not on its clock.
+jumps to the next timer when nothing is: deadlines of seconds pass at once, and always in the same order. It supports no
+sockets: the time that the kernel takes is not on its clock.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ EPOCH = 1_795_000_000.0 - START
 
 
 class ManualClock:
-    """A Clock. It stands still until `advance`."""
+    """A Clock that changes only by `advance`."""
 
     def __init__(self) -> None:
         self._seconds = START
@@ -35,7 +35,7 @@ class ManualClock:
 
 
 class _JumpingSelector(selectors.SelectSelector):
-    """Where a selector would wait, the clock moves on instead."""
+    """A selector that advances the clock instead of waiting."""
 
     def __init__(self, clock: ManualClock) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class _JumpingSelector(selectors.SelectSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
         if not ready:
-            assert timeout is not None, "everybody waits, and no timer will ever end it"
+            assert timeout is not None, "every task waits, and no timer is set"
             self._clock.advance(max(timeout, 0))
         return ready
 
@@ -68,7 +68,7 @@ def manual_clock() -> ManualClock:
 
 
 def loop_errors() -> list[dict[str, Any]]:
-    """What callbacks of the running test have raised so far. A test that expects it takes it out of the list."""
+    """Exceptions of callbacks of the running test so far. A test that expects one removes it from the list."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, ManualLoop)
     return loop.errors
@@ -90,6 +90,6 @@ def on_manual_time(
 
 
 async def turns(count: int = 12) -> None:
-    """Let the event loop turn, so that what is ready runs; no time passes."""
+    """Run `count` turns of the event loop, without advancing the time."""
     for _ in range(count):
         await asyncio.sleep(0)

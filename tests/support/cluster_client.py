@@ -49,11 +49,11 @@ class ClusterClient:
 
     def echoed(self, server: RedisAddress) -> list[str]:
         """The texts of the ECHO commands that a server has executed, in order."""
-        return [command[2].decode() for command in self.memory.servers[server].carried_out if command[0] == b"ECHO"]
+        return [command[2].decode() for command in self.memory.servers[server].executed if command[0] == b"ECHO"]
 
     def calls(self, server: RedisAddress, script: Script) -> int:
         digest = script.digest.encode()
-        carried_out = self.memory.servers[server].carried_out
+        carried_out = self.memory.servers[server].executed
         return sum(command[:2] == [b"EVALSHA", digest] for command in carried_out)
 
 

@@ -21,7 +21,7 @@ MESSAGE_MAX_BYTES = 16 * 1024 * 1024
 
 
 class EchoListener:
-    """A Carried that says what it hears."""
+    """A TransportListener that sends back what it receives."""
 
     def __init__(self, transport: ClientTransport) -> None:
         self._transport = transport

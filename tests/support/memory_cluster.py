@@ -1,4 +1,4 @@
-"""A Redis Cluster in memory: it answers as its servers would, and a test moves its slots."""
+"""A Redis Cluster in memory: it answers as its servers would, and a test moves slots between them."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -19,15 +19,15 @@ _WITHOUT_KEY = (b"SCRIPT", b"ASKING", b"INFO", b"CLIENT", b"PING")
 
 
 class MemoryServer(MemoryRedis):
-    """One server. It carries out commands of the partitions that it `serves`, and refuses the others as Redis does."""
+    """One server. It executes commands of its own partitions, and refuses others with MOVED or ASK as Redis does."""
 
     def __init__(self, cluster: "MemoryCluster", address: RedisAddress, number: int) -> None:
         super().__init__()
         self.address = address
         self.replication_id = b"%040x" % number
         self.role = b"master"
-        self.carried_out: list[list[bytes]] = []
-        """Commands with a key."""
+        self.executed: list[list[bytes]] = []
+        """Executed commands that have a key."""
         self.subscribed: set[bytes] = set()
         self._cluster = cluster
         self._is_asking = False
@@ -43,7 +43,7 @@ class MemoryServer(MemoryRedis):
         part = partition_of(command[3] if verb == b"EVALSHA" else command[1])
         if refusal := self._cluster.refusal(self, part, asking):
             return b"-" + refusal + b"\r\n"
-        self.carried_out.append(command)
+        self.executed.append(command)
         if verb in (b"SSUBSCRIBE", b"SUNSUBSCRIBE"):
             return b"".join(self._subscribe(verb, channel) for channel in command[1:])
         if verb == b"SPUBLISH" and command[1] in self.subscribed:
@@ -66,19 +66,19 @@ class MemoryCluster:
         self.servers = {each: MemoryServer(self, each, number) for number, each in enumerate((A, B, C), 1)}
         self.owners = [(A, B, C)[part * 3 // PARTITIONS] for part in range(PARTITIONS)]
         self.epoch = 3
-        self.looks = 0
-        """How often anybody has asked for the slots."""
+        self.slot_requests = 0
+        """How often the slots were requested."""
         self.refusals: dict[int, bytes] = {}
-        """What the owner of a partition answers instead of carrying anything out."""
+        """Errors with which the owner of a partition answers every command."""
         self.importing: set[int] = set()
-        """Partitions that C carries out if it is asked for them with ASKING."""
-        self.still_its_own: set[int] = set()
-        """Partitions that A serves, whoever else does."""
+        """Partitions whose commands C executes after ASKING."""
+        self.served_by_a: set[int] = set()
+        """Partitions that A serves as well as their owner."""
 
     def refusal(self, server: MemoryServer, part: int, asking: bool) -> bytes | None:
         if asking and part in self.importing and server.address == C:
             return None
-        if part in self.still_its_own and server.address == A:
+        if part in self.served_by_a and server.address == A:
             return None
         owner = self.owners[part]
         if owner != server.address:
@@ -92,7 +92,7 @@ class MemoryCluster:
     async def dial(
         self, address: RedisAddress, *, name: str, on_pushes: Callable[[Pushes], None], timeout: float
     ) -> RedisConnection:
-        """Stands in for `tannoy.fanout.redis.connection.dial`."""
+        """Replaces `tannoy.fanout.redis.connection.dial` in tests."""
         server = self.servers[address]
         server.subscribed.clear()
         return await server.dial(address, name=name, on_pushes=on_pushes, timeout=timeout)
@@ -100,9 +100,9 @@ class MemoryCluster:
     async def ask(self, server: RedisAddress, commands: Sequence[Sequence[str]]) -> list[Any]:
         """CLUSTER SLOTS and CLUSTER INFO, on a connection of its own."""
         await asyncio.sleep(0)
-        self.looks += 1
+        self.slot_requests += 1
         if self.servers[server].refuses_connections:
-            raise ConnectionRefusedError("nobody listens")
+            raise ConnectionRefusedError("connection refused")
         slots = [[slot, slot, [owner.host.encode(), 6379, b"id"]] for slot, owner in self._by_slot()]
         return [slots, b"cluster_state:ok\r\ncluster_current_epoch:%d\r\n" % self.epoch]
 
@@ -110,7 +110,7 @@ class MemoryCluster:
         return list(zip(PARTITION_SLOTS, self.owners, strict=True))
 
     async def known(self) -> ClusterTopology:
-        """What a node knows of it after its first look."""
+        """The topology as a node knows it after its first request."""
         cluster = ClusterTopology(ADDRESS, self.ask)
         await cluster.refresh()
         return cluster

@@ -43,7 +43,7 @@ class MemoryRedis:
         """Replaces `tannoy.fanout.redis.connection.dial` in tests."""
         self.dials += 1
         if self.refuses_connections:
-            raise ConnectionRefusedError("nobody listens")
+            raise ConnectionRefusedError("connection refused")
         wire = RedisConnection(on_pushes)
         self._transport = _MemoryTransport(self, wire)
         wire.connection_made(self._transport)

@@ -1,4 +1,4 @@
-"""A socket that can say what no well-behaved client would."""
+"""A socket for frames that no correct client sends."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from tests.support.waiting import PATIENCE
 
 
 class RawSocket:
-    """Opening handshake by hand; frames as bytes."""
+    """A WebSocket connection whose opening handshake and frames the test writes as bytes."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -20,6 +20,7 @@ class RawSocket:
     @classmethod
     @asynccontextmanager
     async def to(cls, port: int, *, receive_buffer: int | None = None) -> AsyncGenerator[Self]:
+        """`receive_buffer`: bytes of the socket's receive buffer, for tests of slow readers."""
         raw = socket.socket()
         raw.setblocking(False)
         if receive_buffer is not None:
@@ -32,7 +33,7 @@ class RawSocket:
             writer.close()
 
     async def handshake(self, path: str, **headers: str) -> int:
-        """The status that answers it."""
+        """Send the opening handshake; returns the HTTP status of the answer."""
         fields = {
             "Host": "127.0.0.1",
             "Upgrade": "websocket",
@@ -60,13 +61,13 @@ class RawSocket:
             return first & 0x0F, await self._reader.readexactly(length)
 
     async def object(self) -> dict[str, Any]:
-        """The next text frame's object."""
+        """The object in the next frame, which has to be a text frame."""
         opcode, payload = await self.frame()
         assert opcode == 1, (opcode, payload)
         return cast(dict[str, Any], json.loads(payload))
 
     async def close_code(self) -> int:
-        """Read up to the close frame; its code."""
+        """Read up to the close frame; returns its code."""
         while True:
             opcode, payload = await self.frame()
             if opcode == 8:

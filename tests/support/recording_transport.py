@@ -1,4 +1,4 @@
-"""A transport that writes into a list, and says what a slow or vanished peer would make a real one say."""
+"""A transport that records what is written, and calls its listener as one with a slow or vanished peer would."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, cast

@@ -1,11 +1,11 @@
-"""What can be wrong with a run."""
+"""The rules that a run can violate, and violations."""
 
 from enum import StrEnum
 from typing import NamedTuple
 
 
 class Kind(StrEnum):
-    """`verify.py`, `verify_rooms.py` and `messages/verify.py` say what each one means."""
+    """The rules; `limits/verify.py`, `limits/verify_rooms.py` and `messages/verify.py` define them."""
 
     LIMIT = "limit"
     LIMIT_PROVEN = "limit_proven"

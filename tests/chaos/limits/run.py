@@ -75,7 +75,7 @@ class Report:
             f"connects     {t.connects}: {t.accepts} accepted, {t.refusals} refused, {t.unanswered} unanswered",
             f"ends         {', '.join(f'{end}: {count}' for end, count in sorted(t.ends.items()))}",
             f"evictions    {t.evictions} (4500), {t.replacements} replaced (4506), {t.fenced} leases lost (4004)",
-            f"received        {t.received} numbered messages, {t.received_per_second:.1f} per session and second",
+            f"received     {t.received} numbered messages, {t.received_per_second:.1f} per session and second",
             f"presence     {self.snapshots_requested} snapshots requested after a missed event",
             f"faults       {sum(t.faults.values())}: {', '.join(f'{k} {n}' for k, n in sorted(t.faults.items()))}",
             f"clock        was set by {self.clock_drift * 1000:.3f} ms meanwhile, {self.unstamped} reads unstamped",
@@ -88,7 +88,7 @@ class Report:
         return "\n".join(lines)
 
 
-async def run(plan: Plan, minimum: Minimum | None = None, say: Callable[[str], None] | None = None) -> Report:
+async def run(plan: Plan, minimum: Minimum | None = None, show_progress: Callable[[str], None] | None = None) -> Report:
     """Run it, and check it. `minimum`: below it the run is rejected; None: the minimum for its size."""
     history = History()
     recorder = Recorder(history)
@@ -105,7 +105,7 @@ async def run(plan: Plan, minimum: Minimum | None = None, say: Callable[[str], N
         began = time.monotonic()
         tasks.start(Publisher(stage, agents, plan.seed).run())
         tasks.start(limits.run())
-        tasks.start(_progress(say or _say, recorder, workload, history, began))
+        tasks.start(_progress(show_progress or _show, recorder, workload, history, began))
         try:
             tabs.start()
             injecting = asyncio.create_task(faults.run())
@@ -136,19 +136,19 @@ async def run(plan: Plan, minimum: Minimum | None = None, say: Callable[[str], N
     return Report(plan, totals, verify(history), rejected_for, round(seconds, 1), drift, unstamped, asked)
 
 
-def _say(line: str) -> None:
+def _show(line: str) -> None:
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
 
 
 async def _progress(
-    say: Callable[[str], None], recorder: Recorder, workload: Workload, history: History, began: float
+    show_progress: Callable[[str], None], recorder: Recorder, workload: Workload, history: History, began: float
 ) -> None:
     while True:
         await asyncio.sleep(PROGRESS_EVERY)
         live = sum(1 for each in recorder.sockets if each.is_live and each.agent is not None)
         faults = sum(1 for _ in history.of(Fault))
-        say(
+        show_progress(
             f"{time.monotonic() - began:5.0f} s  {workload.connects} connects, {live} sessions live, "
             f"{faults} faults, {len(history.events)} events"
         )

@@ -75,7 +75,7 @@ class Report:
             f"messages     {t.acknowledged} acknowledged, {t.repeated} of them repeated; {t.unconfirmed} unconfirmed",
             f"recoveries   {t.recovered} with {t.caught_up} messages, {t.refused} refused",
             f"resyncs      {', '.join(f'{count}: {why}' for why, count in sorted(t.resyncs.items())) or 'none'}",
-            f"skipped     {t.skipped} messages, announced as missing by a resync or a refused recovery",
+            f"skipped      {t.skipped} messages, announced as missing by a resync or a refused recovery",
             f"history      {t.pages} pages with {t.entries} entries",
             f"faults       {sum(t.faults.values())}: {', '.join(f'{k} {n}' for k, n in sorted(t.faults.items()))}",
             f"delays       {t.delays}",
@@ -97,7 +97,7 @@ def _since(repairs: Delays) -> str:
     return f"since its end: p99 {repairs.p99 * 1000:.0f} ms, max {repairs.longest * 1000:.0f} ms"
 
 
-async def run(plan: Plan, minimum: Minimum | None = None, say: Callable[[str], None] | None = None) -> Report:
+async def run(plan: Plan, minimum: Minimum | None = None, show_progress: Callable[[str], None] | None = None) -> Report:
     """Run it, and check it. `minimum`: below it the run is rejected; None: the minimum for its size."""
     history = History()
     registry = ConnectionRegistry(history)
@@ -106,7 +106,7 @@ async def run(plan: Plan, minimum: Minimum | None = None, say: Callable[[str], N
     async with Stage(history, nodes=plan.nodes, mutant=plan.mutant, settings=SETTINGS, own=OWN_SETTINGS) as stage:
         workload = Workload(RunContext(stage, record, registry, plan.seed), rate=plan.rate)
         progress = Tasks()
-        progress.start(_progress(say or _say, record, began))
+        progress.start(_progress(show_progress or _show, record, began))
         try:
             workload.start()
             await _inject_faults(plan, record, stage, workload, late=began + plan.minutes * 60)
@@ -146,14 +146,14 @@ async def _inject_faults(plan: Plan, record: Record, stage: Stage, workload: Wor
     await asyncio.sleep(CALM_FOR)
 
 
-def _say(line: str) -> None:
+def _show(line: str) -> None:
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
 
 
-async def _progress(say: Callable[[str], None], record: Record, began: float) -> None:
+async def _progress(show_progress: Callable[[str], None], record: Record, began: float) -> None:
     while True:
         await asyncio.sleep(PROGRESS_EVERY)
         faults = sum(1 for _ in record.history.of(Fault))
         acknowledged, seconds = len(record.acknowledged), time.monotonic() - began
-        say(f"{seconds:5.0f} s  {record.deliveries} deliveries of {acknowledged} messages, {faults} faults")
+        show_progress(f"{seconds:5.0f} s  {record.deliveries} deliveries of {acknowledged} messages, {faults} faults")

@@ -50,7 +50,7 @@ async def test_a_master_is_checked_for_its_partitions_before_all_other_commands(
         said = [client.echo(part, "early") for part in range(PARTITIONS)]
         await asyncio.gather(*said)
         for server in (A, B, C):
-            verbs = [command[0] for command in memory.servers[server].carried_out]
+            verbs = [command[0] for command in memory.servers[server].executed]
             assert verbs == sorted(verbs, reverse=True)  # EVALSHA, the check, and then ECHO
         assert sorted(part for checked in client.checked for part in checked) == list(range(PARTITIONS))
 
@@ -84,21 +84,21 @@ async def test_commands_of_a_moved_slot_are_executed_once_at_its_new_master_in_o
 @on_manual_time
 async def test_other_partitions_do_not_wait_for_one_that_moves(memory: MemoryCluster) -> None:
     async with running(memory) as client:
-        looks = memory.looks
+        looks = memory.slot_requests
         memory.move(OF_A, C)
         moving = client.echo(OF_A, "moving")
         await client.echo(OF_A + 1, "staying")
-        assert (moving.done(), memory.looks) == (False, looks)
+        assert (moving.done(), memory.slot_requests) == (False, looks)
         await moving
 
 
 @on_manual_time
 async def test_a_hundred_redirected_commands_cause_one_refresh_of_the_slot_map(memory: MemoryCluster) -> None:
     async with running(memory) as client:
-        looks = memory.looks
+        looks = memory.slot_requests
         memory.move(OF_A, C)
         await asyncio.gather(*(client.echo(OF_A, str(number)) for number in range(100)))
-        assert memory.looks - looks == 3  # one round asks three servers
+        assert memory.slot_requests - looks == 3  # one round asks three servers
 
 
 @on_manual_time
@@ -192,7 +192,7 @@ async def test_a_command_that_was_not_sent_before_the_loss_goes_behind_the_next_
         await said
         assert client.echoed(A) == ["hi"]
         assert client.calls(A, SERVER_ENSURE) > greetings
-        verbs = [command[0] for command in memory.servers[A].carried_out]
+        verbs = [command[0] for command in memory.servers[A].executed]
         assert verbs[-1] == b"ECHO"
 
 

@@ -19,7 +19,7 @@ __all__ = ["memory"]
 def adopted(client: ClusterClient) -> list[tuple[bytes, bytes, bytes]]:
     """(key, replication id of the old owner, of the new one) of each SERVER_ADOPT that C has executed."""
     digest = SERVER_ADOPT.digest.encode()
-    calls = [command[3:] for command in client.memory.servers[C].carried_out if command[:2] == [b"EVALSHA", digest]]
+    calls = [command[3:] for command in client.memory.servers[C].executed if command[:2] == [b"EVALSHA", digest]]
     return [(key, old, new) for key, old, new in calls]
 
 
@@ -49,10 +49,10 @@ async def test_the_epoch_of_a_slot_that_moves_between_two_known_masters_is_kept(
 @on_manual_time
 async def test_the_epoch_is_kept_before_the_identity_of_the_server_is_compared(memory: MemoryCluster) -> None:
     async with running_for_a_while(memory) as client:
-        before = len(memory.servers[C].carried_out)
+        before = len(memory.servers[C].executed)
         memory.move(OF_A, C)
         await settled(client)
-        first, second, *_ = [command[1].decode() for command in memory.servers[C].carried_out[before:]]
+        first, second, *_ = [command[1].decode() for command in memory.servers[C].executed[before:]]
         assert first == SERVER_ADOPT.digest
         assert second != SERVER_ADOPT.digest
 
@@ -102,9 +102,9 @@ async def test_no_epoch_is_kept_if_the_new_master_reconnected_after_the_last_ref
     async with running_for_a_while(memory) as client:
         memory.servers[C].break_connection()
         await turns()
-        refreshes = memory.looks
+        refreshes = memory.slot_requests
         await asyncio.sleep(KNOWN_TO_ALL_WITHIN + 0.1)
-        assert memory.looks == refreshes  # so the slot may have come at any time since
+        assert memory.slot_requests == refreshes  # so the slot may have come at any time since
         memory.move(OF_A, C)
         await settled(client)
         assert adopted(client) == []
@@ -127,7 +127,7 @@ async def test_no_epoch_is_kept_if_the_new_master_was_unreachable_when_the_slot_
 async def test_no_epoch_is_kept_if_the_old_master_still_serves_the_slot(memory: MemoryCluster) -> None:
     # Cut off from the cluster: its replica has taken over, and may lack what was written last.
     async with running_for_a_while(memory) as client:
-        memory.still_its_own.add(OF_A)
+        memory.served_by_a.add(OF_A)
         memory.move(OF_A, C)
         client.cluster.refresh_soon()
         await settled(client)
