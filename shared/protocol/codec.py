@@ -35,9 +35,9 @@ class WireFormat:
     encode: Callable[[object], bytes]
     decode: Callable[[bytes], object]
     select_encoded: Callable[[Encoded], bytes]
-    """Of a message that was encoded in all wire formats, the part in this one."""
+    """The bytes in this wire format of a message that was encoded in all of them."""
     encode_publication: Callable[[Publication], bytes]
-    """What a client of this wire format gets of a publication: what was encoded already, and its offset."""
+    """The payload of a publication for clients of this wire format: the encoded frame with its offset added."""
 
 
 def _decode_json(data: bytes) -> object:

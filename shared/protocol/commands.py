@@ -17,6 +17,7 @@ KEY_MAX_CHARACTERS = 256
 PAGE_MAX = 300
 """Messages in one answer of `history`."""
 PAGE_DEFAULT = 100
+"""Messages in an answer of `history` if the command has no `limit`."""
 OFFSET_MAX = 2**53
 """Larger integers are not exact in Lua and in JavaScript."""
 
