@@ -51,7 +51,7 @@ def create_app(settings: Settings | None = None, *, make_node: Callable[[Setting
     async def lifespan(app: Starlette) -> AsyncGenerator[LifespanState]:
         node = make_node(settings)
         async with node.running():
-            with run_before_signal_handlers(node.say_goodbye):
+            with run_before_signal_handlers(node.drain):
                 yield {"node": node}
 
     return _build_app(settings, lifespan)

@@ -1,11 +1,10 @@
-"""One node: the bus of `fanout` and the sockets of this folder, wired together, and the tasks that keep them going.
+"""One node: the bus of `fanout` and the sockets of this process, composed, and the tasks that keep them running.
 
-It is what both carriers find in the lifespan state: it decides over handshakes and makes connections.
+The transports find it in the lifespan's state: it decides over handshakes and makes connections.
 """
 
 import asyncio
 import os
-import random
 import secrets
 import signal
 import socket
@@ -26,7 +25,6 @@ from ..fanout.redis.address import AnyAddress, parse_address
 from ..fanout.timeouts import DEFAULT_TIMEOUTS, Timeouts
 from ..shared.channels import ChannelKind, OwnerKind
 from ..shared.clock import Clock, SystemClock, rfc3339
-from ..shared.codes import CloseCode
 from ..shared.errors import MalformedBytes, StartError, Unavailable
 from ..shared.names import NodeId
 from ..shared.nodes import NodeInfo
@@ -43,22 +41,29 @@ from .connections.timers import TimerWheel
 from .delivery.hub import Hub
 from .delivery.outbox import OutboxLimits
 from .delivery.relay import Relay
+from .lifecycle.drain import drain_sessions
 from .operations.presence import PresenceQueries
 from .operations.publishing import Publishing
 from .protocols.encoding import encoding_of
 from .transports.base import ClientTransport, TransportListener
 
 WRITE_HIGH_WATER = 65_536
-"""Bytes that a socket may owe the kernel before it counts as slow."""
-GOODBYE_DEADLINE = 2.0
-COME_BACK_WITHIN = 2.0
-"""Seconds over which those who are sent away are asked to spread their return."""
+"""Bytes written to a socket that the kernel has not taken, from which on it counts as slow."""
 
 _log = structlog.get_logger("tannoy.node")
 
 
+def _terminate() -> None:
+    """End this process as an operator would."""
+    signal.raise_signal(signal.SIGTERM)
+
+
 class Node:
-    """Composed once per process. Use `running()` around everything else."""
+    """Composed once per process. Run it with `running()`.
+
+    `on_failure` is called when a background task of the node has ended by an error, and `has_failed` is set: the node
+    is not ready any more, and its process or its host application should end. By default SIGTERM is raised.
+    """
 
     def __init__(
         self,
@@ -67,6 +72,7 @@ class Node:
         *,
         lease_times: LeaseTimes = DEFAULT_TIMES,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        on_failure: Callable[[], None] = _terminate,
     ) -> None:
         self.settings = settings
         self.clock = clock or SystemClock()
@@ -76,6 +82,7 @@ class Node:
         self.write_high_water = min(WRITE_HIGH_WATER, settings.outbox_max_bytes)
         self.is_draining = False
         self.has_failed = False
+        self._on_failure = on_failure
         self._started_at = rfc3339(self.clock.now())
         self._last_load = (time.process_time(), time.monotonic())
 
@@ -133,7 +140,7 @@ class Node:
         self.orders = ControlHandler(self.hub, self.keyspace, session_leases)
         self._admission = Admission(self.keyspace, settings.allowed_origins, is_local=is_loopback(settings.host))
 
-    # ---- Acceptor, for the carriers
+    # ---- ConnectionFactory, for the transports
 
     def admit(self, handshake: Handshake) -> Admitted | AcceptedThenClosed | Rejected:
         if self.is_draining or self._counters.open >= self.settings.node_max_sessions:
@@ -147,7 +154,7 @@ class Node:
         encoding = encoding_of(decision.wire, transport.framing)
         return Connection(self.context, transport, decision.session, encoding)
 
-    # ---- what others may know of it
+    # ---- state, for other nodes and operators
 
     def describe(self) -> NodeInfo:
         cpu, now = time.process_time(), time.monotonic()
@@ -162,12 +169,12 @@ class Node:
             load=round((cpu - last_cpu) / max(now - last_now, 0.001), 3),
             version=version("tannoy"),
             draining=self.is_draining,
-            ready=self.not_ready is None,
+            ready=self.not_ready_reason is None,
             started_at=self._started_at,
         )
 
     def _present(self, partitions: Collection[int]) -> Mapping[int, Present]:
-        """This node's sessions in the rooms of these partitions."""
+        """Return this node's sessions in the rooms of these partitions."""
         wanted = frozenset(partitions)
         present: dict[int, dict[Any, dict[int, Any]]] = {}
         for member in self.hub.sessions():
@@ -179,8 +186,8 @@ class Node:
         return present
 
     @property
-    def not_ready(self) -> str | None:
-        """Why a balancer should send nobody here; None: it should."""
+    def not_ready_reason(self) -> str | None:
+        """Why a load balancer should not send clients here; None: the node is ready."""
         if self.has_failed:
             return "the node has failed"
         if self.is_draining:
@@ -191,16 +198,16 @@ class Node:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Everything that the node does by itself. Raises StartError where the bus can't be reached."""
+        """Run the node's background tasks for the length of a block. Raises StartError if Redis can't be used."""
         await self.bus.check()
         tasks = [self._keep(job, name) for name, job in self.bus.jobs.items()]
         try:
             await self.bus.wait_until_ready()
-            await self._look_for_namesakes()
+            await self._check_node_id()
             _log.info("node is ready", node=self.node_id)
             yield
         finally:
-            await self.say_goodbye()
+            await self.drain()
             await self.bus.leave()
             for task in tasks:
                 task.cancel()
@@ -213,15 +220,15 @@ class Node:
         return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """A part of the node that must not end has ended: better no node than half a node."""
+        """End the node: a background task has ended, and a node with a part missing must not go on."""
         if task.cancelled():
             return
         self.has_failed = True
-        _log.critical("a part of the node has failed, ending the node", part=task.get_name(), exc_info=task.exception())
-        signal.raise_signal(signal.SIGTERM)
+        _log.critical("a task of the node has failed: the node ends", part=task.get_name(), exc_info=task.exception())
+        self._on_failure()
 
-    async def _look_for_namesakes(self) -> None:
-        """Two nodes of one name confuse people; the nodes themselves go by their incarnations."""
+    async def _check_node_id(self) -> None:
+        """Log an error if another node has this node's name. It confuses people alone: nodes use incarnations."""
         try:
             nodes = await self.bus.membership.nodes(self.bus.counted)
         except (Unavailable, MalformedBytes):
@@ -229,23 +236,18 @@ class Node:
         if any(node.node == self.node_id and node.incarnation != self.incarnation for node in nodes):
             _log.error("another node of this cluster has the same TANNOY_NODE_ID: give each its own", node=self.node_id)
 
-    async def say_goodbye(self) -> None:
-        """Not ready any more; every socket gets `bye` 4001, and a moment to answer the close frame."""
+    async def drain(self) -> None:
+        """Be not ready any more, and close all sessions with `bye` 4001."""
         self.is_draining = True
-        for member in self.hub.sessions():
-            member.close(CloseCode.DRAINING, retry_after=round(random.uniform(0, COME_BACK_WITHIN), 2))
-        try:
-            async with asyncio.timeout(GOODBYE_DEADLINE):
-                await self.wheel.idle.wait()
-        except TimeoutError:
+        if not await drain_sessions(self.hub.sessions(), self.wheel.idle):
             _log.warning("some clients did not answer the close frame", clients=self.wheel.statistics()["waiting"])
 
     def statistics(self) -> dict[str, object]:
-        """What tests, metrics and the diagnostics page read."""
+        """Return the statistics of all parts, for metrics and the diagnostics page."""
         return {
             "node": self.node_id,
             "pid": os.getpid(),
-            "ready": self.not_ready is None,
+            "ready": self.not_ready_reason is None,
             "hub": self.hub.statistics(),
             "relay": self.relay.statistics(),
             "wheel": self.wheel.statistics(),
@@ -279,7 +281,7 @@ def _bus_rules(settings: Settings, times: LeaseTimes, timeouts: Timeouts) -> Bus
 
 
 def _host_name() -> str:
-    """The host's name as far as it fits the alphabet of names."""
+    """Return the host's name, with what names may not contain replaced."""
     name = "".join(c if c.isascii() and (c.isalnum() or c in "-.") else "-" for c in socket.gethostname())
     return name[:64] or "node"
 

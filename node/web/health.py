@@ -17,7 +17,7 @@ async def _get_live(request: Request) -> Response:
 async def _get_ready(request: Request) -> Response:
     """Answer 200, or 503 with the reason."""
     node: Node = request.state.node
-    reason = node.not_ready
+    reason = node.not_ready_reason
     if reason is None:
         return _json_response(200, {"status": "ready", "node": node.node_id})
     return _json_response(503, {"status": "not ready", "node": node.node_id, "reason": reason})

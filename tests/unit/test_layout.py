@@ -36,7 +36,6 @@ COVERED_BY: dict[str, str] = {
     "node/connections/context.py": "tests/unit/node/connections/test_connection.py",
     "node/connections/inbound.py": "tests/unit/node/connections/test_command_loop_bounds.py",
     "node/lifecycle/signals.py": "tests/cluster/test_goodbye.py",
-    "node/node.py": "tests/cluster/test_faults.py",
     "node/operations/history.py": "tests/integration/test_history.py",
     "node/protocols/effects.py": "tests/unit/node/protocols/test_session.py",
     "node/server/supervisor.py": "tests/cluster/test_command_line.py",
