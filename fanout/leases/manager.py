@@ -14,6 +14,7 @@ from ...shared.codes import CloseCode
 from ...shared.errors import LimitReached, Unavailable
 from ...shared.policy import LimitMode, local_share
 from ...shared.sessions import CloseOrder
+from ..batches import batched
 from ..control.requests import Evict, LeaseGranted, Notice
 from ..lease_times import DEFAULT_TIMES, LeaseTimes
 from ..membership import Membership
@@ -201,9 +202,9 @@ class LeaseManager:
     async def confirm_local(self) -> None:
         """Acquire from Redis the leases that this node has granted without it. Raises Unavailable."""
         local = [lease for lease in self._registry if lease.is_local]
-        for first in range(0, len(local), CONFIRM_AT_ONCE):
+        for leases in batched(local, CONFIRM_AT_ONCE):
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._confirm(lease)) for lease in local[first : first + CONFIRM_AT_ONCE]]
+                tasks = [group.create_task(self._confirm(lease)) for lease in leases]
             if not all(task.result() for task in tasks):
                 raise Unavailable("not all leases could be confirmed")
 

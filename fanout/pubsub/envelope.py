@@ -46,7 +46,7 @@ def pack_publication(publication: Publication) -> bytes:
 
 
 def unpack_publication(data: bytes) -> Publication:
-    """What is not numbered. Raises MalformedBytes."""
+    """A publication that is not numbered, or a change of presence. Raises MalformedBytes."""
     if data[:1] == _PRESENCE:
         return _unpack_presence(data)
     exclude, encoded = _unpack_envelope(data)
@@ -54,7 +54,7 @@ def unpack_publication(data: bytes) -> Publication:
 
 
 def _unpack_envelope(data: bytes) -> tuple[str, EncodedMessage]:
-    """`exclude` and the encoded bytes."""
+    """(`exclude`, encoded message). Raises MalformedBytes."""
     try:
         version, exclude_length, json_length = _ENVELOPE.unpack_from(data)
         start = _ENVELOPE.size + exclude_length
@@ -68,7 +68,7 @@ def _unpack_envelope(data: bytes) -> tuple[str, EncodedMessage]:
 
 
 def unpack_delivery(data: bytes) -> Publication:
-    """What came on a channel: numbered or not. Raises MalformedBytes."""
+    """The publication in a message of pub/sub, numbered or not. Raises MalformedBytes."""
     if data[:1] != _NUMBERED:
         return unpack_publication(data)
     try:
@@ -79,7 +79,7 @@ def unpack_delivery(data: bytes) -> Publication:
 
 
 def unpack_numbered(envelope: bytes, epoch: str, offset: int) -> Publication:
-    """What history keeps, at its position. Raises MalformedBytes."""
+    """The publication in an envelope that history keeps, with its position. Raises MalformedBytes."""
     exclude, encoded = _unpack_envelope(envelope)
     packed = encoded.msgpack
     if offset < 1 or encoded.json[-1:] != b"}" or not packed or not _FIXMAP <= packed[0] < _FIXMAP_FULL:
@@ -110,7 +110,7 @@ def _read_change(parts: Any) -> UserJoined | UserLeft | PresenceCount:
 
 
 def read_users(flat: object) -> tuple[PresentUser, ...]:
-    """The users of an answer of the presence scripts, those first who came first. Raises ValueError."""
+    """The users in a reply of the presence scripts, longest connected first. Raises ValueError."""
     if not isinstance(flat, list):
         raise ValueError(f"users of unknown form: {flat!r:.80}")
     listed = cast("list[object]", flat)
@@ -125,7 +125,7 @@ def read_users(flat: object) -> tuple[PresentUser, ...]:
 
 @lru_cache(maxsize=4096)
 def _read_user(user_id: bytes, entry: bytes) -> PresentUser:
-    """Remembered, since every event of a small room lists the same users again."""
+    """Cached, since every event of a small room lists the same users again. Raises ValueError."""
     parts = _read_entry(entry)
     if parts is None:
         raise ValueError(f"a user of unknown form: {user_id!r:.40} {entry!r:.40}")

@@ -89,13 +89,13 @@ class MemoryCluster:
         self.owners[part] = to
         self.epoch += 1
 
-    async def dial(
+    async def connect(
         self, address: RedisAddress, *, name: str, on_pushes: Callable[[Pushes], None], timeout: float
     ) -> RedisConnection:
-        """Replaces `tannoy.fanout.redis.connection.dial` in tests."""
+        """Replaces `tannoy.fanout.redis.connection.connect` in tests."""
         server = self.servers[address]
         server.subscribed.clear()
-        return await server.dial(address, name=name, on_pushes=on_pushes, timeout=timeout)
+        return await server.connect(address, name=name, on_pushes=on_pushes, timeout=timeout)
 
     async def ask(self, server: RedisAddress, commands: Sequence[Sequence[str]]) -> list[Any]:
         """CLUSTER SLOTS and CLUSTER INFO, on a connection of its own."""
@@ -120,5 +120,5 @@ class MemoryCluster:
 def memory(monkeypatch: pytest.MonkeyPatch) -> MemoryCluster:
     cluster = MemoryCluster()
     for module in ("redis.pipeline", "pubsub.link"):
-        monkeypatch.setattr(f"tannoy.fanout.{module}.connect", cluster.dial)
+        monkeypatch.setattr(f"tannoy.fanout.{module}.connect", cluster.connect)
     return cluster

@@ -34,14 +34,14 @@ class MemoryRedis:
         self.replies: dict[bytes, bytes] = {}
         self.mute = False
         self.refuses_connections = False
-        self.dials = 0
+        self.connection_attempts = 0
         self._transport: _MemoryTransport | None = None
 
-    async def dial(
+    async def connect(
         self, address: RedisAddress, *, name: str, on_pushes: Callable[[Pushes], None], timeout: float
     ) -> RedisConnection:
-        """Replaces `tannoy.fanout.redis.connection.dial` in tests."""
-        self.dials += 1
+        """Replaces `tannoy.fanout.redis.connection.connect` in tests."""
+        self.connection_attempts += 1
         if self.refuses_connections:
             raise ConnectionRefusedError("connection refused")
         wire = RedisConnection(on_pushes)

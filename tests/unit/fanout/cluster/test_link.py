@@ -200,7 +200,7 @@ async def test_the_new_master_is_subscribed_only_after_the_former_one_has_let_go
 @on_manual_time
 async def test_an_echo_channel_whose_slot_moves_is_replaced_by_one_of_the_same_master(memory: MemoryCluster) -> None:
     async with listening(memory) as listener:
-        listener.move(0, C)  # the first of A's partitions, in which A's link hears itself
+        listener.move(0, C)  # the first of A's partitions, which holds the echo channel of A's link
         await asyncio.sleep(5)
         assert KEYSPACE.echo("i1", 1) in memory.servers[A].subscribed
         assert listener.link.statistics().echoes_missed == 0

@@ -187,11 +187,11 @@ async def test_a_command_that_was_not_sent_before_the_loss_goes_behind_the_next_
 ) -> None:
     async with running(memory) as client:
         memory.servers[A].break_connection()
-        said = client.echo(OF_A, "hi")  # before anybody has noticed
-        greetings = client.calls(A, SERVER_ENSURE)
-        await said
+        echo = client.echo(OF_A, "hi")  # before the loss is noticed
+        checks = client.calls(A, SERVER_ENSURE)
+        await echo
         assert client.echoed(A) == ["hi"]
-        assert client.calls(A, SERVER_ENSURE) > greetings
+        assert client.calls(A, SERVER_ENSURE) > checks
         verbs = [command[0] for command in memory.servers[A].executed]
         assert verbs[-1] == b"ECHO"
 

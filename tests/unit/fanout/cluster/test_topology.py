@@ -202,9 +202,9 @@ async def test_a_round_asks_one_server_while_all_is_well(servers: Servers) -> No
 @on_manual_time
 async def test_listeners_are_called_after_a_round_without_an_answer(servers: Servers) -> None:
     servers.views |= dict.fromkeys((A, B, C), ConnectionRefusedError("not listening"))
-    cluster, told = ClusterTopology(ADDRESS, servers.ask), asyncio.Event()
-    cluster.add_listener(told.set, lambda: True)
+    cluster, called = ClusterTopology(ADDRESS, servers.ask), asyncio.Event()
+    cluster.add_listener(called.set, lambda: True)
     async with running(cluster):
         cluster.refresh_soon()
         await turns(30)
-        assert told.is_set()
+        assert called.is_set()

@@ -80,7 +80,7 @@ async def outcome(barrier: "asyncio.Future[bool]") -> bool:
 @pytest.fixture
 def redis(monkeypatch: pytest.MonkeyPatch) -> PubSubRedis:
     memory = PubSubRedis()
-    monkeypatch.setattr("tannoy.fanout.pubsub.link.connect", memory.dial)
+    monkeypatch.setattr("tannoy.fanout.pubsub.link.connect", memory.connect)
     return memory
 
 

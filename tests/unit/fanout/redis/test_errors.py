@@ -1,4 +1,4 @@
-"""An error of Redis is told apart by its code, the first word of its text."""
+"""The code of an error of Redis is the first word of its text."""
 
 import pytest
 from tannoy.fanout.redis.errors import RedisError

@@ -27,7 +27,7 @@ NO_HISTORY = HistoryRules(0, 300)
 @pytest.fixture
 def redis(monkeypatch: pytest.MonkeyPatch) -> MemoryRedis:
     memory = MemoryRedis()
-    monkeypatch.setattr("tannoy.fanout.redis.pipeline.connect", memory.dial)
+    monkeypatch.setattr("tannoy.fanout.redis.pipeline.connect", memory.connect)
     return memory
 
 
@@ -170,7 +170,7 @@ async def test_a_missed_deadline_replaces_the_connection(redis: MemoryRedis) -> 
         redis.mute = False
         await turns()
         await publisher.publish(LOBBY, publication(b"next"))
-    assert redis.dials == 2
+    assert redis.connection_attempts == 2
 
 
 @on_manual_time
