@@ -125,9 +125,9 @@ def key_ignored() -> None:
 def skip_without_resync() -> None:
     """No `resync` is sent to a slow client whose messages were dropped."""
 
-    def say_nothing(self: Connection) -> None: ...
+    def send_nothing(self: Connection) -> None: ...
 
-    patch(Connection, "_skipped", say_nothing)
+    patch(Connection, "_resync", send_nothing)
 
 
 MUTANTS: dict[str, Callable[[], None]] = {
