@@ -1,5 +1,6 @@
 """Where things are: the tests mirror the source, so that the test of a module is found by its name."""
 
+import re
 from pathlib import Path
 
 PROJECT = Path(__file__).parent.parent.parent
@@ -86,3 +87,36 @@ def test_each_file_of_unit_tests_begins_with_the_name_of_a_module() -> None:
         return any(str(file.parent / "_".join(words[:count])) in names for count in range(1, len(words) + 1))
 
     assert [str(file) for file in sorted(files) if not is_of_a_module(file)] == []
+
+
+_imports_a_test_module = re.compile(r"^from tests\.(?:\w+\.)*test_\w+ import", re.MULTILINE).search
+
+STILL_IMPORT_A_TEST_MODULE = {
+    "tests/cluster/test_comebacks.py",
+    "tests/integration/test_recovery.py",
+    "tests/unit/fanout/control/test_control_notices.py",
+    "tests/unit/fanout/test_membership_beats.py",
+    "tests/unit/fanout/test_membership_lost.py",
+    "tests/unit/fanout/test_membership_parts.py",
+    "tests/unit/node/connections/test_command_loop.py",
+    "tests/unit/node/connections/test_command_loop_bounds.py",
+    "tests/unit/node/connections/test_connection_end.py",
+    "tests/unit/node/connections/test_connection_fenced.py",
+    "tests/unit/node/connections/test_connection_leases.py",
+    "tests/unit/node/connections/test_connection_skip.py",
+    "tests/unit/node/connections/test_join_admit.py",
+    "tests/unit/node/connections/test_join_history.py",
+    "tests/unit/node/connections/test_join_recover.py",
+    "tests/unit/node/delivery/test_hub_join_orders.py",
+}
+"""Test modules whose shared code has not been moved to `tests/support` yet. Remove lines; add none."""
+
+
+def test_no_further_test_module_imports_another_one() -> None:
+    importing = {
+        path.relative_to(PROJECT).as_posix()
+        for path in (PROJECT / "tests").rglob("*.py")
+        if _imports_a_test_module(path.read_text())
+    }
+
+    assert sorted(importing - STILL_IMPORT_A_TEST_MODULE) == [], "move what is shared to tests/support or a conftest"
