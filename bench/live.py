@@ -13,8 +13,8 @@ from typing import IO, Any, Self
 
 import httpx
 from redis.asyncio import Redis
-from tannoy.fanout.membership import vouch_for_new_server
 from tannoy.fanout.redis.address import RedisAddress
+from tannoy.fanout.startup import skip_recovery
 
 from .errors import BenchError
 from .servers import START_SECONDS, build_environment, find_free_port, valkey_binary, wait_until_ready
@@ -147,7 +147,7 @@ class LiveCluster:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.valkey)
             # No node was connected to this Valkey before, so no node has to wait for the others.
-            await vouch_for_new_server(self.valkey.address, "tannoy", START_SECONDS)
+            await skip_recovery(self.valkey.address, "tannoy", START_SECONDS)
             for node in self.nodes:
                 stack.push_async_callback(node.close)
             await asyncio.gather(*(node.start() for node in self.nodes))

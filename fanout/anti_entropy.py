@@ -1,10 +1,11 @@
-"""Anti-entropy: what this process holds, stated again and again, so that nothing that got lost stays lost.
+"""Anti-entropy: what this process holds is restated to Redis again and again, so that no loss lasts.
 
-After a new connection, or where Redis was another one, all partitions at once; else each of them once a minute.
+After a new connection, or where Redis has lost data, in all partitions at once; else in each of them once a minute.
 """
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 
 import structlog
 
@@ -18,15 +19,26 @@ from .presence.presence import Presence, Present
 from .redis.pipeline import AnyPipeline
 
 GROUP = 8
-"""Partitions that are stated together."""
-ROUND = 60.0
-"""Seconds in which every partition has had its turn."""
+"""Partitions that are restated together: a compromise between round trips and the size of one burst."""
+ROUND_SECONDS = 60.0
+"""In which every partition is restated once, if nothing is urgent: for how long an unnoticed loss lasts."""
 
 _log = structlog.get_logger("tannoy.repair")
 
+ListPresent = Callable[[Collection[int]], Mapping[int, Present]]
+"""The sessions of this process in the rooms of some partitions, by partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class AntiEntropyStatistics:
+    urgent: int
+    """Partitions in which something may have been lost, and that are not restated yet."""
+    rounds: int
+    """Rounds over all partitions since the start."""
+
 
 class AntiEntropy:
-    """Needs `run` running. `present` gives the sessions of this process in the rooms of some partitions."""
+    """Needs `run` running."""
 
     def __init__(
         self,
@@ -35,7 +47,7 @@ class AntiEntropy:
         leases: LeaseManager,
         presence: Presence,
         disconnects: DisconnectLog,
-        present: Callable[[Collection[int]], Mapping[int, Present]],
+        list_present: ListPresent,
         times: LeaseTimes = DEFAULT_TIMES,
     ) -> None:
         self._pipeline = pipeline
@@ -43,38 +55,39 @@ class AntiEntropy:
         self._leases = leases
         self._presence = presence
         self._disconnects = disconnects
-        self._present = present
-        self._turn_seconds = times.repair_seconds
+        self._list_present = list_present
+        self._repair_seconds = times.repair_seconds
         self._next = 0
         self._rounds = 0
 
     async def run(self) -> None:
-        """For ever. What Redis does not confirm is stated again later."""
+        """For ever. What Redis does not confirm is restated later."""
         turns = 0
-        turns_between = max(1, int(ROUND / self._turn_seconds) * GROUP // PARTITIONS)
+        turns_between = max(1, int(ROUND_SECONDS / self._repair_seconds) * GROUP // PARTITIONS)
         while True:
             await self._pipeline.connected.wait()
             turns += 1
             try:
-                self._leases.send_pending_releases()
-                self._disconnects.try_again()
-                await self._leases.confirm_local()
-                if urgent := self._urgent():
-                    # Taken out first: what is marked meanwhile is looked at again.
-                    self._membership.to_look_at.difference_update(urgent)
-                    try:
-                        await self._state(urgent)
-                    except Unavailable:
-                        self._membership.to_look_at.update(urgent)
-                        raise
-                elif turns % turns_between == 0:
-                    await self._state(self._next_group())
+                await self._repair(is_groups_turn=turns % turns_between == 0)
             except Unavailable as error:
-                _log.info("repair was cut short, and will be taken up again", error=str(error))
-            await asyncio.sleep(self._turn_seconds)
+                _log.info("anti-entropy was interrupted, and goes on with the next turn", error=str(error))
+            await asyncio.sleep(self._repair_seconds)
 
-    def _urgent(self) -> list[int]:
-        return sorted(self._membership.to_look_at)[: 2 * GROUP]
+    async def _repair(self, *, is_groups_turn: bool) -> None:
+        """What is urgent, else, on its turn, the next group of the round. Raises Unavailable."""
+        self._leases.send_pending_releases()
+        self._disconnects.send_pending()
+        await self._leases.confirm_local()
+        if urgent := sorted(self._membership.to_restate)[: 2 * GROUP]:
+            # Taken out first, so that what is marked in the meantime is restated again.
+            self._membership.to_restate.difference_update(urgent)
+            try:
+                await self._restate(urgent)
+            except Unavailable:
+                self._membership.to_restate.update(urgent)
+                raise
+        elif is_groups_turn:
+            await self._restate(self._next_group())
 
     def _next_group(self) -> list[int]:
         first, self._next = self._next, (self._next + GROUP) % PARTITIONS
@@ -82,12 +95,12 @@ class AntiEntropy:
             self._rounds += 1
         return list(range(first, first + GROUP))
 
-    async def _state(self, partitions: list[int]) -> None:
+    async def _restate(self, partitions: list[int]) -> None:
         """Raises Unavailable."""
         await self._leases.restate(self._pipeline, partitions, add_missing=False)
         for part in partitions:
-            # Read in this very turn: whoever comes or goes from now on is known to `restate`.
-            await self._presence.restate(part, self._present([part]).get(part, {}))
+            # Listed in the same turn of the loop in which `restate` begins: it knows of all that joins or leaves later.
+            await self._presence.restate(part, self._list_present([part]).get(part, {}))
 
-    def statistics(self) -> dict[str, int]:
-        return {"urgent": len(self._membership.to_look_at), "rounds": self._rounds}
+    def statistics(self) -> AntiEntropyStatistics:
+        return AntiEntropyStatistics(urgent=len(self._membership.to_restate), rounds=self._rounds)

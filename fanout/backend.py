@@ -1,6 +1,6 @@
-"""The connections of a node to what its URL names: one server, a master that Sentinels name, or a Redis Cluster.
+"""Connections to what the Redis URL names: one server, a master that Sentinels name, or a Redis Cluster.
 
-This is the one place that tells them apart; what goes over the connections is the same.
+This is the one place where they differ; what goes over the connections is the same.
 """
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -12,7 +12,7 @@ from ..shared.errors import StartError
 from ..shared.keyspace import Keyspace
 from .cluster.link import ClusterLink
 from .cluster.pipeline import ClusterPipeline
-from .cluster.topology import ClusterTopology, NoCluster
+from .cluster.topology import ClusterTopology, ClusterTopologyStatistics, NoCluster
 from .pubsub.link import AnyLink, Link, LinkListener
 from .pubsub.link_state import PLAIN, SHARDED, Verbs
 from .redis.address import AnyAddress, ClusterAddress, SentinelAddress
@@ -25,9 +25,10 @@ _ALL = range(PARTITIONS)
 
 
 class RedisBackend(Protocol):
-    """Makes links and pipelines. `echo_channel` gives the one in a partition; `verbs` are those of the links."""
+    """Makes links and pipelines. `echo_channel` gives the channel of a link's echo in a partition."""
 
     verbs: Verbs
+    """Of the links: plain or sharded pub/sub."""
 
     def link(
         self, *, name: str, echo_channel: Callable[[int], bytes], clock: Clock, listener: LinkListener
@@ -36,7 +37,7 @@ class RedisBackend(Protocol):
     def pipeline(self, *, name: str, scripts: tuple[Script, ...], on_connected: OnConnected) -> AnyPipeline: ...
 
     async def servers(self) -> Sequence[tuple[Target, Sequence[int]]]:
-        """All that serve us, each with its partitions. Raises StartError: they can't be found."""
+        """The servers that hold our data, each with its partitions. Raises StartError where they can't be found."""
         ...
 
     @property
@@ -44,7 +45,9 @@ class RedisBackend(Protocol):
         """What has to run besides the links and pipelines themselves, by name."""
         ...
 
-    def statistics(self) -> Mapping[str, object]: ...
+    def statistics(self) -> ClusterTopologyStatistics | None:
+        """None: it is not a cluster."""
+        ...
 
 
 def backend_of(address: AnyAddress, keyspace: Keyspace, *, command_timeout: float = COMMAND_TIMEOUT) -> RedisBackend:
@@ -86,8 +89,8 @@ class SingleServer:
     def jobs(self) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:
         return {}
 
-    def statistics(self) -> Mapping[str, object]:
-        return {}
+    def statistics(self) -> None:
+        return None
 
 
 class ClusterBackend:
@@ -131,5 +134,5 @@ class ClusterBackend:
     def jobs(self) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:
         return {"cluster": self._cluster.run}
 
-    def statistics(self) -> Mapping[str, object]:
-        return {"cluster": self._cluster.statistics()}
+    def statistics(self) -> ClusterTopologyStatistics:
+        return self._cluster.statistics()

@@ -1,11 +1,11 @@
-"""Everything of `fanout` that one node runs: composed once, kept going by a handful of tasks.
+"""The layers of `fanout` that a node runs, composed once: messaging, listening upon it, coordination upon both.
 
-Four connections to Redis: the link, on which all arrives that other nodes say; one for publishes; one for reading what
-was said; one for what has to be counted exactly (heartbeats, leases, presence), so that a flood holds up no heartbeat.
+Four connections to Redis: the link, on which everything comes in; one for publishes; one for reading history; and one
+for what is counted exactly (heartbeats, leases, presence).
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,60 +18,38 @@ from ..shared.errors import StartError, Unavailable
 from ..shared.keyspace import Keyspace
 from ..shared.nodes import NodeInfo
 from ..shared.policy import Limit, LimitMode
-from ..shared.sessions import SessionInfo
-from .anti_entropy import AntiEntropy
-from .backend import RedisBackend, backend_of
-from .control.control import Control
-from .control.requests import Notice, Request
-from .disconnects import DisconnectLog
-from .history.publisher import Publisher
-from .history.reader import HistoryReader, HistoryRules
-from .history.tracker import ChannelTracker, Deliveries
+from .anti_entropy import AntiEntropyStatistics, ListPresent
+from .backend import RedisBackend
+from .cluster.topology import ClusterTopologyStatistics
+from .control.control import AnswerRequest, ControlStatistics
+from .coordination import Coordination, CoordinationRules
+from .disconnects import DisconnectLogStatistics
+from .history.reader import HistoryRules
+from .history.tracker import ChannelTrackerStatistics, Deliveries
 from .lease_times import DEFAULT_TIMES, LeaseTimes
-from .leases.calls import LEASE_SCRIPTS, LeaseCalls
-from .leases.limits import Limits
-from .leases.manager import LeaseManager
-from .membership import Membership
-from .presence.calls import PRESENCE_SCRIPTS, PresenceRules
-from .presence.presence import Presence, Present
-from .pubsub.link import AnyLink
-from .pubsub.link_state import Batch
-from .pubsub.subscriptions import ChannelSubscriptions
-from .redis.address import AnyAddress
-from .scripts import (
-    HEARTBEAT,
-    HISTORY_READ,
-    NODE_TELL,
-    NODES_LIST,
-    PUBLISH,
-    PUBLISH_ONCE,
-    REMEMBER_GONE,
-    SERVER_ENSURE,
-)
+from .leases.manager import LeaseManagerStatistics
+from .listening import Listening
+from .membership import MembershipStatistics
+from .messaging import Messaging
+from .presence.calls import PresenceRules
+from .presence.presence import PresenceStatistics
+from .pubsub.link import LinkStatistics
+from .pubsub.subscriptions import ChannelSubscriptionsStatistics
+from .redis.pipeline import PipelineStatistics
+from .server_life import ServerLives
 from .startup import StartupProbe, check_server
 from .timeouts import DEFAULT_TIMEOUTS, Timeouts
 
 _log = structlog.get_logger("tannoy.bus")
 
-LAST_WORDS_TIMEOUT = 1.0
-_PUBLISHING = (SERVER_ENSURE, PUBLISH, PUBLISH_ONCE)
-_READING = (SERVER_ENSURE, HISTORY_READ)
-_COUNTED = (
-    SERVER_ENSURE,
-    HEARTBEAT,
-    NODE_TELL,
-    NODES_LIST,
-    *LEASE_SCRIPTS,
-    REMEMBER_GONE,
-    *PRESENCE_SCRIPTS,
-)
+LEAVE_SECONDS = 1.0
+"""For Redis to confirm that the heartbeat has ended. After that it runs out by itself, within the lease time."""
 
 
 @dataclass(frozen=True, slots=True)
 class BusRules:
     """What the settings say about the bus."""
 
-    prefix: str
     secret: bytes
     limits: dict[OwnerKind, Limit]
     mode: LimitMode
@@ -83,183 +61,158 @@ class BusRules:
 
 @dataclass(frozen=True, slots=True)
 class BusEvents:
-    """What the node does for the bus. `present`: its sessions in the rooms of some partitions."""
+    """What the bus calls in the node."""
 
     deliver: Callable[[Deliveries], None]
-    answer: Callable[[Request], tuple[int, tuple[SessionInfo, ...]]]
+    """Messages of rooms and agents, in order and without holes."""
+    answer_request: AnswerRequest
+    """A request of any node."""
     describe: Callable[[], NodeInfo]
-    present: Callable[[Collection[int]], Mapping[int, Present]]
+    """What other nodes may know of this one."""
+    list_present: ListPresent
+    """The sessions of this node in the rooms of some partitions."""
+
+
+@dataclass(frozen=True, slots=True)
+class BusStatistics:
+    link: LinkStatistics
+    subscriptions: ChannelSubscriptionsStatistics
+    pipeline: PipelineStatistics
+    """Of the connection for publishes."""
+    reading: PipelineStatistics
+    """Of the connection for reading history."""
+    tracker: ChannelTrackerStatistics
+    counted: PipelineStatistics
+    """Of the connection for heartbeats, leases and presence."""
+    control: ControlStatistics
+    membership: MembershipStatistics
+    leases: LeaseManagerStatistics
+    presence: PresenceStatistics
+    disconnects: DisconnectLogStatistics
+    repair: AntiEntropyStatistics
+    cluster: ClusterTopologyStatistics | None
+    """None: Redis is not a cluster."""
 
 
 class Bus:
     """Needs the tasks of `jobs` running."""
 
     def __init__(
-        self, address: AnyAddress, rules: BusRules, events: BusEvents, *, incarnation: str, name: str, clock: Clock
+        self,
+        backend: RedisBackend,
+        keyspace: Keyspace,
+        rules: BusRules,
+        events: BusEvents,
+        *,
+        incarnation: str,
+        name: str,
+        clock: Clock,
     ) -> None:
-        self.keyspace = Keyspace(rules.prefix)
+        self._backend = backend
         self._start_timeout = rules.timeouts.start
-        self._redis: RedisBackend = backend_of(address, self.keyspace, command_timeout=rules.timeouts.command)
-        self.link: AnyLink = self._redis.link(
-            name=f"tannoy-link-{name}",
-            echo_channel=partial(self.keyspace.echo, incarnation),
-            clock=clock,
-            listener=self,
-        )
-        self.subscriptions = ChannelSubscriptions(
-            self.link,
-            on_dropped=lambda channel: self.tracker.drop(channel),
-            acknowledge_timeout=rules.timeouts.subscribe,
-        )
-        self.pipeline = self._redis.pipeline(
-            name=f"tannoy-publisher-{name}",
-            scripts=_PUBLISHING,
-            on_connected=lambda bus, parts: self.membership.meet(bus, parts),
-        )
-        self.publisher = Publisher(self.pipeline, self.keyspace, rules.history)
-        self.reading = self._redis.pipeline(
-            name=f"tannoy-history-{name}",
-            scripts=_READING,
-            on_connected=lambda bus, parts: self.membership.meet(bus, parts),
-        )
-        self.history = HistoryReader(self.reading, self.keyspace, rules.history)
-        self.tracker = ChannelTracker(self.history, self.link, clock=clock, deliver=events.deliver)
-        self.control = Control(
-            self.keyspace,
-            self.publisher,
+        self._keyspace = keyspace
+        self._lives = ServerLives(keyspace, clock=clock, times=rules.times)
+        self._messaging = Messaging(backend, keyspace, rules.history, self._lives, name=name)
+        self._listening = Listening(
+            backend,
+            keyspace,
+            self._messaging,
             incarnation=incarnation,
+            name=name,
             secret=rules.secret,
-            answer=events.answer,
-            handle_notice=self._handle_notice,
-            is_listening=self.link.live.is_set,
-            response_timeout=rules.timeouts.response,
-        )
-        self.membership = Membership(
-            self.keyspace,
-            incarnation=incarnation,
             clock=clock,
-            describe=events.describe,
-            times=rules.times,
+            deliver=events.deliver,
+            answer_request=events.answer_request,
+            timeouts=rules.timeouts,
         )
-        self.counted = self._redis.pipeline(
-            name=f"tannoy-counted-{name}", scripts=_COUNTED, on_connected=self.membership.greet
-        )
-        calls = LeaseCalls(self.counted, self.keyspace, incarnation=incarnation, times=rules.times)
-        self.limits = Limits(calls, defaults=rules.limits, send_notice=self.control.send_notice)
-        self.leases = LeaseManager(
-            calls,
-            self.membership,
+        self._coordination = Coordination(
+            backend,
+            keyspace,
+            CoordinationRules(rules.limits, rules.mode, rules.presence, rules.times),
+            self._lives,
             incarnation=incarnation,
-            limits=self.limits,
-            mode=rules.mode,
-            send_notice=self.control.send_notice,
-            times=rules.times,
+            name=name,
+            clock=clock,
+            send_notice=self._listening.control.send_notice,
+            describe=events.describe,
+            list_present=events.list_present,
         )
-        self.membership.attach(self.leases)
-        self.presence = Presence(
-            self.counted, self.keyspace, incarnation=incarnation, rules=rules.presence, times=rules.times
-        )
-        self.disconnects = DisconnectLog(self.counted, self.keyspace)
-        self.repair = AntiEntropy(
-            self.counted, self.membership, self.leases, self.presence, self.disconnects, events.present, rules.times
-        )
-        self._orders = frozenset(self.control.addresses)
+        self._listening.attach(self._coordination.leases)
 
-    # ---- LinkListener
-
-    def on_subscribed(self, channels: list[bytes]) -> None:
-        self.subscriptions.confirm(channels)
-
-    def on_live(self) -> None:
-        self.tracker.compare_soon()
-
-    def deliver_batch(self, batch: Batch) -> None:
-        """Hand a batch of the link on: control messages to `control`, all others to the tracker."""
-        self.leases.fence_if_expired()
-        if self._orders.isdisjoint([address for address, _ in batch]):
-            self.tracker.deliver_batch(batch)
-            return
-        self.tracker.deliver_batch([delivery for delivery in batch if delivery[0] not in self._orders])
-        for address, payload in batch:
-            if address in self._orders:
-                self.control.received(payload)
-
-    def _handle_notice(self, notice: Notice) -> None:
-        self.leases.handle_notice(notice)
-
-    # ---- life
+        self.publisher = self._messaging.publisher
+        self.history = self._messaging.history
+        self.link = self._listening.link
+        self.tracker = self._listening.tracker
+        self.subscriptions = self._listening.subscriptions
+        self.control = self._listening.control
+        self.leases = self._coordination.leases
+        self.limits = self._coordination.limits
+        self.presence = self._coordination.presence
+        self.disconnects = self._coordination.disconnects
 
     @property
     def jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What has to run for as long as the node does, by name."""
         return {
-            **self._redis.jobs,
-            "link": self.link.run,
-            "publisher": self.pipeline.run,
-            "history": self.reading.run,
-            "tracker": self.tracker.run,
-            "counted": self.counted.run,
-            "heartbeat": lambda: self.membership.run(self.counted),
-            "presence": self.presence.run,
-            "repair": self.repair.run,
+            **self._backend.jobs,
+            **self._messaging.jobs,
+            **self._listening.jobs,
+            **self._coordination.jobs,
         }
 
     @property
-    def is_silent(self) -> str | None:
-        """What is not there that should be; None: all is."""
-        if not self.link.live.is_set():
-            return "the bus is silent"
-        if not self.pipeline.connected.is_set():
-            return "the bus takes no publishes"
-        if not self.reading.connected.is_set():
-            return "the bus tells no history"
-        return None if self.counted.connected.is_set() else "the bus takes no heartbeats"
+    def not_ready_reason(self) -> str | None:
+        """What a node with this bus can't do; None: nothing."""
+        layers = (self._listening, self._messaging, self._coordination)
+        return next((reason for layer in layers if (reason := layer.not_ready_reason)), None)
 
     async def check(self) -> None:
-        """One connection to each server by hand: at start a sentence is worth more than a retry. Raises StartError."""
-        for server, partitions in await self._redis.servers():
-            meet = partial(self.membership.meet, partitions=partitions)
-            trial = StartupProbe(self.keyspace.echo("check", partitions[0]), self._redis.verbs, meet)
-            await check_server(server, trial, timeout=self._start_timeout)
+        """Connect once to each server, without retries, and do what a node needs to do. Raises StartError."""
+        for server, partitions in await self._backend.servers():
+            ensure = partial(self._lives.on_connected, partitions=partitions)
+            probe = StartupProbe(self._keyspace.echo("check", partitions[0]), self._backend.verbs, ensure)
+            await check_server(server, probe, timeout=self._start_timeout)
 
     async def wait_until_ready(self) -> None:
-        """Hear the orders of other nodes, and all the rest. Raises StartError."""
-        for channel in self.control.addresses:
-            self.link.subscribe(channel)
+        """Return when all connections are up, and Redis grants leases. Raises StartError."""
+        self._listening.subscribe_to_control()
         try:
             async with asyncio.timeout(self._start_timeout):
                 await self.link.live.wait()
-                await self.pipeline.connected.wait()
-                await self.reading.connected.wait()
-                await self.counted.connected.wait()
+                await self._messaging.wait_until_ready()
+                await self._coordination.pipeline.connected.wait()
         except TimeoutError as error:
-            raise StartError(f"not ready within {self._start_timeout:g} seconds: {self.is_silent}") from error
-        if wait := self.membership.recovers_for:
-            _log.info("this Redis is new: waiting until no other node can hold a place", seconds=round(wait, 1))
+            raise StartError(f"not ready within {self._start_timeout:g} seconds: {self.not_ready_reason}") from error
+        if wait := self._lives.recovers_for:
+            _log.info("this Redis is new: waiting until no other node can hold a lease", seconds=round(wait, 1))
             await asyncio.sleep(wait)
 
-    async def leave(self) -> None:
-        """The node has closed its sockets: let others take its places at once, not only when its lease has run out."""
-        self.membership.close()
-        try:
-            async with asyncio.timeout(LAST_WORDS_TIMEOUT):
-                await self.membership.leave(self.counted)
-        except (TimeoutError, Unavailable):
-            pass  # then its heartbeat will run out by itself
+    async def list_nodes(self) -> list[NodeInfo]:
+        """The nodes whose heartbeat holds. Raises Unavailable, and MalformedBytes for a node of another version."""
+        return await self._coordination.list_nodes()
 
-    def statistics(self) -> dict[str, object]:
-        return {
-            **self._redis.statistics(),
-            "link": self.link.statistics(),
-            "subscriptions": self.subscriptions.statistics(),
-            "pipeline": self.pipeline.statistics(),
-            "reading": self.reading.statistics(),
-            "tracker": self.tracker.statistics(),
-            "counted": self.counted.statistics(),
-            "control": self.control.statistics(),
-            "membership": self.membership.statistics(),
-            "leases": self.leases.statistics(),
-            "presence": self.presence.statistics(),
-            "disconnects": self.disconnects.statistics(),
-            "repair": self.repair.statistics(),
-        }
+    async def leave(self) -> None:
+        """The node has closed its sockets: let others take its leases at once, and not only when they expire."""
+        try:
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await self._coordination.leave()
+        except (TimeoutError, Unavailable):
+            pass  # then its heartbeat runs out by itself
+
+    def statistics(self) -> BusStatistics:
+        coordination = self._coordination
+        return BusStatistics(
+            link=self.link.statistics(),
+            subscriptions=self.subscriptions.statistics(),
+            pipeline=self._messaging.publishing.statistics(),
+            reading=self._messaging.reading.statistics(),
+            tracker=self.tracker.statistics(),
+            counted=coordination.pipeline.statistics(),
+            control=self.control.statistics(),
+            membership=coordination.membership.statistics(),
+            leases=self.leases.statistics(),
+            presence=self.presence.statistics(),
+            disconnects=self.disconnects.statistics(),
+            repair=coordination.anti_entropy.statistics(),
+            cluster=self._backend.statistics(),
+        )

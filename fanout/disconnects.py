@@ -1,11 +1,12 @@
-"""Why sessions were refused or closed: the last ones of each agent and user, kept in Redis for a day.
+"""Why sessions were refused or closed: the last entries of each agent and user, kept in Redis for a day.
 
-What Redis does not take is kept here and repeated, up to `PENDING_MAX`; beyond that the oldest are lost, and counted.
+What Redis does not confirm is kept here and sent again. Beyond PENDING_MAX the oldest are lost, and counted.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import orjson
 
@@ -18,13 +19,25 @@ from .redis.pipeline import AnyPipeline
 from .scripts import REMEMBER_GONE
 
 KEPT = 50
-"""Disconnects of one owner."""
+"""Entries of one owner."""
 KEEP_SECONDS = 86_400
+"""A day, from the last entry on: for an operator who looks the next morning."""
 PENDING_MAX = 1000
+"""Entries that Redis has not confirmed: they are for people, and may not fill the memory during an outage."""
+
+
+@dataclass(frozen=True, slots=True)
+class DisconnectLogStatistics:
+    remembered: int
+    """Entries since the start that Redis has confirmed."""
+    pending: int
+    """Entries that it has not."""
+    forgotten: int
+    """Entries since the start that were lost, because more than PENDING_MAX were pending."""
 
 
 class DisconnectLog:
-    """Needs somebody to call `try_again` now and then."""
+    """Needs `send_pending` to be called now and then."""
 
     def __init__(self, pipeline: AnyPipeline, keyspace: Keyspace) -> None:
         self._pipeline = pipeline
@@ -34,17 +47,18 @@ class DisconnectLog:
         self._forgotten = 0
 
     def remember(self, owners: Iterable[Owner], disconnect: Disconnect) -> None:
+        """Add an entry to the log of each owner."""
         entry = orjson.dumps(disconnect.as_object())
         for owner in owners:
             self._send(owner, entry)
 
     def _send(self, owner: Owner, entry: bytes) -> None:
-        sent = self._pipeline.run_script(
-            REMEMBER_GONE, (self._keyspace.disconnects(owner),), (entry, KEPT, KEEP_SECONDS)
-        )
-        sent.add_done_callback(lambda done: self._sent(owner, entry, done))
+        """Sending an entry twice is harmless: the script adds it once."""
+        keys = (self._keyspace.disconnects(owner),)
+        sent = self._pipeline.run_script(REMEMBER_GONE, keys, (entry, KEPT, KEEP_SECONDS))
+        sent.add_done_callback(lambda done: self._on_answer(owner, entry, done))
 
-    def _sent(self, owner: Owner, entry: bytes, done: "asyncio.Future[Reply]") -> None:
+    def _on_answer(self, owner: Owner, entry: bytes, done: "asyncio.Future[Reply]") -> None:
         if not isinstance(done.exception(), Unavailable):
             self._remembered += 1
             return
@@ -53,8 +67,8 @@ class DisconnectLog:
             self._pending.popleft()
             self._forgotten += 1
 
-    def try_again(self) -> None:
-        """Once Redis takes commands: what it has not taken before."""
+    def send_pending(self) -> None:
+        """Send again what Redis has not confirmed; to be called while it takes commands."""
         pending, self._pending = self._pending, deque()
         for owner, entry in pending:
             self._send(owner, entry)
@@ -64,5 +78,7 @@ class DisconnectLog:
         entries = await self._pipeline.send("LRANGE", self._keyspace.disconnects(owner), 0, KEPT - 1)
         return [Disconnect.parse(orjson.loads(entry)) for entry in entries]
 
-    def statistics(self) -> dict[str, int]:
-        return {"remembered": self._remembered, "pending": len(self._pending), "forgotten": self._forgotten}
+    def statistics(self) -> DisconnectLogStatistics:
+        return DisconnectLogStatistics(
+            remembered=self._remembered, pending=len(self._pending), forgotten=self._forgotten
+        )

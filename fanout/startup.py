@@ -1,4 +1,4 @@
-"""At start a sentence is worth more than a retry: one connection by hand, and what is wrong with it in words."""
+"""The check of Redis at start: one connection without retries, and a sentence with the remedy where it fails."""
 
 import asyncio
 import ssl
@@ -6,7 +6,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from ..shared.errors import StartError
+from ..shared.keyspace import Keyspace
+from .backend import backend_of
 from .pubsub.link_state import Verbs
+from .redis.address import AnyAddress
 from .redis.connection import RedisConnection, connect
 from .redis.errors import ConnectionLost, NotMaster, RedisError
 from .redis.pipeline import CommandSender, DirectCommands
@@ -15,47 +18,47 @@ from .scripts import SERVER_ENSURE
 
 _NO_RIGHT_IN_SCRIPT = ("ERR The user executing the script can't", "ERR ACL failure in script")
 """What Redis 7.0 and later say, with the general code ERR, where an ACL forbids what a script does."""
-_IN_THE_MIDST_OF_A_MOVE = ("MOVED", "ASK", "TRYAGAIN")
+_SLOT_IS_MOVING = ("MOVED", "ASK", "TRYAGAIN")
 _RIGHTS = "docs/redis.md lists the rights that a node needs"
 
 
 @dataclass(frozen=True, slots=True)
 class StartupProbe:
-    """What every node does: on `channel`, to which nobody listens, and with SERVER_ENSURE, in `meet`."""
+    """What every node needs to do: subscribe and publish on `channel`, and run SERVER_ENSURE, which `ensure` does."""
 
     channel: bytes
     verbs: Verbs
-    meet: Callable[[CommandSender], Awaitable[None]]
+    ensure: Callable[[CommandSender], Awaitable[None]]
 
 
-async def check_server(address: Target, trial: StartupProbe, *, timeout: float) -> None:
-    """Dial, and try it out, within `timeout` seconds. Raises StartError."""
+async def check_server(address: Target, probe: StartupProbe, *, timeout: float) -> None:
+    """Connect to it and run the probe, within `timeout` seconds. Raises StartError."""
     try:
         async with asyncio.timeout(timeout):
             connection = await connect(address, name="tannoy-check", on_pushes=lambda _: None, timeout=timeout)
             try:
-                await _try_out(connection, trial)
+                await _run_probe(connection, probe)
             finally:
                 connection.abort()
     except RedisError as error:
-        if not (trial.verbs.is_sharded and error.code in _IN_THE_MIDST_OF_A_MOVE):
+        if not (probe.verbs.is_sharded and error.code in _SLOT_IS_MOVING):
             raise StartError(f"Redis at {address} (TANNOY_REDIS_URL) {_complaint(error, address)}") from error
     except (OSError, ConnectionLost, NoMaster) as error:
         raise StartError(f"Redis at {address} (TANNOY_REDIS_URL) {_complaint(error, address)}") from error
 
 
-async def _try_out(connection: RedisConnection, trial: StartupProbe) -> None:
+async def _run_probe(connection: RedisConnection, probe: StartupProbe) -> None:
     refusals: list[RedisError] = []
-    connection.subscribe((trial.verbs.subscribe, trial.channel), refusals.append)
-    await connection.send(trial.verbs.publish, trial.channel, b"")
+    connection.subscribe((probe.verbs.subscribe, probe.channel), refusals.append)
+    await connection.send(probe.verbs.publish, probe.channel, b"")
     if refusals:
         raise refusals[0]
     await connection.send("SCRIPT", "LOAD", SERVER_ENSURE.source)
-    await trial.meet(DirectCommands(connection))
+    await probe.ensure(DirectCommands(connection))
 
 
 def _complaint(error: Exception, address: Target) -> str:
-    """What the sentence that begins with the address goes on with."""
+    """What is wrong and what would be right, as the end of a sentence that begins with the address."""
     server = address.address.server if isinstance(address, MasterDiscovery) else address
     match error:
         case RedisError():
@@ -87,3 +90,20 @@ def _refusal(error: RedisError) -> str:
     if "unknown command" in said.lower():
         return f"is too old: version 7.0 or later is needed ({said})"
     return f"refuses to talk to us: {said}"
+
+
+async def skip_recovery(address: AnyAddress, prefix: str, timeout: float) -> None:
+    """Let a Redis that the caller has just started grant leases at once: no node can have held any there.
+
+    Raises what `connect` raises, and StartError.
+    """
+    keyspace = Keyspace(prefix)
+    for server, partitions in await backend_of(address, keyspace).servers():
+        connection = await connect(server, name="tannoy-start", on_pushes=lambda _: None, timeout=timeout)
+        try:
+            async with asyncio.timeout(timeout):
+                await connection.send("SCRIPT", "LOAD", SERVER_ENSURE.source)
+                keys = ((keyspace.server(part),) for part in partitions)
+                await asyncio.gather(*(connection.send(*SERVER_ENSURE.call(key, (0,))) for key in keys))
+        finally:
+            connection.abort()

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .control.control import ANSWER_DEADLINE
+from .control.control import RESPONSE_SECONDS
 from .pubsub.subscriptions import ACKNOWLEDGE_TIMEOUT
 from .redis.in_flight import COMMAND_TIMEOUT
 
@@ -13,7 +13,7 @@ class Timeouts:
 
     command: float = COMMAND_TIMEOUT
     """For the answer of Redis to one command."""
-    response: float = ANSWER_DEADLINE
+    response: float = RESPONSE_SECONDS
     """For the responses of all nodes to a request of this one."""
     subscribe: float = ACKNOWLEDGE_TIMEOUT
     """For the acknowledgement of a subscription."""

@@ -11,11 +11,13 @@ import socket
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import fields
 from importlib.metadata import version
 from typing import Any
 
 import structlog
 
+from ..fanout.backend import backend_of
 from ..fanout.bus import Bus, BusEvents, BusRules
 from ..fanout.history.reader import HistoryRules
 from ..fanout.lease_times import DEFAULT_TIMES, LeaseTimes
@@ -26,6 +28,7 @@ from ..fanout.timeouts import DEFAULT_TIMEOUTS, Timeouts
 from ..shared.channels import ChannelKind, OwnerKind
 from ..shared.clock import Clock, SystemClock, rfc3339
 from ..shared.errors import MalformedBytes, StartError, Unavailable
+from ..shared.keyspace import Keyspace
 from ..shared.names import NodeId
 from ..shared.nodes import NodeInfo
 from ..shared.policy import Limit, LimitPolicy
@@ -90,14 +93,16 @@ class Node:
         self.wheel = TimerWheel(self.clock)
         events = BusEvents(
             deliver=lambda batch: self.relay.deliver(batch),
-            answer=lambda question: self.orders.answer(question),
+            answer_request=lambda request: self.orders.answer(request),
             describe=self.describe,
-            present=self._present,
+            list_present=self._present,
         )
-        address = _address(settings)
+        self.keyspace = Keyspace(settings.redis_prefix)
+        backend = backend_of(_address(settings), self.keyspace, command_timeout=timeouts.command)
         rules = _bus_rules(settings, lease_times, timeouts)
-        bus = self.bus = Bus(address, rules, events, incarnation=self.incarnation, name=self.node_id, clock=self.clock)
-        self.keyspace = bus.keyspace
+        bus = self.bus = Bus(
+            backend, self.keyspace, rules, events, incarnation=self.incarnation, name=self.node_id, clock=self.clock
+        )
         self.relay = Relay(
             self.hub,
             pause_link=bus.link.pause_reading,
@@ -192,7 +197,7 @@ class Node:
             return "the node has failed"
         if self.is_draining:
             return "the node is draining"
-        return self.bus.is_silent
+        return self.bus.not_ready_reason
 
     # ---- life
 
@@ -230,7 +235,7 @@ class Node:
     async def _check_node_id(self) -> None:
         """Log an error if another node has this node's name. It confuses people alone: nodes use incarnations."""
         try:
-            nodes = await self.bus.membership.nodes(self.bus.counted)
+            nodes = await self.bus.list_nodes()
         except (Unavailable, MalformedBytes):
             return
         if any(node.node == self.node_id and node.incarnation != self.incarnation for node in nodes):
@@ -244,6 +249,7 @@ class Node:
 
     def statistics(self) -> dict[str, object]:
         """Return the statistics of all parts, for metrics and the diagnostics page."""
+        bus = self.bus.statistics()
         return {
             "node": self.node_id,
             "pid": os.getpid(),
@@ -253,7 +259,7 @@ class Node:
             "wheel": self.wheel.statistics(),
             "connections": self._counters.statistics(),
             "outbox": self.context.outbox_limits.statistics(),
-            **self.bus.statistics(),
+            **{field.name: getattr(bus, field.name) for field in fields(bus)},
         }
 
 
@@ -266,7 +272,6 @@ def _address(settings: Settings) -> AnyAddress:
 
 def _bus_rules(settings: Settings, times: LeaseTimes, timeouts: Timeouts) -> BusRules:
     return BusRules(
-        prefix=settings.redis_prefix,
         secret=settings.cluster_secret.get_secret_value().encode(),
         limits={
             OwnerKind.AGENT: Limit(settings.agent_max_sessions, settings.agent_limit_policy),

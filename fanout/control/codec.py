@@ -1,4 +1,4 @@
-"""What nodes tell each other, as bytes: msgpack arrays, sealed with an HMAC where a `CLUSTER_SECRET` is set."""
+"""Control messages as bytes: msgpack arrays, sealed with an HMAC of `CLUSTER_SECRET`."""
 
 import hmac
 from typing import Any
@@ -23,27 +23,27 @@ from .requests import (
 )
 
 _SEAL_BYTES = 16
+"""Half of a SHA-256: 128 bits can't be guessed, and every control message carries them."""
 
 
 def _seal(body: bytes, secret: bytes) -> bytes:
     return hmac.digest(secret, body, "sha256")[:_SEAL_BYTES]
 
 
-def pack_order(order: ControlMessage, secret: bytes) -> bytes:
-    """`secret` is `CLUSTER_SECRET`; empty: a seal that anyone can make."""
+def pack_message(message: ControlMessage, secret: bytes) -> bytes:
+    """`secret` is `CLUSTER_SECRET`. With an empty one the seal protects from accidents only: anybody can make it."""
     parts: tuple[object, ...]
-    match order:
-        case DeliverToUser():
-            parts = ("user", order.request, order.reply_to, order.user_id, order.encoded.json, order.encoded.msgpack)
-        case DeliverToSession():
-            address = (order.agent_id, order.session_id)
-            parts = ("session", order.request, order.reply_to, *address, order.encoded.json, order.encoded.msgpack)
+    match message:
+        case DeliverToUser(request, reply_to, user_id, encoded):
+            parts = ("user", request, reply_to, user_id, encoded.json, encoded.msgpack)
+        case DeliverToSession(request, reply_to, agent_id, session_id, encoded):
+            parts = ("session", request, reply_to, agent_id, session_id, encoded.json, encoded.msgpack)
         case CloseSessions(request, reply_to, owner, session_id):
             parts = ("close", request, reply_to, owner.kind, owner.name, session_id)
-        case ListSessions():
-            parts = ("list", order.request, order.reply_to, order.user_id)
-        case Response():
-            parts = ("delivered", order.request, order.sessions, [session.as_object() for session in order.listed])
+        case ListSessions(request, reply_to, user_id):
+            parts = ("list", request, reply_to, user_id)
+        case Response(request, sessions, listed):
+            parts = ("delivered", request, sessions, [session.as_object() for session in listed])
         case Evict(owner, lease, code, count, displaced_by):
             parts = ("evict", owner.kind, owner.name, lease, int(code), count, displaced_by)
         case LeaseGranted(owner, lease):
@@ -52,11 +52,11 @@ def pack_order(order: ControlMessage, secret: bytes) -> bytes:
     return _seal(body, secret) + body
 
 
-def unpack_order(data: bytes, secret: bytes) -> ControlMessage:
+def unpack_message(data: bytes, secret: bytes) -> ControlMessage:
     """Raises MalformedBytes, also where the seal is not the cluster's."""
     seal, body = data[:_SEAL_BYTES], data[_SEAL_BYTES:]
     if not hmac.compare_digest(seal, _seal(body, secret)):
-        raise MalformedBytes("an order whose seal is not this cluster's: is CLUSTER_SECRET the same on all nodes?")
+        raise MalformedBytes("a control message with another seal: is CLUSTER_SECRET the same on all nodes?")
     try:
         parts: Any = msgpack.unpackb(body, raw=False)
         match parts:
@@ -77,6 +77,6 @@ def unpack_order(data: bytes, secret: bytes) -> ControlMessage:
             case ["granted", str(kind), str(name), str(lease)]:
                 return LeaseGranted(Owner(OwnerKind(kind), name), lease)
             case _:
-                raise MalformedBytes(f"an order of unknown form: {parts!r:.80}")
+                raise MalformedBytes(f"a control message of unknown form: {parts!r:.80}")
     except (ValueError, msgpack.exceptions.UnpackException) as error:
-        raise MalformedBytes(f"an order of {len(data)} bytes: {error}") from error
+        raise MalformedBytes(f"a control message of {len(data)} bytes: {error}") from error

@@ -1,13 +1,16 @@
-"""Orders between nodes: hand something to a user's sessions, close an agent's, wherever they live.
+"""Control messages between nodes: deliver to a user's sessions, list or close sessions, wherever they are connected.
 
-A question goes to every node at once. Each answers on the asker's own channel with the number of sessions it served, so
-the count is of deliveries, not of hopes. Redis says how many nodes heard the order; a node that has died in that
-moment does not answer, and the deadline ends the wait for it. An errand goes to one node, and is not answered.
+A request goes to every node at once. Each responds on the channel of the requesting node with the number of its
+sessions that it concerned, so the count is of deliveries, not of attempts. Redis says how many nodes received the
+request; a node that dies in that moment does not respond, and the deadline ends the wait for it. A notice goes to one
+node, and is not responded to.
 """
 
 import asyncio
 import itertools
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 
@@ -19,7 +22,7 @@ from ...shared.publication import EncodedMessage
 from ...shared.sessions import SessionInfo
 from ..history.publisher import Publisher
 from ..redis.connection import Reply
-from .codec import pack_order, unpack_order
+from .codec import pack_message, unpack_message
 from .requests import (
     CloseSessions,
     DeliverToSession,
@@ -32,38 +35,64 @@ from .requests import (
     Response,
 )
 
-ANSWER_DEADLINE = 0.45
-"""Seconds for all nodes together to answer an order."""
+RESPONSE_SECONDS = 0.45
+"""For all nodes together to respond to a request: a client's command then answers within half a second."""
 
 _log = structlog.get_logger("tannoy.control")
 
+AnswerRequest = Callable[[Request], tuple[int, tuple[SessionInfo, ...]]]
+"""How many sessions of this node a request concerned, and which, where it asks for that."""
 
-class _Pending:
-    """A question on its way: done when as many nodes have answered as have heard it."""
 
-    __slots__ = ("answered", "heard", "listed", "served", "total")
+class NoticeHandler(Protocol):
+    def handle_notice(self, notice: Notice) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ControlStatistics:
+    questions: int
+    """Requests of this node that wait for responses."""
+    malformed: int
+    """Control messages since the start that were dropped, because they are not of this cluster and version."""
+    silent_nodes: int
+    """Responses since the start that were missing at the deadline."""
+
+
+class _PendingRequest:
+    """Done when as many nodes have responded as have received the request."""
+
+    __slots__ = ("listed", "receivers", "responses", "served", "total")
 
     def __init__(self) -> None:
-        self.heard: int | None = None  # nodes; unknown until Redis has confirmed the publish
-        self.answered = 0
+        self.receivers: int | None = None  # None until Redis has confirmed the publish
+        self.responses = 0
         self.served = 0
         self.listed: list[SessionInfo] = []
         self.total: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
-    def settle(self) -> None:
+    def add(self, response: Response) -> None:
+        self.responses += 1
+        self.served += response.sessions
+        self.listed += response.listed
+        self.finish_if_complete()
+
+    def finish_if_complete(self) -> None:
+        if self.receivers is not None and self.responses >= self.receivers:
+            self.finish()
+
+    def finish(self) -> None:
         if not self.total.done():
             self.total.set_result(self.served)
 
-    def check(self) -> None:
-        if self.heard is not None and self.answered >= self.heard:
-            self.settle()
+    def fail(self, error: BaseException) -> None:
+        if not self.total.done():
+            self.total.set_exception(error)
 
 
 class Control:
-    """Gives orders, and carries out those of other nodes.
+    """Sends requests and notices to other nodes, and answers theirs.
 
-    `answer` tells how many sessions a question concerned here, and which of them if it asks for that; `handle_notice`
-    takes what is meant for this node alone.
+    Needs the link to be subscribed to `channels`, and what comes on them to be given to `handle_message`.
     """
 
     def __init__(
@@ -73,122 +102,133 @@ class Control:
         *,
         incarnation: str,
         secret: bytes,
-        answer: Callable[[Request], tuple[int, tuple[SessionInfo, ...]]],
-        handle_notice: Callable[[Notice], None],
+        answer_request: AnswerRequest,
         is_listening: Callable[[], bool],
-        response_timeout: float = ANSWER_DEADLINE,
+        response_timeout: float = RESPONSE_SECONDS,
     ) -> None:
         self._publisher = publisher
         self._secret = secret
-        self._answer = answer
-        self._handle_notice = handle_notice
+        self._answer_request = answer_request
+        self._notice_handler: NoticeHandler | None = None
         self._keyspace = keyspace
         self._is_listening = is_listening
         self._response_timeout = response_timeout
-        self._everybody = keyspace.control
-        self._self = keyspace.node(incarnation)
+        self._all_nodes = keyspace.control
+        self._this_node = keyspace.node(incarnation)
         self._numbers = itertools.count(1)
-        self._questions: dict[int, _Pending] = {}
+        self._pending: dict[int, _PendingRequest] = {}
         self._malformed = 0
-        self._silent_nodes = 0
+        self._missing_responses = 0
+
+    def attach(self, handler: NoticeHandler) -> None:
+        """From now on `handler` gets the notices to this node; before, there is nothing they could be about."""
+        self._notice_handler = handler
 
     @property
-    def addresses(self) -> tuple[bytes, bytes]:
-        """The channels that the link has to hear for as long as the node lives; what they bring goes to `received`."""
-        return self._everybody, self._self
+    def channels(self) -> tuple[bytes, bytes]:
+        """The channel of all nodes, and that of this one."""
+        return self._all_nodes, self._this_node
+
+    # ---- requests
 
     def deliver_to_user(self, user_id: UserId, encoded: EncodedMessage) -> asyncio.Future[int]:
         """The number of the user's sessions that got it, on all nodes. Raises Unavailable."""
-        return self._ask(DeliverToUser(next(self._numbers), self._self, user_id, encoded)).total
+        return self._request(DeliverToUser(next(self._numbers), self._this_node, user_id, encoded)).total
 
     def deliver_to_session(
         self, agent_id: AgentId, session_id: SessionId, encoded: EncodedMessage
     ) -> asyncio.Future[int]:
         """1 if the session was on any node and got it, else 0. Raises Unavailable."""
-        return self._ask(DeliverToSession(next(self._numbers), self._self, agent_id, session_id, encoded)).total
+        request = DeliverToSession(next(self._numbers), self._this_node, agent_id, session_id, encoded)
+        return self._request(request).total
 
     def close_sessions(self, owner: Owner, session_id: SessionId | None) -> asyncio.Future[int]:
         """The number of the owner's sessions that were closed (4504); all, or the one. Raises Unavailable."""
-        return self._ask(CloseSessions(next(self._numbers), self._self, owner, session_id)).total
+        return self._request(CloseSessions(next(self._numbers), self._this_node, owner, session_id)).total
 
     async def list_sessions(self, user_id: UserId) -> list[SessionInfo]:
         """The user's sessions on all nodes. Raises Unavailable."""
-        question = self._ask(ListSessions(next(self._numbers), self._self, user_id))
-        await question.total
-        return question.listed
+        pending = self._request(ListSessions(next(self._numbers), self._this_node, user_id))
+        await pending.total
+        return pending.listed
 
-    def send_notice(self, incarnation: str, notice: Notice) -> None:
-        """Send a notice to one node. It may get lost, and nothing says so: the sender looks again by itself."""
-        address = self._keyspace.node(incarnation)
-        if address == self._self:
-            asyncio.get_running_loop().call_soon(self._handle_notice, notice)
-            return
-        self._publisher.send(address, pack_order(notice, self._secret)).add_done_callback(self._answer_sent)
-
-    def _ask(self, order: Request) -> _Pending:
-        number = order.request
-        question = self._questions[number] = _Pending()
-        deadline = asyncio.get_running_loop().call_later(self._response_timeout, self._give_up, question)
+    def _request(self, request: Request) -> _PendingRequest:
+        number = request.request
+        pending = self._pending[number] = _PendingRequest()
+        deadline = asyncio.get_running_loop().call_later(self._response_timeout, self._on_deadline, pending)
 
         def close(_: object) -> None:
             deadline.cancel()
-            self._questions.pop(number, None)
+            self._pending.pop(number, None)
 
-        question.total.add_done_callback(close)
+        pending.total.add_done_callback(close)
         if not self._is_listening():
-            # The answers could not reach us, and a count without them would be a false one.
-            question.total.set_exception(Unavailable("this node does not hear the bus"))
-            return question
-        sent = self._publisher.send(self._everybody, pack_order(order, self._secret))
-        sent.add_done_callback(lambda done: self._sent(question, done))
-        return question
+            # The responses could not reach this node, and a count without them would be wrong.
+            pending.fail(Unavailable("this node receives nothing from the bus"))
+            return pending
+        sent = self._publisher.send(self._all_nodes, pack_message(request, self._secret))
+        sent.add_done_callback(lambda done: self._on_sent(pending, done))
+        return pending
 
-    def _sent(self, question: _Pending, sent: asyncio.Future[Reply]) -> None:
+    def _on_sent(self, pending: _PendingRequest, sent: asyncio.Future[Reply]) -> None:
         error = sent.exception()
         if error is None and int(sent.result()) > 0:
-            question.heard = int(sent.result())
-            question.check()
-        elif not question.total.done():
-            # This node itself counts as one that hears; if none has, its link has just been lost.
-            question.total.set_exception(error or Unavailable("no node has heard it"))
-
-    def _give_up(self, question: _Pending) -> None:
-        if question.heard is None or question.answered == 0:
-            if not question.total.done():
-                question.total.set_exception(Unavailable("no node has confirmed in time"))
+            pending.receivers = int(sent.result())
+            pending.finish_if_complete()
         else:
-            self._silent_nodes += question.heard - question.answered
-            question.settle()
+            # This node receives its own requests too; if no node has, its link has just been lost.
+            pending.fail(error or Unavailable("no node has received the request"))
 
-    def received(self, payload: bytes) -> None:
-        """One order or answer from the bus."""
+    def _on_deadline(self, pending: _PendingRequest) -> None:
+        if pending.receivers is None or pending.responses == 0:
+            pending.fail(Unavailable("no node has responded in time"))
+        else:
+            self._missing_responses += pending.receivers - pending.responses
+            pending.finish()
+
+    # ---- notices
+
+    def send_notice(self, incarnation: str, notice: Notice) -> None:
+        """Send a notice to one node. It may get lost, and nothing says so: the sender looks again by itself."""
+        channel = self._keyspace.node(incarnation)
+        if channel == self._this_node:
+            asyncio.get_running_loop().call_soon(self._handle_notice, notice)
+        else:
+            self._send(channel, pack_message(notice, self._secret))
+
+    def _handle_notice(self, notice: Notice) -> None:
+        if self._notice_handler is not None:
+            self._notice_handler.handle_notice(notice)
+
+    # ---- what comes in
+
+    def handle_message(self, payload: bytes) -> None:
+        """A control message from the bus."""
         try:
-            order = unpack_order(payload, self._secret)
+            message = unpack_message(payload, self._secret)
         except MalformedBytes as error:
             self._malformed += 1
-            _log.warning("dropped an order", error=str(error))
+            _log.warning("dropped a control message", error=str(error))
             return
-        match order:
-            case Response(request, sessions, listed):
-                if question := self._questions.get(request):
-                    question.answered += 1
-                    question.served += sessions
-                    question.listed += listed
-                    question.check()
+        match message:
+            case Response():
+                if pending := self._pending.get(message.request):
+                    pending.add(message)
             case Evict() | LeaseGranted():
-                self._handle_notice(order)
+                self._handle_notice(message)
             case _:
-                answer = Response(order.request, *self._answer(order))
-                sent = self._publisher.send(order.reply_to, pack_order(answer, self._secret))
-                sent.add_done_callback(self._answer_sent)
+                response = Response(message.request, *self._answer_request(message))
+                self._send(message.reply_to, pack_message(response, self._secret))
 
-    def _answer_sent(self, sent: asyncio.Future[Reply]) -> None:
-        if error := sent.exception():
-            _log.warning("an order or its answer did not get out", error=str(error))
+    def _send(self, channel: bytes, payload: bytes) -> None:
+        self._publisher.send(channel, payload).add_done_callback(_log_failure)
 
-    def statistics(self) -> dict[str, int]:
-        return {
-            "questions": len(self._questions),
-            "malformed": self._malformed,
-            "silent_nodes": self._silent_nodes,
-        }
+    def statistics(self) -> ControlStatistics:
+        return ControlStatistics(
+            questions=len(self._pending), malformed=self._malformed, silent_nodes=self._missing_responses
+        )
+
+
+def _log_failure(sent: asyncio.Future[Reply]) -> None:
+    if error := sent.exception():
+        _log.warning("a notice or a response could not be sent", error=str(error))

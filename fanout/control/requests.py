@@ -1,4 +1,4 @@
-"""All that nodes say to each other: questions to every node, errands to one, and answers. `codec.py` seals them."""
+"""Control messages: requests to every node, notices to one, and responses. `codec.py` packs and seals them."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from ...shared.sessions import SessionInfo
 
 @dataclass(frozen=True, slots=True)
 class DeliverToUser:
-    """Order to every node: hand this to each of the user's sessions, and tell `reply_to` how many there were."""
+    """Deliver this to each session of the user. `request` and `reply_to`: a number and a channel of the requester."""
 
     request: int
     reply_to: bytes
@@ -21,7 +21,7 @@ class DeliverToUser:
 
 @dataclass(frozen=True, slots=True)
 class DeliverToSession:
-    """Order to every node: hand this to one session of an agent, and tell `reply_to` whether it was here."""
+    """Deliver this to one session of an agent."""
 
     request: int
     reply_to: bytes
@@ -32,7 +32,7 @@ class DeliverToSession:
 
 @dataclass(frozen=True, slots=True)
 class CloseSessions:
-    """Order to every node: an operator closes an owner's sessions (4504), or the one of that name. Answered."""
+    """An operator closes the sessions of an owner (4504), or the one of that name."""
 
     request: int
     reply_to: bytes
@@ -42,7 +42,7 @@ class CloseSessions:
 
 @dataclass(frozen=True, slots=True)
 class ListSessions:
-    """Order to every node: tell which sessions of the user are here."""
+    """List the sessions of the user."""
 
     request: int
     reply_to: bytes
@@ -51,7 +51,7 @@ class ListSessions:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A node's answer to an order: how many of its sessions it concerned, and, if asked for, which."""
+    """A node's response to a request: how many of its sessions it concerned, and, if asked for, which."""
 
     request: int
     sessions: int
@@ -60,9 +60,9 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Evict:
-    """Order to the node of a lease: close its session with this code; its place is wanted by `displaced_by`.
+    """To the node of a lease: close its session with this code, since the session `displaced_by` gets the lease.
 
-    `count` is that of the owner's sessions when it was decided.
+    `count` is the number of the owner's sessions when that was decided.
     """
 
     owner: Owner
@@ -74,16 +74,16 @@ class Evict:
 
 @dataclass(frozen=True, slots=True)
 class LeaseGranted:
-    """Word to the node of a lease: the place that it waits for is its own now. May get lost: Redis knows."""
+    """To the node of a waiting lease: Redis has granted it. May get lost: the node asks Redis again by itself."""
 
     owner: Owner
     lease: str
 
 
 Request = DeliverToUser | DeliverToSession | CloseSessions | ListSessions
-"""Orders to every node, which each of them answers."""
+"""To every node, each of which responds."""
 
 Notice = Evict | LeaseGranted
-"""Orders to one node, which are not answered."""
+"""To one node, which does not respond."""
 
 ControlMessage = Request | Notice | Response

@@ -22,9 +22,9 @@ from rich.text import Text
 from ...client.api_client import ApiClient
 from ...client.errors import ClientError
 from ...client.targets import build_url
-from ...fanout.membership import vouch_for_new_server
 from ...fanout.redis.address import parse_address
 from ...fanout.redis.embedded import EmbeddedValkey
+from ...fanout.startup import skip_recovery
 from ...shared.errors import StartError
 from ...shared.settings import Settings
 from .uvicorn_server import listen
@@ -114,7 +114,7 @@ class Supervisor:
         if "redis_url" not in self._settings.model_fields_set:
             valkey = stack.enter_context(EmbeddedValkey())
             environment["TANNOY_REDIS_URL"] = valkey.url
-            await vouch_for_new_server(parse_address(valkey.url), self._settings.redis_prefix, VOUCH_TIMEOUT)
+            await skip_recovery(parse_address(valkey.url), self._settings.redis_prefix, VOUCH_TIMEOUT)
             self._redis = f"an embedded Valkey at {valkey.url}"
         return environment
 

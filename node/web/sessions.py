@@ -75,7 +75,7 @@ async def close_user_sessions(node: Node, request: Request) -> Object:
 
 
 async def list_nodes(node: Node, request: Request) -> Object:
-    nodes = await node.bus.membership.nodes(node.bus.counted)
+    nodes = await node.bus.list_nodes()
     return {"nodes": [each.as_object() for each in sorted(nodes, key=lambda each: each.node)]}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgpack
 from hypothesis import given
 from hypothesis import strategies as st
-from tannoy.fanout.control.codec import pack_order, unpack_order
+from tannoy.fanout.control.codec import pack_message, unpack_message
 from tannoy.fanout.control.requests import (
     CloseSessions,
     ControlMessage,
@@ -154,7 +154,7 @@ def test_unpack_of_random_bytes_after_a_position_raises_only_malformed_bytes(dat
 
 @given(orders, secrets)
 def test_control_message_survives_pack_and_unpack(order: ControlMessage, secret: bytes) -> None:
-    assert unpack_order(pack_order(order, secret), secret) == order
+    assert unpack_message(pack_message(order, secret), secret) == order
 
 
 @given(st.binary(max_size=100) | st.binary(max_size=60).map(lambda rest: b"\x01" + rest))
@@ -162,7 +162,7 @@ def test_unpack_of_random_bytes_raises_only_malformed_bytes(data: bytes) -> None
     with suppress(MalformedBytes):
         unpack_publication(data)
     with suppress(MalformedBytes):
-        unpack_order(data, b"")
+        unpack_message(data, b"")
 
 
 def sign(body: bytes, secret: bytes) -> bytes:
@@ -173,4 +173,4 @@ def sign(body: bytes, secret: bytes) -> bytes:
 @given(st.binary(max_size=60) | anything_in_msgpack.map(pack_anything), secrets)
 def test_signed_control_message_of_unknown_form_raises_only_malformed_bytes(body: bytes, secret: bytes) -> None:
     with suppress(MalformedBytes):
-        unpack_order(sign(body, secret), secret)
+        unpack_message(sign(body, secret), secret)

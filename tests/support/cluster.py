@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import IO, Any, Self, cast
 
 import httpx
-from tannoy.fanout.membership import vouch_for_new_server
 from tannoy.fanout.redis.address import parse_address
+from tannoy.fanout.startup import skip_recovery
 
 from tests.support import processes
 from tests.support.client import Client
@@ -188,7 +188,7 @@ class Cluster:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.valkey)
             # No node was there before, so none has to wait until all have stated what they hold.
-            await vouch_for_new_server(parse_address(self.valkey.url), self.prefix, PATIENCE)
+            await skip_recovery(parse_address(self.valkey.url), self.prefix, PATIENCE)
             for node in self.nodes:
                 stack.push_async_callback(node.close)
             await asyncio.gather(*(node.start() for node in self.nodes))

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from tannoy.fanout.control.control import Control
-from tannoy.fanout.control.requests import Notice, Request
+from tannoy.fanout.control.requests import Request
 from tannoy.fanout.disconnects import DisconnectLog
 from tannoy.fanout.history.reader import HistoryReader, HistoryRules
 from tannoy.fanout.history.tracker import ChannelTracker
@@ -25,6 +25,7 @@ from tannoy.fanout.scripts import (
     PRESENCE_LIST,
     REMEMBER_GONE,
 )
+from tannoy.fanout.server_life import ServerLives
 from tannoy.node.connections.connection import Connection
 from tannoy.node.connections.context import CommandContext, ConnectionContext, ConnectionCounters, JoinContext
 from tannoy.node.connections.control_handler import ControlHandler
@@ -117,12 +118,12 @@ class House:
             self.publisher,
             incarnation="me",
             secret=b"",
-            answer=self._answer,
-            handle_notice=self._handle_notice,
+            answer_request=self._answer,
             is_listening=lambda: True,
         )
         self.membership = Membership(
             KEYSPACE,
+            ServerLives(KEYSPACE, clock=self.clock),
             incarnation="me",
             clock=self.clock,
             describe=lambda: NODE,
@@ -139,6 +140,7 @@ class House:
             calls, self.membership, incarnation="me", limits=self.limits, mode=mode, send_notice=send_notice
         )
         self.membership.attach(self.leases)
+        self.control.attach(self.leases)
         self.presence = Presence(self.redis, KEYSPACE, incarnation="me", rules=PresenceRules(50, 1000, 5.0))
         self.disconnects = DisconnectLog(self.redis, KEYSPACE)
         self.session_leases = SessionLeases(
@@ -178,9 +180,6 @@ class House:
 
     def _answer(self, question: Request) -> tuple[int, tuple[SessionInfo, ...]]:
         return self.orders.answer(question)
-
-    def _handle_notice(self, notice: Notice) -> None:
-        self.leases.handle_notice(notice)
 
     def bring(self, channel: Channel, *offsets: int, epoch: str = EPOCH) -> None:
         """The link brings these messages of the channel, in one batch."""

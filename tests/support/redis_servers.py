@@ -15,8 +15,8 @@ from typing import Any, Self, cast
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as NoConnection
-from tannoy.fanout.membership import vouch_for_new_server
 from tannoy.fanout.redis.address import parse_address
+from tannoy.fanout.startup import skip_recovery
 
 from tests.support import processes
 from tests.support.certificates import Certificates
@@ -46,7 +46,7 @@ def binary_of(server: str) -> Path:
 @asynccontextmanager
 async def two_nodes(url: str, *, times: Times = PATIENT, **settings: str) -> AsyncGenerator[list[NodeProcess]]:
     """On a Redis that no node has used before. Where it fails, give `times=PRODUCT`."""
-    await vouch_for_new_server(parse_address(url), "tannoy", PATIENCE)
+    await skip_recovery(parse_address(url), "tannoy", PATIENCE)
     every = {"REDIS_URL": url, **settings}
     nodes = [NodeProcess(name, Transport.FAST, every, times=times) for name in ("n1", "n2")]
     try:

@@ -10,6 +10,7 @@ from tannoy.fanout.leases.limits import Limits
 from tannoy.fanout.leases.manager import LeaseManager
 from tannoy.fanout.membership import Membership
 from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_RELEASE, LEASE_REPAIR
+from tannoy.fanout.server_life import ServerLives
 from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.policy import Limit, LimitMode, LimitPolicy
@@ -65,6 +66,7 @@ class ScriptedLeases:
         self.notices: list[tuple[str, Notice]] = []
         self.heartbeat = Heartbeat(
             KEYSPACE,
+            ServerLives(KEYSPACE, clock=manual_clock()),
             incarnation="me",
             clock=manual_clock(),
             describe=lambda: NODE,

@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import Self
 
 import httpx
-from tannoy.fanout.membership import vouch_for_new_server
 from tannoy.fanout.redis.address import parse_address
+from tannoy.fanout.startup import skip_recovery
 
 from tests.chaos.harness.history import Fault, FaultKind, Healed, History, NodeDied
 from tests.chaos.harness.proxy import Part, Proxy, Way
@@ -64,7 +64,7 @@ class Stage:
             await self.valkey.__aenter__()
             stack.push_async_callback(self._close_valkey)
             # No node was there before, so none has to wait until all have stated what they hold.
-            await vouch_for_new_server(parse_address(self.valkey.url), "tannoy", PATIENCE)
+            await skip_recovery(parse_address(self.valkey.url), "tannoy", PATIENCE)
             for _ in range(self._count):
                 self.proxies.append(await stack.enter_async_context(Proxy(self.valkey.port)))
             starts = (self._start_node(number, stack) for number in range(self._count))

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Collection, Mapping
 
-from tannoy.fanout.anti_entropy import GROUP, ROUND, AntiEntropy
+from tannoy.fanout.anti_entropy import GROUP, ROUND_SECONDS, AntiEntropy
 from tannoy.fanout.disconnects import DisconnectLog
 from tannoy.fanout.lease_times import DEFAULT_TIMES
 from tannoy.fanout.membership import ALL
@@ -34,7 +34,7 @@ class Workshop:
         self.disconnects = DisconnectLog(self.redis, KEYSPACE)
         presence = Presence(self.redis, KEYSPACE, incarnation="me", rules=PresenceRules(50, 1000, 5.0))
         heartbeat, leases = self.process.heartbeat, self.process.leases
-        self.to_look_at = heartbeat.to_look_at
+        self.to_restate = heartbeat.to_restate
         self.present_asked: list[tuple[list[int], list[int]]] = []
         """Partitions whose sessions were asked for, and those that had been compared by then."""
         self.repair = AntiEntropy(self.redis, heartbeat, leases, presence, self.disconnects, self._present)
@@ -62,23 +62,23 @@ class Workshop:
 @on_manual_time
 async def test_each_partition_has_its_turn_once_in_a_round() -> None:
     workshop = Workshop()
-    await workshop.run(ROUND + TURN / 2)
+    await workshop.run(ROUND_SECONDS + TURN / 2)
     assert workshop.looked_at[: len(ALL)] == list(ALL)
-    assert workshop.repair.statistics()["rounds"] == 1
+    assert workshop.repair.statistics().rounds == 1
 
 
 @on_manual_time
 async def test_what_may_have_been_lost_is_looked_at_at_once_and_not_again() -> None:
     workshop = Workshop()
-    workshop.to_look_at.update((3, 50))
+    workshop.to_restate.update((3, 50))
     await workshop.run(TURN / 2)
-    assert (workshop.looked_at, workshop.to_look_at) == ([3, 50], set())
+    assert (workshop.looked_at, workshop.to_restate) == ([3, 50], set())
 
 
 @on_manual_time
 async def test_so_many_partitions_that_others_have_their_turn_too_are_looked_at_together() -> None:
     workshop = Workshop()
-    workshop.to_look_at.update(ALL)
+    workshop.to_restate.update(ALL)
     await workshop.run(TURN / 2)
     assert workshop.looked_at == list(range(2 * GROUP))
     await workshop.run(TURN * 3)
@@ -89,7 +89,7 @@ async def test_so_many_partitions_that_others_have_their_turn_too_are_looked_at_
 async def test_places_and_presence_are_stated_both() -> None:
     workshop = Workshop()
     await workshop.process.connect()
-    workshop.to_look_at.update((OWNER.partition, LOBBY.partition))
+    workshop.to_restate.update((OWNER.partition, LOBBY.partition))
     await workshop.run(TURN / 2)
     assert len(workshop.redis.arguments_of(LEASE_REPAIR)) == len(workshop.redis.arguments_of(PRESENCE_JOIN)) == 1
 
@@ -97,51 +97,51 @@ async def test_places_and_presence_are_stated_both() -> None:
 @on_manual_time
 async def test_what_was_cut_short_is_taken_up_again() -> None:
     workshop = Workshop()
-    workshop.to_look_at.add(3)
+    workshop.to_restate.add(3)
     workshop.redis.leave_unconfirmed("SMEMBERS")
     await workshop.run(TURN / 2)
-    assert workshop.to_look_at == {3}
+    assert workshop.to_restate == {3}
     workshop.redis.confirm_again("SMEMBERS")
     await workshop.run(TURN / 2)
-    assert workshop.to_look_at == set()
+    assert workshop.to_restate == set()
 
 
 @on_manual_time
 async def test_what_is_marked_while_it_is_stated_is_looked_at_again() -> None:
     workshop = Workshop()
-    workshop.to_look_at.add(3)
+    workshop.to_restate.add(3)
     workshop.redis.hold("SMEMBERS")
     running = asyncio.create_task(workshop.repair.run())
     await turns()
-    assert (workshop.looked_at, workshop.to_look_at) == ([3], set())
-    workshop.to_look_at.add(3)
+    assert (workshop.looked_at, workshop.to_restate) == ([3], set())
+    workshop.to_restate.add(3)
     workshop.redis.answer_held("SMEMBERS")
     await asyncio.sleep(TURN / 2)
-    assert (workshop.looked_at, workshop.to_look_at) == ([3], {3})
+    assert (workshop.looked_at, workshop.to_restate) == ([3], {3})
     await asyncio.sleep(TURN)
     running.cancel()
-    assert (workshop.looked_at, workshop.to_look_at) == ([3, 3], set())
+    assert (workshop.looked_at, workshop.to_restate) == ([3, 3], set())
 
 
 @on_manual_time
 async def test_what_was_marked_meanwhile_and_what_was_cut_short_are_both_looked_at_again() -> None:
     workshop = Workshop()
-    workshop.to_look_at.add(3)
+    workshop.to_restate.add(3)
     workshop.redis.leave_unconfirmed("SMEMBERS")
     workshop.redis.hold("SMEMBERS")
     running = asyncio.create_task(workshop.repair.run())
     await turns()
-    workshop.to_look_at.add(50)
+    workshop.to_restate.add(50)
     workshop.redis.answer_held("SMEMBERS")
     await turns(6)
     running.cancel()
-    assert workshop.to_look_at == {3, 50}
+    assert workshop.to_restate == {3, 50}
 
 
 @on_manual_time
 async def test_who_is_there_is_read_for_each_partition_right_before_it_is_stated() -> None:
     workshop = Workshop()
-    workshop.to_look_at.update((3, 50))
+    workshop.to_restate.update((3, 50))
     await workshop.run(TURN / 2)
     assert workshop.present_asked == [([3], []), ([50], [3])]
 
@@ -159,13 +159,13 @@ async def test_what_redis_had_not_confirmed_is_said_again_every_turn() -> None:
     workshop.redis.confirm_again(LEASE_RELEASE, REMEMBER_GONE)
     await workshop.run(TURN / 2)
     assert workshop.process.counts("unreleased") == [0]
-    assert workshop.disconnects.statistics()["pending"] == 0
+    assert workshop.disconnects.statistics().pending == 0
 
 
 @on_manual_time
 async def test_without_a_connection_nothing_is_stated() -> None:
     workshop = Workshop()
     workshop.redis.disconnect()
-    workshop.to_look_at.add(3)
+    workshop.to_restate.add(3)
     await workshop.run(TURN * 5)
     assert workshop.redis.calls == []

@@ -2,7 +2,7 @@
 
 import orjson
 import pytest
-from tannoy.fanout.disconnects import KEEP_SECONDS, KEPT, PENDING_MAX, DisconnectLog
+from tannoy.fanout.disconnects import KEEP_SECONDS, KEPT, PENDING_MAX, DisconnectLog, DisconnectLogStatistics
 from tannoy.fanout.scripts import REMEMBER_GONE
 from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.errors import Unavailable
@@ -35,7 +35,7 @@ async def test_a_departure_is_remembered_with_each_of_its_owners() -> None:
         ((KEYSPACE.disconnects(owner),), [packed(), str(KEPT).encode(), str(KEEP_SECONDS).encode()])
         for owner in (AGENT, ADA)
     ]
-    assert made.statistics() == {"remembered": 2, "pending": 0, "forgotten": 0}
+    assert made.statistics() == DisconnectLogStatistics(2, 0, 0)
 
 
 @on_manual_time
@@ -44,12 +44,12 @@ async def test_what_redis_does_not_take_is_kept_and_told_again() -> None:
     redis.leave_unconfirmed(REMEMBER_GONE)
     made.remember([AGENT], disconnect())
     await turns()
-    assert made.statistics() == {"remembered": 0, "pending": 1, "forgotten": 0}
+    assert made.statistics() == DisconnectLogStatistics(0, 1, 0)
     redis.confirm_again(REMEMBER_GONE)
-    made.try_again()
+    made.send_pending()
     await turns()
-    assert made.statistics() == {"remembered": 1, "pending": 0, "forgotten": 0}
-    made.try_again()
+    assert made.statistics() == DisconnectLogStatistics(1, 0, 0)
+    made.send_pending()
     assert [words[0] for words in redis.arguments_of(REMEMBER_GONE)] == [packed()] * 2
 
 
@@ -59,9 +59,9 @@ async def test_what_is_still_not_taken_stays_pending() -> None:
     redis.leave_unconfirmed(REMEMBER_GONE)
     made.remember([AGENT, ADA], disconnect())
     await turns()
-    made.try_again()
+    made.send_pending()
     await turns()
-    assert made.statistics()["pending"] == 2
+    assert made.statistics().pending == 2
 
 
 @on_manual_time
@@ -71,10 +71,10 @@ async def test_of_more_than_the_bound_the_oldest_are_lost_and_counted() -> None:
     for number in range(PENDING_MAX + 3):
         made.remember([AGENT], disconnect(f"s{number}"))
     await turns()
-    assert made.statistics() == {"remembered": 0, "pending": PENDING_MAX, "forgotten": 3}
+    assert made.statistics() == DisconnectLogStatistics(0, PENDING_MAX, 3)
     redis.confirm_again(REMEMBER_GONE)
     redis.calls.clear()
-    made.try_again()
+    made.send_pending()
     assert redis.arguments_of(REMEMBER_GONE)[0][0] == packed("s3")
 
 

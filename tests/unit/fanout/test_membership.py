@@ -12,6 +12,7 @@ from tannoy.fanout.redis.errors import ConnectionLost
 from tannoy.fanout.redis.pipeline import CommandSender, DirectCommands
 from tannoy.fanout.redis.script import Script
 from tannoy.fanout.scripts import HEARTBEAT, NODE_TELL, SERVER_ENSURE
+from tannoy.fanout.server_life import ServerLives
 from tannoy.shared.channels import PARTITIONS
 from tannoy.shared.clock import Clock
 from tannoy.shared.errors import Unavailable
@@ -84,10 +85,13 @@ class Heart:
         self.told: list[tuple[str, float]] = []
         self.restated: list[tuple[list[int], bool]] = []
         self.restates = True
+        clock = clock or manual_clock()
+        self.lives = ServerLives(KEYSPACE, clock=clock)
         self.membership = Membership(
             KEYSPACE,
+            self.lives,
             incarnation="me",
-            clock=clock or manual_clock(),
+            clock=clock,
             describe=lambda: NODE,
         )
         self.membership.attach(self)
@@ -130,7 +134,7 @@ class Heart:
         return [word for word, _ in self.told]
 
     async def greet(self) -> None:
-        await self.membership.greet(DirectCommands(ScriptedWire(self.redis)), ALL)
+        await self.membership.on_connected(DirectCommands(ScriptedWire(self.redis)), ALL)
 
     async def beat(self) -> None:
         """One heartbeat of `run`, at once."""
@@ -210,7 +214,7 @@ async def test_heartbeats_that_go_on_keep_it_for_ever() -> None:
     await asyncio.sleep(100)
     running.cancel()
     assert (heart.words, heart.membership.is_valid) == ([], True)
-    assert heart.membership.statistics()["beats"] == 1 + 100 / BEAT - 1  # the last is due at this very moment
+    assert heart.membership.statistics().beats == 1 + 100 / BEAT - 1  # the last is due at this very moment
 
 
 @on_manual_time

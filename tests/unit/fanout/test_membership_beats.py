@@ -49,11 +49,11 @@ async def test_hurry_does_not_wait_for_the_next_heartbeats_time() -> None:
     await heart.greet()
     running = asyncio.create_task(heart.membership.run(heart.redis))
     await turns()
-    beats = heart.membership.statistics()["beats"]
+    beats = heart.membership.statistics().beats
     heart.membership.beat_soon()
     await turns(10)
     running.cancel()
-    assert heart.membership.statistics()["beats"] == beats + 1
+    assert heart.membership.statistics().beats == beats + 1
 
 
 @on_manual_time
@@ -63,7 +63,7 @@ async def test_a_heartbeat_that_redis_does_not_confirm_is_counted_and_the_next_o
     running = asyncio.create_task(heart.membership.run(heart.redis))
     heart.redis.leave_unconfirmed(HEARTBEAT)
     await asyncio.sleep(BEAT + A_WHILE)
-    assert heart.membership.statistics()["missed"] == 1
+    assert heart.membership.statistics().missed == 1
     assert heart.holds_until == pytest.approx(HOLDS)
     heart.redis.confirm_again(HEARTBEAT)
     await asyncio.sleep(BEAT)
@@ -92,4 +92,4 @@ async def test_whoever_leaves_lets_its_heartbeat_run_out_in_every_partition() ->
 async def test_the_living_nodes_are_told_as_they_described_themselves() -> None:
     heart = Heart()
     heart.redis.reply_with(NODES_LIST, [orjson.dumps(NODE.as_object())])
-    assert await heart.membership.nodes(heart.redis) == [NODE]
+    assert await heart.membership.list_nodes(heart.redis) == [NODE]

@@ -27,7 +27,7 @@ async def test_a_new_connection_is_asked_which_server_it_is_before_the_heartbeat
 async def test_after_a_new_connection_every_partition_is_looked_at() -> None:
     heart = Heart()
     await heart.greet()
-    assert heart.membership.to_look_at == set(ALL)
+    assert heart.membership.to_restate == set(ALL)
 
 
 @on_manual_time
@@ -52,11 +52,11 @@ async def test_a_server_that_may_have_forgotten_gives_no_places_for_the_longest_
     heart = Heart()
     heart.redis.reply_with(SERVER_ENSURE, [b"one", DEFAULT_TIMES.recovery_ms], [b"one", 0])
     await heart.greet()
-    assert heart.membership.recovers_for == pytest.approx(RECOVERY)
+    assert heart.lives.recovers_for == pytest.approx(RECOVERY)
     await asyncio.sleep(RECOVERY - 1)
-    assert heart.membership.recovers_for == pytest.approx(1)
+    assert heart.lives.recovers_for == pytest.approx(1)
     await asyncio.sleep(1 + A_WHILE)
-    assert heart.membership.recovers_for == 0
+    assert heart.lives.recovers_for == 0
 
 
 # ---- what was lost
@@ -178,7 +178,7 @@ async def test_what_a_heartbeat_found_is_not_forgotten_where_the_rest_of_it_fail
         heart.redis.reply_with(NODE_TELL, Unavailable("not now"), 1)
     heart.redis.reply_with(HEARTBEAT, *answers, [b"alive", 1, b"one"])
     await heart.beat()
-    assert heart.membership.statistics()["missed"] == 1
+    assert heart.membership.statistics().missed == 1
     await heart.beat()
     assert heart.restated == [([7], False)]
 
@@ -187,12 +187,12 @@ async def test_what_a_heartbeat_found_is_not_forgotten_where_the_rest_of_it_fail
 async def test_what_was_lost_is_looked_at_again() -> None:
     heart = Heart()
     await heart.greet()
-    heart.membership.to_look_at.clear()
+    heart.membership.to_restate.clear()
     heart.finds(before="expired", only=[1])
     await heart.beat()
     heart.finds(server="two", only=[2])
     await heart.beat()
-    assert heart.membership.to_look_at == {1, 2}
+    assert heart.membership.to_restate == {1, 2}
 
 
 @on_manual_time
@@ -205,7 +205,7 @@ async def test_a_server_that_has_lost_its_data_is_made_to_wait_before_it_gives_p
     asked = [call for call in heart.redis.calls if call.what == SERVER_ENSURE]
     assert [(call.keys, call.words) for call in asked] == [((KEYSPACE.server(part),), [b"5500"]) for part in ALL]
     assert heart.restated == [([7], True)]
-    assert heart.membership.recovers_for == pytest.approx(RECOVERY)
+    assert heart.lives.recovers_for == pytest.approx(RECOVERY)
 
 
 @on_manual_time

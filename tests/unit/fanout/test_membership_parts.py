@@ -14,7 +14,7 @@ LOW, HIGH = ALL[:32], ALL[32:]
 
 
 async def greet(heart: Heart, partitions: Sequence[int]) -> None:
-    await heart.membership.greet(heart.redis, partitions)
+    await heart.membership.on_connected(heart.redis, partitions)
 
 
 @on_manual_time
@@ -32,7 +32,7 @@ async def test_each_server_hears_of_its_own_partitions_alone() -> None:
     await greet(heart, HIGH)
     keys = {key for call in heart.redis.calls for key in call.keys}
     assert keys == {name(part) for part in HIGH for name in (KEYSPACE.heartbeats, KEYSPACE.server)}
-    assert heart.membership.to_look_at == set(HIGH)
+    assert heart.membership.to_restate == set(HIGH)
     assert heart.redis.arguments_of(NODE_TELL) == []  # what it tells of itself lies in partition 0
 
 

@@ -4,7 +4,7 @@ import hmac
 
 import msgpack
 import pytest
-from tannoy.fanout.control.codec import pack_order, unpack_order
+from tannoy.fanout.control.codec import pack_message, unpack_message
 from tannoy.fanout.control.requests import (
     CloseSessions,
     ControlMessage,
@@ -42,7 +42,7 @@ every_message = pytest.mark.parametrize("message", MESSAGES, ids=lambda message:
 @every_message
 @pytest.mark.parametrize("secret", [b"", b"cluster"])
 def test_a_control_message_is_the_same_after_packing_and_unpacking(message: ControlMessage, secret: bytes) -> None:
-    assert unpack_order(pack_order(message, secret), secret) == message
+    assert unpack_message(pack_message(message, secret), secret) == message
 
 
 @every_message
@@ -51,25 +51,25 @@ def test_a_control_message_signed_with_another_secret_is_malformed(
     message: ControlMessage, ours: bytes, theirs: bytes
 ) -> None:
     with pytest.raises(MalformedBytes, match="CLUSTER_SECRET"):
-        unpack_order(pack_order(message, theirs), ours)
+        unpack_message(pack_message(message, theirs), ours)
 
 
 @every_message
 def test_a_control_message_with_any_bit_changed_is_malformed(message: ControlMessage) -> None:
-    packed = pack_order(message, b"cluster")
+    packed = pack_message(message, b"cluster")
     for position in range(len(packed) * 8):
         changed = bytearray(packed)
         changed[position // 8] ^= 1 << position % 8
         with pytest.raises(MalformedBytes):
-            unpack_order(bytes(changed), b"cluster")
+            unpack_message(bytes(changed), b"cluster")
 
 
 @every_message
 def test_a_truncated_control_message_is_malformed(message: ControlMessage) -> None:
-    packed = pack_order(message, b"")
+    packed = pack_message(message, b"")
     for length in range(len(packed)):
         with pytest.raises(MalformedBytes):
-            unpack_order(packed[:length], b"")
+            unpack_message(packed[:length], b"")
 
 
 def test_every_kind_of_control_message_is_in_the_table() -> None:
@@ -95,4 +95,4 @@ def test_a_control_message_that_no_node_writes_is_malformed(parts: tuple[object,
     body = msgpack.packb(parts)
     signed = hmac.digest(b"", body, "sha256")[:16] + body
     with pytest.raises(MalformedBytes):
-        unpack_order(signed, b"")
+        unpack_message(signed, b"")

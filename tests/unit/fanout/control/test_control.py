@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from tannoy.fanout.control.codec import pack_order, unpack_order
-from tannoy.fanout.control.control import ANSWER_DEADLINE, Control
+from tannoy.fanout.control.codec import pack_message, unpack_message
+from tannoy.fanout.control.control import RESPONSE_SECONDS, Control
 from tannoy.fanout.control.requests import (
     CloseSessions,
     DeliverToSession,
@@ -37,7 +37,7 @@ class Desk:
 
     def __init__(self, *, sessions: int = 0, listed: tuple[SessionInfo, ...] = ()) -> None:
         self.asked: list[Request] = []
-        self.errands: list[Notice] = []
+        self.notices: list[Notice] = []
         self.publisher = ScriptedPublisher(KEYSPACE)
         self._answer = sessions, listed
         self.listens = True
@@ -46,12 +46,15 @@ class Desk:
             self.publisher,
             incarnation="me",
             secret=SECRET,
-            answer=self._answer_question,
-            handle_notice=self.errands.append,
+            answer_request=self._answer_request,
             is_listening=lambda: self.listens,
         )
+        self.control.attach(self)
 
-    def _answer_question(self, question: Request) -> tuple[int, tuple[SessionInfo, ...]]:
+    def handle_notice(self, notice: Notice) -> None:
+        self.notices.append(notice)
+
+    def _answer_request(self, question: Request) -> tuple[int, tuple[SessionInfo, ...]]:
         self.asked.append(question)
         return self._answer
 
@@ -61,7 +64,7 @@ class Desk:
 
     def answer(self, request: int, sessions: int, *listed: SessionInfo) -> None:
         """A node answers."""
-        self.control.received(pack_order(Response(request, sessions, listed), SECRET))
+        self.control.handle_message(pack_message(Response(request, sessions, listed), SECRET))
 
 
 @on_manual_time
@@ -70,14 +73,14 @@ async def test_an_order_goes_to_every_node_and_names_where_to_answer() -> None:
     desk.control.deliver_to_user(ADA, READY)
     ((address, payload, key),) = desk.publisher.sent
     assert (address, key) == (KEYSPACE.control, None)
-    assert unpack_order(payload, SECRET) == DeliverToUser(1, KEYSPACE.node("me"), ADA, READY)
+    assert unpack_message(payload, SECRET) == DeliverToUser(1, KEYSPACE.node("me"), ADA, READY)
 
 
 @on_manual_time
 async def test_an_order_to_a_session_names_the_agent_and_the_session() -> None:
     desk = Desk()
     desk.control.deliver_to_session(AgentId("42"), SessionId("s1"), READY)
-    order = unpack_order(desk.publisher.sent[0][1], SECRET)
+    order = unpack_message(desk.publisher.sent[0][1], SECRET)
     assert order == DeliverToSession(1, KEYSPACE.node("me"), AgentId("42"), SessionId("s1"), READY)
 
 
@@ -86,7 +89,7 @@ async def test_an_order_to_a_session_names_the_agent_and_the_session() -> None:
 async def test_an_order_to_close_names_the_owner_and_the_session_if_it_is_one(session_id: SessionId | None) -> None:
     desk = Desk()
     desk.control.close_sessions(OWNER, session_id)
-    order = unpack_order(desk.publisher.sent[0][1], SECRET)
+    order = unpack_message(desk.publisher.sent[0][1], SECRET)
     assert order == CloseSessions(1, KEYSPACE.node("me"), OWNER, session_id)
 
 
@@ -108,7 +111,7 @@ async def test_what_each_node_lists_is_put_together() -> None:
     desk = Desk()
     sessions = asyncio.ensure_future(desk.control.list_sessions(ADA))
     await turns()
-    assert unpack_order(desk.publisher.sent[0][1], SECRET) == ListSessions(1, KEYSPACE.node("me"), ADA)
+    assert unpack_message(desk.publisher.sent[0][1], SECRET) == ListSessions(1, KEYSPACE.node("me"), ADA)
     desk.heard_by(2)
     await turns()
     desk.answer(1, 2, session_info("s1"), session_info("s2"))
@@ -163,8 +166,8 @@ async def test_a_node_that_is_silent_is_waited_for_no_longer_than_the_deadline()
     desk.answer(1, 4)
     before = manual_clock().monotonic()
     assert await total == 4
-    assert manual_clock().monotonic() - before == pytest.approx(ANSWER_DEADLINE)
-    assert desk.control.statistics()["silent_nodes"] == 1
+    assert manual_clock().monotonic() - before == pytest.approx(RESPONSE_SECONDS)
+    assert desk.control.statistics().silent_nodes == 1
 
 
 @on_manual_time
@@ -206,7 +209,7 @@ async def test_a_question_that_is_answered_is_forgotten() -> None:
     desk.answer(1, 1)
     await total
     await turns()
-    assert desk.control.statistics()["questions"] == 0
+    assert desk.control.statistics().questions == 0
 
 
 @on_manual_time
@@ -218,23 +221,23 @@ async def test_an_answer_that_comes_too_late_is_ignored() -> None:
         await total
     await turns()
     desk.answer(1, 1)
-    assert desk.control.statistics()["questions"] == 0
+    assert desk.control.statistics().questions == 0
 
 
 @on_manual_time
 async def test_an_order_of_another_node_is_carried_out_and_answered() -> None:
     desk = Desk(sessions=3)
     order = DeliverToUser(9, KEYSPACE.node("other"), ADA, READY)
-    desk.control.received(pack_order(order, SECRET))
+    desk.control.handle_message(pack_message(order, SECRET))
     assert desk.asked == [order]
     ((address, payload, _),) = desk.publisher.sent
-    assert (address, unpack_order(payload, SECRET)) == (KEYSPACE.node("other"), Response(9, 3))
+    assert (address, unpack_message(payload, SECRET)) == (KEYSPACE.node("other"), Response(9, 3))
 
 
 @on_manual_time
 async def test_an_answer_that_can_not_be_sent_is_no_failure_of_the_node() -> None:
     desk = Desk(sessions=1)
-    desk.control.received(pack_order(DeliverToUser(9, b"other", ADA, READY), SECRET))
+    desk.control.handle_message(pack_message(DeliverToUser(9, b"other", ADA, READY), SECRET))
     desk.publisher.confirmations[-1].set_exception(Unavailable("no bus"))
     await asyncio.sleep(0)
 
@@ -242,20 +245,20 @@ async def test_an_answer_that_can_not_be_sent_is_no_failure_of_the_node() -> Non
 @on_manual_time
 async def test_an_order_with_another_seal_is_dropped_and_counted() -> None:
     desk = Desk()
-    desk.control.received(pack_order(DeliverToUser(9, b"other", ADA, READY), b"stranger"))
-    desk.control.received(b"garbage")
+    desk.control.handle_message(pack_message(DeliverToUser(9, b"other", ADA, READY), b"stranger"))
+    desk.control.handle_message(b"garbage")
     assert desk.asked == []
     assert desk.publisher.sent == []
-    assert desk.control.statistics()["malformed"] == 2
+    assert desk.control.statistics().malformed == 2
 
 
 @on_manual_time
 async def test_it_hears_what_is_for_everybody_and_what_is_for_itself() -> None:
-    assert Desk().control.addresses == (KEYSPACE.control, KEYSPACE.node("me"))
+    assert Desk().control.channels == (KEYSPACE.control, KEYSPACE.node("me"))
 
 
 @on_manual_time
 async def test_a_question_is_answered_with_what_it_asked_to_be_listed() -> None:
     desk = Desk(sessions=1, listed=(session_info("s1"),))
-    desk.control.received(pack_order(ListSessions(9, b"other", ADA), SECRET))
-    assert unpack_order(desk.publisher.sent[0][1], SECRET) == Response(9, 1, (session_info("s1"),))
+    desk.control.handle_message(pack_message(ListSessions(9, b"other", ADA), SECRET))
+    assert unpack_message(desk.publisher.sent[0][1], SECRET) == Response(9, 1, (session_info("s1"),))

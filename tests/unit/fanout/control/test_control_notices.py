@@ -1,7 +1,7 @@
 """Errands between nodes: one node is sent, runs it, and does not answer."""
 
 import pytest
-from tannoy.fanout.control.codec import pack_order, unpack_order
+from tannoy.fanout.control.codec import pack_message, unpack_message
 from tannoy.fanout.control.requests import Evict, LeaseGranted, Notice
 from tannoy.shared.codes import CloseCode
 from tannoy.shared.errors import Unavailable
@@ -19,16 +19,16 @@ async def test_an_errand_goes_to_one_node_alone(errand: Notice) -> None:
     desk = Desk()
     desk.control.send_notice("other", errand)
     ((address, payload, _),) = desk.publisher.sent
-    assert (address, unpack_order(payload, SECRET)) == (KEYSPACE.node("other"), errand)
+    assert (address, unpack_message(payload, SECRET)) == (KEYSPACE.node("other"), errand)
 
 
 @on_manual_time
 async def test_an_errand_to_itself_does_not_take_the_bus_and_is_not_run_in_the_midst_of_what_asked_for_it() -> None:
     desk = Desk()
     desk.control.send_notice("me", GRANTED)
-    assert desk.errands == []
+    assert desk.notices == []
     await turns()
-    assert desk.errands == [GRANTED]
+    assert desk.notices == [GRANTED]
     assert desk.publisher.sent == []
 
 
@@ -36,8 +36,8 @@ async def test_an_errand_to_itself_does_not_take_the_bus_and_is_not_run_in_the_m
 @on_manual_time
 async def test_an_errand_of_another_node_is_run_and_not_answered(errand: Notice) -> None:
     desk = Desk(sessions=1)
-    desk.control.received(pack_order(errand, SECRET))
-    assert desk.errands == [errand]
+    desk.control.handle_message(pack_message(errand, SECRET))
+    assert desk.notices == [errand]
     assert (desk.asked, desk.publisher.sent) == ([], [])
 
 

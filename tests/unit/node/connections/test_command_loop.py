@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tannoy.fanout.control.codec import pack_order
+from tannoy.fanout.control.codec import pack_message
 from tannoy.fanout.control.requests import Response
 from tannoy.fanout.scripts import PRESENCE_JOIN, PRESENCE_LIST
 from tannoy.node.connections.command_loop import IN_FLIGHT_MAX
@@ -122,7 +122,7 @@ async def test_a_private_message_is_answered_with_the_sessions_reached() -> None
     desk.say(type="private", to="bob", content=1, id="p")
     house.publisher.confirmations[0].set_result(1)
     await turns()
-    house.control.received(pack_order(Response(1, 3), b""))
+    house.control.handle_message(pack_message(Response(1, 3), b""))
     await turns()
     assert desk.heard() == [{"type": "ok", "id": "p", "sessions": 3}]
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from tannoy.fanout.control.codec import unpack_order
+from tannoy.fanout.control.codec import unpack_message
 from tannoy.fanout.control.requests import DeliverToSession, DeliverToUser
 from tannoy.node.operations.publishing import Publishing
 from tannoy.shared.clock import rfc3339
@@ -71,7 +71,7 @@ async def test_published_typing_excludes_the_session_that_types() -> None:
 async def test_message_to_a_user_goes_to_all_nodes_as_a_private_frame() -> None:
     node = House()
     publishing(node).send_to_user(UserId("bob"), ADA, "psst")
-    order = unpack_order(node.publisher.sent[0][1], b"")
+    order = unpack_message(node.publisher.sent[0][1], b"")
     assert isinstance(order, DeliverToUser)
     assert (order.user_id, json.loads(order.encoded.json)["type"]) == ("bob", "private")
 
@@ -80,7 +80,7 @@ async def test_message_to_a_user_goes_to_all_nodes_as_a_private_frame() -> None:
 async def test_message_to_a_session_goes_to_all_nodes_as_a_message_of_its_agent() -> None:
     node = House()
     publishing(node).send_to_session(AGENT, SessionId("s2"), BACK_END, "hi")
-    order = unpack_order(node.publisher.sent[0][1], b"")
+    order = unpack_message(node.publisher.sent[0][1], b"")
     assert isinstance(order, DeliverToSession)
     assert isinstance(order.encoded, EncodedMessage)
     frame = json.loads(order.encoded.json)

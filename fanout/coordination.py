@@ -1,0 +1,114 @@
+"""What all nodes count together: heartbeats, leases, presence, disconnects, and the anti-entropy that mends them.
+
+They have a connection of their own, so that a flood of publishes holds up no heartbeat.
+"""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from ..shared.channels import OwnerKind
+from ..shared.clock import Clock
+from ..shared.keyspace import Keyspace
+from ..shared.nodes import NodeInfo
+from ..shared.policy import Limit, LimitMode
+from .anti_entropy import AntiEntropy, ListPresent
+from .backend import RedisBackend
+from .control.requests import Notice
+from .disconnects import DisconnectLog
+from .heartbeats import HEARTBEAT_SCRIPTS
+from .lease_times import DEFAULT_TIMES, LeaseTimes
+from .leases.calls import LEASE_SCRIPTS, LeaseCalls
+from .leases.limits import Limits
+from .leases.manager import LeaseManager
+from .membership import Membership
+from .presence.calls import PRESENCE_SCRIPTS, PresenceRules
+from .presence.presence import Presence
+from .scripts import REMEMBER_GONE, SERVER_ENSURE
+from .server_life import ServerLives
+
+
+@dataclass(frozen=True, slots=True)
+class CoordinationRules:
+    """`limits` hold for agents and users that have not been given one of their own."""
+
+    limits: dict[OwnerKind, Limit]
+    mode: LimitMode
+    presence: PresenceRules
+    times: LeaseTimes = DEFAULT_TIMES
+
+
+class Coordination:
+    """Needs the tasks of `jobs` running.
+
+    `send_notice` sends a notice to the process of an incarnation, `describe` gives what other nodes may know of this
+    one, `list_present` the sessions of this node in the rooms of some partitions.
+    """
+
+    def __init__(
+        self,
+        backend: RedisBackend,
+        keyspace: Keyspace,
+        rules: CoordinationRules,
+        lives: ServerLives,
+        *,
+        incarnation: str,
+        name: str,
+        clock: Clock,
+        send_notice: Callable[[str, Notice], None],
+        describe: Callable[[], NodeInfo],
+        list_present: ListPresent,
+    ) -> None:
+        times = rules.times
+        self.membership = Membership(
+            keyspace, lives, incarnation=incarnation, clock=clock, describe=describe, times=times
+        )
+        self.pipeline = backend.pipeline(
+            name=f"tannoy-counted-{name}",
+            scripts=(SERVER_ENSURE, *HEARTBEAT_SCRIPTS, *LEASE_SCRIPTS, REMEMBER_GONE, *PRESENCE_SCRIPTS),
+            on_connected=self.membership.on_connected,
+        )
+        calls = LeaseCalls(self.pipeline, keyspace, incarnation=incarnation, times=times)
+        self.limits = Limits(calls, defaults=rules.limits, send_notice=send_notice)
+        self.leases = LeaseManager(
+            calls,
+            self.membership,
+            incarnation=incarnation,
+            limits=self.limits,
+            mode=rules.mode,
+            send_notice=send_notice,
+            times=times,
+        )
+        self.membership.attach(self.leases)
+        self.presence = Presence(self.pipeline, keyspace, incarnation=incarnation, rules=rules.presence, times=times)
+        self.disconnects = DisconnectLog(self.pipeline, keyspace)
+        self.anti_entropy = AntiEntropy(
+            self.pipeline, self.membership, self.leases, self.presence, self.disconnects, list_present, times
+        )
+
+    @property
+    def jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
+        """What has to run, by name."""
+        return {
+            "counted": self.pipeline.run,
+            "heartbeat": self._send_heartbeats,
+            "presence": self.presence.run,
+            "repair": self.anti_entropy.run,
+        }
+
+    async def _send_heartbeats(self) -> None:
+        await self.membership.run(self.pipeline)
+
+    @property
+    def not_ready_reason(self) -> str | None:
+        """None: the connection takes commands."""
+        return None if self.pipeline.connected.is_set() else "Redis takes no heartbeats"
+
+    async def list_nodes(self) -> list[NodeInfo]:
+        """The nodes whose heartbeat holds. Raises Unavailable, and MalformedBytes for a node of another version."""
+        return await self.membership.list_nodes(self.pipeline)
+
+    async def leave(self) -> None:
+        """End the heartbeat of this node, whose sockets are closed. Raises Unavailable."""
+        self.membership.close()
+        await self.membership.leave(self.pipeline)

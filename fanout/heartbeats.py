@@ -1,0 +1,55 @@
+"""The scripts of heartbeats and of the list of nodes as typed calls."""
+
+import asyncio
+from dataclasses import dataclass
+
+import orjson
+
+from ..shared.keyspace import Keyspace
+from ..shared.nodes import NodeInfo
+from .redis.connection import Reply
+from .redis.pipeline import CommandSender
+from .scripts import HEARTBEAT, NODE_TELL, NODES_LIST
+
+HEARTBEAT_SCRIPTS = (HEARTBEAT, NODE_TELL, NODES_LIST)
+"""The scripts that a pipeline has to load for these calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """What Redis answers to a heartbeat in one partition."""
+
+    was_alive: bool
+    """False: the last heartbeat had expired, or Redis does not know of one. Others may have taken leases over."""
+    nodes_alive: int
+    """Nodes whose heartbeat holds, with this one."""
+    life: str | None
+    """Of the server (`server_life.py`). None: it has lost its data, and has not been asked since."""
+
+
+class HeartbeatCalls:
+    """Every call raises what `commands` raises."""
+
+    def __init__(self, keyspace: Keyspace, incarnation: str) -> None:
+        self._keyspace = keyspace
+        self._incarnation = incarnation
+
+    def beat(self, commands: CommandSender, partition: int, milliseconds: int) -> "asyncio.Future[Reply]":
+        """A heartbeat that holds for so long; 0 ends it at once. `parse_heartbeat` reads the answer."""
+        keys = (self._keyspace.heartbeats(partition), self._keyspace.server(partition))
+        return commands.run_script(HEARTBEAT, keys, (self._incarnation, milliseconds))
+
+    async def describe(self, commands: CommandSender, info: NodeInfo) -> None:
+        """What `list_nodes` gives of this node from now on, while its heartbeat holds."""
+        words = (self._incarnation, orjson.dumps(info.as_object()))
+        await commands.run_script(NODE_TELL, (self._keyspace.node_info(),), words)
+
+    async def list_nodes(self, commands: CommandSender) -> list[NodeInfo]:
+        """The nodes whose heartbeat holds. Raises MalformedBytes too: a node of another version describes itself so."""
+        keys = (self._keyspace.heartbeats(0), self._keyspace.node_info())
+        return [NodeInfo.parse(orjson.loads(info)) for info in await commands.run_script(NODES_LIST, keys, ())]
+
+
+def parse_heartbeat(reply: Reply) -> Heartbeat:
+    before, nodes_alive, life = reply
+    return Heartbeat(bytes(before) == b"alive", int(nodes_alive), bytes(life).decode() or None)

@@ -1,0 +1,106 @@
+"""What comes in from the bus: the link, which channels it is subscribed to, and where each message is handed on to."""
+
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, Protocol
+
+from ..shared.clock import Clock
+from ..shared.keyspace import Keyspace
+from .backend import RedisBackend
+from .control.control import AnswerRequest, Control
+from .control.requests import Notice
+from .history.tracker import ChannelTracker, Deliveries
+from .messaging import Messaging
+from .pubsub.link import AnyLink
+from .pubsub.link_state import Batch
+from .pubsub.subscriptions import ChannelSubscriptions
+from .timeouts import DEFAULT_TIMEOUTS, Timeouts
+
+
+class LeaseGuard(Protocol):
+    """What has to be asked before a batch is delivered, and what takes the notices of other nodes."""
+
+    def fence_if_expired(self) -> bool: ...
+    def handle_notice(self, notice: Notice) -> None: ...
+
+
+class Listening:
+    """Needs the tasks of `jobs` running. Is the LinkListener of its link.
+
+    `deliver` gets messages of rooms and agents, in order and without holes; `answer_request` the requests of nodes.
+    """
+
+    def __init__(
+        self,
+        backend: RedisBackend,
+        keyspace: Keyspace,
+        messaging: Messaging,
+        *,
+        incarnation: str,
+        name: str,
+        secret: bytes,
+        clock: Clock,
+        deliver: Callable[[Deliveries], None],
+        answer_request: AnswerRequest,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+    ) -> None:
+        self.link: AnyLink = backend.link(
+            name=f"tannoy-link-{name}",
+            echo_channel=partial(keyspace.echo, incarnation),
+            clock=clock,
+            listener=self,
+        )
+        self.tracker = ChannelTracker(messaging.history, self.link, clock=clock, deliver=deliver)
+        self.subscriptions = ChannelSubscriptions(
+            self.link, on_dropped=self.tracker.drop, acknowledge_timeout=timeouts.subscribe
+        )
+        self.control = Control(
+            keyspace,
+            messaging.publisher,
+            incarnation=incarnation,
+            secret=secret,
+            answer_request=answer_request,
+            is_listening=self.link.live.is_set,
+            response_timeout=timeouts.response,
+        )
+        self._control_channels = frozenset(self.control.channels)
+        self._guard: LeaseGuard | None = None
+
+    def attach(self, guard: LeaseGuard) -> None:
+        """From now on nothing is delivered before `guard` has fenced; it gets the notices to this node."""
+        self._guard = guard
+        self.control.attach(guard)
+
+    def subscribe_to_control(self) -> None:
+        for channel in self.control.channels:
+            self.link.subscribe(channel)
+
+    @property
+    def jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
+        """What has to run, by name."""
+        return {"link": self.link.run, "tracker": self.tracker.run}
+
+    @property
+    def not_ready_reason(self) -> str | None:
+        """None: the link receives all that it is subscribed to."""
+        return None if self.link.live.is_set() else "the link to Redis is down"
+
+    # ---- LinkListener
+
+    def deliver_batch(self, batch: Batch) -> None:
+        """Control messages go to `control`, all others to the tracker, in the order in which they came."""
+        if self._guard is not None:
+            self._guard.fence_if_expired()
+        if self._control_channels.isdisjoint([channel for channel, _ in batch]):
+            self.tracker.deliver_batch(batch)
+            return
+        self.tracker.deliver_batch([delivery for delivery in batch if delivery[0] not in self._control_channels])
+        for channel, payload in batch:
+            if channel in self._control_channels:
+                self.control.handle_message(payload)
+
+    def on_subscribed(self, channels: list[bytes]) -> None:
+        self.subscriptions.confirm(channels)
+
+    def on_live(self) -> None:
+        self.tracker.compare_soon()

@@ -1,0 +1,51 @@
+"""Publishing and reading history: two connections to Redis, without subscriptions and without leases.
+
+This is all that a back end needs; a node builds the other layers upon it.
+"""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from ..shared.keyspace import Keyspace
+from .backend import RedisBackend
+from .history.publisher import Publisher
+from .history.reader import HistoryReader, HistoryRules
+from .scripts import HISTORY_READ, PUBLISH, PUBLISH_ONCE, SERVER_ENSURE
+from .server_life import ServerLives
+
+
+class Messaging:
+    """Needs the tasks of `jobs` running. `name` is part of the names under which Redis lists the connections."""
+
+    def __init__(
+        self, backend: RedisBackend, keyspace: Keyspace, rules: HistoryRules, lives: ServerLives, *, name: str
+    ) -> None:
+        self.publishing = backend.pipeline(
+            name=f"tannoy-publisher-{name}",
+            scripts=(SERVER_ENSURE, PUBLISH, PUBLISH_ONCE),
+            on_connected=lives.on_connected,
+        )
+        self.publisher = Publisher(self.publishing, keyspace, rules)
+        self.reading = backend.pipeline(
+            name=f"tannoy-history-{name}",
+            scripts=(SERVER_ENSURE, HISTORY_READ),
+            on_connected=lives.on_connected,
+        )
+        self.history = HistoryReader(self.reading, keyspace, rules)
+
+    @property
+    def jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
+        """What has to run, by name."""
+        return {"publisher": self.publishing.run, "history": self.reading.run}
+
+    @property
+    def not_ready_reason(self) -> str | None:
+        """None: both connections take commands."""
+        if not self.publishing.connected.is_set():
+            return "Redis takes no publishes"
+        return None if self.reading.connected.is_set() else "Redis answers no reads of history"
+
+    async def wait_until_ready(self) -> None:
+        """Never returns while Redis takes no commands."""
+        await self.publishing.connected.wait()
+        await self.reading.connected.wait()

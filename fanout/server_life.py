@@ -1,0 +1,45 @@
+"""Which Redis server serves each partition, and with which data: the life of a server, checked on each connection.
+
+A promoted replica, or a server that came back with an old dump or with none, begins another life
+(`lua/server_common.lua`). Leases and epochs of a life do not count in the next one.
+"""
+
+import asyncio
+import math
+from collections.abc import Sequence
+
+from ..shared.clock import Clock
+from ..shared.keyspace import Keyspace
+from .lease_times import DEFAULT_TIMES, LeaseTimes
+from .redis.pipeline import CommandSender
+from .scripts import SERVER_ENSURE
+
+
+class ServerLives:
+    """All that writes to Redis calls `on_connected` on each new connection, before its first command."""
+
+    def __init__(self, keyspace: Keyspace, *, clock: Clock, times: LeaseTimes = DEFAULT_TIMES) -> None:
+        self._keyspace = keyspace
+        self._clock = clock
+        self._recovery_ms = times.recovery_ms
+        self._recovered_at = -math.inf
+
+    async def on_connected(self, commands: CommandSender, partitions: Sequence[int]) -> None:
+        """Raises what `commands` raises."""
+        await self.ensure(commands, partitions)
+
+    async def ensure(self, commands: CommandSender, partitions: Sequence[int]) -> dict[int, str]:
+        """The life of the server of each partition; a new one where its data is not what it was.
+
+        Raises what `commands` raises.
+        """
+        keys = ((self._keyspace.server(part),) for part in partitions)
+        replies = await asyncio.gather(*(commands.run_script(SERVER_ENSURE, key, (self._recovery_ms,)) for key in keys))
+        wait = max((int(milliseconds) for _, milliseconds in replies), default=0) / 1000
+        self._recovered_at = max(self._recovered_at, self._clock.monotonic() + wait)
+        return {part: bytes(life).decode() for part, (life, _) in zip(partitions, replies, strict=True)}
+
+    @property
+    def recovers_for(self) -> float:
+        """Seconds until every server that was checked grants leases; 0: they do."""
+        return max(0.0, self._recovered_at - self._clock.monotonic())
