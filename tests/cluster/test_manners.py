@@ -98,11 +98,11 @@ async def test_a_forbidden_channel_costs_its_own_room_alone() -> None:
             "ACL", "SETUSER", "default", "resetchannels", "&tannoy:*:control", "&tannoy:*:room:ok.*"
         )
         await cluster.valkey.run("ACL", "SETUSER", "default", "&tannoy:*:node:*", "&tannoy:*:echo:*")
-        lost = await node.count("link", "incarnation")
+        lost = await node.count("link", "connections")
         await cluster.valkey.run("CLIENT", "KILL", "TYPE", "pubsub")
 
         async def is_back() -> bool:
-            return await node.count("link", "incarnation") > lost and await node.is_ready()
+            return await node.count("link", "connections") > lost and await node.is_ready()
 
         await eventually(is_back, what="the node has another link, and is ready again")
         client = await node.connect("/ws")
