@@ -21,7 +21,7 @@ class Timed(Protocol):
 
 
 class TimerWheel:
-    """Each object has at most one deadline at a time. Runs on the event loop only while somebody waits."""
+    """Each object has at most one deadline at a time. It has a timer of the event loop only while it is not empty."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -29,7 +29,7 @@ class TimerWheel:
         self._timer: asyncio.TimerHandle | None = None
         self._waiting = 0
         self.idle = asyncio.Event()
-        """Set while nobody waits."""
+        """Set while no object has a deadline."""
         self.idle.set()
 
     def set(self, timed: Timed, seconds: float) -> None:

@@ -165,14 +165,14 @@ class Relay:
         asyncio.get_running_loop().call_soon(self._next_slice, sweep)
 
     def _drop(self, sweep: _Sweep) -> None:
-        """Nobody is left for whom it was."""
+        """Stop serving a roster that has no members any more."""
         for batch in (sweep.batch, *sweep.behind):
             self._waited_for(batch)
         del self._sweeps[sweep.roster.channel.address]
 
     def _write_slice(self, roster: Roster, sockets: list[tuple[Encoding, Outbox]], batch: _Batch) -> None:
         for encoding, outboxes in tuple(roster.outboxes.items()):
-            # Whoever has left since the sweep began hears nothing more.
+            # A member that has left since the sweep began is not served any more.
             still_here = tuple(outbox for its, outbox in sockets if its is encoding and outbox in outboxes)
             if still_here:
                 self._write(roster, encoding, still_here, batch)

@@ -136,16 +136,16 @@ async def serve(websocket: WebSocket) -> None:
         await websocket.send_denial_response(Response(body, decision.status, headers, CONTENT_TYPE))
         return
     await websocket.accept(decision.subprotocol)
-    carrier = AsgiWebSocketTransport(websocket, node.write_high_water)
-    carrier.listener = node.connect(carrier, decision)
-    carrier.listener.on_opened()
-    await _run(carrier, node.message_max_bytes)
+    transport = AsgiWebSocketTransport(websocket, node.write_high_water)
+    transport.listener = node.connect(transport, decision)
+    transport.listener.on_opened()
+    await _run(transport, node.message_max_bytes)
 
 
-async def _run(carrier: AsgiWebSocketTransport, max_bytes: int) -> None:
-    reading = asyncio.create_task(carrier.read_all(max_bytes))
-    writing = asyncio.create_task(carrier.write_all())
-    aborted = asyncio.create_task(carrier.ended.wait())
+async def _run(transport: AsgiWebSocketTransport, max_bytes: int) -> None:
+    reading = asyncio.create_task(transport.read_all(max_bytes))
+    writing = asyncio.create_task(transport.write_all())
+    aborted = asyncio.create_task(transport.ended.wait())
     try:
         done, _ = await asyncio.wait((reading, aborted, writing), return_when=asyncio.FIRST_COMPLETED)
         if writing in done and not writing.exception():
@@ -154,9 +154,9 @@ async def _run(carrier: AsgiWebSocketTransport, max_bytes: int) -> None:
         for task in (reading, writing, aborted):
             task.cancel()
         results = await asyncio.gather(reading, writing, aborted, return_exceptions=True)
-        if carrier.listener is not None:
-            carrier.listener.on_closed()
-            carrier.listener = None
+        if transport.listener is not None:
+            transport.listener.on_closed()
+            transport.listener = None
     for result in results:
         # A peer that is gone in the middle of a send is no error; anything else is ours.
         if isinstance(result, Exception) and not isinstance(result, (WebSocketDisconnect, OSError)):
