@@ -32,16 +32,16 @@ class HeartbeatCalls:
 
     def __init__(self, keyspace: Keyspace, incarnation: str) -> None:
         self._keyspace = keyspace
-        self._incarnation = incarnation
+        self.incarnation = incarnation
 
     def beat(self, commands: CommandSender, partition: int, milliseconds: int) -> "asyncio.Future[Reply]":
         """A heartbeat that holds for so long; 0 ends it at once. `parse_heartbeat` reads the answer."""
         keys = (self._keyspace.heartbeats(partition), self._keyspace.server(partition))
-        return commands.run_script(HEARTBEAT, keys, (self._incarnation, milliseconds))
+        return commands.run_script(HEARTBEAT, keys, (self.incarnation, milliseconds))
 
     async def describe(self, commands: CommandSender, info: NodeInfo) -> None:
         """What `list_nodes` gives of this node from now on, while its heartbeat holds."""
-        words = (self._incarnation, orjson.dumps(info.as_object()))
+        words = (self.incarnation, orjson.dumps(info.as_object()))
         await commands.run_script(NODE_TELL, (self._keyspace.node_info(),), words)
 
     async def list_nodes(self, commands: CommandSender) -> list[NodeInfo]:

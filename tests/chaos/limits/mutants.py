@@ -80,7 +80,7 @@ def heartbeats_outlive_node() -> None:
     run = membership.Membership.run
 
     async def run_with_a_second_process(self: Any, pipeline: Any) -> None:
-        incarnation: str = self._incarnation
+        incarnation: str = self._calls.incarnation
         command = [sys.executable, "-m", "tests.chaos.limits.second_heartbeat", incarnation]
         processes.start(command)  # in a group of its own, which is not killed with the node's
         await run(self, pipeline)
