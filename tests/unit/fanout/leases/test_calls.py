@@ -1,4 +1,4 @@
-"""What the lease scripts answer, as values; and an answer of no known form is an error, not a guess."""
+"""The replies of the lease scripts, parsed as values; a reply of unknown form is an error."""
 
 import pytest
 from tannoy.fanout.leases.calls import (
@@ -29,15 +29,15 @@ from tannoy.shared.errors import MalformedBytes
         ([b"fenced"], Fenced()),
     ],
 )
-def test_each_answer_of_acquire_is_a_value(reply: object, value: Acquired) -> None:
+def test_each_reply_of_acquire_is_parsed_as_a_value(reply: object, value: Acquired) -> None:
     assert parse_acquired(reply) == value
 
 
 @pytest.mark.parametrize("reply", [None, b"held", [], [b"held"], [b"granted", b"17"]])
-def test_an_answer_of_acquire_of_unknown_form_is_malformed(reply: object) -> None:
+def test_a_reply_of_acquire_of_unknown_form_is_malformed(reply: object) -> None:
     with pytest.raises(MalformedBytes, match="of unknown form"):
         parse_acquired(reply)
 
 
-def test_a_release_may_grant_what_was_released_to_a_waiting_lease() -> None:
+def test_a_reply_of_release_names_the_granted_lease_or_none() -> None:
     assert (parse_granted(b"a|1|s1"), parse_granted(b"")) == ("a|1|s1", None)

@@ -1,4 +1,4 @@
-"""Taking a place: what Redis may answer, and what a node does about it until the place is its own."""
+"""Acquiring a lease: what Redis may reply, and what a node does until it holds the lease."""
 
 import asyncio
 
@@ -18,7 +18,7 @@ from tests.support.scripted_leases import HELD, KEYSPACE, MAX, OWNER, WAIT, Scri
 
 
 @on_manual_time
-async def test_a_place_is_held_under_the_generation_that_redis_tells() -> None:
+async def test_an_acquired_lease_has_the_generation_of_the_reply() -> None:
     process = ScriptedLeases()
     session = await process.connect()
     assert session.lease.generation == "17"
@@ -26,7 +26,7 @@ async def test_a_place_is_held_under_the_generation_that_redis_tells() -> None:
 
 
 @on_manual_time
-async def test_redis_is_told_who_asks_for_whose_place_and_under_which_limit() -> None:
+async def test_acquire_sends_the_lease_its_owner_and_the_limit() -> None:
     process = ScriptedLeases()
     await process.connect()
     (call,) = process.redis.calls
@@ -35,14 +35,14 @@ async def test_redis_is_told_who_asks_for_whose_place_and_under_which_limit() ->
 
 
 @on_manual_time
-async def test_two_connections_of_one_session_are_two_leases() -> None:
+async def test_two_connections_of_one_session_have_two_leases() -> None:
     process = ScriptedLeases()
     first, second = await process.connect("s1"), await process.connect("s1")
     assert (first.lease.name, second.lease.name) == ("me|1|s1", "me|2|s1")
 
 
 @on_manual_time
-async def test_where_all_is_full_the_limit_is_told_and_nothing_is_owed() -> None:
+async def test_acquire_when_the_limit_is_reached_raises_it_and_releases_nothing() -> None:
     process = ScriptedLeases()
     process.redis.reply_with(LEASE_ACQUIRE, [b"full", 4, 3])
     with pytest.raises(LimitReached, match="agent 42 has 4 sessions, 3 are allowed") as refused:
@@ -52,11 +52,11 @@ async def test_where_all_is_full_the_limit_is_told_and_nothing_is_owed() -> None
     assert process.counts("known", "refused", "unreleased") == [0, 1, 0]
 
 
-# ---- waiting for somebody to go
+# ---- waiting for another session to be closed
 
 
 @on_manual_time
-async def test_whoever_has_to_make_room_is_sent_away_by_its_own_node() -> None:
+async def test_waiting_for_a_lease_sends_evict_to_the_node_of_its_holder() -> None:
     process = ScriptedLeases()
     process.redis.reply_with(LEASE_ACQUIRE, WAIT, HELD)
     await process.connect("s1")
@@ -64,7 +64,7 @@ async def test_whoever_has_to_make_room_is_sent_away_by_its_own_node() -> None:
 
 
 @on_manual_time
-async def test_whoever_comes_again_under_its_own_name_is_replaced() -> None:
+async def test_waiting_for_a_lease_of_the_same_session_sends_evict_with_replaced() -> None:
     process = ScriptedLeases()
     process.redis.reply_with(LEASE_ACQUIRE, [b"wait", b"other|9|s1", b"", MAX, MAX], HELD)
     await process.connect("s1")
@@ -72,7 +72,7 @@ async def test_whoever_comes_again_under_its_own_name_is_replaced() -> None:
 
 
 @on_manual_time
-async def test_a_newcomer_whose_turn_is_taken_over_is_sent_away_too() -> None:
+async def test_waiting_in_front_of_a_waiting_lease_evicts_that_one_too() -> None:
     process = ScriptedLeases()
     process.redis.reply_with(LEASE_ACQUIRE, [b"wait", b"a|1|s8", b"b|2|s9", MAX, MAX], HELD)
     await process.connect("s1")
@@ -83,7 +83,7 @@ async def test_a_newcomer_whose_turn_is_taken_over_is_sent_away_too() -> None:
 
 
 @on_manual_time
-async def test_word_that_the_place_is_free_wakes_whoever_waits_for_it() -> None:
+async def test_a_granted_notice_ends_the_wait_of_acquire_at_once() -> None:
     process = ScriptedLeases()
     process.redis.reply_with(LEASE_ACQUIRE, WAIT, HELD)
     before, session = now(), process.start()
@@ -95,7 +95,7 @@ async def test_word_that_the_place_is_free_wakes_whoever_waits_for_it() -> None:
 
 
 @on_manual_time
-async def test_word_that_comes_before_the_answer_to_wait_is_not_lost() -> None:
+async def test_a_granted_notice_before_the_reply_to_wait_is_not_lost() -> None:
     process = ScriptedLeases()
     process.redis.reply_with(LEASE_ACQUIRE, WAIT, HELD)
     process.redis.hold(LEASE_ACQUIRE)
@@ -108,7 +108,7 @@ async def test_word_that_comes_before_the_answer_to_wait_is_not_lost() -> None:
 
 
 @on_manual_time
-async def test_word_that_comes_too_early_does_not_make_it_ask_without_a_pause() -> None:
+async def test_a_granted_notice_that_redis_does_not_confirm_is_followed_by_a_pause() -> None:
     process = ScriptedLeases()
     process.redis.reply_with(LEASE_ACQUIRE, WAIT, WAIT, HELD)
     before, session = now(), process.start()
@@ -119,7 +119,7 @@ async def test_word_that_comes_too_early_does_not_make_it_ask_without_a_pause() 
 
 
 @on_manual_time
-async def test_word_that_got_lost_is_made_good_by_asking_again() -> None:
+async def test_acquire_retries_without_a_granted_notice() -> None:
     process = ScriptedLeases()
     process.redis.reply_with(LEASE_ACQUIRE, WAIT, WAIT, HELD)
     before = now()
@@ -130,7 +130,7 @@ async def test_word_that_got_lost_is_made_good_by_asking_again() -> None:
 
 @pytest.mark.parametrize(("namesake", "code"), [(b"", CloseCode.EVICTED), (b"other|3|s1", CloseCode.REPLACED)])
 @on_manual_time
-async def test_whoever_loses_its_turn_to_a_newer_session_is_closed(namesake: bytes, code: CloseCode) -> None:
+async def test_a_waiting_session_displaced_by_a_newer_one_is_closed(namesake: bytes, code: CloseCode) -> None:
     process = ScriptedLeases()
     process.redis.reply_with(LEASE_ACQUIRE, WAIT, [b"displaced", namesake])
     session = process.start()
@@ -144,7 +144,7 @@ async def test_whoever_loses_its_turn_to_a_newer_session_is_closed(namesake: byt
 
 
 @on_manual_time
-async def test_nobody_waits_longer_than_the_deadline() -> None:
+async def test_acquire_is_unavailable_at_the_deadline() -> None:
     process = ScriptedLeases()
     process.redis.reply_with(LEASE_ACQUIRE, WAIT)
     before = now()
@@ -154,11 +154,11 @@ async def test_nobody_waits_longer_than_the_deadline() -> None:
     assert (process.released, process.counts("known")) == (["me|1|s1"], [0])
 
 
-# ---- a Redis that may have forgotten, a node that may hold nothing
+# ---- a Redis that recovers, a node whose heartbeat has expired
 
 
 @on_manual_time
-async def test_a_redis_that_recovers_is_asked_again_when_it_said_and_not_all_at_once() -> None:
+async def test_acquire_from_a_recovering_redis_is_retried_after_its_delay_with_jitter() -> None:
     process = ScriptedLeases()
     process.redis.reply_with(LEASE_ACQUIRE, [b"recovering", 3000], HELD)
     before = now()
@@ -168,7 +168,7 @@ async def test_a_redis_that_recovers_is_asked_again_when_it_said_and_not_all_at_
 
 
 @on_manual_time
-async def test_whoever_waited_for_a_place_that_redis_has_forgotten_asks_anew() -> None:
+async def test_acquire_after_a_recovery_has_not_waited() -> None:
     process = ScriptedLeases()
     process.redis.reply_with(LEASE_ACQUIRE, WAIT, [b"recovering", 1000], HELD)
     await process.connect()
@@ -176,7 +176,7 @@ async def test_whoever_waited_for_a_place_that_redis_has_forgotten_asks_anew() -
 
 
 @on_manual_time
-async def test_a_redis_that_is_not_known_at_all_is_greeted_at_once() -> None:
+async def test_acquire_from_an_unknown_redis_requests_a_heartbeat_and_retries() -> None:
     process = ScriptedLeases()
     process.redis.reply_with(LEASE_ACQUIRE, [b"recovering", -1], HELD)
     before = now()
@@ -186,7 +186,7 @@ async def test_a_redis_that_is_not_known_at_all_is_greeted_at_once() -> None:
 
 
 @on_manual_time
-async def test_a_node_that_redis_takes_for_dead_hurries_its_heartbeat_and_asks_again() -> None:
+async def test_acquire_by_a_fenced_node_requests_a_heartbeat_and_retries() -> None:
     process = ScriptedLeases()
     process.redis.reply_with(LEASE_ACQUIRE, [b"fenced"], HELD)
     before = now()
@@ -196,7 +196,7 @@ async def test_a_node_that_redis_takes_for_dead_hurries_its_heartbeat_and_asks_a
 
 
 @on_manual_time
-async def test_a_place_that_was_given_before_the_heartbeat_ran_out_is_not_believed() -> None:
+async def test_a_lease_granted_before_the_heartbeat_expired_is_acquired_again() -> None:
     process = ScriptedLeases()
     process.redis.hold(LEASE_ACQUIRE)
     session = process.start()
@@ -213,7 +213,7 @@ async def test_a_place_that_was_given_before_the_heartbeat_ran_out_is_not_believ
 
 
 @on_manual_time
-async def test_while_there_is_no_heartbeat_no_place_is_taken_for_held() -> None:
+async def test_acquire_waits_while_the_heartbeat_has_expired() -> None:
     process = ScriptedLeases()
     process.heartbeat.expire()
     session = process.start()
@@ -225,11 +225,11 @@ async def test_while_there_is_no_heartbeat_no_place_is_taken_for_held() -> None:
     assert generation(session.lease) == "17"
 
 
-# ---- giving up
+# ---- cancelled or unconfirmed
 
 
 @on_manual_time
-async def test_whoever_gives_up_leaves_nothing_behind() -> None:
+async def test_a_cancelled_acquire_releases_the_waiting_lease() -> None:
     process = ScriptedLeases()
     process.redis.reply_with(LEASE_ACQUIRE, WAIT)
     session = process.start()
@@ -242,7 +242,7 @@ async def test_whoever_gives_up_leaves_nothing_behind() -> None:
 
 
 @on_manual_time
-async def test_whoever_gives_up_before_redis_has_answered_gives_back_what_it_may_have_got() -> None:
+async def test_an_acquire_cancelled_before_the_reply_releases_the_lease() -> None:
     process = ScriptedLeases()
     process.redis.hold(LEASE_ACQUIRE)
     session = process.start()
@@ -253,7 +253,7 @@ async def test_whoever_gives_up_before_redis_has_answered_gives_back_what_it_may
 
 
 @on_manual_time
-async def test_a_place_that_redis_does_not_confirm_is_given_back_in_case_it_was_given() -> None:
+async def test_an_unconfirmed_acquire_releases_the_lease() -> None:
     process = ScriptedLeases()
     process.redis.leave_unconfirmed(LEASE_ACQUIRE)
     with pytest.raises(Unavailable):

@@ -1,4 +1,4 @@
-"""`available` mode: whom a node lets in while Redis is away, and what becomes of them when it is back."""
+"""`available` mode: the leases that a node grants locally without Redis, and their confirmation once it is back."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ from tests.support.scripted_leases import HELD, MAX, OWNER, WAIT, ScriptedLeases
 
 ADA = Owner(OwnerKind.USER, "ada")
 
-# ---- let in while Redis is away
+# ---- granted locally without Redis
 
 
 async def refused(session: ScriptedSession) -> bool:
@@ -28,20 +28,20 @@ async def refused(session: ScriptedSession) -> bool:
     return False
 
 
-@pytest.mark.parametrize(("nodes", "let_in"), [(1, 4), (2, 2), (3, 1), (100, 1)])
+@pytest.mark.parametrize(("nodes", "admitted"), [(1, 4), (2, 2), (3, 1), (100, 1)])
 @on_manual_time
-async def test_in_available_mode_a_node_lets_in_its_share_and_no_more(nodes: int, let_in: int) -> None:
+async def test_a_node_without_redis_admits_only_its_share_in_available_mode(nodes: int, admitted: int) -> None:
     process = ScriptedLeases(mode=LimitMode.AVAILABLE)
     process.heartbeat.nodes_alive = nodes
     process.redis.disconnect()
-    sessions = [process.start(f"s{number}") for number in range(let_in + 1)]
-    turned_away = [await refused(session) for session in sessions]  # any of them: all have waited equally long
-    assert turned_away.count(False) == let_in
-    assert [session.lease.is_local for session in sessions] == [not away for away in turned_away]
+    sessions = [process.start(f"s{number}") for number in range(admitted + 1)]
+    refusals = [await refused(session) for session in sessions]  # any of them: all have waited equally long
+    assert refusals.count(False) == admitted
+    assert [session.lease.is_local for session in sessions] == [not refusal for refusal in refusals]
 
 
 @on_manual_time
-async def test_the_share_is_each_owners_own() -> None:
+async def test_the_share_is_counted_per_owner() -> None:
     process = ScriptedLeases(mode=LimitMode.AVAILABLE)
     process.heartbeat.nodes_alive = 100
     process.redis.disconnect()
@@ -50,7 +50,7 @@ async def test_the_share_is_each_owners_own() -> None:
 
 
 @on_manual_time
-async def test_where_there_is_no_limit_everybody_is_let_in() -> None:
+async def test_a_node_without_redis_admits_all_sessions_of_an_owner_without_a_limit() -> None:
     process = ScriptedLeases(mode=LimitMode.AVAILABLE)
     process.redis.disconnect()
     for number in range(20):
@@ -58,14 +58,14 @@ async def test_where_there_is_no_limit_everybody_is_let_in() -> None:
 
 
 @on_manual_time
-async def test_a_redis_that_is_there_but_does_not_confirm_is_not_decided_for() -> None:
+async def test_a_connected_redis_that_does_not_confirm_admits_no_session_locally() -> None:
     process = ScriptedLeases(mode=LimitMode.AVAILABLE)
     process.redis.leave_unconfirmed(LEASE_ACQUIRE)
     assert await refused(process.start())
 
 
 @on_manual_time
-async def test_in_strict_mode_nobody_is_let_in_while_redis_is_away() -> None:
+async def test_a_node_without_redis_admits_no_session_in_strict_mode() -> None:
     process = ScriptedLeases()
     process.redis.disconnect()
     assert await refused(process.start())
@@ -73,7 +73,7 @@ async def test_in_strict_mode_nobody_is_let_in_while_redis_is_away() -> None:
 
 @pytest.mark.parametrize("mode", LimitMode)
 @on_manual_time
-async def test_while_redis_is_away_it_is_waited_for_no_longer_than_the_deadline_and_never_asked(
+async def test_acquire_without_redis_ends_at_the_command_timeout_and_sends_nothing(
     mode: LimitMode,
 ) -> None:
     process = ScriptedLeases(mode=mode)
@@ -89,7 +89,7 @@ async def test_while_redis_is_away_it_is_waited_for_no_longer_than_the_deadline_
 
 @pytest.mark.parametrize("mode", LimitMode)
 @on_manual_time
-async def test_a_redis_that_comes_back_in_time_is_asked(mode: LimitMode) -> None:
+async def test_acquire_is_sent_when_redis_reconnects_within_the_timeout(mode: LimitMode) -> None:
     process = ScriptedLeases(mode=mode)
     process.redis.disconnect()
     session = process.start()
@@ -103,15 +103,15 @@ async def test_a_redis_that_comes_back_in_time_is_asked(mode: LimitMode) -> None
 
 
 @on_manual_time
-async def test_whoever_was_let_in_and_goes_before_redis_has_heard_of_it_has_nothing_to_give_back() -> None:
+async def test_a_local_lease_released_before_it_is_confirmed_sends_no_release() -> None:
     process = ScriptedLeases(mode=LimitMode.AVAILABLE)
-    session = await let_in_by_itself(process)
+    session = await with_a_local_lease(process)
     process.leases.release(session.lease)
     assert (process.redis.calls, process.counts("known", "unreleased")) == ([], [0, 0])
 
 
 @on_manual_time
-async def test_whoever_gives_up_before_redis_was_asked_has_nothing_to_give_back() -> None:
+async def test_an_acquire_cancelled_before_it_was_sent_sends_no_release() -> None:
     process = ScriptedLeases()
     process.redis.disconnect()
     session = process.start()
@@ -126,12 +126,12 @@ async def test_whoever_gives_up_before_redis_was_asked_has_nothing_to_give_back(
 # ---- confirmed once Redis is back
 
 
-def asked_for(process: ScriptedLeases) -> list[str]:
+def requested_leases(process: ScriptedLeases) -> list[str]:
     return [words[0].decode() for words in process.redis.arguments_of(LEASE_ACQUIRE)]
 
 
-async def let_in_together(process: ScriptedLeases, count: int) -> list[ScriptedSession]:
-    """Guests whose owner has no limit."""
+async def with_local_leases(process: ScriptedLeases, count: int) -> list[ScriptedSession]:
+    """Sessions of an owner without a limit, with local leases."""
     process.redis.disconnect()
     sessions = [process.start(f"s{number}", ADA) for number in range(count)]
     await asyncio.gather(*(session.acquiring for session in sessions))
@@ -139,7 +139,7 @@ async def let_in_together(process: ScriptedLeases, count: int) -> list[ScriptedS
     return sessions
 
 
-async def let_in_by_itself(process: ScriptedLeases) -> ScriptedSession:
+async def with_a_local_lease(process: ScriptedLeases) -> ScriptedSession:
     process.redis.disconnect()
     session = await process.connect()
     process.redis.connect()
@@ -148,9 +148,9 @@ async def let_in_by_itself(process: ScriptedLeases) -> ScriptedSession:
 
 
 @on_manual_time
-async def test_whoever_was_let_in_gets_a_place_once_redis_is_back() -> None:
+async def test_a_local_lease_is_acquired_once_redis_is_back() -> None:
     process = ScriptedLeases(mode=LimitMode.AVAILABLE)
-    session = await let_in_by_itself(process)
+    session = await with_a_local_lease(process)
     await process.leases.confirm_local()
     assert (session.lease.is_local, session.lease.generation, session.close_orders) == (False, "17", [])
     await process.leases.confirm_local()
@@ -158,9 +158,9 @@ async def test_whoever_was_let_in_gets_a_place_once_redis_is_back() -> None:
 
 
 @on_manual_time
-async def test_whoever_was_let_in_and_has_got_its_place_gives_it_back_when_it_goes() -> None:
+async def test_a_confirmed_local_lease_is_released_with_its_generation() -> None:
     process = ScriptedLeases(mode=LimitMode.AVAILABLE)
-    session = await let_in_by_itself(process)
+    session = await with_a_local_lease(process)
     await process.leases.confirm_local()
     process.leases.release(session.lease)
     await turns()
@@ -169,18 +169,18 @@ async def test_whoever_was_let_in_and_has_got_its_place_gives_it_back_when_it_go
 
 
 @on_manual_time
-async def test_whoever_was_let_in_too_many_has_to_come_back_later() -> None:
+async def test_a_local_lease_over_the_limit_is_closed_with_try_again_later() -> None:
     process = ScriptedLeases(mode=LimitMode.AVAILABLE)
-    session = await let_in_by_itself(process)
+    session = await with_a_local_lease(process)
     process.redis.reply_with(LEASE_ACQUIRE, [b"full", 5, MAX])
     await process.leases.confirm_local()
     assert session.close_orders == [CloseOrder(CloseCode.TRY_AGAIN_LATER, OWNER, 5)]
 
 
 @on_manual_time
-async def test_whoever_has_to_wait_for_its_place_is_asked_for_again_next_time() -> None:
+async def test_a_local_lease_that_has_to_wait_is_retried_by_the_next_confirm() -> None:
     process = ScriptedLeases(mode=LimitMode.AVAILABLE)
-    session = await let_in_by_itself(process)
+    session = await with_a_local_lease(process)
     process.redis.reply_with(LEASE_ACQUIRE, WAIT, WAIT, HELD)
     await process.leases.confirm_local()
     assert (session.lease.is_local, session.close_orders) == (True, [])
@@ -190,9 +190,9 @@ async def test_whoever_has_to_wait_for_its_place_is_asked_for_again_next_time() 
 
 
 @on_manual_time
-async def test_while_redis_does_not_confirm_whoever_was_let_in_stays() -> None:
+async def test_an_unconfirmed_confirm_keeps_the_local_lease() -> None:
     process = ScriptedLeases(mode=LimitMode.AVAILABLE)
-    session = await let_in_by_itself(process)
+    session = await with_a_local_lease(process)
     process.redis.leave_unconfirmed(LEASE_ACQUIRE)
     with pytest.raises(Unavailable):
         await process.leases.confirm_local()
@@ -200,40 +200,40 @@ async def test_while_redis_does_not_confirm_whoever_was_let_in_stays() -> None:
 
 
 @on_manual_time
-async def test_whoever_goes_before_its_turn_to_be_confirmed_takes_no_place() -> None:
+async def test_a_local_lease_released_before_its_batch_is_not_acquired() -> None:
     process = ScriptedLeases(mode=LimitMode.AVAILABLE)
-    *others, last = await let_in_together(process, CONFIRM_AT_ONCE + 1)
+    *others, last = await with_local_leases(process, CONFIRM_AT_ONCE + 1)
     process.redis.hold(LEASE_ACQUIRE)
     confirming = asyncio.create_task(process.leases.confirm_local())
     await turns()
     process.leases.release(last.lease)
     process.redis.answer_held(LEASE_ACQUIRE)
     await confirming
-    assert asked_for(process) == [session.lease.name for session in others]
-    assert process.released == [], "Redis has never heard of it"
+    assert requested_leases(process) == [session.lease.name for session in others]
+    assert process.released == [], "it was never sent to Redis"
 
 
 @on_manual_time
-async def test_no_more_places_than_the_bound_are_confirmed_at_once() -> None:
+async def test_local_leases_are_confirmed_in_batches_of_the_bound() -> None:
     process = ScriptedLeases(mode=LimitMode.AVAILABLE)
-    sessions = await let_in_together(process, 2 * CONFIRM_AT_ONCE + 1)
+    sessions = await with_local_leases(process, 2 * CONFIRM_AT_ONCE + 1)
     process.redis.hold(LEASE_ACQUIRE)
     confirming = asyncio.create_task(process.leases.confirm_local())
     await turns(6)
-    assert asked_for(process) == [session.lease.name for session in sessions[:CONFIRM_AT_ONCE]]
+    assert requested_leases(process) == [session.lease.name for session in sessions[:CONFIRM_AT_ONCE]]
     process.redis.answer_held(LEASE_ACQUIRE, CONFIRM_AT_ONCE)
     await turns(6)
-    assert asked_for(process) == [session.lease.name for session in sessions[: 2 * CONFIRM_AT_ONCE]]
+    assert requested_leases(process) == [session.lease.name for session in sessions[: 2 * CONFIRM_AT_ONCE]]
     process.redis.answer_held(LEASE_ACQUIRE)
     await confirming
-    assert asked_for(process) == [session.lease.name for session in sessions]
+    assert requested_leases(process) == [session.lease.name for session in sessions]
     assert {(session.lease.is_local, session.lease.generation) for session in sessions} == {(False, "17")}
 
 
 @on_manual_time
-async def test_whoever_has_to_wait_holds_up_nobody_who_is_asked_for_with_it() -> None:
+async def test_a_local_lease_that_has_to_wait_does_not_delay_its_batch() -> None:
     process = ScriptedLeases(mode=LimitMode.AVAILABLE)
-    waits, stays = await let_in_together(process, 2)
+    waits, stays = await with_local_leases(process, 2)
     process.redis.reply_with(LEASE_ACQUIRE, WAIT, HELD)
     process.redis.hold(LEASE_ACQUIRE)
     confirming = asyncio.create_task(process.leases.confirm_local())
@@ -245,9 +245,9 @@ async def test_whoever_has_to_wait_holds_up_nobody_who_is_asked_for_with_it() ->
 
 
 @on_manual_time
-async def test_whoever_goes_while_its_place_is_asked_for_gives_it_back() -> None:
+async def test_a_local_lease_released_during_its_confirm_is_released_in_redis() -> None:
     process = ScriptedLeases(mode=LimitMode.AVAILABLE)
-    session = await let_in_by_itself(process)
+    session = await with_a_local_lease(process)
     process.redis.hold(LEASE_ACQUIRE)
     confirming = asyncio.create_task(process.leases.confirm_local())
     await turns()

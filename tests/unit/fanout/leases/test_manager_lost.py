@@ -1,4 +1,4 @@
-"""Places that are given back, taken away, or run out; and limits that change while sessions are there."""
+"""Leases that are released, evicted or expired; and limits that change while sessions hold leases."""
 
 import orjson
 import pytest
@@ -16,11 +16,11 @@ from tests.support.clock import on_manual_time, turns
 from tests.support.records import session_info
 from tests.support.scripted_leases import KEYSPACE, MAX, OWNER, WAIT, ScriptedLeases, now
 
-# ---- given back
+# ---- released
 
 
 @on_manual_time
-async def test_a_place_is_given_back_under_the_generation_it_was_held_under() -> None:
+async def test_a_release_sends_the_generation_of_the_lease() -> None:
     process = ScriptedLeases()
     session = await process.connect()
     process.leases.release(session.lease)
@@ -30,7 +30,7 @@ async def test_a_place_is_given_back_under_the_generation_it_was_held_under() ->
 
 
 @on_manual_time
-async def test_whoever_has_got_the_place_is_told_by_its_own_node() -> None:
+async def test_a_lease_granted_by_a_release_is_notified_to_its_node() -> None:
     process = ScriptedLeases()
     session = await process.connect()
     process.redis.reply_with(LEASE_RELEASE, b"other|3|s5")
@@ -40,7 +40,7 @@ async def test_whoever_has_got_the_place_is_told_by_its_own_node() -> None:
 
 
 @on_manual_time
-async def test_a_place_is_given_back_again_and_again_until_redis_has_confirmed_it() -> None:
+async def test_a_release_is_retried_until_redis_confirms_it() -> None:
     process = ScriptedLeases()
     session = await process.connect()
     process.redis.leave_unconfirmed(LEASE_RELEASE)
@@ -57,8 +57,8 @@ async def test_a_place_is_given_back_again_and_again_until_redis_has_confirmed_i
     assert len(process.released) == 3
 
 
-async def released_all(process: ScriptedLeases, count: int) -> list[str]:
-    """So many places that are given back at once; their leases."""
+async def release_all(process: ScriptedLeases, count: int) -> list[str]:
+    """Acquire `count` leases, release them at once, and return their names."""
     sessions = [await process.connect(f"s{number}") for number in range(count)]
     for session in sessions:
         process.leases.release(session.lease)
@@ -66,10 +66,10 @@ async def released_all(process: ScriptedLeases, count: int) -> list[str]:
 
 
 @on_manual_time
-async def test_no_more_places_than_the_bound_are_given_back_at_once_and_each_confirmation_sends_the_next() -> None:
+async def test_releases_in_flight_are_bounded_and_each_confirmation_sends_the_next() -> None:
     process = ScriptedLeases()
     process.redis.hold(LEASE_RELEASE)
-    leases = await released_all(process, releases.AT_ONCE + 3)
+    leases = await release_all(process, releases.AT_ONCE + 3)
     process.leases.send_pending_releases()
     assert process.released == leases[: releases.AT_ONCE]
     process.redis.answer_held(LEASE_RELEASE, 2)
@@ -81,10 +81,10 @@ async def test_no_more_places_than_the_bound_are_given_back_at_once_and_each_con
 
 
 @on_manual_time
-async def test_places_that_redis_does_not_confirm_are_given_back_behind_those_that_wait() -> None:
+async def test_unconfirmed_releases_are_retried_after_those_not_yet_sent() -> None:
     process = ScriptedLeases()
     process.redis.leave_unconfirmed(LEASE_RELEASE)
-    leases = await released_all(process, releases.AT_ONCE + 1)
+    leases = await release_all(process, releases.AT_ONCE + 1)
     await turns()
     assert (process.released, process.counts("unreleased")) == (leases[:-1], [releases.AT_ONCE + 1])
     process.redis.confirm_again(LEASE_RELEASE)
@@ -95,7 +95,7 @@ async def test_places_that_redis_does_not_confirm_are_given_back_behind_those_th
 
 
 @on_manual_time
-async def test_while_redis_is_away_no_place_is_given_back_until_it_is_there() -> None:
+async def test_a_release_without_a_connection_is_sent_once_connected() -> None:
     process = ScriptedLeases()
     session = await process.connect()
     process.redis.disconnect()
@@ -109,7 +109,7 @@ async def test_while_redis_is_away_no_place_is_given_back_until_it_is_there() ->
 
 
 @on_manual_time
-async def test_what_is_to_be_given_back_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pending_releases_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(releases, "PENDING_MAX", 3)
     process = ScriptedLeases()
     sessions = [await process.connect(f"s{number}") for number in range(5)]
@@ -122,14 +122,14 @@ async def test_what_is_to_be_given_back_is_bounded(monkeypatch: pytest.MonkeyPat
     await turns()
     assert (process.released, process.counts("unreleased")) == ([session.lease.name for session in sessions[:3]], [0])
     process.leases.release((await process.connect("s9")).lease)
-    assert process.released[3:] == ["me|6|s9"], "there is room again"
+    assert process.released[3:] == ["me|6|s9"], "there is space again"
 
 
-# ---- taken away
+# ---- evicted
 
 
 @on_manual_time
-async def test_whoever_is_sent_away_learns_why_and_keeps_its_place_until_its_socket_is_closed() -> None:
+async def test_an_evicted_session_is_closed_with_the_reason_and_keeps_its_lease() -> None:
     process = ScriptedLeases()
     session = await process.connect()
     process.leases.handle_notice(Evict(OWNER, "me|1|s1", CloseCode.EVICTED, 4, "s2"))
@@ -138,7 +138,7 @@ async def test_whoever_is_sent_away_learns_why_and_keeps_its_place_until_its_soc
 
 
 @on_manual_time
-async def test_whoever_still_waits_for_a_place_is_sent_away_too() -> None:
+async def test_an_evicted_session_that_waits_for_its_lease_is_closed() -> None:
     process = ScriptedLeases()
     process.redis.reply_with(LEASE_ACQUIRE, WAIT)
     session = process.start()
@@ -149,7 +149,7 @@ async def test_whoever_still_waits_for_a_place_is_sent_away_too() -> None:
 
 
 @on_manual_time
-async def test_a_lease_that_nobody_here_knows_is_given_back_since_nobody_else_can() -> None:
+async def test_evict_of_an_unknown_lease_releases_it() -> None:
     process = ScriptedLeases()
     process.leases.handle_notice(Evict(OWNER, "me|7|gone", CloseCode.EVICTED, 4, "s2"))
     assert process.redis.arguments_of(LEASE_RELEASE) == [[b"me|7|gone", b""]]
@@ -158,7 +158,7 @@ async def test_a_lease_that_nobody_here_knows_is_given_back_since_nobody_else_ca
 
 
 @on_manual_time
-async def test_a_lease_that_is_being_given_back_is_not_given_back_twice() -> None:
+async def test_evict_of_a_lease_being_released_sends_no_second_release() -> None:
     process = ScriptedLeases()
     session = await process.connect()
     process.leases.release(session.lease)
@@ -168,7 +168,7 @@ async def test_a_lease_that_is_being_given_back_is_not_given_back_twice() -> Non
 
 
 @on_manual_time
-async def test_a_place_that_somebody_gets_who_has_gone_is_given_back() -> None:
+async def test_granted_of_an_unknown_lease_releases_it() -> None:
     process = ScriptedLeases()
     process.leases.handle_notice(LeaseGranted(OWNER, "me|7|gone"))
     assert process.redis.arguments_of(LEASE_RELEASE) == [[b"me|7|gone", b""]]
@@ -177,7 +177,7 @@ async def test_a_place_that_somebody_gets_who_has_gone_is_given_back() -> None:
 
 
 @on_manual_time
-async def test_a_place_that_somebody_gets_who_is_going_is_not_given_back_twice() -> None:
+async def test_granted_of_a_lease_being_released_sends_no_second_release() -> None:
     process = ScriptedLeases()
     session = await process.connect()
     process.redis.leave_unconfirmed(LEASE_RELEASE)
@@ -189,18 +189,18 @@ async def test_a_place_that_somebody_gets_who_is_going_is_not_given_back_twice()
 
 
 @on_manual_time
-async def test_word_of_a_place_for_somebody_who_is_here_gives_nothing_back() -> None:
+async def test_granted_of_a_held_lease_releases_nothing() -> None:
     process = ScriptedLeases()
     await process.connect()
     process.leases.handle_notice(LeaseGranted(OWNER, "me|1|s1"))
     assert process.released == []
 
 
-# ---- run out
+# ---- expired
 
 
 @on_manual_time
-async def test_in_strict_mode_all_that_hold_a_place_lose_it_when_the_heartbeat_runs_out() -> None:
+async def test_an_expired_heartbeat_closes_all_holders_in_strict_mode() -> None:
     process = ScriptedLeases()
     sessions = [await process.connect("s1"), await process.connect("s2", Owner(OwnerKind.USER, "ada"))]
     process.heartbeat.expire()
@@ -213,7 +213,7 @@ async def test_in_strict_mode_all_that_hold_a_place_lose_it_when_the_heartbeat_r
 
 
 @on_manual_time
-async def test_whoever_still_waits_for_a_place_has_none_to_lose() -> None:
+async def test_an_expired_heartbeat_does_not_close_a_waiting_session() -> None:
     process = ScriptedLeases()
     process.redis.reply_with(LEASE_ACQUIRE, WAIT)
     session = process.start()
@@ -225,7 +225,7 @@ async def test_whoever_still_waits_for_a_place_has_none_to_lose() -> None:
 
 
 @on_manual_time
-async def test_in_available_mode_nobody_loses_anything_when_the_heartbeat_runs_out() -> None:
+async def test_an_expired_heartbeat_closes_no_session_in_available_mode() -> None:
     process = ScriptedLeases(mode=LimitMode.AVAILABLE)
     session = await process.connect()
     process.heartbeat.expire()
@@ -233,7 +233,7 @@ async def test_in_available_mode_nobody_loses_anything_when_the_heartbeat_runs_o
     assert (process.leases.may_serve, process.leases.fence_if_expired(), session.close_orders) == (True, False, [])
 
 
-# ---- limits that change
+# ---- changed limits
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ async def test_in_available_mode_nobody_loses_anything_when_the_heartbeat_runs_o
     [(LimitPolicy.REJECT, CloseCode.TRY_AGAIN_LATER), (LimitPolicy.EVICT_OLDEST, CloseCode.EVICTED)],
 )
 @on_manual_time
-async def test_whoever_is_too_many_under_a_new_limit_is_sent_away(policy: LimitPolicy, code: CloseCode) -> None:
+async def test_a_new_limit_evicts_the_surplus_sessions(policy: LimitPolicy, code: CloseCode) -> None:
     process = ScriptedLeases()
     process.redis.reply_with(LEASE_LIMIT, [7, [b"a|1|s1", b"b|2|s2"]], [7, []])
     assert await process.limits.set(OWNER, Limit(1, policy)) == 2
@@ -250,7 +250,7 @@ async def test_whoever_is_too_many_under_a_new_limit_is_sent_away(policy: LimitP
 
 
 @on_manual_time
-async def test_a_new_limit_that_all_fit_into_closes_nobody() -> None:
+async def test_a_new_limit_without_surplus_closes_no_session() -> None:
     process = ScriptedLeases()
     process.redis.reply_with(LEASE_LIMIT, [7, []])
     assert await process.limits.set(OWNER, Limit(10, LimitPolicy.REJECT)) == 0
@@ -258,7 +258,7 @@ async def test_a_new_limit_that_all_fit_into_closes_nobody() -> None:
 
 
 @on_manual_time
-async def test_a_new_limit_is_waited_for_until_all_have_gone_and_each_counts_once() -> None:
+async def test_setting_a_limit_waits_until_the_surplus_has_closed_and_counts_each_once() -> None:
     process = ScriptedLeases()
     process.redis.reply_with(LEASE_LIMIT, [7, [b"a|1|s1", b"b|2|s2"]], [7, [b"b|2|s2"]], [7, [b"b|2|s2"]], [7, []])
     assert await process.limits.set(OWNER, Limit(1, LimitPolicy.REJECT)) == 2
@@ -266,7 +266,7 @@ async def test_a_new_limit_is_waited_for_until_all_have_gone_and_each_counts_onc
 
 
 @on_manual_time
-async def test_whoever_does_not_go_is_not_waited_for_longer_than_the_deadline() -> None:
+async def test_setting_a_limit_returns_at_the_deadline_if_a_session_stays() -> None:
     process = ScriptedLeases()
     process.redis.reply_with(LEASE_LIMIT, [7, [b"a|1|s1"]])
     before = now()
@@ -275,7 +275,7 @@ async def test_whoever_does_not_go_is_not_waited_for_longer_than_the_deadline() 
 
 
 @on_manual_time
-async def test_a_limit_that_redis_does_not_confirm_is_unavailable() -> None:
+async def test_an_unconfirmed_limit_is_unavailable() -> None:
     process = ScriptedLeases()
     process.redis.leave_unconfirmed(LEASE_LIMIT)
     with pytest.raises(Unavailable):
@@ -283,7 +283,7 @@ async def test_a_limit_that_redis_does_not_confirm_is_unavailable() -> None:
 
 
 @on_manual_time
-async def test_the_roster_tells_the_limit_that_holds_and_who_is_there() -> None:
+async def test_list_sessions_returns_the_limit_and_the_sessions() -> None:
     process, listed = ScriptedLeases(), [session_info("s1"), session_info("s2")]
     process.redis.reply_with(
         LEASE_LIST, [3, b"evict_oldest", [orjson.dumps(session.as_object()) for session in listed]]
@@ -296,5 +296,5 @@ async def test_the_roster_tells_the_limit_that_holds_and_who_is_there() -> None:
 
 @pytest.mark.parametrize(("kind", "limit"), [(OwnerKind.AGENT, MAX), (OwnerKind.USER, 0)])
 @on_manual_time
-async def test_the_limit_of_a_kind_is_the_settings(kind: OwnerKind, limit: int) -> None:
+async def test_the_default_limit_of_a_kind_is_from_the_settings(kind: OwnerKind, limit: int) -> None:
     assert ScriptedLeases().limits.default(kind) == Limit(limit, LimitPolicy.REJECT)

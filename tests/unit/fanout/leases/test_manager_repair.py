@@ -1,4 +1,4 @@
-"""What a process states of its places, and what it does about the answers."""
+"""Rerestating the leases of a process to Redis: what is sent, and what follows from the reply."""
 
 import asyncio
 
@@ -22,21 +22,21 @@ async def restate(process: ScriptedLeases, *partitions: int, add_missing: bool =
     await process.leases.restate(process.redis, partitions or (PART,), add_missing=add_missing)
 
 
-# ---- stating
+# ---- what is sent
 
 
-@pytest.mark.parametrize(("adding", "word"), [(True, b"1"), (False, b"0")])
+@pytest.mark.parametrize(("add_missing", "word"), [(True, b"1"), (False, b"0")])
 @on_manual_time
-async def test_what_is_held_is_stated_with_its_generation_and_its_info(adding: bool, word: bytes) -> None:
+async def test_restate_sends_held_leases_with_generation_and_info(add_missing: bool, word: bytes) -> None:
     process = ScriptedLeases()
     await process.connect("s1")
-    await restate(process, add_missing=adding)
+    await restate(process, add_missing=add_missing)
     (words,) = process.redis.arguments_of(LEASE_REPAIR)
     assert words == [b"me", b"agent:42", b"4", b"reject", word, b"1", b"me|1|s1", b"17", b'{"session_id":"s1"}']
 
 
 @on_manual_time
-async def test_what_is_only_asked_for_is_stated_without_a_generation() -> None:
+async def test_restate_sends_leases_being_acquired_without_a_generation() -> None:
     process = ScriptedLeases()
     process.redis.hold(LEASE_ACQUIRE)
     session = process.start()
@@ -47,7 +47,7 @@ async def test_what_is_only_asked_for_is_stated_without_a_generation() -> None:
 
 
 @on_manual_time
-async def test_where_nothing_is_held_nothing_is_stated() -> None:
+async def test_restate_of_a_partition_without_leases_sends_nothing() -> None:
     process = ScriptedLeases()
     await process.connect("s1")
     await restate(process, (PART + 1) % 64)
@@ -55,7 +55,7 @@ async def test_where_nothing_is_held_nothing_is_stated() -> None:
 
 
 @on_manual_time
-async def test_owners_of_whom_only_redis_knows_are_stated_to_be_empty() -> None:
+async def test_restate_sends_an_owner_known_only_to_redis_as_empty() -> None:
     process = ScriptedLeases()
     process.redis.reply_with("SMEMBERS", [b"agent:42"])
     await restate(process)
@@ -64,7 +64,7 @@ async def test_owners_of_whom_only_redis_knows_are_stated_to_be_empty() -> None:
 
 
 @on_manual_time
-async def test_with_what_is_stated_goes_which_lease_was_the_newest_whoever_has_it() -> None:
+async def test_restate_sends_the_number_of_the_newest_lease_of_any_owner() -> None:
     process = ScriptedLeases()
     await process.connect("s1")
     second, _ = await process.connect("s2"), await process.connect("s3", ADA)
@@ -75,22 +75,22 @@ async def test_with_what_is_stated_goes_which_lease_was_the_newest_whoever_has_i
 
 
 @on_manual_time
-async def test_whoever_comes_behind_the_statement_is_newer_than_what_it_says() -> None:
+async def test_a_lease_acquired_during_restate_is_newer_than_the_number_sent() -> None:
     process = ScriptedLeases()
     await process.connect("s1")
     process.redis.hold(LEASE_REPAIR)
-    stating = asyncio.create_task(restate(process))
+    restating = asyncio.create_task(restate(process))
     await turns()
-    newcomer = await process.connect("s2")
+    newer = await process.connect("s2")
     process.redis.answer_held(LEASE_REPAIR)
-    await stating
+    await restating
     (words,) = process.redis.arguments_of(LEASE_REPAIR)
-    assert (words[5], newcomer.lease.name, newcomer.close_orders) == (b"1", "me|2|s2", [])
+    assert (words[5], newer.lease.name, newer.close_orders) == (b"1", "me|2|s2", [])
 
 
 @pytest.mark.parametrize("what", [LEASE_REPAIR, "SMEMBERS"], ids=["the script", "the owners"])
 @on_manual_time
-async def test_what_redis_does_not_confirm_is_told_to_whoever_states(what: object) -> None:
+async def test_an_unconfirmed_restate_is_unavailable(what: object) -> None:
     process = ScriptedLeases()
     await process.connect()
     process.redis.leave_unconfirmed("SMEMBERS" if what == "SMEMBERS" else LEASE_REPAIR)
@@ -98,11 +98,11 @@ async def test_what_redis_does_not_confirm_is_told_to_whoever_states(what: objec
         await restate(process)
 
 
-# ---- what comes of it
+# ---- what follows from the reply
 
 
 @on_manual_time
-async def test_in_strict_mode_a_place_that_redis_does_not_know_is_lost() -> None:
+async def test_a_lease_missing_in_redis_is_lost_in_strict_mode() -> None:
     process = ScriptedLeases()
     first, second = await process.connect("s1"), await process.connect("s2")
     process.redis.reply_with(LEASE_REPAIR, [[b"me|2|s2"], [], [], b"reject", 1])
@@ -112,7 +112,7 @@ async def test_in_strict_mode_a_place_that_redis_does_not_know_is_lost() -> None
 
 
 @on_manual_time
-async def test_in_available_mode_it_is_kept_until_it_can_be_confirmed() -> None:
+async def test_a_lease_missing_in_redis_becomes_local_in_available_mode() -> None:
     process = ScriptedLeases(mode=LimitMode.AVAILABLE)
     session = await process.connect()
     process.redis.reply_with(LEASE_REPAIR, [[b"me|1|s1"], [], [], b"reject", 1])
@@ -121,22 +121,22 @@ async def test_in_available_mode_it_is_kept_until_it_can_be_confirmed() -> None:
 
 
 @on_manual_time
-async def test_a_place_that_was_given_back_meanwhile_is_nobodys_loss() -> None:
+async def test_a_lease_released_during_restate_is_not_lost() -> None:
     process = ScriptedLeases()
     session = await process.connect()
     process.redis.leave_unconfirmed(LEASE_RELEASE)
     process.redis.reply_with(LEASE_REPAIR, [[b"me|1|s1"], [], [], b"reject", 1])
     process.redis.hold(LEASE_REPAIR)
-    stating = asyncio.create_task(restate(process))
+    restating = asyncio.create_task(restate(process))
     await turns()
     process.leases.release(session.lease)
     process.redis.answer_held(LEASE_REPAIR)
-    await stating
+    await restating
     assert (session.close_orders, process.counts("lost")) == ([], [0])
 
 
 @on_manual_time
-async def test_whoever_gets_a_place_by_it_is_told() -> None:
+async def test_a_lease_granted_by_restate_is_notified() -> None:
     process = ScriptedLeases()
     await process.connect()
     process.redis.reply_with(LEASE_REPAIR, [[], [b"other|2|s2"], [], b"reject", 1])
@@ -149,7 +149,7 @@ async def test_whoever_gets_a_place_by_it_is_told() -> None:
     [(LimitPolicy.REJECT, CloseCode.TRY_AGAIN_LATER), (LimitPolicy.EVICT_OLDEST, CloseCode.EVICTED)],
 )
 @on_manual_time
-async def test_whoever_is_too_many_is_sent_away(policy: LimitPolicy, code: CloseCode) -> None:
+async def test_surplus_leases_found_by_restate_are_evicted(policy: LimitPolicy, code: CloseCode) -> None:
     process = ScriptedLeases()
     await process.connect()
     process.redis.reply_with(LEASE_REPAIR, [[], [], [b"other|2|s2"], policy.value.encode(), 9])
