@@ -50,11 +50,11 @@ class NoticeHandler(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ControlStatistics:
-    questions: int
+    pending_requests: int
     """Requests of this node that wait for responses."""
     malformed: int
     """Control messages since the start that were dropped, because they are not of this cluster and version."""
-    silent_nodes: int
+    missing_responses: int
     """Responses since the start that were missing at the deadline."""
 
 
@@ -225,7 +225,7 @@ class Control:
 
     def statistics(self) -> ControlStatistics:
         return ControlStatistics(
-            questions=len(self._pending), malformed=self._malformed, silent_nodes=self._missing_responses
+            pending_requests=len(self._pending), malformed=self._malformed, missing_responses=self._missing_responses
         )
 
 

@@ -78,7 +78,7 @@ class ChannelTrackerStatistics:
     filled: int
     """Messages that were read from history to fill holes."""
     resyncs: int
-    """Times that a channel was told that messages may be missing."""
+    """Times that a `resync` was sent for a channel, because messages may be missing."""
     barriers: int
     """Comparisons of all heads."""
     proven: int

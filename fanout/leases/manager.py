@@ -153,7 +153,7 @@ class LeaseManager:
         """In `available` mode, while Redis is away, grant a few leases without it (`local_share`)."""
         if self._mode is LimitMode.STRICT or self._pipeline.connected.is_set():
             return False
-        local = sum(1 for other in self._registry.of(lease.owner).values() if other.is_local)
+        local = sum(1 for other in self._registry.leases_of(lease.owner).values() if other.is_local)
         limit = self._limits.default(lease.owner.kind).max_sessions
         lease.is_local = limit == 0 or local < local_share(limit, self._membership.nodes_alive)
         return lease.is_local
@@ -174,7 +174,7 @@ class LeaseManager:
 
     def handle_notice(self, notice: Notice) -> None:
         """Of a lease that is not here, the release got lost: it is sent again, for no other node may send it."""
-        lease = self._registry.of(notice.owner).get(notice.lease)
+        lease = self._registry.leases_of(notice.owner).get(notice.lease)
         if lease is None:
             self._releases.add_unknown(notice.owner, notice.lease)
             return

@@ -31,7 +31,7 @@ class LeaseRegistry:
             if not leases:
                 del owners[lease.owner]
 
-    def of(self, owner: Owner) -> Mapping[str, Lease]:
+    def leases_of(self, owner: Owner) -> Mapping[str, Lease]:
         """An owner's leases by name."""
         return self._parts[owner.partition].get(owner, {})
 
@@ -39,7 +39,7 @@ class LeaseRegistry:
         return set(self._parts[partition])
 
     def __contains__(self, lease: Lease) -> bool:
-        return lease.name in self.of(lease.owner)
+        return lease.name in self.leases_of(lease.owner)
 
     def __iter__(self) -> Iterator[Lease]:
         """Over a copy: a loop may close sessions, which discards their leases."""

@@ -40,8 +40,8 @@ class LeaseRestating:
             await asyncio.gather(*(self._restate_owner(commands, owner, add_missing) for owner in owners))
 
     async def _restate_owner(self, commands: CommandSender, owner: Owner, add_missing: bool) -> None:
-        # A copy: sessions may come and go before the answer. `newest` tells Redis which leases it has not heard of yet.
-        leases = dict(self._registry.of(owner))
+        # A copy: sessions may come and go before the answer. Leases numbered above `newest` are not part of this.
+        leases = dict(self._registry.leases_of(owner))
         repaired = await self._calls.repair(
             commands,
             owner,

@@ -1,4 +1,4 @@
-"""Send the same question to several servers at once, so that one that is frozen does not delay the answer."""
+"""Send the same query to several servers at once, so that one that is frozen does not delay the answer."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,17 +19,17 @@ T = TypeVar("T")
 
 
 async def query_all(
-    servers: Sequence[RedisAddress], question: Callable[[RedisAddress], Awaitable[T | str]], *, within: float
+    servers: Sequence[RedisAddress], query: Callable[[RedisAddress], Awaitable[T | str]], *, within: float
 ) -> dict[RedisAddress, T | str]:
     """The answer of each server, or a string that says why it gave none. `within` is in seconds."""
     loop = asyncio.get_running_loop()
-    questions = {asyncio.ensure_future(question(server)): server for server in servers}
+    queries = {asyncio.ensure_future(query(server)): server for server in servers}
     answers: dict[RedisAddress, T | str] = dict.fromkeys(servers, "does not answer")
-    deadline, waiting = loop.time() + within, set(questions)
+    deadline, waiting = loop.time() + within, set(queries)
     try:
         while waiting and (left := deadline - loop.time()) > 0:
             done, waiting = await asyncio.wait(waiting, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            answers |= {questions[each]: each.result() for each in done}
+            answers |= {queries[each]: each.result() for each in done}
             if not all(isinstance(each.result(), str) for each in done):
                 deadline = min(deadline, loop.time() + OTHERS_WITHIN)
     finally:

@@ -29,7 +29,7 @@ class Server:
     """A server that answers ROLE when the test calls `answer`."""
 
     def __init__(self) -> None:
-        self.questions: list[asyncio.Future[Any]] = []
+        self.queries: list[asyncio.Future[Any]] = []
         self.is_reading = True
         self.moved: str | None = None
         self.given_up: list[str] = []
@@ -41,14 +41,14 @@ class Server:
         )
 
     def _query(self) -> asyncio.Future[Any]:
-        self.questions.append(asyncio.get_running_loop().create_future())
-        return self.questions[-1]
+        self.queries.append(asyncio.get_running_loop().create_future())
+        return self.queries[-1]
 
     async def answer(self, role: Any) -> None:
         if isinstance(role, Exception):
-            self.questions[-1].set_exception(role)
+            self.queries[-1].set_exception(role)
         else:
-            self.questions[-1].set_result(role)
+            self.queries[-1].set_result(role)
         await turns()
 
 
@@ -59,10 +59,10 @@ async def periods(count: float) -> None:
 @on_manual_time
 async def test_a_master_is_asked_once_a_period() -> None:
     server = Server()
-    assert server.questions == []
+    assert server.queries == []
     for asked in (1, 2, 3):
         await periods(1)
-        assert len(server.questions) == asked
+        assert len(server.queries) == asked
         await server.answer(MASTER)
     assert server.given_up == []
     server.watch.stop()
@@ -75,7 +75,7 @@ async def test_a_server_that_has_become_a_replica_is_given_up() -> None:
     await server.answer(REPLICA)
     assert server.given_up == ["is a replica of 10.0.0.1:6379, and a node needs the master"]
     await periods(5)
-    assert len(server.given_up) == len(server.questions) == 1, "it is over with the first reason"
+    assert len(server.given_up) == len(server.queries) == 1, "it is over with the first reason"
 
 
 @on_manual_time
@@ -93,7 +93,7 @@ async def test_a_server_that_does_not_answer_is_asked_once_and_given_up() -> Non
     assert server.given_up == []
     await periods(1)
     assert server.given_up == ["does not answer any more"]
-    assert len(server.questions) == 1
+    assert len(server.queries) == 1
 
 
 @on_manual_time
@@ -104,7 +104,7 @@ async def test_an_answer_in_a_later_period_keeps_the_connection() -> None:
     await server.answer(MASTER)
     await periods(1)
     assert server.given_up == []
-    assert len(server.questions) == 2
+    assert len(server.queries) == 2
     server.watch.stop()
 
 
@@ -140,4 +140,4 @@ async def test_an_answer_after_stop_is_ignored() -> None:
     await server.answer(REPLICA)
     await periods(5)
     assert server.given_up == []
-    assert len(server.questions) == 1
+    assert len(server.queries) == 1

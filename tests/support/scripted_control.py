@@ -1,0 +1,49 @@
+"""The Control of the node `me`, over a publisher and a link that the test controls."""
+
+from tannoy.fanout.control.codec import pack_message
+from tannoy.fanout.control.control import Control
+from tannoy.fanout.control.requests import Notice, Request, Response
+from tannoy.shared.channels import Owner, OwnerKind
+from tannoy.shared.keyspace import Keyspace
+from tannoy.shared.sessions import SessionInfo
+
+from tests.support.scripted_redis import ScriptedPublisher
+
+KEYSPACE = Keyspace("tannoy")
+OWNER = Owner(OwnerKind.AGENT, "42")
+SECRET = b"cluster"
+
+
+class ScriptedControl:
+    """Answers requests of other nodes with `sessions` and `listed`; records their `requests` and `notices`."""
+
+    def __init__(self, *, sessions: int = 0, listed: tuple[SessionInfo, ...] = ()) -> None:
+        self.requests: list[Request] = []
+        self.notices: list[Notice] = []
+        self.publisher = ScriptedPublisher(KEYSPACE)
+        self._answer = sessions, listed
+        self.is_listening = True
+        self.control = Control(
+            KEYSPACE,
+            self.publisher,
+            incarnation="me",
+            secret=SECRET,
+            answer_request=self._answer_request,
+            is_listening=lambda: self.is_listening,
+        )
+        self.control.attach(self)
+
+    def handle_notice(self, notice: Notice) -> None:
+        self.notices.append(notice)
+
+    def _answer_request(self, request: Request) -> tuple[int, tuple[SessionInfo, ...]]:
+        self.requests.append(request)
+        return self._answer
+
+    def confirm_received_by(self, nodes: int) -> None:
+        """Redis confirms the last publish, which so many nodes have received."""
+        self.publisher.confirmations[-1].set_result(nodes)
+
+    def respond(self, request: int, sessions: int, *listed: SessionInfo) -> None:
+        """A node responds to a request of this one."""
+        self.control.handle_message(pack_message(Response(request, sessions, listed), SECRET))
