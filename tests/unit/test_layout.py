@@ -99,9 +99,6 @@ _imports_a_test_module = re.compile(r"^from tests\.(?:\w+\.)*test_\w+ import", r
 STILL_IMPORT_A_TEST_MODULE = {
     "tests/cluster/test_comebacks.py",
     "tests/integration/test_recovery.py",
-    "tests/unit/fanout/test_membership_beats.py",
-    "tests/unit/fanout/test_membership_lost.py",
-    "tests/unit/fanout/test_membership_parts.py",
     "tests/unit/node/connections/test_command_loop.py",
     "tests/unit/node/connections/test_command_loop_bounds.py",
     "tests/unit/node/connections/test_connection_end.py",

@@ -1,4 +1,4 @@
-"""What is stated when: at once what may have been lost, everything else once a minute."""
+"""Which partitions are restated when: those marked as lost at once, all others once a minute."""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -19,11 +19,11 @@ from tests.support.scripted_leases import KEYSPACE, OWNER, ScriptedLeases
 ROOMS = {KEYSPACE.rooms_of_node(part, "me"): part for part in ALL}
 OWNERS = {KEYSPACE.owners_of_node(part, "me"): part for part in ALL}
 LOBBY = KEYSPACE.room(RoomName("lobby"))
-TURN = DEFAULT_TIMES.repair_seconds
+TURN_SECONDS = DEFAULT_TIMES.repair_seconds
 
 
-class Workshop:
-    """Repair over the leases of an process, and a lobby with one session in it."""
+class ScriptedAntiEntropy:
+    """Anti-entropy over the leases of the process `me`, and a room with one session in it."""
 
     def __init__(self) -> None:
         self.process = ScriptedLeases()
@@ -35,137 +35,137 @@ class Workshop:
         presence = Presence(self.redis, KEYSPACE, incarnation="me", rules=PresenceRules(50, 1000, 5.0))
         heartbeat, leases = self.process.heartbeat, self.process.leases
         self.to_restate = heartbeat.to_restate
-        self.present_asked: list[tuple[list[int], list[int]]] = []
-        """Partitions whose sessions were asked for, and those that had been compared by then."""
-        self.repair = AntiEntropy(self.redis, heartbeat, leases, presence, self.disconnects, self._present)
+        self.present_listed: list[tuple[list[int], list[int]]] = []
+        """Partitions whose sessions were listed, each with those whose rooms had been compared by then."""
+        self.anti_entropy = AntiEntropy(self.redis, heartbeat, leases, presence, self.disconnects, self._list_present)
 
-    def _present(self, partitions: Collection[int]) -> Mapping[int, Present]:
-        self.present_asked.append((list(partitions), self.rooms_looked_at))
+    def _list_present(self, partitions: Collection[int]) -> Mapping[int, Present]:
+        self.present_listed.append((list(partitions), self.rooms_compared))
         return {part: {LOBBY: {1: (UserId("ada"), "Ada")}} for part in partitions if part == LOBBY.partition}
 
     async def run(self, seconds: float) -> None:
-        running = asyncio.create_task(self.repair.run())
+        running = asyncio.create_task(self.anti_entropy.run())
         await asyncio.sleep(seconds)
         running.cancel()
 
     @property
-    def looked_at(self) -> list[int]:
+    def owners_compared(self) -> list[int]:
         """Partitions whose owners Redis was asked for, in order."""
         return [OWNERS[words[0]] for words in self.redis.arguments_of("SMEMBERS") if words[0] in OWNERS]
 
     @property
-    def rooms_looked_at(self) -> list[int]:
+    def rooms_compared(self) -> list[int]:
         """Partitions whose rooms Redis was asked for, in order."""
         return [ROOMS[words[0]] for words in self.redis.arguments_of("SMEMBERS") if words[0] in ROOMS]
 
 
 @on_manual_time
-async def test_each_partition_has_its_turn_once_in_a_round() -> None:
-    workshop = Workshop()
-    await workshop.run(ROUND_SECONDS + TURN / 2)
-    assert workshop.looked_at[: len(ALL)] == list(ALL)
-    assert workshop.repair.statistics().rounds == 1
+async def test_each_partition_is_restated_once_in_a_round() -> None:
+    scripted = ScriptedAntiEntropy()
+    await scripted.run(ROUND_SECONDS + TURN_SECONDS / 2)
+    assert scripted.owners_compared[: len(ALL)] == list(ALL)
+    assert scripted.anti_entropy.statistics().rounds == 1
 
 
 @on_manual_time
-async def test_what_may_have_been_lost_is_looked_at_at_once_and_not_again() -> None:
-    workshop = Workshop()
-    workshop.to_restate.update((3, 50))
-    await workshop.run(TURN / 2)
-    assert (workshop.looked_at, workshop.to_restate) == ([3, 50], set())
+async def test_marked_partitions_are_restated_at_once_and_unmarked() -> None:
+    scripted = ScriptedAntiEntropy()
+    scripted.to_restate.update((3, 50))
+    await scripted.run(TURN_SECONDS / 2)
+    assert (scripted.owners_compared, scripted.to_restate) == ([3, 50], set())
 
 
 @on_manual_time
-async def test_so_many_partitions_that_others_have_their_turn_too_are_looked_at_together() -> None:
-    workshop = Workshop()
-    workshop.to_restate.update(ALL)
-    await workshop.run(TURN / 2)
-    assert workshop.looked_at == list(range(2 * GROUP))
-    await workshop.run(TURN * 3)
-    assert sorted(workshop.looked_at) == list(ALL)
+async def test_marked_partitions_are_restated_in_batches_of_two_groups() -> None:
+    scripted = ScriptedAntiEntropy()
+    scripted.to_restate.update(ALL)
+    await scripted.run(TURN_SECONDS / 2)
+    assert scripted.owners_compared == list(range(2 * GROUP))
+    await scripted.run(TURN_SECONDS * 3)
+    assert sorted(scripted.owners_compared) == list(ALL)
 
 
 @on_manual_time
-async def test_places_and_presence_are_stated_both() -> None:
-    workshop = Workshop()
-    await workshop.process.connect()
-    workshop.to_restate.update((OWNER.partition, LOBBY.partition))
-    await workshop.run(TURN / 2)
-    assert len(workshop.redis.arguments_of(LEASE_REPAIR)) == len(workshop.redis.arguments_of(PRESENCE_JOIN)) == 1
+async def test_leases_and_presence_of_a_partition_are_restated() -> None:
+    scripted = ScriptedAntiEntropy()
+    await scripted.process.connect()
+    scripted.to_restate.update((OWNER.partition, LOBBY.partition))
+    await scripted.run(TURN_SECONDS / 2)
+    assert len(scripted.redis.arguments_of(LEASE_REPAIR)) == len(scripted.redis.arguments_of(PRESENCE_JOIN)) == 1
 
 
 @on_manual_time
-async def test_what_was_cut_short_is_taken_up_again() -> None:
-    workshop = Workshop()
-    workshop.to_restate.add(3)
-    workshop.redis.leave_unconfirmed("SMEMBERS")
-    await workshop.run(TURN / 2)
-    assert workshop.to_restate == {3}
-    workshop.redis.confirm_again("SMEMBERS")
-    await workshop.run(TURN / 2)
-    assert workshop.to_restate == set()
+async def test_an_unconfirmed_restate_keeps_its_partition_marked() -> None:
+    scripted = ScriptedAntiEntropy()
+    scripted.to_restate.add(3)
+    scripted.redis.leave_unconfirmed("SMEMBERS")
+    await scripted.run(TURN_SECONDS / 2)
+    assert scripted.to_restate == {3}
+    scripted.redis.confirm_again("SMEMBERS")
+    await scripted.run(TURN_SECONDS / 2)
+    assert scripted.to_restate == set()
 
 
 @on_manual_time
-async def test_what_is_marked_while_it_is_stated_is_looked_at_again() -> None:
-    workshop = Workshop()
-    workshop.to_restate.add(3)
-    workshop.redis.hold("SMEMBERS")
-    running = asyncio.create_task(workshop.repair.run())
+async def test_a_partition_marked_during_its_restate_is_restated_again() -> None:
+    scripted = ScriptedAntiEntropy()
+    scripted.to_restate.add(3)
+    scripted.redis.hold("SMEMBERS")
+    running = asyncio.create_task(scripted.anti_entropy.run())
     await turns()
-    assert (workshop.looked_at, workshop.to_restate) == ([3], set())
-    workshop.to_restate.add(3)
-    workshop.redis.answer_held("SMEMBERS")
-    await asyncio.sleep(TURN / 2)
-    assert (workshop.looked_at, workshop.to_restate) == ([3], {3})
-    await asyncio.sleep(TURN)
+    assert (scripted.owners_compared, scripted.to_restate) == ([3], set())
+    scripted.to_restate.add(3)
+    scripted.redis.answer_held("SMEMBERS")
+    await asyncio.sleep(TURN_SECONDS / 2)
+    assert (scripted.owners_compared, scripted.to_restate) == ([3], {3})
+    await asyncio.sleep(TURN_SECONDS)
     running.cancel()
-    assert (workshop.looked_at, workshop.to_restate) == ([3, 3], set())
+    assert (scripted.owners_compared, scripted.to_restate) == ([3, 3], set())
 
 
 @on_manual_time
-async def test_what_was_marked_meanwhile_and_what_was_cut_short_are_both_looked_at_again() -> None:
-    workshop = Workshop()
-    workshop.to_restate.add(3)
-    workshop.redis.leave_unconfirmed("SMEMBERS")
-    workshop.redis.hold("SMEMBERS")
-    running = asyncio.create_task(workshop.repair.run())
+async def test_partitions_marked_during_an_unconfirmed_restate_stay_marked_with_its_own() -> None:
+    scripted = ScriptedAntiEntropy()
+    scripted.to_restate.add(3)
+    scripted.redis.leave_unconfirmed("SMEMBERS")
+    scripted.redis.hold("SMEMBERS")
+    running = asyncio.create_task(scripted.anti_entropy.run())
     await turns()
-    workshop.to_restate.add(50)
-    workshop.redis.answer_held("SMEMBERS")
+    scripted.to_restate.add(50)
+    scripted.redis.answer_held("SMEMBERS")
     await turns(6)
     running.cancel()
-    assert workshop.to_restate == {3, 50}
+    assert scripted.to_restate == {3, 50}
 
 
 @on_manual_time
-async def test_who_is_there_is_read_for_each_partition_right_before_it_is_stated() -> None:
-    workshop = Workshop()
-    workshop.to_restate.update((3, 50))
-    await workshop.run(TURN / 2)
-    assert workshop.present_asked == [([3], []), ([50], [3])]
+async def test_present_sessions_are_listed_for_each_partition_right_before_its_restate() -> None:
+    scripted = ScriptedAntiEntropy()
+    scripted.to_restate.update((3, 50))
+    await scripted.run(TURN_SECONDS / 2)
+    assert scripted.present_listed == [([3], []), ([50], [3])]
 
 
 @on_manual_time
-async def test_what_redis_had_not_confirmed_is_said_again_every_turn() -> None:
-    workshop = Workshop()
-    session = await workshop.process.connect()
-    workshop.redis.leave_unconfirmed(LEASE_RELEASE, REMEMBER_GONE)
-    workshop.process.leases.release(session.lease)
-    workshop.disconnects.remember([OWNER], disconnect())
+async def test_unconfirmed_releases_and_disconnects_are_retried_every_turn() -> None:
+    scripted = ScriptedAntiEntropy()
+    session = await scripted.process.connect()
+    scripted.redis.leave_unconfirmed(LEASE_RELEASE, REMEMBER_GONE)
+    scripted.process.leases.release(session.lease)
+    scripted.disconnects.remember([OWNER], disconnect())
     await turns()
-    await workshop.run(TURN * 1.5)
-    assert len(workshop.redis.arguments_of(LEASE_RELEASE)) == len(workshop.redis.arguments_of(REMEMBER_GONE)) == 3
-    workshop.redis.confirm_again(LEASE_RELEASE, REMEMBER_GONE)
-    await workshop.run(TURN / 2)
-    assert workshop.process.counts("unreleased") == [0]
-    assert workshop.disconnects.statistics().pending == 0
+    await scripted.run(TURN_SECONDS * 1.5)
+    assert len(scripted.redis.arguments_of(LEASE_RELEASE)) == len(scripted.redis.arguments_of(REMEMBER_GONE)) == 3
+    scripted.redis.confirm_again(LEASE_RELEASE, REMEMBER_GONE)
+    await scripted.run(TURN_SECONDS / 2)
+    assert scripted.process.counts("unreleased") == [0]
+    assert scripted.disconnects.statistics().pending == 0
 
 
 @on_manual_time
-async def test_without_a_connection_nothing_is_stated() -> None:
-    workshop = Workshop()
-    workshop.redis.disconnect()
-    workshop.to_restate.add(3)
-    await workshop.run(TURN * 5)
-    assert workshop.redis.calls == []
+async def test_nothing_is_restated_without_a_connection() -> None:
+    scripted = ScriptedAntiEntropy()
+    scripted.redis.disconnect()
+    scripted.to_restate.add(3)
+    await scripted.run(TURN_SECONDS * 5)
+    assert scripted.redis.calls == []

@@ -1,4 +1,4 @@
-"""Why sessions were closed: told to Redis, and kept until it has taken it, within a bound."""
+"""Why sessions were closed: sent to Redis, and kept until it has confirmed it, within a bound."""
 
 import orjson
 import pytest
@@ -20,75 +20,75 @@ def packed(session_id: str = "s1") -> bytes:
     return orjson.dumps(disconnect(session_id).as_object())
 
 
-def disconnects() -> tuple[DisconnectLog, ScriptedPipeline]:
+def empty_log() -> tuple[DisconnectLog, ScriptedPipeline]:
     redis = ScriptedPipeline()
     redis.reply_with(REMEMBER_GONE, 1)
     return DisconnectLog(redis, KEYSPACE), redis
 
 
 @on_manual_time
-async def test_a_departure_is_remembered_with_each_of_its_owners() -> None:
-    made, redis = disconnects()
-    made.remember([AGENT, ADA], disconnect())
+async def test_a_disconnect_is_stored_for_each_of_its_owners() -> None:
+    log, redis = empty_log()
+    log.remember([AGENT, ADA], disconnect())
     await turns()
     assert [(call.keys, call.words) for call in redis.calls] == [
         ((KEYSPACE.disconnects(owner),), [packed(), str(KEPT).encode(), str(KEEP_SECONDS).encode()])
         for owner in (AGENT, ADA)
     ]
-    assert made.statistics() == DisconnectLogStatistics(2, 0, 0)
+    assert log.statistics() == DisconnectLogStatistics(2, 0, 0)
 
 
 @on_manual_time
-async def test_what_redis_does_not_take_is_kept_and_told_again() -> None:
-    made, redis = disconnects()
+async def test_an_unconfirmed_disconnect_is_kept_and_sent_again() -> None:
+    log, redis = empty_log()
     redis.leave_unconfirmed(REMEMBER_GONE)
-    made.remember([AGENT], disconnect())
+    log.remember([AGENT], disconnect())
     await turns()
-    assert made.statistics() == DisconnectLogStatistics(0, 1, 0)
+    assert log.statistics() == DisconnectLogStatistics(0, 1, 0)
     redis.confirm_again(REMEMBER_GONE)
-    made.send_pending()
+    log.send_pending()
     await turns()
-    assert made.statistics() == DisconnectLogStatistics(1, 0, 0)
-    made.send_pending()
+    assert log.statistics() == DisconnectLogStatistics(1, 0, 0)
+    log.send_pending()
     assert [words[0] for words in redis.arguments_of(REMEMBER_GONE)] == [packed()] * 2
 
 
 @on_manual_time
-async def test_what_is_still_not_taken_stays_pending() -> None:
-    made, redis = disconnects()
+async def test_a_disconnect_unconfirmed_twice_stays_pending() -> None:
+    log, redis = empty_log()
     redis.leave_unconfirmed(REMEMBER_GONE)
-    made.remember([AGENT, ADA], disconnect())
+    log.remember([AGENT, ADA], disconnect())
     await turns()
-    made.send_pending()
+    log.send_pending()
     await turns()
-    assert made.statistics().pending == 2
+    assert log.statistics().pending == 2
 
 
 @on_manual_time
-async def test_of_more_than_the_bound_the_oldest_are_lost_and_counted() -> None:
-    made, redis = disconnects()
+async def test_disconnects_over_the_bound_drop_the_oldest_and_count_it() -> None:
+    log, redis = empty_log()
     redis.leave_unconfirmed(REMEMBER_GONE)
     for number in range(PENDING_MAX + 3):
-        made.remember([AGENT], disconnect(f"s{number}"))
+        log.remember([AGENT], disconnect(f"s{number}"))
     await turns()
-    assert made.statistics() == DisconnectLogStatistics(0, PENDING_MAX, 3)
+    assert log.statistics() == DisconnectLogStatistics(0, PENDING_MAX, 3)
     redis.confirm_again(REMEMBER_GONE)
     redis.calls.clear()
-    made.send_pending()
+    log.send_pending()
     assert redis.arguments_of(REMEMBER_GONE)[0][0] == packed("s3")
 
 
 @on_manual_time
-async def test_recent_departures_are_told_as_redis_has_them() -> None:
-    made, redis = disconnects()
+async def test_recent_returns_the_disconnects_in_the_order_of_redis() -> None:
+    log, redis = empty_log()
     redis.reply_with("LRANGE", [packed("s2"), packed("s1")])
-    assert await made.recent(AGENT) == [disconnect("s2"), disconnect("s1")]
+    assert await log.recent(AGENT) == [disconnect("s2"), disconnect("s1")]
     assert redis.arguments_of("LRANGE") == [[KEYSPACE.disconnects(AGENT), b"0", str(KEPT - 1).encode()]]
 
 
 @on_manual_time
-async def test_departures_that_redis_does_not_tell_are_unavailable() -> None:
-    made, redis = disconnects()
+async def test_recent_without_a_reply_is_unavailable() -> None:
+    log, redis = empty_log()
     redis.leave_unconfirmed("LRANGE")
     with pytest.raises(Unavailable):
-        await made.recent(AGENT)
+        await log.recent(AGENT)

@@ -1,4 +1,4 @@
-"""One heartbeat after the other: where each goes, what goes with it, and what it tells."""
+"""Heartbeats: where each is sent, what is sent with it, and what its reply says."""
 
 import asyncio
 
@@ -11,85 +11,92 @@ from tannoy.shared.nodes import NodeInfo
 
 from tests.support.clock import on_manual_time, turns
 from tests.support.records import NODE
-from tests.unit.fanout.test_membership import A_WHILE, ALL, BEAT, HOLDS, KEYSPACE, Heart
+from tests.support.scripted_membership import (
+    ALL,
+    HEARTBEAT_SECONDS,
+    KEYSPACE,
+    MOMENT_SECONDS,
+    VALID_SECONDS,
+    ScriptedMembership,
+)
 
 
 @on_manual_time
-async def test_a_heartbeat_goes_to_every_partition_in_one_go() -> None:
-    heart = Heart()
-    await heart.greet()
-    heart.redis.calls.clear()
-    await heart.beat()
-    beats = [call for call in heart.redis.calls if call.what == HEARTBEAT]
+async def test_a_heartbeat_is_sent_in_every_partition() -> None:
+    process = ScriptedMembership()
+    await process.connect()
+    process.redis.calls.clear()
+    await process.beat()
+    beats = [call for call in process.redis.calls if call.what == HEARTBEAT]
     assert [call.keys for call in beats] == [(KEYSPACE.heartbeats(part), KEYSPACE.server(part)) for part in ALL]
     assert {tuple(call.words) for call in beats} == {(b"me", b"%d" % DEFAULT_TIMES.lease_ms)}
 
 
 @on_manual_time
-async def test_with_the_heartbeat_goes_what_others_may_know_of_the_node() -> None:
-    heart = Heart()
-    await heart.greet()
-    (call,) = [call for call in heart.redis.calls if call.what == NODE_TELL]
+async def test_the_description_of_the_node_is_sent_with_the_heartbeat() -> None:
+    process = ScriptedMembership()
+    await process.connect()
+    (call,) = [call for call in process.redis.calls if call.what == NODE_TELL]
     incarnation, info = call.words
     assert (call.keys, incarnation) == ((KEYSPACE.node_info(),), b"me")
     assert NodeInfo.parse(orjson.loads(info)) == NODE
 
 
 @on_manual_time
-async def test_the_number_of_nodes_is_the_highest_that_any_partition_tells() -> None:
-    heart = Heart()
-    heart.redis.reply_with(HEARTBEAT, *([b"alive", nodes % 5, b"one"] for nodes in range(PARTITIONS)))
-    await heart.greet()
-    assert heart.membership.nodes_alive == 4
+async def test_nodes_alive_is_the_highest_count_of_any_partition() -> None:
+    process = ScriptedMembership()
+    process.redis.reply_with(HEARTBEAT, *([b"alive", nodes % 5, b"one"] for nodes in range(PARTITIONS)))
+    await process.connect()
+    assert process.membership.nodes_alive == 4
 
 
 @on_manual_time
-async def test_hurry_does_not_wait_for_the_next_heartbeats_time() -> None:
-    heart = Heart()
-    await heart.greet()
-    running = asyncio.create_task(heart.membership.run(heart.redis))
+async def test_beat_soon_sends_a_heartbeat_at_once() -> None:
+    process = ScriptedMembership()
+    await process.connect()
+    running = asyncio.create_task(process.membership.run(process.redis))
     await turns()
-    beats = heart.membership.statistics().beats
-    heart.membership.beat_soon()
+    beats = process.membership.statistics().beats
+    process.membership.beat_soon()
     await turns(10)
     running.cancel()
-    assert heart.membership.statistics().beats == beats + 1
+    assert process.membership.statistics().beats == beats + 1
 
 
 @on_manual_time
-async def test_a_heartbeat_that_redis_does_not_confirm_is_counted_and_the_next_one_follows() -> None:
-    heart = Heart()
-    await heart.greet()
-    running = asyncio.create_task(heart.membership.run(heart.redis))
-    heart.redis.leave_unconfirmed(HEARTBEAT)
-    await asyncio.sleep(BEAT + A_WHILE)
-    assert heart.membership.statistics().missed == 1
-    assert heart.holds_until == pytest.approx(HOLDS)
-    heart.redis.confirm_again(HEARTBEAT)
-    await asyncio.sleep(BEAT)
+async def test_an_unconfirmed_heartbeat_is_counted_and_the_next_one_is_sent() -> None:
+    process = ScriptedMembership()
+    await process.connect()
+    running = asyncio.create_task(process.membership.run(process.redis))
+    process.redis.leave_unconfirmed(HEARTBEAT)
+    await asyncio.sleep(HEARTBEAT_SECONDS + MOMENT_SECONDS)
+    assert process.membership.statistics().missed == 1
+    assert process.valid_until == pytest.approx(VALID_SECONDS)
+    process.redis.confirm_again(HEARTBEAT)
+    await asyncio.sleep(HEARTBEAT_SECONDS)
     running.cancel()
-    assert heart.holds_until == pytest.approx(2 * BEAT + HOLDS)
+    assert process.valid_until == pytest.approx(2 * HEARTBEAT_SECONDS + VALID_SECONDS)
 
 
 @on_manual_time
-async def test_without_a_connection_no_heartbeat_is_queued() -> None:
-    heart = Heart()
-    heart.redis.disconnect()
-    running = asyncio.create_task(heart.membership.run(heart.redis))
-    await asyncio.sleep(5 * BEAT)
+async def test_no_heartbeat_is_queued_without_a_connection() -> None:
+    process = ScriptedMembership()
+    process.redis.disconnect()
+    running = asyncio.create_task(process.membership.run(process.redis))
+    await asyncio.sleep(5 * HEARTBEAT_SECONDS)
     running.cancel()
-    assert heart.redis.calls == []
+    assert process.redis.calls == []
 
 
 @on_manual_time
-async def test_whoever_leaves_lets_its_heartbeat_run_out_in_every_partition() -> None:
-    heart = Heart()
-    await heart.membership.leave(heart.redis)
-    assert heart.redis.arguments_of(HEARTBEAT) == [[b"me", b"0"]] * PARTITIONS
+async def test_leave_ends_the_heartbeat_in_every_partition() -> None:
+    process = ScriptedMembership()
+    await process.membership.leave(process.redis)
+    assert process.redis.arguments_of(HEARTBEAT) == [[b"me", b"0"]] * PARTITIONS
 
 
 @on_manual_time
-async def test_the_living_nodes_are_told_as_they_described_themselves() -> None:
-    heart = Heart()
-    heart.redis.reply_with(NODES_LIST, [orjson.dumps(NODE.as_object())])
-    assert await heart.membership.list_nodes(heart.redis) == [NODE]
+async def test_list_nodes_returns_the_descriptions_of_the_nodes() -> None:
+    process = ScriptedMembership()
+    process.redis.reply_with(NODES_LIST, [orjson.dumps(NODE.as_object())])
+    assert await process.membership.list_nodes(process.redis) == [NODE]
