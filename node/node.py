@@ -11,7 +11,6 @@ import socket
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import fields
 from importlib.metadata import version
 from typing import Any
 
@@ -48,6 +47,7 @@ from .lifecycle.drain import drain_sessions
 from .operations.presence import PresenceQueries
 from .operations.publishing import Publishing
 from .protocols.encoding import encoding_of
+from .statistics import NodeStatistics
 from .transports.base import ClientTransport, TransportListener
 
 WRITE_HIGH_WATER = 65_536
@@ -169,8 +169,8 @@ class Node:
         return NodeInfo(
             node=self.node_id,
             incarnation=self.incarnation,
-            sessions=hub["sessions"],
-            channels=hub["channels"],
+            sessions=hub.sessions,
+            channels=hub.channels,
             load=round((cpu - last_cpu) / max(now - last_now, 0.001), 3),
             version=version("tannoy"),
             draining=self.is_draining,
@@ -245,22 +245,21 @@ class Node:
         """Be not ready any more, and close all sessions with `bye` 4001."""
         self.is_draining = True
         if not await drain_sessions(self.hub.sessions(), self.wheel.idle):
-            _log.warning("some clients did not answer the close frame", clients=self.wheel.statistics()["waiting"])
+            _log.warning("some clients did not answer the close frame", clients=self.wheel.statistics().waiting)
 
-    def statistics(self) -> dict[str, object]:
-        """Return the statistics of all parts, for metrics and the diagnostics page."""
-        bus = self.bus.statistics()
-        return {
-            "node": self.node_id,
-            "pid": os.getpid(),
-            "ready": self.not_ready_reason is None,
-            "hub": self.hub.statistics(),
-            "relay": self.relay.statistics(),
-            "wheel": self.wheel.statistics(),
-            "connections": self._counters.statistics(),
-            "outbox": self.context.outbox_limits.statistics(),
-            **{field.name: getattr(bus, field.name) for field in fields(bus)},
-        }
+    def statistics(self) -> NodeStatistics:
+        """Return the statistics of all parts, for metrics and `/diagnostics`."""
+        return NodeStatistics(
+            node=self.node_id,
+            pid=os.getpid(),
+            ready=self.not_ready_reason is None,
+            hub=self.hub.statistics(),
+            relay=self.relay.statistics(),
+            wheel=self.wheel.statistics(),
+            connections=self._counters.statistics(),
+            outbox=self.context.outbox_limits.statistics(),
+            bus=self.bus.statistics(),
+        )
 
 
 def _address(settings: Settings) -> AnyAddress:

@@ -5,6 +5,7 @@ an entry in the set of its tick.
 """
 
 import asyncio
+from dataclasses import dataclass
 from typing import Protocol
 
 from ...shared.clock import Clock
@@ -18,6 +19,12 @@ class Timed(Protocol):
     """The wheel's mark; 0 while not on it. The owner keeps the slot, the wheel alone writes it."""
 
     def due(self, now: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TimerWheelStatistics:
+    waiting: int
+    """Objects that have a deadline."""
 
 
 class TimerWheel:
@@ -86,5 +93,5 @@ class TimerWheel:
             self._timer = None
         self._ticks.clear()
 
-    def statistics(self) -> dict[str, int]:
-        return {"waiting": self._waiting}
+    def statistics(self) -> TimerWheelStatistics:
+        return TimerWheelStatistics(self._waiting)

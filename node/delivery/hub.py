@@ -5,12 +5,23 @@ Empty rosters are removed at once. `delivery/roster.py` describes how a session 
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from ...shared.channels import Channel
 from ...shared.names import UserId
 from ...shared.publication import Position, Publication
 from .roster import JoinBuffer, Member, Roster
 from .watermark import NOTHING_SEEN, Watermark
+
+
+@dataclass(frozen=True, slots=True)
+class HubStatistics:
+    sessions: int
+    """Sessions of this node, those that are not open yet among them."""
+    users: int
+    """Users with a session here."""
+    channels: int
+    """Channels of which a session here is a member, or which one is joining."""
 
 
 class Hub:
@@ -126,5 +137,5 @@ class Hub:
         del self.rosters[roster.channel.address]
         return True
 
-    def statistics(self) -> dict[str, int]:
-        return {"sessions": len(self._sessions), "users": len(self._users), "channels": len(self.rosters)}
+    def statistics(self) -> HubStatistics:
+        return HubStatistics(sessions=len(self._sessions), users=len(self._users), channels=len(self.rosters))

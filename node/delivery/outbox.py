@@ -14,6 +14,16 @@ from ..protocols.framing import Chunk
 from ..transports.base import ClientTransport
 
 
+@dataclass(frozen=True, slots=True)
+class OutboxStatistics:
+    slow: int
+    """Outboxes that queue now, because their socket is full."""
+    overflowed: int
+    """Times that an outbox was full, so far."""
+    dropped_bytes: int
+    """Bytes that were queued, or were to be, and were not sent, so far."""
+
+
 @dataclass(slots=True)
 class OutboxLimits:
     """Shared by all outboxes of a node; so are the counters."""
@@ -24,8 +34,8 @@ class OutboxLimits:
     overflowed: int = 0
     dropped_bytes: int = 0
 
-    def statistics(self) -> dict[str, int]:
-        return {"slow": self.slow, "overflowed": self.overflowed, "dropped_bytes": self.dropped_bytes}
+    def statistics(self) -> OutboxStatistics:
+        return OutboxStatistics(self.slow, self.overflowed, self.dropped_bytes)
 
 
 class Outbox:

@@ -8,6 +8,7 @@ of the event loop between, so that no room starves the others; what comes for it
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from ...fanout.history.tracker import Deliveries
 from ...shared.publication import Publication
@@ -22,6 +23,18 @@ SLICE = 4096
 """Sockets served in one turn of the event loop: about 5 ms."""
 BACKLOG_MAX_BYTES = 8 * 1024 * 1024
 """Of frames that wait for slices. Beyond it the link stops reading until it has halved."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelayStatistics:
+    messages: int
+    """Messages and events that the bus has delivered so far, whether or not this node has sessions in their channel."""
+    deliveries: int
+    """Those, times the sockets of each: an excluded socket counts too."""
+    backlog_bytes: int
+    """Bytes, as JSON, that wait for slices."""
+    link_paused: bool
+    """Whether the link does not read, because more than BACKLOG_MAX_BYTES waited."""
 
 
 class _Batch:
@@ -189,10 +202,10 @@ class Relay:
             self._link_paused = False
             self._resume_link()
 
-    def statistics(self) -> dict[str, int | bool]:
-        return {
-            "messages": self._messages,
-            "deliveries": self._deliveries,
-            "backlog_bytes": self._backlog_bytes,
-            "link_paused": self._link_paused,
-        }
+    def statistics(self) -> RelayStatistics:
+        return RelayStatistics(
+            messages=self._messages,
+            deliveries=self._deliveries,
+            backlog_bytes=self._backlog_bytes,
+            link_paused=self._link_paused,
+        )

@@ -30,7 +30,7 @@ _ROUTES: tuple[tuple[str, str, Handler], ...] = (
 
 
 async def _get_diagnostics(node: Node, request: Request) -> Object:
-    return node.statistics()
+    return node.statistics().as_object()
 
 
 def api_routes() -> list[BaseRoute]:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from tannoy.node.connections.connection import PONG_DEADLINE
 from tannoy.node.connections.timers import TICK
+from tannoy.node.delivery.hub import HubStatistics
 from tannoy.node.protocols.session import ROOMS_MAX, Endpoint
 from tannoy.node.rfc6455 import Opcode
 from tannoy.node.transports.base import CLOSE_DEADLINE
@@ -121,7 +122,7 @@ async def test_with_skip_more_resyncs_than_the_bound_end_the_session_in_order() 
     desk.hear_from_room(6000)
     desk.transport.drain()
     assert desk.transport.closed_with == (4002, "too slow to read")
-    assert house.hub.statistics() == {"sessions": 0, "users": 0, "channels": 0}
+    assert house.hub.statistics() == HubStatistics(sessions=0, users=0, channels=0)
 
 
 # ---- goodbye
@@ -224,7 +225,7 @@ async def test_an_end_of_any_kind_gives_everything_back_once(end: str) -> None:
         desk.connection.close(CloseCode.DRAINING)
     if "peer" in end:
         desk.connection.on_closed()
-    assert house.hub.statistics() == {"sessions": 0, "users": 0, "channels": 0}
+    assert house.hub.statistics() == HubStatistics(sessions=0, users=0, channels=0)
     assert house.subscriptions.holders(ROOM.address) == 0
     assert house.outbox_limits.slow == 0
 
@@ -238,7 +239,7 @@ async def test_an_end_while_entering_gives_the_subscription_back() -> None:
     house.link.acknowledge()
     await turns()
     assert house.subscriptions.holders(ROOM.address) == 0
-    assert house.hub.statistics() == {"sessions": 0, "users": 0, "channels": 0}
+    assert house.hub.statistics() == HubStatistics(sessions=0, users=0, channels=0)
     assert desk.heard() == []
 
 

@@ -6,6 +6,7 @@ import pytest
 from tannoy.fanout.control.requests import Evict
 from tannoy.fanout.leases.acquirer import ASK_AGAIN_SECONDS
 from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_RELEASE, REMEMBER_GONE
+from tannoy.node.delivery.hub import HubStatistics
 from tannoy.node.protocols.session import Endpoint
 from tannoy.shared.codes import CloseCode
 from tannoy.shared.protocol.codec import JSON
@@ -153,7 +154,7 @@ async def test_whoever_leaves_while_it_waits_gives_back_what_it_may_have_got(rea
     desk.connection.on_closed()
     await turns(6)
     assert (released(house), house.leases.statistics().known) == ([b"me|1|s1"], 0)
-    assert house.hub.statistics() == {"sessions": 0, "users": 0, "channels": 0}
+    assert house.hub.statistics() == HubStatistics(sessions=0, users=0, channels=0)
     assert house.counters.open == 0
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 from tannoy.fanout.pubsub.subscriptions import ACKNOWLEDGE_TIMEOUT
 from tannoy.fanout.scripts import PRESENCE_JOIN, PRESENCE_LEAVE
+from tannoy.node.delivery.hub import HubStatistics
 from tannoy.node.protocols.session import Endpoint
 from tannoy.shared.codes import CloseCode
 from tannoy.shared.names import RoomName
@@ -91,7 +92,7 @@ async def test_whoever_turns_back_at_any_step_leaves_nothing(
         house.redis.answer_held(PRESENCE_JOIN)
     await turns()
     assert house.subscriptions.holders(ROOM.address) == 0
-    assert house.hub.statistics() == {"sessions": 0, "users": 0, "channels": 0}
+    assert house.hub.statistics() == HubStatistics(sessions=0, users=0, channels=0)
     assert numbers(house, PRESENCE_JOIN) == numbers(house, PRESENCE_LEAVE)
 
 

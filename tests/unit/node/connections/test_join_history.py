@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 from tannoy.fanout.scripts import HISTORY_READ, PRESENCE_JOIN, PRESENCE_LEAVE
 from tannoy.node.delivery import roster as roster_module
+from tannoy.node.delivery.hub import HubStatistics
 from tannoy.node.protocols.session import Endpoint
 from tannoy.shared.codes import CloseCode
 from tannoy.shared.policy import LimitMode
@@ -183,7 +184,7 @@ async def test_whoever_turns_back_while_its_place_is_looked_for_leaves_nothing(
         house.past.answer_held(HISTORY_READ)
     await turns()
     assert house.subscriptions.holders(ROOM.address) == 0
-    assert house.hub.statistics() == {"sessions": 0, "users": 0, "channels": 0}
+    assert house.hub.statistics() == HubStatistics(sessions=0, users=0, channels=0)
     assert numbers(house, PRESENCE_JOIN) == numbers(house, PRESENCE_LEAVE)
 
 

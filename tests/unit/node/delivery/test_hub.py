@@ -1,7 +1,7 @@
 """The registry of this node's sockets."""
 
 import pytest
-from tannoy.node.delivery.hub import Hub
+from tannoy.node.delivery.hub import Hub, HubStatistics
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName, UserId
 from tannoy.shared.protocol.codec import JSON, MSGPACK
@@ -101,7 +101,7 @@ def test_nothing_is_left_of_a_user_without_sessions() -> None:
     hub, member = Hub(), RecordingMember()
     hub.register(member)
     hub.unregister(member)
-    assert hub.statistics() == {"sessions": 0, "users": 0, "channels": 0}
+    assert hub.statistics() == HubStatistics(sessions=0, users=0, channels=0)
 
 
 def test_whoever_walks_the_sessions_may_end_what_it_meets() -> None:
@@ -110,7 +110,7 @@ def test_whoever_walks_the_sessions_may_end_what_it_meets() -> None:
         hub.register(RecordingMember())
     for member in hub.sessions():
         hub.unregister(member)
-    assert hub.statistics()["sessions"] == 0
+    assert hub.statistics().sessions == 0
 
 
 def test_whoever_walks_a_users_sessions_may_end_what_it_meets() -> None:

@@ -96,7 +96,7 @@ async def test_a_room_that_everybody_leaves_meanwhile_leaves_nothing_behind() ->
     for member in members:
         driver.hub.remove(LOBBY, member)
     await turns(20)
-    assert driver.relay.statistics()["backlog_bytes"] == 0
+    assert driver.relay.statistics().backlog_bytes == 0
     later = driver.join()
     driver.deliver("3")
     assert later.writes == [text_frames("3")]
@@ -114,10 +114,10 @@ async def test_the_link_is_paused_by_a_backlog_and_resumed_when_it_has_halved(mo
     assert driver.link == []
     driver.deliver("y")
     driver.deliver("z")
-    assert (driver.link, driver.relay.statistics()["link_paused"]) == (["pause"], True)
+    assert (driver.link, driver.relay.statistics().link_paused) == (["pause"], True)
     await turns(20)
-    assert (driver.link, driver.relay.statistics()["link_paused"]) == (["pause", "resume"], False)
-    assert driver.relay.statistics()["backlog_bytes"] == 0
+    assert (driver.link, driver.relay.statistics().link_paused) == (["pause", "resume"], False)
+    assert driver.relay.statistics().backlog_bytes == 0
     assert all(b"".join(member.writes) == text_frames("x" * 100, "y", "z") for member in members)
 
 

@@ -1,0 +1,32 @@
+"""The statistics of a node: of the node itself, its parts, and its bus."""
+
+from dataclasses import dataclass, fields
+
+from ..fanout.bus import BusStatistics
+from ..shared.protocol.frames import Object
+from .connections.context import ConnectionStatistics
+from .connections.timers import TimerWheelStatistics
+from .delivery.hub import HubStatistics
+from .delivery.outbox import OutboxStatistics
+from .delivery.relay import RelayStatistics
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatistics:
+    node: str
+    """The node's ID."""
+    pid: int
+    """Of the process."""
+    ready: bool
+    """Whether a load balancer should send clients here."""
+    hub: HubStatistics
+    relay: RelayStatistics
+    wheel: TimerWheelStatistics
+    connections: ConnectionStatistics
+    outbox: OutboxStatistics
+    bus: BusStatistics
+
+    def as_object(self) -> Object:
+        """Return the content of `/diagnostics`: the parts of the bus stand beside those of the node."""
+        own = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "bus"}
+        return own | {field.name: getattr(self.bus, field.name) for field in fields(self.bus)}
