@@ -93,7 +93,7 @@ class Node:
         self.wheel = TimerWheel(self.clock)
         events = BusEvents(
             deliver=lambda batch: self.relay.deliver(batch),
-            answer_request=lambda request: self.orders.answer(request),
+            answer_request=lambda request: self.control_handler.handle_request(request),
             describe=self.describe,
             list_present=self._present,
         )
@@ -142,7 +142,7 @@ class Node:
             ),
             counters=self._counters,
         )
-        self.orders = ControlHandler(self.hub, self.keyspace, session_leases)
+        self.control_handler = ControlHandler(self.hub, self.keyspace, session_leases)
         self._admission = Admission(self.keyspace, settings.allowed_origins, is_local=is_loopback(settings.host))
 
     # ---- ConnectionFactory, for the transports

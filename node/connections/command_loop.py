@@ -158,7 +158,7 @@ class CommandLoop:
                 counted = context.publishing.send_to_user(to, connection.session.author, content)
                 self._answer_later(counted, id, lambda sessions: {"sessions": sessions})
             case ReadPresence(channel, id):
-                found = asyncio.ensure_future(context.presence_queries.call(channel))
+                found = asyncio.ensure_future(context.presence_queries.get_channel(channel))
                 self._answer_later(found, id, lambda fields: fields)
             case ReadHistory(channel, id, page):
                 self._answer_later(read_page(context.history, channel, page), id, lambda fields: fields)

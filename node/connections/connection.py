@@ -111,7 +111,7 @@ class Connection:
     def on_opened(self) -> None:
         context = self._context
         context.hub.register(self)
-        context.wheel.set(self, context.ping_interval)
+        context.wheel.schedule(self, context.ping_interval)
         is_limited = context.session_leases.are_limited(self.session)
         if is_limited:
             self._accept(None)  # acquiring a lease may take a while
@@ -233,7 +233,7 @@ class Connection:
     def on_closed(self) -> None:
         self._end()
         self._state = _State.CLOSED
-        self._context.wheel.clear(self)
+        self._context.wheel.cancel(self)
         self._context.counters.open -= 1
         self.on_close_sent()
 
@@ -276,7 +276,7 @@ class Connection:
         else:
             self._accept(bye)
         self._transport.close(code, CLOSE_RULES[code].reason)
-        self._context.wheel.set(self, CLOSE_DEADLINE)
+        self._context.wheel.schedule(self, CLOSE_DEADLINE)
         self._context.session_leases.remember(self.session, code, order)
         _log.debug("closing", session=self.session.session_id, user=self.user_id, code=int(code))
 
@@ -301,7 +301,7 @@ class Connection:
 
     # ---- keepalive
 
-    def due(self, now: float) -> None:
+    def on_due(self, now: float) -> None:
         if self._state is _State.CLOSING:
             self._transport.abort()
         elif self._fence_if_expired():
@@ -309,14 +309,14 @@ class Connection:
         elif self._is_ping_out and not self._commands.has_waiting:
             self.close(CloseCode.NO_PONG)
         elif self._is_ping_out or self._state is _State.OPENING:
-            # Its pong may stand behind commands that wait for us; and nothing is sent before `welcome`.
-            self._context.wheel.set(self, PONG_DEADLINE)
+            # Its pong may be behind commands that wait for the node; and nothing is sent before `welcome`.
+            self._context.wheel.schedule(self, PONG_DEADLINE)
         else:
             self._is_ping_out = True
             self.outbox.write_direct(self.encoding.ping)
-            self._context.wheel.set(self, PONG_DEADLINE)
+            self._context.wheel.schedule(self, PONG_DEADLINE)
 
     def confirm_ping(self) -> None:
         if self._is_ping_out:
             self._is_ping_out = False
-            self._context.wheel.set(self, self._context.ping_interval)
+            self._context.wheel.schedule(self, self._context.ping_interval)

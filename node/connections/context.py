@@ -52,7 +52,7 @@ class JoinContext:
     recover_max_bytes: int
     """Bytes of missed messages, as JSON, that a session is sent at once; beyond that it is not recovered."""
     admits_without_bus: bool
-    """Whether sessions that hold a lease join their agent even if this node does not hear the bus."""
+    """Whether sessions that hold a lease join their agent while this node has no subscription, since Redis is away."""
     next_presence_number: Callable[[], int] = field(default_factory=lambda: itertools.count(1).__next__)
 
 

@@ -1,4 +1,4 @@
-"""Requests of other nodes (`fanout/control/control.py`), answered from the hub of this node."""
+"""Handles the requests of other nodes (`fanout/control/control.py`) with the sessions of this node."""
 
 from ...fanout.control.requests import CloseSessions, DeliverToSession, DeliverToUser, ListSessions, Request
 from ...shared.channels import Owner, OwnerKind
@@ -15,32 +15,34 @@ LISTED_MAX = 1000
 """Sessions of one user that a node lists."""
 
 Answer = tuple[int, tuple[SessionInfo, ...]]
+"""The number of sessions concerned, and those that are listed."""
 
 
 class ControlHandler:
-    """Delivers to sessions between `welcome` and `bye`; closes those too that still wait for a lease."""
+    """Delivers to sessions between `welcome` and `bye`; closes sessions before `welcome` too."""
 
     def __init__(self, hub: Hub, keyspace: Keyspace, session_leases: SessionLeases) -> None:
         self._hub = hub
         self._keyspace = keyspace
         self._session_leases = session_leases
 
-    def answer(self, question: Request) -> Answer:
-        match question:
+    def handle_request(self, request: Request) -> Answer:
+        """Carry out a request, and return the answer of this node."""
+        match request:
             case DeliverToUser(_, _, user_id, encoded):
-                return self._deliver(self._of_user(user_id), encoded), ()
+                return self._deliver(self._open_sessions_of(user_id), encoded), ()
             case DeliverToSession(_, _, agent_id, session_id, encoded):
                 return self._deliver_to_session(agent_id, session_id, encoded), ()
             case CloseSessions(_, _, owner, session_id):
                 return self._close(owner, session_id), ()
             case ListSessions(_, _, user_id):
-                sessions = self._of_user(user_id)
+                sessions = self._open_sessions_of(user_id)
                 listed = [
                     self._session_leases.describe(each.session, each.connected_at) for each in sessions[:LISTED_MAX]
                 ]
                 return len(sessions), tuple(listed)
 
-    def _of_user(self, user_id: UserId) -> list[Member]:
+    def _open_sessions_of(self, user_id: UserId) -> list[Member]:
         return [session for session in self._hub.sessions_of(user_id) if session.is_open]
 
     def _deliver(self, sessions: list[Member], encoded: EncodedMessage) -> int:
@@ -62,7 +64,7 @@ class ControlHandler:
             sessions = list(self._hub.sessions_of(UserId(owner.name)))
         else:
             sessions = [each for each in self._hub.sessions() if agent_of(each.session) == owner]
-        named = [each for each in sessions if session_id in (None, each.session.session_id)]
-        for session in named:
+        closed = [each for each in sessions if session_id in (None, each.session.session_id)]
+        for session in closed:
             session.close(CloseCode.DISCONNECTED)
-        return len(named)
+        return len(closed)

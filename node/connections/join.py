@@ -21,7 +21,7 @@ from .context import JoinContext
 
 
 class Join(NamedTuple):
-    """A completed join: what the session is told of the channel, and the publications to be sent behind that."""
+    """A completed join: the snapshot and the position that the session is sent, and the publications behind them."""
 
     channel: JoinedChannel
     snapshot: PresenceSnapshot | None

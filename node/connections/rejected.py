@@ -25,7 +25,7 @@ class RejectedConnection:
         error = encoding.frame(ErrorFrame(None, refusal.code, refusal.message, refusal.retry_after))
         self._transport.accept(encoding.join((error, encoding.frame(ByeFrame(code, refusal.retry_after)))))
         self._transport.close(code, CLOSE_RULES[code].reason)
-        self._wheel.set(self, CLOSE_DEADLINE)
+        self._wheel.schedule(self, CLOSE_DEADLINE)
 
     def on_message(self, payload: bytes, binary: bool) -> None: ...
     def on_ping(self, payload: bytes) -> None: ...
@@ -37,7 +37,7 @@ class RejectedConnection:
         self._transport.abort()
 
     def on_closed(self) -> None:
-        self._wheel.clear(self)
+        self._wheel.cancel(self)
 
-    def due(self, now: float) -> None:
+    def on_due(self, now: float) -> None:
         self._transport.abort()

@@ -120,6 +120,6 @@ class SessionLeases:
             displaced_by=displaced_by,
         )
         owners = [owner for owner in (agent_of(session),) if owner is not None]
-        if not is_guest(session.user_id):  # the name of a guest was made up, so nobody asks for it
+        if not is_guest(session.user_id):  # a guest's ID is random: no log is read by it
             owners.append(Owner(OwnerKind.USER, session.user_id))
         self._disconnects.remember(owners, disconnect)

@@ -1,7 +1,7 @@
-"""One wheel of timers per node: pings, pong deadlines and closing handshakes of all connections.
+"""A timer wheel, one per node, for the pings, pong deadlines and close deadlines of all connections.
 
-A timer of the event loop per connection would cost memory and a heap operation each; here a connection that is due is
-an entry in the set of its tick.
+A timer of the event loop for each connection would cost memory and a heap operation; here a deadline is an entry in
+the set of its tick (a simple timing wheel, after Varghese and Lauck 1987, with a dictionary of slots).
 """
 
 import asyncio
@@ -11,14 +11,18 @@ from typing import Protocol
 from ...shared.clock import Clock
 
 TICK = 0.25
-"""Seconds; nothing that rests on the wheel is more precise."""
+"""Seconds between two runs of the wheel: the precision of all its deadlines."""
 
 
 class Timed(Protocol):
-    tick: int
-    """The wheel's mark; 0 while not on it. The owner keeps the slot, the wheel alone writes it."""
+    """An object with a deadline."""
 
-    def due(self, now: float) -> None: ...
+    tick: int
+    """The tick of its deadline; 0: it has none. Only the wheel writes it."""
+
+    def on_due(self, now: float) -> None:
+        """Called once after the deadline; `now` is in monotonic seconds. It may schedule the next one."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ class TimerWheelStatistics:
 
 
 class TimerWheel:
-    """Each object has at most one deadline at a time. It has a timer of the event loop only while it is not empty."""
+    """Each object has at most one deadline at a time. A timer of the event loop runs only while there is a deadline."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -39,55 +43,57 @@ class TimerWheel:
         """Set while no object has a deadline."""
         self.idle.set()
 
-    def set(self, timed: Timed, seconds: float) -> None:
-        """Call `timed.due` in `seconds`, or up to a tick later; replaces an earlier deadline."""
-        self.clear(timed)
+    def schedule(self, timed: Timed, seconds: float) -> None:
+        """Call `timed.on_due` in `seconds`, or up to two ticks later; this replaces its earlier deadline."""
+        self.cancel(timed)
         timed.tick = int((self._clock.monotonic() + seconds) / TICK) + 1
         self._ticks.setdefault(timed.tick, set()).add(timed)
-        self._count(+1)
+        self._count_waiting(+1)
         if self._timer is None:
-            self._arm()
+            self._start_timer()
 
-    def clear(self, timed: Timed) -> None:
+    def cancel(self, timed: Timed) -> None:
+        """Remove the object's deadline, if it has one."""
         if timed.tick:
             if waiting := self._ticks.get(timed.tick):
                 waiting.discard(timed)
                 if not waiting:
                     del self._ticks[timed.tick]
             timed.tick = 0
-            self._count(-1)
+            self._count_waiting(-1)
 
-    def _count(self, change: int) -> None:
+    def _count_waiting(self, change: int) -> None:
         self._waiting += change
         if self._waiting:
             self.idle.clear()
         else:
             self.idle.set()
 
-    def _arm(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(TICK, self._turn)
+    def _start_timer(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(TICK, self._run_tick)
 
-    def _turn(self) -> None:
+    def _run_tick(self) -> None:
         try:
-            self._ring(self._clock.monotonic())
+            self._call_due(self._clock.monotonic())
         finally:
-            # Also when one has failed: the others, still on the wheel, are due at the next tick.
+            # Also if a call has raised: the remaining deadlines of this tick are called at the next one.
             self._timer = None
             if self._ticks:
-                self._arm()
+                self._start_timer()
 
-    def _ring(self, now: float) -> None:
+    def _call_due(self, now: float) -> None:
         current = int(now / TICK)
         for tick in sorted(tick for tick in self._ticks if tick <= current):
             waiting = self._ticks.get(tick, set())
-            while waiting:  # what is due may clear or move others
+            while waiting:  # `on_due` may cancel or reschedule others
                 timed = waiting.pop()
                 timed.tick = 0
-                self._count(-1)
-                timed.due(now)
+                self._count_waiting(-1)
+                timed.on_due(now)
             self._ticks.pop(tick, None)
 
     def close(self) -> None:
+        """Stop: no deadline is called any more."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -109,9 +109,9 @@ class Hub:
         return not_seen
 
     def skip_to(self, channel: Channel, member: Member, seen: Watermark) -> Position:
-        """Deliver nothing up to `seen` to this member: it knows it, or was sent a `resync` that tells it to read it.
+        """Deliver nothing up to `seen` to this member: it knows it, or was sent a `resync` and will read it.
 
-        Returned is the position behind which it is served: it may have known more before.
+        Return the position behind which it is delivered to: it may have known more before.
         """
         roster = self.rosters[channel.address]
         seen = seen.merged_with(roster.ahead.get(member.outbox, NOTHING_SEEN))

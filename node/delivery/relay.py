@@ -1,8 +1,9 @@
-"""From the bus to the sockets: takes batches of deliveries, and frames each once per encoding.
+"""Delivery from the bus to the sockets: frames each batch once per encoding, and writes it to each socket.
 
-All that one read of the link brought in for a channel is joined, and each socket gets one write of it. The loop over
-the sockets has no await, no task, no encoding. A roster of more than `SLICE` sockets is served in slices, with a turn
-of the event loop between, so that no room starves the others; what comes for it meanwhile waits behind, in order.
+All that one read of the link brought for a channel is one batch, and each socket gets one write of it. The loop over
+the sockets has no await, no task, no encoding. A roster of more than `SLICE` sockets is written to in slices, with an
+iteration of the event loop between, so that a large room does not delay the others; batches that arrive meanwhile are
+queued in order.
 """
 
 import asyncio
@@ -20,9 +21,9 @@ from .roster import Roster
 from .watermark import NOTHING_SEEN, Watermark
 
 SLICE = 4096
-"""Sockets served in one turn of the event loop: about 5 ms."""
+"""Sockets written to in one iteration of the event loop: about 5 ms."""
 BACKLOG_MAX_BYTES = 8 * 1024 * 1024
-"""Of frames that wait for slices. Beyond it the link stops reading until it has halved."""
+"""Bytes, as JSON, that may wait for slices. Beyond it the link is paused until the backlog is half of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class RelayStatistics:
 
 
 class _Batch:
-    """What one read of the link brought in for a channel; framed once per encoding, however many sockets get it."""
+    """What one read of the link brought for a channel; framed once per encoding, for any number of sockets."""
 
     __slots__ = ("_chunks", "end", "excluded", "publications")
 
@@ -55,7 +56,7 @@ class _Batch:
         return chunk
 
     def chunk_for(self, session_id: str, seen: Watermark, encoding: Encoding) -> Chunk:
-        """Return it without what excludes the session, and without what it has `seen`."""
+        """Frame the publications that do not exclude the session and that it has not `seen`."""
         return encoding.publications_for(seen.not_seen_of(self.publications), session_id)
 
     def __len__(self) -> int:
@@ -67,26 +68,28 @@ class _Batch:
 
 
 class _Sweep:
-    """A large roster that is being served: the sockets still to come, and the batches behind this one."""
+    """A delivery in slices to a large roster: the current batch, the outboxes left, and the next batches."""
 
-    __slots__ = ("batch", "behind", "left", "roster")
+    __slots__ = ("batch", "queued", "remaining", "roster")
 
     def __init__(self, roster: Roster, batch: _Batch) -> None:
         self.roster = roster
-        self.behind: deque[_Batch] = deque()
+        self.queued: deque[_Batch] = deque()
         self.begin(batch)
 
     def begin(self, batch: _Batch) -> None:
         self.batch = batch
-        self.left = [(encoding, outbox) for encoding, outboxes in self.roster.outboxes.items() for outbox in outboxes]
+        self.remaining = [
+            (encoding, outbox) for encoding, outboxes in self.roster.outboxes.items() for outbox in outboxes
+        ]
         self.roster.begin_delivery(batch.publications)
 
 
 class Relay:
-    """Serves the hub's rosters. `pause_link` and `resume_link` are called to bound what waits.
+    """Delivers to the hub's rosters. `pause_link` and `resume_link` are called to bound the backlog.
 
-    `fence_if_expired` is called before each delivery and each slice of one: it closes the sessions that must not be
-    served any more, since time has passed.
+    `fence_if_expired` is called before each delivery and each slice of one: it closes the sessions whose leases have
+    expired meanwhile.
     """
 
     def __init__(
@@ -110,7 +113,7 @@ class Relay:
         self._deliveries = 0
 
     def deliver(self, batch: Deliveries) -> None:
-        """Deliveries in the order of the bus, or of history where they fill a hole."""
+        """Deliver a batch, in its order: that of the bus, or that of the history where it fills a hole."""
         self._fence_if_expired()
         by_channel: dict[bytes, list[Publication]] = {}
         for address, publication in batch:
@@ -119,28 +122,28 @@ class Relay:
             self._messages += len(publications)
             roster = self._hub.rosters.get(address)
             if roster is not None:
-                self._serve(roster, _Batch(publications))
+                self._deliver_batch(roster, _Batch(publications))
 
-    def _serve(self, roster: Roster, batch: _Batch) -> None:
+    def _deliver_batch(self, roster: Roster, batch: _Batch) -> None:
         sweep = self._sweeps.get(roster.channel.address)
         if sweep is not None and sweep.roster is not roster:
-            self._drop(sweep)  # all have left it, and others have come since
+            self._drop_sweep(sweep)  # all members have left that roster, and this is a new one of the same channel
             sweep = None
         if sweep is not None:
-            sweep.behind.append(batch)
-            self._wait_for(batch)
+            sweep.queued.append(batch)
+            self._add_to_backlog(batch)
         elif len(roster) > self._slice:
             sweep = self._sweeps[roster.channel.address] = _Sweep(roster, batch)
-            self._wait_for(batch)
-            self._next_slice(sweep)
+            self._add_to_backlog(batch)
+            self._deliver_slice(sweep)
         else:
             roster.begin_delivery(batch.publications)
             for encoding, outboxes in tuple(roster.outboxes.items()):
-                self._write(roster, encoding, tuple(outboxes), batch)
+                self._write_batch(roster, encoding, tuple(outboxes), batch)
             roster.complete_delivery(batch.end)
 
-    def _write(self, roster: Roster, encoding: Encoding, outboxes: tuple[Outbox, ...], batch: _Batch) -> None:
-        """The loop that everything else is for. The tuple: a write may make an outbox leave its roster."""
+    def _write_batch(self, roster: Roster, encoding: Encoding, outboxes: tuple[Outbox, ...], batch: _Batch) -> None:
+        """Write a batch to outboxes of one encoding. They are a copy: a write may remove an outbox from its roster."""
         chunk = batch.chunk(encoding)
         self._deliveries += len(outboxes) * len(batch)
         ahead = roster.ahead
@@ -156,47 +159,47 @@ class Relay:
 
     # ---- slices
 
-    def _next_slice(self, sweep: _Sweep) -> None:
+    def _deliver_slice(self, sweep: _Sweep) -> None:
         self._fence_if_expired()
         roster, address = sweep.roster, sweep.roster.channel.address
         if self._sweeps.get(address) is not sweep:
             return
         if self._hub.rosters.get(address) is not roster:
-            self._drop(sweep)
+            self._drop_sweep(sweep)
             return
-        now, sweep.left = sweep.left[: self._slice], sweep.left[self._slice :]
+        now, sweep.remaining = sweep.remaining[: self._slice], sweep.remaining[self._slice :]
         self._write_slice(roster, now, sweep.batch)
-        if not sweep.left:
-            self._waited_for(sweep.batch)
+        if not sweep.remaining:
+            self._remove_from_backlog(sweep.batch)
             roster.complete_delivery(sweep.batch.end)
-            if not sweep.behind:
+            if not sweep.queued:
                 del self._sweeps[address]
                 return
-            behind = [publication for batch in sweep.behind for publication in batch.publications]
-            sweep.behind.clear()
-            sweep.begin(_Batch(behind))
-        asyncio.get_running_loop().call_soon(self._next_slice, sweep)
+            queued = [publication for batch in sweep.queued for publication in batch.publications]
+            sweep.queued.clear()
+            sweep.begin(_Batch(queued))
+        asyncio.get_running_loop().call_soon(self._deliver_slice, sweep)
 
-    def _drop(self, sweep: _Sweep) -> None:
-        """Stop serving a roster that has no members any more."""
-        for batch in (sweep.batch, *sweep.behind):
-            self._waited_for(batch)
+    def _drop_sweep(self, sweep: _Sweep) -> None:
+        """Stop the delivery to a roster that has no members any more."""
+        for batch in (sweep.batch, *sweep.queued):
+            self._remove_from_backlog(batch)
         del self._sweeps[sweep.roster.channel.address]
 
     def _write_slice(self, roster: Roster, sockets: list[tuple[Encoding, Outbox]], batch: _Batch) -> None:
         for encoding, outboxes in tuple(roster.outboxes.items()):
-            # A member that has left since the sweep began is not served any more.
-            still_here = tuple(outbox for its, outbox in sockets if its is encoding and outbox in outboxes)
-            if still_here:
-                self._write(roster, encoding, still_here, batch)
+            # Nothing is written to a member that has left since the sweep began.
+            members = tuple(outbox for its, outbox in sockets if its is encoding and outbox in outboxes)
+            if members:
+                self._write_batch(roster, encoding, members, batch)
 
-    def _wait_for(self, batch: _Batch) -> None:
+    def _add_to_backlog(self, batch: _Batch) -> None:
         self._backlog_bytes += batch.size
         if self._backlog_bytes > BACKLOG_MAX_BYTES and not self._link_paused:
             self._link_paused = True
             self._pause_link()
 
-    def _waited_for(self, batch: _Batch) -> None:
+    def _remove_from_backlog(self, batch: _Batch) -> None:
         self._backlog_bytes -= batch.size
         if self._link_paused and self._backlog_bytes < BACKLOG_MAX_BYTES // 2:
             self._link_paused = False

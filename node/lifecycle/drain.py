@@ -1,4 +1,4 @@
-"""How a node that ends says so to its clients: each session gets `bye` 4001, and a moment to answer the close frame."""
+"""Draining a node that ends: each session is sent `bye` 4001, and has CLOSE_TIMEOUT to answer the close frame."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""What channels have said, as clients and back ends read it."""
+"""Reads of a channel's history, for the `history` command and the HTTP API."""
 
 import asyncio
 
@@ -12,14 +12,14 @@ from ...shared.publication import Position
 
 
 def position_fields(position: Position | None) -> Object:
-    """Where a message stands. Without history it stands nowhere."""
+    """Return `epoch` and `offset` of a message; nothing if the channel keeps no history."""
     return {} if position is None else position.as_fields()
 
 
 def read_page(history: HistoryReader, channel: Channel, query: HistoryQuery) -> asyncio.Future[Object]:
-    """`messages` (rising), `epoch` and `offset` of the head. Where nothing is kept: none, and nulls.
+    """Read `messages`, in the order of their offsets, and `epoch` and `offset` of the head.
 
-    Raises Unavailable.
+    If no history is kept, there are no messages, and both are null. The future raises Unavailable.
     """
     if history.is_kept:
         return read_later(history.page(channel, query), _page_fields)

@@ -1,4 +1,4 @@
-"""Who is in a channel, as the `presence` command and the API tell it: users of a room, sessions of an agent."""
+"""The presence of a channel, for the `presence` command and the HTTP API: users of a room, sessions of an agent."""
 
 from collections.abc import Iterable
 
@@ -11,33 +11,33 @@ from ...shared.sessions import SessionInfo
 
 
 class PresenceQueries:
-    """Asks Redis. Everything raises Unavailable. `listed_max`: users of a room that are named."""
+    """Reads presence from Redis; each method raises Unavailable. At most `listed_max` users of a room are listed."""
 
     def __init__(self, presence: Presence, limits: Limits, *, listed_max: int) -> None:
         self._listed_max = listed_max
         self._presence = presence
         self._limits = limits
 
-    async def call(self, channel: Channel) -> Object:
-        """What `ok` of `presence` carries."""
+    async def get_channel(self, channel: Channel) -> Object:
+        """Return the fields of `ok` that answers `presence`."""
         if channel.kind is ChannelKind.ROOM:
-            return await self.room(channel)
-        _, sessions = await self.sessions(Owner(OwnerKind.AGENT, channel.name))
+            return await self.get_room(channel)
+        _, sessions = await self.list_sessions(Owner(OwnerKind.AGENT, channel.name))
         users = users_of(sessions)
         listed = [session.as_object() for session in sessions]
         return {"users": users, "users_count": len(users), "sessions": listed}
 
-    async def room(self, room: Channel) -> Object:
-        """Users of a room, of whom at most `listed_max` are named; `users_count` counts them all."""
+    async def get_room(self, room: Channel) -> Object:
+        """Return `users` of a room, at most `listed_max`, and `users_count` of all of them."""
         return (await self._presence.snapshot(room, self._listed_max)).as_fields()
 
-    async def sessions(self, owner: Owner) -> tuple[Limit, list[SessionInfo]]:
-        """An owner's limit, and those who hold its places, oldest first."""
+    async def list_sessions(self, owner: Owner) -> tuple[Limit, list[SessionInfo]]:
+        """Return an owner's limit, and the sessions that hold a lease of it, oldest first."""
         return await self._limits.list_sessions(owner)
 
 
 def users_of(sessions: Iterable[SessionInfo]) -> list[Object]:
-    """Sessions by user: since when the first of them is here, and how many there are."""
+    """Return the users of these sessions, each with the start of its first session and the number of its sessions."""
     by_user: dict[str, list[SessionInfo]] = {}
     for session in sessions:
         by_user.setdefault(session.user_id, []).append(session)

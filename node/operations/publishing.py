@@ -1,7 +1,7 @@
-"""The publish operations: what clients and back ends send, over whatever transport they ask for it.
+"""The publish operations, for clients and back ends.
 
-WebSocket commands and the HTTP API both come here, so what has to hold for every message (permissions, rates, hooks,
-an archive) has one place. Of `fanout` it needs a publisher and control messages, and neither the link nor leases.
+WebSocket commands and the HTTP API both call these, so what has to hold for every message (permissions, rates, hooks,
+an archive) is to be added here. Of `fanout` it needs a publisher and control messages, not the link, not leases.
 """
 
 import asyncio

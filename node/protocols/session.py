@@ -87,7 +87,7 @@ class Session:
         self.joined: dict[str, JoinedChannel] = {}
         self._keyspace = keyspace
         self.recover = recover
-        """Up to where the client has heard its home, if it asks to be brought up to date on connect."""
+        """The position in its home from which the client asks to be recovered on connect; None: it does not ask."""
 
     @property
     def session_id(self) -> SessionId:

@@ -128,7 +128,7 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
 
     def close(self, code: int, reason: str) -> None:
         self._we_closed = True
-        self.resume_reading()  # or the peer's close frame would not be heard
+        self.resume_reading()  # or the peer's close frame would not be read
         self._transport.write(close_frame(code, reason))
         if self._listener is not None:
             self._listener.on_close_sent()
@@ -198,7 +198,7 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
             self._transport.write(close_frame(code, ""))
         self._transport.close()
         if self._transport.get_write_buffer_size():
-            # It has said goodbye and does not read ours: `close` alone would wait for that for ever.
+            # The peer has sent its close frame and reads no more: `close` alone would wait for ever.
             asyncio.get_running_loop().call_later(CLOSE_DEADLINE, self._transport.abort)
 
 

@@ -146,7 +146,7 @@ class House:
         self.session_leases = SessionLeases(
             self.leases, self.limits, self.disconnects, node_id=NodeId("n1"), clock=self.clock
         )
-        self.orders = ControlHandler(self.hub, KEYSPACE, self.session_leases)
+        self.control_handler = ControlHandler(self.hub, KEYSPACE, self.session_leases)
         self.counters = ConnectionCounters()
         self.outbox_limits = OutboxLimits(outbox_max_bytes, policy)
         self.context = ConnectionContext(
@@ -179,7 +179,7 @@ class House:
         self.link.acknowledge()
 
     def _answer(self, question: Request) -> tuple[int, tuple[SessionInfo, ...]]:
-        return self.orders.answer(question)
+        return self.control_handler.handle_request(question)
 
     def bring(self, channel: Channel, *offsets: int, epoch: str = EPOCH) -> None:
         """The link brings these messages of the channel, in one batch."""

@@ -81,7 +81,7 @@ async def test_nothing_is_said_while_it_waits_however_long() -> None:
     house = House()
     desk = waiting_for_a_place(house)
     await asyncio.sleep(9)
-    desk.connection.due(house.clock.monotonic())
+    desk.connection.on_due(house.clock.monotonic())
     assert (desk.heard(), desk.transport.closed_with) == ([], None)
 
 

@@ -57,7 +57,7 @@ async def test_all_of_a_users_sessions_get_it_each_in_its_own_format() -> None:
     desks = [Desk(house), Desk(house, wire=MSGPACK), Desk(house, user_id="bob")]
     for desk in desks:
         desk.heard()
-    assert house.orders.answer(to_user()) == (2, ())
+    assert house.control_handler.handle_request(to_user()) == (2, ())
     assert [desk.heard() for desk in desks] == [[{"hi": 1}], [{"hi": 1}], []]
     assert desks[1].wire.binary
 
@@ -66,7 +66,7 @@ async def test_all_of_a_users_sessions_get_it_each_in_its_own_format() -> None:
 async def test_one_session_of_an_agent_gets_it() -> None:
     house = House()
     first, second = await at_agent(house, "s1"), await at_agent(house, "s2")
-    assert house.orders.answer(to_session("s2")) == (1, ())
+    assert house.control_handler.handle_request(to_session("s2")) == (1, ())
     assert (first.heard(), second.heard()) == ([], [{"hi": 1}])
 
 
@@ -75,7 +75,7 @@ async def test_one_session_of_an_agent_gets_it() -> None:
 async def test_a_session_that_is_not_here_is_not_served(session_id: str, agent_id: str) -> None:
     house = House()
     desk = await at_agent(house)
-    assert house.orders.answer(to_session(session_id, agent_id)) == (0, ())
+    assert house.control_handler.handle_request(to_session(session_id, agent_id)) == (0, ())
     assert desk.heard() == []
 
 
@@ -85,7 +85,9 @@ async def test_nobody_is_served_before_its_welcome() -> None:
     house.redis.hold(LEASE_ACQUIRE)
     desk = Desk(house, Endpoint.AGENT)
     await turns()
-    answers = [house.orders.answer(each) for each in (to_user(), to_session("s1"), ListSessions(1, b"", ADA))]
+    answers = [
+        house.control_handler.handle_request(each) for each in (to_user(), to_session("s1"), ListSessions(1, b"", ADA))
+    ]
     assert answers == [(0, ())] * 3
     assert (desk.heard(), codes(desk)) == ([], [None])
 
@@ -96,7 +98,7 @@ async def test_nobody_is_served_after_its_bye() -> None:
     desk = await at_agent(house)
     desk.connection.close(CloseCode.DRAINING)
     desk.heard()
-    answers = [house.orders.answer(each) for each in (to_user(), to_session("s1"), closing(OWNER))]
+    answers = [house.control_handler.handle_request(each) for each in (to_user(), to_session("s1"), closing(OWNER))]
     assert answers == [(0, ())] * 3
     assert desk.heard() == []
 
@@ -108,7 +110,7 @@ async def test_nobody_is_served_after_its_bye() -> None:
 async def test_an_operator_closes_all_sessions_of_an_agent() -> None:
     house = House()
     desks = [await at_agent(house, "s1"), await at_agent(house, "s2", "bob"), Desk(house)]
-    assert house.orders.answer(closing(OWNER)) == (2, ())
+    assert house.control_handler.handle_request(closing(OWNER)) == (2, ())
     assert codes(*desks) == [4504, 4504, None]
 
 
@@ -116,7 +118,7 @@ async def test_an_operator_closes_all_sessions_of_an_agent() -> None:
 async def test_an_operator_closes_one_session_of_an_agent() -> None:
     house = House()
     desks = [await at_agent(house, "s1"), await at_agent(house, "s2")]
-    assert house.orders.answer(closing(OWNER, "s1")) == (1, ())
+    assert house.control_handler.handle_request(closing(OWNER, "s1")) == (1, ())
     assert codes(*desks) == [4504, None]
 
 
@@ -124,7 +126,7 @@ async def test_an_operator_closes_one_session_of_an_agent() -> None:
 async def test_an_operator_closes_all_sessions_of_a_user_wherever_they_are() -> None:
     house = House()
     desks = [await at_agent(house, "s1"), Desk(house, session_id="s2"), Desk(house, user_id="bob")]
-    assert house.orders.answer(closing(Owner(OwnerKind.USER, "ada"))) == (2, ())
+    assert house.control_handler.handle_request(closing(Owner(OwnerKind.USER, "ada"))) == (2, ())
     assert codes(*desks) == [4504, 4504, None]
 
 
@@ -132,7 +134,7 @@ async def test_an_operator_closes_all_sessions_of_a_user_wherever_they_are() -> 
 async def test_an_agent_of_another_name_keeps_its_sessions() -> None:
     house = House()
     desk = await at_agent(house)
-    assert house.orders.answer(closing(Owner(OwnerKind.AGENT, "43"))) == (0, ())
+    assert house.control_handler.handle_request(closing(Owner(OwnerKind.AGENT, "43"))) == (0, ())
     assert codes(desk) == [None]
 
 
@@ -145,9 +147,9 @@ async def test_an_operator_closes_who_has_not_been_welcomed_yet(waits_for: str, 
         house.redis.hold(LEASE_ACQUIRE)
     desk = Desk(house, Endpoint.AGENT)
     await turns(6)
-    assert house.orders.answer(closing(owner, "s2")) == (0, ())
-    assert house.orders.answer(closing(owner, "s1")) == (1, ())
-    assert house.orders.answer(closing(owner, "s1")) == (0, ())
+    assert house.control_handler.handle_request(closing(owner, "s2")) == (0, ())
+    assert house.control_handler.handle_request(closing(owner, "s1")) == (1, ())
+    assert house.control_handler.handle_request(closing(owner, "s1")) == (0, ())
     if waits_for == "its place":
         house.redis.answer_held(LEASE_ACQUIRE)
     await turns(1)
@@ -168,11 +170,11 @@ async def test_a_users_sessions_are_listed_as_they_are_described() -> None:
     await at_agent(house, "s1")
     house.clock.advance(1)
     Desk(house, session_id="s2", user_id="bob")
-    assert house.orders.answer(ListSessions(1, b"", ADA)) == (
+    assert house.control_handler.handle_request(ListSessions(1, b"", ADA)) == (
         1,
         (SessionInfo("s1", "ada", "Ada", "n1", connected_at, agent_id="42"),),
     )
-    assert house.orders.answer(ListSessions(1, b"", BOB))[1][0].agent_id is None
+    assert house.control_handler.handle_request(ListSessions(1, b"", BOB))[1][0].agent_id is None
 
 
 @on_manual_time
@@ -181,5 +183,5 @@ async def test_no_more_sessions_are_listed_than_the_bound_and_all_are_counted(mo
     house = House()
     for number in range(3):
         Desk(house, session_id=f"s{number}")
-    count, listed = house.orders.answer(ListSessions(1, b"", ADA))
+    count, listed = house.control_handler.handle_request(ListSessions(1, b"", ADA))
     assert (count, len(listed)) == (3, 2)

@@ -15,13 +15,13 @@ class Alarm:
         self.tick = 0
         self.rang: list[float] = []
 
-    def due(self, now: float) -> None:
+    def on_due(self, now: float) -> None:
         self.rang.append(now)
 
 
 class Broken(Alarm):
-    def due(self, now: float) -> None:
-        super().due(now)
+    def on_due(self, now: float) -> None:
+        super().on_due(now)
         raise RuntimeError("this one is broken")
 
 
@@ -36,7 +36,7 @@ async def test_a_deadline_is_never_early_and_at_most_two_ticks_late(seconds: flo
     # One tick by rounding up, one because the wheel turns at its own times.
     wheel, start = a_wheel()
     alarm = Alarm()
-    wheel.set(alarm, seconds)
+    wheel.schedule(alarm, seconds)
     await asyncio.sleep(seconds + 2 * TICK)
     (rang,) = alarm.rang
     assert seconds <= rang - start <= seconds + 2 * TICK
@@ -46,8 +46,8 @@ async def test_a_deadline_is_never_early_and_at_most_two_ticks_late(seconds: flo
 async def test_a_later_deadline_replaces_an_earlier_one() -> None:
     wheel, start = a_wheel()
     alarm = Alarm()
-    wheel.set(alarm, 1.0)
-    wheel.set(alarm, 5.0)
+    wheel.schedule(alarm, 1.0)
+    wheel.schedule(alarm, 5.0)
     await asyncio.sleep(10)
     assert len(alarm.rang) == 1
     assert alarm.rang[0] >= start + 5.0
@@ -57,8 +57,8 @@ async def test_a_later_deadline_replaces_an_earlier_one() -> None:
 async def test_an_earlier_deadline_replaces_a_later_one() -> None:
     wheel, start = a_wheel()
     alarm = Alarm()
-    wheel.set(alarm, 5.0)
-    wheel.set(alarm, 1.0)
+    wheel.schedule(alarm, 5.0)
+    wheel.schedule(alarm, 1.0)
     await asyncio.sleep(10)
     assert len(alarm.rang) == 1
     assert alarm.rang[0] < start + 5.0
@@ -68,9 +68,9 @@ async def test_an_earlier_deadline_replaces_a_later_one() -> None:
 async def test_a_cleared_deadline_never_comes() -> None:
     wheel, _ = a_wheel()
     alarm = Alarm()
-    wheel.set(alarm, 1.0)
-    wheel.clear(alarm)
-    wheel.clear(alarm)
+    wheel.schedule(alarm, 1.0)
+    wheel.cancel(alarm)
+    wheel.cancel(alarm)
     await asyncio.sleep(10)
     assert alarm.rang == []
 
@@ -85,11 +85,11 @@ async def test_deadlines_come_in_their_order() -> None:
             super().__init__()
             self._number = number
 
-        def due(self, now: float) -> None:
+        def on_due(self, now: float) -> None:
             order.append(self._number)
 
     for number in (3, 1, 2):
-        wheel.set(Numbered(number), number)
+        wheel.schedule(Numbered(number), number)
     await asyncio.sleep(10)
     assert order == [1, 2, 3]
 
@@ -99,13 +99,13 @@ async def test_what_is_due_may_set_its_next_deadline() -> None:
     wheel, _ = a_wheel()
 
     class Pulse(Alarm):
-        def due(self, now: float) -> None:
-            super().due(now)
+        def on_due(self, now: float) -> None:
+            super().on_due(now)
             if len(self.rang) < 3:
-                wheel.set(self, 1.0)
+                wheel.schedule(self, 1.0)
 
     pulse = Pulse()
-    wheel.set(pulse, 1.0)
+    wheel.schedule(pulse, 1.0)
     await asyncio.sleep(10)
     assert len(pulse.rang) == 3
 
@@ -118,17 +118,17 @@ async def test_what_is_due_may_clear_or_move_others_of_the_same_tick() -> None:
     class First(Alarm):
         """Whoever is due first puts the others off; that which is asked last is nobody's turn any more."""
 
-        def due(self, now: float) -> None:
+        def on_due(self, now: float) -> None:
             for other in firsts:
-                wheel.clear(other)
+                wheel.cancel(other)
             for alarm in alarms:
                 if not alarm.rang:
-                    wheel.set(alarm, 2.0)
+                    wheel.schedule(alarm, 2.0)
             self.rang.append(now)
 
     firsts = [First(), First()]
     for alarm in (*firsts, *alarms):
-        wheel.set(alarm, 1.0)
+        wheel.schedule(alarm, 1.0)
     await asyncio.sleep(10)
     assert sum(len(first.rang) for first in firsts) == 1
     assert [len(alarm.rang) for alarm in alarms] == [1] * 6
@@ -140,7 +140,7 @@ async def test_a_wheel_that_comes_late_makes_up_for_all_it_missed() -> None:
     wheel, _ = a_wheel()
     alarms = [Alarm() for _ in range(10)]
     for number, alarm in enumerate(alarms):
-        wheel.set(alarm, number)
+        wheel.schedule(alarm, number)
     manual_clock().advance(60)  # the process was frozen
     await asyncio.sleep(TICK)
     assert [len(alarm.rang) for alarm in alarms] == [1] * 10
@@ -151,8 +151,8 @@ async def test_one_that_fails_does_not_take_the_others_with_it() -> None:
     wheel, _ = a_wheel()
     broken, same_tick, later = Broken(), [Alarm() for _ in range(5)], Alarm()
     for alarm in (broken, *same_tick):
-        wheel.set(alarm, 1.0)
-    wheel.set(later, 2.0)
+        wheel.schedule(alarm, 1.0)
+    wheel.schedule(later, 2.0)
     await asyncio.sleep(10)
     loop_errors().clear()
     assert [len(alarm.rang) for alarm in (*same_tick, later)] == [1] * 6
@@ -161,11 +161,11 @@ async def test_one_that_fails_does_not_take_the_others_with_it() -> None:
 @on_manual_time
 async def test_a_wheel_on_which_one_has_failed_takes_new_deadlines() -> None:
     wheel, _ = a_wheel()
-    wheel.set(Broken(), 1.0)
+    wheel.schedule(Broken(), 1.0)
     await asyncio.sleep(10)
     loop_errors().clear()
     alarm = Alarm()
-    wheel.set(alarm, 1.0)
+    wheel.schedule(alarm, 1.0)
     await asyncio.sleep(10)
     assert len(alarm.rang) == 1
 
@@ -175,10 +175,10 @@ async def test_idle_is_set_while_nobody_waits() -> None:
     wheel, _ = a_wheel()
     first, second = Alarm(), Alarm()
     seen = [wheel.idle.is_set()]
-    wheel.set(first, 1.0)
-    wheel.set(second, 1.0)
+    wheel.schedule(first, 1.0)
+    wheel.schedule(second, 1.0)
     seen.append(wheel.idle.is_set())
-    wheel.clear(first)
+    wheel.cancel(first)
     seen.append(wheel.idle.is_set())
     await asyncio.sleep(10)
     seen.append(wheel.idle.is_set())
@@ -190,8 +190,8 @@ async def test_the_wheel_counts_who_waits() -> None:
     wheel, _ = a_wheel()
     alarms = [Alarm() for _ in range(3)]
     for alarm in alarms:
-        wheel.set(alarm, 1.0)
-        wheel.set(alarm, 2.0)
+        wheel.schedule(alarm, 1.0)
+        wheel.schedule(alarm, 2.0)
     assert wheel.statistics().waiting == 3
     await asyncio.sleep(10)
     assert wheel.statistics().waiting == 0
@@ -201,7 +201,7 @@ async def test_the_wheel_counts_who_waits() -> None:
 async def test_a_closed_wheel_calls_nobody() -> None:
     wheel, _ = a_wheel()
     alarm = Alarm()
-    wheel.set(alarm, 1.0)
+    wheel.schedule(alarm, 1.0)
     wheel.close()
     await asyncio.sleep(10)
     assert alarm.rang == []

@@ -29,7 +29,7 @@ def info(session_id: str, user_id: str, connected_at: str) -> bytes:
 async def test_a_room_tells_its_users() -> None:
     house = House()
     house.redis.reply_with(PRESENCE_LIST, [17, 1, 2, [b"ada", b"2|%d|Ada" % MS]])
-    assert await of(house).call(ROOM) == {
+    assert await of(house).get_channel(ROOM) == {
         "version": 17,
         "users_count": 1,
         "users": [{"user_id": "ada", "username": "Ada", "connected_at": AT, "sessions": 2}],
@@ -40,7 +40,7 @@ async def test_a_room_tells_its_users() -> None:
 async def test_a_room_names_no_more_users_than_it_may_and_counts_them_all() -> None:
     house = House()
     house.redis.reply_with(PRESENCE_LIST, [17, 3000, 4000, [b"ada", b"2|%d|Ada" % MS]])
-    told = await of(house, listed_max=1).call(ROOM)
+    told = await of(house, listed_max=1).get_channel(ROOM)
     assert house.redis.arguments_of(PRESENCE_LIST) == [[b"lobby", b"1"]]
     assert told["users_count"] == 3000
 
@@ -50,7 +50,7 @@ async def test_an_agent_tells_its_sessions_and_whose_they_are() -> None:
     house = House()
     infos = [info("s1", "ada", "T1"), info("s2", "bob", "T2"), info("s3", "ada", "T3")]
     house.redis.reply_with(LEASE_LIST, [10, b"reject", infos])
-    told = await of(house).call(AGENT)
+    told = await of(house).get_channel(AGENT)
     assert (told["users_count"], told["users"]) == (
         2,
         [
@@ -73,14 +73,14 @@ async def test_an_agent_tells_its_sessions_and_whose_they_are() -> None:
 
 @on_manual_time
 async def test_an_agent_without_sessions_has_no_users() -> None:
-    assert await of(House()).call(AGENT) == {"users": [], "users_count": 0, "sessions": []}
+    assert await of(House()).get_channel(AGENT) == {"users": [], "users_count": 0, "sessions": []}
 
 
 @on_manual_time
 async def test_the_sessions_of_an_owner_are_told_with_its_limit() -> None:
     house = House()
     house.redis.reply_with(LEASE_LIST, [3, b"evict_oldest", [info("s1", "ada", "T1")]])
-    limit, sessions = await of(house).sessions(OWNER)
+    limit, sessions = await of(house).list_sessions(OWNER)
     assert (limit, len(sessions)) == (Limit(3, LimitPolicy.EVICT_OLDEST), 1)
 
 
@@ -90,7 +90,7 @@ async def test_what_redis_does_not_tell_is_unavailable(channel: object) -> None:
     house = House()
     house.redis.leave_unconfirmed(PRESENCE_LIST, LEASE_LIST)
     with pytest.raises(Unavailable):
-        await of(house).call(ROOM if channel is ROOM else AGENT)
+        await of(house).get_channel(ROOM if channel is ROOM else AGENT)
 
 
 def test_of_a_users_sessions_the_first_tells_since_when() -> None:
