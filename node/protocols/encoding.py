@@ -49,7 +49,7 @@ class Encoding:
         return self._frame_payload(self._protocol.encode_frame(node_frame))
 
     def encoded(self, message: Encoded) -> Chunk:
-        """Frame what the node that it entered at has encoded."""
+        """Frame a message as the publishing node has encoded it."""
         return self._frame_payload(self._protocol.select_encoded(message))
 
     def publication(self, publication: Publication) -> Chunk:

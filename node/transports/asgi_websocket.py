@@ -1,7 +1,7 @@
 """The portable transport: the same endpoints as Starlette routes, for any ASGI server and for embedding.
 
-Slower than the fast transport, same behaviour: one task per socket reads, a second one writes while there is something
-to write. The server below does the framing, so this transport's chunks are messages of ASGI.
+It behaves like the fast transport and is slower: each socket has a task that reads and one that writes. The server
+below does the framing, so the chunks of this transport are ASGI messages.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ class AsgiWebSocketTransport:
     def __init__(self, websocket: WebSocket, high_water: int) -> None:
         self.listener: TransportListener | None = None
         self.ended = asyncio.Event()
-        """Set when the peer is not to be waited for any longer."""
+        """Set when the connection is aborted."""
         self._websocket = websocket
         self._high_water = high_water
         self._queue: deque[AsgiMessages] = deque()
@@ -80,10 +80,10 @@ class AsgiWebSocketTransport:
     def abort(self) -> None:
         self.ended.set()
 
-    # ---- its two loops
+    # ---- the two tasks of a socket
 
     async def write_all(self) -> None:
-        """Send what is queued until a close frame has gone out."""
+        """Send what is queued until the close frame has been sent."""
         while True:
             await self._writable.wait()
             self._writable.clear()
@@ -107,7 +107,7 @@ class AsgiWebSocketTransport:
                 self.listener.on_writing_resumed()
 
     async def read_all(self, max_bytes: int) -> None:
-        """Hand over what comes until the peer is gone."""
+        """Pass received messages to the listener until the peer has disconnected."""
         while True:
             await self._readable.wait()
             message = await self._websocket.receive()
@@ -127,7 +127,7 @@ class AsgiWebSocketTransport:
 
 
 async def serve(websocket: WebSocket) -> None:
-    """One socket from handshake to end."""
+    """Serve one WebSocket from its handshake to its end."""
     node: ConnectionFactory = websocket.state.node
     decision = node.admit(handshake_of(websocket))
     if isinstance(decision, Rejected):
@@ -158,17 +158,16 @@ async def _run(transport: AsgiWebSocketTransport, max_bytes: int) -> None:
             transport.listener.on_closed()
             transport.listener = None
     for result in results:
-        # A peer that is gone in the middle of a send is no error; anything else is ours.
+        # A peer that disconnects during a send is no error; any other exception is a fault of ours.
         if isinstance(result, Exception) and not isinstance(result, (WebSocketDisconnect, OSError)):
             raise result
 
 
 def handshake_of(websocket: WebSocket) -> Handshake:
-    """The opening handshake's words, as if there were no mount and no prefix."""
+    """Return the opening handshake; its path is without the prefix of a mount or a proxy."""
     headers: dict[str, str] = {}
     for name, value in websocket.headers.items():
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    # Below a mount or a proxy's prefix the path begins with that; our names begin behind it.
     raw_path: bytes = websocket.scope.get("raw_path") or quote(websocket.scope["path"]).encode()
     raw_path = raw_path.removeprefix(quote(websocket.scope.get("root_path", "")).encode())
     return Handshake(

@@ -1,6 +1,6 @@
-"""What a connection stands on: a transport, which writes chunks of one framing and can close.
+"""The interface between a connection and its transport, which writes chunks of one framing and closes.
 
-`uvicorn_websocket.py` and `asgi_websocket.py` are the two of them; Server-Sent Events would be a third.
+`uvicorn_websocket.py` and `asgi_websocket.py` implement it; a transport of Server-Sent Events would be a third one.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ CLOSE_DEADLINE = 5.0
 
 
 class ClientTransport(Protocol):
-    """The way to one client. It calls `on_writing_paused` of its listener when what it was given piles up."""
+    """The transport of one client. It calls `on_writing_paused` of its listener when its write buffer is full."""
 
     @property
     def framing(self) -> Framing:
@@ -26,7 +26,7 @@ class ClientTransport(Protocol):
         ...
 
     def writer(self) -> Callable[[Chunk], None]:
-        """Return the function that writes chunks; the hub keeps and calls it without a detour."""
+        """Return the function that writes chunks; the outbox calls it directly."""
         ...
 
     def buffered(self) -> int:
@@ -53,7 +53,7 @@ class ClientTransport(Protocol):
 
 
 class TransportListener(Protocol):
-    """What a transport calls. After `on_closed` it calls nothing any more."""
+    """The callbacks of a transport. After `on_closed` it calls none any more."""
 
     def on_opened(self) -> None:
         """The client is admitted: call `accept`, now or later."""
@@ -81,7 +81,7 @@ class TransportListener(Protocol):
 
 
 class ConnectionFactory(Protocol):
-    """What a transport finds under "node" in the lifespan's state: it decides over handshakes and makes connections."""
+    """The node, which a transport finds under "node" in the lifespan's state: it decides on handshakes and connects."""
 
     message_max_bytes: int
     write_high_water: int

@@ -1,8 +1,8 @@
-"""The fast transport: a WebSocket protocol class for uvicorn (`ws=`), callbacks all the way.
+"""The fast transport: a WebSocket protocol class for uvicorn (`ws=`), with callbacks alone.
 
-uvicorn accepts, parses the HTTP request and hands over here. For our paths all that follows is ours: no task, no
-queue, no ASGI scope per socket. Any other path goes to uvicorn's own class. The node is found in the state of the
-lifespan, under the key "node".
+uvicorn accepts the connection, parses the HTTP request and passes both to this class. It serves the endpoints of
+Tannoy without a task, a queue or an ASGI scope per socket; it passes any other path to uvicorn's own class. The node
+is found in the state of the lifespan, under the key "node".
 """
 
 import asyncio
@@ -177,10 +177,10 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
         self._transport.close()
 
     def _fail(self, violation: ProtocolViolation) -> None:
-        """RFC 6455 §7.1.7: say why, and end the TCP connection without looking at what else the peer sends.
+        """Fail the connection (RFC 6455 §7.1.7): send the reason, and ignore what else the peer sends.
 
-        Only our half of it: a full close would answer what is still coming with a reset, and the peer's system would
-        throw away our last words with it.
+        Only the sending half of the TCP connection is closed: a full close would answer further data with a reset, on
+        which the peer's system discards what it has not read yet, the close frame too.
         """
         self._has_failed = True
         if self._listener is not None and not self._we_closed:
