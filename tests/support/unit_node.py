@@ -1,8 +1,8 @@
-"""A Connection with everything it stands on: a recording transport below, a bus in the test's hand above."""
+"""The services of one node on manual time, over a scripted Redis and a scripted link: no socket, no process."""
 
 import math
-from typing import Any
 
+import orjson
 from tannoy.fanout.control.control import Control
 from tannoy.fanout.control.requests import Request
 from tannoy.fanout.disconnects import DisconnectLog
@@ -26,9 +26,8 @@ from tannoy.fanout.scripts import (
     REMEMBER_GONE,
 )
 from tannoy.fanout.server_life import ServerLives
-from tannoy.node.connections.connection import Connection
 from tannoy.node.connections.context import CommandContext, ConnectionContext, ConnectionCounters, JoinContext
-from tannoy.node.connections.control_handler import ControlHandler
+from tannoy.node.connections.control_handler import Answer, ControlHandler
 from tannoy.node.connections.session_limits import SessionLeases
 from tannoy.node.connections.timers import TimerWheel
 from tannoy.node.delivery.hub import Hub
@@ -36,19 +35,14 @@ from tannoy.node.delivery.outbox import OutboxLimits
 from tannoy.node.delivery.relay import Relay
 from tannoy.node.operations.presence import PresenceQueries
 from tannoy.node.operations.publishing import Publishing
-from tannoy.node.protocols.encoding import encoding_of
-from tannoy.node.protocols.session import Endpoint, Session
+from tannoy.node.protocols.session import Endpoint
 from tannoy.shared.channels import Channel, Owner, OwnerKind
 from tannoy.shared.keyspace import Keyspace
-from tannoy.shared.names import AgentId, NodeId, RoomName, SessionId, UserId
+from tannoy.shared.names import AgentId, NodeId, RoomName
 from tannoy.shared.policy import Limit, LimitMode, LimitPolicy, SlowPolicy
-from tannoy.shared.protocol.codec import JSON, WireFormat
-from tannoy.shared.protocol.frames import Author
-from tannoy.shared.publication import EncodedMessage, Position
-from tannoy.shared.sessions import SessionInfo
+from tannoy.shared.publication import Position
 
-from tests.support.clock import manual_clock
-from tests.support.recording_transport import RecordingTransport, split_frames
+from tests.support.clock import manual_clock, turns
 from tests.support.records import NODE
 from tests.support.scripted_history import EPOCH, ScriptedHistory, message_payload
 from tests.support.scripted_redis import ScriptedLink, ScriptedPipeline, ScriptedPublisher
@@ -60,15 +54,16 @@ AGENT = KEYSPACE.agent(AgentId("42"))
 OWNER = Owner(OwnerKind.AGENT, "42")
 HOMES: dict[Endpoint, Channel | None] = {Endpoint.ROOMS: None, Endpoint.ROOM: ROOM, Endpoint.AGENT: AGENT}
 VERSION = 7
-ROLL = {"users_count": 60, "version": VERSION}
-"""What every newcomer is told of its room: too many to be listed."""
+PRESENCE_FIELDS = {"users_count": 60, "version": VERSION}
+"""The presence of every room: too many users to be listed."""
 GENERATION = b"1795000000000000"
 HEAD = Position(EPOCH, 40)
-"""Where every channel is, until a test says otherwise; nothing of it is kept."""
+"""The head of every channel at first; its messages are not kept any more."""
+HEAD_FIELDS = HEAD.as_fields()
 
 
-def counting_redis() -> ScriptedPipeline:
-    """Where there is always a place, and every room has its `ROLL`."""
+def unlimited_redis() -> ScriptedPipeline:
+    """A Redis that grants every lease, and answers presence of every room with `PRESENCE_FIELDS`."""
     redis = ScriptedPipeline()
     redis.reply_with(PRESENCE_JOIN, [VERSION, 60, None])
     redis.reply_with(PRESENCE_LEAVE, 1)
@@ -82,8 +77,8 @@ def counting_redis() -> ScriptedPipeline:
     return redis
 
 
-class House:
-    """The services of one node, on manual time. Its heartbeat holds until `fence`. No barrier looks for holes."""
+class UnitNode:
+    """The services of one node. Its heartbeat is valid until `expire_heartbeat`. No barrier looks for holes."""
 
     def __init__(
         self,
@@ -98,8 +93,8 @@ class House:
         self.clock = manual_clock()
         self.link = ScriptedLink(self.clock)
         self.publisher = ScriptedPublisher(KEYSPACE)
-        self.redis = counting_redis()
-        self.past = ScriptedHistory(HEAD)
+        self.redis = unlimited_redis()
+        self.history_redis = ScriptedHistory(HEAD)
         self.hub = Hub()
         self.relay = Relay(
             self.hub,
@@ -108,7 +103,7 @@ class House:
             fence_if_expired=lambda: self.leases.fence_if_expired(),
             slice_size=slice_size,
         )
-        self.history = HistoryReader(self.past, KEYSPACE, HistoryRules(history_size, 300))
+        self.history = HistoryReader(self.history_redis, KEYSPACE, HistoryRules(history_size, 300))
         self.tracker = ChannelTracker(self.history, self.link, clock=self.clock, deliver=self.relay.deliver)
         self.subscriptions = ChannelSubscriptions(self.link, on_dropped=self.tracker.drop)
         self.link.on_confirmed = self.subscriptions.confirm
@@ -118,7 +113,7 @@ class House:
             self.publisher,
             incarnation="me",
             secret=b"",
-            answer_request=self._answer,
+            answer_request=self._handle_request,
             is_listening=lambda: True,
         )
         self.membership = Membership(
@@ -178,74 +173,36 @@ class House:
         )
         self.link.acknowledge()
 
-    def _answer(self, question: Request) -> tuple[int, tuple[SessionInfo, ...]]:
-        return self.control_handler.handle_request(question)
+    def _handle_request(self, request: Request) -> Answer:
+        return self.control_handler.handle_request(request)
 
-    def bring(self, channel: Channel, *offsets: int, epoch: str = EPOCH) -> None:
-        """The link brings these messages of the channel, in one batch."""
+    async def acknowledge(self) -> None:
+        """Let the link send what it has, let Redis acknowledge it, and run what follows."""
+        await turns(1)
+        self.link.acknowledge()
+        await turns()
+
+    def deliver_batch(self, channel: Channel, *offsets: int, epoch: str = EPOCH) -> None:
+        """Deliver these messages of the channel in one batch of the link."""
         self.tracker.deliver_batch([(channel.address, message_payload(offset, epoch)) for offset in offsets])
 
-    def reach_expiry(self) -> None:
-        """The heartbeat expires, as after a freeze; the timer of its expiry has not fired yet."""
+    def expire_heartbeat(self) -> None:
+        """Let the heartbeat expire, as after a freeze; the timer of its expiry has not fired yet."""
         self.membership.valid_until = self.clock.monotonic()
 
     def fire_expiry_timer(self) -> None:
-        """The timer of the heartbeat's expiry fires."""
+        """Fire the timer of the heartbeat's expiry."""
         self.membership.fence_if_expired()
 
+    def presence_numbers(self, script: object) -> list[int]:
+        """Return the numbers of the presences that were joined (PRESENCE_JOIN) or left (PRESENCE_LEAVE)."""
+        at = 4 if script is PRESENCE_JOIN else 3
+        return [int(call.words[at]) for call in self.redis.calls if call.what is script]
 
-class Desk:
-    """One connection of a house, with `say` and `heard` in objects. Opened at once; `welcome` awaits its home."""
+    def released_leases(self) -> list[bytes]:
+        return [words[0] for words in self.redis.arguments_of(LEASE_RELEASE)]
 
-    def __init__(
-        self,
-        house: House,
-        endpoint: Endpoint = Endpoint.ROOMS,
-        *,
-        wire: WireFormat = JSON,
-        session_id: str = "s1",
-        user_id: str = "ada",
-        high_water: int | None = None,
-        hands_over: bool = True,
-        opening: bytes = b"",
-        recover: Position | None = None,
-    ) -> None:
-        self.house = house
-        self.wire = wire
-        self.transport = RecordingTransport(high_water=high_water, hands_over=hands_over)
-        author = Author(UserId(user_id), user_id.title(), SessionId(session_id))
-        session = Session(endpoint, author, HOMES[endpoint], KEYSPACE, recover=recover)
-        self.connection = Connection(house.context, self.transport, session, encoding_of(wire, self.transport.framing))
-        self.transport.listener = self.connection
-        self.transport.opening = opening
-        self.connection.on_opened()
-
-    def say(self, **fields: object) -> None:
-        """The client sends one command."""
-        self.connection.on_message(self.wire.encode(fields), self.wire.binary)
-
-    def say_raw(self, payload: bytes, *, binary: bool = False) -> None:
-        self.connection.on_message(payload, binary)
-
-    def heard(self) -> list[dict[str, Any]]:
-        """What the client has got since it last asked."""
-        return self.transport.take()
-
-    def hear_from_room(self, size: int) -> None:
-        """Something of so many bytes is said in a channel that the connection is in."""
-        ready = EncodedMessage(b'"' + b"x" * (size - 2) + b'"', b"")
-        self.connection.outbox.write(self.connection.encoding.encoded(ready))
-
-    @property
-    def published(self) -> list[dict[str, Any]]:
-        """The objects that went to the bus, as their receivers will get them."""
-        return [self._object(publication.encoded.json) for publication in self.house.publisher.published]
-
-    def _object(self, data: bytes) -> dict[str, Any]:
-        value = JSON.decode(data)
-        assert isinstance(value, dict)
-        return value  # pyright: ignore[reportUnknownVariableType]  # what JSON holds is not known
-
-    @property
-    def opcodes(self) -> list[int]:
-        return [int(opcode) for opcode, _ in split_frames(self.transport.stream)]
+    def remembered_disconnects(self) -> list[tuple[object, object, object]]:
+        """Return code, rule and count of each disconnect, once for each owner for whom it is remembered."""
+        disconnects = [orjson.loads(words[0]) for words in self.redis.arguments_of(REMEMBER_GONE)]
+        return [(each["code"], each["rule"], each["count"]) for each in disconnects]

@@ -99,16 +99,6 @@ _imports_a_test_module = re.compile(r"^from tests\.(?:\w+\.)*test_\w+ import", r
 STILL_IMPORT_A_TEST_MODULE = {
     "tests/cluster/test_comebacks.py",
     "tests/integration/test_recovery.py",
-    "tests/unit/node/connections/test_command_loop.py",
-    "tests/unit/node/connections/test_command_loop_bounds.py",
-    "tests/unit/node/connections/test_connection_end.py",
-    "tests/unit/node/connections/test_connection_fenced.py",
-    "tests/unit/node/connections/test_connection_leases.py",
-    "tests/unit/node/connections/test_connection_skip.py",
-    "tests/unit/node/connections/test_join_admit.py",
-    "tests/unit/node/connections/test_join_history.py",
-    "tests/unit/node/connections/test_join_recover.py",
-    "tests/unit/node/delivery/test_hub_join_orders.py",
 }
 """Test modules whose shared code has not been moved to `tests/support` yet. Remove lines; add none."""
 

@@ -1,4 +1,4 @@
-"""What a session says, and what it is answered once the bus has confirmed it."""
+"""Commands of a session, and their answers once Redis has confirmed them."""
 
 import asyncio
 
@@ -11,22 +11,22 @@ from tannoy.shared.clock import rfc3339
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.publication import Position
 
+from tests.support.client_driver import ClientDriver, connect_to_room
 from tests.support.clock import loop_errors, on_manual_time, turns
-from tests.support.desk import HEAD, ROLL, ROOM, VERSION, Desk, House
-from tests.unit.node.connections.test_connection import in_room
+from tests.support.unit_node import HEAD, PRESENCE_FIELDS, ROOM, VERSION, UnitNode
 
 # ---- commands
 
 
 @on_manual_time
-async def test_a_message_goes_to_the_bus_and_is_answered_when_it_is_confirmed() -> None:
-    house = House()
-    desk = await in_room(house)
-    desk.say(type="message", content={"a": 1}, id=7, key="k")
-    assert desk.heard() == []
-    ((address, _, key),) = house.publisher.sent
-    assert (address, key, house.publisher.published[0].exclude) == (ROOM.address, "k", "")
-    assert desk.published == [
+async def test_message_is_published_and_answered_with_its_position_when_confirmed() -> None:
+    node = UnitNode()
+    client = await connect_to_room(node)
+    client.send(type="message", content={"a": 1}, id=7, key="k")
+    assert client.received() == []
+    ((address, _, key),) = node.publisher.sent
+    assert (address, key, node.publisher.published[0].exclude) == (ROOM.address, "k", "")
+    assert client.published == [
         {
             "type": "message",
             "room": "lobby",
@@ -34,188 +34,182 @@ async def test_a_message_goes_to_the_bus_and_is_answered_when_it_is_confirmed() 
             "username": "Ada",
             "session_id": "s1",
             "content": {"a": 1},
-            "timestamp": rfc3339(house.clock.now()),
+            "timestamp": rfc3339(node.clock.now()),
         }
     ]
-    house.publisher.confirmations[0].set_result(Position("e", 41))
+    node.publisher.confirmations[0].set_result(Position("e", 41))
     await turns()
-    assert desk.heard() == [{"type": "ok", "id": 7, "epoch": "e", "offset": 41}]
+    assert client.received() == [{"type": "ok", "id": 7, "epoch": "e", "offset": 41}]
 
 
 @on_manual_time
-async def test_a_message_that_nobody_keeps_has_no_position() -> None:
-    house = House(history_size=0)
-    desk = await in_room(house)
-    desk.say(type="message", content=1, id=7)
-    house.publisher.confirmations[0].set_result(None)
+async def test_ok_of_a_message_has_no_position_if_no_history_is_kept() -> None:
+    node = UnitNode(history_size=0)
+    client = await connect_to_room(node)
+    client.send(type="message", content=1, id=7)
+    node.publisher.confirmations[0].set_result(None)
     await turns()
-    assert desk.heard() == [{"type": "ok", "id": 7}]
+    assert client.received() == [{"type": "ok", "id": 7}]
 
 
 @on_manual_time
-async def test_a_message_that_the_bus_does_not_confirm_is_never_ok() -> None:
-    house = House()
-    desk = await in_room(house)
-    desk.say(type="message", content=1, id=7)
-    house.publisher.confirmations[0].set_exception(Unavailable("in time"))
+async def test_message_that_redis_does_not_confirm_is_answered_with_unavailable() -> None:
+    node = UnitNode()
+    client = await connect_to_room(node)
+    client.send(type="message", content=1, id=7)
+    node.publisher.confirmations[0].set_exception(Unavailable("in time"))
     await turns()
-    (answer,) = desk.heard()
+    (answer,) = client.received()
     assert (answer["type"], answer["id"], answer["code"], answer["retry_after"]) == ("error", 7, "unavailable", 1.0)
 
 
 @pytest.mark.parametrize("id", [7, None], ids=["with an id", "without an id"])
 @on_manual_time
-async def test_an_error_that_nobody_expected_is_answered_as_internal_and_told_loudly(id: int | None) -> None:
-    house = House()
-    desk = await in_room(house)
-    desk.say(type="message", content=1, **({} if id is None else {"id": id}))
-    house.publisher.confirmations[0].set_exception(ZeroDivisionError("a secret"))
+async def test_unexpected_error_is_answered_with_internal_and_logged(id: int | None) -> None:
+    node = UnitNode()
+    client = await connect_to_room(node)
+    client.send(type="message", content=1, **({} if id is None else {"id": id}))
+    node.publisher.confirmations[0].set_exception(ZeroDivisionError("a secret"))
     await turns()
-    (answer,) = desk.heard()
+    (answer,) = client.received()
     assert (answer["type"], answer.get("id"), answer["code"]) == ("error", id, "internal")
     assert "secret" not in answer["message"]
     assert isinstance(loop_errors().pop()["exception"], ZeroDivisionError)
-    desk.say(type="ping", id=8)
-    assert desk.heard() == [{"type": "pong", "id": 8}]
+    client.send(type="ping", id=8)
+    assert client.received() == [{"type": "pong", "id": 8}]
 
 
 @on_manual_time
-async def test_what_waited_behind_an_error_that_nobody_expected_is_carried_out() -> None:
-    house = House()
-    desk = await in_room(house)
+async def test_commands_queued_behind_an_unexpected_error_are_handled() -> None:
+    node = UnitNode()
+    client = await connect_to_room(node)
     for number in range(IN_FLIGHT_MAX):
-        desk.say(type="message", content=number, id=number)
-    desk.say(type="ping", id=1000)
-    assert desk.heard() == []
-    house.publisher.confirmations[0].set_exception(ZeroDivisionError("unexpected"))
+        client.send(type="message", content=number, id=number)
+    client.send(type="ping", id=1000)
+    assert client.received() == []
+    node.publisher.confirmations[0].set_exception(ZeroDivisionError("unexpected"))
     await turns()
     loop_errors().clear()
-    assert [frame["type"] for frame in desk.heard()] == ["error", "pong"]
+    assert [frame["type"] for frame in client.received()] == ["error", "pong"]
 
 
 @on_manual_time
-async def test_without_an_id_only_errors_are_told() -> None:
-    house = House()
-    desk = await in_room(house)
-    desk.say(type="message", content=1)
-    desk.say(type="message", content=2)
-    house.publisher.confirmations[0].set_result(Position("e", 41))
-    house.publisher.confirmations[1].set_exception(Unavailable("in time"))
+async def test_commands_without_an_id_are_answered_only_if_they_fail() -> None:
+    node = UnitNode()
+    client = await connect_to_room(node)
+    client.send(type="message", content=1)
+    client.send(type="message", content=2)
+    node.publisher.confirmations[0].set_result(Position("e", 41))
+    node.publisher.confirmations[1].set_exception(Unavailable("in time"))
     await turns()
-    (failure,) = desk.heard()
+    (failure,) = client.received()
     assert (failure["type"], failure["code"], "id" in failure) == ("error", "unavailable", False)
 
 
 @on_manual_time
-async def test_typing_is_for_all_but_its_author() -> None:
-    house = House()
-    desk = await in_room(house)
-    desk.say(type="typing")
-    assert house.publisher.published[0].exclude == "s1"
+async def test_typing_excludes_the_session_of_its_author() -> None:
+    node = UnitNode()
+    client = await connect_to_room(node)
+    client.send(type="typing")
+    assert node.publisher.published[0].exclude == "s1"
 
 
 @on_manual_time
-async def test_a_private_message_is_answered_with_the_sessions_reached() -> None:
-    house = House()
-    desk = Desk(house)
-    desk.heard()
-    desk.say(type="private", to="bob", content=1, id="p")
-    house.publisher.confirmations[0].set_result(1)
+async def test_private_message_is_answered_with_the_number_of_sessions() -> None:
+    node = UnitNode()
+    client = ClientDriver(node)
+    client.received()
+    client.send(type="private", to="bob", content=1, id="p")
+    node.publisher.confirmations[0].set_result(1)
     await turns()
-    house.control.handle_message(pack_message(Response(1, 3), b""))
+    node.control.handle_message(pack_message(Response(1, 3), b""))
     await turns()
-    assert desk.heard() == [{"type": "ok", "id": "p", "sessions": 3}]
+    assert client.received() == [{"type": "ok", "id": "p", "sessions": 3}]
 
 
 @on_manual_time
-async def test_join_is_answered_once_redis_has_acknowledged() -> None:
-    house = House()
-    desk = Desk(house)
-    desk.heard()
-    desk.say(type="join", room="lobby", id=1)
+async def test_join_is_answered_after_redis_has_acknowledged_the_subscription() -> None:
+    node = UnitNode()
+    client = ClientDriver(node)
+    client.received()
+    client.send(type="join", room="lobby", id=1)
     await turns()
-    assert desk.heard() == []
-    await turns(1)
-    house.link.acknowledge()
-    await turns()
-    assert desk.heard() == [{"type": "ok", "id": 1, "room": "lobby", **ROLL, **HEAD.as_fields()}]
+    assert client.received() == []
+    await node.acknowledge()
+    assert client.received() == [{"type": "ok", "id": 1, "room": "lobby", **PRESENCE_FIELDS, **HEAD.as_fields()}]
 
 
 @on_manual_time
-async def test_join_is_answered_once_it_is_known_who_else_is_there() -> None:
-    house = House()
-    house.redis.hold(PRESENCE_JOIN)
-    desk = Desk(house)
-    desk.heard()
-    desk.say(type="join", room="lobby", id=1)
-    await turns(1)
-    house.link.acknowledge()
+async def test_join_is_answered_after_its_presence_is_confirmed() -> None:
+    node = UnitNode()
+    node.redis.hold(PRESENCE_JOIN)
+    client = ClientDriver(node)
+    client.received()
+    client.send(type="join", room="lobby", id=1)
+    await node.acknowledge()
+    assert client.received() == []
+    node.redis.answer_held(PRESENCE_JOIN)
     await turns()
-    assert desk.heard() == []
-    house.redis.answer_held(PRESENCE_JOIN)
-    await turns()
-    assert [frame["type"] for frame in desk.heard()] == ["ok"]
+    assert [frame["type"] for frame in client.received()] == ["ok"]
 
 
 @on_manual_time
-async def test_whoever_asks_to_recover_where_nothing_is_kept_is_told_that_nothing_was() -> None:
-    house = House(history_size=0)
-    desk = Desk(house)
-    desk.heard()
-    desk.say(type="join", room="lobby", id=1, recover={"epoch": "e", "offset": 3})
-    await turns(1)
-    house.link.acknowledge()
-    await turns()
-    assert desk.heard() == [{"type": "ok", "id": 1, "room": "lobby", **ROLL, "recovered": False}]
+async def test_join_with_recover_is_not_recovered_if_no_history_is_kept() -> None:
+    node = UnitNode(history_size=0)
+    client = ClientDriver(node)
+    client.received()
+    client.send(type="join", room="lobby", id=1, recover={"epoch": "e", "offset": 3})
+    await node.acknowledge()
+    assert client.received() == [{"type": "ok", "id": 1, "room": "lobby", **PRESENCE_FIELDS, "recovered": False}]
 
 
 @on_manual_time
-async def test_presence_is_answered_with_who_is_there() -> None:
-    house = House()
-    house.redis.reply_with(PRESENCE_LIST, [VERSION, 1, 2, [b"ada", b"2|1795000000000|Ada"]])
-    desk = await in_room(house)
-    desk.say(type="presence", id=1)
+async def test_presence_is_answered_with_the_users_of_the_room() -> None:
+    node = UnitNode()
+    node.redis.reply_with(PRESENCE_LIST, [VERSION, 1, 2, [b"ada", b"2|1795000000000|Ada"]])
+    client = await connect_to_room(node)
+    client.send(type="presence", id=1)
     await turns()
     ada = {"user_id": "ada", "username": "Ada", "connected_at": "2026-11-18T11:06:40.000Z", "sessions": 2}
-    assert desk.heard() == [{"type": "ok", "id": 1, "users_count": 1, "version": VERSION, "users": [ada]}]
+    assert client.received() == [{"type": "ok", "id": 1, "users_count": 1, "version": VERSION, "users": [ada]}]
 
 
 @on_manual_time
-async def test_presence_that_redis_does_not_tell_is_unavailable() -> None:
-    house = House()
-    house.redis.leave_unconfirmed(PRESENCE_LIST)
-    desk = await in_room(house)
-    desk.say(type="presence", id=1)
+async def test_presence_that_redis_does_not_confirm_is_unavailable() -> None:
+    node = UnitNode()
+    node.redis.leave_unconfirmed(PRESENCE_LIST)
+    client = await connect_to_room(node)
+    client.send(type="presence", id=1)
     await turns()
-    assert [(frame["id"], frame["code"]) for frame in desk.heard()] == [(1, "unavailable")]
+    assert [(frame["id"], frame["code"]) for frame in client.received()] == [(1, "unavailable")]
 
 
 @on_manual_time
-async def test_join_that_redis_does_not_acknowledge_is_unavailable_and_the_session_lives() -> None:
-    house = House()
-    desk = Desk(house)
-    desk.heard()
-    desk.say(type="join", room="lobby", id=1)
+async def test_join_that_redis_does_not_acknowledge_is_unavailable_and_the_session_stays_open() -> None:
+    node = UnitNode()
+    client = ClientDriver(node)
+    client.received()
+    client.send(type="join", room="lobby", id=1)
     await asyncio.sleep(1.1)
-    assert [(frame["type"], frame["id"], frame["code"]) for frame in desk.heard()] == [("error", 1, "unavailable")]
-    desk.say(type="ping", id=2)
-    assert desk.heard() == [{"type": "pong", "id": 2}]
+    assert [(frame["type"], frame["id"], frame["code"]) for frame in client.received()] == [("error", 1, "unavailable")]
+    client.send(type="ping", id=2)
+    assert client.received() == [{"type": "pong", "id": 2}]
 
 
 @on_manual_time
-async def test_leave_is_answered_at_once_and_nothing_is_heard_any_more() -> None:
-    house = House()
-    desk = await in_room(house)
-    desk.say(type="leave", id=1)
-    assert desk.heard() == [{"type": "ok", "id": 1, "room": "lobby"}]
-    assert house.hub.rosters == {}
+async def test_leave_is_answered_at_once_and_removes_the_member() -> None:
+    node = UnitNode()
+    client = await connect_to_room(node)
+    client.send(type="leave", id=1)
+    assert client.received() == [{"type": "ok", "id": 1, "room": "lobby"}]
+    assert node.hub.rosters == {}
 
 
 @on_manual_time
-async def test_a_refused_command_is_answered_and_the_session_lives() -> None:
-    desk = Desk(House())
-    desk.heard()
-    desk.say(type="leave", room="lobby", id=1)
-    desk.say(type="ping", id=2)
-    answers = [(frame["type"], frame["id"], frame.get("code")) for frame in desk.heard()]
+async def test_refused_command_is_answered_and_the_session_stays_open() -> None:
+    client = ClientDriver(UnitNode())
+    client.received()
+    client.send(type="leave", room="lobby", id=1)
+    client.send(type="ping", id=2)
+    answers = [(frame["type"], frame["id"], frame.get("code")) for frame in client.received()]
     assert answers == [("error", 1, "not_joined"), ("pong", 2, None)]

@@ -1,74 +1,55 @@
-"""One connection, whatever carries it: opened, and in the room that its endpoint names."""
+"""A connection from its handshake to `welcome`."""
 
-import pytest
 from tannoy.fanout.scripts import PRESENCE_JOIN
 from tannoy.node.protocols.session import Endpoint
-from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat
+from tannoy.shared.protocol.codec import WireFormat
 
+from tests.support.client_driver import ClientDriver, both_wire_formats, connect_to_room
 from tests.support.clock import on_manual_time, turns
-from tests.support.desk import ROLL, ROOM, Desk, House
-
-both_formats = pytest.mark.parametrize("wire", [JSON, MSGPACK], ids=lambda wire: wire.name)
-
-
-async def in_room(house: House, *, high_water: int | None = None) -> Desk:
-    """A desk in the lobby, with its welcome read."""
-    desk = Desk(house, Endpoint.ROOM, high_water=high_water)
-    await turns(1)
-    house.link.acknowledge()
-    await turns()
-    assert [frame["type"] for frame in desk.heard()] == ["welcome"]
-    return desk
-
-
-# ---- opening
+from tests.support.unit_node import PRESENCE_FIELDS, ROOM, UnitNode
 
 
 @on_manual_time
-async def test_a_plain_socket_is_welcomed_at_once() -> None:
-    assert [frame["type"] for frame in Desk(House()).heard()] == ["welcome"]
+async def test_connection_without_a_home_is_welcomed_at_once() -> None:
+    assert [frame["type"] for frame in ClientDriver(UnitNode()).received()] == ["welcome"]
 
 
 @on_manual_time
-async def test_a_socket_with_a_home_is_welcomed_once_redis_has_acknowledged() -> None:
-    house = House()
-    desk = Desk(house, Endpoint.ROOM)
+async def test_connection_to_a_room_is_welcomed_after_redis_has_acknowledged_the_subscription() -> None:
+    node = UnitNode()
+    client = ClientDriver(node, Endpoint.ROOM)
     await turns()
-    assert desk.heard() == []
-    await turns(1)
-    house.link.acknowledge()
-    await turns()
-    (welcome,) = desk.heard()
+    assert client.received() == []
+    await node.acknowledge()
+    (welcome,) = client.received()
     assert (welcome["type"], welcome["room"]) == ("welcome", "lobby")
-    assert ROOM.address in house.hub.rosters
+    assert ROOM.address in node.hub.rosters
 
 
 @on_manual_time
-async def test_a_socket_with_a_home_is_welcomed_once_it_is_known_who_else_is_there() -> None:
-    house = House()
-    house.redis.hold(PRESENCE_JOIN)
-    desk = Desk(house, Endpoint.ROOM)
-    await turns(1)
-    house.link.acknowledge()
+async def test_connection_to_a_room_is_welcomed_after_its_presence_is_confirmed() -> None:
+    node = UnitNode()
+    node.redis.hold(PRESENCE_JOIN)
+    client = ClientDriver(node, Endpoint.ROOM)
+    await node.acknowledge()
+    assert client.received() == []
+    node.redis.answer_held(PRESENCE_JOIN)
     await turns()
-    assert desk.heard() == []
-    house.redis.answer_held(PRESENCE_JOIN)
-    await turns()
-    (welcome,) = desk.heard()
-    assert welcome == {**welcome, "type": "welcome", "room": "lobby", **ROLL}
+    (welcome,) = client.received()
+    assert welcome == {**welcome, "type": "welcome", "room": "lobby", **PRESENCE_FIELDS}
 
 
 @on_manual_time
-async def test_the_second_one_in_a_room_is_welcomed_at_once() -> None:
-    house = House()
-    await in_room(house)
-    second = Desk(house, Endpoint.ROOM, session_id="s2")
+async def test_second_connection_to_a_room_is_welcomed_without_another_acknowledgement() -> None:
+    node = UnitNode()
+    await connect_to_room(node)
+    second = ClientDriver(node, Endpoint.ROOM, session_id="s2")
     await turns()
-    assert [frame["type"] for frame in second.heard()] == ["welcome"]
+    assert [frame["type"] for frame in second.received()] == ["welcome"]
 
 
-@both_formats
+@both_wire_formats
 @on_manual_time
-async def test_answers_come_in_the_wire_format_of_the_connection(wire: WireFormat) -> None:
-    desk = Desk(House(), wire=wire)
-    assert desk.opcodes == [2 if wire.binary else 1]
+async def test_frames_are_sent_in_the_wire_format_of_the_connection(wire: WireFormat) -> None:
+    client = ClientDriver(UnitNode(), wire=wire)
+    assert client.opcodes == [2 if wire.binary else 1]

@@ -1,4 +1,4 @@
-"""How a connection lives on and ends: pings, overflow, goodbyes, and what it gives back."""
+"""The life and the end of a connection: pings, overflow, `bye`, and what is released."""
 
 import asyncio
 
@@ -12,253 +12,249 @@ from tannoy.node.transports.base import CLOSE_DEADLINE
 from tannoy.shared.codes import CLOSE_RULES, CloseCode
 from tannoy.shared.policy import SlowPolicy
 
+from tests.support.client_driver import ClientDriver, connect_to_room
 from tests.support.clock import on_manual_time, turns
-from tests.support.desk import HEAD, PING_INTERVAL, ROOM, Desk, House
 from tests.support.recording_transport import split_frames
-from tests.unit.node.connections.test_connection import in_room
+from tests.support.unit_node import HEAD, PING_INTERVAL, ROOM, UnitNode
 
 LATE = 2 * TICK
-"""How much later than asked the wheel may be."""
+"""Seconds by which the timer wheel may be late."""
 
 # ---- keepalive
 
 
 @on_manual_time
-async def test_a_ping_is_sent_each_interval_to_whoever_answers() -> None:
-    desk = Desk(House())
-    desk.heard()
+async def test_ping_is_sent_each_interval_while_the_client_answers() -> None:
+    client = ClientDriver(UnitNode())
+    client.received()
     for _ in range(3):
         await asyncio.sleep(PING_INTERVAL + LATE)
-        assert desk.heard() == [{"type": "ping"}]
-        desk.say(type="pong")
+        assert client.received() == [{"type": "ping"}]
+        client.send(type="pong")
 
 
 @on_manual_time
-async def test_whoever_does_not_answer_a_ping_is_closed() -> None:
-    desk = Desk(House())
+async def test_connection_without_a_pong_before_the_deadline_is_closed() -> None:
+    client = ClientDriver(UnitNode())
     await asyncio.sleep(PING_INTERVAL + LATE)
-    desk.heard()
+    client.received()
     await asyncio.sleep(PONG_DEADLINE + LATE)
-    assert desk.heard() == [{"type": "bye", "code": 4003, "reason": "no pong", "reconnect": True}]
-    assert desk.transport.closed_with == (4003, "no pong")
+    assert client.received() == [{"type": "bye", "code": 4003, "reason": "no pong", "reconnect": True}]
+    assert client.transport.closed_with == (4003, "no pong")
 
 
 @on_manual_time
-async def test_a_pong_within_the_deadline_is_in_time() -> None:
-    desk = Desk(House())
+async def test_connection_with_a_pong_within_the_deadline_stays_open() -> None:
+    client = ClientDriver(UnitNode())
     await asyncio.sleep(PING_INTERVAL + LATE)
     await asyncio.sleep(PONG_DEADLINE - LATE)
-    desk.say(type="pong")
+    client.send(type="pong")
     await asyncio.sleep(PONG_DEADLINE)
-    assert desk.transport.closed_with is None
+    assert client.transport.closed_with is None
 
 
 @on_manual_time
-async def test_a_pong_that_nobody_asked_for_changes_nothing() -> None:
-    desk = Desk(House())
-    desk.heard()
+async def test_unsolicited_pong_does_not_change_when_the_next_ping_is_sent() -> None:
+    client = ClientDriver(UnitNode())
+    client.received()
     for _ in range(10):
         await asyncio.sleep(PING_INTERVAL / 10)
-        desk.say(type="pong")
+        client.send(type="pong")
     await asyncio.sleep(LATE)
-    assert desk.heard() == [{"type": "ping"}]
+    assert client.received() == [{"type": "ping"}]
 
 
 @on_manual_time
-async def test_a_ping_of_the_peers_library_is_answered_in_kind() -> None:
-    desk = Desk(House())
-    desk.heard()
-    desk.connection.on_ping(b"are you there")
-    assert list(split_frames(desk.transport.stream)) == [(Opcode.PONG, b"are you there")]
+async def test_ping_frame_is_answered_with_a_pong_frame_of_the_same_payload() -> None:
+    client = ClientDriver(UnitNode())
+    client.received()
+    client.connection.on_ping(b"are you there")
+    assert list(split_frames(client.transport.stream)) == [(Opcode.PONG, b"are you there")]
 
 
 # ---- too slow
 
 
 @on_manual_time
-async def test_whoever_is_too_slow_to_read_is_closed() -> None:
-    house = House(outbox_max_bytes=5000)
-    desk = await in_room(house)
-    desk.transport.stall()
+async def test_client_too_slow_to_read_is_closed() -> None:
+    node = UnitNode(outbox_max_bytes=5000)
+    client = await connect_to_room(node)
+    client.transport.stall()
     for _ in range(10):
-        desk.hear_from_room(1000)
-    assert [frame["code"] for frame in desk.heard()] == [4002]
-    assert desk.transport.closed_with == (4002, "too slow to read")
-    assert house.hub.rosters == {}
+        client.write_broadcast(1000)
+    assert [frame["code"] for frame in client.received()] == [4002]
+    assert client.transport.closed_with == (4002, "too slow to read")
+    assert node.hub.rosters == {}
 
 
 @on_manual_time
-async def test_pings_of_a_peer_that_does_not_read_are_bounded_too() -> None:
-    desk = Desk(House(outbox_max_bytes=5000))
-    desk.transport.stall()
+async def test_client_that_sends_pings_and_does_not_read_is_closed() -> None:
+    client = ClientDriver(UnitNode(outbox_max_bytes=5000))
+    client.transport.stall()
     for _ in range(100):
-        desk.connection.on_ping(b"x" * 125)
-    assert desk.transport.closed_with == (4002, "too slow to read")
+        client.connection.on_ping(b"x" * 125)
+    assert client.transport.closed_with == (4002, "too slow to read")
 
 
 @on_manual_time
-async def test_with_skip_whoever_was_too_slow_is_told_what_it_has_missed_in() -> None:
-    house = House(outbox_max_bytes=5000, policy=SlowPolicy.SKIP)
-    desk = await in_room(house)
-    desk.transport.stall()
+async def test_client_too_slow_to_read_is_sent_resync_with_the_skip_policy() -> None:
+    node = UnitNode(outbox_max_bytes=5000, policy=SlowPolicy.SKIP)
+    client = await connect_to_room(node)
+    client.transport.stall()
     for _ in range(10):
-        desk.hear_from_room(1000)
-    desk.transport.drain()
-    (resync,) = desk.heard()
+        client.write_broadcast(1000)
+    client.transport.drain()
+    (resync,) = client.received()
     assert (resync["type"], resync["room"], resync["epoch"], resync["offset"]) == ("resync", "lobby", *HEAD)
-    assert desk.transport.closed_with is None
+    assert client.transport.closed_with is None
 
 
 @on_manual_time
-async def test_with_skip_more_resyncs_than_the_bound_end_the_session_in_order() -> None:
-    # Telling the resyncs overflows in its turn: closing then takes the very rooms that are being told.
-    house = House(outbox_max_bytes=5000, policy=SlowPolicy.SKIP)
-    desk = Desk(house, high_water=1)
+async def test_resyncs_that_overflow_the_outbox_close_the_connection_with_the_skip_policy() -> None:
+    # The resyncs overflow the outbox in turn: the close then leaves the rooms for which they are being sent.
+    node = UnitNode(outbox_max_bytes=5000, policy=SlowPolicy.SKIP)
+    client = ClientDriver(node, high_water=1)
     for number in range(ROOMS_MAX):
-        desk.say(type="join", room=f"room-{number}")
-        await turns(1)
-        house.link.acknowledge()
-        await turns()
-    desk.hear_from_room(6000)
-    desk.transport.drain()
-    assert desk.transport.closed_with == (4002, "too slow to read")
-    assert house.hub.statistics() == HubStatistics(sessions=0, users=0, channels=0)
+        client.send(type="join", room=f"room-{number}")
+        await node.acknowledge()
+    client.write_broadcast(6000)
+    client.transport.drain()
+    assert client.transport.closed_with == (4002, "too slow to read")
+    assert node.hub.statistics() == HubStatistics(sessions=0, users=0, channels=0)
 
 
-# ---- goodbye
+# ---- bye
 
 
 @pytest.mark.parametrize("code", [code for code in CloseCode if code >= 4000], ids=int)
 @on_manual_time
-async def test_bye_is_the_last_frame_and_says_what_the_close_frame_says(code: CloseCode) -> None:
-    desk = Desk(House())
-    desk.connection.close(code, retry_after=3)
+async def test_bye_is_the_last_frame_and_has_code_and_reason_of_the_close_frame(code: CloseCode) -> None:
+    client = ClientDriver(UnitNode())
+    client.connection.close(code, retry_after=3)
     rule = CLOSE_RULES[code]
     bye = {"type": "bye", "code": int(code), "reason": rule.reason, "reconnect": rule.reconnect, "retry_after": 3}
-    assert desk.heard()[-1] == bye
-    assert desk.transport.closed_with == (code, rule.reason)
+    assert client.received()[-1] == bye
+    assert client.transport.closed_with == (code, rule.reason)
 
 
 @pytest.mark.parametrize("code", [1002, 1007, 1009])
 @on_manual_time
-async def test_bye_says_what_the_close_frame_says_to_a_peer_that_broke_the_protocol(code: int) -> None:
+async def test_bye_after_a_violation_has_code_and_reason_of_the_close_frame(code: int) -> None:
     # docs/protocol.md §5: the close frame and `bye` carry the same code and reason.
-    desk = Desk(House())
-    desk.connection.on_violation(code, "what exactly was wrong")
-    bye = desk.heard()[-1]
-    assert desk.transport.closed_with == (bye["code"], bye["reason"])
+    client = ClientDriver(UnitNode())
+    client.connection.on_violation(code, "what exactly was wrong")
+    bye = client.received()[-1]
+    assert client.transport.closed_with == (bye["code"], bye["reason"])
 
 
 @on_manual_time
-async def test_bye_is_said_once() -> None:
-    desk = Desk(House())
-    desk.heard()
+async def test_bye_is_sent_once() -> None:
+    client = ClientDriver(UnitNode())
+    client.received()
     for code in (CloseCode.DRAINING, CloseCode.TOO_SLOW, CloseCode.DRAINING):
-        desk.connection.close(code)
-    desk.connection.on_violation(1002, "too late")
-    assert [frame["code"] for frame in desk.heard()] == [4001]
+        client.connection.close(code)
+    client.connection.on_violation(1002, "too late")
+    assert [frame["code"] for frame in client.received()] == [4001]
 
 
 @on_manual_time
-async def test_after_bye_nothing_is_heard_and_nothing_said() -> None:
-    house = House()
-    desk = await in_room(house)
-    desk.connection.close(CloseCode.DRAINING)
-    desk.heard()
-    desk.say(type="ping", id=1)
-    desk.say(type="message", content=1)
-    desk.connection.on_ping(b"x")
-    desk.hear_from_room(100)
-    assert desk.heard() == []
-    assert house.publisher.sent == []
+async def test_nothing_is_handled_or_sent_after_bye() -> None:
+    node = UnitNode()
+    client = await connect_to_room(node)
+    client.connection.close(CloseCode.DRAINING)
+    client.received()
+    client.send(type="ping", id=1)
+    client.send(type="message", content=1)
+    client.connection.on_ping(b"x")
+    client.write_broadcast(100)
+    assert client.received() == []
+    assert node.publisher.sent == []
 
 
 @on_manual_time
-async def test_a_confirmation_that_comes_after_bye_is_not_answered() -> None:
-    house = House()
-    desk = await in_room(house)
-    desk.say(type="message", content=1, id=1)
-    desk.connection.close(CloseCode.DRAINING)
-    desk.heard()
-    house.publisher.confirmations[0].set_result(1)
+async def test_publish_confirmed_after_bye_is_not_answered() -> None:
+    node = UnitNode()
+    client = await connect_to_room(node)
+    client.send(type="message", content=1, id=1)
+    client.connection.close(CloseCode.DRAINING)
+    client.received()
+    node.publisher.confirmations[0].set_result(1)
     await turns()
-    assert desk.heard() == []
+    assert client.received() == []
 
 
 @on_manual_time
-async def test_a_peer_that_does_not_answer_the_close_frame_is_cut_off() -> None:
-    desk = Desk(House())
-    desk.connection.close(CloseCode.DRAINING)
+async def test_client_that_does_not_answer_the_close_frame_is_aborted() -> None:
+    client = ClientDriver(UnitNode())
+    client.connection.close(CloseCode.DRAINING)
     await asyncio.sleep(CLOSE_DEADLINE + LATE)
-    assert desk.transport.aborted
+    assert client.transport.aborted
 
 
 @on_manual_time
-async def test_a_peer_that_answers_the_close_frame_is_not_cut_off() -> None:
-    house = House()
-    desk = Desk(house)
-    desk.connection.close(CloseCode.DRAINING)
-    desk.connection.on_closed()
+async def test_client_that_answers_the_close_frame_is_not_aborted() -> None:
+    node = UnitNode()
+    client = ClientDriver(node)
+    client.connection.close(CloseCode.DRAINING)
+    client.connection.on_closed()
     await asyncio.sleep(CLOSE_DEADLINE + LATE)
-    assert not desk.transport.aborted
-    assert house.wheel.idle.is_set()
+    assert not client.transport.aborted
+    assert node.wheel.idle.is_set()
 
 
 @on_manual_time
-async def test_a_connection_that_can_not_enter_its_home_is_asked_to_come_back() -> None:
-    desk = Desk(House(), Endpoint.ROOM)
+async def test_connection_that_fails_to_join_its_home_is_closed_with_try_again_later() -> None:
+    client = ClientDriver(UnitNode(), Endpoint.ROOM)
     await asyncio.sleep(1.1)
-    (bye,) = desk.heard()
+    (bye,) = client.received()
     assert (bye["code"], bye["reconnect"]) == (1013, True)
     assert 1 <= bye["retry_after"] <= 2
 
 
-# ---- what is given back
+# ---- what is released
 
 
 @pytest.mark.parametrize("end", ["closed by the peer", "closed by the node, then by the peer", "closed by the node"])
 @on_manual_time
-async def test_an_end_of_any_kind_gives_everything_back_once(end: str) -> None:
-    house = House()
-    desk = await in_room(house)
+async def test_connection_that_ends_in_any_way_releases_everything_once(end: str) -> None:
+    node = UnitNode()
+    client = await connect_to_room(node)
     if "node" in end:
-        desk.connection.close(CloseCode.DRAINING)
+        client.connection.close(CloseCode.DRAINING)
     if "peer" in end:
-        desk.connection.on_closed()
-    assert house.hub.statistics() == HubStatistics(sessions=0, users=0, channels=0)
-    assert house.subscriptions.holders(ROOM.address) == 0
-    assert house.outbox_limits.slow == 0
+        client.connection.on_closed()
+    assert node.hub.statistics() == HubStatistics(sessions=0, users=0, channels=0)
+    assert node.subscriptions.holders(ROOM.address) == 0
+    assert node.outbox_limits.slow == 0
 
 
 @on_manual_time
-async def test_an_end_while_entering_gives_the_subscription_back() -> None:
-    house = House()
-    desk = Desk(house, Endpoint.ROOM)
-    desk.connection.on_closed()
-    await turns(1)
-    house.link.acknowledge()
-    await turns()
-    assert house.subscriptions.holders(ROOM.address) == 0
-    assert house.hub.statistics() == HubStatistics(sessions=0, users=0, channels=0)
-    assert desk.heard() == []
+async def test_connection_that_ends_while_it_joins_releases_the_subscription() -> None:
+    node = UnitNode()
+    client = ClientDriver(node, Endpoint.ROOM)
+    client.connection.on_closed()
+    await node.acknowledge()
+    assert node.subscriptions.holders(ROOM.address) == 0
+    assert node.hub.statistics() == HubStatistics(sessions=0, users=0, channels=0)
+    assert client.received() == []
 
 
 @on_manual_time
-async def test_a_slow_peer_that_is_gone_is_not_counted_as_slow() -> None:
-    house = House()
-    desk = await in_room(house)
-    desk.transport.stall()
-    assert house.outbox_limits.slow == 1
-    desk.connection.on_closed()
-    assert house.outbox_limits.slow == 0
+async def test_slow_client_that_disconnects_is_not_counted_as_slow() -> None:
+    node = UnitNode()
+    client = await connect_to_room(node)
+    client.transport.stall()
+    assert node.outbox_limits.slow == 1
+    client.connection.on_closed()
+    assert node.outbox_limits.slow == 0
 
 
 @on_manual_time
-async def test_a_peer_that_bye_itself_has_made_slow_is_not_counted_as_slow_for_ever() -> None:
-    house = House()
-    desk = Desk(house, high_water=500)
-    desk.hear_from_room(500 - len(desk.transport.stream) - len(b"\x81\x7e\x00\x00"))
-    assert not desk.connection.outbox.is_slow
-    desk.connection.close(CloseCode.DRAINING)
-    desk.connection.on_closed()
-    assert house.outbox_limits.slow == 0
+async def test_client_made_slow_by_bye_is_not_counted_as_slow_after_its_end() -> None:
+    node = UnitNode()
+    client = ClientDriver(node, high_water=500)
+    client.write_broadcast(500 - len(client.transport.stream) - len(b"\x81\x7e\x00\x00"))
+    assert not client.connection.outbox.is_slow
+    client.connection.close(CloseCode.DRAINING)
+    client.connection.on_closed()
+    assert node.outbox_limits.slow == 0

@@ -1,4 +1,4 @@
-"""On the way into a channel: subscribed, then present, then in. Whoever turns back at any step leaves nothing."""
+"""A join: subscribe, become present, become a member. One that is cancelled at any step leaves nothing."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,132 +9,112 @@ from tannoy.fanout.scripts import PRESENCE_JOIN, PRESENCE_LEAVE
 from tannoy.node.delivery.hub import HubStatistics
 from tannoy.node.protocols.session import Endpoint
 from tannoy.shared.codes import CloseCode
-from tannoy.shared.names import RoomName
 from tannoy.shared.policy import LimitMode
 
+from tests.support.client_driver import JOINS, ClientDriver, send_join
 from tests.support.clock import on_manual_time, turns
-from tests.support.desk import AGENT, KEYSPACE, ROOM, Desk, House
+from tests.support.unit_node import AGENT, ROOM, UnitNode
 
-KITCHEN = KEYSPACE.room(RoomName("kitchen"))
+# ---- ends during a join
 
-
-def numbers(house: House, script: object) -> list[int]:
-    """Of the presences that were joined, or left."""
-    at = 4 if script is PRESENCE_JOIN else 3
-    return [int(call.words[at]) for call in house.redis.calls if call.what is script]
-
-
-# ---- turning back
-
-ARRIVALS: dict[str, Callable[[House], Desk]] = {
-    "at home": lambda house: Desk(house, Endpoint.ROOM),
-    "by join": lambda house: joining(house),
+ENDS: dict[str, Callable[[ClientDriver], None]] = {
+    "disconnected": lambda client: client.connection.on_closed(),
+    "closed": lambda client: client.connection.close(CloseCode.DRAINING),
 }
-ENDS: dict[str, Callable[[Desk], None]] = {
-    "gone": lambda desk: desk.connection.on_closed(),
-    "closed": lambda desk: desk.connection.close(CloseCode.DRAINING),
-}
-every_arrival = pytest.mark.parametrize("start", ARRIVALS.values(), ids=ARRIVALS)
+every_join = pytest.mark.parametrize("start", JOINS.values(), ids=JOINS)
 every_end = pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
 
 
-def joining(house: House) -> Desk:
-    desk = Desk(house)
-    desk.say(type="join", room="lobby", id=1)
-    return desk
+async def subscribing(node: UnitNode) -> None:
+    """The subscription is not acknowledged yet."""
 
 
-async def subscribing(house: House) -> None: ...
-
-
-async def just_subscribed(house: House) -> None:
+async def subscription_acknowledged(node: UnitNode) -> None:
     await turns(1)
-    house.link.acknowledge()
+    node.link.acknowledge()
 
 
-async def counting(house: House) -> None:
-    await turns(1)
-    house.link.acknowledge()
-    await turns()
+async def joining_presence(node: UnitNode) -> None:
+    await node.acknowledge()
 
 
-async def just_counted(house: House) -> None:
-    await counting(house)
-    house.redis.answer_held(PRESENCE_JOIN)
+async def presence_confirmed(node: UnitNode) -> None:
+    await node.acknowledge()
+    node.redis.answer_held(PRESENCE_JOIN)
 
 
-async def almost_in(house: House) -> None:
-    await just_counted(house)
+async def completing(node: UnitNode) -> None:
+    await presence_confirmed(node)
     await turns(1)
 
 
-STAGES = [subscribing, just_subscribed, counting, just_counted, almost_in]
+STAGES = [subscribing, subscription_acknowledged, joining_presence, presence_confirmed, completing]
 
 
 @pytest.mark.parametrize("until", STAGES, ids=lambda stage: stage.__name__)
 @every_end
-@every_arrival
+@every_join
 @on_manual_time
-async def test_whoever_turns_back_at_any_step_leaves_nothing(
-    start: Callable[[House], Desk], end: Callable[[Desk], None], until: Callable[..., object]
+async def test_session_that_ends_at_any_step_of_its_join_leaves_nothing(
+    start: Callable[[UnitNode], ClientDriver], end: Callable[[ClientDriver], None], until: Callable[..., object]
 ) -> None:
-    house = House()
-    house.redis.hold(PRESENCE_JOIN)
-    desk = start(house)
-    stage = until(house)
+    node = UnitNode()
+    node.redis.hold(PRESENCE_JOIN)
+    client = start(node)
+    stage = until(node)
     assert asyncio.iscoroutine(stage)
     await stage
-    end(desk)
-    await turns(1)
-    house.link.acknowledge()
+    end(client)
+    await node.acknowledge()
+    if node.presence_numbers(PRESENCE_JOIN) and until in (subscribing, subscription_acknowledged, joining_presence):
+        node.redis.answer_held(PRESENCE_JOIN)
     await turns()
-    if numbers(house, PRESENCE_JOIN) and until in (subscribing, just_subscribed, counting):
-        house.redis.answer_held(PRESENCE_JOIN)
-    await turns()
-    assert house.subscriptions.holders(ROOM.address) == 0
-    assert house.hub.statistics() == HubStatistics(sessions=0, users=0, channels=0)
-    assert numbers(house, PRESENCE_JOIN) == numbers(house, PRESENCE_LEAVE)
+    assert node.subscriptions.holders(ROOM.address) == 0
+    assert node.hub.statistics() == HubStatistics(sessions=0, users=0, channels=0)
+    assert node.presence_numbers(PRESENCE_JOIN) == node.presence_numbers(PRESENCE_LEAVE)
 
 
 @every_end
-@every_arrival
+@every_join
 @on_manual_time
-async def test_whoever_turns_back_before_it_was_refused_leaves_nothing(
-    start: Callable[[House], Desk], end: Callable[[Desk], None]
+async def test_session_that_ends_before_its_presence_fails_leaves_nothing(
+    start: Callable[[UnitNode], ClientDriver], end: Callable[[ClientDriver], None]
 ) -> None:
-    house = House()
-    house.redis.hold(PRESENCE_JOIN)
-    desk = start(house)
-    await counting(house)
-    end(desk)
-    house.redis.leave_unconfirmed(PRESENCE_JOIN)
-    house.redis.answer_held(PRESENCE_JOIN)
+    node = UnitNode()
+    node.redis.hold(PRESENCE_JOIN)
+    client = start(node)
+    await node.acknowledge()
+    end(client)
+    node.redis.leave_unconfirmed(PRESENCE_JOIN)
+    node.redis.answer_held(PRESENCE_JOIN)
     await turns()
-    assert house.subscriptions.holders(ROOM.address) == 0
-    assert numbers(house, PRESENCE_JOIN) == numbers(house, PRESENCE_LEAVE)
+    assert node.subscriptions.holders(ROOM.address) == 0
+    assert node.presence_numbers(PRESENCE_JOIN) == node.presence_numbers(PRESENCE_LEAVE)
 
 
 @every_end
 @on_manual_time
-async def test_whoever_turns_back_before_it_was_let_in_unheard_leaves_nothing(end: Callable[[Desk], None]) -> None:
-    house = House(mode=LimitMode.AVAILABLE)
-    desk = Desk(house, Endpoint.AGENT)
+async def test_session_that_ends_before_it_joins_without_a_subscription_leaves_nothing(
+    end: Callable[[ClientDriver], None],
+) -> None:
+    node = UnitNode(mode=LimitMode.AVAILABLE)
+    client = ClientDriver(node, Endpoint.AGENT)
     await turns(6)
-    end(desk)
+    end(client)
     await asyncio.sleep(1.1)
-    assert (house.subscriptions.holders(AGENT.address), house.hub.rosters) == (0, {})
+    assert (node.subscriptions.holders(AGENT.address), node.hub.rosters) == (0, {})
 
 
 @every_end
 @on_manual_time
 async def test_session_that_ends_in_the_turn_of_a_failed_subscription_releases_it_once(
-    end: Callable[[Desk], None],
+    end: Callable[[ClientDriver], None],
 ) -> None:
-    house = House()
-    desk = joining(house)
+    node = UnitNode()
+    client = send_join(node)
     await turns(1)
     loop = asyncio.get_running_loop()
-    loop.call_at(loop.time() + ACKNOWLEDGE_TIMEOUT + 5e-10, end, desk)  # behind the timer, in the same turn
+    loop.call_at(loop.time() + ACKNOWLEDGE_TIMEOUT + 5e-10, end, client)  # behind the timer, in the same turn
     await asyncio.sleep(ACKNOWLEDGE_TIMEOUT + 0.1)
-    assert house.subscriptions.statistics().rolled_back == 1
-    assert (house.subscriptions.holders(ROOM.address), house.hub.rosters) == (0, {})
+    assert node.subscriptions.statistics().rolled_back == 1
+    assert (node.subscriptions.holders(ROOM.address), node.hub.rosters) == (0, {})

@@ -1,4 +1,4 @@
-"""Once the room is heard: counted and in, or refused; and an agent's session, which is not counted here."""
+"""A join after its subscription: presence, buffered publications, refusals, and sessions of agents."""
 
 import asyncio
 
@@ -10,91 +10,85 @@ from tannoy.shared.names import UserId
 from tannoy.shared.policy import LimitMode
 from tannoy.shared.publication import EncodedMessage, Publication
 
+from tests.support.client_driver import ClientDriver, send_join
 from tests.support.clock import on_manual_time, turns
-from tests.support.desk import AGENT, GENERATION, HEAD, ROLL, ROOM, VERSION, Desk, House
-from tests.unit.node.connections.test_join import counting, joining, numbers
+from tests.support.unit_node import AGENT, GENERATION, HEAD, PRESENCE_FIELDS, ROOM, VERSION, UnitNode
 
 
-def said(number: int, version: int = 0) -> Publication:
+def publication(number: int, version: int = 0) -> Publication:
     return Publication(EncodedMessage(b'{"number":%d}' % number, b""), version=version)
 
 
 # ---- refused
 
 
-@pytest.mark.parametrize("why", ["redis does not confirm", "the heartbeat has run out"])
+@pytest.mark.parametrize("why", ["redis does not confirm", "the heartbeat has expired"])
 @on_manual_time
-async def test_without_presence_a_join_is_unavailable_and_the_session_lives(why: str) -> None:
-    house = House()
+async def test_join_without_confirmed_presence_is_unavailable_and_the_session_stays_open(why: str) -> None:
+    node = UnitNode()
     if "redis" in why:
-        house.redis.leave_unconfirmed(PRESENCE_JOIN)
-    house.redis.reply_with(PRESENCE_JOIN, None)
-    desk = joining(house)
-    desk.heard()
-    await turns(1)
-    house.link.acknowledge()
-    await turns()
-    assert [(frame["id"], frame["code"]) for frame in desk.heard()] == [(1, "unavailable")]
-    assert (house.subscriptions.holders(ROOM.address), house.hub.rosters) == (0, {})
-    desk.say(type="ping", id=2)
-    assert desk.heard() == [{"type": "pong", "id": 2}]
+        node.redis.leave_unconfirmed(PRESENCE_JOIN)
+    node.redis.reply_with(PRESENCE_JOIN, None)
+    client = send_join(node)
+    client.received()
+    await node.acknowledge()
+    assert [(frame["id"], frame["code"]) for frame in client.received()] == [(1, "unavailable")]
+    assert (node.subscriptions.holders(ROOM.address), node.hub.rosters) == (0, {})
+    client.send(type="ping", id=2)
+    assert client.received() == [{"type": "pong", "id": 2}]
 
 
 @on_manual_time
-async def test_a_join_that_was_not_confirmed_is_taken_back_in_case_it_was_carried_out() -> None:
-    house = House()
-    house.redis.leave_unconfirmed(PRESENCE_JOIN)
-    joining(house)
-    await turns(1)
-    house.link.acknowledge()
-    await turns()
-    assert numbers(house, PRESENCE_JOIN) == numbers(house, PRESENCE_LEAVE) != []
+async def test_presence_that_redis_does_not_confirm_is_left_again() -> None:
+    node = UnitNode()
+    node.redis.leave_unconfirmed(PRESENCE_JOIN)
+    send_join(node)
+    await node.acknowledge()
+    assert node.presence_numbers(PRESENCE_JOIN) == node.presence_numbers(PRESENCE_LEAVE) != []
 
 
 @on_manual_time
-async def test_without_presence_nobody_gets_home_and_is_asked_to_come_back() -> None:
-    house = House()
-    house.redis.leave_unconfirmed(PRESENCE_JOIN)
-    desk = Desk(house, Endpoint.ROOM)
-    await turns(1)
-    house.link.acknowledge()
-    await turns()
-    assert [(frame["type"], frame["code"]) for frame in desk.heard()] == [("bye", 1013)]
-    assert house.subscriptions.holders(ROOM.address) == 0
+async def test_connection_to_a_room_without_confirmed_presence_is_closed_with_try_again_later() -> None:
+    node = UnitNode()
+    node.redis.leave_unconfirmed(PRESENCE_JOIN)
+    client = ClientDriver(node, Endpoint.ROOM)
+    await node.acknowledge()
+    assert [(frame["type"], frame["code"]) for frame in client.received()] == [("bye", 1013)]
+    assert node.subscriptions.holders(ROOM.address) == 0
 
 
 @on_manual_time
-async def test_of_too_much_said_meanwhile_the_rest_comes_with_a_resync(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_join_buffer_that_overflows_is_sent_behind_a_resync(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(roster_module, "JOIN_BUFFER_MAX_PUBLICATIONS", 2)
-    house = House()
-    house.redis.hold(PRESENCE_JOIN)
-    desk = joining(house)
-    desk.heard()
-    await counting(house)
-    house.hub.rosters[ROOM.address].begin_delivery([said(1), said(2), said(3)])
-    house.redis.answer_held(PRESENCE_JOIN)
+    node = UnitNode()
+    node.redis.hold(PRESENCE_JOIN)
+    client = send_join(node)
+    client.received()
+    await node.acknowledge()
+    node.hub.rosters[ROOM.address].begin_delivery([publication(1), publication(2), publication(3)])
+    node.redis.answer_held(PRESENCE_JOIN)
     await turns()
-    ok, resync, *kept = desk.heard()
+    ok, resync, *buffered = client.received()
     assert (ok["type"], resync["type"], resync["room"]) == ("ok", "resync", "lobby")
-    assert kept == [{"number": 2}, {"number": 3}]
+    assert buffered == [{"number": 2}, {"number": 3}]
 
 
-# ---- in, and out again
+# ---- joined, and left
 
 
 @on_manual_time
-async def test_what_was_said_meanwhile_comes_behind_the_answer_without_what_its_snapshot_holds() -> None:
-    house = House()
-    house.redis.hold(PRESENCE_JOIN)
-    desk = joining(house)
-    desk.heard()
-    await counting(house)
-    meanwhile = [said(1), said(2, version=VERSION), said(3), said(4, version=VERSION + 1)]
-    house.hub.rosters[ROOM.address].begin_delivery(meanwhile)
-    house.redis.answer_held(PRESENCE_JOIN)
+async def test_publications_buffered_during_a_join_follow_ok_without_events_of_the_snapshot() -> None:
+    node = UnitNode()
+    node.redis.hold(PRESENCE_JOIN)
+    client = send_join(node)
+    client.received()
+    await node.acknowledge()
+    meanwhile = [publication(1), publication(2, version=VERSION), publication(3), publication(4, version=VERSION + 1)]
+    node.hub.rosters[ROOM.address].begin_delivery(meanwhile)
+    node.redis.answer_held(PRESENCE_JOIN)
     await turns()
-    assert desk.heard() == [
-        {"type": "ok", "id": 1, "room": "lobby", **ROLL, **HEAD.as_fields()},
+    assert client.received() == [
+        {"type": "ok", "id": 1, "room": "lobby", **PRESENCE_FIELDS, **HEAD.as_fields()},
         {"number": 1},
         {"number": 3},
         {"number": 4},
@@ -102,94 +96,84 @@ async def test_what_was_said_meanwhile_comes_behind_the_answer_without_what_its_
 
 
 @on_manual_time
-async def test_presence_is_asked_for_only_once_the_room_is_heard() -> None:
-    house = House()
-    joining(house)
+async def test_presence_is_joined_after_the_subscription_is_acknowledged() -> None:
+    node = UnitNode()
+    send_join(node)
     await turns()
-    assert numbers(house, PRESENCE_JOIN) == []
-    await turns(1)
-    house.link.acknowledge()
-    await turns()
-    assert len(numbers(house, PRESENCE_JOIN)) == 1
+    assert node.presence_numbers(PRESENCE_JOIN) == []
+    await node.acknowledge()
+    assert len(node.presence_numbers(PRESENCE_JOIN)) == 1
 
 
 @on_manual_time
-async def test_each_stay_has_a_number_of_its_own_and_leaves_under_it() -> None:
-    house = House()
-    desk = Desk(house, Endpoint.ROOM)
-    await turns(1)
-    house.link.acknowledge()
-    await turns()
+async def test_each_join_has_a_new_presence_number_and_is_left_with_it() -> None:
+    node = UnitNode()
+    client = ClientDriver(node, Endpoint.ROOM)
+    await node.acknowledge()
     for _ in range(2):
-        desk.say(type="leave")
-        desk.say(type="join")
+        client.send(type="leave")
+        client.send(type="join")
         await turns()
-    first, second, third = numbers(house, PRESENCE_JOIN)
+    first, second, third = node.presence_numbers(PRESENCE_JOIN)
     assert first < second < third
-    assert numbers(house, PRESENCE_LEAVE) == [first, second]
+    assert node.presence_numbers(PRESENCE_LEAVE) == [first, second]
 
 
 @on_manual_time
-async def test_an_agents_session_is_counted_by_its_place_and_not_by_presence() -> None:
-    house = House()
-    desk = Desk(house, Endpoint.AGENT)
+async def test_session_of_an_agent_has_a_lease_and_no_presence() -> None:
+    node = UnitNode()
+    client = ClientDriver(node, Endpoint.AGENT)
     await turns()
-    await turns(1)
-    house.link.acknowledge()
-    await turns()
-    assert [frame["type"] for frame in desk.heard()] == ["welcome"]
-    assert desk.connection.session.joined["42"].channel.name == "42"
-    desk.connection.on_closed()
-    assert (numbers(house, PRESENCE_JOIN), numbers(house, PRESENCE_LEAVE)) == ([], [])
-    assert GENERATION in house.redis.calls[-1].words
+    await node.acknowledge()
+    assert [frame["type"] for frame in client.received()] == ["welcome"]
+    assert client.connection.session.joined["42"].channel.name == "42"
+    client.connection.on_closed()
+    assert (node.presence_numbers(PRESENCE_JOIN), node.presence_numbers(PRESENCE_LEAVE)) == ([], [])
+    assert GENERATION in node.redis.calls[-1].words
 
 
 @on_manual_time
-async def test_whoever_joins_while_presence_is_restated_stays_in() -> None:
-    house = House()
-    resident = Desk(house, session_id="resident")
-    resident.say(type="join", room="kitchen")
-    await turns(1)
-    house.link.acknowledge()
+async def test_session_that_joins_while_presence_is_restated_stays_present() -> None:
+    node = UnitNode()
+    resident = ClientDriver(node, session_id="resident")
+    resident.send(type="join", room="kitchen")
+    await node.acknowledge()
+    slow, quick = ClientDriver(node, session_id="slow"), ClientDriver(node, session_id="quick")
+    slow.send(type="join", room="lobby")  # waits for the link, so its presence is joined behind a later one
+    quick.send(type="join", room="kitchen")
     await turns()
-    slow, quick = Desk(house, session_id="slow"), Desk(house, session_id="quick")
-    slow.say(type="join", room="lobby")  # waits for the link, so it is counted behind one that came later
-    quick.say(type="join", room="kitchen")
-    await turns()
-    house.redis.reply_with("SMEMBERS", [b"lobby"])
-    house.redis.reply_with("HKEYS", [b"0", b"2"])
-    house.redis.hold("SMEMBERS")
+    node.redis.reply_with("SMEMBERS", [b"lobby"])
+    node.redis.reply_with("HKEYS", [b"0", b"2"])
+    node.redis.hold("SMEMBERS")
     here = {ROOM: {0: (UserId("bob"), "Bob")}}
-    restating = asyncio.create_task(house.presence.restate(ROOM.partition, here))
+    restating = asyncio.create_task(node.presence.restate(ROOM.partition, here))
     await turns()
-    await turns(1)
-    house.link.acknowledge()
-    await turns()
+    await node.acknowledge()
     assert "lobby" in slow.connection.session.joined
-    house.redis.answer_held("SMEMBERS")
+    node.redis.answer_held("SMEMBERS")
     await restating
-    assert numbers(house, PRESENCE_LEAVE) == []
+    assert node.presence_numbers(PRESENCE_LEAVE) == []
 
 
-# ---- an agent's session
+# ---- sessions of agents without a subscription
 
 
 @pytest.mark.parametrize(("mode", "frames"), [(LimitMode.AVAILABLE, ["welcome"]), (LimitMode.STRICT, ["bye"])])
 @on_manual_time
-async def test_while_the_bus_is_silent_an_agents_session_is_let_in_in_available_mode_alone(
+async def test_session_of_an_agent_joins_without_a_subscription_in_available_mode_alone(
     mode: LimitMode, frames: list[str]
 ) -> None:
-    house = House(mode=mode)
-    desk = Desk(house, Endpoint.AGENT)
+    node = UnitNode(mode=mode)
+    client = ClientDriver(node, Endpoint.AGENT)
     await asyncio.sleep(1.1)
-    assert [frame["type"] for frame in desk.heard()] == frames
-    assert house.subscriptions.holders(AGENT.address) == len(house.hub.rosters)
+    assert [frame["type"] for frame in client.received()] == frames
+    assert node.subscriptions.holders(AGENT.address) == len(node.hub.rosters)
 
 
 @on_manual_time
-async def test_whoever_was_let_in_unheard_gives_back_what_it_holds() -> None:
-    house = House(mode=LimitMode.AVAILABLE)
-    desk = Desk(house, Endpoint.AGENT)
+async def test_session_that_joined_without_a_subscription_releases_everything_at_its_end() -> None:
+    node = UnitNode(mode=LimitMode.AVAILABLE)
+    client = ClientDriver(node, Endpoint.AGENT)
     await asyncio.sleep(1.1)
-    desk.connection.on_closed()
-    assert (house.subscriptions.holders(AGENT.address), house.hub.rosters) == (0, {})
+    client.connection.on_closed()
+    assert (node.subscriptions.holders(AGENT.address), node.hub.rosters) == (0, {})

@@ -1,4 +1,4 @@
-"""On the way into a channel with history: at which place a session begins to hear, and what it has missed."""
+"""A join of a channel with history: the position at which the session begins."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,227 +12,203 @@ from tannoy.shared.codes import CloseCode
 from tannoy.shared.policy import LimitMode
 from tannoy.shared.publication import Position
 
+from tests.support.client_driver import JOINS, ClientDriver, connect_to_room, position_of, send_join
 from tests.support.clock import on_manual_time, turns
-from tests.support.desk import AGENT, HEAD, ROOM, Desk, House
 from tests.support.scripted_history import EPOCH, message_envelope, message_frame
-from tests.unit.node.connections.test_connection import in_room
-from tests.unit.node.connections.test_join import ARRIVALS, joining, numbers
+from tests.support.unit_node import AGENT, HEAD, HEAD_FIELDS, ROOM, UnitNode
 
-PLACE = HEAD.as_fields()
-
-
-async def arrived(desk: Desk) -> list[dict[str, object]]:
-    """What it has heard once Redis has acknowledged and answered."""
-    await turns()
-    desk.house.link.acknowledge()
-    await turns()
-    return desk.heard()
-
-
-def place_of(frame: dict[str, object]) -> dict[str, object]:
-    return {name: frame[name] for name in ("epoch", "offset", "recovered") if name in frame}
-
-
-# ---- the place
+# ---- the position
 
 
 @pytest.mark.parametrize("endpoint", [Endpoint.ROOM, Endpoint.AGENT])
 @on_manual_time
-async def test_welcome_tells_the_head_and_what_is_said_from_then_on_is_heard(endpoint: Endpoint) -> None:
-    house = House()
-    desk = Desk(house, endpoint)
-    (welcome,) = await arrived(desk)
-    assert place_of(welcome) == PLACE
-    house.bring(ROOM if endpoint is Endpoint.ROOM else AGENT, 41, 42)
-    assert desk.heard() == [message_frame(41), message_frame(42)]
+async def test_welcome_has_the_head_and_later_messages_are_delivered(endpoint: Endpoint) -> None:
+    node = UnitNode()
+    client = ClientDriver(node, endpoint)
+    (welcome,) = await client.receive_after_acknowledge()
+    assert position_of(welcome) == HEAD_FIELDS
+    node.deliver_batch(ROOM if endpoint is Endpoint.ROOM else AGENT, 41, 42)
+    assert client.received() == [message_frame(41), message_frame(42)]
 
 
 @on_manual_time
-async def test_the_place_is_asked_for_only_once_the_room_is_heard() -> None:
-    house = House()
-    Desk(house, Endpoint.ROOM)
+async def test_head_is_read_after_the_subscription_is_acknowledged() -> None:
+    node = UnitNode()
+    ClientDriver(node, Endpoint.ROOM)
     await turns()
-    assert house.past.calls == []
-    await turns(1)
-    house.link.acknowledge()
-    await turns()
-    assert len(house.past.arguments_of(HISTORY_READ)) == 1
+    assert node.history_redis.calls == []
+    await node.acknowledge()
+    assert len(node.history_redis.arguments_of(HISTORY_READ)) == 1
 
 
 @on_manual_time
-async def test_presence_is_asked_for_only_once_the_place_is_known() -> None:
-    house = House()
-    house.past.hold(HISTORY_READ)
-    joining(house)
-    await turns(1)
-    house.link.acknowledge()
+async def test_presence_is_joined_after_the_head_is_read() -> None:
+    node = UnitNode()
+    node.history_redis.hold(HISTORY_READ)
+    send_join(node)
+    await node.acknowledge()
+    assert node.presence_numbers(PRESENCE_JOIN) == []
+    node.history_redis.answer_held(HISTORY_READ)
     await turns()
-    assert numbers(house, PRESENCE_JOIN) == []
-    house.past.answer_held(HISTORY_READ)
-    await turns()
-    assert len(numbers(house, PRESENCE_JOIN)) == 1
+    assert len(node.presence_numbers(PRESENCE_JOIN)) == 1
 
 
 @on_manual_time
-async def test_the_second_one_is_told_the_place_of_the_node_without_asking() -> None:
-    house = House()
-    await in_room(house)
-    house.bring(ROOM, 41, 42)
-    (welcome,) = await arrived(Desk(house, Endpoint.ROOM, session_id="s2"))
-    assert place_of(welcome) == {"epoch": EPOCH, "offset": 42}
-    assert len(house.past.arguments_of(HISTORY_READ)) == 1
+async def test_second_session_gets_the_position_of_the_node_without_a_read() -> None:
+    node = UnitNode()
+    await connect_to_room(node)
+    node.deliver_batch(ROOM, 41, 42)
+    (welcome,) = await ClientDriver(node, Endpoint.ROOM, session_id="s2").receive_after_acknowledge()
+    assert position_of(welcome) == {"epoch": EPOCH, "offset": 42}
+    assert len(node.history_redis.arguments_of(HISTORY_READ)) == 1
 
 
 @on_manual_time
-async def test_two_who_ask_at_once_begin_at_the_same_place() -> None:
-    house = House()
-    first, second = Desk(house, Endpoint.ROOM), Desk(house, Endpoint.ROOM, session_id="s2")
-    (welcome,) = await arrived(first)
-    assert place_of(welcome) == place_of(second.heard()[0]) == PLACE
-    house.bring(ROOM, 41)
-    assert first.heard() == second.heard() == [message_frame(41)]
+async def test_two_sessions_that_join_at_once_begin_at_the_same_position() -> None:
+    node = UnitNode()
+    first, second = ClientDriver(node, Endpoint.ROOM), ClientDriver(node, Endpoint.ROOM, session_id="s2")
+    (welcome,) = await first.receive_after_acknowledge()
+    assert position_of(welcome) == position_of(second.received()[0]) == HEAD_FIELDS
+    node.deliver_batch(ROOM, 41)
+    assert first.received() == second.received() == [message_frame(41)]
 
 
 @on_manual_time
-async def test_of_what_comes_before_the_place_is_known_only_what_is_behind_it_is_heard() -> None:
-    house = House()
-    house.past.hold(HISTORY_READ)
-    desk = Desk(house, Endpoint.ROOM)
-    await turns(1)
-    house.link.acknowledge()
+async def test_messages_delivered_before_the_head_is_read_are_sent_only_if_behind_it() -> None:
+    node = UnitNode()
+    node.history_redis.hold(HISTORY_READ)
+    client = ClientDriver(node, Endpoint.ROOM)
+    await node.acknowledge()
+    node.deliver_batch(ROOM, 39, 40, 41)
+    node.deliver_batch(ROOM, 42)
+    node.history_redis.answer_held(HISTORY_READ)
     await turns()
-    house.bring(ROOM, 39, 40, 41)
-    house.bring(ROOM, 42)
-    house.past.answer_held(HISTORY_READ)
-    await turns()
-    welcome, *heard = desk.heard()
-    assert (place_of(welcome), heard) == (PLACE, [message_frame(41), message_frame(42)])
+    welcome, *received = client.received()
+    assert (position_of(welcome), received) == (HEAD_FIELDS, [message_frame(41), message_frame(42)])
 
 
 @on_manual_time
-async def test_a_channel_that_has_never_said_anything_is_before_its_first_message() -> None:
-    house = House()
-    house.past.log_of(ROOM).head = None
-    desk = Desk(house, Endpoint.ROOM)
-    (welcome,) = await arrived(desk)
-    assert place_of(welcome) == {"epoch": house.past.next_epoch, "offset": 0}
-    house.bring(ROOM, 1, epoch=house.past.next_epoch)
-    assert desk.heard() == [message_frame(1)]
+async def test_position_in_a_channel_without_messages_is_offset_0() -> None:
+    node = UnitNode()
+    node.history_redis.log_of(ROOM).head = None
+    client = ClientDriver(node, Endpoint.ROOM)
+    (welcome,) = await client.receive_after_acknowledge()
+    assert position_of(welcome) == {"epoch": node.history_redis.next_epoch, "offset": 0}
+    node.deliver_batch(ROOM, 1, epoch=node.history_redis.next_epoch)
+    assert client.received() == [message_frame(1)]
 
 
 @pytest.mark.parametrize("recover", [None, HEAD])
 @on_manual_time
-async def test_where_nothing_is_kept_there_is_no_place(recover: Position | None) -> None:
-    house = House(history_size=0)
-    desk = Desk(house, Endpoint.ROOM, recover=recover)
-    (welcome,) = await arrived(desk)
-    assert place_of(welcome) == ({} if recover is None else {"recovered": False})
-    assert house.past.calls == []
-    house.tracker.deliver_batch([(ROOM.address, message_envelope())])
-    assert desk.heard() == [{"type": "message"}]
+async def test_welcome_has_no_position_if_no_history_is_kept(recover: Position | None) -> None:
+    node = UnitNode(history_size=0)
+    client = ClientDriver(node, Endpoint.ROOM, recover=recover)
+    (welcome,) = await client.receive_after_acknowledge()
+    assert position_of(welcome) == ({} if recover is None else {"recovered": False})
+    assert node.history_redis.calls == []
+    node.tracker.deliver_batch([(ROOM.address, message_envelope())])
+    assert client.received() == [{"type": "message"}]
 
 
-# ---- turning back
+# ---- refusals and ends during a join
 
-ALL_ARRIVALS: dict[str, Callable[[House], Desk]] = {
-    **ARRIVALS,
-    "with recover": lambda house: Desk(house, Endpoint.ROOM, recover=Position(EPOCH, 39)),
+ALL_JOINS: dict[str, Callable[[UnitNode], ClientDriver]] = {
+    **JOINS,
+    "with recover": lambda node: ClientDriver(node, Endpoint.ROOM, recover=Position(EPOCH, 39)),
 }
 
 
 @pytest.mark.parametrize("recover", [None, Position(EPOCH, 39)])
 @on_manual_time
-async def test_without_a_place_a_join_is_unavailable_and_the_session_lives(recover: Position | None) -> None:
-    house = House()
-    house.past.leave_unconfirmed(HISTORY_READ)
-    desk = Desk(house)
-    desk.heard()
-    desk.say(type="join", room="lobby", id=1, **({} if recover is None else {"recover": recover.as_fields()}))
-    assert [(frame["id"], frame["code"]) for frame in await arrived(desk)] == [(1, "unavailable")]
-    assert (house.subscriptions.holders(ROOM.address), house.hub.rosters) == (0, {})
-    assert numbers(house, PRESENCE_JOIN) == []
-    desk.say(type="ping", id=2)
-    assert desk.heard() == [{"type": "pong", "id": 2}]
+async def test_join_without_a_position_is_unavailable_and_the_session_stays_open(recover: Position | None) -> None:
+    node = UnitNode()
+    node.history_redis.leave_unconfirmed(HISTORY_READ)
+    client = ClientDriver(node)
+    client.received()
+    client.send(type="join", room="lobby", id=1, **({} if recover is None else {"recover": recover.as_fields()}))
+    assert [(frame["id"], frame["code"]) for frame in await client.receive_after_acknowledge()] == [(1, "unavailable")]
+    assert (node.subscriptions.holders(ROOM.address), node.hub.rosters) == (0, {})
+    assert node.presence_numbers(PRESENCE_JOIN) == []
+    client.send(type="ping", id=2)
+    assert client.received() == [{"type": "pong", "id": 2}]
 
 
 @on_manual_time
-async def test_without_a_place_nobody_gets_home_and_is_asked_to_come_back() -> None:
-    house = House()
-    house.past.leave_unconfirmed(HISTORY_READ)
-    heard = await arrived(Desk(house, Endpoint.ROOM))
-    assert [(frame["type"], frame["code"]) for frame in heard] == [("bye", 1013)]
+async def test_connection_to_a_room_without_a_position_is_closed_with_try_again_later() -> None:
+    node = UnitNode()
+    node.history_redis.leave_unconfirmed(HISTORY_READ)
+    received = await ClientDriver(node, Endpoint.ROOM).receive_after_acknowledge()
+    assert [(frame["type"], frame["code"]) for frame in received] == [("bye", 1013)]
 
 
 @pytest.mark.parametrize("answered", [0, 1, 2, 3, 4], ids="{} turns after the answer".format)
-@pytest.mark.parametrize("start", ALL_ARRIVALS.values(), ids=ALL_ARRIVALS)
+@pytest.mark.parametrize("start", ALL_JOINS.values(), ids=ALL_JOINS)
 @on_manual_time
-async def test_whoever_turns_back_while_its_place_is_looked_for_leaves_nothing(
-    start: Callable[[House], Desk], answered: int
+async def test_session_that_ends_while_its_position_is_read_leaves_nothing(
+    start: Callable[[UnitNode], ClientDriver], answered: int
 ) -> None:
-    house = House()
-    house.past.hold(HISTORY_READ)
-    desk = start(house)
-    await turns(1)
-    house.link.acknowledge()
-    await turns()
+    node = UnitNode()
+    node.history_redis.hold(HISTORY_READ)
+    client = start(node)
+    await node.acknowledge()
     if answered:
-        house.past.answer_held(HISTORY_READ)
+        node.history_redis.answer_held(HISTORY_READ)
         await turns(answered)
-    desk.connection.close(CloseCode.DRAINING)
+    client.connection.close(CloseCode.DRAINING)
     await turns()
     if not answered:
-        house.past.answer_held(HISTORY_READ)
+        node.history_redis.answer_held(HISTORY_READ)
     await turns()
-    assert house.subscriptions.holders(ROOM.address) == 0
-    assert house.hub.statistics() == HubStatistics(sessions=0, users=0, channels=0)
-    assert numbers(house, PRESENCE_JOIN) == numbers(house, PRESENCE_LEAVE)
+    assert node.subscriptions.holders(ROOM.address) == 0
+    assert node.hub.statistics() == HubStatistics(sessions=0, users=0, channels=0)
+    assert node.presence_numbers(PRESENCE_JOIN) == node.presence_numbers(PRESENCE_LEAVE)
 
 
 @on_manual_time
-async def test_a_channel_that_nobody_hears_any_more_is_not_followed() -> None:
-    house = House()
-    desk = await in_room(house)
-    desk.connection.close(CloseCode.DRAINING)
+async def test_channel_without_sessions_is_not_followed() -> None:
+    node = UnitNode()
+    client = await connect_to_room(node)
+    client.connection.close(CloseCode.DRAINING)
     await asyncio.sleep(2)
-    assert house.tracker.position(ROOM) is None
+    assert node.tracker.position(ROOM) is None
 
 
-# ---- too much said meanwhile
+# ---- overflow of the join buffer
 
 
 @on_manual_time
-async def test_behind_too_much_said_meanwhile_a_resync_tells_where_the_rest_begins(
+async def test_resync_before_an_overflowed_join_buffer_has_the_position_where_it_begins(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(roster_module, "JOIN_BUFFER_MAX_PUBLICATIONS", 2)
-    house = House()
-    await in_room(house)
-    house.redis.hold(PRESENCE_JOIN)
-    desk = Desk(house, Endpoint.ROOM, session_id="s2")
+    node = UnitNode()
+    await connect_to_room(node)
+    node.redis.hold(PRESENCE_JOIN)
+    client = ClientDriver(node, Endpoint.ROOM, session_id="s2")
     await turns()
-    house.bring(ROOM, 41, 42, 43, 44)
-    house.redis.answer_held(PRESENCE_JOIN)
+    node.deliver_batch(ROOM, 41, 42, 43, 44)
+    node.redis.answer_held(PRESENCE_JOIN)
     await turns()
-    welcome, resync, *rest = desk.heard()
-    assert place_of(welcome) == PLACE
-    assert (resync["type"], place_of(resync)) == ("resync", {"epoch": EPOCH, "offset": 42})
+    welcome, resync, *rest = client.received()
+    assert position_of(welcome) == HEAD_FIELDS
+    assert (resync["type"], position_of(resync)) == ("resync", {"epoch": EPOCH, "offset": 42})
     assert rest == [message_frame(43), message_frame(44)]
 
 
 # ---- while Redis is away
 
 
-@pytest.mark.parametrize(("recover", "told"), [(None, {}), (HEAD, {"recovered": False})])
+@pytest.mark.parametrize(("recover", "fields"), [(None, {}), (HEAD, {"recovered": False})])
 @on_manual_time
-async def test_an_agents_session_that_is_let_in_unheard_is_told_its_place_later(
-    recover: Position | None, told: dict[str, object]
+async def test_session_of_an_agent_that_joined_without_a_subscription_is_sent_resync_later(
+    recover: Position | None, fields: dict[str, object]
 ) -> None:
-    house = House(mode=LimitMode.AVAILABLE)
-    desk = Desk(house, Endpoint.AGENT, recover=recover)
+    node = UnitNode(mode=LimitMode.AVAILABLE)
+    client = ClientDriver(node, Endpoint.AGENT, recover=recover)
     await asyncio.sleep(1.1)
-    (welcome,) = desk.heard()
-    assert place_of(welcome) == told
-    house.tracker.start_at(AGENT, HEAD)
-    assert [(frame["type"], place_of(frame)) for frame in desk.heard()] == [("resync", PLACE)]
-    house.bring(AGENT, 41)
-    assert desk.heard() == [message_frame(41)]
+    (welcome,) = client.received()
+    assert position_of(welcome) == fields
+    node.tracker.start_at(AGENT, HEAD)
+    assert [(frame["type"], position_of(frame)) for frame in client.received()] == [("resync", HEAD_FIELDS)]
+    node.deliver_batch(AGENT, 41)
+    assert client.received() == [message_frame(41)]

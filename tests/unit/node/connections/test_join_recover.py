@@ -1,4 +1,4 @@
-"""Brought up to date on the way into a channel: all that was missed, once, or nothing of it."""
+"""Recovery on connect and on join: all missed messages, once, or none of them."""
 
 import pytest
 from tannoy.fanout.scripts import HISTORY_READ
@@ -7,56 +7,55 @@ from tannoy.shared.protocol.codec import WireFormat
 from tannoy.shared.protocol.commands import OFFSET_MAX
 from tannoy.shared.publication import Position
 
+from tests.support.client_driver import ClientDriver, both_wire_formats, connect_to_room, position_of
 from tests.support.clock import on_manual_time, turns
-from tests.support.desk import HEAD, ROOM, Desk, House
 from tests.support.scripted_history import EPOCH, message_frame
-from tests.unit.node.connections.test_connection import both_formats, in_room
-from tests.unit.node.connections.test_join_history import PLACE, arrived, place_of
+from tests.support.unit_node import HEAD, HEAD_FIELDS, ROOM, UnitNode
 
 
-def kept(house: House, *offsets: int) -> None:
-    house.past.log_of(ROOM).append(*offsets)
+def keep_messages(node: UnitNode, *offsets: int) -> None:
+    node.history_redis.log_of(ROOM).append(*offsets)
 
 
-@both_formats
+@both_wire_formats
 @on_manual_time
-async def test_what_was_missed_comes_behind_the_answer_and_then_what_is_said(wire: WireFormat) -> None:
-    house = House()
-    kept(house, *range(35, 43))
-    desk = Desk(house, Endpoint.ROOM, wire=wire, recover=Position(EPOCH, 39))
-    welcome, *missed = await arrived(desk)
-    assert place_of(welcome) == {"epoch": EPOCH, "offset": 42, "recovered": True}
-    house.bring(ROOM, 43)
-    assert [*missed, *desk.heard()] == [message_frame(40), message_frame(41), message_frame(42), message_frame(43)]
+async def test_missed_messages_follow_welcome_and_later_messages_follow_them(wire: WireFormat) -> None:
+    node = UnitNode()
+    keep_messages(node, *range(35, 43))
+    client = ClientDriver(node, Endpoint.ROOM, wire=wire, recover=Position(EPOCH, 39))
+    welcome, *missed = await client.receive_after_acknowledge()
+    assert position_of(welcome) == {"epoch": EPOCH, "offset": 42, "recovered": True}
+    node.deliver_batch(ROOM, 43)
+    assert [*missed, *client.received()] == [message_frame(40), message_frame(41), message_frame(42), message_frame(43)]
 
 
-@both_formats
+@both_wire_formats
 @on_manual_time
-async def test_a_join_recovers_as_a_connect_does(wire: WireFormat) -> None:
-    house = House()
-    kept(house, 39, 40)
-    desk = Desk(house, wire=wire)
-    desk.heard()
-    desk.say(type="join", room="lobby", id=1, recover={"epoch": EPOCH, "offset": 38})
-    ok, *missed = await arrived(desk)
-    assert (ok["id"], place_of(ok)) == (1, {"epoch": EPOCH, "offset": 40, "recovered": True})
+async def test_missed_messages_follow_ok_of_a_join(wire: WireFormat) -> None:
+    node = UnitNode()
+    keep_messages(node, 39, 40)
+    client = ClientDriver(node, wire=wire)
+    client.received()
+    client.send(type="join", room="lobby", id=1, recover={"epoch": EPOCH, "offset": 38})
+    ok, *missed = await client.receive_after_acknowledge()
+    assert (ok["id"], position_of(ok)) == (1, {"epoch": EPOCH, "offset": 40, "recovered": True})
     assert missed == [message_frame(39), message_frame(40)]
 
 
 @on_manual_time
-async def test_a_join_that_wants_no_answer_gets_what_it_has_missed() -> None:
-    house = House()
-    kept(house, 39, 40)
-    desk = Desk(house)
-    desk.heard()
-    desk.say(type="join", room="lobby", recover={"epoch": EPOCH, "offset": 38})
-    assert await arrived(desk) == [message_frame(39), message_frame(40)]
+async def test_missed_messages_are_sent_on_a_join_without_an_id() -> None:
+    node = UnitNode()
+    keep_messages(node, 39, 40)
+    client = ClientDriver(node)
+    client.received()
+    client.send(type="join", room="lobby", recover={"epoch": EPOCH, "offset": 38})
+    assert await client.receive_after_acknowledge() == [message_frame(39), message_frame(40)]
 
 
 @on_manual_time
-async def test_whoever_has_missed_nothing_has_recovered() -> None:
-    (welcome,) = await arrived(Desk(House(), Endpoint.ROOM, recover=HEAD))
-    assert place_of(welcome) == PLACE | {"recovered": True}
+async def test_session_that_has_missed_nothing_is_recovered() -> None:
+    (welcome,) = await ClientDriver(UnitNode(), Endpoint.ROOM, recover=HEAD).receive_after_acknowledge()
+    assert position_of(welcome) == HEAD_FIELDS | {"recovered": True}
 
 
 REFUSED: dict[str, Position] = {
@@ -65,100 +64,100 @@ REFUSED: dict[str, Position] = {
     "trimmed": Position(EPOCH, 33),
     "trimmed from the first one on": Position(EPOCH, 0),
     "beyond all offsets": Position(EPOCH, OFFSET_MAX + 1),
-    "that no epoch can be": Position("", 40),
+    "of an empty epoch": Position("", 40),
 }
 
 
 @pytest.mark.parametrize("recover", REFUSED.values(), ids=REFUSED)
 @on_manual_time
-async def test_of_a_position_that_can_not_be_recovered_nothing_is(recover: Position) -> None:
-    house = House()
-    kept(house, *range(35, 43))
-    desk = Desk(house, Endpoint.ROOM, recover=recover)
-    heard = await arrived(desk)
-    assert [place_of(frame) for frame in heard] == [{"epoch": EPOCH, "offset": 42, "recovered": False}]
-    house.bring(ROOM, 43)
-    assert desk.heard() == [message_frame(43)]
+async def test_position_that_can_not_be_recovered_gets_no_missed_messages(recover: Position) -> None:
+    node = UnitNode()
+    keep_messages(node, *range(35, 43))
+    client = ClientDriver(node, Endpoint.ROOM, recover=recover)
+    received = await client.receive_after_acknowledge()
+    assert [position_of(frame) for frame in received] == [{"epoch": EPOCH, "offset": 42, "recovered": False}]
+    node.deliver_batch(ROOM, 43)
+    assert client.received() == [message_frame(43)]
 
 
 @pytest.mark.parametrize(("max_bytes", "recovered"), [(18 * 8, True), (18 * 8 - 1, False)])
 @on_manual_time
-async def test_more_than_fits_into_an_outbox_is_not_recovered(max_bytes: int, recovered: bool) -> None:
+async def test_more_missed_bytes_than_an_outbox_holds_are_not_recovered(max_bytes: int, recovered: bool) -> None:
     assert len(b'{"type":"message"}') == 18
-    house = House(outbox_max_bytes=max_bytes)
-    kept(house, *range(35, 43))
-    heard = await arrived(Desk(house, Endpoint.ROOM, recover=Position(EPOCH, 34)))
-    assert (heard[0]["recovered"], len(heard) - 1) == (recovered, 8 if recovered else 0)
+    node = UnitNode(outbox_max_bytes=max_bytes)
+    keep_messages(node, *range(35, 43))
+    received = await ClientDriver(node, Endpoint.ROOM, recover=Position(EPOCH, 34)).receive_after_acknowledge()
+    assert (received[0]["recovered"], len(received) - 1) == (recovered, 8 if recovered else 0)
 
 
 @pytest.mark.parametrize("left", [[], [39, 40], [39, 41, 42], [42]], ids=str)
 @on_manual_time
-async def test_of_a_log_that_lacks_something_nothing_is_recovered(left: list[int]) -> None:
-    house = House()
-    house.past.log_of(ROOM).head = Position(EPOCH, 42)
-    house.past.log_of(ROOM).kept = left
-    heard = await arrived(Desk(house, Endpoint.ROOM, recover=Position(EPOCH, 38)))
-    assert [place_of(frame) for frame in heard] == [{"epoch": EPOCH, "offset": 42, "recovered": False}]
+async def test_history_with_a_hole_is_not_recovered(left: list[int]) -> None:
+    node = UnitNode()
+    node.history_redis.log_of(ROOM).head = Position(EPOCH, 42)
+    node.history_redis.log_of(ROOM).kept = left
+    received = await ClientDriver(node, Endpoint.ROOM, recover=Position(EPOCH, 38)).receive_after_acknowledge()
+    assert [position_of(frame) for frame in received] == [{"epoch": EPOCH, "offset": 42, "recovered": False}]
 
 
 @on_manual_time
-async def test_while_what_was_missed_is_read_all_that_is_said_is_heard_once() -> None:
-    house = House()
-    await in_room(house)
-    kept(house, 39, 40, 41, 42)
-    house.past.hold(HISTORY_READ)
-    desk = Desk(house, Endpoint.ROOM, session_id="s2", recover=Position(EPOCH, 38))
+async def test_messages_delivered_while_the_missed_ones_are_read_are_sent_once() -> None:
+    node = UnitNode()
+    await connect_to_room(node)
+    keep_messages(node, 39, 40, 41, 42)
+    node.history_redis.hold(HISTORY_READ)
+    client = ClientDriver(node, Endpoint.ROOM, session_id="s2", recover=Position(EPOCH, 38))
     await turns()
-    house.bring(ROOM, 41, 42)
-    house.bring(ROOM, 43)
-    house.past.answer_held(HISTORY_READ)
+    node.deliver_batch(ROOM, 41, 42)
+    node.deliver_batch(ROOM, 43)
+    node.history_redis.answer_held(HISTORY_READ)
     await turns()
-    welcome, *heard = desk.heard()
-    assert place_of(welcome) == {"epoch": EPOCH, "offset": 42, "recovered": True}
-    assert heard == [message_frame(offset) for offset in range(39, 44)]
+    welcome, *received = client.received()
+    assert position_of(welcome) == {"epoch": EPOCH, "offset": 42, "recovered": True}
+    assert received == [message_frame(offset) for offset in range(39, 44)]
 
 
 @on_manual_time
-async def test_what_the_log_knew_before_the_link_is_heard_once_by_everybody() -> None:
-    house = House()
-    old = await in_room(house)
-    kept(house, 39, 40, 41, 42)
-    desk = Desk(house, Endpoint.ROOM, session_id="s2", recover=Position(EPOCH, 38))
-    welcome, *missed = await arrived(desk)
-    house.bring(ROOM, 41)
-    house.bring(ROOM, 42, 43)
-    assert place_of(welcome)["offset"] == 42
-    assert [*missed, *desk.heard()] == [
+async def test_messages_in_the_history_before_the_link_brings_them_are_sent_once_to_each_session() -> None:
+    node = UnitNode()
+    old = await connect_to_room(node)
+    keep_messages(node, 39, 40, 41, 42)
+    client = ClientDriver(node, Endpoint.ROOM, session_id="s2", recover=Position(EPOCH, 38))
+    welcome, *missed = await client.receive_after_acknowledge()
+    node.deliver_batch(ROOM, 41)
+    node.deliver_batch(ROOM, 42, 43)
+    assert position_of(welcome)["offset"] == 42
+    assert [*missed, *client.received()] == [
         message_frame(39),
         message_frame(40),
         message_frame(41),
         message_frame(42),
         message_frame(43),
     ]
-    assert old.heard() == [message_frame(41), message_frame(42), message_frame(43)]
+    assert old.received() == [message_frame(41), message_frame(42), message_frame(43)]
 
 
 @on_manual_time
-async def test_whoever_recovers_first_sets_the_place_of_the_node() -> None:
-    house = House()
-    kept(house, 39, 40)
-    await arrived(Desk(house, Endpoint.ROOM, recover=Position(EPOCH, 38)))
-    assert house.tracker.position(ROOM) == HEAD
+async def test_first_recovery_sets_the_position_of_the_node() -> None:
+    node = UnitNode()
+    keep_messages(node, 39, 40)
+    await ClientDriver(node, Endpoint.ROOM, recover=Position(EPOCH, 38)).receive_after_acknowledge()
+    assert node.tracker.position(ROOM) == HEAD
 
 
 @on_manual_time
-async def test_whoever_recovers_in_the_moment_in_which_its_epoch_ends_is_led_into_the_next() -> None:
-    house = House()
-    await in_room(house)
-    house.past.reply_with(HISTORY_READ, [b"%b %d" % (EPOCH.encode(), HEAD.offset), []])
-    house.past.hold(HISTORY_READ)
-    desk = Desk(house, Endpoint.ROOM, session_id="s2", recover=HEAD)
+async def test_session_that_recovers_while_its_epoch_ends_is_sent_resync_into_the_next() -> None:
+    node = UnitNode()
+    await connect_to_room(node)
+    node.history_redis.reply_with(HISTORY_READ, [b"%b %d" % (EPOCH.encode(), HEAD.offset), []])
+    node.history_redis.hold(HISTORY_READ)
+    client = ClientDriver(node, Endpoint.ROOM, session_id="s2", recover=HEAD)
     await turns()
-    house.bring(ROOM, 1, epoch="life-2")  # faster than the answer, which is of the old epoch
-    house.past.answer_held(HISTORY_READ)
+    node.deliver_batch(ROOM, 1, epoch="life-2")  # before the reply, which is of the old epoch
+    node.history_redis.answer_held(HISTORY_READ)
     await turns()
-    welcome, resync, first = desk.heard()
-    house.bring(ROOM, 2, 3, epoch="life-2")
-    assert place_of(welcome) == PLACE | {"recovered": True}
-    assert (resync["type"], place_of(resync)) == ("resync", {"epoch": "life-2", "offset": 0})
-    assert [first, *desk.heard()] == [message_frame(1), message_frame(2), message_frame(3)]
+    welcome, resync, first = client.received()
+    node.deliver_batch(ROOM, 2, 3, epoch="life-2")
+    assert position_of(welcome) == HEAD_FIELDS | {"recovered": True}
+    assert (resync["type"], position_of(resync)) == ("resync", {"epoch": "life-2", "offset": 0})
+    assert [first, *client.received()] == [message_frame(1), message_frame(2), message_frame(3)]

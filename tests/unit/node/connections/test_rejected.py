@@ -1,4 +1,4 @@
-"""A connection that is only told why it can't be one."""
+"""A connection that is accepted only to be sent `error` and `bye`."""
 
 import asyncio
 
@@ -14,17 +14,17 @@ from tests.support.clock import manual_clock, on_manual_time
 from tests.support.recording_transport import RecordingTransport
 
 
-def farewell() -> tuple[RejectedConnection, RecordingTransport, TimerWheel]:
+def rejected_connection() -> tuple[RejectedConnection, RecordingTransport, TimerWheel]:
     transport, wheel = RecordingTransport(), TimerWheel(manual_clock())
-    turned_away = AcceptedThenClosed(BadName("no such name"), CloseCode.FORBIDDEN, MSGPACK, None)
-    made = RejectedConnection(transport, turned_away, wheel)
+    decision = AcceptedThenClosed(BadName("no such name"), CloseCode.FORBIDDEN, MSGPACK, None)
+    made = RejectedConnection(transport, decision, wheel)
     transport.listener = made
     return made, transport, wheel
 
 
 @on_manual_time
-async def test_it_says_error_and_bye_and_closes() -> None:
-    made, transport, _ = farewell()
+async def test_rejected_connection_sends_error_and_bye_and_closes() -> None:
+    made, transport, _ = rejected_connection()
     made.on_opened()
     assert transport.objects == [
         {"type": "error", "code": "bad_name", "message": "no such name"},
@@ -34,8 +34,8 @@ async def test_it_says_error_and_bye_and_closes() -> None:
 
 
 @on_manual_time
-async def test_whatever_the_peer_says_is_not_heard() -> None:
-    made, transport, _ = farewell()
+async def test_input_of_a_rejected_connection_is_ignored() -> None:
+    made, transport, _ = rejected_connection()
     made.on_opened()
     transport.take()
     made.on_message(b"\x81\xa4type\xa4ping", True)
@@ -46,16 +46,16 @@ async def test_whatever_the_peer_says_is_not_heard() -> None:
 
 
 @on_manual_time
-async def test_a_peer_that_does_not_answer_is_cut_off() -> None:
-    made, transport, _ = farewell()
+async def test_client_that_does_not_answer_the_close_frame_is_aborted() -> None:
+    made, transport, _ = rejected_connection()
     made.on_opened()
     await asyncio.sleep(CLOSE_DEADLINE + 1)
     assert transport.aborted
 
 
 @on_manual_time
-async def test_a_peer_that_has_closed_is_not_waited_for() -> None:
-    made, transport, wheel = farewell()
+async def test_client_that_has_closed_is_not_aborted() -> None:
+    made, transport, wheel = rejected_connection()
     made.on_opened()
     made.on_closed()
     await asyncio.sleep(CLOSE_DEADLINE + 1)
@@ -64,8 +64,8 @@ async def test_a_peer_that_has_closed_is_not_waited_for() -> None:
 
 
 @on_manual_time
-async def test_a_peer_that_breaks_the_protocol_is_cut_off_at_once() -> None:
-    made, transport, _ = farewell()
+async def test_client_that_violates_the_protocol_is_aborted_at_once() -> None:
+    made, transport, _ = rejected_connection()
     made.on_opened()
     made.on_violation(1002, "reserved bits are set")
     assert transport.aborted

@@ -9,37 +9,37 @@ from tannoy.shared.protocol.codec import JSON, MSGPACK
 from tests.support.hub_members import KITCHEN, LOBBY, RecordingMember
 
 
-def test_the_first_one_in_is_reported() -> None:
+def test_add_reports_the_first_member() -> None:
     hub = Hub()
     assert [hub.add(LOBBY, RecordingMember()) for _ in range(3)] == [True, False, False]
 
 
-def test_the_last_one_out_is_reported() -> None:
+def test_remove_reports_the_last_member() -> None:
     hub, members = Hub(), [RecordingMember() for _ in range(3)]
     for member in members:
         hub.add(LOBBY, member)
     assert [hub.remove(LOBBY, member) for member in members] == [False, False, True]
 
 
-def test_the_first_one_of_another_format_is_not_the_first_one_in() -> None:
+def test_add_of_the_first_member_of_another_encoding_reports_no_first_member() -> None:
     hub = Hub()
     hub.add(LOBBY, RecordingMember(wire=JSON))
     assert hub.add(LOBBY, RecordingMember(wire=MSGPACK)) is False
 
 
-def test_whoever_comes_after_the_last_one_out_is_the_first_one_in() -> None:
+def test_add_after_the_last_member_was_removed_reports_the_first_member() -> None:
     hub, member = Hub(), RecordingMember()
     assert [hub.add(LOBBY, member), hub.remove(LOBBY, member), hub.add(LOBBY, member)] == [True, True, True]
 
 
-def test_channels_are_told_apart() -> None:
+def test_channels_have_separate_rosters() -> None:
     hub, member = Hub(), RecordingMember()
     assert (hub.add(LOBBY, member), hub.add(KITCHEN, member)) == (True, True)
     assert hub.remove(LOBBY, member) is True
     assert list(hub.rosters) == [KITCHEN.address]
 
 
-def test_a_roster_holds_its_sockets_by_wire_format() -> None:
+def test_roster_groups_outboxes_by_encoding() -> None:
     hub = Hub()
     text, also_text, binary = RecordingMember(wire=JSON), RecordingMember(wire=JSON), RecordingMember(wire=MSGPACK)
     for member in (text, also_text, binary):
@@ -49,7 +49,7 @@ def test_a_roster_holds_its_sockets_by_wire_format() -> None:
     assert len(roster) == 3
 
 
-def test_a_format_that_nobody_speaks_any_more_is_not_framed_for() -> None:
+def test_encoding_without_members_is_removed_from_the_roster() -> None:
     hub, text, binary = Hub(), RecordingMember(wire=JSON), RecordingMember(wire=MSGPACK)
     hub.add(LOBBY, text)
     hub.add(LOBBY, binary)
@@ -57,14 +57,14 @@ def test_a_format_that_nobody_speaks_any_more_is_not_framed_for() -> None:
     assert list(hub.rosters[LOBBY.address].outboxes) == [text.encoding]
 
 
-def test_nothing_is_left_of_an_empty_channel() -> None:
+def test_roster_without_members_is_removed() -> None:
     hub, member = Hub(), RecordingMember()
     hub.add(LOBBY, member)
     hub.remove(LOBBY, member)
     assert hub.rosters == {}
 
 
-def test_whoever_is_not_there_can_not_be_removed() -> None:
+def test_remove_of_a_session_that_is_no_member_raises() -> None:
     hub = Hub()
     hub.add(LOBBY, RecordingMember())
     with pytest.raises(KeyError):
@@ -80,16 +80,16 @@ def test_all_members_of_a_channel_share_one_channel_object() -> None:
     assert hub.intern_channel(KITCHEN) is KITCHEN
 
 
-def test_a_user_has_all_its_sessions() -> None:
+def test_sessions_of_a_user_are_all_that_it_has_registered() -> None:
     hub = Hub()
     tabs = [RecordingMember(user="ada") for _ in range(2)]
     for member in (*tabs, RecordingMember(user="bob")):
         hub.register(member)
     assert sorted(hub.sessions_of(UserId("ada")), key=id) == sorted(tabs, key=id)
-    assert hub.sessions_of(UserId("nobody")) == ()
+    assert hub.sessions_of(UserId("cyd")) == ()
 
 
-def test_a_session_that_is_gone_is_not_its_users_any_more() -> None:
+def test_unregistered_session_is_no_session_of_its_user() -> None:
     hub, first, second = Hub(), RecordingMember(), RecordingMember()
     hub.register(first)
     hub.register(second)
@@ -97,14 +97,14 @@ def test_a_session_that_is_gone_is_not_its_users_any_more() -> None:
     assert hub.sessions_of(UserId("ada")) == (second,)
 
 
-def test_nothing_is_left_of_a_user_without_sessions() -> None:
+def test_user_without_sessions_is_removed() -> None:
     hub, member = Hub(), RecordingMember()
     hub.register(member)
     hub.unregister(member)
     assert hub.statistics() == HubStatistics(sessions=0, users=0, channels=0)
 
 
-def test_whoever_walks_the_sessions_may_end_what_it_meets() -> None:
+def test_sessions_may_be_unregistered_while_they_are_iterated() -> None:
     hub = Hub()
     for _ in range(3):
         hub.register(RecordingMember())
@@ -113,7 +113,7 @@ def test_whoever_walks_the_sessions_may_end_what_it_meets() -> None:
     assert hub.statistics().sessions == 0
 
 
-def test_whoever_walks_a_users_sessions_may_end_what_it_meets() -> None:
+def test_sessions_of_a_user_may_be_unregistered_while_they_are_iterated() -> None:
     hub = Hub()
     for _ in range(3):
         hub.register(RecordingMember())

@@ -1,7 +1,7 @@
-"""Entering a room: the snapshot may come before or after what the bus says, and nobody may notice.
+"""Joining a room whose snapshot is ahead of the bus, or behind it.
 
-A newcomer gets no presence event that its snapshot holds, every later one once, and all messages since it subscribed,
-in the order of the bus.
+A newcomer receives no presence event that its snapshot contains, each later one once, and all messages since it
+subscribed, in the order of the bus.
 """
 
 import json
@@ -34,34 +34,34 @@ def event(version: int) -> Delivery:
     return LOBBY.address, unpack_publication(b"\x02" + msgpack.packb(["lobby", "count", 2000, version]))
 
 
-class Door:
-    """A room with newcomers at its door."""
+class RoomDriver:
+    """The lobby of a node with its relay, and sessions that join it."""
 
     def __init__(self, *, slice_size: int = 4096) -> None:
-        self.driver = RelayDriver(slice_size=slice_size)
-        self.hub = self.driver.hub
-        self.say = self.driver.relay.deliver
+        driver = RelayDriver(slice_size=slice_size)
+        self.hub = driver.hub
+        self.join = driver.join
+        self.deliver = driver.relay.deliver
 
-    def expect(self, session_id: str = "new", *, wire: WireFormat = JSON) -> RecordingMember:
+    def begin_join(self, session_id: str = "new", *, wire: WireFormat = JSON) -> RecordingMember:
         newcomer = RecordingMember(session_id, wire=wire)
         self.hub.begin_join(LOBBY, newcomer)
         return newcomer
 
-    def admit(self, newcomer: RecordingMember, version: int) -> None:
-        """As a connection does: what was kept goes out first."""
+    def complete_join(self, newcomer: RecordingMember, version: int) -> None:
+        """Complete a join as a connection does: what was buffered is sent first."""
         not_seen = self.hub.complete_join(LOBBY, newcomer, Watermark(version))
-        kept = newcomer.encoding.publications_for(not_seen, newcomer.outbox.session_id)
-        if kept:
-            newcomer.outbox.write_direct(kept)
+        if frames := newcomer.encoding.publications_for(not_seen, newcomer.outbox.session_id):
+            newcomer.outbox.write_direct(frames)
 
 
-def heard(member: RecordingMember) -> list[Any]:
-    """Messages by their number, events by `v` and their version."""
+def received(member: RecordingMember) -> list[Any]:
+    """Return messages by their number, events by `v` and their version."""
     return [whole["message"] if "message" in whole else f"v{whole['version']}" for whole in member.transport.objects]
 
 
 BUS: list[str | int] = ["v1", 1, "v2", 2, 3, "v3", "v4", 4]
-"""What the room says, in the order of the bus."""
+"""The events of the room, in the order of the bus."""
 
 
 def delivery(item: str | int) -> Delivery:
@@ -69,7 +69,7 @@ def delivery(item: str | int) -> Delivery:
 
 
 def expected(subscribed: int, snapshot: int) -> list[Any]:
-    """What is to be heard: subscribed and snapshot taken when as many items had been delivered, or published."""
+    """Return what a newcomer receives: `subscribed` items were delivered before, `snapshot` ones published."""
     known = sum(isinstance(item, str) for item in BUS[:snapshot])
     return [item for item in BUS[subscribed:] if isinstance(item, int) or int(item[1:]) > known]
 
@@ -80,187 +80,184 @@ def version_at(snapshot: int) -> int:
 
 MOMENTS = range(len(BUS) + 1)
 ORDERS = [
-    (subscribed, snapshot, admitted)
-    for subscribed, snapshot, admitted in product(MOMENTS, MOMENTS, MOMENTS)
-    if subscribed <= snapshot and subscribed <= admitted
+    (subscribed, snapshot, completed)
+    for subscribed, snapshot, completed in product(MOMENTS, MOMENTS, MOMENTS)
+    if subscribed <= snapshot and subscribed <= completed
 ]
-"""The bus may be behind the snapshot when the newcomer is admitted, level with it, or ahead."""
+"""The bus may be behind the snapshot when the join is completed, level with it, or ahead."""
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 8])
 @pytest.mark.parametrize("alone", [True, False])
-def test_in_every_order_all_is_heard_once(batch: int, alone: bool) -> None:
-    for subscribed, snapshot, admitted in ORDERS:
-        door = Door()
+def test_newcomer_receives_each_event_once_in_every_order_of_steps(batch: int, alone: bool) -> None:
+    for subscribed, snapshot, completed in ORDERS:
+        room = RoomDriver()
         if not alone:
-            door.driver.join("old")
+            room.join("old")
         newcomer: RecordingMember | None = None
-        moments = sorted({0, subscribed, admitted, *range(0, len(BUS) + 1, batch), len(BUS)})
+        moments = sorted({0, subscribed, completed, *range(0, len(BUS) + 1, batch), len(BUS)})
         for begin, end in zip(moments, [*moments[1:], len(BUS)], strict=True):
             if begin == subscribed:
-                newcomer = door.expect()
-            if begin == admitted:
+                newcomer = room.begin_join()
+            if begin == completed:
                 assert newcomer is not None
-                door.admit(newcomer, version_at(snapshot))
-            door.say([delivery(item) for item in BUS[begin:end]])
+                room.complete_join(newcomer, version_at(snapshot))
+            room.deliver([delivery(item) for item in BUS[begin:end]])
         assert newcomer is not None
-        assert heard(newcomer) == expected(subscribed, snapshot), (subscribed, snapshot, admitted)
+        assert received(newcomer) == expected(subscribed, snapshot), (subscribed, snapshot, completed)
 
 
 @on_manual_time
-async def test_in_every_order_all_is_heard_once_in_a_room_that_is_served_in_slices() -> None:
-    for (subscribed, snapshot, admitted), pause in product(ORDERS, [0, 1, 2]):
-        door = Door(slice_size=1)
-        old = [door.driver.join(f"old{number}") for number in range(3)]
+async def test_newcomer_receives_each_event_once_in_every_order_of_steps_with_slices() -> None:
+    for (subscribed, snapshot, completed), pause in product(ORDERS, [0, 1, 2]):
+        room = RoomDriver(slice_size=1)
+        old = [room.join(f"old{number}") for number in range(3)]
         newcomer = RecordingMember("new")
         for moment in MOMENTS:
             if moment == subscribed:
                 await turns(20)  # from here on the bus is ahead of the sockets
-                door.hub.begin_join(LOBBY, newcomer)
-            if moment == admitted:
-                door.admit(newcomer, version_at(snapshot))
-            door.say([delivery(item) for item in BUS[moment : moment + 1]])
+                room.hub.begin_join(LOBBY, newcomer)
+            if moment == completed:
+                room.complete_join(newcomer, version_at(snapshot))
+            room.deliver([delivery(item) for item in BUS[moment : moment + 1]])
             await turns(pause)
         await turns(50)
-        assert heard(newcomer) == expected(subscribed, snapshot), (subscribed, snapshot, admitted, pause)
-        assert [heard(member) for member in old] == [BUS] * 3
-        assert door.hub.rosters[LOBBY.address].ahead.keys() <= {newcomer.outbox}
+        assert received(newcomer) == expected(subscribed, snapshot), (subscribed, snapshot, completed, pause)
+        assert [received(member) for member in old] == [BUS] * 3
+        assert room.hub.rosters[LOBBY.address].ahead.keys() <= {newcomer.outbox}
 
 
 @on_manual_time
-async def test_whoever_comes_in_the_midst_of_a_sweep_does_not_get_its_batch_twice() -> None:
-    door = Door(slice_size=1)
+async def test_session_that_joins_during_a_sweep_receives_its_batch_once() -> None:
+    room = RoomDriver(slice_size=1)
     for number in range(3):
-        door.driver.join(f"old{number}")
-    newcomer = door.expect()
-    door.say([message(1)])  # begun: goes to the gate
-    door.say([message(2)])  # waits behind the sweep
-    door.admit(newcomer, 0)
+        room.join(f"old{number}")
+    newcomer = room.begin_join()
+    room.deliver([message(1)])  # its sweep has begun: it is copied to the join buffer
+    room.deliver([message(2)])  # waits behind the sweep
+    room.complete_join(newcomer, 0)
     await turns(20)
-    assert heard(newcomer) == [1, 2]
+    assert received(newcomer) == [1, 2]
 
 
 @on_manual_time
-async def test_whoever_leaves_and_comes_back_within_a_sweep_gets_no_event_that_its_snapshot_holds() -> None:
-    door = Door(slice_size=1)
-    members = [door.driver.join(f"old{number}") for number in range(4)]
-    door.say([event(5), event(6)])
-    back = next(member for member in members if not heard(member))
-    door.hub.remove(LOBBY, back)
-    door.hub.begin_join(LOBBY, back)
-    door.admit(back, 6)
+async def test_session_that_rejoins_during_a_sweep_receives_no_event_of_its_snapshot() -> None:
+    room = RoomDriver(slice_size=1)
+    members = [room.join(f"old{number}") for number in range(4)]
+    room.deliver([event(5), event(6)])
+    back = next(member for member in members if not received(member))
+    room.hub.remove(LOBBY, back)
+    room.hub.begin_join(LOBBY, back)
+    room.complete_join(back, 6)
     await turns(20)
-    assert heard(back) == []
-    assert door.hub.rosters[LOBBY.address].ahead == {}
+    assert received(back) == []
+    assert room.hub.rosters[LOBBY.address].ahead == {}
 
 
-# ---- who is a member
+# ---- membership
 
 
-def test_a_room_with_nobody_but_newcomers_exists_and_has_no_members() -> None:
-    door = Door()
-    newcomer = door.expect()
-    assert len(door.hub.rosters[LOBBY.address]) == 0
-    assert door.hub.intern_channel(Keyspace("tannoy").room(RoomName("lobby"))) is LOBBY
-    door.hub.abandon_join(LOBBY, newcomer)
-    assert door.hub.rosters == {}
+def test_roster_of_joining_sessions_alone_exists_and_has_no_members() -> None:
+    room = RoomDriver()
+    newcomer = room.begin_join()
+    assert len(room.hub.rosters[LOBBY.address]) == 0
+    assert room.hub.intern_channel(Keyspace("tannoy").room(RoomName("lobby"))) is LOBBY
+    room.hub.abandon_join(LOBBY, newcomer)
+    assert room.hub.rosters == {}
 
 
-def test_the_last_member_does_not_take_the_room_from_the_newcomers() -> None:
-    door = Door()
-    member, newcomer = door.driver.join("old"), door.expect()
-    assert door.hub.remove(LOBBY, member) is False
-    door.say([message(1)])
-    door.admit(newcomer, 0)
-    assert heard(newcomer) == [1]
-    assert door.hub.remove(LOBBY, newcomer) is True
+def test_roster_stays_if_the_last_member_leaves_while_a_session_joins() -> None:
+    room = RoomDriver()
+    member, newcomer = room.join("old"), room.begin_join()
+    assert room.hub.remove(LOBBY, member) is False
+    room.deliver([message(1)])
+    room.complete_join(newcomer, 0)
+    assert received(newcomer) == [1]
+    assert room.hub.remove(LOBBY, newcomer) is True
 
 
-def test_a_newcomer_hears_nothing_before_it_is_admitted_and_nothing_after_it_was_dismissed() -> None:
-    door = Door()
-    door.driver.join("old")
-    admitted, dismissed = door.expect("admitted"), door.expect("dismissed", wire=MSGPACK)
-    door.say([message(1)])
-    assert (heard(admitted), heard(dismissed)) == ([], [])
-    door.hub.abandon_join(LOBBY, dismissed)
-    door.admit(admitted, 0)
-    door.say([message(2)])
-    assert (heard(admitted), heard(dismissed)) == ([1, 2], [])
+def test_session_receives_nothing_before_complete_join_and_nothing_after_abandon_join() -> None:
+    room = RoomDriver()
+    room.join("old")
+    completed, abandoned = room.begin_join("completed"), room.begin_join("abandoned", wire=MSGPACK)
+    room.deliver([message(1)])
+    assert (received(completed), received(abandoned)) == ([], [])
+    room.hub.abandon_join(LOBBY, abandoned)
+    room.complete_join(completed, 0)
+    room.deliver([message(2)])
+    assert (received(completed), received(abandoned)) == ([1, 2], [])
 
 
-def test_whoever_does_not_wait_can_be_neither_admitted_nor_dismissed() -> None:
-    door = Door()
-    member = door.driver.join("old")
+def test_complete_join_and_abandon_join_without_begin_join_raise() -> None:
+    room = RoomDriver()
+    member = room.join("old")
     with pytest.raises(KeyError):
-        door.hub.complete_join(LOBBY, member, NOTHING_SEEN)
+        room.hub.complete_join(LOBBY, member, NOTHING_SEEN)
     with pytest.raises(KeyError):
-        door.hub.abandon_join(LOBBY, member)
+        room.hub.abandon_join(LOBBY, member)
 
 
-def test_what_excludes_the_newcomer_is_not_for_it() -> None:
-    door = Door()
-    newcomer = door.expect("new", wire=MSGPACK)
-    door.say([message(1), message(2, exclude="new"), message(3, exclude="other")])
-    door.admit(newcomer, 0)
-    assert heard(newcomer) == [1, 3]
+def test_buffered_publication_that_excludes_the_session_is_not_sent() -> None:
+    room = RoomDriver()
+    newcomer = room.begin_join("new", wire=MSGPACK)
+    room.deliver([message(1), message(2, exclude="new"), message(3, exclude="other")])
+    room.complete_join(newcomer, 0)
+    assert received(newcomer) == [1, 3]
 
 
-def test_exclusion_and_the_unseen_meet_in_one_batch() -> None:
-    door = Door()
-    member, newcomer = door.driver.join("old"), door.expect()
-    door.admit(newcomer, 7)
-    door.say([event(7), message(1, exclude="new"), message(2, exclude="old"), event(8)])
-    assert heard(newcomer) == [2, "v8"]
-    assert heard(member) == ["v7", 1, "v8"]
+def test_batch_leaves_out_known_events_and_excluded_sessions() -> None:
+    room = RoomDriver()
+    member, newcomer = room.join("old"), room.begin_join()
+    room.complete_join(newcomer, 7)
+    room.deliver([event(7), message(1, exclude="new"), message(2, exclude="old"), event(8)])
+    assert received(newcomer) == [2, "v8"]
+    assert received(member) == ["v7", 1, "v8"]
 
 
-# ---- what is remembered
+# ---- sessions that are ahead of the bus
 
 
-def test_a_snapshot_ahead_of_the_bus_is_remembered_until_the_bus_has_caught_up() -> None:
-    door = Door()
-    newcomer = door.expect()
-    roster = door.hub.rosters[LOBBY.address]
-    door.admit(newcomer, 7)
+def test_session_is_ahead_until_the_bus_reaches_its_snapshot() -> None:
+    room = RoomDriver()
+    newcomer = room.begin_join()
+    roster = room.hub.rosters[LOBBY.address]
+    room.complete_join(newcomer, 7)
     assert roster.ahead == {newcomer.outbox: Watermark(7)}
-    door.say([event(6), message(1)])
+    room.deliver([event(6), message(1)])
     assert roster.ahead == {newcomer.outbox: Watermark(7)}
-    door.say([event(7)])
+    room.deliver([event(7)])
     assert roster.ahead == {}
-    assert heard(newcomer) == [1]
+    assert received(newcomer) == [1]
 
 
-def test_a_snapshot_that_the_bus_has_passed_is_not_remembered() -> None:
-    door = Door()
-    newcomer = door.expect()
-    door.say([event(7), event(8)])
-    door.admit(newcomer, 7)
-    assert door.hub.rosters[LOBBY.address].ahead == {}
-    assert heard(newcomer) == ["v8"]
+def test_session_is_not_ahead_if_the_bus_has_passed_its_snapshot() -> None:
+    room = RoomDriver()
+    newcomer = room.begin_join()
+    room.deliver([event(7), event(8)])
+    room.complete_join(newcomer, 7)
+    assert room.hub.rosters[LOBBY.address].ahead == {}
+    assert received(newcomer) == ["v8"]
 
 
-def test_nothing_is_remembered_of_who_has_left() -> None:
-    door = Door()
-    member, newcomer = door.driver.join("old"), door.expect()
-    door.admit(newcomer, 7)
-    door.hub.remove(LOBBY, newcomer)
-    assert door.hub.rosters[LOBBY.address].ahead == {}
-    door.say([event(7)])
-    assert (heard(member), heard(newcomer)) == (["v7"], [])
+def test_removed_session_is_not_ahead_any_more() -> None:
+    room = RoomDriver()
+    member, newcomer = room.join("old"), room.begin_join()
+    room.complete_join(newcomer, 7)
+    room.hub.remove(LOBBY, newcomer)
+    assert room.hub.rosters[LOBBY.address].ahead == {}
+    room.deliver([event(7)])
+    assert (received(member), received(newcomer)) == (["v7"], [])
 
 
-def test_messages_are_written_alike_to_all_others_while_somebodys_snapshot_is_ahead() -> None:
-    door = Door()
-    members = [door.driver.join(f"old{number}") for number in range(3)]
-    newcomer = door.expect()
-    door.admit(newcomer, 7)
+def test_members_share_one_chunk_while_another_session_is_ahead() -> None:
+    room = RoomDriver()
+    members = [room.join(f"old{number}") for number in range(3)]
+    newcomer = room.begin_join()
+    room.complete_join(newcomer, 7)
     written: list[Chunk] = []
     for member in (*members, newcomer):
         member.outbox.write = written.append
-    door.say([message(1)])
+    room.deliver([message(1)])
     assert len(written) == 4
     assert len(set(written)) == 1
     assert len({id(frames) for frames in written}) <= 2
-
-
-# ---- the bounds of a gate

@@ -1,133 +1,61 @@
-"""Entering a channel with history: whatever is faster, the log or the link, each message is heard once and in order.
+"""Joining a channel with history: each message is received once and in order, whether history or link is faster.
 
-A newcomer's place may be ahead of what the node has passed on, or behind. Old members notice nothing of it.
+The position of a newcomer may be ahead of what the node has delivered, or behind. It makes no difference to the other
+members.
 """
 
-from typing import Any
-
-import msgpack
 import pytest
-from tannoy.fanout.history.reader import HistoryReader, HistoryRules
-from tannoy.fanout.history.tracker import ChannelTracker
-from tannoy.node.delivery.hub import Hub
-from tannoy.node.delivery.relay import Relay
 from tannoy.node.delivery.watermark import Watermark
-from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat
 from tannoy.shared.publication import EncodedMessage, Position, Publication
 
-from tests.support.clock import manual_clock, on_manual_time, turns
-from tests.support.hub_members import LOBBY, RecordingMember
-from tests.support.scripted_history import EPOCH, ScriptedHistory, TrackerDriver, message_payload
-
-Heard = list[int | str]
-
-
-class Door:
-    """A room of this node with its cursor, and newcomers at its door."""
-
-    def __init__(self, *, slice_size: int = 4096) -> None:
-        self.hub = Hub()
-        self.relay = Relay(
-            self.hub,
-            pause_link=lambda: None,
-            resume_link=lambda: None,
-            fence_if_expired=lambda: False,
-            slice_size=slice_size,
-        )
-        history = HistoryReader(ScriptedHistory(), Keyspace("tannoy"), HistoryRules(100, 300))
-        nobody = TrackerDriver()
-        self.tracker = ChannelTracker(history, nobody, clock=manual_clock(), deliver=self.relay.deliver)
-        self.tracker.follow(LOBBY)
-
-    def join(self, session_id: str, *, at: int = 0) -> RecordingMember:
-        """A member since the message `at`."""
-        member = self.expect(session_id)
-        self.place(at)
-        self.admit(member, at)
-        return member
-
-    def expect(self, session_id: str = "new", *, wire: WireFormat = JSON) -> RecordingMember:
-        newcomer = RecordingMember(session_id, wire=wire)
-        self.hub.begin_join(LOBBY, newcomer)
-        return newcomer
-
-    def place(self, head: int) -> None:
-        """The newcomer has been told the head, and so has the node."""
-        self.tracker.start_at(LOBBY, Position(EPOCH, head))
-
-    def admit(self, newcomer: RecordingMember, head: int, version: int = 0) -> None:
-        """As a connection does: what was kept goes out first."""
-        seen = Watermark(version, EPOCH, head)
-        kept = self.hub.complete_join(LOBBY, newcomer, seen, self.tracker.position(LOBBY))
-        if frames := newcomer.encoding.publications_for(kept, newcomer.outbox.session_id):
-            newcomer.outbox.write_direct(frames)
-
-    def bring(self, *items: int | str) -> None:
-        """What the link brings in one batch: messages by their offset, presence events as `v` and their version."""
-        self.tracker.deliver_batch([(LOBBY.address, delivery(item)) for item in items])
-
-    @property
-    def ahead(self) -> dict[str, Watermark]:
-        return {outbox.session_id: seen for outbox, seen in self.hub.rosters[LOBBY.address].ahead.items()}
-
-
-def delivery(item: int | str) -> bytes:
-    if isinstance(item, int):
-        return message_payload(item)
-    return b"\x02" + msgpack.packb(["lobby", "count", 2000, int(item[1:])])
-
-
-def objects(member: RecordingMember) -> list[dict[str, Any]]:
-    return member.transport.objects
-
-
-def heard(member: RecordingMember) -> Heard:
-    return [whole["offset"] if "offset" in whole else f"v{whole['version']}" for whole in objects(member)]
-
+from tests.support.clock import on_manual_time, turns
+from tests.support.hub_members import LOBBY
+from tests.support.scripted_history import EPOCH
+from tests.support.tracked_room import TrackedRoomDriver, received
 
 # ---- ahead of the node
 
 
 @pytest.mark.parametrize("wire", [JSON, MSGPACK], ids=lambda wire: wire.name)
 @on_manual_time
-async def test_what_a_newcomer_knows_already_is_for_the_others_alone(wire: WireFormat) -> None:
-    door = Door()
-    old = door.join("old")
-    newcomer = door.expect(wire=wire)
-    door.admit(newcomer, 3)
-    door.bring(1, 2)
-    assert door.ahead == {"new": Watermark(0, EPOCH, 3)}
-    door.bring(3, 4)
-    assert (heard(old), heard(newcomer)) == ([1, 2, 3, 4], [4])
-    assert door.ahead == {}
+async def test_messages_up_to_the_head_of_a_newcomer_are_delivered_to_the_others_alone(wire: WireFormat) -> None:
+    room = TrackedRoomDriver()
+    old = room.join("old")
+    newcomer = room.begin_join(wire=wire)
+    room.complete_join(newcomer, 3)
+    room.deliver_batch(1, 2)
+    assert room.ahead == {"new": Watermark(0, EPOCH, 3)}
+    room.deliver_batch(3, 4)
+    assert (received(old), received(newcomer)) == ([1, 2, 3, 4], [4])
+    assert room.ahead == {}
 
 
 @on_manual_time
-async def test_a_newcomer_at_the_nodes_own_place_is_like_all_others() -> None:
-    door = Door()
-    door.join("old")
-    door.bring(1)
-    door.join("new", at=1)
-    assert door.ahead == {}
+async def test_session_that_joins_at_the_position_of_the_node_is_not_ahead() -> None:
+    room = TrackedRoomDriver()
+    room.join("old")
+    room.deliver_batch(1)
+    room.join("new", at=1)
+    assert room.ahead == {}
 
 
 @on_manual_time
-async def test_nobody_is_remembered_in_a_room_that_says_nothing() -> None:
-    door = Door()
+async def test_sessions_that_join_a_room_without_traffic_are_not_ahead() -> None:
+    room = TrackedRoomDriver()
     for number in range(3):
-        door.join(f"s{number}", at=7)
-    assert door.ahead == {}
+        room.join(f"s{number}", at=7)
+    assert room.ahead == {}
 
 
 @on_manual_time
-async def test_what_a_newcomer_knows_and_what_excludes_others_meet_in_one_batch() -> None:
-    door = Door()
-    old, newcomer = door.join("old"), door.expect()
-    door.admit(newcomer, 1)
-    said = [publication(1), publication(2, exclude="new"), publication(3, exclude="old"), publication(4)]
-    door.relay.deliver([(LOBBY.address, one) for one in said])
-    assert (heard(old), heard(newcomer)) == ([1, 2, 4], [3, 4])
+async def test_batch_leaves_out_known_messages_and_excluded_sessions() -> None:
+    room = TrackedRoomDriver()
+    old, newcomer = room.join("old"), room.begin_join()
+    room.complete_join(newcomer, 1)
+    publications = [publication(1), publication(2, exclude="new"), publication(3, exclude="old"), publication(4)]
+    room.relay.deliver([(LOBBY.address, one) for one in publications])
+    assert (received(old), received(newcomer)) == ([1, 2, 4], [3, 4])
 
 
 def publication(offset: int, epoch: str = EPOCH, *, exclude: str = "", resets: bool = False) -> Publication:
@@ -139,115 +67,116 @@ def publication(offset: int, epoch: str = EPOCH, *, exclude: str = "", resets: b
 
 
 @on_manual_time
-async def test_whoever_knows_the_next_epoch_already_hears_nothing_of_it_twice() -> None:
-    door = Door()
-    old, newcomer = door.join("old"), door.expect()
-    assert door.hub.complete_join(LOBBY, newcomer, Watermark(0, "life-2", 2), door.tracker.position(LOBBY)) == []
-    told = [publication(0, "life-2", resets=True), *(publication(offset, "life-2") for offset in (1, 2, 3))]
-    door.relay.deliver([(LOBBY.address, one) for one in told[:2]])
-    assert door.ahead == {"new": Watermark(0, "life-2", 2)}
-    door.relay.deliver([(LOBBY.address, one) for one in told[2:]])
-    assert (heard(newcomer), heard(old)) == ([3], [0, 1, 2, 3])  # the newcomer needs no word that the epoch has begun
-    assert door.ahead == {}
+async def test_session_ahead_in_the_next_epoch_receives_its_messages_once() -> None:
+    room = TrackedRoomDriver()
+    old, newcomer = room.join("old"), room.begin_join()
+    assert room.hub.complete_join(LOBBY, newcomer, Watermark(0, "life-2", 2), room.tracker.position(LOBBY)) == []
+    publications = [publication(0, "life-2", resets=True), *(publication(offset, "life-2") for offset in (1, 2, 3))]
+    room.relay.deliver([(LOBBY.address, one) for one in publications[:2]])
+    assert room.ahead == {"new": Watermark(0, "life-2", 2)}
+    room.relay.deliver([(LOBBY.address, one) for one in publications[2:]])
+    # The newcomer knows the epoch, so it needs no `resync` into it.
+    assert (received(newcomer), received(old)) == ([3], [0, 1, 2, 3])
+    assert room.ahead == {}
 
 
 @on_manual_time
-async def test_whoever_knows_the_next_epoch_already_hears_nothing_of_the_one_before() -> None:
-    door = Door()
-    old, newcomer = door.join("old"), door.expect()
-    door.hub.complete_join(LOBBY, newcomer, Watermark(0, "life-2", 2), door.tracker.position(LOBBY))
-    door.bring(1, 2)
-    door.relay.deliver([(LOBBY.address, publication(5, "life-2", resets=True))])
-    door.relay.deliver([(LOBBY.address, publication(6, "life-2"))])
-    assert (heard(newcomer), heard(old)) == ([5, 6], [1, 2, 5, 6])
+async def test_session_ahead_in_the_next_epoch_receives_no_message_of_the_one_before() -> None:
+    room = TrackedRoomDriver()
+    old, newcomer = room.join("old"), room.begin_join()
+    room.hub.complete_join(LOBBY, newcomer, Watermark(0, "life-2", 2), room.tracker.position(LOBBY))
+    room.deliver_batch(1, 2)
+    room.relay.deliver([(LOBBY.address, publication(5, "life-2", resets=True))])
+    room.relay.deliver([(LOBBY.address, publication(6, "life-2"))])
+    assert (received(newcomer), received(old)) == ([5, 6], [1, 2, 5, 6])
 
 
 @on_manual_time
-async def test_whoever_knows_an_epoch_that_has_ended_is_led_into_the_next() -> None:
-    door = Door()
-    door.join("old")
-    newcomer = door.expect()
-    door.relay.deliver([(LOBBY.address, publication(0, "life-2", resets=True))])
-    door.relay.deliver([(LOBBY.address, publication(1, "life-2"))])
-    kept = door.hub.complete_join(LOBBY, newcomer, Watermark(0, EPOCH, 40), Position("life-2", 1))
-    newcomer.outbox.write_direct(newcomer.encoding.publications_for(kept, "new"))
+async def test_session_whose_snapshot_is_of_an_ended_epoch_is_sent_the_resync() -> None:
+    room = TrackedRoomDriver()
+    room.join("old")
+    newcomer = room.begin_join()
+    room.relay.deliver([(LOBBY.address, publication(0, "life-2", resets=True))])
+    room.relay.deliver([(LOBBY.address, publication(1, "life-2"))])
+    buffered = room.hub.complete_join(LOBBY, newcomer, Watermark(0, EPOCH, 40), Position("life-2", 1))
+    newcomer.outbox.write_direct(newcomer.encoding.publications_for(buffered, "new"))
     for offset in (2, 3):
-        door.relay.deliver([(LOBBY.address, publication(offset, "life-2"))])
-    assert heard(newcomer) == [0, 1, 2, 3]
+        room.relay.deliver([(LOBBY.address, publication(offset, "life-2"))])
+    assert received(newcomer) == [0, 1, 2, 3]
 
 
 @on_manual_time
-async def test_what_somebody_knew_of_an_epoch_that_has_ended_is_forgotten() -> None:
-    door = Door()
-    door.join("old")
-    door.admit(door.expect(), 9)
-    door.relay.deliver([(LOBBY.address, publication(0, "life-2", resets=True))])
-    assert door.ahead == {}
+async def test_session_is_not_ahead_any_more_when_its_epoch_ends() -> None:
+    room = TrackedRoomDriver()
+    room.join("old")
+    room.complete_join(room.begin_join(), 9)
+    room.relay.deliver([(LOBBY.address, publication(0, "life-2", resets=True))])
+    assert room.ahead == {}
 
 
-# ---- told to read elsewhere
+# ---- skip_to
 
 
 @on_manual_time
-async def test_what_somebody_was_told_to_read_elsewhere_is_not_for_it_any_more() -> None:
-    door = Door(slice_size=1)
-    members = [door.join(f"s{number}") for number in range(4)]
-    door.bring(1)
-    door.bring(2)
-    waiting = next(member for member in members if not heard(member))
-    door.hub.skip_to(LOBBY, waiting, Watermark(0, EPOCH, 2))
+async def test_queued_messages_up_to_the_skipped_position_are_not_delivered() -> None:
+    room = TrackedRoomDriver(slice_size=1)
+    members = [room.join(f"s{number}") for number in range(4)]
+    room.deliver_batch(1)
+    room.deliver_batch(2)
+    waiting = next(member for member in members if not received(member))
+    room.hub.skip_to(LOBBY, waiting, Watermark(0, EPOCH, 2))
     await turns(20)
-    door.bring(3)
+    room.deliver_batch(3)
     await turns(20)
-    assert heard(waiting) == [3]
-    assert all(heard(member) == [1, 2, 3] for member in members if member is not waiting)
+    assert received(waiting) == [3]
+    assert all(received(member) == [1, 2, 3] for member in members if member is not waiting)
 
 
 @on_manual_time
-async def test_whoever_skips_what_all_have_been_given_is_not_remembered() -> None:
-    door = Door()
-    member = door.join("s")
-    door.bring(1)
-    door.hub.skip_to(LOBBY, member, Watermark(0, EPOCH, 1))
-    assert door.ahead == {}
+async def test_member_that_skips_to_a_delivered_position_is_not_ahead() -> None:
+    room = TrackedRoomDriver()
+    member = room.join("s")
+    room.deliver_batch(1)
+    room.hub.skip_to(LOBBY, member, Watermark(0, EPOCH, 1))
+    assert room.ahead == {}
 
 
 @on_manual_time
-async def test_whoever_skips_messages_still_gets_no_event_that_its_snapshot_holds() -> None:
-    door = Door()
-    door.join("old")
-    newcomer = door.expect()
-    door.admit(newcomer, 0, version=7)
-    door.hub.skip_to(LOBBY, newcomer, Watermark(0, EPOCH, 1))
-    door.bring("v7", 1, 2, "v8")
-    assert heard(newcomer) == [2, "v8"]
+async def test_member_that_skips_receives_no_event_of_its_snapshot() -> None:
+    room = TrackedRoomDriver()
+    room.join("old")
+    newcomer = room.begin_join()
+    room.complete_join(newcomer, 0, version=7)
+    room.hub.skip_to(LOBBY, newcomer, Watermark(0, EPOCH, 1))
+    room.deliver_batch("v7", 1, 2, "v8")
+    assert received(newcomer) == [2, "v8"]
 
 
 @on_manual_time
-async def test_whoever_skips_messages_still_gets_none_that_it_knows_already() -> None:
-    door = Door()
-    door.join("old")
-    newcomer = door.expect()
-    door.admit(newcomer, 3)
-    door.hub.skip_to(LOBBY, newcomer, Watermark(0, EPOCH, 1))
-    door.bring(1, 2, 3, 4)
-    assert heard(newcomer) == [4]
+async def test_member_that_skips_receives_no_message_that_it_knows() -> None:
+    room = TrackedRoomDriver()
+    room.join("old")
+    newcomer = room.begin_join()
+    room.complete_join(newcomer, 3)
+    room.hub.skip_to(LOBBY, newcomer, Watermark(0, EPOCH, 1))
+    room.deliver_batch(1, 2, 3, 4)
+    assert received(newcomer) == [4]
 
 
-# ---- a room that everybody leaves in the midst of its slices
+# ---- a room that all members leave during a sweep
 
 
 @on_manual_time
-async def test_whoever_comes_into_a_room_that_was_left_within_a_sweep_hears_nothing_that_it_knows() -> None:
-    door = Door(slice_size=1)
-    members = [door.join(f"s{number}") for number in range(4)]
-    door.bring(1)
-    door.bring(2)
+async def test_session_that_joins_a_room_left_during_a_sweep_receives_nothing_that_it_knows() -> None:
+    room = TrackedRoomDriver(slice_size=1)
+    members = [room.join(f"s{number}") for number in range(4)]
+    room.deliver_batch(1)
+    room.deliver_batch(2)
     for member in members:
-        door.hub.remove(LOBBY, member)
-    newcomer = door.expect()
-    door.admit(newcomer, 2)
+        room.hub.remove(LOBBY, member)
+    newcomer = room.begin_join()
+    room.complete_join(newcomer, 2)
     await turns(20)
-    door.bring(3)
+    room.deliver_batch(3)
     await turns(20)
-    assert heard(newcomer) == [3]
+    assert received(newcomer) == [3]

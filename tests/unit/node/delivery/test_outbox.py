@@ -1,4 +1,4 @@
-"""A socket's bounded way out: nothing while the peer keeps up, a bound and a policy when it does not."""
+"""A socket's output queue: unused while the client keeps up, bounded by a policy when it does not."""
 
 import pytest
 from tannoy.node.delivery.outbox import Outbox, OutboxLimits
@@ -10,7 +10,7 @@ LIMIT = 100
 both_policies = pytest.mark.parametrize("policy", SlowPolicy)
 
 
-class Bench:
+class OutboxDriver:
     """An outbox on a recording transport; `skipped` and `overflowed` count what it reports."""
 
     def __init__(self, policy: SlowPolicy, *, high_water: int | None = None) -> None:
@@ -28,7 +28,7 @@ class Bench:
         self.skipped += 1
         self.outbox.write_direct(b"<resync>")
 
-    # A Carried, as far as a transport that stalls needs one.
+    # A TransportListener, for a transport that pauses and resumes.
     def on_opened(self, opening: bytes = b"") -> None: ...
     def on_message(self, payload: bytes, binary: bool) -> None: ...
     def on_ping(self, payload: bytes) -> None: ...
@@ -42,211 +42,211 @@ class Bench:
         self.outbox.resume()
 
 
-# ---- whatever the policy
+# ---- both policies
 
 
 @both_policies
-def test_while_the_peer_keeps_up_a_write_is_the_carriers_own(policy: SlowPolicy) -> None:
-    bench = Bench(policy)
-    assert bench.outbox.write == bench.transport.writer()
+def test_write_is_the_transports_own_while_the_client_keeps_up(policy: SlowPolicy) -> None:
+    driver = OutboxDriver(policy)
+    assert driver.outbox.write == driver.transport.writer()
 
 
 @both_policies
-def test_what_comes_while_the_peer_is_slow_waits_and_follows_in_order(policy: SlowPolicy) -> None:
-    bench = Bench(policy)
-    bench.outbox.write(b"1")
-    bench.transport.stall()
-    bench.outbox.write(b"2")
-    bench.outbox.write_direct(b"3")
-    bench.outbox.write(b"4")
-    assert bench.transport.stream == b"1"
-    bench.transport.drain()
-    bench.outbox.write(b"5")
-    assert bench.transport.stream == b"12345"
-    assert (bench.skipped, bench.overflowed) == (0, 0)
+def test_chunks_written_while_paused_are_sent_in_order_on_resume(policy: SlowPolicy) -> None:
+    driver = OutboxDriver(policy)
+    driver.outbox.write(b"1")
+    driver.transport.stall()
+    driver.outbox.write(b"2")
+    driver.outbox.write_direct(b"3")
+    driver.outbox.write(b"4")
+    assert driver.transport.stream == b"1"
+    driver.transport.drain()
+    driver.outbox.write(b"5")
+    assert driver.transport.stream == b"12345"
+    assert (driver.skipped, driver.overflowed) == (0, 0)
 
 
 @both_policies
-def test_what_fits_exactly_is_kept(policy: SlowPolicy) -> None:
-    bench = Bench(policy)
-    bench.transport.stall()
+def test_chunks_of_exactly_the_limit_are_kept(policy: SlowPolicy) -> None:
+    driver = OutboxDriver(policy)
+    driver.transport.stall()
     for _ in range(10):
-        bench.outbox.write(b"x" * 10)
-    assert bench.limits.overflowed == 0
-    bench.transport.drain()
-    assert len(bench.transport.stream) == LIMIT
+        driver.outbox.write(b"x" * 10)
+    assert driver.limits.overflowed == 0
+    driver.transport.drain()
+    assert len(driver.transport.stream) == LIMIT
 
 
 @both_policies
-def test_what_the_carrier_still_holds_counts_too(policy: SlowPolicy) -> None:
-    bench = Bench(policy)
-    bench.transport.stall(buffered=LIMIT - 5)
-    bench.outbox.write(b"x" * 5)
-    assert bench.limits.overflowed == 0
-    bench.outbox.write(b"x")
-    assert bench.limits.overflowed == 1
+def test_buffer_of_the_transport_counts_towards_the_limit(policy: SlowPolicy) -> None:
+    driver = OutboxDriver(policy)
+    driver.transport.stall(buffered=LIMIT - 5)
+    driver.outbox.write(b"x" * 5)
+    assert driver.limits.overflowed == 0
+    driver.outbox.write(b"x")
+    assert driver.limits.overflowed == 1
 
 
 @both_policies
 def test_slow_sockets_are_counted_while_they_are_slow(policy: SlowPolicy) -> None:
-    bench = Bench(policy)
-    bench.transport.stall()
-    bench.outbox.pause()
-    assert (bench.limits.slow, bench.outbox.is_slow) == (1, True)
-    bench.transport.drain()
-    bench.outbox.resume()
-    assert (bench.limits.slow, bench.outbox.is_slow) == (0, False)
+    driver = OutboxDriver(policy)
+    driver.transport.stall()
+    driver.outbox.pause()
+    assert (driver.limits.slow, driver.outbox.is_slow) == (1, True)
+    driver.transport.drain()
+    driver.outbox.resume()
+    assert (driver.limits.slow, driver.outbox.is_slow) == (0, False)
 
 
 @both_policies
-def test_after_discard_nothing_more_is_taken(policy: SlowPolicy) -> None:
-    bench = Bench(policy)
-    bench.outbox.discard()
-    bench.outbox.write(b"said")
-    bench.outbox.write_direct(b"answer")
-    assert bench.transport.stream == b""
+def test_discarded_outbox_writes_nothing(policy: SlowPolicy) -> None:
+    driver = OutboxDriver(policy)
+    driver.outbox.discard()
+    driver.outbox.write(b"data")
+    driver.outbox.write_direct(b"answer")
+    assert driver.transport.stream == b""
 
 
 @both_policies
-def test_discard_forgets_what_waits(policy: SlowPolicy) -> None:
-    bench = Bench(policy)
-    bench.transport.stall()
-    bench.outbox.write(b"said")
-    bench.outbox.write_direct(b"answer")
-    bench.outbox.discard()
-    bench.transport.drain()
-    assert bench.transport.stream == b""
-    assert (bench.limits.slow, bench.limits.dropped_bytes) == (0, len(b"saidanswer"))
+def test_discard_drops_the_queue_and_counts_its_bytes(policy: SlowPolicy) -> None:
+    driver = OutboxDriver(policy)
+    driver.transport.stall()
+    driver.outbox.write(b"data")
+    driver.outbox.write_direct(b"answer")
+    driver.outbox.discard()
+    driver.transport.drain()
+    assert driver.transport.stream == b""
+    assert (driver.limits.slow, driver.limits.dropped_bytes) == (0, len(b"dataanswer"))
 
 
 @both_policies
-def test_a_carrier_that_is_full_of_the_goodbye_does_not_open_the_outbox_again(policy: SlowPolicy) -> None:
-    # `bye` itself may be what fills the transport: it says `paused` to a connection that has discarded its outbox.
-    bench = Bench(policy)
-    bench.outbox.discard()
-    bench.outbox.pause()
-    assert (bench.limits.slow, bench.outbox.is_slow) == (0, False)
-    bench.outbox.write(b"said")
-    bench.outbox.resume()
-    bench.outbox.write(b"said")
-    assert bench.transport.stream == b""
+def test_discarded_outbox_stays_discarded_when_the_transport_pauses(policy: SlowPolicy) -> None:
+    # `bye` itself may fill the transport, which then pauses a connection that has discarded its outbox.
+    driver = OutboxDriver(policy)
+    driver.outbox.discard()
+    driver.outbox.pause()
+    assert (driver.limits.slow, driver.outbox.is_slow) == (0, False)
+    driver.outbox.write(b"data")
+    driver.outbox.resume()
+    driver.outbox.write(b"data")
+    assert driver.transport.stream == b""
 
 
 @both_policies
-def test_what_waited_may_fill_the_carrier_again_at_once(policy: SlowPolicy) -> None:
-    bench = Bench(policy, high_water=20)
-    bench.transport.stall()
+def test_queue_that_fills_the_transport_again_leaves_the_outbox_paused(policy: SlowPolicy) -> None:
+    driver = OutboxDriver(policy, high_water=20)
+    driver.transport.stall()
     for number in range(4):
-        bench.outbox.write(b"%d" % number * 10)
-    bench.transport.drain()
-    bench.outbox.write(b"later")
-    assert bench.outbox.is_slow
-    bench.transport.drain()
-    assert bench.transport.stream == b"0000000000111111111122222222223333333333later"
+        driver.outbox.write(b"%d" % number * 10)
+    driver.transport.drain()
+    driver.outbox.write(b"later")
+    assert driver.outbox.is_slow
+    driver.transport.drain()
+    assert driver.transport.stream == b"0000000000111111111122222222223333333333later"
 
 
 # ---- disconnect
 
 
-def test_disconnect_closes_at_the_first_frame_too_many() -> None:
-    bench = Bench(SlowPolicy.DISCONNECT)
-    bench.transport.stall()
-    bench.outbox.write(b"x" * LIMIT)
-    assert bench.overflowed == 0
-    bench.outbox.write(b"x")
-    assert bench.overflowed == 1
+def test_disconnect_overflows_at_the_first_byte_over_the_limit() -> None:
+    driver = OutboxDriver(SlowPolicy.DISCONNECT)
+    driver.transport.stall()
+    driver.outbox.write(b"x" * LIMIT)
+    assert driver.overflowed == 0
+    driver.outbox.write(b"x")
+    assert driver.overflowed == 1
 
 
-def test_disconnect_closes_for_answers_too() -> None:
-    bench = Bench(SlowPolicy.DISCONNECT)
-    bench.transport.stall()
-    bench.outbox.write_direct(b"x" * (LIMIT + 1))
-    assert bench.overflowed == 1
+def test_disconnect_overflows_for_answers_too() -> None:
+    driver = OutboxDriver(SlowPolicy.DISCONNECT)
+    driver.transport.stall()
+    driver.outbox.write_direct(b"x" * (LIMIT + 1))
+    assert driver.overflowed == 1
 
 
-def test_disconnect_takes_nothing_after_the_overflow() -> None:
-    bench = Bench(SlowPolicy.DISCONNECT)
-    bench.transport.stall()
+def test_disconnect_writes_nothing_after_the_overflow() -> None:
+    driver = OutboxDriver(SlowPolicy.DISCONNECT)
+    driver.transport.stall()
     for _ in range(5):
-        bench.outbox.write(b"x" * LIMIT)
-        bench.outbox.write_direct(b"x" * LIMIT)
-    bench.transport.drain()
-    assert (bench.overflowed, bench.skipped, bench.transport.stream) == (1, 0, b"")
+        driver.outbox.write(b"x" * LIMIT)
+        driver.outbox.write_direct(b"x" * LIMIT)
+    driver.transport.drain()
+    assert (driver.overflowed, driver.skipped, driver.transport.stream) == (1, 0, b"")
 
 
 # ---- skip
 
 
-def test_skip_drops_what_was_said_and_tells_it_once() -> None:
-    bench = Bench(SlowPolicy.SKIP)
-    bench.outbox.write(b"0")
-    bench.transport.stall()
+def test_skip_drops_broadcasts_and_reports_it_once() -> None:
+    driver = OutboxDriver(SlowPolicy.SKIP)
+    driver.outbox.write(b"0")
+    driver.transport.stall()
     for _ in range(50):
-        bench.outbox.write(b"x" * 10)
-    assert (bench.skipped, bench.overflowed) == (0, 0)
-    bench.transport.drain()
-    bench.outbox.write(b"1")
-    assert bench.transport.stream == b"0<resync>1"
-    assert bench.limits.dropped_bytes == 500
+        driver.outbox.write(b"x" * 10)
+    assert (driver.skipped, driver.overflowed) == (0, 0)
+    driver.transport.drain()
+    driver.outbox.write(b"1")
+    assert driver.transport.stream == b"0<resync>1"
+    assert driver.limits.dropped_bytes == 500
 
 
 def test_skip_keeps_the_answers_in_order() -> None:
-    bench = Bench(SlowPolicy.SKIP)
-    bench.transport.stall()
-    bench.outbox.write_direct(b"a")
-    bench.outbox.write(b"x" * 99)
-    bench.outbox.write_direct(b"b")
-    bench.outbox.write(b"x" * 99)
-    bench.outbox.write_direct(b"c")
-    bench.transport.drain()
-    assert bench.transport.stream == b"abc<resync>"
+    driver = OutboxDriver(SlowPolicy.SKIP)
+    driver.transport.stall()
+    driver.outbox.write_direct(b"a")
+    driver.outbox.write(b"x" * 99)
+    driver.outbox.write_direct(b"b")
+    driver.outbox.write(b"x" * 99)
+    driver.outbox.write_direct(b"c")
+    driver.transport.drain()
+    assert driver.transport.stream == b"abc<resync>"
 
 
-def test_skip_lets_no_message_through_between_the_dropped_ones() -> None:
-    bench = Bench(SlowPolicy.SKIP)
-    bench.transport.stall()
-    bench.outbox.write(b"x" * (LIMIT + 1))
-    bench.outbox.write(b"small")
-    bench.transport.drain()
-    assert bench.transport.stream == b"<resync>"
+def test_skip_drops_a_small_message_behind_a_dropped_one() -> None:
+    driver = OutboxDriver(SlowPolicy.SKIP)
+    driver.transport.stall()
+    driver.outbox.write(b"x" * (LIMIT + 1))
+    driver.outbox.write(b"small")
+    driver.transport.drain()
+    assert driver.transport.stream == b"<resync>"
 
 
-def test_skip_tells_each_time_that_it_has_dropped() -> None:
-    bench = Bench(SlowPolicy.SKIP)
+def test_skip_reports_each_time_that_it_has_dropped() -> None:
+    driver = OutboxDriver(SlowPolicy.SKIP)
     for _ in range(3):
-        bench.transport.stall()
-        bench.outbox.write(b"x" * (LIMIT + 1))
-        bench.transport.drain()
-    assert bench.skipped == 3
+        driver.transport.stall()
+        driver.outbox.write(b"x" * (LIMIT + 1))
+        driver.transport.drain()
+    assert driver.skipped == 3
 
 
-def test_skip_does_not_tell_where_nothing_was_dropped() -> None:
-    bench = Bench(SlowPolicy.SKIP)
-    bench.transport.stall()
-    bench.outbox.write(b"x" * (LIMIT + 1))
-    bench.transport.drain()
-    bench.transport.stall()
-    bench.outbox.write(b"fits")
-    bench.transport.drain()
-    assert bench.skipped == 1
+def test_skip_reports_nothing_if_nothing_was_dropped() -> None:
+    driver = OutboxDriver(SlowPolicy.SKIP)
+    driver.transport.stall()
+    driver.outbox.write(b"x" * (LIMIT + 1))
+    driver.transport.drain()
+    driver.transport.stall()
+    driver.outbox.write(b"fits")
+    driver.transport.drain()
+    assert driver.skipped == 1
 
 
-def test_skip_tells_where_only_an_answer_did_not_fit() -> None:
-    bench = Bench(SlowPolicy.SKIP)
-    bench.transport.stall()
-    bench.outbox.write(b"said" * 20)
-    bench.outbox.write_direct(b"answer" * 5)
-    bench.transport.drain()
-    assert bench.transport.stream == b"answer" * 5 + b"<resync>"
+def test_skip_drops_broadcasts_and_reports_it_if_an_answer_does_not_fit() -> None:
+    driver = OutboxDriver(SlowPolicy.SKIP)
+    driver.transport.stall()
+    driver.outbox.write(b"data" * 20)
+    driver.outbox.write_direct(b"answer" * 5)
+    driver.transport.drain()
+    assert driver.transport.stream == b"answer" * 5 + b"<resync>"
 
 
-def test_skip_closes_where_answers_alone_exceed_the_bound() -> None:
-    bench = Bench(SlowPolicy.SKIP)
-    bench.transport.stall()
+def test_skip_overflows_if_answers_alone_exceed_the_limit() -> None:
+    driver = OutboxDriver(SlowPolicy.SKIP)
+    driver.transport.stall()
     for _ in range(10):
-        bench.outbox.write_direct(b"x" * 10)
-    assert bench.overflowed == 0
-    bench.outbox.write_direct(b"x")
-    assert bench.overflowed == 1
-    bench.transport.drain()
-    assert (bench.transport.stream, bench.skipped) == (b"", 0)
+        driver.outbox.write_direct(b"x" * 10)
+    assert driver.overflowed == 0
+    driver.outbox.write_direct(b"x")
+    assert driver.overflowed == 1
+    driver.transport.drain()
+    assert (driver.transport.stream, driver.skipped) == (b"", 0)

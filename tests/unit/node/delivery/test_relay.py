@@ -1,4 +1,4 @@
-"""From the bus to the sockets: framed once per format, written once per socket, large rosters in slices."""
+"""Delivery from the bus to the sockets: framed once per encoding, written once per socket."""
 
 from tannoy.node.protocols.encoding import PROTOCOLS, Encoding
 from tannoy.node.protocols.framing import Chunk, Framing
@@ -9,21 +9,21 @@ from tests.support.hub_members import KITCHEN, LOBBY, RecordingMember, RelayDriv
 # ---- framing
 
 
-def test_each_socket_gets_its_own_format() -> None:
+def test_each_socket_is_written_to_in_its_encoding() -> None:
     driver = RelayDriver()
     text, binary = driver.join(wire=JSON), driver.join(wire=MSGPACK)
     driver.deliver("hi")
     assert (text.writes, binary.writes) == ([text_frames("hi")], [binary_frames("hi")])
 
 
-def test_all_of_one_batch_is_one_write_in_order() -> None:
+def test_batch_is_one_write_in_order() -> None:
     driver = RelayDriver()
     member = driver.join()
     driver.deliver("1", "2", "3")
     assert member.writes == [text_frames("1", "2", "3")]
 
 
-def test_sockets_of_one_format_share_the_same_bytes() -> None:
+def test_sockets_of_one_encoding_share_the_same_bytes() -> None:
     driver = RelayDriver()
     members = [driver.join() for _ in range(10)]
     driver.deliver("1", "2")
@@ -49,14 +49,14 @@ def test_message_is_framed_once_per_encoding_however_many_sockets() -> None:
     assert sorted(framed) == [b"ONCE", b"once"]
 
 
-def test_channels_of_one_batch_are_told_apart() -> None:
+def test_batch_of_two_channels_is_delivered_to_the_members_of_each() -> None:
     driver = RelayDriver()
     lobby, kitchen = driver.join(), driver.join(channel=KITCHEN)
     driver.relay.deliver([delivery("1"), delivery("a", channel=KITCHEN), delivery("2")])
     assert (lobby.writes, kitchen.writes) == ([text_frames("1", "2")], [text_frames("a")])
 
 
-def test_what_nobody_here_listens_to_is_dropped() -> None:
+def test_message_of_a_channel_without_members_is_dropped() -> None:
     driver = RelayDriver()
     driver.deliver("hi")
     later = driver.join()
@@ -66,14 +66,14 @@ def test_what_nobody_here_listens_to_is_dropped() -> None:
 # ---- exclusion
 
 
-def test_an_excluded_session_does_not_get_it() -> None:
+def test_excluded_session_receives_nothing() -> None:
     driver = RelayDriver()
     author, other = driver.join("author"), driver.join("other")
     driver.deliver("typing", exclude="author")
     assert (author.writes, other.writes) == ([], [text_frames("typing")])
 
 
-def test_an_excluded_session_gets_all_else_of_the_batch_in_order() -> None:
+def test_excluded_session_receives_the_rest_of_the_batch_in_order() -> None:
     driver = RelayDriver()
     ada, bob, cyd = (driver.join(name) for name in ("ada", "bob", "cyd"))
     driver.relay.deliver([delivery("1"), delivery("2", exclude="ada"), delivery("3", exclude="bob"), delivery("4")])
@@ -82,10 +82,10 @@ def test_an_excluded_session_gets_all_else_of_the_batch_in_order() -> None:
     assert cyd.writes == [text_frames("1", "2", "3", "4")]
 
 
-# ---- whoever leaves in the midst
+# ---- members that leave during a delivery
 
 
-def test_a_write_may_make_its_own_socket_leave() -> None:
+def test_write_may_remove_its_own_member() -> None:
     driver = RelayDriver()
     members = [driver.join() for _ in range(5)]
     for member in members:
@@ -94,7 +94,7 @@ def test_a_write_may_make_its_own_socket_leave() -> None:
     assert driver.hub.rosters == {}
 
 
-def test_a_write_may_make_the_sockets_of_the_other_format_leave() -> None:
+def test_write_may_remove_members_of_another_encoding() -> None:
     driver = RelayDriver()
     binary = driver.join(wire=MSGPACK)
     text = driver.join(wire=JSON)
@@ -105,7 +105,7 @@ def test_a_write_may_make_the_sockets_of_the_other_format_leave() -> None:
 
 
 def leave_on_write(driver: RelayDriver, writer: RecordingMember, leaver: RecordingMember) -> None:
-    """Whatever is written to `writer` makes `leaver` leave."""
+    """Let a write to `writer` remove `leaver` from the hub."""
 
     def leave(chunk: Chunk) -> None:
         leaver.outbox.discard()

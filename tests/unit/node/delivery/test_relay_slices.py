@@ -1,4 +1,4 @@
-"""From the bus to large rosters: in slices, in order, and with a bound on what waits."""
+"""Delivery to large rosters: in slices, in order, and with a bounded backlog."""
 
 import pytest
 from tannoy.node.delivery import relay as relay_module
@@ -11,7 +11,7 @@ from tests.support.hub_members import KITCHEN, LOBBY, RelayDriver, binary_frames
 
 
 @on_manual_time
-async def test_a_large_roster_is_served_in_slices_with_a_turn_between() -> None:
+async def test_large_roster_is_written_to_in_slices_one_per_loop_iteration() -> None:
     driver = RelayDriver(slice_size=3)
     members = [driver.join() for _ in range(8)]
     driver.deliver("1")
@@ -22,7 +22,7 @@ async def test_a_large_roster_is_served_in_slices_with_a_turn_between() -> None:
     assert served == [3, 6, 8, 8]
 
 
-def test_a_roster_that_fits_into_a_slice_is_served_at_once() -> None:
+def test_roster_of_one_slice_is_written_to_at_once() -> None:
     driver = RelayDriver(slice_size=3)
     members = [driver.join() for _ in range(3)]
     driver.deliver("1")
@@ -30,7 +30,7 @@ def test_a_roster_that_fits_into_a_slice_is_served_at_once() -> None:
 
 
 @on_manual_time
-async def test_slices_serve_everyone_once_and_in_order() -> None:
+async def test_each_member_receives_each_batch_once_and_in_order_with_slices() -> None:
     driver = RelayDriver(slice_size=3)
     members = [driver.join(wire=wire) for wire in (JSON, MSGPACK) for _ in range(5)]
     texts = [str(number) for number in range(20)]
@@ -44,7 +44,7 @@ async def test_slices_serve_everyone_once_and_in_order() -> None:
 
 
 @on_manual_time
-async def test_a_small_room_does_not_wait_for_a_large_one() -> None:
+async def test_small_roster_is_not_delayed_by_a_large_one() -> None:
     driver = RelayDriver(slice_size=2)
     for _ in range(10):
         driver.join()
@@ -54,7 +54,7 @@ async def test_a_small_room_does_not_wait_for_a_large_one() -> None:
 
 
 @on_manual_time
-async def test_whoever_leaves_before_its_slice_hears_nothing_more() -> None:
+async def test_member_that_leaves_before_its_slice_receives_nothing() -> None:
     driver = RelayDriver(slice_size=1)
     members = [driver.join() for _ in range(6)]
     driver.deliver("1")
@@ -67,7 +67,7 @@ async def test_whoever_leaves_before_its_slice_hears_nothing_more() -> None:
 
 
 @on_manual_time
-async def test_whoever_joins_meanwhile_hears_what_is_said_from_then_on() -> None:
+async def test_member_that_joins_during_a_sweep_receives_later_messages_alone() -> None:
     driver = RelayDriver(slice_size=1)
     for _ in range(3):
         driver.join()
@@ -79,7 +79,7 @@ async def test_whoever_joins_meanwhile_hears_what_is_said_from_then_on() -> None
 
 
 @on_manual_time
-async def test_slices_honour_exclusion() -> None:
+async def test_excluded_session_receives_nothing_with_slices() -> None:
     driver = RelayDriver(slice_size=1)
     members = [driver.join(f"s{number}") for number in range(4)]
     driver.deliver("typing", exclude="s2")
@@ -88,7 +88,7 @@ async def test_slices_honour_exclusion() -> None:
 
 
 @on_manual_time
-async def test_a_room_that_everybody_leaves_meanwhile_leaves_nothing_behind() -> None:
+async def test_roster_left_by_all_during_a_sweep_has_no_backlog() -> None:
     driver = RelayDriver(slice_size=1)
     members = [driver.join() for _ in range(4)]
     driver.deliver("1")
@@ -106,7 +106,7 @@ async def test_a_room_that_everybody_leaves_meanwhile_leaves_nothing_behind() ->
 
 
 @on_manual_time
-async def test_the_link_is_paused_by_a_backlog_and_resumed_when_it_has_halved(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_link_is_paused_by_a_backlog_and_resumed_when_it_has_halved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay_module, "BACKLOG_MAX_BYTES", 100)
     driver = RelayDriver(slice_size=1)
     members = [driver.join() for _ in range(3)]
@@ -122,7 +122,7 @@ async def test_the_link_is_paused_by_a_backlog_and_resumed_when_it_has_halved(mo
 
 
 @on_manual_time
-async def test_the_link_is_never_left_paused_by_a_room_that_empties(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_link_is_resumed_if_all_members_leave_during_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay_module, "BACKLOG_MAX_BYTES", 100)
     driver = RelayDriver(slice_size=1)
     members = [driver.join() for _ in range(3)]
@@ -134,7 +134,7 @@ async def test_the_link_is_never_left_paused_by_a_room_that_empties(monkeypatch:
     assert driver.link == ["pause", "resume"]
 
 
-def test_a_room_served_at_once_is_no_backlog(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_delivery_without_slices_adds_no_backlog(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay_module, "BACKLOG_MAX_BYTES", 100)
     driver = RelayDriver()
     driver.join()

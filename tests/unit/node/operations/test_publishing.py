@@ -1,4 +1,4 @@
-"""The publish operations, over a publisher and control messages in the test's hand."""
+"""The publish operations, over a scripted publisher and control messages."""
 
 import json
 from typing import Any
@@ -12,17 +12,17 @@ from tannoy.shared.protocol.frames import Author
 from tannoy.shared.publication import EncodedMessage, Position
 
 from tests.support.clock import on_manual_time, turns
-from tests.support.desk import AGENT, ROOM, House
+from tests.support.unit_node import AGENT, ROOM, UnitNode
 
 ADA = Author(UserId("ada"), "Ada", SessionId("s1"))
 BACK_END = Author(None, None, None)
 
 
-def publishing(node: House) -> Publishing:
+def publishing(node: UnitNode) -> Publishing:
     return Publishing(node.publisher, node.control, node.clock)
 
 
-def published(node: House) -> dict[str, Any]:
+def published(node: UnitNode) -> dict[str, Any]:
     (publication,) = node.publisher.published
     frame: dict[str, Any] = json.loads(publication.encoded.json)
     return frame
@@ -30,7 +30,7 @@ def published(node: House) -> dict[str, Any]:
 
 @on_manual_time
 async def test_published_message_names_its_author_and_time() -> None:
-    node = House()
+    node = UnitNode()
     publishing(node).publish(ROOM, ADA, {"deep": [1]})
     assert published(node) == {
         "type": "message",
@@ -45,7 +45,7 @@ async def test_published_message_names_its_author_and_time() -> None:
 
 @on_manual_time
 async def test_publish_passes_key_and_excluded_session_on() -> None:
-    node = House()
+    node = UnitNode()
     publishing(node).publish(AGENT, BACK_END, 1, key="k", exclude="s9")
     ((address, _, key),) = node.publisher.sent
     assert (address, key, node.publisher.published[0].exclude) == (AGENT.address, "k", "s9")
@@ -53,7 +53,7 @@ async def test_publish_passes_key_and_excluded_session_on() -> None:
 
 @on_manual_time
 async def test_result_of_publish_is_the_position_that_redis_confirms() -> None:
-    node = House()
+    node = UnitNode()
     confirmed = publishing(node).publish(ROOM, ADA, 1)
     node.publisher.confirmations[0].set_result(Position("e", 7))
     assert await confirmed == Position("e", 7)
@@ -61,7 +61,7 @@ async def test_result_of_publish_is_the_position_that_redis_confirms() -> None:
 
 @on_manual_time
 async def test_published_typing_excludes_the_session_that_types() -> None:
-    node = House()
+    node = UnitNode()
     publishing(node).publish_typing(ROOM, UserId("ada"), "Ada", exclude="s1")
     assert published(node) == {"type": "typing", "room": "lobby", "user_id": "ada", "username": "Ada"}
     assert node.publisher.published[0].exclude == "s1"
@@ -69,7 +69,7 @@ async def test_published_typing_excludes_the_session_that_types() -> None:
 
 @on_manual_time
 async def test_message_to_a_user_goes_to_all_nodes_as_a_private_frame() -> None:
-    node = House()
+    node = UnitNode()
     publishing(node).send_to_user(UserId("bob"), ADA, "psst")
     order = unpack_message(node.publisher.sent[0][1], b"")
     assert isinstance(order, DeliverToUser)
@@ -78,7 +78,7 @@ async def test_message_to_a_user_goes_to_all_nodes_as_a_private_frame() -> None:
 
 @on_manual_time
 async def test_message_to_a_session_goes_to_all_nodes_as_a_message_of_its_agent() -> None:
-    node = House()
+    node = UnitNode()
     publishing(node).send_to_session(AGENT, SessionId("s2"), BACK_END, "hi")
     order = unpack_message(node.publisher.sent[0][1], b"")
     assert isinstance(order, DeliverToSession)

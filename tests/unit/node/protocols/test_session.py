@@ -50,7 +50,7 @@ AGENT = KEYSPACE.agent(AgentId("42"))
 IN_ROOM = JoinedChannel(ROOM, 1)
 RECOVER = Position("e", 1)
 PAGE = HistoryQuery(10, before=5, since=1)
-ROLL = PresenceSnapshot(17, 51, None)
+SNAPSHOT = PresenceSnapshot(17, 51, None)
 HOMES: dict[Endpoint, Channel | None] = {Endpoint.ROOMS: None, Endpoint.ROOM: ROOM, Endpoint.AGENT: AGENT}
 
 
@@ -148,7 +148,7 @@ def test_a_refused_command_changes_nothing() -> None:
     assert made.joined == {"lobby": IN_ROOM}
 
 
-def test_entering_is_asked_for_and_counts_only_once_it_has_happened() -> None:
+def test_room_counts_as_joined_only_after_add_joined() -> None:
     made = session(Endpoint.ROOMS)
     made.handle(Join(1, LOBBY))
     assert refusal(made, Message(2, LOBBY, 1, None)) is ErrorCode.NOT_JOINED
@@ -191,18 +191,18 @@ def test_welcome_names_the_session_and_its_home(endpoint: Endpoint, home: dict[s
     }
 
 
-def test_ok_names_the_room_where_an_answer_is_wanted() -> None:
+def test_ok_of_a_join_has_the_room_and_is_omitted_without_an_id() -> None:
     made = session(Endpoint.ROOMS)
     assert made.join_ok(ROOM, 7, None, NO_HISTORY) == OkFrame(7, {"room": "lobby"})
-    assert made.join_ok(ROOM, None, ROLL, NO_HISTORY) is None
+    assert made.join_ok(ROOM, None, SNAPSHOT, NO_HISTORY) is None
 
 
-def test_ok_of_a_join_tells_who_is_in_the_room() -> None:
-    answer = session(Endpoint.ROOMS).join_ok(ROOM, 7, ROLL, NO_HISTORY)
+def test_ok_of_a_join_has_the_presence_snapshot() -> None:
+    answer = session(Endpoint.ROOMS).join_ok(ROOM, 7, SNAPSHOT, NO_HISTORY)
     assert answer == OkFrame(7, {"room": "lobby", "users_count": 51, "version": 17})
 
 
-ARRIVALS: list[tuple[StartPosition, dict[str, object]]] = [
+START_POSITIONS: list[tuple[StartPosition, dict[str, object]]] = [
     (NO_HISTORY, {}),
     (StartPosition(None, recovered=False), {"recovered": False}),
     (StartPosition(RECOVER), {"epoch": "e", "offset": 1}),
@@ -211,17 +211,17 @@ ARRIVALS: list[tuple[StartPosition, dict[str, object]]] = [
 ]
 
 
-@pytest.mark.parametrize(("start", "told"), ARRIVALS)
-def test_ok_of_a_join_tells_where_the_session_begins(start: StartPosition, told: dict[str, object]) -> None:
-    assert session(Endpoint.ROOMS).join_ok(ROOM, 7, None, start) == OkFrame(7, {"room": "lobby", **told})
+@pytest.mark.parametrize(("start", "fields"), START_POSITIONS)
+def test_ok_of_a_join_has_the_start_position(start: StartPosition, fields: dict[str, object]) -> None:
+    assert session(Endpoint.ROOMS).join_ok(ROOM, 7, None, start) == OkFrame(7, {"room": "lobby", **fields})
 
 
-@pytest.mark.parametrize(("start", "told"), ARRIVALS)
-def test_welcome_tells_where_the_session_begins(start: StartPosition, told: dict[str, object]) -> None:
+@pytest.mark.parametrize(("start", "fields"), START_POSITIONS)
+def test_welcome_has_the_start_position(start: StartPosition, fields: dict[str, object]) -> None:
     whole = session(Endpoint.AGENT).welcome(NodeId("n1"), 25, None, start).as_object()
-    assert {name: whole[name] for name in ("epoch", "offset", "recovered") if name in whole} == told
+    assert {name: whole[name] for name in ("epoch", "offset", "recovered") if name in whole} == fields
 
 
-def test_welcome_tells_who_is_in_the_room() -> None:
-    whole = session(Endpoint.ROOM).welcome(NodeId("n1"), 25, ROLL, NO_HISTORY).as_object()
+def test_welcome_has_the_presence_snapshot() -> None:
+    whole = session(Endpoint.ROOM).welcome(NodeId("n1"), 25, SNAPSHOT, NO_HISTORY).as_object()
     assert (whole["users_count"], whole["version"], "users" in whole) == (51, 17, False)
