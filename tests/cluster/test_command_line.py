@@ -1,4 +1,4 @@
-"""The command line as a person uses it: real processes, their words, their exit codes."""
+"""The command line in real processes: what they print, and their exit codes."""
 
 import asyncio
 import contextlib
@@ -43,7 +43,7 @@ def _is_one_sentence(text: str) -> bool:
     return text.startswith("tannoy: ") and "Traceback" not in text
 
 
-# ---- what goes wrong at start
+# ---- errors at start
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def _is_one_sentence(text: str) -> bool:
         ("LOG_FILE", "/nowhere/at/all.log", "No such file"),
     ],
 )
-def test_a_setting_that_makes_no_sense_stops_the_start(setting: str, value: str, allowed: str) -> None:
+def test_a_bad_setting_stops_the_start(setting: str, value: str, allowed: str) -> None:
     ended = _tannoy("node", **{setting: value})
 
     assert ended.returncode == 1
@@ -73,7 +73,7 @@ def test_a_setting_that_makes_no_sense_stops_the_start(setting: str, value: str,
     assert allowed in ended.stderr
 
 
-def test_a_port_in_use_is_a_sentence() -> None:
+def test_a_port_in_use_is_an_error_of_one_sentence() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -86,7 +86,7 @@ def test_a_port_in_use_is_a_sentence() -> None:
             assert f"127.0.0.1:{port}" in ended.stderr
 
 
-def test_a_redis_that_is_not_there_is_a_sentence() -> None:
+def test_an_unreachable_redis_is_an_error_of_one_sentence() -> None:
     ended = _tannoy("node", "--port", str(free_port()), REDIS_URL=f"redis://127.0.0.1:{free_port()}", LOG_LEVEL="ERROR")
 
     assert ended.returncode == 1
@@ -94,8 +94,8 @@ def test_a_redis_that_is_not_there_is_a_sentence() -> None:
     assert "can't be reached" in ended.stderr
 
 
-@pytest.mark.parametrize("credentials", ["", "somebody:wrong@", ":wrong@"])
-async def test_a_redis_that_wants_a_password_is_a_sentence(credentials: str) -> None:
+@pytest.mark.parametrize("credentials", ["", "unknown:wrong@", ":wrong@"])
+async def test_a_wrong_password_of_redis_is_an_error_of_one_sentence(credentials: str) -> None:
     async with Valkey("--requirepass", "right") as valkey:
         url = f"redis://{credentials}127.0.0.1:{valkey.port}"
         ended = await _tannoy_async("node", "--port", str(free_port()), REDIS_URL=url, LOG_LEVEL="ERROR")
@@ -106,7 +106,7 @@ async def test_a_redis_that_wants_a_password_is_a_sentence(credentials: str) -> 
     assert "wrong@" not in ended.stderr
 
 
-async def test_a_redis_with_the_right_password_is_fine() -> None:
+async def test_a_node_with_the_right_password_of_redis_is_ready() -> None:
     async with (
         Valkey("--requirepass", "right") as valkey,
         Cluster(1, REDIS_URL=f"redis://:right@127.0.0.1:{valkey.port}/3") as it,
@@ -118,15 +118,15 @@ async def test_a_redis_with_the_right_password_is_fine() -> None:
 
 
 @pytest.mark.parametrize("command", ["up", "node", "publish", "send", "watch"])
-def test_help_teaches_with_examples(command: str) -> None:
-    told = _tannoy(command, "--help")
+def test_help_shows_examples(command: str) -> None:
+    shown = _tannoy(command, "--help")
 
-    assert told.returncode == 0
-    assert "Examples:" in told.stdout
-    assert f"tannoy {command}" in told.stdout
+    assert shown.returncode == 0
+    assert "Examples:" in shown.stdout
+    assert f"tannoy {command}" in shown.stdout
 
 
-# ---- talking to a running cluster
+# ---- against a running cluster
 
 
 @pytest.fixture(scope="module")
@@ -142,8 +142,8 @@ async def test_publish_and_send_reach_their_sessions(cluster: Cluster) -> None:
 
     published = await _tannoy_async("publish", "room:lobby", '{"hi":1}', "--username", "kitchen", *url)
     assert (published.returncode, json.loads(published.stdout)["offset"]) == (0, 1)
-    heard = await in_room.expect("message")
-    assert (heard["content"], heard["username"]) == ({"hi": 1}, "kitchen")
+    received = await in_room.expect("message")
+    assert (received["content"], received["username"]) == ({"hi": 1}, "kitchen")
 
     for target in ("agent:42", "agent:42/laptop"):
         assert (await _tannoy_async("send", target, "plain text", *url)).returncode == 0
@@ -157,7 +157,7 @@ async def test_publish_and_send_reach_their_sessions(cluster: Cluster) -> None:
 
 
 async def test_send_to_a_user_without_sessions_prints_zero_and_exits_with_1(cluster: Cluster) -> None:
-    sent = await _tannoy_async("send", "user:nobody", "x", "--url", cluster.nodes[0].url)
+    sent = await _tannoy_async("send", "user:unknown", "x", "--url", cluster.nodes[0].url)
 
     assert (sent.returncode, sent.stdout) == (1, "delivered to 0 sessions\n")
 
@@ -180,7 +180,7 @@ async def test_send_to_a_user_without_sessions_prints_zero_and_exits_with_1(clus
         (("send", "user:ada", "x", "--url", f"http://127.0.0.1:{free_port()}"), "Is a cluster running there?"),
     ],
 )
-def test_a_mistake_is_a_sentence(words: tuple[str, ...], hint: str) -> None:
+def test_a_bad_argument_is_an_error_of_one_sentence(words: tuple[str, ...], hint: str) -> None:
     ended = _tannoy(*words)
 
     assert ended.returncode == 1
@@ -188,7 +188,7 @@ def test_a_mistake_is_a_sentence(words: tuple[str, ...], hint: str) -> None:
     assert hint in ended.stderr
 
 
-async def test_watch_prints_what_is_said_until_it_is_interrupted(cluster: Cluster) -> None:
+async def test_watch_prints_messages_until_it_is_interrupted(cluster: Cluster) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tannoy", "watch", "room:watched", "--json", "--url", cluster.nodes[0].url),
         env=environment({}) | {"PYTHONUNBUFFERED": "1"},
@@ -203,7 +203,7 @@ async def test_watch_prints_what_is_said_until_it_is_interrupted(cluster: Cluste
         assert await process.wait() == 0
 
 
-async def test_watch_shows_what_others_say_and_not_what_they_would_do_to_the_terminal(cluster: Cluster) -> None:
+async def test_watch_prints_messages_with_their_control_characters_replaced(cluster: Cluster) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tannoy", "watch", "room:escaped", "--url", cluster.nodes[0].url),
         env=environment({}) | {"PYTHONUNBUFFERED": "1"},
@@ -287,7 +287,7 @@ async def _pids(port: int) -> list[int]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
-async def test_up_leaves_nothing_running_however_it_is_ended(number: signal.Signals) -> None:
+async def test_up_leaves_no_process_running_after_any_signal(number: signal.Signals) -> None:
     port = free_ports_in_a_row(3)
     async with _up(port) as process:
         pids = await _pids(port)

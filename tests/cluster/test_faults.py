@@ -6,14 +6,15 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
+from tests.cluster.conftest import READY_AGAIN_SECONDS
 from tests.support.client import Client
 from tests.support.cluster import Cluster, NodeProcess, Transport
 from tests.support.node import PRODUCT
 from tests.support.waiting import eventually, value_becomes
 
-READY_RED_WITHIN = 3.0
-UNAVAILABLE_WITHIN = 0.5
-BACK_WITHIN = 10.0
+NOT_READY_SECONDS = 3.0
+"""In which every node is not ready after Redis has stopped."""
+UNAVAILABLE_SECONDS = 0.5
 
 
 @pytest.fixture(params=[Transport.FAST, Transport.PORTABLE], ids=str)
@@ -40,13 +41,13 @@ async def _publishing_fails_honestly(client: Client) -> float:
     return took
 
 
-async def _everyone_hears(cluster: Cluster, clients: list[Client], content: str) -> None:
+async def _all_receive(cluster: Cluster, clients: list[Client], content: str) -> None:
     """A message on each channel from another node reaches its socket: no client had to reconnect."""
     for number, client in enumerate(clients):
         other = cluster.nodes[(number + 1) % len(cluster.nodes)]
         await _is_published(other, f"room.{number}", content)
-        heard = await client.find(lambda frame: frame.get("content") == content, content)
-        assert heard["room"] == f"room.{number}"
+        received = await client.find(lambda frame: frame.get("content") == content, content)
+        assert received["room"] == f"room.{number}"
 
 
 async def _is_published(node: NodeProcess, room: str, content: str) -> None:
@@ -63,14 +64,14 @@ async def _is_published(node: NodeProcess, room: str, content: str) -> None:
 
 async def test_redis_frozen_then_killed_and_restarted_costs_no_connection(cluster: Cluster) -> None:
     clients = [await cluster.nodes[n % 3].connect(f"/ws/chat/room.{n}") for n in range(12)]
-    await _everyone_hears(cluster, clients, "before")
+    await _all_receive(cluster, clients, "before")
 
     cluster.valkey.freeze()
     red_after = await eventually(
-        lambda: _none_ready(cluster), within=READY_RED_WITHIN, what="readiness is red on every node"
+        lambda: _none_ready(cluster), within=NOT_READY_SECONDS, what="readiness is red on every node"
     )
     took = [await _publishing_fails_honestly(client) for client in clients[:5]]
-    assert min(took) < UNAVAILABLE_WITHIN  # a busy machine adds to it, now more and now less
+    assert min(took) < UNAVAILABLE_SECONDS  # a busy machine adds to it, now more and now less
     answer = await cluster.nodes[0].http.post("/api/v1/rooms/room.0/messages", json={"content": 1})
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     await asyncio.sleep(max(0.0, 5.0 - red_after))  # frozen for five seconds in all
@@ -78,9 +79,9 @@ async def test_redis_frozen_then_killed_and_restarted_costs_no_connection(cluste
     cluster.valkey.kill()
     await _publishing_fails_honestly(clients[0])
     await cluster.valkey.start()
-    await eventually(lambda: _all_ready(cluster), within=BACK_WITHIN, what="every node is ready again")
+    await eventually(lambda: _all_ready(cluster), within=READY_AGAIN_SECONDS, what="every node is ready again")
 
-    await _everyone_hears(cluster, clients, "after")
+    await _all_receive(cluster, clients, "after")
     assert await cluster.total("hub", "sessions") == len(clients)
     for client in clients:
         await client.close()
@@ -90,22 +91,22 @@ async def test_a_freeze_that_ends_heals_without_a_restart(cluster: Cluster) -> N
     clients = [await cluster.nodes[n % 3].connect(f"/ws/chat/room.{n}") for n in range(3)]
 
     cluster.valkey.freeze()
-    await eventually(lambda: _none_ready(cluster), within=READY_RED_WITHIN, what="readiness is red on every node")
+    await eventually(lambda: _none_ready(cluster), within=NOT_READY_SECONDS, what="readiness is red on every node")
     cluster.valkey.thaw()
-    await eventually(lambda: _all_ready(cluster), within=BACK_WITHIN, what="every node is ready again")
+    await eventually(lambda: _all_ready(cluster), within=READY_AGAIN_SECONDS, what="every node is ready again")
 
-    await _everyone_hears(cluster, clients, "after")
+    await _all_receive(cluster, clients, "after")
     for client in clients:
         await client.close()
 
 
-async def test_links_that_redis_cuts_come_back_with_all_their_channels(cluster: Cluster) -> None:
+async def test_a_link_that_redis_closes_is_replaced_with_all_its_channels(cluster: Cluster) -> None:
     clients = [await cluster.nodes[n % 3].connect(f"/ws/chat/room.{n}") for n in range(30)]
 
     for kind in ("pubsub", "normal"):
         await cluster.valkey.run("CLIENT", "KILL", "TYPE", kind)
-        await eventually(lambda: _all_ready(cluster), within=BACK_WITHIN, what="every node is ready again")
-        await _everyone_hears(cluster, clients, f"after {kind}")
+        await eventually(lambda: _all_ready(cluster), within=READY_AGAIN_SECONDS, what="every node is ready again")
+        await _all_receive(cluster, clients, f"after {kind}")
 
     for client in clients:
         await client.close()
@@ -114,7 +115,7 @@ async def test_links_that_redis_cuts_come_back_with_all_their_channels(cluster: 
 async def test_a_join_while_redis_is_away_is_refused_and_leaves_nothing_behind(cluster: Cluster) -> None:
     client = await cluster.nodes[0].connect("/ws")
     cluster.valkey.freeze()
-    await eventually(lambda: _none_ready(cluster), within=READY_RED_WITHIN, what="readiness is red on every node")
+    await eventually(lambda: _none_ready(cluster), within=NOT_READY_SECONDS, what="readiness is red on every node")
 
     failure = await client.call("join", room="room.0")
     assert failure["code"] == "unavailable"
@@ -123,13 +124,13 @@ async def test_a_join_while_redis_is_away_is_refused_and_leaves_nothing_behind(c
     assert (bye["code"], bye["retry_after"] > 0, code) == (1013, True, 1013)
 
     cluster.valkey.thaw()
-    await eventually(lambda: _all_ready(cluster), within=BACK_WITHIN, what="every node is ready again")
+    await eventually(lambda: _all_ready(cluster), within=READY_AGAIN_SECONDS, what="every node is ready again")
     await value_becomes(lambda: cluster.nodes[0].count("subscriptions", "channels"), 0)
     await client.ok("join", room="room.0")
     await client.close()
 
 
-async def test_a_killed_node_takes_only_its_own_clients_along(cluster: Cluster) -> None:
+async def test_a_killed_node_ends_only_its_own_connections(cluster: Cluster) -> None:
     first, second = [await node.connect("/ws/chat/room.0") for node in cluster.nodes[:2]]
 
     await cluster.nodes[0].kill()

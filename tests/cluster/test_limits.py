@@ -15,7 +15,7 @@ from tests.support.waiting import value_becomes
 
 LIMIT = 5
 FREE_AFTER_LEASE = 2.0
-"""Seconds from the end of a dead node's lease until others have its places, at most: 8 s in the product."""
+"""Seconds from the end of a dead node's lease until others have its leases, at most: 8 s in the product."""
 FROZEN_LEASES = 10 / 3
 """How often the lease of a frozen node could run out before it wakes up: it sleeps for 20 s in the product."""
 EVICTED, LEASE_LOST, FULL = 4500, 4004, 1013
@@ -83,7 +83,9 @@ async def _sessions(node: NodeProcess, agent: str) -> list[str]:
     return [session["session_id"] for session in shown["sessions"]]
 
 
-async def test_of_300_at_once_five_get_in_and_then_the_last_five_of_20_remain(cluster: Cluster, agent: str) -> None:
+async def test_of_300_concurrent_sessions_five_are_admitted_then_the_last_five_of_20_remain(
+    cluster: Cluster, agent: str
+) -> None:
     first = await _rush(cluster, agent, 300)
 
     holders = [outcome for outcome in first if outcome.welcome_at is not None]
@@ -152,9 +154,7 @@ async def _admitted(node: NodeProcess, agent: str) -> Client:
         await asyncio.sleep(outcome.bye["retry_after"])
 
 
-async def test_a_node_that_wakes_up_closes_the_sessions_that_were_replaced_meanwhile(
-    cluster: Cluster, agent: str
-) -> None:
+async def test_a_resumed_node_closes_the_sessions_that_were_replaced_meanwhile(cluster: Cluster, agent: str) -> None:
     frozen, *others = cluster.nodes
     fenced = [await frozen.connect(f"/ws/agents/{agent}") for _ in range(LIMIT)]
 

@@ -17,7 +17,7 @@ from tests.support.waiting import eventually, value_becomes
 
 FULL, LEASE_LOST = 1013, 4004
 LIMIT = 2
-NOBODY_LISTENS = "1"
+UNUSED_PORT = "1"
 _agents = itertools.count(1)
 
 
@@ -57,7 +57,7 @@ Attempt = Callable[[NodeProcess, str], Awaitable[bool]]
 
 
 @pytest.fixture
-async def gets_in() -> AsyncGenerator[Attempt]:
+async def is_admitted() -> AsyncGenerator[Attempt]:
     """Whether the agent gets another session on this node; if so it stays until the test ends."""
     clients: list[Client] = []
 
@@ -75,14 +75,14 @@ async def _fill(cluster: Cluster, agent: str) -> list[Client]:
     return [await cluster.nodes[number % 2].connect(f"/ws/agents/{agent}") for number in range(LIMIT)]
 
 
-async def test_scripts_that_redis_has_lost_are_loaded_again(cluster: Cluster, agent: str, gets_in: Attempt) -> None:
+async def test_scripts_that_redis_has_lost_are_loaded_again(cluster: Cluster, agent: str, is_admitted: Attempt) -> None:
     holders = await _fill(cluster, agent)
     await cluster.valkey.run("SCRIPT", "FLUSH", "SYNC")
 
     await _refused(cluster.nodes[0], f"/ws/agents/{agent}")
     await holders[0].close()
     await value_becomes(lambda: _shown(cluster.nodes[1], agent), LIMIT - 1)
-    assert await gets_in(cluster.nodes[1], agent)
+    assert await is_admitted(cluster.nodes[1], agent)
 
 
 async def test_redis_out_of_memory_refuses_sessions_and_keeps_those_that_are_open(cluster: Cluster, agent: str) -> None:
@@ -106,18 +106,18 @@ async def test_redis_out_of_memory_refuses_sessions_and_keeps_those_that_are_ope
 
 
 async def test_a_read_only_redis_refuses_sessions_and_the_limit_holds_afterwards(
-    cluster: Cluster, agent: str, gets_in: Attempt
+    cluster: Cluster, agent: str, is_admitted: Attempt
 ) -> None:
     holders = await _fill(cluster, agent)
-    await cluster.valkey.run("REPLICAOF", "127.0.0.1", NOBODY_LISTENS)
+    await cluster.valkey.run("REPLICAOF", "127.0.0.1", UNUSED_PORT)
 
     await _refused(cluster.nodes[0], f"/ws/agents/{agent}")
-    for client in holders:  # no heartbeat gets through, so others might take their places
+    for client in holders:  # no heartbeat gets through, so others might take over their leases
         assert (await client.bye())[1] == LEASE_LOST
 
     await cluster.valkey.run("REPLICAOF", "NO", "ONE")
     for node in cluster.nodes:
-        await eventually(partial(gets_in, node, agent), what="places are given again")
+        await eventually(partial(is_admitted, node, agent), what="leases are granted again")
     await _refused(cluster.nodes[0], f"/ws/agents/{agent}")
 
 
@@ -186,7 +186,7 @@ async def test_in_available_mode_sockets_stay_and_the_surplus_closes_afterwards(
 
 
 @pytest.mark.parametrize("transport", list(Transport), ids=str)
-async def test_a_node_that_is_full_refuses_the_handshake_itself(transport: Transport) -> None:
+async def test_a_full_node_refuses_the_handshake(transport: Transport) -> None:
     async with Cluster(nodes=1, transport=transport, NODE_MAX_SESSIONS="2") as cluster:
         (node,) = cluster.nodes
         first, _ = await node.connect("/ws"), await node.connect("/ws/chat/lobby")
@@ -205,11 +205,11 @@ async def test_a_node_that_is_full_refuses_the_handshake_itself(transport: Trans
                 return False
             return True
 
-        await eventually(takes_one, what="a place on the node is free again")
+        await eventually(takes_one, what="the node admits another connection")
 
 
 @pytest.mark.parametrize("transport", [Transport.FAST, Transport.PORTABLE], ids=str)
-async def test_a_user_may_have_so_many_sessions_in_rooms_and_agents_together(transport: Transport) -> None:
+async def test_the_limit_of_a_user_counts_sessions_in_rooms_and_agents_together(transport: Transport) -> None:
     async with Cluster(nodes=2, transport=transport, USER_MAX_SESSIONS="2") as cluster:
         one, other = cluster.nodes
         in_room = await one.connect("/ws/chat/lobby?user_id=ada")
@@ -231,14 +231,14 @@ async def test_a_user_may_have_so_many_sessions_in_rooms_and_agents_together(tra
 
 
 async def test_a_session_that_redis_does_not_count_in_time_is_refused(
-    impatient: Cluster, agent: str, gets_in: Attempt
+    impatient: Cluster, agent: str, is_admitted: Attempt
 ) -> None:
     impatient.valkey.freeze()
     async with asyncio.timeout(3):
         bye = await _refused(impatient.nodes[0], f"/ws/agents/{agent}")
     assert bye["retry_after"] > 0
     impatient.valkey.thaw()
-    await eventually(lambda: gets_in(impatient.nodes[0], agent), what="let in again")
+    await eventually(lambda: is_admitted(impatient.nodes[0], agent), what="a session is admitted again")
 
 
 async def test_a_read_of_the_api_is_unavailable_while_redis_does_not_answer(impatient: Cluster, agent: str) -> None:

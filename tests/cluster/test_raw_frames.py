@@ -33,7 +33,7 @@ async def test_a_frame_that_breaks_the_rfc_gets_bye_and_the_close_code_it_asks_f
         assert await socket.close_code() == code
 
 
-async def test_what_a_frame_announces_is_not_held_in_memory(one_node: Cluster) -> None:
+async def test_the_announced_length_of_a_frame_is_not_allocated(one_node: Cluster) -> None:
     """A thousand sockets announce a gigabyte each and send some of it: each is closed by its header alone."""
     announced = b"\x82\xff" + struct.pack(">Q", 1 << 30) + b"\0\0\0\0" + b"x" * 10_000
 
@@ -54,9 +54,7 @@ async def test_what_a_frame_announces_is_not_held_in_memory(one_node: Cluster) -
         ({"Sec_WebSocket_Key": ""}, 400),
     ],
 )
-async def test_what_is_no_websocket_handshake_is_refused(
-    one_node: Cluster, headers: dict[str, str], status: int
-) -> None:
+async def test_a_bad_websocket_handshake_is_refused(one_node: Cluster, headers: dict[str, str], status: int) -> None:
     async with RawSocket.to(one_node.nodes[0].port) as socket:
         assert await socket.handshake("/ws", **headers) == status
 

@@ -26,7 +26,7 @@ ROOMS = [
 TRY_AGAIN_LATER = 1013
 
 
-class Town:
+class Deployment:
     """A cluster and two nodes on it, shared by tests that move nothing."""
 
     def __init__(self, redis: RedisCluster, nodes: list[NodeProcess]) -> None:
@@ -35,98 +35,100 @@ class Town:
 
 
 @pytest.fixture(scope="module", params=SERVERS)
-async def town(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[Town]:
+async def deployment(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[Deployment]:
     async with RedisCluster(binary_of(request.param)) as redis:
         async with two_nodes(redis.url, AGENT_MAX_SESSIONS="2", PRESENCE_GRACE="0") as nodes:
-            yield Town(redis, nodes)
+            yield Deployment(redis, nodes)
 
 
-# ---- at rest
+# ---- without faults
 
 
-async def test_rooms_on_all_masters_are_delivered_on_both_nodes(town: Town) -> None:
-    speaker, listener = [await node.connect("/ws") for node in town.nodes]
+async def test_rooms_on_all_masters_are_delivered_on_both_nodes(deployment: Deployment) -> None:
+    speaker, listener = [await node.connect("/ws") for node in deployment.nodes]
     for room in ROOMS:
         await listener.ok("join", room=room)
         await speaker.ok("join", room=room)
     for room in ROOMS:
         assert (await speaker.ok("message", room=room, content=room))["offset"] >= 1
-    heard = [(frame["room"], frame["content"]) for frame in [await listener.expect("message") for _ in ROOMS]]
-    assert sorted(heard) == sorted((room, room) for room in ROOMS)
-    owners = {(await town.redis.owner_of(part)).port for part in range(PARTITIONS)}
-    assert len(owners) == len(town.redis.masters)
+    received = [(frame["room"], frame["content"]) for frame in [await listener.expect("message") for _ in ROOMS]]
+    assert sorted(received) == sorted((room, room) for room in ROOMS)
+    owners = {(await deployment.redis.owner_of(part)).port for part in range(PARTITIONS)}
+    assert len(owners) == len(deployment.redis.masters)
 
 
-async def test_a_key_publishes_once_wherever_its_room_lies(town: Town) -> None:
-    client = await town.nodes[0].connect("/ws")
+async def test_a_key_publishes_once_in_rooms_of_all_masters(deployment: Deployment) -> None:
+    client = await deployment.nodes[0].connect("/ws")
     for room in ROOMS[::8]:
         await client.ok("join", room=room)
-        places = [await client.ok("message", room=room, content="once", key=f"k-{room}") for _ in range(2)]
-        assert places[0]["offset"] == places[1]["offset"]
-    assert [frame["content"] for frame in await client.heard_since()] == ["once"] * len(ROOMS[::8])
+        positions = [await client.ok("message", room=room, content="once", key=f"k-{room}") for _ in range(2)]
+        assert positions[0]["offset"] == positions[1]["offset"]
+    assert [frame["content"] for frame in await client.received_since()] == ["once"] * len(ROOMS[::8])
 
 
-async def test_limits_hold_for_agents_on_all_masters(town: Town) -> None:
+async def test_limits_hold_for_agents_on_all_masters(deployment: Deployment) -> None:
     for number in range(12):
-        first, second = [await node.connect(f"/ws/agents/a{number}") for node in town.nodes]
-        third = await Client.open(f"{town.nodes[0].ws_url}/ws/agents/a{number}")
+        first, second = [await node.connect(f"/ws/agents/a{number}") for node in deployment.nodes]
+        third = await Client.open(f"{deployment.nodes[0].ws_url}/ws/agents/a{number}")
         assert (await third.bye())[1] == TRY_AGAIN_LATER
         await first.ok("message", content=number)
         assert await second.contents(1) == [number]
         await first.close()
-        await eventually_let_in(town.nodes[1], f"/ws/agents/a{number}")
+        await eventually_admitted(deployment.nodes[1], f"/ws/agents/a{number}")
         await second.close()
 
 
-async def eventually_let_in(node: NodeProcess, path: str) -> None:
-    async def is_let_in() -> bool:
+async def eventually_admitted(node: NodeProcess, path: str) -> None:
+    async def is_admitted() -> bool:
         client = await Client.open(node.ws_url + path)
         answer = await client.find(lambda frame: frame["type"] in ("welcome", "bye"), "an answer")
         await client.close()
         return bool(answer["type"] == "welcome")
 
-    await eventually(is_let_in, what="a place that was given back is given again")
+    await eventually(is_admitted, what="a released lease is granted again")
 
 
-async def test_private_messages_are_counted_on_both_nodes(town: Town) -> None:
-    ada = await town.nodes[0].connect("/ws?user_id=ada")
-    tabs = [await node.connect("/ws?user_id=bob") for node in (*town.nodes, *town.nodes)]
+async def test_private_messages_are_counted_on_both_nodes(deployment: Deployment) -> None:
+    ada = await deployment.nodes[0].connect("/ws?user_id=ada")
+    tabs = [await node.connect("/ws?user_id=bob") for node in (*deployment.nodes, *deployment.nodes)]
     assert (await ada.ok("private", to="bob", content="psst"))["sessions"] == len(tabs)
     assert [(await tab.expect("private"))["content"] for tab in tabs] == ["psst"] * len(tabs)
 
 
-async def test_who_is_in_the_rooms_of_all_masters_is_known_on_both_nodes(town: Town) -> None:
-    listener = await town.nodes[1].connect("/ws?user_id=listener")
+async def test_presence_in_rooms_of_all_masters_is_known_on_both_nodes(deployment: Deployment) -> None:
+    listener = await deployment.nodes[1].connect("/ws?user_id=listener")
     for room in ROOMS[::5]:
         await listener.ok("join", room=f"who-{room}")
-        guest = await town.nodes[0].connect(f"/ws/chat/who-{room}?user_id=guest")
+        guest = await deployment.nodes[0].connect(f"/ws/chat/who-{room}?user_id=guest")
         assert (await listener.expect("user_joined"))["room"] == f"who-{room}"
         assert (await listener.ok("presence", room=f"who-{room}"))["users_count"] == 2
         await guest.close()
         assert (await listener.expect("user_left"))["room"] == f"who-{room}"
-    shown = (await town.nodes[0].http.get("/api/v1/rooms?limit=1000")).json()["rooms"]
+    shown = (await deployment.nodes[0].http.get("/api/v1/rooms?limit=1000")).json()["rooms"]
     assert {f"who-{room}" for room in ROOMS[::5]} <= {room["room"] for room in shown}
 
 
-async def test_what_was_missed_is_recovered_on_the_other_node(town: Town) -> None:
+async def test_missed_messages_are_recovered_on_the_other_node(deployment: Deployment) -> None:
     for room in ROOMS[::9]:
-        speaker = await town.nodes[0].connect(f"/ws/chat/rec-{room}")
-        place = await speaker.ok("message", content=0)
+        speaker = await deployment.nodes[0].connect(f"/ws/chat/rec-{room}")
+        position = await speaker.ok("message", content=0)
         for number in range(1, 6):
             await speaker.ok("message", content=number)
-        late = await town.nodes[1].connect(f"/ws/chat/rec-{room}?epoch={place['epoch']}&offset={place['offset']}")
+        late = await deployment.nodes[1].connect(
+            f"/ws/chat/rec-{room}?epoch={position['epoch']}&offset={position['offset']}"
+        )
         assert late.welcome["recovered"] is True
         assert await late.contents(5) == [1, 2, 3, 4, 5]
         assert len((await late.ok("history"))["messages"]) == 6
 
 
-async def test_both_nodes_know_of_each_other(town: Town) -> None:
-    for node in town.nodes:
+async def test_both_nodes_know_of_each_other(deployment: Deployment) -> None:
+    for node in deployment.nodes:
         shown = (await node.http.get("/api/v1/nodes")).json()["nodes"]
         assert sorted(entry["node"] for entry in shown) == ["n1", "n2"]
 
 
-# ---- what is said when something is wrong
+# ---- errors at start
 
 
 def _fails_to_start(url: str) -> str:
@@ -154,7 +156,7 @@ def test_seeds_that_do_not_answer_are_named() -> None:
 
 
 @pytest.mark.parametrize("server", SERVERS)
-async def test_a_server_of_its_own_is_no_cluster(server: str) -> None:
+async def test_a_single_server_as_a_cluster_is_an_error_of_one_sentence(server: str) -> None:
     async with RedisServer(binary_of(server)) as alone:
         sentence = _fails_to_start(alone.url.replace("redis://", "redis+cluster://"))
     assert "is no part of one: its URL begins with redis://" in sentence
@@ -167,18 +169,18 @@ async def test_a_cluster_without_some_of_its_slots_is_an_error_of_one_sentence(s
         assert "has slots that no server serves" in _fails_to_start(half.url.replace("redis://", "redis+cluster://"))
 
 
-async def test_one_server_of_a_cluster_is_not_the_whole(town: Town) -> None:
-    sentence = _fails_to_start(town.redis.masters[0].url)
+async def test_a_url_of_one_server_of_a_cluster_is_an_error_of_one_sentence(deployment: Deployment) -> None:
+    sentence = _fails_to_start(deployment.redis.masters[0].url)
     assert "is part of a Redis Cluster: then the URL has to begin with redis+cluster://" in sentence
 
 
-async def test_wrong_credentials_are_an_error_of_one_sentence(town: Town) -> None:
-    sentence = _fails_to_start(town.redis.url.replace("//", "//tannoy:hunter2@"))
+async def test_wrong_credentials_are_an_error_of_one_sentence(deployment: Deployment) -> None:
+    sentence = _fails_to_start(deployment.redis.url.replace("//", "//tannoy:hunter2@"))
     assert "WRONGPASS" in sentence
     assert "hunter2" not in sentence
 
 
-# ---- with no more rights than it needs
+# ---- with the documented rights
 
 
 @pytest.mark.parametrize("server", SERVERS)

@@ -79,7 +79,7 @@ async def test_a_slot_that_moves_there_and_back_leaves_no_hole(redis: RedisClust
     assert traffic.unannounced_holes() == []
 
 
-async def test_a_slot_that_moves_goes_on_with_its_history_and_its_places(redis: RedisCluster) -> None:
+async def test_a_moved_slot_keeps_its_history_and_its_leases(redis: RedisCluster) -> None:
     """A slot that moved has lost nothing: no history is read again, and no session waits for a lease."""
     agent = next(n for n in range(9999) if KEYSPACE.agent(AgentId(str(n))).partition == LOBBY)
     async with two_nodes(redis.url, times=PRODUCT) as nodes:
@@ -109,11 +109,11 @@ async def test_a_slot_that_stays_half_moved_still_delivers(redis: RedisCluster) 
         await redis.begin_move(LOBBY, to)
         await redis.move_keys(LOBBY, source, to)
 
-        place = await clients[0].ok("message", content="half-way")
+        position = await clients[0].ok("message", content="half-way")
         for client in clients:
             assert await client.contents(2) == ["before", "half-way"]
         await redis.end_move(LOBBY, to)
-        assert (await clients[1].ok("message", content="after"))["offset"] == place["offset"] + 1
+        assert (await clients[1].ok("message", content="after"))["offset"] == position["offset"] + 1
         for client in clients:
             assert await client.contents(1) == ["after"]
 
@@ -144,17 +144,17 @@ async def test_without_history_a_moved_room_delivers_again_in_order(redis_7: Red
     assert traffic.each_once_in_order()
 
 
-async def test_orders_between_nodes_survive_a_move_of_their_slot(redis_7: RedisCluster) -> None:
+async def test_control_messages_are_delivered_after_a_move_of_their_slot(redis_7: RedisCluster) -> None:
     async with two_nodes(redis_7.url, times=PRODUCT) as nodes:
         ada = await nodes[0].connect("/ws?user_id=ada")
         bob = await nodes[1].connect("/ws?user_id=bob")
         await redis_7.move(0, await _another(redis_7, 0))
 
-        async def is_told() -> bool:
+        async def is_delivered() -> bool:
             answer = await ada.call("private", to="bob", content="psst")
             return bool(answer["type"] == "ok" and answer["sessions"] == 1)
 
-        await eventually(is_told, what="a private message is heard")
+        await eventually(is_delivered, what="a private message is delivered")
         assert (await bob.expect("private"))["content"] == "psst"
 
 
@@ -179,7 +179,7 @@ async def test_a_master_whose_replica_takes_over_leaves_no_silent_hole(server: s
 
 
 async def test_a_new_master_takes_slots_over(redis_7: RedisCluster) -> None:
-    """The cluster grows: a server that no node has heard of before gets some slots, one after the other."""
+    """The cluster grows: a server that no node knows gets some slots, one after the other."""
     async with two_nodes(redis_7.url, times=PRODUCT) as nodes:
         new = await redis_7.grow()
         traffic = await Traffic.start(nodes, "lobby")

@@ -45,7 +45,7 @@ FAULTS = [
 
 
 class Talk:
-    """A client on each node, in one room; what is said at one node has to be heard at the other."""
+    """A client on each node, in one room; a message that is published at one node has to reach the other."""
 
     def __init__(self, nodes: list[NodeProcess], clients: list[Client]) -> None:
         self.nodes = nodes
@@ -60,28 +60,28 @@ class Talk:
         return talk
 
     async def goes_on(self, what: str) -> float:
-        """Seconds until each client has heard something that was said at the other node from now on."""
+        """Seconds until each client has received a message that is published at the other node from now on."""
         took = await asyncio.gather(
-            self._is_heard(self.nodes[0], self.clients[1], f"n1 {what}"),
-            self._is_heard(self.nodes[1], self.clients[0], f"n2 {what}"),
+            self._seconds_until_received(self.nodes[0], self.clients[1], f"n1 {what}"),
+            self._seconds_until_received(self.nodes[1], self.clients[0], f"n2 {what}"),
         )
         return max(took)
 
-    async def _is_heard(self, speaker: NodeProcess, listener: Client, what: str) -> float:
+    async def _seconds_until_received(self, publisher: NodeProcess, listener: Client, what: str) -> float:
         started = time.monotonic()
-        speaking = asyncio.create_task(self._keep_saying(speaker, what))
+        publishing = asyncio.create_task(self._keep_publishing(publisher, what))
         try:
             await listener.find(lambda frame: frame.get("content") == what, what)
         finally:
-            speaking.cancel()
-            await asyncio.gather(speaking, return_exceptions=True)
+            publishing.cancel()
+            await asyncio.gather(publishing, return_exceptions=True)
         return time.monotonic() - started
 
-    async def _keep_saying(self, speaker: NodeProcess, what: str) -> None:
-        """A publish that is refused says so, and when to try again."""
+    async def _keep_publishing(self, publisher: NodeProcess, what: str) -> None:
+        """A refused publish is answered with `unavailable`."""
         while True:
             started = time.monotonic()
-            answer = await speaker.http.post("/api/v1/rooms/lobby/messages", json={"content": what})
+            answer = await publisher.http.post("/api/v1/rooms/lobby/messages", json={"content": what})
             if answer.status_code != 200:
                 assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
                 self.longest_refusal = max(self.longest_refusal, time.monotonic() - started)
@@ -94,7 +94,7 @@ class Talk:
 
 
 @pytest.mark.parametrize(("server", "fault"), FAULTS)
-async def test_a_failover_costs_no_socket(server: str, fault: Fault) -> None:
+async def test_a_failover_closes_no_socket(server: str, fault: Fault) -> None:
     async with Watched(binary_of(server)) as redis, two_nodes(redis.url, times=PRODUCT) as nodes:
         talk = await Talk.begin(nodes)
         lost = await redis.master()
@@ -103,7 +103,7 @@ async def test_a_failover_costs_no_socket(server: str, fault: Fault) -> None:
         silent_for = await talk.goes_on("after the failover")
 
         sys.stdout.write(
-            f"{server}{fault.__name__.replace('_', ' ')}: heard again after {silent_for:.2f} s,"
+            f"{server}{fault.__name__.replace('_', ' ')}: received again after {silent_for:.2f} s,"
             f" refusals took {talk.longest_refusal:.2f} s at most\n"
         )
         taken_over = await redis.master()
@@ -167,12 +167,12 @@ async def test_a_node_leaves_a_master_that_was_demoted_by_hand(server: str) -> N
 
         await eventually(none_is_ready, within=FAILOVER_SECONDS, what="no node works with a replica")
         refusal = f"127.0.0.1:{redis.port} is a replica of 127.0.0.1:{other.port}, and a node needs the master"
-        await eventually(lambda: _says(nodes, refusal), within=FAILOVER_SECONDS, what="every log says why")
+        await eventually(lambda: _have_logged(nodes, refusal), within=FAILOVER_SECONDS, what="every log says why")
 
         await redis.run("REPLICAOF", "NO", "ONE")
         await talk.goes_on("after it was made master again")
         await talk.keeps_its_sockets()
 
 
-async def _says(nodes: list[NodeProcess], what: str) -> bool:
+async def _have_logged(nodes: list[NodeProcess], what: str) -> bool:
     return all(what in node.log() for node in nodes)

@@ -1,4 +1,4 @@
-"""Subscriptions under a crowd: exactly right in the end, on the nodes and in Redis."""
+"""Subscriptions under many concurrent joins and leaves: exact in the end, on the nodes and in Redis."""
 
 import asyncio
 import random
@@ -26,12 +26,12 @@ async def cluster(request: pytest.FixtureRequest) -> AsyncGenerator[Cluster]:
 
 
 async def _subscriptions(cluster: Cluster) -> list[int]:
-    """Room subscriptions of each node, then the links that hear the room in Redis."""
+    """Room subscriptions of each node, then the links that Redis has subscribed to the room."""
     on_nodes = [await node.count("subscriptions", "channels") for node in cluster.nodes]
     return [*on_nodes, await cluster.valkey.subscribers(Keyspace("tannoy").room(ROOM).address)]
 
 
-async def test_a_thousand_concurrent_join_leave_join_end_exactly_right(cluster: Cluster) -> None:
+async def test_a_thousand_concurrent_joins_and_leaves_end_with_the_exact_subscriptions(cluster: Cluster) -> None:
     chance = random.Random(7)
     clients = [await cluster.nodes[n % 3].connect("/ws") for n in range(CLIENTS)]
 
@@ -56,8 +56,8 @@ async def test_a_thousand_concurrent_join_leave_join_end_exactly_right(cluster: 
     await value_becomes(lambda: _subscriptions(cluster), [0, 0, 0, 0])
 
 
-async def test_a_reload_costs_redis_no_subscription(cluster: Cluster) -> None:
-    """Leave and join within the linger: Redis never hears of it."""
+async def test_a_leave_and_a_join_within_the_linger_send_no_command_to_redis(cluster: Cluster) -> None:
+    """Leave and join within the linger: Redis gets no command."""
     client = await cluster.nodes[0].connect("/ws")
     await client.ok("join", room=ROOM)
     calls_before = await cluster.valkey.calls("subscribe", "unsubscribe")

@@ -31,14 +31,14 @@ class Process:
         assert self.process.stderr is not None
         await asyncio.gather(_collect(self.process.stdout, self.out), _collect(self.process.stderr, self.err))
 
-    async def says(self, text: str) -> str:
+    async def reports(self, text: str) -> str:
         """The first line of standard error that holds this, as soon as there is one."""
 
-        async def is_said() -> bool:
+        async def is_reported() -> bool:
             return any(text in line for line in self.err)
 
         try:
-            await eventually(is_said, what=f"it says {text!r}")
+            await eventually(is_reported, what=f"it reports {text!r}")
         except AssertionError as error:
             error.add_note("\n".join(self.err))
             raise
@@ -89,9 +89,9 @@ async def running(*words: str) -> AsyncGenerator[Process]:
 
 @asynccontextmanager
 async def watching(node: NodeProcess, target: str, *options: str) -> AsyncGenerator[Process]:
-    """A watch that has begun: from now on it may miss nothing."""
+    """A watch that has joined: from now on it may miss no message."""
     async with running("watch", target, "--url", node.url, *options) as watch:
-        await watch.says(f"watching {target} on {node.name}")
+        await watch.reports(f"watching {target} on {node.name}")
         yield watch
 
 
@@ -119,12 +119,12 @@ async def cluster(anyio_backend: str) -> AsyncGenerator[Cluster]:
 
 @pytest.fixture
 async def small() -> AsyncGenerator[Cluster]:
-    """A cluster that the test may hurt, and that keeps five messages of a channel."""
+    """A cluster that keeps five messages of a channel, and in which the test may kill nodes."""
     async with Cluster(nodes=2, HISTORY_SIZE="5") as it:
         yield it
 
 
-# ---- watch comes back
+# ---- watch reconnects
 
 
 @pytest.mark.parametrize(("target", "channel"), [("room:killed", "rooms/killed"), ("agent:killed", "agents/killed")])
@@ -134,9 +134,9 @@ async def test_a_watch_outlives_its_node_and_shows_each_message_once(target: str
         saying = asyncio.create_task(publish(cluster.nodes[1], channel, *numbers(11, 40)))
         await cluster.nodes[0].kill()
         await saying
-        await watch.says("connection lost (1006 no close frame), reconnecting in")
+        await watch.reports("connection lost (1006 no close frame), reconnecting in")
         await cluster.nodes[0].start()
-        assert "reconnected to n1: 0 messages" not in await watch.says("published meanwhile")
+        assert "reconnected to n1: 0 messages" not in await watch.reports("published meanwhile")
         await publish(cluster.nodes[1], channel, "the last one")
         await watch.prints(*numbers(1, 40), "the last one")
         assert not any("missing" in line for line in watch.err)
@@ -151,7 +151,7 @@ async def test_a_watch_names_what_is_no_longer_kept(small: Cluster) -> None:
         await publish(second, "rooms/trimmed", *numbers(2, 20))
         await first.start()
         await watch.prints("before", *numbers(16, 20))
-        assert "offsets 2 to 15 of epoch" in await watch.says("messages may be missing")
+        assert "offsets 2 to 15 of epoch" in await watch.reports("messages may be missing")
 
 
 async def test_a_watch_goes_on_after_redis_has_lost_its_data(cluster: Cluster) -> None:
@@ -161,9 +161,9 @@ async def test_a_watch_goes_on_after_redis_has_lost_its_data(cluster: Cluster) -
         await cluster.valkey.run("FLUSHALL")
         await publish(cluster.nodes[1], "rooms/lost", "after")
         await watch.prints("before", "after")
-        said = await watch.says("messages may be missing")
-        assert "all after offset 1 of epoch" in said
-        assert "all before offset 1 of epoch" in said
+        line = await watch.reports("messages may be missing")
+        assert "all after offset 1 of epoch" in line
+        assert "all before offset 1 of epoch" in line
 
 
 async def test_a_watch_without_history_warns_that_messages_may_be_missing() -> None:
@@ -172,12 +172,12 @@ async def test_a_watch_without_history_warns_that_messages_may_be_missing() -> N
         await watch.prints("before")
         await cluster.nodes[0].kill()
         await cluster.nodes[0].start()
-        await watch.says("this cluster keeps no history")
+        await watch.reports("this cluster keeps no history")
         await publish(cluster.nodes[0], "rooms/off", "after")
         await watch.prints("before", "after")
 
 
-# ---- watch begins
+# ---- watch starts
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ async def test_a_watch_without_history_warns_that_messages_may_be_missing() -> N
         ("all", ("--since", "0"), 1),
     ],
 )
-async def test_a_watch_begins_where_its_options_say(
+async def test_a_watch_starts_where_its_options_say(
     cluster: Cluster, room: str, options: tuple[str, ...], first: int
 ) -> None:
     await publish(cluster.nodes[0], f"rooms/{room}", *numbers(1, 10))
@@ -204,12 +204,12 @@ async def test_a_watch_names_the_offsets_that_are_not_kept_at_its_beginning(smal
     await publish(small.nodes[0], "rooms/short", *numbers(1, 10))
     async with watching(small.nodes[1], "room:short", "--since", "2") as watch:
         await watch.prints(*numbers(6, 10))
-        await watch.says("messages may be missing: offsets 3 to 5 of epoch")
+        await watch.reports("messages may be missing: offsets 3 to 5 of epoch")
 
 
 async def test_a_watch_from_an_offset_in_the_future_warns_and_goes_on(cluster: Cluster) -> None:
     async with watching(cluster.nodes[0], "room:early", "--since", "7") as watch:
-        await watch.says("offset 7 is not reached yet: epoch")
+        await watch.reports("offset 7 is not reached yet: epoch")
         await publish(cluster.nodes[1], "rooms/early", "the first one")
         await watch.prints("the first one")
 
@@ -217,21 +217,21 @@ async def test_a_watch_from_an_offset_in_the_future_warns_and_goes_on(cluster: C
 # ---- watch ends
 
 
-async def test_a_watch_that_may_not_come_back_ends_with_its_connection() -> None:
+async def test_a_watch_without_reconnect_ends_with_its_connection() -> None:
     async with (
         Cluster(nodes=1) as cluster,
         watching(cluster.nodes[0], "room:ends", "--no-reconnect") as watch,
     ):
         await cluster.nodes[0].kill()
         assert await watch.ends() == 1
-        await watch.says("tannoy: connection lost: 1006")
+        await watch.reports("tannoy: connection lost: 1006")
 
 
-async def test_a_watch_that_an_operator_ended_stays_away(cluster: Cluster) -> None:
+async def test_a_watch_closed_by_an_operator_does_not_reconnect(cluster: Cluster) -> None:
     async with watching(cluster.nodes[0], "agent:ended") as watch:
         await cluster.nodes[1].http.delete("/api/v1/agents/ended/sessions")
         assert await watch.ends() == 1
-        await watch.says("for good: 4504 disconnected by an operator")
+        await watch.reports("for good: 4504 disconnected by an operator")
 
 
 # ---- publish
@@ -240,13 +240,13 @@ async def test_a_watch_that_an_operator_ended_stays_away(cluster: Cluster) -> No
 async def test_publish_prints_the_position_of_its_message(cluster: Cluster) -> None:
     url = ("--url", cluster.nodes[0].url)
     for command, target in (("publish", "room:placed"), ("publish", "agent:placed"), ("send", "agent:placed")):
-        async with running(command, target, "hello", *url) as said:
-            assert await said.ends() == 0
-        position = json.loads(said.out[0])
+        async with running(command, target, "hello", *url) as process:
+            assert await process.ends() == 0
+        position = json.loads(process.out[0])
         assert (position["offset"], set(position)) == (1 if command == "publish" else 2, {"epoch", "offset"})
 
 
-async def test_what_is_said_under_one_key_is_published_once(cluster: Cluster) -> None:
+async def test_a_repeated_key_is_published_once(cluster: Cluster) -> None:
     words = ("publish", "room:keyed", "hello", "--key", "only-once", "--url", cluster.nodes[0].url)
     async with running(*words) as first:
         await first.ends()
@@ -256,14 +256,14 @@ async def test_what_is_said_under_one_key_is_published_once(cluster: Cluster) ->
     assert await history(cluster.nodes[0], "rooms/keyed") == ["hello"]
 
 
-async def test_publish_repeats_what_was_not_confirmed() -> None:
+async def test_an_unconfirmed_publish_is_repeated() -> None:
     async with Cluster(nodes=1, times=PRODUCT) as cluster:
         cluster.valkey.freeze()
-        async with running("publish", "room:frozen", "hello", "--url", cluster.nodes[0].url) as said:
-            await said.says("did not confirm the request: unavailable")
+        async with running("publish", "room:frozen", "hello", "--url", cluster.nodes[0].url) as process:
+            await process.reports("did not confirm the request: unavailable")
             cluster.valkey.thaw()
-            assert await said.ends() == 0
-        assert cast("int", json.loads(said.out[0])["offset"]) == 1
+            assert await process.ends() == 0
+        assert cast("int", json.loads(process.out[0])["offset"]) == 1
         assert await history(cluster.nodes[0], "rooms/frozen") == ["hello"]
 
 
@@ -271,13 +271,13 @@ async def test_publish_gives_up_and_prints_how_to_repeat_it() -> None:
     async with Cluster(nodes=1, times=PRODUCT) as cluster:
         cluster.valkey.kill()
         words = ("publish", "room:gone", "hello", "--key", "my-own", "--url", cluster.nodes[0].url)
-        async with running(*words) as said:
-            assert await said.ends() == 1
-        assert "--key my-own" in said.err[-1]
-        assert said.out == []
+        async with running(*words) as process:
+            assert await process.ends() == 1
+        assert "--key my-own" in process.err[-1]
+        assert process.out == []
 
 
-async def test_an_interrupted_watch_ends_well(cluster: Cluster) -> None:
+async def test_an_interrupted_watch_exits_with_0(cluster: Cluster) -> None:
     async with watching(cluster.nodes[0], "room:interrupted") as watch:
         watch.process.send_signal(signal.SIGINT)
         assert await watch.ends() == 0

@@ -1,4 +1,4 @@
-"""Agents: every session of one hears all that is said to it, on whichever node."""
+"""Agents: every session of an agent receives all messages to it, on any node."""
 
 import asyncio
 
@@ -21,9 +21,9 @@ async def test_a_post_to_an_agent_reaches_each_of_its_sessions_once(
 
     assert (answer.status_code, answer.json()["offset"]) == (200, 1)
     for session in sessions:
-        heard = await session.expect("message")
-        del heard["timestamp"]
-        assert heard == {
+        received = await session.expect("message")
+        del received["timestamp"]
+        assert received == {
             "type": "message",
             "agent_id": name,
             "user_id": "backend",
@@ -32,11 +32,11 @@ async def test_a_post_to_an_agent_reaches_each_of_its_sessions_once(
             "content": {"step": 1},
             "offset": 1,
         }
-        assert await session.heard_since() == []
-    assert await other.heard_since() == []
+        assert await session.received_since() == []
+    assert await other.received_since() == []
 
 
-async def test_a_post_to_one_session_reaches_that_one_alone(
+async def test_a_post_to_one_session_reaches_only_that_one(
     nodes: list[NodeProcess], connect: Connect, name: str
 ) -> None:
     sessions = [await connect(node, f"/ws/agents/{name}?session_id=s{n}") for n, node in enumerate(nodes)]
@@ -47,7 +47,7 @@ async def test_a_post_to_one_session_reaches_that_one_alone(
     assert answer.json() == {"sessions": 1}
     assert (await sessions[2].expect("message"))["content"] == "for you"
     for unmeant in (*sessions, namesake):
-        assert await unmeant.heard_since() == []
+        assert await unmeant.received_since() == []
 
 
 async def test_a_post_to_an_unknown_session_counts_zero_sessions(nodes: list[NodeProcess], name: str) -> None:
@@ -56,7 +56,7 @@ async def test_a_post_to_an_unknown_session_counts_zero_sessions(nodes: list[Nod
     assert (answer.status_code, answer.json()) == (200, {"sessions": 0})
 
 
-async def test_a_session_speaks_to_all_sessions_of_its_agent(
+async def test_a_message_of_a_session_reaches_all_sessions_of_its_agent(
     nodes: list[NodeProcess], connect: Connect, name: str
 ) -> None:
     first = await connect(nodes[0], f"/ws/agents/{name}?session_id=mine&user_id=ada")
@@ -66,8 +66,8 @@ async def test_a_session_speaks_to_all_sessions_of_its_agent(
     await first.ok("message", content="hello")
 
     for session in (first, second):
-        heard = await session.expect("message")
-        assert (heard["agent_id"], heard["session_id"], heard["content"]) == (name, "mine", "hello")
+        received = await session.expect("message")
+        assert (received["agent_id"], received["session_id"], received["content"]) == (name, "mine", "hello")
 
 
 async def test_a_session_of_an_agent_has_no_rooms(nodes: list[NodeProcess], connect: Connect, name: str) -> None:
@@ -88,8 +88,8 @@ async def test_a_post_to_a_user_reaches_all_sessions_of_that_user(
 
     assert answer.json() == {"sessions": 2}
     for session in (in_room, of_agent):
-        heard = await session.expect("private")
-        assert (heard["content"], heard["from_user_id"], heard["from_username"]) == ("both", None, None)
+        received = await session.expect("private")
+        assert (received["content"], received["from_user_id"], received["from_username"]) == ("both", None, None)
 
 
 async def test_a_post_to_a_room_may_leave_one_session_out(
@@ -116,7 +116,7 @@ async def test_a_key_used_twice_publishes_once(nodes: list[NodeProcess], connect
     await ada.ok("message", content="last")
 
     assert await ada.contents(3) == ["first", "post", "last"]
-    assert await ada.heard_since() == []
+    assert await ada.received_since() == []
 
 
 async def test_many_messages_in_one_post_have_a_result_each(

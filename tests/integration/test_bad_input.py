@@ -1,4 +1,4 @@
-"""Bad input: each gets what the contract says, and no other session notices."""
+"""Bad input gets the answer of docs/protocol.md, and does not affect other sessions."""
 
 from collections.abc import AsyncGenerator
 
@@ -55,7 +55,7 @@ async def neighbour(nodes: list[NodeProcess], connect: Connect, name: str) -> As
     client = await connect(nodes[0], f"/ws/chat/{name}")
     yield client
     await client.ok("message", content="still here")
-    assert [frame["content"] for frame in await client.heard_since()] == ["still here"]
+    assert [frame["content"] for frame in await client.received_since()] == ["still here"]
 
 
 @pytest.mark.parametrize("case", BAD_JSON)
@@ -92,7 +92,9 @@ async def test_an_error_carries_the_id_of_its_command(nodes: list[NodeProcess], 
         assert (await client.expect("error"))["id"] == id
 
 
-async def test_commands_before_join_and_join_twice(nodes: list[NodeProcess], connect: Connect, name: str) -> None:
+async def test_commands_before_a_join_and_a_second_join_are_refused(
+    nodes: list[NodeProcess], connect: Connect, name: str
+) -> None:
     client = await connect(nodes[0], "/ws")
 
     for command, fields in (("message", {"content": 1}), ("typing", {}), ("leave", {})):
@@ -103,7 +105,7 @@ async def test_commands_before_join_and_join_twice(nodes: list[NodeProcess], con
 
 
 @pytest.mark.parametrize(("command", "fields"), [("auth", {"token": "x"}), ("refresh", {"token": "x"})])
-async def test_commands_of_later_versions_say_so(
+async def test_a_command_of_a_later_version_is_refused_as_not_available(
     nodes: list[NodeProcess], connect: Connect, name: str, command: str, fields: dict[str, str]
 ) -> None:
     client = await connect(nodes[0], f"/ws/chat/{name}")
@@ -136,7 +138,7 @@ async def test_a_message_over_the_limit_closes_with_1009(nodes: list[NodeProcess
     assert (bye["code"], bye["reconnect"], code) == (1009, True, 1009)
 
 
-async def test_a_message_at_the_limit_passes(nodes: list[NodeProcess], connect: Connect, name: str) -> None:
+async def test_a_message_at_the_limit_is_delivered(nodes: list[NodeProcess], connect: Connect, name: str) -> None:
     client = await connect(nodes[0], f"/ws/chat/{name}")
     empty = '{"type":"message","content":""}'
     content = "x" * (65_536 - len(empty))
@@ -146,7 +148,7 @@ async def test_a_message_at_the_limit_passes(nodes: list[NodeProcess], connect: 
     assert await client.contents(1) == [content]
 
 
-async def test_a_client_that_vanishes_is_forgotten(nodes: list[NodeProcess], connect: Connect, name: str) -> None:
+async def test_a_session_of_a_client_that_vanishes_ends(nodes: list[NodeProcess], connect: Connect, name: str) -> None:
     ada = await connect(nodes[1], "/ws")
     client = await nodes[0].connect(f"/ws/chat/{name}?user_id=gone.{name}")
 

@@ -8,26 +8,14 @@ from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import AgentId, RoomName
 
 from tests.integration.conftest import Connect
-from tests.support.client import Client, Frame
+from tests.support.client import Frame
 from tests.support.cluster import Cluster, NodeProcess, Transport
+from tests.support.room_messages import offsets_and_contents, publish_batch, receive_messages
+
+# ---- positions
 
 
-async def say(node: NodeProcess, room: str, *contents: object, **fields: object) -> list[Frame]:
-    """All of these, in one request; the position of each."""
-    messages = [{"room": room, "content": content, **fields} for content in contents]
-    answer = await node.http.post("/api/v1/messages", json={"messages": messages})
-    results: list[Frame] = answer.json()["results"]
-    return results
-
-
-async def messages(client: Client, count: int) -> list[Frame]:
-    return [await client.expect("message") for _ in range(count)]
-
-
-# ---- places
-
-
-async def test_a_message_has_one_place_for_its_author_and_for_all_receivers_on_every_node(
+async def test_a_message_has_one_position_for_its_author_and_all_receivers_on_every_node(
     nodes: list[NodeProcess], connect: Connect, name: str
 ) -> None:
     clients = [await connect(node, f"/ws/chat/{name}", wire=wire) for node in nodes for wire in ("json", "msgpack")]
@@ -37,7 +25,7 @@ async def test_a_message_has_one_place_for_its_author_and_for_all_receivers_on_e
     assert [answer["offset"] for answer in answers] == list(range(1, len(clients) + 1))
     assert len({answer["epoch"] for answer in answers}) == 1
     for client in clients:
-        assert [(heard["offset"], heard["content"]) for heard in await messages(client, len(clients))] == [
+        assert offsets_and_contents(await receive_messages(client, len(clients))) == [
             (number + 1, number) for number in range(len(clients))
         ]
 
@@ -46,16 +34,18 @@ async def test_welcome_and_join_give_the_position_at_which_a_session_begins(
     nodes: list[NodeProcess], connect: Connect, name: str
 ) -> None:
     before = (await connect(nodes[0], f"/ws/chat/{name}")).welcome
-    last = (await say(nodes[1], name, 1, 2, 3))[-1]
+    last = (await publish_batch(nodes[1], name, 1, 2, 3))[-1]
     at_home = (await connect(nodes[1], f"/ws/chat/{name}")).welcome
     joined = await (await connect(nodes[2], "/ws")).ok("join", room=name)
 
     assert (before["epoch"], before["offset"], last["offset"]) == (last["epoch"], 0, 3)
-    for told in (at_home, joined):
-        assert (told["epoch"], told["offset"], "recovered" in told) == (last["epoch"], 3, False)
+    for start in (at_home, joined):
+        assert (start["epoch"], start["offset"], "recovered" in start) == (last["epoch"], 3, False)
 
 
-async def test_what_is_no_message_has_no_place(nodes: list[NodeProcess], connect: Connect, name: str) -> None:
+async def test_typing_and_private_messages_have_no_position(
+    nodes: list[NodeProcess], connect: Connect, name: str
+) -> None:
     ada = await connect(nodes[0], f"/ws/chat/{name}?user_id=ada")
     bob = await connect(nodes[1], f"/ws/chat/{name}?user_id=bob.{name}")
 
@@ -68,7 +58,7 @@ async def test_what_is_no_message_has_no_place(nodes: list[NodeProcess], connect
 
 
 @pytest.mark.parametrize("first", ["the socket", "the back end"])
-async def test_a_key_gives_the_same_place_however_it_is_said_again(
+async def test_a_repeated_key_returns_the_same_position_over_socket_and_http(
     nodes: list[NodeProcess], connect: Connect, name: str, first: str
 ) -> None:
     ada = await connect(nodes[0], f"/ws/chat/{name}?user_id=ada")
@@ -80,19 +70,19 @@ async def test_a_key_gives_the_same_place_however_it_is_said_again(
         "the back end", "the socket", "the back end", "the socket"
     ):  # fmt: skip
         if speaker == "the socket":
-            by_socket.append(await ada.ok("message", content="said", key="k"))
+            by_socket.append(await ada.ok("message", content="once", key="k"))
         else:
-            body = {"content": "said", "user_id": "ada", "key": "k"}
+            body = {"content": "once", "user_id": "ada", "key": "k"}
             by_http.append((await nodes[2].http.post(f"/api/v1/rooms/{name}/messages", json=body)).json())
     await ada.ok("message", content="behind it")
 
     assert {(answer["epoch"], answer["offset"]) for answer in (*by_socket, *by_http)} == {(by_http[0]["epoch"], 1)}
-    assert [(heard["offset"], heard["content"]) for heard in await messages(bob, 2)] == [(1, "said"), (2, "behind it")]
+    assert offsets_and_contents(await receive_messages(bob, 2)) == [(1, "once"), (2, "behind it")]
 
 
-async def test_many_messages_in_one_post_have_a_place_each(nodes: list[NodeProcess], name: str) -> None:
-    results = await say(nodes[0], name, *range(50))
-    again = await say(nodes[1], name, "once", "once", key="k", user_id="ada")
+async def test_each_message_of_one_post_has_a_position(nodes: list[NodeProcess], name: str) -> None:
+    results = await publish_batch(nodes[0], name, *range(50))
+    again = await publish_batch(nodes[1], name, "once", "once", key="k", user_id="ada")
 
     assert [result["offset"] for result in results] == list(range(1, 51))
     assert [result["offset"] for result in again] == [51, 51]
@@ -107,16 +97,16 @@ async def test_a_page_of_history_holds_the_frames_that_were_delivered(
 ) -> None:
     ada = await connect(nodes[0], f"/ws/chat/{name}?user_id=ada", wire=wire)
     contents = [{"text": "héllo 🎉 \u2028 \\u0000"}, [1, 2.5, None, True, {"": ""}], "", 0, None]
-    places = [await ada.ok("message", content=content) for content in contents]
-    heard = await messages(ada, len(contents))
+    positions = [await ada.ok("message", content=content) for content in contents]
+    received = await receive_messages(ada, len(contents))
 
     read = await (await connect(nodes[1], f"/ws/chat/{name}", wire=wire)).ok("history")
     over_http = (await nodes[2].http.get(f"/api/v1/rooms/{name}/messages")).json()
 
-    assert [message["content"] for message in heard] == contents
-    assert read["messages"] == over_http["messages"] == heard
+    assert [message["content"] for message in received] == contents
+    assert read["messages"] == over_http["messages"] == received
     for page in (read, over_http):
-        assert (page["epoch"], page["offset"]) == (places[-1]["epoch"], 5)
+        assert (page["epoch"], page["offset"]) == (positions[-1]["epoch"], 5)
 
 
 PAGES: list[tuple[dict[str, int], list[int]]] = [
@@ -137,7 +127,7 @@ PAGES: list[tuple[dict[str, int], list[int]]] = [
 async def test_pages_go_forwards_and_backwards_as_far_as_messages_are_kept(
     nodes: list[NodeProcess], connect: Connect, name: str
 ) -> None:
-    await say(nodes[0], name, *range(1, 121))
+    await publish_batch(nodes[0], name, *range(1, 121))
     client = await connect(nodes[1], f"/ws/chat/{name}")
 
     for fields, offsets in PAGES:
@@ -148,20 +138,22 @@ async def test_pages_go_forwards_and_backwards_as_far_as_messages_are_kept(
         assert query.json() == {key: page[key] for key in ("messages", "epoch", "offset")}, fields
 
 
-async def test_an_agents_history_is_its_own(nodes: list[NodeProcess], connect: Connect, name: str) -> None:
+async def test_an_agent_and_a_room_of_one_name_have_separate_histories(
+    nodes: list[NodeProcess], connect: Connect, name: str
+) -> None:
     session = await connect(nodes[0], f"/ws/agents/{name}")
     await connect(nodes[0], f"/ws/chat/{name}")
-    await say(nodes[1], name, "to the room")
-    place = (await nodes[1].http.post(f"/api/v1/agents/{name}/messages", json={"content": "to the agent"})).json()
+    await publish_batch(nodes[1], name, "to the room")
+    position = (await nodes[1].http.post(f"/api/v1/agents/{name}/messages", json={"content": "to the agent"})).json()
 
     page = await session.ok("history")
     over_http = (await nodes[2].http.get(f"/api/v1/agents/{name}/messages")).json()
 
     assert [(message["agent_id"], message["content"]) for message in page["messages"]] == [(name, "to the agent")]
-    assert over_http == {"messages": page["messages"], **place}
+    assert over_http == {"messages": page["messages"], **position}
 
 
-async def test_on_a_socket_for_many_rooms_each_has_a_history(
+async def test_each_room_of_a_socket_for_many_rooms_has_its_own_history(
     nodes: list[NodeProcess], connect: Connect, name: str
 ) -> None:
     client = await connect(nodes[0], "/ws")
@@ -176,11 +168,11 @@ async def test_on_a_socket_for_many_rooms_each_has_a_history(
     assert (await client.call("history"))["code"] == "bad_request"
 
 
-async def test_a_room_that_never_said_anything_is_empty(nodes: list[NodeProcess], name: str) -> None:
+async def test_the_history_of_a_room_without_messages_is_empty(nodes: list[NodeProcess], name: str) -> None:
     page = (await nodes[0].http.get(f"/api/v1/rooms/{name}/messages")).json()
-    place = (await say(nodes[1], name, 1))[0]
+    position = (await publish_batch(nodes[1], name, 1))[0]
 
-    assert (page["messages"], page["offset"], page["epoch"]) == ([], 0, place["epoch"])
+    assert (page["messages"], page["offset"], page["epoch"]) == ([], 0, position["epoch"])
 
 
 BAD: list[dict[str, Any]] = [
@@ -195,7 +187,7 @@ BAD: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("fields", BAD, ids=str)
-async def test_a_page_that_can_not_be_is_refused_by_name(
+async def test_a_bad_bound_of_a_page_is_refused_by_name(
     nodes: list[NodeProcess], connect: Connect, name: str, fields: dict[str, Any]
 ) -> None:
     client = await connect(nodes[0], f"/ws/chat/{name}")
@@ -204,8 +196,8 @@ async def test_a_page_that_can_not_be_is_refused_by_name(
     problem = await nodes[0].http.get(f"/api/v1/rooms/{name}/messages", params=fields)
 
     assert (failure["code"], problem.status_code, problem.json()["code"]) == ("bad_request", 400, "bad_request")
-    for told in (failure["message"], problem.json()["detail"]):
-        assert next(iter(fields)) in told
+    for sentence in (failure["message"], problem.json()["detail"]):
+        assert next(iter(fields)) in sentence
 
 
 # ---- an epoch that ends
@@ -223,14 +215,14 @@ async def test_the_end_of_an_epoch_sends_a_resync_to_every_member(
 
     await cluster.valkey.run("DEL", keyspace.history(channel).head)
 
-    told = [await client.expect("resync") for client in clients]
-    assert {(resync["epoch"], resync["offset"]) for resync in told} == {(told[0]["epoch"], 0)}
-    assert told[0]["epoch"] != old["epoch"]
-    assert {resync["room" if kind == "room" else "agent_id"] for resync in told} == {name}
+    resyncs = [await client.expect("resync") for client in clients]
+    assert {(resync["epoch"], resync["offset"]) for resync in resyncs} == {(resyncs[0]["epoch"], 0)}
+    assert resyncs[0]["epoch"] != old["epoch"]
+    assert {resync["room" if kind == "room" else "agent_id"] for resync in resyncs} == {name}
     new = await clients[-1].ok("message", content="of the new epoch")
-    assert (new["epoch"], new["offset"]) == (told[0]["epoch"], 1)
+    assert (new["epoch"], new["offset"]) == (resyncs[0]["epoch"], 1)
     for client in clients:
-        first, second = await messages(client, 2)
+        first, second = await receive_messages(client, 2)
         assert [(each["offset"], each["content"]) for each in (first, second)] == [
             (1, "of the old epoch"),
             (1, "of the new epoch"),
@@ -241,43 +233,45 @@ async def test_the_end_of_an_epoch_sends_a_resync_to_every_member(
 
 
 @pytest.fixture(scope="module", params=list(Transport), ids=str)
-async def forgetful(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[NodeProcess]:
+async def without_history(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[NodeProcess]:
     async with Cluster(nodes=1, transport=request.param, HISTORY_SIZE="0") as running:
         yield running.nodes[0]
 
 
-async def test_without_history_messages_have_no_place(forgetful: NodeProcess, connect: Connect, name: str) -> None:
-    client = await connect(forgetful, f"/ws/chat/{name}")
+async def test_messages_without_history_have_no_position(
+    without_history: NodeProcess, connect: Connect, name: str
+) -> None:
+    client = await connect(without_history, f"/ws/chat/{name}")
 
     answer = await client.ok("message", content=1)
     again = [await client.ok("message", content=2, key="k") for _ in range(2)]
-    posted = await say(forgetful, name, 3)
-    heard = await messages(client, 3)
+    posted = await publish_batch(without_history, name, 3)
+    received = await receive_messages(client, 3)
 
-    for told in (client.welcome, answer, *again, *posted, *heard):
-        assert {"epoch", "offset"}.isdisjoint(told)
-    assert [message["content"] for message in heard] == [1, 2, 3]
+    for frame in (client.welcome, answer, *again, *posted, *received):
+        assert {"epoch", "offset"}.isdisjoint(frame)
+    assert [message["content"] for message in received] == [1, 2, 3]
 
 
-async def test_without_history_there_is_nothing_to_read(forgetful: NodeProcess, connect: Connect, name: str) -> None:
-    client = await connect(forgetful, f"/ws/chat/{name}")
+async def test_a_page_without_history_is_empty(without_history: NodeProcess, connect: Connect, name: str) -> None:
+    client = await connect(without_history, f"/ws/chat/{name}")
     await client.ok("message", content=1)
 
     page = await client.ok("history")
-    over_http = (await forgetful.http.get(f"/api/v1/rooms/{name}/messages")).json()
+    over_http = (await without_history.http.get(f"/api/v1/rooms/{name}/messages")).json()
 
     assert over_http == {"messages": [], "epoch": None, "offset": None}
     assert (page["messages"], page["epoch"], page["offset"]) == ([], None, None)
 
 
-async def test_without_history_a_join_with_recovery_answers_not_recovered(
-    forgetful: NodeProcess, connect: Connect, name: str
+async def test_a_join_with_recovery_without_history_answers_not_recovered(
+    without_history: NodeProcess, connect: Connect, name: str
 ) -> None:
-    ada = await connect(forgetful, "/ws")
+    ada = await connect(without_history, "/ws")
 
     joined = await ada.ok("join", room=name, recover={"epoch": "e", "offset": 7})
-    agent = await connect(forgetful, f"/ws/agents/{name}?epoch=e&offset=7")
+    agent = await connect(without_history, f"/ws/agents/{name}?epoch=e&offset=7")
 
-    for told in (joined, agent.welcome):
-        assert told["recovered"] is False
-        assert {"epoch", "offset"}.isdisjoint(told)
+    for start in (joined, agent.welcome):
+        assert start["recovered"] is False
+        assert {"epoch", "offset"}.isdisjoint(start)

@@ -1,4 +1,4 @@
-"""The HTTP side: health, problems, the page."""
+"""HTTP: health checks, problem documents, the headers of the chat page, the API key."""
 
 from collections.abc import AsyncGenerator
 
@@ -39,7 +39,7 @@ async def test_a_body_that_is_no_json_gets_a_problem_document(nodes: list[NodePr
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
 
 
-async def test_what_is_not_there_is_a_problem_document_too(nodes: list[NodeProcess]) -> None:
+async def test_an_unknown_path_or_method_gets_a_problem_document(nodes: list[NodeProcess]) -> None:
     assert (await nodes[0].http.get("/api/v1/nowhere")).json()["status"] == 404
     assert (await nodes[0].http.put("/api/v1/rooms/a/messages")).json()["status"] == 405
 
@@ -72,7 +72,7 @@ async def test_a_request_without_the_api_key_is_refused(with_key: NodeProcess, p
     assert (answer.status_code, answer.json()["code"]) == (401, "bad_token")
 
 
-async def test_with_the_key_a_back_end_gets_in(with_key: NodeProcess) -> None:
+async def test_a_request_with_the_api_key_is_answered(with_key: NodeProcess) -> None:
     headers = {"Authorization": "Bearer secret-7"}
     answer = await with_key.http.post("/api/v1/rooms/a/messages", json={"content": 1}, headers=headers)
 
@@ -80,8 +80,10 @@ async def test_with_the_key_a_back_end_gets_in(with_key: NodeProcess) -> None:
 
 
 @pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Host": "evil.example:8000"}], ids=str)
-async def test_without_a_key_no_web_page_gets_in(nodes: list[NodeProcess], headers: dict[str, str]) -> None:
-    """Neither a page of another site nor one whose host name was made to point here."""
+async def test_a_request_of_another_web_page_is_refused_where_no_key_is_set(
+    nodes: list[NodeProcess], headers: dict[str, str]
+) -> None:
+    """A page of another site, or one whose host name was made to resolve to this node."""
     answer = await nodes[0].http.post("/api/v1/rooms/a/messages", json={"content": 1}, headers=headers)
 
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")

@@ -77,9 +77,9 @@ async def test_a_python_client_with_json_and_npm_ws_with_msgpack_exchange_messag
     assert (joined["type"], joined["user_id"], joined["users_count"]) == ("user_joined", "py", 2)
 
     await python.ok("message", content=CONTENT)
-    heard_by_js, heard_by_python = await from_npm.frame(), await python.expect("message")
-    assert heard_by_js == heard_by_python
-    assert heard_by_js["content"] == CONTENT
+    received_by_js, received_by_python = await from_npm.frame(), await python.expect("message")
+    assert received_by_js == received_by_python
+    assert received_by_js["content"] == CONTENT
 
     from_npm.send(type="message", id="from js", content=CONTENT)
     frames = {frame["type"]: frame for frame in (await from_npm.frame(), await from_npm.frame())}

@@ -64,7 +64,7 @@ async def _stalled(node: NodeProcess, path: str) -> Client:
     return client
 
 
-async def _speak_until(node: NodeProcess, room: str, what: str, at_least: int, *readers: Client) -> int:
+async def _publish_until(node: NodeProcess, room: str, what: str, at_least: int, *readers: Client) -> int:
     """Post to the room until the node has counted `what` of its outboxes; the number of posts.
 
     `readers` read all the while, so that they answer pings.
@@ -84,7 +84,7 @@ async def test_a_slow_reader_is_closed_with_4002_and_others_receive_everything(s
     before = await strict.count("outbox", "overflowed")
     stalled = await _stalled(strict, "/ws/chat/slow.1")
 
-    posts = await _speak_until(strict, "slow.1", "overflowed", before + 1, healthy)
+    posts = await _publish_until(strict, "slow.1", "overflowed", before + 1, healthy)
 
     assert [number for number, _ in await healthy.contents(posts)] == list(range(posts))
     bye, code = await stalled.bye()
@@ -94,17 +94,17 @@ async def test_a_slow_reader_is_closed_with_4002_and_others_receive_everything(s
 
 async def test_with_skip_a_slow_reader_stays_connected_and_gets_a_resync(lenient: NodeProcess) -> None:
     stalled = await _stalled(lenient, "/ws/chat/slow.2")
-    posts = await _speak_until(lenient, "slow.2", "overflowed", 1)
+    posts = await _publish_until(lenient, "slow.2", "overflowed", 1)
 
     resync = await stalled.expect("resync")
-    heard = [frame["content"][0] for frame in stalled.inbox if frame["type"] == "message"]
+    received = [frame["content"][0] for frame in stalled.inbox if frame["type"] == "message"]
     await value_becomes(lambda: lenient.count("outbox", "slow"), 0)
     stalled.inbox.clear()
     last = await stalled.ok("message", content="live again")
 
-    assert heard == list(range(len(heard)))
-    assert len(heard) < posts
-    behind = [frame["offset"] for frame in await stalled.heard_since() if frame["type"] == "message"]
+    assert received == list(range(len(received)))
+    assert len(received) < posts
+    behind = [frame["offset"] for frame in await stalled.received_since() if frame["type"] == "message"]
     assert (resync["room"], resync["epoch"]) == ("slow.2", last["epoch"])
     assert behind == list(range(resync["offset"] + 1, last["offset"] + 1))
     await stalled.close()

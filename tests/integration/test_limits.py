@@ -36,7 +36,7 @@ async def _disconnects(node: NodeProcess, path: str, count: int) -> list[dict[st
     return found
 
 
-async def test_the_setting_is_the_limit_of_agents_without_one_of_their_own(nodes: list[NodeProcess], name: str) -> None:
+async def test_the_setting_limits_agents_without_a_limit_of_their_own(nodes: list[NodeProcess], name: str) -> None:
     shown = await _agent(nodes[1], name)
     assert shown == {"agent_id": name, "max_sessions": 10, "policy": "reject", "sessions": [], "disconnects": []}
 
@@ -74,7 +74,9 @@ async def test_with_evict_oldest_the_oldest_closes_before_the_new_session_is_wel
     ]
 
 
-async def test_the_same_session_again_replaces_itself(nodes: list[NodeProcess], connect: Connect, name: str) -> None:
+async def test_a_second_connection_of_a_session_replaces_the_first(
+    nodes: list[NodeProcess], connect: Connect, name: str
+) -> None:
     await _limit(nodes[0], name, 1)
     before = await connect(nodes[0], f"/ws/agents/{name}?session_id=tab")
     after = await connect(nodes[1], f"/ws/agents/{name}?session_id=tab")
@@ -95,7 +97,7 @@ async def test_the_same_session_name_at_another_agent_is_another_session(
     await first.ok("message", content="not replaced")
 
 
-async def test_a_lower_limit_takes_hold_at_once(nodes: list[NodeProcess], connect: Connect, name: str) -> None:
+async def test_a_lower_limit_applies_at_once(nodes: list[NodeProcess], connect: Connect, name: str) -> None:
     clients = [await connect(nodes[number], f"/ws/agents/{name}") for number in range(3)]
 
     shown = await _limit(nodes[1], name, 1, "evict_oldest")
@@ -106,7 +108,7 @@ async def test_a_lower_limit_takes_hold_at_once(nodes: list[NodeProcess], connec
     await clients[2].ok("message", content="the newest stays")
 
 
-async def test_a_place_is_free_as_soon_as_its_holder_has_gone(
+async def test_a_lease_is_free_as_soon_as_its_session_has_ended(
     nodes: list[NodeProcess], connect: Connect, name: str
 ) -> None:
     await _limit(nodes[0], name, 1)
@@ -137,7 +139,7 @@ async def test_an_operator_closes_one_session_all_of_an_agent_or_all_of_a_user(
     assert (await nodes[0].http.delete(f"/api/v1/users/u.{name}/sessions")).json() == {"sessions": 0}
 
 
-async def test_why_sessions_were_closed_is_remembered_for_agent_and_user(
+async def test_the_reason_of_a_close_is_listed_for_agent_and_user(
     nodes: list[NodeProcess], connect: Connect, name: str
 ) -> None:
     user = f"u.{name}"

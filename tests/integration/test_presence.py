@@ -1,4 +1,4 @@
-"""Who is here: rooms and agents, per user; over every transport."""
+"""Presence of rooms and agents, per user, over every transport."""
 
 from collections.abc import AsyncGenerator
 
@@ -21,7 +21,7 @@ async def hasty(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGene
 
 
 async def _events(client: Client) -> list[Frame]:
-    return [frame for frame in await client.heard_since(with_presence=True) if frame["type"] in PRESENCE_EVENTS]
+    return [frame for frame in await client.received_since(with_presence=True) if frame["type"] in PRESENCE_EVENTS]
 
 
 def _names(users: list[Frame]) -> dict[str, int]:
@@ -93,11 +93,11 @@ async def test_the_presence_command_and_the_api_say_the_same(
     await connect(nodes[1], f"/ws/chat/{name}?user_id=ada")
     await connect(nodes[2], f"/ws/chat/{name}?user_id=bob")
 
-    told = await ada.ok("presence")
+    answer = await ada.ok("presence")
     shown = (await nodes[2].http.get(f"/api/v1/rooms/{name}/presence")).json()
 
-    assert _names(told["users"]) == {"ada": 2, "bob": 1}
-    assert (shown["room"], shown["users"], shown["users_count"]) == (name, told["users"], told["users_count"])
+    assert _names(answer["users"]) == {"ada": 2, "bob": 1}
+    assert (shown["room"], shown["users"], shown["users_count"]) == (name, answer["users"], answer["users_count"])
     counts = (await nodes[1].http.get(f"/api/v1/rooms/{name}")).json()
     assert (counts["room"], counts["users_count"], counts["sessions_count"]) == (name, 2, 3)
     rooms = (await nodes[1].http.get("/api/v1/rooms")).json()
@@ -108,9 +108,12 @@ async def test_the_presence_command_and_the_api_say_the_same(
 async def test_an_agents_presence_lists_its_sessions(nodes: list[NodeProcess], connect: Connect, name: str) -> None:
     ada = await connect(nodes[0], f"/ws/agents/{name}?user_id=ada&session_id=one")
     await connect(nodes[1], f"/ws/agents/{name}?user_id=ada&session_id=two")
-    told = await ada.ok("presence")
-    assert (_names(told["users"]), told["users_count"]) == ({"ada": 2}, 1)
-    assert [(session["session_id"], session["node"]) for session in told["sessions"]] == [("one", "n1"), ("two", "n2")]
+    answer = await ada.ok("presence")
+    assert (_names(answer["users"]), answer["users_count"]) == ({"ada": 2}, 1)
+    assert [(session["session_id"], session["node"]) for session in answer["sessions"]] == [
+        ("one", "n1"),
+        ("two", "n2"),
+    ]
 
 
 async def test_private_answers_with_the_true_number_of_sessions(

@@ -24,7 +24,7 @@ EVICTED = 4500
 
 _ADMIN = {"username": "admin", "password": "admin"}
 _ADMIN_USER = "user admin on >admin ~* &* +@all"
-_NOBODY = "user default off"
+_NO_DEFAULT_USER = "user default off"
 
 
 def _documented_user() -> str:
@@ -40,10 +40,10 @@ def _documented_sentinel_user() -> str:
     return f"user watcher on >hush {found.group(1)}"
 
 
-# ---- a whole conversation on each of them
+# ---- all features on each server
 
 
-async def _converse(nodes: list[NodeProcess]) -> None:
+async def _use_all_features(nodes: list[NodeProcess]) -> None:
     """Rooms, presence, private messages, agents and their limits, over two nodes."""
     ada = await nodes[0].connect("/ws/chat/lobby?user_id=ada")
     bob = await nodes[1].connect("/ws/chat/lobby?user_id=bob")
@@ -80,7 +80,7 @@ Setup = Callable[[Path], AbstractAsyncContextManager[str]]
 
 @asynccontextmanager
 async def _with_few_rights(server: str) -> AsyncGenerator[str]:
-    async with RedisServer(binary_of(server), _ADMIN_USER, _documented_user(), _NOBODY) as redis:
+    async with RedisServer(binary_of(server), _ADMIN_USER, _documented_user(), _NO_DEFAULT_USER) as redis:
         yield redis.url.replace("//", "//tannoy:secret@")
         denied = await redis.run("ACL", "LOG", **_ADMIN)
         assert denied == [], "the server has refused something"
@@ -123,15 +123,15 @@ SETUPS: dict[str, Setup] = {
 
 
 @pytest.mark.parametrize("setup", SETUPS)
-async def test_nodes_run_a_whole_conversation(setup: str, tmp_path: Path) -> None:
+async def test_nodes_serve_rooms_private_messages_and_limits(setup: str, tmp_path: Path) -> None:
     async with SETUPS[setup](tmp_path) as url, two_nodes(url, times=HASTY, PRESENCE_GRACE="0") as nodes:
-        await _converse(nodes)
-        said = nodes[0].log()
-        assert "NOPERM" not in said
-        assert "refused" not in said
+        await _use_all_features(nodes)
+        log = nodes[0].log()
+        assert "NOPERM" not in log
+        assert "refused" not in log
 
 
-# ---- what is said when something is wrong
+# ---- errors at start
 
 
 def _fails_to_start(url: str) -> str:
@@ -152,7 +152,7 @@ def _fails_to_start(url: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("missing", "instead", "told"),
+    ("missing", "instead", "named"),
     [
         ("&tannoy:*", "&other:*", "channel"),
         ("~tannoy:*", "~other:*", ""),
@@ -164,20 +164,20 @@ def _fails_to_start(url: str) -> str:
     ],
 )
 @pytest.mark.parametrize("server", SERVERS)
-async def test_a_right_that_is_missing_is_named_and_the_node_does_not_start(
-    server: str, missing: str, instead: str, told: str
+async def test_a_missing_right_is_named_and_the_node_does_not_start(
+    server: str, missing: str, instead: str, named: str
 ) -> None:
     user = _documented_user()
     assert missing in user
     async with RedisServer(binary_of(server), user.replace(missing, instead)) as redis:
         sentence = _fails_to_start(redis.url.replace("//", "//tannoy:secret@"))
     assert f"Redis at 127.0.0.1:{redis.port} (TANNOY_REDIS_URL) does not let us do what a node does: " in sentence
-    assert told.lower() in sentence.lower()
+    assert named.lower() in sentence.lower()
     assert "docs/redis.md" in sentence
 
 
 @pytest.mark.parametrize("server", SERVERS)
-async def test_a_node_that_may_be_evicted_warns_and_works(server: str) -> None:
+async def test_a_node_without_the_right_to_no_evict_warns_and_starts(server: str) -> None:
     user = _documented_user().replace("+client|no-evict", "")
     async with RedisServer(binary_of(server), user) as redis:
         async with two_nodes(redis.url.replace("//", "//tannoy:secret@")) as nodes:
@@ -185,15 +185,15 @@ async def test_a_node_that_may_be_evicted_warns_and_works(server: str) -> None:
 
 
 @pytest.mark.parametrize("server", SERVERS)
-async def test_wrong_credentials_are_a_sentence(server: str) -> None:
-    async with RedisServer(binary_of(server), _documented_user(), _NOBODY) as redis:
+async def test_wrong_credentials_are_an_error_of_one_sentence(server: str) -> None:
+    async with RedisServer(binary_of(server), _documented_user(), _NO_DEFAULT_USER) as redis:
         for login in ("", "tannoy:wrong@"):
             sentence = _fails_to_start(redis.url.replace("//", f"//{login}"))
             assert "wants other credentials" in sentence
 
 
 @pytest.mark.parametrize("server", SERVERS)
-async def test_a_replica_is_refused_in_a_sentence(server: str) -> None:
+async def test_a_replica_is_an_error_of_one_sentence(server: str) -> None:
     binary = binary_of(server)
     async with RedisServer(binary) as master, RedisServer(binary, f"replicaof 127.0.0.1 {master.port}") as replica:
         await eventually(lambda: _follows(replica), what="the replica has its master's data")
@@ -232,7 +232,7 @@ async def test_a_server_that_is_still_loading_is_refused_until_it_has_loaded(ser
 
 
 @pytest.mark.parametrize("server", SERVERS)
-async def test_sentinels_that_do_not_help_are_a_sentence_with_the_reason_of_each(server: str) -> None:
+async def test_sentinels_without_the_master_are_an_error_with_the_reason_of_each(server: str) -> None:
     async with Watched(binary_of(server), replicas=1, sentinels=1) as redis:
         port = redis.sentinels[0].port
         unknown = _fails_to_start(f"redis+sentinel://127.0.0.1:{port},127.0.0.1:1/another")
@@ -243,16 +243,16 @@ async def test_sentinels_that_do_not_help_are_a_sentence_with_the_reason_of_each
         assert "is a Sentinel: its URL begins with redis+sentinel://" in mistaken
 
 
-async def test_tls_that_does_not_come_about_is_a_sentence(tmp_path: Path) -> None:
+async def test_a_failed_tls_handshake_is_an_error_of_one_sentence(tmp_path: Path) -> None:
     certificates = Certificates(tmp_path)
     authority = certificates.authority[0]
     async with RedisServer(binary_of("redis-7.0"), tls=certificates) as redis:
-        place = f"127.0.0.1:{redis.port}"
-        unknown_authority = _fails_to_start(f"rediss://{place}")
+        address = f"127.0.0.1:{redis.port}"
+        unknown_authority = _fails_to_start(f"rediss://{address}")
         assert "can't agree on TLS: " in unknown_authority
         assert "?ssl_ca_certs=FILE names who vouches for the server" in unknown_authority
-        assert "(TANNOY_REDIS_URL) can't " in _fails_to_start(f"redis://{place}")
-        assert "(TANNOY_REDIS_URL) " in _fails_to_start(f"rediss://{place}?ssl_ca_certs={authority}")
+        assert "(TANNOY_REDIS_URL) can't " in _fails_to_start(f"redis://{address}")
+        assert "(TANNOY_REDIS_URL) " in _fails_to_start(f"rediss://{address}?ssl_ca_certs={authority}")
     async with RedisServer(binary_of("valkey")) as redis:
         assert (
             "does it speak tls" in _fails_to_start(f"rediss://127.0.0.1:{redis.port}?ssl_ca_certs={authority}").lower()

@@ -1,4 +1,4 @@
-"""People in rooms, on different nodes."""
+"""Rooms with members on different nodes."""
 
 import asyncio
 
@@ -19,9 +19,9 @@ async def test_a_message_reaches_all_members_on_every_node_in_both_formats(
     await ada.ok("message", content=content)
 
     for client in (ada, bob, cyd):
-        heard = await client.expect("message")
-        timestamp = heard.pop("timestamp")
-        assert heard == {
+        received = await client.expect("message")
+        timestamp = received.pop("timestamp")
+        assert received == {
             "type": "message",
             "room": name,
             "user_id": "ada",
@@ -50,15 +50,15 @@ async def test_messages_of_concurrent_senders_arrive_everywhere_in_one_order(
 ) -> None:
     clients = [await connect(node, f"/ws/chat/{name}") for node in nodes]
 
-    async def speak(speaker: int) -> None:
+    async def publish(author: int) -> None:
         for number in range(50):
-            await clients[speaker].send("message", content=[speaker, number])
+            await clients[author].send("message", content=[author, number])
 
-    await asyncio.gather(*map(speak, range(3)))
+    await asyncio.gather(*map(publish, range(3)))
 
     first, second, third = [await client.contents(150) for client in clients]
     assert first == second == third
-    assert sorted(first) == [[speaker, number] for speaker in range(3) for number in range(50)]
+    assert sorted(first) == [[author, number] for author in range(3) for number in range(50)]
 
 
 async def test_a_socket_receives_the_rooms_that_it_has_joined_and_no_others(
@@ -78,7 +78,7 @@ async def test_a_socket_receives_the_rooms_that_it_has_joined_and_no_others(
     assert await bob.contents(3) == rooms
 
     assert (await ada.expect("message"))["content"] == rooms[1]
-    assert await ada.heard_since() == []
+    assert await ada.received_since() == []
 
 
 async def test_typing_reaches_the_others_and_not_its_author(
@@ -94,7 +94,7 @@ async def test_typing_reaches_the_others_and_not_its_author(
     for other in (near, far):
         assert await other.expect("typing") == {"type": "typing", "room": name, "user_id": "ada", "username": "Ada"}
         assert (await other.expect("message"))["content"] == "done"
-    assert [frame["type"] for frame in await ada.heard_since()] == ["message"]
+    assert [frame["type"] for frame in await ada.received_since()] == ["message"]
 
 
 async def test_a_room_socket_may_leave_and_join_its_own_room_again(
@@ -125,7 +125,7 @@ async def test_commands_sent_in_one_go_are_carried_out_in_order(
 
 
 @pytest.mark.parametrize("wire", ["json", "msgpack"])
-async def test_without_an_id_only_errors_are_answered(
+async def test_a_command_without_an_id_is_answered_only_by_an_error(
     nodes: list[NodeProcess], connect: Connect, name: str, wire: str
 ) -> None:
     ada = await connect(nodes[0], "/ws", wire=wire)
@@ -133,7 +133,7 @@ async def test_without_an_id_only_errors_are_answered(
     await ada.send("join", room=name)
     await ada.send("leave", room="never-joined")
 
-    (failure,) = await ada.heard_since()
+    (failure,) = await ada.received_since()
     assert (failure["type"], failure["code"], "id" in failure) == ("error", "not_joined", False)
 
 
@@ -147,14 +147,14 @@ async def test_a_private_message_reaches_every_session_of_its_user_and_counts_th
     assert (await ada.ok("private", to=f"bob.{name}", content={"psst": 1}))["sessions"] == 4
 
     for tab in tabs:
-        heard = await tab.expect("private")
-        del heard["timestamp"]
-        assert heard == {
+        received = await tab.expect("private")
+        del received["timestamp"]
+        assert received == {
             "type": "private",
             "from_user_id": f"ada.{name}",
             "from_username": "Ada",
             "content": {"psst": 1},
         }
-        assert await tab.heard_since() == []
-    assert await stranger.heard_since() == []
-    assert (await ada.ok("private", to=f"nobody.{name}", content=1))["sessions"] == 0
+        assert await tab.received_since() == []
+    assert await stranger.received_since() == []
+    assert (await ada.ok("private", to=f"unknown.{name}", content=1))["sessions"] == 0

@@ -68,7 +68,7 @@ class Client:
         assert answer["type"] == "ok", answer
         return answer
 
-    # ---- hearing
+    # ---- frames of the node
 
     async def expect(self, type: str) -> Frame:
         """The next frame of this type; others stay in the inbox."""
@@ -102,14 +102,16 @@ class Client:
         """The contents of the next `count` messages."""
         return [(await self.expect("message"))["content"] for _ in range(count)]
 
-    async def heard_since(self, *, with_presence: bool = False) -> list[Frame]:
-        """All that has come up to now: what was said before reaches us before a word to ourselves that we send now.
+    async def received_since(self, *, with_presence: bool = False) -> list[Frame]:
+        """All frames that were sent before a private message that this client now sends to itself.
 
-        Who came and went is left out, unless a test is about that. Needs the `welcome`.
+        Presence events are left out, unless a test is about them. Needs the `welcome`.
         """
         fence = {"fence": next(self._ids)}
         await self.call("private", to=self.welcome["user_id"], content=fence)
-        await self.find(lambda frame: frame["type"] == "private" and frame["content"] == fence, "our own word")
+        await self.find(
+            lambda frame: frame["type"] == "private" and frame["content"] == fence, "its own private message"
+        )
         left_out = () if with_presence else PRESENCE_EVENTS
         frames = [frame for frame in self.inbox if frame["type"] not in left_out and not _is_fence(frame)]
         self.inbox.clear()
@@ -141,5 +143,5 @@ class Client:
 
 
 def _is_fence(frame: Frame) -> bool:
-    """A word of another tab of the same user to itself."""
+    """A private message of `received_since`, of this client or another one of its user."""
     return frame["type"] == "private" and isinstance(frame["content"], dict) and "fence" in frame["content"]

@@ -88,7 +88,7 @@ class Valkey:
         return await self.client.execute_command(*words)  # type: ignore[no-untyped-call]  # redis-py has no type for it
 
     async def subscribers(self, channel: bytes) -> int:
-        """Links that hear `channel`, as Redis itself counts them."""
+        """Links that are subscribed to `channel`, as Redis counts them."""
         _, count = await self.run("PUBSUB", "NUMSUB", channel)
         return int(count)
 

@@ -41,11 +41,11 @@ COVERED_BY: dict[str, str] = {
     "node/cli/main.py": "tests/cluster/test_command_line.py",
     "node/connections/context.py": "tests/unit/node/connections/test_connection.py",
     "node/connections/inbound.py": "tests/unit/node/connections/test_command_loop_bounds.py",
-    "node/lifecycle/signals.py": "tests/cluster/test_goodbye.py",
+    "node/lifecycle/signals.py": "tests/cluster/test_drain.py",
     "node/operations/history.py": "tests/integration/test_history.py",
     "node/protocols/effects.py": "tests/unit/node/protocols/test_session.py",
     "node/server/supervisor.py": "tests/cluster/test_command_line.py",
-    "node/server/uvicorn_server.py": "tests/cluster/test_goodbye.py",
+    "node/server/uvicorn_server.py": "tests/cluster/test_drain.py",
     "node/transports/base.py": "tests/integration/test_rooms.py",
     "node/transports/uvicorn_websocket.py": "tests/cluster/test_autobahn.py",
     "node/web/health.py": "tests/integration/test_http.py",
@@ -53,7 +53,7 @@ COVERED_BY: dict[str, str] = {
     "node/web/pages.py": "tests/integration/test_http.py",
     "node/web/routes.py": "tests/integration/test_http.py",
     "node/web/sessions.py": "tests/integration/test_limits.py",
-    "shared/extras.py": "tests/unit/test_front_door.py",
+    "shared/extras.py": "tests/unit/test_package.py",
 }
 """Modules without a test file of their name, and the file or folder whose tests use them."""
 
@@ -96,18 +96,12 @@ def test_each_file_of_unit_tests_begins_with_the_name_of_a_module() -> None:
 
 _imports_a_test_module = re.compile(r"^from tests\.(?:\w+\.)*test_\w+ import", re.MULTILINE).search
 
-STILL_IMPORT_A_TEST_MODULE = {
-    "tests/cluster/test_comebacks.py",
-    "tests/integration/test_recovery.py",
-}
-"""Test modules whose shared code has not been moved to `tests/support` yet. Remove lines; add none."""
 
-
-def test_no_further_test_module_imports_another_one() -> None:
+def test_no_test_module_imports_another_one() -> None:
     importing = {
         path.relative_to(PROJECT).as_posix()
         for path in (PROJECT / "tests").rglob("*.py")
         if _imports_a_test_module(path.read_text())
     }
 
-    assert sorted(importing - STILL_IMPORT_A_TEST_MODULE) == [], "move what is shared to tests/support or a conftest"
+    assert sorted(importing) == [], "move what is shared to tests/support or a conftest"

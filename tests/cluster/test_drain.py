@@ -14,7 +14,7 @@ from tests.support.cluster import Cluster, Transport
     [(Transport.FAST, 0), (Transport.PORTABLE, -signal.SIGTERM)],
     ids=str,
 )
-async def test_sigterm_says_bye_to_every_socket(transport: Transport, exit_code: int) -> None:
+async def test_sigterm_sends_bye_to_every_socket(transport: Transport, exit_code: int) -> None:
     async with Cluster(nodes=1, transport=transport) as cluster:
         clients = [await cluster.nodes[0].connect(f"/ws/chat/{number}") for number in range(20)]
 
@@ -26,7 +26,7 @@ async def test_sigterm_says_bye_to_every_socket(transport: Transport, exit_code:
         assert await stopping == exit_code
 
 
-async def test_a_client_that_never_answers_does_not_hold_the_node_up() -> None:
+async def test_a_client_that_does_not_answer_does_not_delay_the_exit_for_ever() -> None:
     async with Cluster(nodes=1, transport=Transport.FAST) as cluster:
         client = await cluster.nodes[0].connect("/ws")
         client.stop_reading()

@@ -1,4 +1,4 @@
-"""What misbehaving clients and nodes in trouble may not do to others."""
+"""Misbehaving clients and failing nodes do not affect others."""
 
 import asyncio
 import struct
@@ -49,20 +49,20 @@ async def _only_ours(port: int) -> bool:
     return _open_sockets(port) <= 1
 
 
-async def test_nothing_comes_before_welcome(cluster: Cluster) -> None:
+async def test_no_frame_comes_before_welcome(cluster: Cluster) -> None:
     node = cluster.nodes[0]
 
-    async def speak() -> None:
+    async def publish() -> None:
         while True:
             await cluster.nodes[1].http.post("/api/v1/users/ada/messages", json={"content": 1})
 
-    speaking = asyncio.create_task(speak())
+    publishing = asyncio.create_task(publish())
     for number in range(60):
         async with RawSocket.to(node.port) as socket:
             await socket.handshake(f"/ws/chat/room.{number}?user_id=ada")
             assert (await socket.object())["type"] == "welcome"
-    speaking.cancel()
-    await asyncio.gather(speaking, return_exceptions=True)
+    publishing.cancel()
+    await asyncio.gather(publishing, return_exceptions=True)
 
 
 async def test_a_client_that_answers_pings_is_not_closed_because_redis_is_away(impatient: Cluster) -> None:
@@ -90,7 +90,7 @@ async def test_a_private_message_without_a_link_is_never_confirmed_with_zero_ses
     await bob.close()
 
 
-async def test_a_forbidden_channel_costs_its_own_room_alone() -> None:
+async def test_a_forbidden_channel_makes_only_its_room_unavailable() -> None:
     """An ACL that allows some rooms: the others are refused, and the link stays."""
     async with Cluster(nodes=1, times=PRODUCT, PING_INTERVAL="3600") as cluster:
         node = cluster.nodes[0]
@@ -110,14 +110,14 @@ async def test_a_forbidden_channel_costs_its_own_room_alone() -> None:
 
         assert (await client.call("join", room="secret"))["code"] == "unavailable"
         await client.ok("join", room="ok.1")
-        await client.ok("message", room="ok.1", content="heard")
+        await client.ok("message", room="ok.1", content="delivered")
 
-        assert await client.contents(1) == ["heard"]
+        assert await client.contents(1) == ["delivered"]
         assert await node.count("link", "connections") == incarnation
         await client.close()
 
 
-async def test_a_foreign_websocket_path_with_a_bad_handshake_does_not_hold_up_the_end() -> None:
+async def test_a_bad_handshake_on_a_foreign_path_does_not_delay_the_exit() -> None:
     async with Cluster(nodes=1, transport=Transport.FAST) as cluster:
         async with RawSocket.to(cluster.nodes[0].port) as socket:
             await socket.handshake("/elsewhere", Sec_WebSocket_Version="12")
@@ -125,7 +125,7 @@ async def test_a_foreign_websocket_path_with_a_bad_handshake_does_not_hold_up_th
         assert "exceeded" not in cluster.nodes[0].log()
 
 
-async def test_keys_are_each_authors_own(cluster: Cluster) -> None:
+async def test_idempotency_keys_are_separate_for_each_author(cluster: Cluster) -> None:
     ada, bob = [await cluster.nodes[0].connect(f"/ws/chat/keys?user_id={who}") for who in ("ada", "bob")]
 
     await ada.ok("message", content="A", key="1")
@@ -133,6 +133,6 @@ async def test_keys_are_each_authors_own(cluster: Cluster) -> None:
     await ada.ok("message", content="A again", key="1")
 
     assert await ada.contents(2) == ["A", "B"]
-    assert await ada.heard_since() == []
+    assert await ada.received_since() == []
     await ada.close()
     await bob.close()

@@ -1,4 +1,4 @@
-"""The package `tannoy` itself: what importing it costs, what it offers, what it says where a part is missing."""
+"""The package `tannoy` itself: what its import loads, its public names, and the error where an extra is missing."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ def _run(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout.strip()
 
 
-def test_import_of_tannoy_brings_in_no_module_of_it_and_no_dependency() -> None:
+def test_import_of_tannoy_imports_no_module_of_it_and_no_dependency() -> None:
     loaded = _run(
         "import sys; before = set(sys.modules); import tannoy; print(*sorted(set(sys.modules) - before - {'typing'}))"
     )
@@ -22,12 +22,12 @@ def test_import_of_tannoy_brings_in_no_module_of_it_and_no_dependency() -> None:
     assert [name for name in loaded.split() if name.split(".")[0] not in sys.stdlib_module_names] == ["tannoy"]
 
 
-def test_every_public_name_can_be_had_and_is_listed() -> None:
+def test_every_public_name_is_an_attribute_and_listed() -> None:
     assert all(getattr(tannoy, name) is not None for name in tannoy.__all__)
     assert set(tannoy.__all__) <= set(dir(tannoy))
 
 
-def test_settings_of_the_front_door_are_those_of_the_module() -> None:
+def test_settings_of_the_package_are_those_of_the_module() -> None:
     assert tannoy.Settings is Settings
 
 
