@@ -1,4 +1,4 @@
-"""A node whose side the test speaks, behind a page that a real node has served."""
+"""A node that the test plays, behind a page that a real node has served."""
 
 import json
 import re
@@ -12,33 +12,34 @@ from tests.browser.tabs import Tab, Tabs
 from tests.support.cluster import Cluster
 from tests.support.waiting import eventually
 
-HEARD_SECONDS = 5
+RECEIVED_SECONDS = 5
+"""In which the page sends a command that a test waits for."""
 
 Frame = dict[str, Any]
 
 
 @dataclass
 class ScriptedNode:
-    """Says yes to every command, but to the messages for which `refusals` holds an error code."""
+    """Answers every command with `ok`, but refuses messages while `refusals` holds error codes."""
 
     ping_interval: float = 25
     welcome: Frame = field(default_factory=dict[str, Any])
-    """What `welcome` carries besides."""
+    """Further fields of `welcome`."""
     refusals: list[str] = field(default_factory=list[str])
     oks: dict[str, Frame | Callable[[Frame], Frame]] = field(
         default_factory=dict[str, "Frame | Callable[[Frame], Frame]"]
     )
-    """What `ok` carries, by the command's type; if it is called, it gets the command."""
+    """Fields of `ok` by the type of the command, or a function of the command that returns them."""
     unanswered: set[str] = field(default_factory=set[str])
-    """Types of commands that get no answer by themselves."""
+    """Types of commands that are not answered at once."""
     commands: list[Frame] = field(default_factory=list[Frame])
     sockets: list[WebSocketRoute] = field(default_factory=list[WebSocketRoute])
 
     def accept(self, socket: WebSocketRoute) -> None:
         self.sockets.append(socket)
-        socket.on_message(self.hear)
+        socket.on_message(self.handle_message)
         number = len(self.sockets)
-        self.say(
+        self.send(
             type="welcome",
             session_id=f"session-{number}",
             user_id="ada",
@@ -48,7 +49,7 @@ class ScriptedNode:
             **self.welcome,
         )
 
-    def hear(self, data: str | bytes) -> None:
+    def handle_message(self, data: str | bytes) -> None:
         command: Frame = json.loads(data)
         self.commands.append(command)
         if "id" not in command or command["type"] in self.unanswered:
@@ -60,16 +61,16 @@ class ScriptedNode:
 
     def answer(self, command: Frame) -> None:
         fields = self.oks.get(command["type"], {})
-        self.say(type="ok", id=command["id"], **(fields(command) if callable(fields) else fields))
+        self.send(type="ok", id=command["id"], **(fields(command) if callable(fields) else fields))
 
     def refuse(self, command: Frame, code: str) -> None:
-        self.say(type="error", id=command["id"], code=code, message="refused")
+        self.send(type="error", id=command["id"], code=code, message="refused")
 
-    def say(self, **frame: object) -> None:
+    def send(self, **frame: object) -> None:
         self.sockets[-1].send(json.dumps(frame))
 
-    def said(self, text: str, *, offset: int) -> None:
-        self.say(
+    def send_message(self, text: str, *, offset: int) -> None:
+        self.send(
             type="message",
             room="lobby",
             user_id="bob",
@@ -79,24 +80,24 @@ class ScriptedNode:
             timestamp=f"2026-01-01T12:00:00.{offset:03}Z",
         )
 
-    def heard(self, kind: str) -> list[Frame]:
+    def received(self, kind: str) -> list[Frame]:
         return [command for command in self.commands if command["type"] == kind]
 
-    async def has_heard(self, kind: str, *, times: int = 1) -> None:
-        async def heard() -> bool:
-            return len(self.heard(kind)) >= times
+    async def wait_for(self, kind: str, *, times: int = 1) -> None:
+        async def received() -> bool:
+            return len(self.received(kind)) >= times
 
-        await eventually(heard, within=HEARD_SECONDS, what=f"the page says {kind}")
+        await eventually(received, within=RECEIVED_SECONDS, what=f"the page sends {kind}")
 
     async def end(self, code: int, reason: str, **more: object) -> None:
-        self.say(type="bye", code=code, reason=reason, reconnect=code < 4500, **more)
+        self.send(type="bye", code=code, reason=reason, reconnect=code < 4500, **more)
         await self.sockets[-1].close(code=code, reason=reason)
 
 
 async def open_on(
     node: ScriptedNode, cluster: Cluster, tabs: Tabs, *, rooms: str = "lobby", clock: bool = False
 ) -> Tab:
-    """A tab that is in its rooms on `node`. With `clock`, time is the test's to move."""
+    """A tab that is in its rooms on `node`. With `clock` the test moves the time of the page."""
     tab = Tab(await tabs.new_page())
     if clock:
         await tab.page.clock.install()

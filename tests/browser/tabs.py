@@ -1,4 +1,4 @@
-"""A person's tab in a real Chromium, with verbs for what a person does."""
+"""A tab in a real Chromium, with a method for each thing that a person does there."""
 
 import re
 import shutil
@@ -61,14 +61,14 @@ class Tab:
         await self.part("message-input").fill(text)
         await self.part("message-input").press("Enter")
 
-    async def hears(self, text: str) -> None:
+    async def shows_message(self, text: str) -> None:
         await expect(self.message(text)).to_be_visible()
 
     async def is_live(self, *, within_ms: float = 5_000) -> None:
         await expect(self.part("connection-state")).to_have_text("Live", timeout=within_ms)
 
     async def is_in_its_rooms(self, *, within_ms: float = 5_000) -> None:
-        """Live, and every join answered: from now on nothing said there is missed."""
+        """Live, and every join answered: from now on it misses no message."""
         await self.is_live(within_ms=within_ms)
         await expect(self.part("room-tabs").locator('[data-joined="false"]')).to_have_count(0, timeout=within_ms)
 

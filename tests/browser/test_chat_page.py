@@ -83,12 +83,12 @@ async def test_tabs_on_different_nodes_chat(cluster: Cluster, tabs: Tabs) -> Non
     ada = await tabs.open(cluster.nodes[0].url, "Ada", rooms="nodes-apart")
     bob = await tabs.open(cluster.nodes[1].url, "Bob", rooms="nodes-apart")
     await ada.say("hello over there")
-    await bob.hears("hello over there")
+    await bob.shows_message("hello over there")
     await bob.say("hello yourself")
-    await ada.hears("hello yourself")
+    await ada.shows_message("hello yourself")
 
 
-async def test_ones_own_message_is_shown_once_and_as_sent(cluster: Cluster, tabs: Tabs) -> None:
+async def test_an_own_message_is_shown_once_and_as_sent(cluster: Cluster, tabs: Tabs) -> None:
     ada = await tabs.open(cluster.nodes[0].url, "Ada", rooms="own-echo")
     await ada.say("just once")
     await expect(ada.part("message")).to_have_attribute("data-state", "sent")
@@ -111,7 +111,7 @@ async def test_showing_a_room_marks_it_read(cluster: Cluster, tabs: Tabs) -> Non
     await bob.say("look here")
     await expect(ada.room("far").get_by_test_id("unread")).to_be_visible()
     await ada.room("far").click()
-    await ada.hears("look here")
+    await ada.shows_message("look here")
     await expect(ada.room("far").get_by_test_id("unread")).to_be_hidden()
 
 
@@ -122,7 +122,7 @@ async def test_a_room_can_be_joined_while_in_another(cluster: Cluster, tabs: Tab
     await ada.part("add-room-input").press("Enter")
     await ada.is_in_its_rooms()
     await bob.say("welcome to the second")
-    await ada.hears("welcome to the second")
+    await ada.shows_message("welcome to the second")
 
 
 async def test_a_reload_keeps_the_rooms(cluster: Cluster, tabs: Tabs) -> None:
@@ -157,7 +157,7 @@ async def test_typing_is_shown_to_the_others(cluster: Cluster, tabs: Tabs) -> No
     await expect(bob.part("typing")).to_have_text("Ada is typing…")
 
 
-async def test_typing_is_not_shown_to_oneself(cluster: Cluster, tabs: Tabs) -> None:
+async def test_typing_is_not_shown_to_its_author(cluster: Cluster, tabs: Tabs) -> None:
     ada = await tabs.open(cluster.nodes[0].url, "Ada", rooms="typing-self")
     bob = await tabs.open(cluster.nodes[1].url, "Bob", rooms="typing-self")
     await ada.type("thinking")
@@ -171,7 +171,7 @@ async def test_a_message_ends_the_typing_of_its_author(cluster: Cluster, tabs: T
     await ada.type("done")
     await expect(bob.part("typing")).to_have_text("Ada is typing…")
     await ada.part("message-input").press("Enter")
-    await bob.hears("done")
+    await bob.shows_message("done")
     assert await bob.part("typing").inner_text() == ""
 
 
@@ -183,30 +183,30 @@ async def test_a_click_on_a_name_opens_a_private_conversation(cluster: Cluster, 
     await bob.say("I can, between us")
     await expect(ada.private("bob").get_by_test_id("unread")).to_have_text("1")
     await ada.private("bob").click()
-    await ada.hears("I can, between us")
+    await ada.shows_message("I can, between us")
 
 
 async def test_a_private_message_without_receivers_is_shown_as_undelivered(cluster: Cluster, tabs: Tabs) -> None:
-    ada = await tabs.open(cluster.nodes[0].url, "Ada", rooms="private-nobody")
+    ada = await tabs.open(cluster.nodes[0].url, "Ada", rooms="private-unread")
     url = cluster.nodes[0].url
-    await publish(url, "rooms/private-nobody", content="I am off", user_id="ghost", username="Ghost")
+    await publish(url, "rooms/private-unread", content="I am off", user_id="ghost", username="Ghost")
     await ada.author("Ghost").click()
     await ada.say("are you there?")
     await expect(ada.part("message-fate")).to_contain_text("not connected")
 
 
 async def test_the_agent_view_shows_messages_of_the_back_end(cluster: Cluster, tabs: Tabs) -> None:
-    agent = await tabs.open(cluster.nodes[0].url, "Ada", agent="agent-hears")
-    await publish(cluster.nodes[1].url, "agents/agent-hears", content={"text": "caller 12 waits"})
+    agent = await tabs.open(cluster.nodes[0].url, "Ada", agent="agent-shows")
+    await publish(cluster.nodes[1].url, "agents/agent-shows", content={"text": "caller 12 waits"})
     await expect(agent.part("agent-view").get_by_test_id("message-text")).to_have_text("caller 12 waits")
 
 
-async def test_the_agent_view_speaks_to_all_its_sessions(cluster: Cluster, tabs: Tabs) -> None:
-    desk = await tabs.open(cluster.nodes[0].url, "Ada", agent="agent-speaks")
+async def test_a_message_of_the_agent_view_reaches_all_its_sessions(cluster: Cluster, tabs: Tabs) -> None:
+    laptop = await tabs.open(cluster.nodes[0].url, "Ada", agent="agent-speaks")
     phone = await tabs.open(cluster.nodes[2].url, "Ada", agent="agent-speaks")
-    await desk.say("back in five minutes")
-    await phone.hears("back in five minutes")
-    await desk.hears("back in five minutes")
+    await laptop.say("back in five minutes")
+    await phone.shows_message("back in five minutes")
+    await laptop.shows_message("back in five minutes")
 
 
 async def test_the_agent_view_asks_which_agent(cluster: Cluster, tabs: Tabs) -> None:
@@ -232,7 +232,7 @@ async def test_markup_is_shown_literally(cluster: Cluster, tabs: Tabs) -> None:
     ada = await tabs.open(cluster.nodes[0].url, "Ada", rooms="markup")
     bob = await tabs.open(cluster.nodes[1].url, "<b>Bob</b>", rooms="markup")
     await bob.say(text)
-    await ada.hears(text)
+    await ada.shows_message(text)
     await expect(ada.author("<b>Bob</b>")).to_be_visible()
     await expect(ada.part("message-list").locator("script, img, b")).to_have_count(0)
 

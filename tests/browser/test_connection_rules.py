@@ -1,4 +1,4 @@
-"""What the page owes the contract when a node ends, refuses or goes silent: here the test speaks the node's side."""
+"""How the page follows docs/protocol.md when a node ends, refuses or sends nothing; the test plays the node."""
 
 import re
 
@@ -56,7 +56,7 @@ async def test_a_passing_close_is_followed_by_a_reconnect(cluster: Cluster, tabs
     await expect(tab.part("node-name")).to_have_text("scripted-2")
 
 
-async def test_the_nodes_wish_for_a_later_return_is_kept(cluster: Cluster, tabs: Tabs) -> None:
+async def test_retry_after_of_a_draining_node_delays_the_reconnect(cluster: Cluster, tabs: Tabs) -> None:
     node = ScriptedNode()
     tab = await open_on(node, cluster, tabs)
     await node.end(4001, "node is draining", retry_after=600)
@@ -75,7 +75,7 @@ async def test_a_full_node_is_tried_again_after_the_time_it_named(cluster: Clust
     await expect(tab.part("node-name")).to_have_text("scripted-2")
 
 
-async def test_a_wait_can_be_cut_short(cluster: Cluster, tabs: Tabs) -> None:
+async def test_a_click_ends_the_wait_for_the_reconnect(cluster: Cluster, tabs: Tabs) -> None:
     node = ScriptedNode()
     tab = await open_on(node, cluster, tabs)
     await node.end(4001, "node is draining", retry_after=600)
@@ -83,7 +83,7 @@ async def test_a_wait_can_be_cut_short(cluster: Cluster, tabs: Tabs) -> None:
     await expect(tab.part("node-name")).to_have_text("scripted-2")
 
 
-async def test_the_network_coming_back_cuts_the_wait_short(cluster: Cluster, tabs: Tabs) -> None:
+async def test_the_network_coming_back_ends_the_wait_for_the_reconnect(cluster: Cluster, tabs: Tabs) -> None:
     node = ScriptedNode()
     tab = await open_on(node, cluster, tabs)
     await tab.page.context.set_offline(True)
@@ -99,10 +99,10 @@ async def test_all_rooms_are_joined_again(cluster: Cluster, tabs: Tabs) -> None:
     await node.end(4001, "node is draining", retry_after=0)
     await expect(tab.part("node-name")).to_have_text("scripted-2")
     await tab.is_in_its_rooms()
-    assert [command["room"] for command in node.heard("join")] == ["lobby", "ops", "lobby", "ops"]
+    assert [command["room"] for command in node.received("join")] == ["lobby", "ops", "lobby", "ops"]
 
 
-async def test_a_silent_node_is_left(cluster: Cluster, tabs: Tabs) -> None:
+async def test_a_node_that_sends_no_ping_is_left(cluster: Cluster, tabs: Tabs) -> None:
     tab = Tab(await tabs.new_page())
     node = ScriptedNode(ping_interval=1)
     await tab.page.clock.install()
@@ -116,10 +116,10 @@ async def test_a_silent_node_is_left(cluster: Cluster, tabs: Tabs) -> None:
 async def test_a_ping_is_answered(cluster: Cluster, tabs: Tabs) -> None:
     node = ScriptedNode()
     tab = await open_on(node, cluster, tabs)
-    node.say(type="ping")
+    node.send(type="ping")
     await tab.say("after the ping")
     await expect(tab.part("message")).to_have_attribute("data-state", "sent")
-    assert node.heard("pong") == [{"type": "pong"}]
+    assert node.received("pong") == [{"type": "pong"}]
 
 
 async def test_an_unconfirmed_message_is_sent_again_under_the_same_key(cluster: Cluster, tabs: Tabs) -> None:
@@ -128,11 +128,11 @@ async def test_an_unconfirmed_message_is_sent_again_under_the_same_key(cluster: 
     await tab.say("once is enough")
     await tab.part("send-again").click()
     await expect(tab.part("message")).to_have_attribute("data-state", "sent")
-    first, second = node.heard("message")
+    first, second = node.received("message")
     assert first["key"] == second["key"]
 
 
-async def test_a_message_in_doubt_when_the_line_breaks_can_be_sent_again(cluster: Cluster, tabs: Tabs) -> None:
+async def test_an_unconfirmed_message_of_a_lost_connection_can_be_sent_again(cluster: Cluster, tabs: Tabs) -> None:
     node = ScriptedNode()
     tab = await open_on(node, cluster, tabs)
     node.sockets[-1].on_message(lambda _: None)
@@ -141,7 +141,7 @@ async def test_a_message_in_doubt_when_the_line_breaks_can_be_sent_again(cluster
     await expect(tab.part("send-again")).to_be_visible()
 
 
-async def test_a_message_that_cannot_succeed_is_not_offered_again(cluster: Cluster, tabs: Tabs) -> None:
+async def test_a_message_that_is_too_large_can_not_be_sent_again(cluster: Cluster, tabs: Tabs) -> None:
     node = ScriptedNode(refusals=["too_large"])
     tab = await open_on(node, cluster, tabs)
     await tab.say("far too long")
@@ -152,46 +152,46 @@ async def test_a_message_that_cannot_succeed_is_not_offered_again(cluster: Clust
 async def test_unknown_frames_are_ignored(cluster: Cluster, tabs: Tabs) -> None:
     node = ScriptedNode()
     tab = await open_on(node, cluster, tabs)
-    node.say(type="from_the_future", room="lobby")
-    node.say(type="toString")
-    node.said("still here", offset=1)
-    await tab.hears("still here")
+    node.send(type="from_the_future", room="lobby")
+    node.send(type="toString")
+    node.send_message("still here", offset=1)
+    await tab.shows_message("still here")
 
 
 async def test_a_room_keeps_its_last_500_messages(cluster: Cluster, tabs: Tabs) -> None:
     node = ScriptedNode()
     tab = await open_on(node, cluster, tabs)
     for number in range(1, 521):
-        node.said(f"message {number}", offset=number)
-    await tab.hears("message 520")
+        node.send_message(f"message {number}", offset=number)
+    await tab.shows_message("message 520")
     await expect(tab.part("message")).to_have_count(500)
 
 
-async def test_who_reads_the_end_stays_at_the_end(cluster: Cluster, tabs: Tabs) -> None:
+async def test_a_reader_at_the_end_stays_at_the_end(cluster: Cluster, tabs: Tabs) -> None:
     node = ScriptedNode()
     tab = await open_on(node, cluster, tabs)
     for number in range(1, 601):
-        node.said(f"message {number}", offset=number)
+        node.send_message(f"message {number}", offset=number)
     await expect(tab.message("message 600")).to_be_in_viewport()
 
 
-async def test_who_reads_back_is_left_in_peace(cluster: Cluster, tabs: Tabs) -> None:
+async def test_a_reader_of_older_messages_is_not_moved(cluster: Cluster, tabs: Tabs) -> None:
     node = ScriptedNode()
     tab = await open_on(node, cluster, tabs)
     for number in range(1, 501):
-        node.said(f"message {number}", offset=number)
+        node.send_message(f"message {number}", offset=number)
     await expect(tab.message("message 500")).to_be_in_viewport()
     await tab.message("message 300").scroll_into_view_if_needed()
     await expect(tab.part("latest")).to_be_visible()
     for number in range(501, 601):
-        node.said(f"message {number}", offset=number)
-    await tab.hears("message 600")
+        node.send_message(f"message {number}", offset=number)
+    await tab.shows_message("message 600")
     await expect(tab.message("message 300")).to_be_in_viewport()
     await tab.part("latest").click()
     await expect(tab.message("message 600")).to_be_in_viewport()
 
 
-async def test_typing_is_said_at_most_once_in_two_seconds(cluster: Cluster, tabs: Tabs) -> None:
+async def test_typing_is_sent_at_most_once_in_two_seconds(cluster: Cluster, tabs: Tabs) -> None:
     node = ScriptedNode()
     tab = Tab(await tabs.new_page())
     await tab.page.clock.install(time="2030-01-01T12:00:00Z")
@@ -204,4 +204,4 @@ async def test_typing_is_said_at_most_once_in_two_seconds(cluster: Cluster, tabs
     await tab.type(" and more")
     await tab.part("message-input").press("Enter")
     await expect(tab.part("message")).to_have_attribute("data-state", "sent")
-    assert len(node.heard("typing")) == 2
+    assert len(node.received("typing")) == 2

@@ -1,4 +1,4 @@
-"""Who is here, as people see it: a real Chromium and real nodes, which show a leave two seconds after it."""
+"""Presence on the page: a real Chromium and real nodes, which show a leave two seconds after it."""
 
 from collections.abc import AsyncIterator
 
@@ -79,7 +79,7 @@ async def test_a_reload_is_no_leave(cluster: Cluster, tabs: Tabs) -> None:
     ada = await tabs.open(cluster.nodes[0].url, "Ada", rooms="reload")
     bob = await tabs.open(cluster.nodes[1].url, "Bob", rooms="reload")
     await bob.say("back in a second")
-    await ada.hears("back in a second")
+    await ada.shows_message("back in a second")
     await bob.page.reload()
     await bob.is_in_its_rooms()
     await a_visitor_comes_and_goes(cluster, tabs, "reload", seen_by=ada)
@@ -88,11 +88,11 @@ async def test_a_reload_is_no_leave(cluster: Cluster, tabs: Tabs) -> None:
     await expect(ada.part("coming")).to_have_text(["Bob joined", "Passer-by left"])
 
 
-async def test_what_is_said_ends_the_line_of_comings(cluster: Cluster, tabs: Tabs) -> None:
+async def test_a_message_ends_the_line_of_joins_and_leaves(cluster: Cluster, tabs: Tabs) -> None:
     ada = await tabs.open(cluster.nodes[0].url, "Ada", rooms="lines")
     bob = await tabs.open(cluster.nodes[1].url, "Bob", rooms="lines")
     await bob.say("good morning")
-    await ada.hears("good morning")
+    await ada.shows_message("good morning")
     await tabs.open(cluster.nodes[1].url, "Cyd", rooms="lines")
     await expect(ada.part("coming")).to_have_text(["Bob joined", "Cyd joined"])
 
@@ -146,8 +146,8 @@ async def test_a_phone_shows_the_list_when_asked(cluster: Cluster, tabs: Tabs) -
 
 
 async def test_an_agent_lists_its_sessions(cluster: Cluster, tabs: Tabs) -> None:
-    desk = await tabs.open(cluster.nodes[0].url, "Ada", agent="agent-people")
-    await expect(desk.part("people-count")).to_have_text("1 session")
+    laptop = await tabs.open(cluster.nodes[0].url, "Ada", agent="agent-people")
+    await expect(laptop.part("people-count")).to_have_text("1 session")
     phone = await tabs.open(cluster.nodes[1].url, "Ada", agent="agent-people")
     await expect(phone.part("people-count")).to_have_text("2 sessions")
     await expect(phone.person("Ada")).to_contain_text("2 sessions")
@@ -155,11 +155,11 @@ async def test_an_agent_lists_its_sessions(cluster: Cluster, tabs: Tabs) -> None
 
 async def test_a_tab_that_reconnects_gets_a_new_list_of_people(tabs: Tabs) -> None:
     async with Cluster(nodes=2, PRESENCE_GRACE="1") as cluster:
-        ada = await tabs.open(cluster.nodes[0].url, "Ada", rooms="told-anew")
-        bob = await tabs.open(cluster.nodes[1].url, "Bob", rooms="told-anew")
+        ada = await tabs.open(cluster.nodes[0].url, "Ada", rooms="listed-again")
+        bob = await tabs.open(cluster.nodes[1].url, "Bob", rooms="listed-again")
         await ada.sees("Ada", "Bob")
         await cluster.nodes[0].kill()
-        await tabs.open(cluster.nodes[1].url, "Cyd", rooms="told-anew")
+        await tabs.open(cluster.nodes[1].url, "Cyd", rooms="listed-again")
         await bob.page.close()
         await expect(ada.part("people")).to_have_attribute("data-current", "false")
         await cluster.nodes[0].start()

@@ -18,7 +18,7 @@ KEPT = 100
 
 @pytest.fixture
 async def cluster() -> AsyncIterator[Cluster]:
-    """Two nodes and a Valkey that a test may hurt."""
+    """Two nodes and a Valkey that a test may kill."""
     async with Cluster(nodes=2, times=PRODUCT) as running:
         yield running
 
@@ -34,20 +34,18 @@ def numbers(first: int, last: int) -> list[str]:
 
 
 def messages(tab: Tab) -> Locator:
-    """All that the tab shows of what was said, from the top."""
+    """The texts of all messages that the tab shows, from the top."""
     return tab.part("message-text")
 
 
 @pytest.mark.parametrize("channel", ["rooms/killed", "agents/killed"])
-async def test_a_tab_whose_node_was_killed_shows_all_that_was_said_once(
-    cluster: Cluster, tabs: Tabs, channel: str
-) -> None:
+async def test_a_tab_whose_node_was_killed_shows_each_message_once(cluster: Cluster, tabs: Tabs, channel: str) -> None:
     first, second = cluster.nodes
     room, agent = ("killed", None) if channel == "rooms/killed" else (None, "killed")
     ada = await tabs.open(first.url, "Ada", rooms=room, agent=agent)
     bob = await tabs.open(second.url, "Bob", rooms=room, agent=agent)
     await publish(second, channel, "before")
-    await ada.hears("before")
+    await ada.shows_message("before")
 
     saying = asyncio.create_task(publish(second, channel, *numbers(1, 30)))
     await first.kill()
@@ -63,7 +61,7 @@ async def test_a_tab_whose_node_was_killed_shows_all_that_was_said_once(
     await expect(bob.part("note")).to_have_count(0)
 
 
-async def test_a_reload_shows_what_was_said(cluster: Cluster, tabs: Tabs) -> None:
+async def test_a_reload_shows_the_earlier_messages(cluster: Cluster, tabs: Tabs) -> None:
     ada = await tabs.open(cluster.nodes[0].url, "Ada", rooms="reloaded")
     await ada.say("my own")
     await publish(cluster.nodes[1], "rooms/reloaded", "of another")
@@ -77,7 +75,7 @@ async def test_a_reload_shows_what_was_said(cluster: Cluster, tabs: Tabs) -> Non
 async def test_a_tab_notes_that_messages_may_be_missing_after_redis_lost_its_data(cluster: Cluster, tabs: Tabs) -> None:
     ada = await tabs.open(cluster.nodes[0].url, "Ada", rooms="lost")
     await publish(cluster.nodes[1], "rooms/lost", "before")
-    await ada.hears("before")
+    await ada.shows_message("before")
 
     cluster.valkey.kill()
     await cluster.valkey.start()

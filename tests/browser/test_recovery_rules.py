@@ -1,6 +1,6 @@
-"""What the page owes the contract after a loss: each message once, in order, or a line that says what may be missing.
+"""How the page follows docs/protocol.md after a loss: each message once, in order, or a note of what may be missing.
 
-Here the test speaks the node's side.
+The test plays the node.
 """
 
 import re
@@ -20,7 +20,7 @@ LONG_ENOUGH_TO_ASK_AGAIN = "00:05"
 
 @dataclass
 class Log:
-    """What the lobby keeps: `first` to `head`, each said by Bob as "<epoch> <offset>"."""
+    """What the lobby keeps: `first` to `head`, each a message of Bob with the text "<epoch> <offset>"."""
 
     epoch: str
     first: int
@@ -29,15 +29,15 @@ class Log:
     """The offset of the first message of the epoch; those before are of the one before, called "old"."""
 
     def message(self, offset: int) -> Frame:
-        said_in = self.epoch if offset >= self.began else "old"
+        epoch = self.epoch if offset >= self.began else "old"
         return {
             "type": "message",
             "room": "lobby",
             "user_id": "bob",
             "username": "Bob",
             "session_id": "session-of-bob",
-            "content": {"text": f"{said_in} {offset}"},
-            "timestamp": f"2026-01-0{1 if said_in == 'old' else 2}T12:{offset // 60:02}:{offset % 60:02}.000Z",
+            "content": {"text": f"{epoch} {offset}"},
+            "timestamp": f"2026-01-0{1 if epoch == 'old' else 2}T12:{offset // 60:02}:{offset % 60:02}.000Z",
             "offset": offset,
         }
 
@@ -55,13 +55,13 @@ def node_with(log: Log) -> ScriptedNode:
     return ScriptedNode(oks={"join": {"epoch": log.epoch, "offset": log.head}, "history": log.page})
 
 
-def say(node: ScriptedNode, log: Log, *offsets: int) -> None:
+def send_messages(node: ScriptedNode, log: Log, *offsets: int) -> None:
     for offset in offsets:
-        node.say(**log.message(offset))
+        node.send(**log.message(offset))
 
 
-async def come_back(node: ScriptedNode, tab: Tab, log: Log, *, recovered: bool) -> None:
-    """The line breaks and is there again: the node answers `join` with the head of `log`."""
+async def reconnect(node: ScriptedNode, tab: Tab, log: Log, *, recovered: bool) -> None:
+    """Close the connection; the page reconnects, and the node answers `join` with the head of `log`."""
     node.oks = {"join": {"epoch": log.epoch, "offset": log.head, "recovered": recovered}, "history": log.page}
     name = f"scripted-{len(node.sockets) + 1}"
     await node.end(4003, "no pong", retry_after=0)
@@ -76,89 +76,89 @@ async def shows(tab: Tab, *lines: str) -> None:
     ).to_have_text(list(lines))
 
 
-# ---- coming back
+# ---- reconnecting
 
 
-async def test_a_return_recovers_from_the_last_message_shown(cluster: Cluster, tabs: Tabs) -> None:
+async def test_a_reconnect_recovers_from_the_last_message_shown(cluster: Cluster, tabs: Tabs) -> None:
     node = node_with(Log("old", 1, 2))
     tab = await open_on(node, cluster, tabs)
-    say(node, Log("old", 1, 3), 3)
-    await tab.hears("old 3")
-    await come_back(node, tab, Log("old", 1, 3), recovered=True)
-    assert [command.get("recover") for command in node.heard("join")] == [None, {"epoch": "old", "offset": 3}]
+    send_messages(node, Log("old", 1, 3), 3)
+    await tab.shows_message("old 3")
+    await reconnect(node, tab, Log("old", 1, 3), recovered=True)
+    assert [command.get("recover") for command in node.received("join")] == [None, {"epoch": "old", "offset": 3}]
 
 
-async def test_what_was_missed_is_shown_once_and_counted(cluster: Cluster, tabs: Tabs) -> None:
+async def test_missed_messages_are_shown_once_and_counted(cluster: Cluster, tabs: Tabs) -> None:
     log = Log("old", 1, 2)
     node = node_with(log)
     tab = await open_on(node, cluster, tabs)
     await shows(tab, *log.texts(1, 2))
-    await come_back(node, tab, Log("old", 1, 4), recovered=True)
-    say(node, log, 3, 4, 2, 4, 5, 3)
+    await reconnect(node, tab, Log("old", 1, 4), recovered=True)
+    send_messages(node, log, 3, 4, 2, 4, 5, 3)
     await shows(tab, *log.texts(1, 2), "2 messages while you were away", *log.texts(3, 5))
-    await come_back(node, tab, Log("old", 1, 5), recovered=True)
-    assert node.heard("join")[-1]["recover"] == {"epoch": "old", "offset": 5}
+    await reconnect(node, tab, Log("old", 1, 5), recovered=True)
+    assert node.received("join")[-1]["recover"] == {"epoch": "old", "offset": 5}
 
 
-async def test_where_nothing_was_missed_nothing_is_said_of_it(cluster: Cluster, tabs: Tabs) -> None:
+async def test_a_reconnect_without_missed_messages_shows_no_note(cluster: Cluster, tabs: Tabs) -> None:
     log = Log("old", 1, 2)
     node = node_with(log)
     tab = await open_on(node, cluster, tabs)
-    await come_back(node, tab, log, recovered=True)
-    say(node, log, 3)
+    await reconnect(node, tab, log, recovered=True)
+    send_messages(node, log, 3)
     await shows(tab, *log.texts(1, 3))
 
 
-async def test_what_could_not_be_recovered_is_read_from_the_history(cluster: Cluster, tabs: Tabs) -> None:
+async def test_messages_that_could_not_be_recovered_are_read_from_the_history(cluster: Cluster, tabs: Tabs) -> None:
     log = Log("old", 1, 1)
     node = node_with(log)
     tab = await open_on(node, cluster, tabs)
-    await tab.hears("old 1")
+    await tab.shows_message("old 1")
     log.head = 350
-    await come_back(node, tab, log, recovered=False)
+    await reconnect(node, tab, log, recovered=False)
     await shows(tab, "old 1", "349 messages while you were away", *log.texts(2, 350))
-    assert [command.get("since") for command in node.heard("history")] == [None, 1, 301]
+    assert [command.get("since") for command in node.received("history")] == [None, 1, 301]
 
 
-async def test_what_is_said_while_the_history_is_read_comes_behind_it(cluster: Cluster, tabs: Tabs) -> None:
+async def test_messages_during_a_read_of_the_history_come_behind_it(cluster: Cluster, tabs: Tabs) -> None:
     log = Log("old", 1, 1)
     node = node_with(log)
     tab = await open_on(node, cluster, tabs)
-    await tab.hears("old 1")
+    await tab.shows_message("old 1")
     node.unanswered.add("history")
     log.head = 3
-    await come_back(node, tab, log, recovered=False)
-    await node.has_heard("history", times=2)
-    say(node, log, 4)
+    await reconnect(node, tab, log, recovered=False)
+    await node.wait_for("history", times=2)
+    send_messages(node, log, 4)
     log.head = 4
-    node.answer(node.heard("history")[-1])
-    say(node, log, 5)
+    node.answer(node.received("history")[-1])
+    send_messages(node, log, 5)
     await shows(tab, "old 1", "2 messages while you were away", *log.texts(2, 5))
 
 
-async def test_messages_that_are_no_longer_kept_leave_a_note_in_their_place(cluster: Cluster, tabs: Tabs) -> None:
+async def test_messages_that_are_no_longer_kept_are_replaced_by_a_note(cluster: Cluster, tabs: Tabs) -> None:
     log = Log("old", 1, 2)
     node = node_with(log)
     tab = await open_on(node, cluster, tabs)
     await shows(tab, *log.texts(1, 2))
-    await come_back(node, tab, Log("old", 7, 9), recovered=False)
+    await reconnect(node, tab, Log("old", 7, 9), recovered=False)
     await shows(tab, *log.texts(1, 2), MAY_BE_MISSING, *log.texts(7, 9))
 
 
-async def test_a_line_that_breaks_while_the_history_is_read_loses_nothing(cluster: Cluster, tabs: Tabs) -> None:
+async def test_a_connection_lost_during_a_read_of_the_history_loses_no_message(cluster: Cluster, tabs: Tabs) -> None:
     log = Log("old", 1, 1)
     node = node_with(log)
     tab = await open_on(node, cluster, tabs)
-    await tab.hears("old 1")
+    await tab.shows_message("old 1")
     node.unanswered.add("history")
     log.head = 3
-    await come_back(node, tab, log, recovered=False)
-    await node.has_heard("history", times=2)
-    say(node, log, 4)
+    await reconnect(node, tab, log, recovered=False)
+    await node.wait_for("history", times=2)
+    send_messages(node, log, 4)
     log.head = 4
-    await come_back(node, tab, log, recovered=True)
-    assert node.heard("join")[-1]["recover"] == {"epoch": "old", "offset": 1}
-    say(node, log, 2, 3, 4)
+    await reconnect(node, tab, log, recovered=True)
+    assert node.received("join")[-1]["recover"] == {"epoch": "old", "offset": 1}
+    send_messages(node, log, 2, 3, 4)
     await shows(tab, "old 1", "3 messages while you were away", *log.texts(2, 4))
 
 
@@ -166,14 +166,14 @@ async def test_a_history_that_stays_unavailable_is_given_up(cluster: Cluster, ta
     log = Log("old", 1, 1)
     node = node_with(log)
     tab = await open_on(node, cluster, tabs, clock=True)
-    await tab.hears("old 1")
+    await tab.shows_message("old 1")
     node.unanswered.add("history")
     log.head = 3
-    node.say(type="resync", room="lobby", epoch="old", offset=3, reason="too slow")
-    say(node, log, 4)
+    node.send(type="resync", room="lobby", epoch="old", offset=3, reason="too slow")
+    send_messages(node, log, 4)
     for times in range(2, 7):
-        await node.has_heard("history", times=times)
-        node.refuse(node.heard("history")[-1], "unavailable")
+        await node.wait_for("history", times=times)
+        node.refuse(node.received("history")[-1], "unavailable")
         await tab.page.clock.run_for(LONG_ENOUGH_TO_ASK_AGAIN)
     await shows(tab, "old 1", MAY_BE_MISSING, "old 4")
 
@@ -181,48 +181,48 @@ async def test_a_history_that_stays_unavailable_is_given_up(cluster: Cluster, ta
 async def test_without_history_a_reconnect_notes_that_messages_may_be_missing(cluster: Cluster, tabs: Tabs) -> None:
     node = ScriptedNode()
     tab = await open_on(node, cluster, tabs)
-    node.said("before", offset=1)
-    await tab.hears("before")
+    node.send_message("before", offset=1)
+    await tab.shows_message("before")
     await node.end(4003, "no pong", retry_after=0)
     await expect(tab.part("node-name")).to_have_text("scripted-2")
     await tab.is_in_its_rooms()
-    node.said("after", offset=2)
+    node.send_message("after", offset=2)
     await shows(tab, "before", MAY_BE_MISSING, "after")
-    assert node.heard("history") == []
+    assert node.received("history") == []
 
 
-async def test_an_answer_to_join_that_came_too_late_is_asked_for_again(cluster: Cluster, tabs: Tabs) -> None:
+async def test_a_join_whose_answer_came_too_late_is_left_and_repeated(cluster: Cluster, tabs: Tabs) -> None:
     log = Log("old", 1, 1)
     node = node_with(log)
     tab = await open_on(node, cluster, tabs, clock=True)
-    await tab.hears("old 1")
+    await tab.shows_message("old 1")
     node.unanswered.add("join")
     await node.end(4003, "no pong", retry_after=0)
     await tab.page.clock.run_for(1000)
-    await node.has_heard("join", times=2)
-    say(node, log, 5)
-    node.refuse(node.heard("join")[-1], "already_joined")
-    await node.has_heard("leave")
+    await node.wait_for("join", times=2)
+    send_messages(node, log, 5)
+    node.refuse(node.received("join")[-1], "already_joined")
+    await node.wait_for("leave")
     node.unanswered.clear()
     node.oks["join"] = {"epoch": "old", "offset": 5, "recovered": True}
     await tab.page.clock.run_for(5000)
     await tab.is_in_its_rooms()
-    assert node.heard("join")[-1]["recover"] == {"epoch": "old", "offset": 1}
-    say(node, log, 2, 3, 4, 5)
+    assert node.received("join")[-1]["recover"] == {"epoch": "old", "offset": 1}
+    send_messages(node, log, 2, 3, 4, 5)
     await shows(tab, "old 1", "4 messages while you were away", *log.texts(2, 5))
 
 
 # ---- resync
 
 
-async def test_what_a_slow_tab_was_not_given_is_read(cluster: Cluster, tabs: Tabs) -> None:
+async def test_messages_dropped_for_a_slow_tab_are_read_from_the_history(cluster: Cluster, tabs: Tabs) -> None:
     log = Log("old", 1, 1)
     node = node_with(log)
     tab = await open_on(node, cluster, tabs)
-    await tab.hears("old 1")
+    await tab.shows_message("old 1")
     log.head = 4
-    node.say(type="resync", room="lobby", epoch="old", offset=4, reason="too slow to read: messages were dropped")
-    say(node, log, 5)
+    node.send(type="resync", room="lobby", epoch="old", offset=4, reason="too slow to read: messages were dropped")
+    send_messages(node, log, 5)
     await shows(tab, *log.texts(1, 5))
 
 
@@ -230,22 +230,22 @@ async def test_a_resync_up_to_what_is_shown_already_changes_nothing(cluster: Clu
     log = Log("old", 1, 2)
     node = node_with(log)
     tab = await open_on(node, cluster, tabs)
-    node.say(type="resync", room="lobby", epoch="old", offset=2, reason="too slow")
-    say(node, log, 3)
+    node.send(type="resync", room="lobby", epoch="old", offset=2, reason="too slow")
+    send_messages(node, log, 3)
     await shows(tab, *log.texts(1, 3))
 
 
 async def test_another_epoch_that_counts_from_the_start_is_shown_from_its_start(cluster: Cluster, tabs: Tabs) -> None:
     node = node_with(Log("old", 1, 5))
     tab = await open_on(node, cluster, tabs)
-    await tab.hears("old 5")
+    await tab.shows_message("old 5")
     new = Log("new", 1, 3)
     node.oks["history"] = new.page
-    node.say(type="resync", room="lobby", epoch="new", offset=2, reason="begun anew")
-    say(node, new, 3)
+    node.send(type="resync", room="lobby", epoch="new", offset=2, reason="begun anew")
+    send_messages(node, new, 3)
     await shows(tab, *Log("old", 1, 5).texts(1, 5), MAY_BE_MISSING, *new.texts(1, 3))
-    await come_back(node, tab, new, recovered=True)
-    assert node.heard("join")[-1]["recover"] == {"epoch": "new", "offset": 3}
+    await reconnect(node, tab, new, recovered=True)
+    assert node.received("join")[-1]["recover"] == {"epoch": "new", "offset": 3}
 
 
 async def test_another_epoch_that_goes_on_with_the_log_repeats_nothing(cluster: Cluster, tabs: Tabs) -> None:
@@ -253,17 +253,17 @@ async def test_another_epoch_that_goes_on_with_the_log_repeats_nothing(cluster: 
     old = Log("old", 1, 5)
     node = node_with(old)
     tab = await open_on(node, cluster, tabs)
-    await tab.hears("old 5")
-    await come_back(node, tab, Log("new", 1, 6, began=4), recovered=False)
+    await tab.shows_message("old 5")
+    await reconnect(node, tab, Log("new", 1, 6, began=4), recovered=False)
     await shows(tab, *old.texts(1, 5), MAY_BE_MISSING, "new 4", "new 5", "new 6")
 
 
-async def test_another_epoch_does_not_bring_back_what_is_further_up(cluster: Cluster, tabs: Tabs) -> None:
+async def test_another_epoch_does_not_repeat_messages_shown_further_up(cluster: Cluster, tabs: Tabs) -> None:
     old = Log("old", 1, 80)
     node = node_with(old)
     tab = await open_on(node, cluster, tabs)
     await shows(tab, *old.texts(31, 80))
-    await come_back(node, tab, Log("new", 1, 81, began=81), recovered=False)
+    await reconnect(node, tab, Log("new", 1, 81, began=81), recovered=False)
     await shows(tab, *old.texts(31, 80), MAY_BE_MISSING, "new 81")
     await tab.part("load-older").click()
     await shows(tab, *old.texts(1, 80), MAY_BE_MISSING, "new 81")
@@ -273,28 +273,28 @@ async def test_a_history_that_its_node_cannot_read_is_shown_as_one_gap(cluster: 
     log = Log("old", 1, 1)
     node = node_with(log)
     tab = await open_on(node, cluster, tabs)
-    await tab.hears("old 1")
+    await tab.shows_message("old 1")
     for _ in range(2):
-        node.say(type="resync", room="lobby", epoch=None, offset=None, reason="too slow")
-    node.said("and then", offset=2)
+        node.send(type="resync", room="lobby", epoch=None, offset=None, reason="too slow")
+    node.send_message("and then", offset=2)
     await shows(tab, "old 1", MAY_BE_MISSING, "and then")
 
 
-# ---- what was said before
+# ---- earlier messages
 
 
-async def test_the_last_messages_stand_above_what_is_said_now(cluster: Cluster, tabs: Tabs) -> None:
+async def test_the_last_messages_are_shown_above_new_ones(cluster: Cluster, tabs: Tabs) -> None:
     log = Log("old", 1, 3)
     node = node_with(log)
     node.unanswered.add("history")
     tab = await open_on(node, cluster, tabs)
-    await node.has_heard("history")
-    say(node, log, 4)
-    await tab.hears("old 4")
-    node.answer(node.heard("history")[0])
+    await node.wait_for("history")
+    send_messages(node, log, 4)
+    await tab.shows_message("old 4")
+    node.answer(node.received("history")[0])
     await shows(tab, *log.texts(1, 4))
     await expect(tab.part("no-older")).to_be_visible()
-    assert node.heard("history")[0] == {"type": "history", "room": "lobby", "before": 4, "limit": PAGE, "id": 2}
+    assert node.received("history")[0] == {"type": "history", "room": "lobby", "before": 4, "limit": PAGE, "id": 2}
 
 
 async def test_older_messages_are_loaded_until_there_are_none(cluster: Cluster, tabs: Tabs) -> None:
@@ -329,32 +329,32 @@ async def test_older_messages_that_cannot_be_loaded_can_be_asked_for_again(clust
     await shows(tab, *log.texts(11, 60))
     node.unanswered.add("history")
     await tab.part("load-older").click()
-    await node.has_heard("history", times=2)
-    node.refuse(node.heard("history")[-1], "internal")
+    await node.wait_for("history", times=2)
+    node.refuse(node.received("history")[-1], "internal")
     await expect(tab.part("load-older")).to_contain_text("Try again")
     node.unanswered.clear()
     await tab.part("load-older").click()
     await shows(tab, *log.texts(1, 60))
 
 
-async def test_a_first_page_that_a_broken_line_cost_is_read_after_the_return(cluster: Cluster, tabs: Tabs) -> None:
+async def test_a_first_page_lost_with_its_connection_is_read_after_the_reconnect(cluster: Cluster, tabs: Tabs) -> None:
     log = Log("old", 1, 3)
     node = node_with(log)
     node.unanswered.add("history")
     tab = await open_on(node, cluster, tabs)
-    await node.has_heard("history")
+    await node.wait_for("history")
     node.unanswered.clear()
-    await come_back(node, tab, log, recovered=True)
+    await reconnect(node, tab, log, recovered=True)
     await shows(tab, *log.texts(1, 3))
 
 
-async def test_what_500_newer_ones_have_pushed_out_can_be_loaded_again(cluster: Cluster, tabs: Tabs) -> None:
+async def test_messages_removed_for_500_newer_ones_can_be_loaded_again(cluster: Cluster, tabs: Tabs) -> None:
     log = Log("old", 1, 10)
     node = node_with(log)
     tab = await open_on(node, cluster, tabs)
     await shows(tab, *log.texts(1, 10))
     log.head = 510
-    say(node, log, *range(11, 511))
+    send_messages(node, log, *range(11, 511))
     await expect(tab.part("message")).to_have_count(500)
     await expect(tab.part("message-text").first).to_have_text("old 11")
     await tab.part("load-older").click()
@@ -362,15 +362,15 @@ async def test_what_500_newer_ones_have_pushed_out_can_be_loaded_again(cluster: 
     await expect(tab.part("message")).to_have_count(510)
 
 
-async def test_what_was_said_before_is_not_unread(cluster: Cluster, tabs: Tabs) -> None:
+async def test_earlier_messages_are_not_counted_as_unread(cluster: Cluster, tabs: Tabs) -> None:
     log = Log("old", 1, 3)
     node = node_with(log)
     tab = await open_on(node, cluster, tabs, rooms="ops,lobby")
-    say(node, log, 4)
+    send_messages(node, log, 4)
     await expect(tab.room("lobby").get_by_test_id("unread")).to_have_text("1")
 
 
-# ---- one's own words
+# ---- own messages
 
 
 def send_again(tab: Tab) -> Locator:
@@ -382,19 +382,19 @@ def own(log: Log, offset: int, text: str, *, session: str) -> Frame:
     return log.message(offset) | whose
 
 
-async def test_ones_own_message_of_a_lost_connection_takes_its_place(cluster: Cluster, tabs: Tabs) -> None:
+async def test_an_own_message_of_a_lost_connection_moves_to_its_position(cluster: Cluster, tabs: Tabs) -> None:
     log = Log("old", 1, 1)
     node = node_with(log)
     tab = await open_on(node, cluster, tabs)
-    await tab.hears("old 1")
+    await tab.shows_message("old 1")
     node.unanswered.add("message")
     await tab.say("did you get this?")
-    await node.has_heard("message")
+    await node.wait_for("message")
     log.head = 3
-    await come_back(node, tab, log, recovered=True)
+    await reconnect(node, tab, log, recovered=True)
     await expect(send_again(tab)).to_be_visible()
-    say(node, log, 2)
-    node.say(**own(log, 3, "did you get this?", session="session-1"))
+    send_messages(node, log, 2)
+    node.send(**own(log, 3, "did you get this?", session="session-1"))
     await shows(tab, "old 1", "1 message while you were away", "old 2", "did you get this?")
     await expect(send_again(tab)).to_have_count(0)
 
@@ -405,21 +405,21 @@ async def test_a_message_sent_again_is_shown_once_where_the_first_try_was_publis
     log = Log("old", 1, 1)
     node = node_with(log)
     tab = await open_on(node, cluster, tabs)
-    await tab.hears("old 1")
+    await tab.shows_message("old 1")
     node.unanswered.add("message")
     await tab.say("only once")
-    await node.has_heard("message")
+    await node.wait_for("message")
     log.head = 2
-    await come_back(node, tab, log, recovered=True)
+    await reconnect(node, tab, log, recovered=True)
     await send_again(tab).click()
-    await node.has_heard("message", times=2)
-    node.say(**own(log, 2, "only once", session="session-1"))
-    say(node, log, 3)
+    await node.wait_for("message", times=2)
+    node.send(**own(log, 2, "only once", session="session-1"))
+    send_messages(node, log, 3)
     await shows(tab, "old 1", "only once", "old 3")
-    node.say(type="ok", id=node.heard("message")[-1]["id"], epoch="old", offset=2)
-    say(node, log, 4)
+    node.send(type="ok", id=node.received("message")[-1]["id"], epoch="old", offset=2)
+    send_messages(node, log, 4)
     await shows(tab, "old 1", "only once", "old 3", "old 4")
-    first, second = node.heard("message")
+    first, second = node.received("message")
     assert first["key"] == second["key"]
 
 
@@ -430,28 +430,28 @@ async def test_a_confirmed_message_that_is_here_under_another_session_is_shown_o
     log = Log("old", 1, 1)
     node = node_with(log)
     tab = await open_on(node, cluster, tabs)
-    await tab.hears("old 1")
+    await tab.shows_message("old 1")
     node.unanswered.add("message")
     await tab.say("only once")
-    await node.has_heard("message")
-    node.say(**own(log, 2, "only once", session="session-0"))
+    await node.wait_for("message")
+    node.send(**own(log, 2, "only once", session="session-0"))
     await expect(tab.part("message")).to_have_count(3)
-    node.say(type="ok", id=node.heard("message")[-1]["id"], epoch="old", offset=2)
+    node.send(type="ok", id=node.received("message")[-1]["id"], epoch="old", offset=2)
     await shows(tab, "old 1", "only once")
 
 
-async def test_what_is_sent_again_goes_to_the_end(cluster: Cluster, tabs: Tabs) -> None:
+async def test_a_message_sent_again_moves_to_the_end(cluster: Cluster, tabs: Tabs) -> None:
     log = Log("old", 1, 1)
     node = node_with(log)
     node.refusals = ["unavailable"]
     tab = await open_on(node, cluster, tabs)
     await tab.say("at last")
     await expect(send_again(tab)).to_be_visible()
-    say(node, log, 2)
+    send_messages(node, log, 2)
     await shows(tab, "old 1", "at last", "old 2")
     node.unanswered.add("message")
     await send_again(tab).click()
-    say(node, log, 3)
+    send_messages(node, log, 3)
     await shows(tab, "old 1", "old 2", "old 3", "at last")
 
 
@@ -471,6 +471,6 @@ async def test_an_agents_tab_recovers_on_connect(cluster: Cluster, tabs: Tabs, r
     await node.end(4003, "no pong", retry_after=0)
     await expect(tab.part("node-name")).to_have_text("scripted-2")
     if recovered:
-        say(node, log, 3, 4)
+        send_messages(node, log, 3, 4)
     await shows(tab, *log.texts(1, 2), "2 messages while you were away", *log.texts(3, 4))
     assert "epoch=old&offset=2" in node.sockets[-1].url

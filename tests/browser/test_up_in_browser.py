@@ -89,8 +89,8 @@ async def two_on_different_nodes(url: str, tabs: Tabs, room: str) -> tuple[Tab, 
 
 async def test_a_tab_moves_to_another_node_when_its_own_is_killed(up: Up, tabs: Tabs) -> None:
     ada, bob = await two_on_different_nodes(up.url, tabs, "lobby")
-    await ada.say("can you hear me?")
-    await bob.hears("can you hear me?")
+    await ada.say("can you read this?")
+    await bob.shows_message("can you read this?")
 
     lost = await ada.node()
     await up.kill_node(lost)
@@ -99,4 +99,4 @@ async def test_a_tab_moves_to_another_node_when_its_own_is_killed(up: Up, tabs: 
     assert await ada.node() != lost
 
     await bob.say("welcome back")
-    await ada.hears("welcome back")
+    await ada.shows_message("welcome back")
