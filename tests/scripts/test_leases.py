@@ -1,4 +1,4 @@
-"""The lease scripts on a real Valkey: which session gets a place, which waits, and which is evicted."""
+"""The lease scripts on a real Valkey: which session gets a lease, which waits, and which is evicted."""
 
 import itertools
 from collections.abc import AsyncGenerator, Sequence
@@ -54,7 +54,7 @@ class OwnerLeases:
         return [part.decode() if isinstance(part, bytes) else str(part) for part in answer]
 
     async def release(self, lease: str, generation: str = "") -> str:
-        """Returns the newcomer to which the place was granted, or an empty string."""
+        """Returns the waiting lease that was granted, or an empty string."""
         answer: bytes = await self._run(LEASE_RELEASE, self._keys(_node_of(lease)), lease, generation)
         return answer.decode()
 
@@ -115,7 +115,7 @@ async def evicting(valkey: Valkey) -> OwnerLeases:
     return owner
 
 
-async def test_acquire_grants_places_up_to_the_limit_and_then_answers_full(rejecting: OwnerLeases) -> None:
+async def test_acquire_grants_leases_up_to_the_limit_and_then_answers_full(rejecting: OwnerLeases) -> None:
     assert (await rejecting.acquire("n1|1|a"))[0] == "held"
     assert (await rejecting.acquire("n2|1|b"))[0] == "held"
     assert await rejecting.acquire("n1|2|c") == ["full", "2", "2"]
@@ -134,7 +134,7 @@ async def test_generations_increase(rejecting: OwnerLeases) -> None:
     assert int(second) > int(first) > 10**15
 
 
-async def test_acquire_grants_a_released_place(rejecting: OwnerLeases) -> None:
+async def test_acquire_after_a_release_is_granted(rejecting: OwnerLeases) -> None:
     _, generation = await rejecting.acquire("n1|1|a")
     await rejecting.acquire("n1|2|b")
     assert await rejecting.release("n1|1|a", generation) == ""
@@ -147,7 +147,7 @@ async def test_release_of_another_generation_has_no_effect(rejecting: OwnerLease
     assert await rejecting.held() == ["n1|1|a"]
 
 
-async def test_acquire_at_the_limit_takes_the_place_of_a_dead_node(rejecting: OwnerLeases) -> None:
+async def test_acquire_at_the_limit_removes_the_lease_of_a_dead_node(rejecting: OwnerLeases) -> None:
     await rejecting.acquire("n1|1|a")
     await rejecting.acquire("n2|1|b")
     await rejecting.remove_heartbeat("n1")
@@ -160,7 +160,7 @@ async def test_acquire_by_a_node_without_a_heartbeat_is_fenced(rejecting: OwnerL
     assert await rejecting.held() == []
 
 
-async def test_evict_oldest_reserves_the_place_of_the_oldest_for_the_newcomer(evicting: OwnerLeases) -> None:
+async def test_evict_oldest_reserves_the_oldest_lease_for_the_newcomer(evicting: OwnerLeases) -> None:
     _, generation = await evicting.acquire("n1|1|a")
     await evicting.acquire("n2|1|b")
     assert await evicting.acquire("n3|1|c") == ["wait", "n1|1|a", "", "2", "2"]
@@ -204,7 +204,7 @@ async def test_release_by_a_waiting_newcomer_removes_its_reservation(evicting: O
     assert await evicting.held() == ["n1|2|b"]
 
 
-async def test_reservation_of_a_dead_newcomer_leaves_the_place_free(evicting: OwnerLeases) -> None:
+async def test_reservation_of_a_dead_newcomer_does_not_count(evicting: OwnerLeases) -> None:
     _, generation = await evicting.acquire("n1|1|a")
     await evicting.acquire("n1|2|b")
     await evicting.acquire("n2|1|c")
@@ -282,7 +282,7 @@ async def test_heartbeat_returns_the_previous_state_of_the_node(valkey: Valkey) 
     assert await owner.send_heartbeats("n1") == ["alive"]
 
 
-async def test_repair_removes_leases_the_node_does_not_state_and_grants_their_place(evicting: OwnerLeases) -> None:
+async def test_repair_removes_leases_the_node_does_not_state_and_grants_reservations(evicting: OwnerLeases) -> None:
     _, generation = await evicting.acquire("n1|1|a")
     await evicting.acquire("n1|2|b")
     await evicting.acquire("n2|1|c")
@@ -385,7 +385,7 @@ async def test_session_being_evicted_can_replace_its_own_lease(evicting: OwnerLe
     assert await evicting.held() == ["n2|1|c", "n3|1|a"]
 
 
-async def test_session_being_evicted_displaces_the_newcomer_if_all_places_are_reserved(evicting: OwnerLeases) -> None:
+async def test_session_being_evicted_displaces_the_newcomer_if_all_leases_are_reserved(evicting: OwnerLeases) -> None:
     await evicting.acquire("n1|1|a")
     await evicting.acquire("n1|2|b")
     await evicting.acquire("n2|1|c")

@@ -82,7 +82,7 @@ async def test_no_history_is_requested_if_no_message_was_missed() -> None:
     assert log.requests == 0
 
 
-async def test_messages_no_longer_kept_are_reported_in_their_place() -> None:
+async def test_messages_no_longer_kept_are_reported_where_they_are_missing() -> None:
     it = catch_up(position=Position("e1", 4))
     read = await read_missed(it, ScriptedHistory("e1", messages(8, 9)))
     assert read == [Missing(Position("e1", 4), Position("e1", 7)), *messages(8, 9)]

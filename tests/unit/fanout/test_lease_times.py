@@ -1,19 +1,19 @@
-"""The times that heartbeats and leases live by, and which of them make no sense together."""
+"""The times of heartbeats and leases, and which of them are refused together."""
 
 import pytest
 from tannoy.fanout.lease_times import DEFAULT_TIMES, LeaseTimes
 
 
-def test_a_node_stops_to_serve_a_margin_before_its_lease_runs_out_in_redis() -> None:
+def test_a_heartbeat_is_valid_for_a_margin_less_than_its_lease_in_redis() -> None:
     assert LeaseTimes(lease_seconds=6.0, margin_seconds=1.0).valid_seconds == 5.0
 
 
-def test_the_scripts_get_whole_milliseconds() -> None:
+def test_times_of_scripts_are_whole_milliseconds() -> None:
     times = LeaseTimes(heartbeat_seconds=0.2, lease_seconds=0.6, margin_seconds=0.1, recovery_seconds=0.55)
     assert (times.lease_ms, times.recovery_ms, times.silent_ms) == (600, 550, 400)
 
 
-def test_a_node_misses_two_heartbeats_before_its_lease_runs_out() -> None:
+def test_two_heartbeats_may_be_missed_before_the_lease_expires() -> None:
     assert DEFAULT_TIMES.silent_ms == 4000
 
 

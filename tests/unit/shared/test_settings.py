@@ -255,7 +255,7 @@ def test_a_misspelt_setting_is_listed() -> None:
     assert unknown_settings(find_setting_names(environment)) == ["TANNOY_PROT"]
 
 
-OF_THE_CONTRACT = """
+DOCUMENTED = """
     REDIS_URL REDIS_PREFIX HOST PORT NODE_ID CLUSTER_SECRET AUTH JWT_SECRET JWT_PUBLIC_KEY JWT_ALGORITHMS JWT_AUDIENCE
     JWT_ISSUER API_KEY ALLOWED_ORIGINS AGENT_MAX_SESSIONS AGENT_LIMIT_POLICY USER_MAX_SESSIONS NODE_MAX_SESSIONS
     LIMIT_MODE MESSAGE_MAX_BYTES OUTBOX_MAX_BYTES SLOW_POLICY PING_INTERVAL HISTORY_SIZE HISTORY_TTL RATE_MESSAGES
@@ -266,4 +266,4 @@ OF_THE_CONTRACT = """
 
 def test_the_settings_are_exactly_the_documented_ones() -> None:
     known = {name.upper() for name in Settings.model_fields} | NOT_IN_EFFECT
-    assert known == set(OF_THE_CONTRACT.split())
+    assert known == set(DOCUMENTED.split())

@@ -199,7 +199,7 @@ def test_session_list_of_a_node_has_to_equal_the_connected_sessions(
         pytest.param("evict_oldest", 3, False, 1, [Kind.OVERFULL], id="one more should evict"),
     ],
 )
-def test_places_are_granted_up_to_the_limit_after_the_faults(
+def test_sessions_are_admitted_up_to_the_limit_after_the_faults(
     policy: str, place: int, admitted: bool, seconds: float, found: list[Kind]
 ) -> None:
     assert (

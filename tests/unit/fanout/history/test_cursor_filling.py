@@ -52,7 +52,7 @@ def test_trimmed_messages_give_a_resync_and_the_rest_is_delivered() -> None:
     assert filling().read_page(14, 12, 13, 14) == [f"e/11 {TRIMMED}", 12, 13, 14]
 
 
-def test_a_hole_within_history_gives_a_resync_in_its_place() -> None:
+def test_a_hole_within_history_is_replaced_by_a_resync() -> None:
     assert filling().read_page(14, 11, 13, 14) == [11, f"e/12 {TRIMMED}", 13, 14]
 
 

@@ -68,8 +68,8 @@ def test_a_well_formed_object_is_parsed_to_its_command(fields: dict[str, object]
 
 
 def test_every_documented_command_is_known() -> None:
-    of_the_contract = "auth join leave message private typing presence history refresh ping"
-    assert set(TYPES) == {*of_the_contract.split(), "pong"}
+    documented = "auth join leave message private typing presence history refresh ping"
+    assert set(TYPES) == {*documented.split(), "pong"}
 
 
 @pytest.mark.parametrize("kind", TYPES)

@@ -28,7 +28,7 @@ from tannoy.shared.publication import Position
 ROOM = Keyspace("tannoy").room(RoomName("lobby"))
 AGENT = Keyspace("tannoy").agent(AgentId("42"))
 ADA = Author(UserId("ada"), "Ada", SessionId("s1"))
-NOBODY = Author(None, None, None)
+NO_AUTHOR = Author(None, None, None)
 AT = "2026-11-21T08:15:30.123Z"
 
 WELCOME: dict[str, object] = {
@@ -68,7 +68,7 @@ FRAMES: list[tuple[NodeFrame, dict[str, object]]] = [
     (MessageFrame(ROOM, ADA, {"a": 1}, AT), {"type": "message", "room": "lobby", **ADA_SAYS}),
     (MessageFrame(AGENT, ADA, {"a": 1}, AT), {"type": "message", "agent_id": "42", **ADA_SAYS}),
     (
-        MessageFrame(ROOM, NOBODY, None, AT),
+        MessageFrame(ROOM, NO_AUTHOR, None, AT),
         {
             "type": "message",
             "room": "lobby",
