@@ -22,6 +22,7 @@ from .errors import ConnectionLost
 ANSWER_TIMEOUT = 5.0
 """Seconds in which a node has to answer a command."""
 HISTORY_TRIES = 5
+"""Requests for a page of history until it counts as unavailable."""
 BACKOFF_BASE, BACKOFF_CAP = 0.5, 2.0
 """Seconds between two tries, with full jitter."""
 QUEUED_FRAMES_MAX = 10_000

@@ -28,6 +28,7 @@ from .server_life import ServerLives
 TIMER_GRAIN_SECONDS = 0.001
 """Added to the timer of the expiry: uvloop rounds to milliseconds, and a timer that fires early has to be set again."""
 ALL = range(PARTITIONS)
+"""All partitions."""
 
 _log = structlog.get_logger("tannoy.membership")
 

@@ -27,6 +27,7 @@ from .channels import PARTITIONS, Channel, ChannelKind, Owner, partition
 from .names import AgentId, RoomName
 
 _SLOTS = 16_384
+"""Number of slots of a Redis Cluster."""
 
 
 def key_slot(tag: str) -> int:

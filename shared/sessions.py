@@ -1,4 +1,4 @@
-"""What nodes tell each other and the HTTP API about sessions: who is connected, who has to go, and who was closed."""
+"""What nodes exchange, and the HTTP API shows, of sessions: which are connected, which to close, and why some were."""
 
 from dataclasses import dataclass
 from typing import cast

