@@ -116,7 +116,7 @@ names = st.text("abcXYZ019_.:@~-", min_size=1, max_size=128)
 counts = st.integers(0, 2**63)
 owners = st.builds(Owner, st.sampled_from(OwnerKind), names)
 described = st.builds(SessionInfo, names, names, text, names, text, st.none() | names)
-orders: st.SearchStrategy[ControlMessage] = (
+control_messages: st.SearchStrategy[ControlMessage] = (
     st.builds(DeliverToUser, counts, st.binary(max_size=20), names.map(UserId), encoded)
     | st.builds(DeliverToSession, counts, st.binary(max_size=20), names.map(AgentId), names.map(SessionId), encoded)
     | st.builds(Response, counts, counts, st.lists(described, max_size=3).map(tuple))
@@ -152,9 +152,9 @@ def test_unpack_of_random_bytes_after_a_position_raises_only_malformed_bytes(dat
             unpack_delivery(start + data)
 
 
-@given(orders, secrets)
-def test_control_message_survives_pack_and_unpack(order: ControlMessage, secret: bytes) -> None:
-    assert unpack_message(pack_message(order, secret), secret) == order
+@given(control_messages, secrets)
+def test_control_message_survives_pack_and_unpack(message: ControlMessage, secret: bytes) -> None:
+    assert unpack_message(pack_message(message, secret), secret) == message
 
 
 @given(st.binary(max_size=100) | st.binary(max_size=60).map(lambda rest: b"\x01" + rest))
