@@ -18,7 +18,7 @@ from tests.chaos.harness.history import Fault, FaultKind, Healed, History, NodeD
 from tests.chaos.harness.proxy import Part, Proxy, Way
 from tests.chaos.harness.replica import Replica
 from tests.support.cluster import NodeProcess, Transport
-from tests.support.node import SLOW_START
+from tests.support.node import SLOW_START, Times
 from tests.support.valkey import Valkey
 from tests.support.waiting import PATIENCE, eventually
 
@@ -32,7 +32,8 @@ PORT_TAKEN = "Address already in use"
 class Stage:
     """`async with Stage(history, nodes=4) as stage:`. `mutant`: starts every node with this mutant.
 
-    `settings` are every node's; of `own` the first node gets the first, the second the second, and so on in turn.
+    `settings` and `times` are every node's; of `own` the first node gets the first, the second the second, and so on in
+    turn.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Stage:
         mutant: str | None = None,
         settings: Mapping[str, str] | None = None,
         own: Sequence[Mapping[str, str]] = ({},),
+        times: Times = SLOW_START,
     ) -> None:
         self.history = history
         self.valkey = Valkey()
@@ -56,6 +58,7 @@ class Stage:
         self._mutant = mutant
         self._settings = {"LOG_LEVEL": "WARNING", "RATE_CONNECTS": "0", "RATE_MESSAGES": "0", **(settings or {})}
         self._own = own
+        self._times = times
         self._numbers = itertools.count(1)
         self._stack: AsyncExitStack
 
@@ -82,7 +85,7 @@ class Stage:
                 Transport.FAST,
                 settings,
                 mutant=self._mutant,
-                times=SLOW_START,
+                times=self._times,
                 http_timeout=HTTP_TIMEOUT,
             )
             stack.push_async_callback(node.close)

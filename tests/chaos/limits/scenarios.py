@@ -17,6 +17,7 @@ from tests.chaos.limits.scene import PATIENCE, SOON, Scene
 from tests.chaos.limits.verify import verify
 from tests.chaos.limits.verify_rooms import GRACE
 from tests.chaos.limits.workload import Agent, record_limits, set_limit, settings_for
+from tests.support.node import STEADY
 
 REPAIRED_WITHIN = 6.0
 """Seconds in which anti-entropy has to release a place whose release was lost."""
@@ -190,7 +191,7 @@ class Scenario:
         settings = {**settings_for(self.policy), "PRESENCE_GRACE": str(GRACE)}
         mutant = self.mutant if mutated else None
         agent = Agent("agent", self.max_sessions, self.policy)
-        async with Stage(history, nodes=2, mutant=mutant, settings=settings) as stage:
+        async with Stage(history, nodes=2, mutant=mutant, settings=settings, times=STEADY) as stage:
             assert await set_limit(stage, agent)
             record_limits(stage, [agent])
             try:

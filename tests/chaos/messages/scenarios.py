@@ -19,6 +19,7 @@ from tests.chaos.messages.listener import ROOM
 from tests.chaos.messages.record import Record
 from tests.chaos.messages.scene import PATIENCE, ROOM_NAME, SOON, Scene, position_of
 from tests.chaos.messages.verify import verify
+from tests.support.node import STEADY
 from tests.support.waiting import eventually
 
 KEPT = 5
@@ -31,16 +32,23 @@ LARGE = 8000
 
 
 async def link_lost_during_publishing(scene: Scene) -> None:
-    """The link is lost for three messages, and more messages follow at once when it is back."""
+    """The link is lost for three messages, and the next one comes over it before the node can read the log."""
+    stage = scene.stage
     await scene.connect("n1")
     await scene.publish(2)
     heal = await scene.cut_link()
     await scene.publish(3)
-    healing = asyncio.create_task(heal())
-    while not healing.done():
-        await scene.publish()
-    await scene.publish(100)
-    await healing
+    log = stage.stall_part(scene.n1, Part.HISTORY, Way.TO_REDIS)
+    await heal()
+    before = await scene.n1.count("link", "deliveries")
+
+    async def has_delivered() -> bool:
+        return await scene.n1.count("link", "deliveries") > before
+
+    await scene.publish()
+    await eventually(has_delivered, within=SOON, what="the link delivers the message behind the hole")
+    stage.resume_link(scene.n1, log, Part.HISTORY)
+    await scene.publish()
 
 
 async def last_message_lost(scene: Scene) -> None:
@@ -217,7 +225,8 @@ class Scenario:
         history = History()
         registry = ConnectionRegistry(history)
         record = Record(history, kept=int(self.settings.get("HISTORY_SIZE", "100")))
-        async with Stage(history, nodes=2, mutant=self.mutant if mutated else None, settings=self.settings) as stage:
+        mutant = self.mutant if mutated else None
+        async with Stage(history, nodes=2, mutant=mutant, settings=self.settings, times=STEADY) as stage:
             scene = Scene(RunContext(stage, record, registry, seed=0))
             try:
                 await self.steps(scene)
