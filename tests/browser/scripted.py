@@ -12,9 +12,6 @@ from tests.browser.tabs import Tab, Tabs
 from tests.support.cluster import Cluster
 from tests.support.waiting import eventually
 
-RECEIVED_SECONDS = 5
-"""In which the page sends a command that a test waits for."""
-
 Frame = dict[str, Any]
 
 
@@ -87,7 +84,7 @@ class ScriptedNode:
         async def received() -> bool:
             return len(self.received(kind)) >= times
 
-        await eventually(received, within=RECEIVED_SECONDS, what=f"the page sends {kind}")
+        await eventually(received, what=f"the page sends {kind}")
 
     async def end(self, code: int, reason: str, **more: object) -> None:
         self.send(type="bye", code=code, reason=reason, reconnect=code < 4500, **more)

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from playwright.async_api import ConsoleMessage, expect
 
-from tests.browser.tabs import RECONNECT_MS, SMALL_PHONE, Tab, Tabs
+from tests.browser.tabs import SMALL_PHONE, Tab, Tabs
 from tests.support.cluster import Cluster
 
 
@@ -282,6 +282,6 @@ async def test_the_page_comes_back_with_its_node_and_rejoins(tabs: Tabs) -> None
         await cluster.nodes[0].kill()
         await expect(ada.part("connection-banner")).to_be_visible()
         await cluster.nodes[0].start()
-        await ada.is_in_its_rooms(within_ms=RECONNECT_MS)
+        await ada.is_in_its_rooms()
         await bob.say("you are back")
         await expect(ada.room("there").get_by_test_id("unread")).to_have_text("1")

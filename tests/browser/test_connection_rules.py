@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.scripted import ScriptedNode, open_on
-from tests.browser.tabs import RECONNECT_MS, Tab, Tabs
+from tests.browser.tabs import Tab, Tabs
 from tests.support.cluster import Cluster
 
 
@@ -110,7 +110,7 @@ async def test_a_node_that_sends_no_ping_is_left(cluster: Cluster, tabs: Tabs) -
     await tab.page.goto(f"{cluster.nodes[0].url}/?user_id=ada&username=Ada")
     await tab.is_in_its_rooms()
     await tab.page.clock.run_for("00:14")
-    await expect(tab.part("node-name")).to_have_text("scripted-2", timeout=RECONNECT_MS)
+    await expect(tab.part("node-name")).to_have_text("scripted-2")
 
 
 async def test_a_ping_is_answered(cluster: Cluster, tabs: Tabs) -> None:

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from playwright.async_api import Locator, expect
 
-from tests.browser.tabs import RECONNECT_MS, Tab, Tabs
+from tests.browser.tabs import Tab, Tabs
 from tests.support.cluster import Cluster, NodeProcess
 from tests.support.node import PRODUCT
 from tests.support.waiting import eventually
@@ -52,7 +52,7 @@ async def test_a_tab_whose_node_was_killed_shows_each_message_once(cluster: Clus
     await saying
     await first.start()
 
-    await ada.is_in_its_rooms(within_ms=RECONNECT_MS)
+    await ada.is_in_its_rooms()
     await publish(second, channel, "after")
     for tab in (ada, bob):
         await expect(messages(tab)).to_have_text(["before", *numbers(1, 30), "after"])
@@ -82,8 +82,8 @@ async def test_a_tab_notes_that_messages_may_be_missing_after_redis_lost_its_dat
     await _takes_messages(cluster.nodes[1])
     await publish(cluster.nodes[1], "rooms/lost", "after", "and on")
 
-    await expect(ada.part("gap")).to_have_text("Some messages may be missing here.", timeout=RECONNECT_MS)
-    await expect(messages(ada)).to_have_text(["before", "after", "and on"], timeout=RECONNECT_MS)
+    await expect(ada.part("gap")).to_have_text("Some messages may be missing here.")
+    await expect(messages(ada)).to_have_text(["before", "after", "and on"])
     await ada.say("I go on")
     await expect(messages(ada)).to_have_text(["before", "after", "and on", "I go on"])
     await expect(ada.part("gap")).to_have_count(1)
@@ -123,7 +123,7 @@ async def test_a_message_that_redis_did_not_confirm_is_sent_again_and_shown_once
     await expect(ada.part("message-fate")).to_contain_text("did not confirm")
     await ada.part("send-again").click()
     cluster.valkey.thaw()  # which now publishes what is still on its way, and once at most
-    await expect(ada.part("message")).to_have_attribute("data-state", "sent", timeout=RECONNECT_MS)
+    await expect(ada.part("message")).to_have_attribute("data-state", "sent")
     await publish(cluster.nodes[1], "rooms/in-doubt", "yes")
     for tab in (ada, bob):
         await expect(messages(tab)).to_have_text(["is this on?", "yes"])

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.tabs import RECONNECT_MS, Tab, Tabs
+from tests.browser.tabs import Tab, Tabs
 from tests.support import processes
 from tests.support.cluster import environment
 from tests.support.ports import free_ports_in_a_row
@@ -95,7 +95,7 @@ async def test_a_tab_moves_to_another_node_when_its_own_is_killed(up: Up, tabs: 
     lost = await ada.node()
     await up.kill_node(lost)
     await expect(ada.part("node-name")).not_to_have_text(lost)
-    await ada.is_in_its_rooms(within_ms=RECONNECT_MS)
+    await ada.is_in_its_rooms()
     assert await ada.node() != lost
 
     await bob.say("welcome back")

@@ -13,7 +13,7 @@ from websockets.exceptions import InvalidStatus
 from tests.support.client import Client
 from tests.support.cluster import Cluster, NodeProcess, Transport
 from tests.support.node import HASTY, PRODUCT, Times
-from tests.support.waiting import eventually, value_becomes
+from tests.support.waiting import PATIENCE, eventually, value_becomes
 
 FULL, LEASE_LOST = 1013, 4004
 LIMIT = 2
@@ -234,7 +234,7 @@ async def test_a_session_that_redis_does_not_count_in_time_is_refused(
     impatient: Cluster, agent: str, is_admitted: Attempt
 ) -> None:
     impatient.valkey.freeze()
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE):
         bye = await _refused(impatient.nodes[0], f"/ws/agents/{agent}")
     assert bye["retry_after"] > 0
     impatient.valkey.thaw()

@@ -9,7 +9,7 @@ import pytest
 from tests.support.client import Client
 from tests.support.cluster import Cluster, NodeProcess, Transport
 from tests.support.node import PATIENT
-from tests.support.waiting import value_becomes
+from tests.support.waiting import PATIENCE, value_becomes
 
 OUTBOX_MAX_BYTES = 131_072
 
@@ -44,7 +44,7 @@ async def test_a_client_that_does_not_answer_pings_is_closed_with_4003(strict: N
     client = await strict.connect("/ws", pongs=False)
     await client.expect("ping")
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         bye: dict[str, object] = {}
         while bye.get("type") != "bye":
             bye = await client.find(lambda frame: frame["type"] in ("bye", "ping"), "bye")
