@@ -51,7 +51,7 @@ PRODUCT = Times()
 SLOW_START = Times(timeouts=Timeouts(start=PATIENCE))
 """For the checker of tests/chaos, which is about the product's times, and starts dozens of nodes at once."""
 STEADY = Times(timeouts=Timeouts(command=3.0, response=3.0, subscribe=5.0, start=PATIENCE))
-"""For the scenarios of the checker: a busy machine answers in time, and a connection that a scenario stalls still fails."""
+"""For the scenarios of the checker: a busy machine answers in time, and what a scenario stalls still fails."""
 PATIENT = Times(timeouts=_PATIENT)
 """For tests in which Redis works: it may take as long for an answer as a busy machine needs."""
 HASTY_LEASES = LeaseTimes(
