@@ -123,7 +123,7 @@ async def test_private_answers_with_the_true_number_of_sessions(
     for number in range(3):
         await connect(nodes[number], f"/ws/chat/{name}?user_id=bob.{name}")
     assert (await ada.ok("private", to=f"bob.{name}", content="hi"))["sessions"] == 3
-    assert (await ada.ok("private", to=f"nobody.{name}", content="hi"))["sessions"] == 0
+    assert (await ada.ok("private", to=f"unknown.{name}", content="hi"))["sessions"] == 0
 
 
 async def test_users_are_listed_and_announced_only_up_to_their_limits(

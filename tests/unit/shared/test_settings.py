@@ -153,9 +153,9 @@ def test_a_bad_value_is_refused_with_its_name_the_value_and_what_is_allowed(
     environment: Environment, variable: str, value: str, allowed: str
 ) -> None:
     environment.setenv(f"TANNOY_{variable}", value)
-    told = complaint()
-    assert told.startswith(f"TANNOY_{variable}={value}: ")
-    assert allowed in told
+    message = complaint()
+    assert message.startswith(f"TANNOY_{variable}={value}: ")
+    assert allowed in message
 
 
 def test_each_bad_value_has_a_line_of_its_own(environment: Environment) -> None:
@@ -183,9 +183,9 @@ def test_a_redis_url_of_a_known_scheme_is_read(environment: Environment, url: st
 @pytest.mark.parametrize("url", ["", "localhost:6379", "http://h", "redis+ring://h"])
 def test_a_redis_url_of_another_scheme_is_refused(environment: Environment, url: str) -> None:
     environment.setenv("TANNOY_REDIS_URL", url)
-    told = complaint()
-    assert told.startswith("TANNOY_REDIS_URL: ")
-    assert "redis://, rediss://, unix://, redis+sentinel://" in told
+    message = complaint()
+    assert message.startswith("TANNOY_REDIS_URL: ")
+    assert "redis://, rediss://, unix://, redis+sentinel://" in message
 
 
 SECRET = "hunter2hunter2"
