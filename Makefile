@@ -24,7 +24,8 @@ run: env ## a whole cluster on this machine: an embedded Valkey, three nodes, on
 	@$(BIN)/tannoy up
 
 test: env ## all tests, against a real Valkey, real sockets and real node processes
-	$(PYTEST) $(IN_PARALLEL)
+	$(PYTEST) tests/chaos
+	$(PYTEST) $(IN_PARALLEL) --ignore=tests/chaos
 
 test-unit: env ## pure tests, on a clock in the test's hand: seconds
 	$(PYTEST) tests/unit tests/property
