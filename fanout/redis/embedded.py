@@ -17,6 +17,9 @@ from ...shared.errors import StartError
 
 START_TIMEOUT = 15.0
 """Seconds until a started server has to answer."""
+STARTS_MAX = 5
+"""Attempts to start a server whose port another process takes between the choice and the start."""
+PORT_TAKEN = "Address already in use"
 STOP_TIMEOUT = 10.0
 """Seconds in which a server has to stop."""
 
@@ -66,11 +69,24 @@ class EmbeddedValkey:
         keeper.stdout.close()
 
 
+def _start() -> ValkeyServer:
+    """Start a server on a free port; again if another process takes that port first. Raises ValkeyServerError."""
+    for attempts_left in reversed(range(STARTS_MAX)):
+        server = ValkeyServer(config={"client-output-buffer-limit": "pubsub 256mb 64mb 60"})
+        try:
+            server.start(timeout=START_TIMEOUT)
+        except ValkeyServerError as error:
+            if not attempts_left or PORT_TAKEN not in str(error):
+                raise
+        else:
+            return server
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
 def keep() -> int:
     """Run a Valkey until standard input ends."""
     try:
-        server = ValkeyServer(config={"client-output-buffer-limit": "pubsub 256mb 64mb 60"})
-        server.start(timeout=START_TIMEOUT)
+        server = _start()
     except ValkeyServerError as error:
         sys.stderr.write(f"tannoy: {error}\n")
         return 1
