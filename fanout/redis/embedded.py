@@ -71,16 +71,19 @@ class EmbeddedValkey:
 
 def _start() -> ValkeyServer:
     """Start a server on a free port; again if another process takes that port first. Raises ValkeyServerError."""
-    for attempts_left in reversed(range(STARTS_MAX)):
-        server = ValkeyServer(config={"client-output-buffer-limit": "pubsub 256mb 64mb 60"})
+    for _ in range(STARTS_MAX - 1):
         try:
-            server.start(timeout=START_TIMEOUT)
+            return _start_once()
         except ValkeyServerError as error:
-            if not attempts_left or PORT_TAKEN not in str(error):
+            if PORT_TAKEN not in str(error):
                 raise
-        else:
-            return server
-    raise AssertionError("unreachable: the last attempt returns or raises")
+    return _start_once()
+
+
+def _start_once() -> ValkeyServer:
+    server = ValkeyServer(config={"client-output-buffer-limit": "pubsub 256mb 64mb 60"})
+    server.start(timeout=START_TIMEOUT)
+    return server
 
 
 def keep() -> int:
