@@ -68,3 +68,10 @@ def share_out(root: Path, items: list[pytest.Item]) -> None:
     for number, group in enumerate(groups.values()):
         for item in group:
             item.add_marker(pytest.mark.xdist_group(str(number)))
+
+
+def check_groups(items: list[pytest.Item]) -> None:
+    """pytest-xdist passes the group of a test on as the end of its id. Where it does not, groups are torn apart."""
+    for item in items:
+        (group,) = (mark.args[0] for mark in item.iter_markers("xdist_group"))
+        assert item.nodeid.endswith(f"@{group}"), f"pytest-xdist has not grouped {item.nodeid}"
