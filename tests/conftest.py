@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import distribution, processes
+from tests.support import distribution, fork_server, processes
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As of what a shell runs in the background; what a test starts would inherit it, and could not be interrupted.
@@ -26,6 +26,7 @@ def anyio_backend() -> str:
 def no_process_is_left_over() -> Generator[None]:
     """Of all fixtures the first, so that all others have been torn down when it looks; in each worker of a run."""
     yield
+    fork_server.server.stop()
     if found := processes.end_left_over(_mark):
         raise AssertionError("tests have left processes running:\n" + "\n".join(map(str, found)))
 

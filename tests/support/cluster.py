@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ import httpx
 from tannoy.fanout.redis.address import parse_address
 from tannoy.fanout.startup import skip_recovery
 
-from tests.support import processes
+from tests.support import fork_server, processes
 from tests.support.client import Client
 from tests.support.node import PATIENT, PRODUCT, Times
 from tests.support.ports import free_port
@@ -87,18 +86,26 @@ class NodeProcess:
         self._times = times
         self._settings = {**settings, "NODE_ID": name}
         self._clients: list[Client] = []
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: processes.Process | None = None
         self._log: IO[bytes] = tempfile.TemporaryFile()  # closed with the node
 
     async def start(self) -> None:
-        self._process = processes.start(
-            [sys.executable, "-m", *_command(self._transport, self.port, self._mutant, self._times)],
-            cwd=tempfile.gettempdir(),
-            env={**environment(self._settings), **({} if self._times == PRODUCT else self._times.as_environment())},
-            output=self._log,
-            errors=self._log,
-        )
+        command = _command(self._transport, self.port, self._mutant, self._times)
+        if self._times == PRODUCT or self._transport is Transport.HYPERCORN:
+            self._process = processes.start(
+                [sys.executable, "-m", *command],
+                cwd=tempfile.gettempdir(),
+                env=self._environment(),
+                output=self._log,
+                errors=self._log,
+            )
+        else:
+            self._process = fork_server.server.start(command, env=self._environment(), output=self._log)
         await eventually(self.is_ready, what=f"{self.name} is ready")
+
+    def _environment(self) -> Mapping[str, str]:
+        variables = environment(self._settings)
+        return variables if self._times == PRODUCT else {**variables, **self._times.as_environment()}
 
     def rename(self, name: str) -> None:
         """From its next start on it has this NODE_ID."""
@@ -139,7 +146,7 @@ class NodeProcess:
         return self._process is not None and self._process.poll() is None
 
     @property
-    def _running(self) -> "subprocess.Popen[bytes]":
+    def _running(self) -> processes.Process:
         assert self._process is not None, f"{self.name} does not run"
         return self._process
 

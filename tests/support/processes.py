@@ -13,13 +13,23 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 MARK = "TESTED_BY"
 """The environment variable that every process of a run inherits: `RUN/WORKER`. Without the prefix of our settings."""
 ENDS_WITHIN = 10.0
 """Seconds that a process may take to end after a signal, or after its Redis has gone."""
 _LOOK_AGAIN = 0.05
+
+
+class Process(Protocol):
+    """What tests use of subprocess.Popen; a node that was forked has it too."""
+
+    @property
+    def pid(self) -> int: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, number: int, /) -> None: ...
 
 
 def start(
@@ -40,8 +50,8 @@ def signal_group(leader: int, number: signal.Signals) -> None:
         os.killpg(leader, number)
 
 
-def end_group(process: "subprocess.Popen[bytes]") -> None:
-    """SIGKILL for a process that `start` has started and for its children, whether it still runs or not."""
+def end_group(process: Process) -> None:
+    """SIGKILL for a process that leads a group and for its children, whether it still runs or not."""
     signal_group(process.pid, signal.SIGKILL)
     process.wait()
 
