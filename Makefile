@@ -4,7 +4,10 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 # Tests of real processes wait most of the time: more workers than cores, on two of them.
 WORKERS ?= 4
-IN_PARALLEL := --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+GROUPED := --dist loadgroup --no-loadscope-reorder
+IN_PARALLEL := --numprocesses $(WORKERS) $(GROUPED)
+# The checker's runs are about times: beside them run only tests that start no nodes.
+WITHOUT_NODES := tests/unit tests/property tests/scripts
 
 .DEFAULT_GOAL := help
 .PHONY: help env run test test-unit test-integration test-cluster test-browser test-chaos check format bench chaos lock clean
@@ -24,8 +27,8 @@ run: env ## a whole cluster on this machine: an embedded Valkey, three nodes, on
 	@$(BIN)/tannoy up
 
 test: env ## all tests, against a real Valkey, real sockets and real node processes
-	$(PYTEST) tests/chaos
-	$(PYTEST) $(IN_PARALLEL) --ignore=tests/chaos
+	$(PYTEST) --numprocesses 3 $(GROUPED) tests/chaos $(WITHOUT_NODES)
+	$(PYTEST) $(IN_PARALLEL) --ignore=tests/chaos $(addprefix --ignore=,$(WITHOUT_NODES))
 
 test-unit: env ## pure tests, on a clock in the test's hand: seconds
 	$(PYTEST) tests/unit tests/property

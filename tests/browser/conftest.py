@@ -7,8 +7,9 @@ from tests.browser.tabs import CHROMIUM, LAUNCH_ARGS, Tabs
 from tests.support.cluster import Cluster
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 async def browser(anyio_backend: str) -> AsyncIterator[Browser]:
+    """One for all tests, each in tabs of its own: to start Chromium costs as much as five tests."""
     if CHROMIUM is None:
         pytest.skip("no `chromium` on the PATH: the browser tests need Debian's package of that name")
     async with async_playwright() as playwright:

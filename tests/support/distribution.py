@@ -9,12 +9,10 @@ from typing import Any
 
 import pytest
 
-CHAOS = "tests/chaos"
-"""Each of its tests runs dozens of processes and checks times, so one follows the other, in one worker."""
 BEGIN_FIRST = (
-    CHAOS,
+    "tests/chaos",
+    "tests/browser",
     "tests/cluster/test_limits.py",
-    "tests/browser/test_people.py",
     "tests/cluster/test_sentinel.py",
     "tests/cluster/test_autobahn.py",
     "tests/cluster/test_redis_cluster.py",
@@ -22,7 +20,6 @@ BEGIN_FIRST = (
     "tests/integration/test_redis_access.py",
     "tests/integration/test_keepalive.py",
     "tests/cluster",
-    "tests/browser",
     "tests/integration",
     "tests/scripts",
 )
@@ -50,8 +47,6 @@ def _shared_fixture(item: Any) -> str | None:
 
 
 def _group(item: pytest.Item) -> str:
-    if _is_in(item, CHAOS):
-        return CHAOS
     if any(_is_in(item, place) for place in _PURE):
         return item.nodeid.partition("::")[0]
     return _shared_fixture(item) or item.nodeid
