@@ -97,8 +97,9 @@ class Node:
             describe=self.describe,
             list_present=self._present,
         )
-        self.keyspace = Keyspace(settings.redis_prefix)
-        backend = backend_of(_address(settings), self.keyspace, command_timeout=timeouts.command)
+        address = _address(settings)
+        self.keyspace = Keyspace(settings.redis_prefix, address.database)
+        backend = backend_of(address, self.keyspace, command_timeout=timeouts.command)
         rules = _bus_rules(settings, lease_times, timeouts)
         bus = self.bus = Bus(
             backend, self.keyspace, rules, events, incarnation=self.incarnation, name=self.node_id, clock=self.clock

@@ -13,6 +13,9 @@
     {prefix}:{tag}:node:INCARNATION Redis channel: control messages to one node
     {prefix}:{tag}:echo:INCARNATION Redis channel: the echo of one node's link
 
+Redis' databases share one pub/sub: so that the nodes of two databases do not hear each other, all names of a database
+other than 0 begin with {prefix}:db{number}:{tag} instead, for instance `tannoy:db1:{tag}:room:lobby`.
+
 `{tag}` is a Redis Cluster hash tag. All keys of one room or agent are in one of 64 partitions, so a script touches one
 slot, and the name of a key determines its server in a Redis Cluster. Tags are chosen so that the partitions are spread
 evenly over the 16,384 slots, which consecutive numbers are not.
@@ -98,12 +101,12 @@ def _base_and_name(channel: Channel) -> tuple[bytes, bytes]:
 
 
 class Keyspace:
-    """Builds the names of keys and Redis channels under one prefix (`TANNOY_REDIS_PREFIX`)."""
+    """Builds the names of keys and Redis channels under one prefix (`TANNOY_REDIS_PREFIX`), in one database."""
 
     __slots__ = ("_prefix", "control")
 
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
+    def __init__(self, prefix: str, database: int = 0) -> None:
+        self._prefix = f"{prefix}:db{database}" if database else prefix  # a prefix has no colon
         self.control = self._in_partition(0, "control")
 
     def room(self, room: RoomName) -> Channel:

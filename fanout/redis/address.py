@@ -69,6 +69,10 @@ class SentinelAddress:
         """The address of the server that the Sentinels name."""
         return replace(self.server, host=host, port=port)
 
+    @property
+    def database(self) -> int:
+        return self.server.database
+
     def __str__(self) -> str:
         return f"{self.master} of Sentinels {', '.join(map(str, self.sentinels))}"
 
@@ -82,6 +86,11 @@ class ClusterAddress:
     def at(self, host: str, port: int) -> RedisAddress:
         """Another server of the cluster. User, password and TLS are the same for all of them."""
         return replace(self.seeds[0], host=host, port=port)
+
+    @property
+    def database(self) -> int:
+        """Always 0: a Redis Cluster has no other."""
+        return 0
 
     def __str__(self) -> str:
         return f"the cluster of {', '.join(map(str, self.seeds))}"

@@ -102,6 +102,18 @@ def test_another_prefix_shares_no_key() -> None:
     assert keyspace.control != other.control
 
 
+def test_another_database_shares_no_channel() -> None:
+    other = Keyspace("tannoy", 1)
+    tag = PARTITION_TAGS[partition(ChannelKind.ROOM, "lobby")]
+    assert other.room(RoomName("lobby")).address == f"tannoy:db1:{{{tag}}}:room:lobby".encode()
+    assert (other.control, other.node("i1"), other.echo("i1")) != (
+        keyspace.control,
+        keyspace.node("i1"),
+        keyspace.echo("i1"),
+    )
+    assert Keyspace("tannoy", 0).room(RoomName("lobby")) == keyspace.room(RoomName("lobby"))
+
+
 def test_the_channels_of_nodes_differ_by_incarnation() -> None:
     assert len({keyspace.control, keyspace.node("i1"), keyspace.node("i2"), keyspace.echo("i1")}) == 4
 
