@@ -73,7 +73,8 @@ def parse_username(value: object) -> str:
     """A username is shown to people: any printable text of 1 to 128 characters. Raises BadName."""
     if isinstance(value, str) and 0 < len(value) <= USERNAME_MAX_CHARACTERS:
         # The zero-width joiner is not printable, but many emoji consist of several characters joined by it.
-        visible = value.replace("\u200d", "").strip()
-        if visible and visible.isprintable():
+        # A space is printable; line breaks and all other white space are not.
+        visible = value.replace("\u200d", "")
+        if visible.strip() and visible.isprintable():
             return value
     raise BadName(f"username has to be printable text of 1 to {USERNAME_MAX_CHARACTERS} characters")

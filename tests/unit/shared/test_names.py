@@ -112,7 +112,24 @@ def test_a_username_may_be_any_printable_text(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "a" * 129, "a\nb", "a\x1b[31m", "a\u202eb", "a\u200bb", "\ud800", 7, None], ids=ascii
+    "name",
+    [
+        "",
+        " ",
+        "a" * 129,
+        "a\nb",
+        "\n09:00:00 root",
+        "ada\n",
+        "\x1cada",
+        "ada\u3000",
+        "a\x1b[31m",
+        "a\u202eb",
+        "a\u200bb",
+        "\ud800",
+        7,
+        None,
+    ],
+    ids=ascii,
 )
 def test_a_username_that_is_not_printable_text_is_refused(name: object) -> None:
     with pytest.raises(BadName):
