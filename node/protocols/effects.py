@@ -76,7 +76,7 @@ class ReadPresence:
     """Answer with the users of the channel."""
 
     channel: Channel
-    id: CommandId | None
+    id: CommandId
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class ReadHistory:
     """Answer with a page of the channel's history."""
 
     channel: Channel
-    id: CommandId | None
+    id: CommandId
     page: HistoryQuery
 
 

@@ -11,6 +11,7 @@ from ...shared.codes import HTTP_STATUS
 from ...shared.errors import BadRequest, Refused
 from ...shared.names import parse_agent, parse_room, parse_session, parse_user, parse_username
 from ...shared.protocol.commands import parse_history_query, parse_key, require_field
+from ...shared.protocol.decoding import check_value, parse_json
 from ...shared.protocol.frames import Author, Object
 from ..node import Node
 from ..operations.history import position_fields, read_page
@@ -84,7 +85,7 @@ async def send_to_user(node: Node, request: Request) -> Object:
 
 
 async def publish_many(node: Node, request: Request) -> Object:
-    fields = await read_object(node, request, "messages", times=BATCH_MAX_SIZE)
+    fields = await read_object(node, request, "messages", times=BATCH_MAX_SIZE, decode=parse_json)
     messages = require_field(fields, "messages")
     if not isinstance(messages, list) or len(cast("list[object]", messages)) > BATCH_MAX:
         raise BadRequest(f"messages has to be an array of at most {BATCH_MAX} messages")
@@ -98,6 +99,7 @@ async def _publish_one(node: Node, message: object) -> Object:
         if not isinstance(message, dict):
             raise BadRequest("a message has to be an object")
         fields = cast("Object", message)
+        check_value(fields)
         check_fields(fields, "room", "agent_id", *_MESSAGE_FIELDS)
         if ("room" in fields) is ("agent_id" in fields):
             raise BadRequest("a message names either a room or an agent_id")

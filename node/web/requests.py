@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from ...shared.codes import ErrorCode
 from ...shared.errors import BadRequest, Refused
-from ...shared.protocol.codec import JSON
+from ...shared.protocol.decoding import decode_json
 from ...shared.protocol.frames import Object
 from ..auth.api_key import authorize_request
 from ..node import Node
@@ -57,8 +57,10 @@ def _authorize(node: Node, request: Request) -> None:
     )
 
 
-async def read_object(node: Node, request: Request, *allowed: str, times: int = 1) -> Object:
-    """Read the body, a JSON object that has no fields but `allowed`. Raises Refused.
+async def read_object(
+    node: Node, request: Request, *allowed: str, times: int = 1, decode: Callable[[bytes], object] = decode_json
+) -> Object:
+    """Read the body, which `decode` decodes: a JSON object that has no fields but `allowed`. Raises Refused.
 
     It may have `times` times the size of a message; a larger one is refused as soon as the surplus arrives.
     """
@@ -67,7 +69,7 @@ async def read_object(node: Node, request: Request, *allowed: str, times: int = 
         body += chunk
         if len(body) > limit:
             raise Refused(f"the body may have at most {limit} bytes", code=ErrorCode.TOO_LARGE)
-    value = JSON.decode(bytes(body))
+    value = decode(bytes(body))
     if not isinstance(value, dict):
         raise BadRequest("the body has to be one JSON object")
     fields = cast("Object", value)

@@ -4,8 +4,6 @@ A message is encoded in both formats on the node where it is published, so that 
 and copy bytes. `fanout/pubsub/envelope.py` has the format in which both travel on the bus.
 """
 
-import itertools
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
@@ -15,12 +13,9 @@ import orjson
 
 from ..errors import BadRequest
 from ..publication import Encoded, EncodedMessage, Publication
-from .commands import BadCommand, Command, parse_command
+from .commands import BadCommand, Command, find_id, parse_command
+from .decoding import BadValue, decode_json, decode_msgpack
 from .frames import NodeFrame, Object
-
-MAX_DEPTH = 64
-"""Levels of nesting that a frame may have. Deeper nesting could exhaust the stack of a client's recursive parser."""
-
 
 # ---- wire formats
 
@@ -34,54 +29,11 @@ class WireFormat:
     binary: bool
     encode: Callable[[object], bytes]
     decode: Callable[[bytes], object]
+    """Raises BadRequest, and BadValue if the bytes can be read, but hold what JSON can't represent."""
     select_encoded: Callable[[Encoded], bytes]
     """The bytes in this wire format of a message that was encoded in all of them."""
     encode_publication: Callable[[Publication], bytes]
     """The payload of a publication for clients of this wire format: the encoded frame with its offset added."""
-
-
-def _decode_json(data: bytes) -> object:
-    try:
-        value: object = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise BadRequest(f"this is not JSON: {error}") from error
-    # The number of opening brackets is an upper bound of the depth: only a frame that has many is traversed.
-    if data.count(b"[") + data.count(b"{") > MAX_DEPTH:
-        _check_tree(value)
-    return value
-
-
-def _decode_msgpack(data: bytes) -> object:
-    try:
-        value = msgpack.unpackb(data, raw=False, strict_map_key=False)
-    except (ValueError, TypeError, msgpack.exceptions.UnpackException) as error:
-        raise BadRequest(f"this is not msgpack: {error or type(error).__name__}") from error
-    _check_tree(value)
-    return value
-
-
-def _check_tree(root: object) -> None:
-    """Refuse values that JSON can't represent, so that both formats carry the same objects, and too deep nesting."""
-    level: list[object] = [root]
-    for depth in itertools.count(1):
-        below: list[object] = []
-        for value in level:
-            if depth > MAX_DEPTH and isinstance(value, (dict, list)):
-                raise BadRequest(f"this nests deeper than {MAX_DEPTH} levels")
-            if isinstance(value, dict):
-                for key, item in cast("dict[object, object]", value).items():
-                    if not isinstance(key, str):
-                        raise BadRequest(f"keys of an object have to be strings, not {type(key).__name__}")
-                    below.append(item)
-            elif isinstance(value, list):
-                below.extend(cast("list[object]", value))
-            elif isinstance(value, float) and not math.isfinite(value):
-                raise BadRequest("numbers have to be finite: NaN and infinity are not allowed")
-            elif value is not None and not isinstance(value, (str, int, float, bool)):
-                raise BadRequest(f"only JSON types are allowed, not {type(value).__name__}")
-        if not below:
-            return
-        level = below
 
 
 # ---- what was encoded by the node it entered at, and its offset
@@ -114,13 +66,13 @@ def _publication_as_msgpack(publication: Publication) -> bytes:
 # ---- the table
 
 
-JSON = WireFormat("json", "tannoy.v1.json", False, orjson.dumps, _decode_json, _json_of, _publication_as_json)
+JSON = WireFormat("json", "tannoy.v1.json", False, orjson.dumps, decode_json, _json_of, _publication_as_json)
 MSGPACK = WireFormat(
     "msgpack",
     "tannoy.v1.msgpack",
     True,
     cast("Callable[[object], bytes]", msgpack.packb),
-    _decode_msgpack,
+    decode_msgpack,
     _msgpack_of,
     _publication_as_msgpack,
 )
@@ -134,6 +86,8 @@ def decode_command(data: bytes, *, binary: bool, wire: WireFormat) -> Command:
             got, wanted = ("binary", "text") if binary else ("text", "binary")
             raise BadRequest(f"a {got} frame on a connection with {wire.subprotocol}: {wanted} frames are allowed")
         value = wire.decode(data)
+    except BadValue as refusal:
+        raise BadCommand(find_id(refusal.value), refusal) from refusal
     except BadRequest as refusal:
         raise BadCommand(None, refusal) from refusal
     return parse_command(value)

@@ -1,15 +1,16 @@
-"""The commands of clients: one frozen dataclass per command of `docs/protocol.md §3`, parsed strictly.
+"""The commands of clients: one frozen dataclass per `type` of `docs/protocol.md §3`, parsed strictly.
 
 `_FIELDS` names the fields of each command. A missing, an unknown or a wrongly typed field is refused by its name.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeGuard, cast
+from typing import ClassVar, TypeGuard, cast
 
 from ..errors import BadRequest, Refused, TannoyError
 from ..names import RoomName, UserId, parse_room, parse_user
 from ..publication import Position
+from .decoding import INTEGER_MAX, INTEGER_MIN
 from .frames import CommandId, Object
 
 ID_MAX_CHARACTERS = 128
@@ -36,6 +37,7 @@ class HistoryQuery:
 
 @dataclass(frozen=True, slots=True)
 class Join:
+    type: ClassVar = "join"
     id: CommandId | None
     room: RoomName | None
     recover: Position | None = None
@@ -43,12 +45,14 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class Leave:
+    type: ClassVar = "leave"
     id: CommandId | None
     room: RoomName | None
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
+    type: ClassVar = "message"
     id: CommandId | None
     room: RoomName | None
     content: object
@@ -57,6 +61,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Private:
+    type: ClassVar = "private"
     id: CommandId | None
     to: UserId
     content: object
@@ -64,25 +69,29 @@ class Private:
 
 @dataclass(frozen=True, slots=True)
 class Typing:
+    type: ClassVar = "typing"
     id: CommandId | None
     room: RoomName | None
 
 
 @dataclass(frozen=True, slots=True)
 class GetPresence:
-    id: CommandId | None
+    type: ClassVar = "presence"
+    id: CommandId
     room: RoomName | None
 
 
 @dataclass(frozen=True, slots=True)
 class GetHistory:
-    id: CommandId | None
+    type: ClassVar = "history"
+    id: CommandId
     room: RoomName | None
     query: HistoryQuery
 
 
 @dataclass(frozen=True, slots=True)
 class Ping:
+    type: ClassVar = "ping"
     id: CommandId | None
 
 
@@ -90,6 +99,7 @@ class Ping:
 class Pong:
     """The answer to the node's `ping`; it is not answered."""
 
+    type: ClassVar = "pong"
     id: CommandId | None
 
 
@@ -158,11 +168,26 @@ def _parse_id(fields: Object) -> CommandId | None:
     id = fields.get("id")
     if id is None and "id" not in fields:
         return None
-    if isinstance(id, int) and not isinstance(id, bool):
+    if isinstance(id, int) and not isinstance(id, bool) and INTEGER_MIN <= id <= INTEGER_MAX:
         return id
     if isinstance(id, str) and len(id) <= ID_MAX_CHARACTERS:
         return id
-    raise BadRequest(f"id has to be an integer or a string of at most {ID_MAX_CHARACTERS} characters")
+    raise BadRequest(f"id has to be an integer of 64 bits or a string of at most {ID_MAX_CHARACTERS} characters")
+
+
+def _require_id(id: CommandId | None) -> CommandId:
+    """The id of a command that does nothing but answer. Raises BadRequest."""
+    if id is None:
+        raise BadRequest("the field 'id' is missing: without it this command has no answer, and does nothing else")
+    return id
+
+
+def find_id(value: object) -> CommandId | None:
+    """The `id` of an object that can't be parsed to a command for another reason; None if it has none that is valid."""
+    try:
+        return _parse_id(cast("Object", value)) if isinstance(value, dict) else None
+    except BadRequest:
+        return None
 
 
 def _parse_room(fields: Object) -> RoomName | None:
@@ -220,8 +245,8 @@ _PARSERS: dict[str, Callable[[CommandId | None, Object], Command]] = {
     "message": _parse_message,
     "private": _parse_private,
     "typing": _parse_typing,
-    "presence": lambda id, fields: GetPresence(id, _parse_room(fields)),
-    "history": lambda id, fields: GetHistory(id, _parse_room(fields), parse_history_query(fields)),
+    "presence": lambda id, fields: GetPresence(_require_id(id), _parse_room(fields)),
+    "history": lambda id, fields: GetHistory(_require_id(id), _parse_room(fields), parse_history_query(fields)),
     "ping": lambda id, _: Ping(id),
     "pong": lambda id, _: Pong(id),
 }

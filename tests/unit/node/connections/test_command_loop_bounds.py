@@ -109,7 +109,7 @@ async def test_refused_command_is_no_bad_frame() -> None:
     client = ClientDriver(UnitNode())
     for _ in range(3 * BAD_FRAMES_MAX):
         client.send(type="leave", room="lobby")
-        client.send(type="history", room="lobby")
+        client.send(type="history", room="lobby", id=1)
     assert client.transport.closed_with is None
 
 

@@ -44,11 +44,11 @@ WELL_FORMED: list[tuple[dict[str, object], Command]] = [
     ({"type": "ping"}, Ping(None)),
     ({"type": "pong"}, Pong(None)),
     ({"type": "auth", "token": "t"}, UnsupportedCommand(None, "auth")),
-    ({"type": "presence", "room": "lobby"}, GetPresence(None, RoomName("lobby"))),
-    ({"type": "presence"}, GetPresence(None, None)),
+    ({"type": "presence", "room": "lobby", "id": 3}, GetPresence(3, LOBBY)),
+    ({"type": "presence", "id": "p"}, GetPresence("p", None)),
     (
-        {"type": "history", "room": "lobby", "limit": 10, "before": 5, "since": 1},
-        GetHistory(None, LOBBY, HistoryQuery(10, before=5, since=1)),
+        {"type": "history", "id": 3, "room": "lobby", "limit": 10, "before": 5, "since": 1},
+        GetHistory(3, LOBBY, HistoryQuery(10, before=5, since=1)),
     ),
     ({"type": "history", "id": 3}, GetHistory(3, None, HistoryQuery(100, before=None, since=None))),
     ({"type": "refresh", "token": "t"}, UnsupportedCommand(None, "refresh")),
@@ -109,13 +109,25 @@ def test_a_missing_field_is_refused_by_name(fields: dict[str, object], missing: 
     assert f"'{missing}' is missing" in bad.refusal.message
 
 
+@pytest.mark.parametrize("kind", ["presence", "history"])
+def test_a_command_that_does_nothing_but_answer_needs_an_id(kind: str) -> None:
+    bad = refusal_of({"type": kind, "room": "lobby"})
+    assert bad.refusal.code is ErrorCode.BAD_REQUEST
+    assert "'id' is missing" in bad.refusal.message
+
+
+@pytest.mark.parametrize(("fields", "command"), WELL_FORMED, ids=str)
+def test_a_command_has_the_type_that_it_was_sent_with(fields: dict[str, object], command: Command) -> None:
+    assert command.type == fields["type"]
+
+
 @pytest.mark.parametrize("kind", ["join", "leave", "message", "typing", "history"])
 @pytest.mark.parametrize(
     "room", [None, 1, True, "", "a b", "a" * 129, ["lobby"], {}], ids=lambda value: f"{value!r:.9}"
 )
 def test_a_bad_room_name_is_refused(kind: str, room: object) -> None:
     content = {"content": 1} if kind == "message" else {}
-    assert refusal_of({"type": kind, "room": room, **content}).refusal.code is ErrorCode.BAD_NAME
+    assert refusal_of({"type": kind, "id": 1, "room": room, **content}).refusal.code is ErrorCode.BAD_NAME
 
 
 @pytest.mark.parametrize("to", [None, 1.5, "", "a b"])
