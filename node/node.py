@@ -47,6 +47,7 @@ from .lifecycle.drain import drain_sessions
 from .operations.presence import PresenceQueries
 from .operations.publishing import Publishing
 from .protocols.encoding import encoding_of
+from .protocols.session import NodeTerms
 from .statistics import NodeStatistics
 from .transports.base import ClientTransport, TransportListener
 
@@ -117,14 +118,13 @@ class Node:
         outbox_limits = OutboxLimits(settings.outbox_max_bytes, settings.slow_policy)
         self.presence_queries = PresenceQueries(bus.presence, bus.limits, listed_max=listed_max)
         self.context = ConnectionContext(
-            node_id=self.node_id,
+            terms=NodeTerms(self.node_id, _whole_if_possible(settings.ping_interval), settings.message_max_bytes),
             hub=self.hub,
             tracker=bus.tracker,
             session_leases=session_leases,
             wheel=self.wheel,
             clock=self.clock,
             outbox_limits=outbox_limits,
-            ping_interval=_whole_if_possible(settings.ping_interval),
             joins=JoinContext(
                 hub=self.hub,
                 subscriptions=bus.subscriptions,

@@ -21,21 +21,21 @@ Changes of a room's presence are published by Redis itself (`lua/presence_common
 import re
 import struct
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import msgpack
 
 from ...shared.errors import MalformedBytes
 from ...shared.names import RoomName, UserId
 from ...shared.protocol.codec import encode_lazily
-from ...shared.protocol.frames import PresenceCount, PresentUser, UserJoined, UserLeft
+from ...shared.protocol.frames import PresenceCount, PresentUser, UserEvent
 from ...shared.publication import EncodedMessage, Publication
 
 _VERSION = 1
 _PRESENCE = b"\x02"
 _NUMBERED = b"\x03"
 _FIXMAP, _FIXMAP_FULL = 0x80, 0x8F
-_CHANGES: dict[bytes, type[UserJoined | UserLeft]] = {b"joined": UserJoined, b"left": UserLeft}
+_CHANGES: dict[bytes, Literal["user_joined", "user_left"]] = {b"joined": "user_joined", b"left": "user_left"}
 _read_entry = re.compile(rb"(\d{1,9})\|(\d{1,14})\|(.*)", re.DOTALL).fullmatch
 _ENVELOPE = struct.Struct(">BBI")
 
@@ -95,7 +95,7 @@ def _unpack_presence(data: bytes) -> Publication:
         raise MalformedBytes(f"a change of presence of {len(data)} bytes: {error}") from error
 
 
-def _read_change(parts: Any) -> UserJoined | UserLeft | PresenceCount:
+def _read_change(parts: Any) -> UserEvent | PresenceCount:
     match parts:
         case [bytes(room), b"count", int(users_count), int(version)] if version > 0:
             return PresenceCount(RoomName(room.decode()), users_count, version)
@@ -104,7 +104,7 @@ def _read_change(parts: Any) -> UserJoined | UserLeft | PresenceCount:
         ):
             users = None if flat is False else read_users(flat)
             who = UserId(user_id.decode()), username.decode()
-            return _CHANGES[kind](RoomName(room.decode()), *who, users_count, version, users)
+            return UserEvent(_CHANGES[kind], RoomName(room.decode()), *who, users_count, version, users)
         case _:
             raise ValueError(f"of unknown form: {parts!r:.80}")
 

@@ -111,7 +111,7 @@ class Connection:
     def on_opened(self) -> None:
         context = self._context
         context.hub.register(self)
-        context.wheel.schedule(self, context.ping_interval)
+        context.wheel.schedule(self, context.terms.ping_interval)
         is_limited = context.session_leases.are_limited(self.session)
         if is_limited:
             self._accept(None)  # acquiring a lease may take a while
@@ -153,7 +153,7 @@ class Connection:
 
     def _welcome(self, snapshot: PresenceSnapshot | None, start: StartPosition) -> None:
         self._state = _State.OPEN
-        welcome = self.session.welcome(self._context.node_id, self._context.ping_interval, snapshot, start)
+        welcome = self.session.welcome(self._context.terms, snapshot, start)
         if self._is_accepted:
             self.send(welcome)
         else:
@@ -319,4 +319,4 @@ class Connection:
     def confirm_ping(self) -> None:
         if self._is_ping_out:
             self._is_ping_out = False
-            self._context.wheel.schedule(self, self._context.ping_interval)
+            self._context.wheel.schedule(self, self._context.terms.ping_interval)

@@ -9,11 +9,11 @@ from ...fanout.history.tracker import ChannelTracker
 from ...fanout.presence.presence import Presence
 from ...fanout.pubsub.subscriptions import ChannelSubscriptions
 from ...shared.clock import Clock
-from ...shared.names import NodeId
 from ..delivery.hub import Hub
 from ..delivery.outbox import OutboxLimits
 from ..operations.presence import PresenceQueries
 from ..operations.publishing import Publishing
+from ..protocols.session import NodeTerms
 from .session_limits import SessionLeases
 from .timers import TimerWheel
 
@@ -71,15 +71,13 @@ class CommandContext:
 class ConnectionContext:
     """What a connection needs."""
 
-    node_id: NodeId
+    terms: NodeTerms
     hub: Hub
     tracker: ChannelTracker
     session_leases: SessionLeases
     wheel: TimerWheel
     clock: Clock
     outbox_limits: OutboxLimits
-    ping_interval: float
-    """Seconds between two pings of the node."""
     joins: JoinContext
     commands: CommandContext
     counters: ConnectionCounters

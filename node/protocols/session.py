@@ -3,6 +3,7 @@
 What is legal where is one table, `_LEGAL`; how a room is found for a command is one method, `_channel`.
 """
 
+from dataclasses import dataclass
 from enum import Enum
 from typing import assert_never
 
@@ -67,6 +68,17 @@ _LEGAL: dict[Endpoint, tuple[type[Command], ...]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class NodeTerms:
+    """What a node tells each of its clients in `welcome`."""
+
+    node_id: NodeId
+    ping_interval: float
+    """Seconds between two pings of the node."""
+    message_max_bytes: int
+    """The size of the largest frame that a client may send."""
+
+
 class Session:
     """One live session. `home` is the channel its endpoint names, if any: entered on connect."""
 
@@ -107,7 +119,7 @@ class Session:
     def handle(self, command: Command) -> Effect:
         """Return the effect of one command. Raises Refused with the error that answers it."""
         if not isinstance(command, _LEGAL[self.endpoint]):
-            raise BadRequest(f"{type(command).__name__.lower()} is not a command of {self.endpoint.value}")
+            raise BadRequest(f"{command.type} is not a command of {self.endpoint.value}")
         match command:
             case Join(id, room, recover):
                 return JoinChannel(self._channel_to_join(room), id, recover)
@@ -186,9 +198,15 @@ class Session:
             fields |= snapshot.as_fields()
         return OkFrame(id, fields | start.as_fields())
 
-    def welcome(
-        self, node: NodeId, ping_interval: float, snapshot: PresenceSnapshot | None, start: StartPosition
-    ) -> WelcomeFrame:
+    def welcome(self, node: NodeTerms, snapshot: PresenceSnapshot | None, start: StartPosition) -> WelcomeFrame:
         return WelcomeFrame(
-            self.session_id, self.user_id, self.username, node, ping_interval, self.home, snapshot, start
+            self.session_id,
+            self.user_id,
+            self.username,
+            node.node_id,
+            node.ping_interval,
+            node.message_max_bytes,
+            self.home,
+            snapshot,
+            start,
         )

@@ -6,6 +6,7 @@ unset, all others are always there.
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 from ..channels import Channel, ChannelKind
 from ..clock import rfc3339
@@ -32,11 +33,14 @@ class Author:
 
 @dataclass(frozen=True, slots=True)
 class WelcomeFrame:
+    """The `welcome` frame. `ping_interval` is in seconds; `message_max_bytes` is the size of the largest frame."""
+
     session_id: SessionId
     user_id: UserId
     username: str
     node: NodeId
     ping_interval: float
+    message_max_bytes: int
     channel: Channel | None
     snapshot: "PresenceSnapshot | None" = None
     start: StartPosition = NO_HISTORY
@@ -49,6 +53,7 @@ class WelcomeFrame:
             "username": self.username,
             "node": self.node,
             "ping_interval": self.ping_interval,
+            "message_max_bytes": self.message_max_bytes,
         }
         if self.channel is not None:
             fields |= _channel_field(self.channel)
@@ -178,9 +183,10 @@ class PresenceSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class UserJoined:
-    """The `user_joined` frame. `users` is None if there are too many to list."""
+class UserEvent:
+    """The `user_joined` or the `user_left` frame. `users` is None if there are too many to list."""
 
+    type: Literal["user_joined", "user_left"]
     room: RoomName
     user_id: UserId
     username: str
@@ -189,33 +195,15 @@ class UserJoined:
     users: tuple[PresentUser, ...] | None = None
 
     def as_object(self) -> Object:
-        return {"type": "user_joined", **_presence_fields(self)}
-
-
-@dataclass(frozen=True, slots=True)
-class UserLeft:
-    """The `user_left` frame. `users` is None if there are too many to list."""
-
-    room: RoomName
-    user_id: UserId
-    username: str
-    users_count: int
-    version: int
-    users: tuple[PresentUser, ...] | None = None
-
-    def as_object(self) -> Object:
-        return {"type": "user_left", **_presence_fields(self)}
-
-
-def _presence_fields(frame: UserJoined | UserLeft) -> Object:
-    return {
-        "room": frame.room,
-        "user_id": frame.user_id,
-        "username": frame.username,
-        "users_count": frame.users_count,
-        "version": frame.version,
-        **_users_field(frame.users),
-    }
+        return {
+            "type": self.type,
+            "room": self.room,
+            "user_id": self.user_id,
+            "username": self.username,
+            "users_count": self.users_count,
+            "version": self.version,
+            **_users_field(self.users),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,8 +274,7 @@ NodeFrame = (
     | MessageFrame
     | PrivateFrame
     | TypingFrame
-    | UserJoined
-    | UserLeft
+    | UserEvent
     | PresenceCount
     | Resync
     | PingFrame

@@ -35,7 +35,7 @@ from tannoy.node.delivery.outbox import OutboxLimits
 from tannoy.node.delivery.relay import Relay
 from tannoy.node.operations.presence import PresenceQueries
 from tannoy.node.operations.publishing import Publishing
-from tannoy.node.protocols.session import Endpoint
+from tannoy.node.protocols.session import Endpoint, NodeTerms
 from tannoy.shared.channels import Channel, Owner, OwnerKind
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import AgentId, NodeId, RoomName
@@ -48,6 +48,7 @@ from tests.support.scripted_history import EPOCH, ScriptedHistory, message_paylo
 from tests.support.scripted_redis import ScriptedLink, ScriptedPipeline, ScriptedPublisher
 
 PING_INTERVAL = 25
+MESSAGE_MAX_BYTES = 65_536
 KEYSPACE = Keyspace("tannoy")
 ROOM = KEYSPACE.room(RoomName("lobby"))
 AGENT = KEYSPACE.agent(AgentId("42"))
@@ -145,14 +146,13 @@ class UnitNode:
         self.counters = ConnectionCounters()
         self.outbox_limits = OutboxLimits(outbox_max_bytes, policy)
         self.context = ConnectionContext(
-            node_id=NodeId("n1"),
+            terms=NodeTerms(NodeId("n1"), PING_INTERVAL, MESSAGE_MAX_BYTES),
             hub=self.hub,
             tracker=self.tracker,
             session_leases=self.session_leases,
             wheel=self.wheel,
             clock=self.clock,
             outbox_limits=self.outbox_limits,
-            ping_interval=PING_INTERVAL,
             joins=JoinContext(
                 hub=self.hub,
                 subscriptions=self.subscriptions,

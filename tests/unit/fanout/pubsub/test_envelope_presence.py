@@ -6,7 +6,7 @@ from tannoy.fanout.pubsub.envelope import read_users, unpack_publication
 from tannoy.shared.errors import MalformedBytes
 from tannoy.shared.names import RoomName, UserId
 from tannoy.shared.protocol.codec import JSON, MSGPACK, encode_frame
-from tannoy.shared.protocol.frames import NodeFrame, PresenceCount, PresentUser, UserJoined, UserLeft
+from tannoy.shared.protocol.frames import NodeFrame, PresenceCount, PresentUser, UserEvent
 from tannoy.shared.publication import EncodedMessage
 
 LOBBY, ADA, BOB = RoomName("lobby"), UserId("ada"), UserId("bob")
@@ -22,16 +22,16 @@ def packed(*parts: object) -> bytes:
 
 
 CHANGES: list[tuple[bytes, NodeFrame]] = [
-    (packed("lobby", "joined", 2, V, "ada", "Ada", FLAT), UserJoined(LOBBY, ADA, "Ada", 2, V, USERS)),
-    (packed("lobby", "joined", 51, V, "ada", "Ada", False), UserJoined(LOBBY, ADA, "Ada", 51, V)),
-    (packed("lobby", "left", 0, 1, "ada", "é|🎉", []), UserLeft(LOBBY, ADA, "é|🎉", 0, 1, ())),
+    (packed("lobby", "joined", 2, V, "ada", "Ada", FLAT), UserEvent("user_joined", LOBBY, ADA, "Ada", 2, V, USERS)),
+    (packed("lobby", "joined", 51, V, "ada", "Ada", False), UserEvent("user_joined", LOBBY, ADA, "Ada", 51, V)),
+    (packed("lobby", "left", 0, 1, "ada", "é|🎉", []), UserEvent("user_left", LOBBY, ADA, "é|🎉", 0, 1, ())),
     (packed("lobby", "count", 2000, V), PresenceCount(LOBBY, 2000, V)),
 ]
 
 
 @pytest.mark.parametrize(("data", "frame"), CHANGES, ids=lambda value: type(value).__name__)
 def test_a_presence_change_is_decoded_to_its_frame_in_both_formats(
-    data: bytes, frame: UserJoined | UserLeft | PresenceCount
+    data: bytes, frame: UserEvent | PresenceCount
 ) -> None:
     publication = unpack_publication(data)
     encoded = EncodedMessage(publication.encoded.json, publication.encoded.msgpack)

@@ -14,7 +14,7 @@ from tannoy.node.protocols.effects import (
     Reply,
     SendToUser,
 )
-from tannoy.node.protocols.session import ROOMS_MAX, Endpoint, Session
+from tannoy.node.protocols.session import ROOMS_MAX, Endpoint, NodeTerms, Session
 from tannoy.shared.channels import Channel
 from tannoy.shared.codes import ErrorCode
 from tannoy.shared.errors import Refused
@@ -50,6 +50,7 @@ AGENT = KEYSPACE.agent(AgentId("42"))
 IN_ROOM = JoinedChannel(ROOM, 1)
 RECOVER = Position("e", 1)
 PAGE = HistoryQuery(10, before=5, since=1)
+TERMS = NodeTerms(NodeId("n1"), 25, 65536)
 SNAPSHOT = PresenceSnapshot(17, 51, None)
 HOMES: dict[Endpoint, Channel | None] = {Endpoint.ROOMS: None, Endpoint.ROOM: ROOM, Endpoint.AGENT: AGENT}
 
@@ -135,6 +136,12 @@ def test_an_illegal_command_is_refused_with_its_code(
     assert refusal(session(endpoint, *joined), command) is code
 
 
+@pytest.mark.parametrize("command", [Join(1, LOBBY), Leave(1, None), Typing(1, None)], ids=str)
+def test_the_refusal_of_a_command_at_an_endpoint_has_its_type(command: Command) -> None:
+    with pytest.raises(Refused, match=f"^{command.type} is not a command of /ws/agents/"):
+        session(Endpoint.AGENT).handle(command)
+
+
 def test_every_command_is_tried_at_every_endpoint() -> None:
     commands = set(Command.__args__)
     tried = {(endpoint, type(command)) for endpoint, _, command, _ in (*LEGAL, *ILLEGAL)}
@@ -180,13 +187,14 @@ def test_content_is_passed_on_untouched() -> None:
     [(Endpoint.ROOMS, {}), (Endpoint.ROOM, {"room": "lobby"}), (Endpoint.AGENT, {"agent_id": "42"})],
 )
 def test_welcome_names_the_session_and_its_home(endpoint: Endpoint, home: dict[str, str]) -> None:
-    assert session(endpoint).welcome(NodeId("n1"), 25, None, NO_HISTORY).as_object() == {
+    assert session(endpoint).welcome(TERMS, None, NO_HISTORY).as_object() == {
         "type": "welcome",
         "session_id": "s1",
         "user_id": "ada",
         "username": "Ada",
         "node": "n1",
         "ping_interval": 25,
+        "message_max_bytes": 65536,
         **home,
     }
 
@@ -218,10 +226,10 @@ def test_ok_of_a_join_has_the_start_position(start: StartPosition, fields: dict[
 
 @pytest.mark.parametrize(("start", "fields"), START_POSITIONS)
 def test_welcome_has_the_start_position(start: StartPosition, fields: dict[str, object]) -> None:
-    whole = session(Endpoint.AGENT).welcome(NodeId("n1"), 25, None, start).as_object()
+    whole = session(Endpoint.AGENT).welcome(TERMS, None, start).as_object()
     assert {name: whole[name] for name in ("epoch", "offset", "recovered") if name in whole} == fields
 
 
 def test_welcome_has_the_presence_snapshot() -> None:
-    whole = session(Endpoint.ROOM).welcome(NodeId("n1"), 25, SNAPSHOT, NO_HISTORY).as_object()
+    whole = session(Endpoint.ROOM).welcome(TERMS, SNAPSHOT, NO_HISTORY).as_object()
     assert (whole["users_count"], whole["version"], "users" in whole) == (51, 17, False)

@@ -19,8 +19,7 @@ from tannoy.shared.protocol.frames import (
     PrivateFrame,
     Resync,
     TypingFrame,
-    UserJoined,
-    UserLeft,
+    UserEvent,
     WelcomeFrame,
 )
 from tannoy.shared.publication import Position
@@ -38,6 +37,7 @@ WELCOME: dict[str, object] = {
     "username": "Ada",
     "node": "n1",
     "ping_interval": 25,
+    "message_max_bytes": 65536,
 }
 ADA_SAYS: dict[str, object] = {
     "user_id": "ada",
@@ -53,9 +53,12 @@ PRESENT = PresentUser(UserId("ada"), "Ada", 1_795_249_330_123, 2)
 PRESENT_OBJECT = {"user_id": "ada", "username": "Ada", "connected_at": "2026-11-21T08:22:10.123Z", "sessions": 2}
 
 FRAMES: list[tuple[NodeFrame, dict[str, object]]] = [
-    (WelcomeFrame(SessionId("s1"), UserId("ada"), "Ada", NodeId("n1"), 25, None), WELCOME),
-    (WelcomeFrame(SessionId("s1"), UserId("ada"), "Ada", NodeId("n1"), 25, ROOM), {**WELCOME, "room": "lobby"}),
-    (WelcomeFrame(SessionId("s1"), UserId("ada"), "Ada", NodeId("n1"), 25, AGENT), {**WELCOME, "agent_id": "42"}),
+    (WelcomeFrame(SessionId("s1"), UserId("ada"), "Ada", NodeId("n1"), 25, 65536, None), WELCOME),
+    (WelcomeFrame(SessionId("s1"), UserId("ada"), "Ada", NodeId("n1"), 25, 65536, ROOM), {**WELCOME, "room": "lobby"}),
+    (
+        WelcomeFrame(SessionId("s1"), UserId("ada"), "Ada", NodeId("n1"), 25, 65536, AGENT),
+        {**WELCOME, "agent_id": "42"},
+    ),
     (OkFrame("c1", {}), {"type": "ok", "id": "c1"}),
     (OkFrame(0, {"room": "lobby"}), {"type": "ok", "id": 0, "room": "lobby"}),
     (ErrorFrame(7, ErrorCode.BAD_NAME, "no"), {"type": "error", "id": 7, "code": "bad_name", "message": "no"}),
@@ -88,15 +91,18 @@ FRAMES: list[tuple[NodeFrame, dict[str, object]]] = [
         {"type": "typing", "room": "lobby", "user_id": "ada", "username": "Ada"},
     ),
     (
-        UserJoined(LOBBY, UserId("ada"), "Ada", 1, 17, (PRESENT,)),
+        UserEvent("user_joined", LOBBY, UserId("ada"), "Ada", 1, 17, (PRESENT,)),
         {"type": "user_joined", "room": "lobby", **ADA_CHANGES, "users": [PRESENT_OBJECT]},
     ),
-    (UserJoined(LOBBY, UserId("ada"), "Ada", 1, 17), {"type": "user_joined", "room": "lobby", **ADA_CHANGES}),
     (
-        UserLeft(LOBBY, UserId("ada"), "Ada", 1, 17, ()),
+        UserEvent("user_joined", LOBBY, UserId("ada"), "Ada", 1, 17),
+        {"type": "user_joined", "room": "lobby", **ADA_CHANGES},
+    ),
+    (
+        UserEvent("user_left", LOBBY, UserId("ada"), "Ada", 1, 17, ()),
         {"type": "user_left", "room": "lobby", **ADA_CHANGES, "users": []},
     ),
-    (UserLeft(LOBBY, UserId("ada"), "Ada", 1, 17), {"type": "user_left", "room": "lobby", **ADA_CHANGES}),
+    (UserEvent("user_left", LOBBY, UserId("ada"), "Ada", 1, 17), {"type": "user_left", "room": "lobby", **ADA_CHANGES}),
     (PresenceCount(LOBBY, 2000, 17), {"type": "presence", "room": "lobby", "users_count": 2000, "version": 17}),
     (
         Resync(ROOM, "why", Position("e1", 7)),
