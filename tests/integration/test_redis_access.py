@@ -208,13 +208,15 @@ async def _follows(replica: RedisServer) -> bool:
 
 @pytest.mark.parametrize("server", SERVERS)
 async def test_a_server_that_is_still_loading_is_refused_until_it_has_loaded(server: str) -> None:
-    slowly = ("key-load-delay 5000", "loading-process-events-interval-bytes 1024")
+    # 40 seconds, unless it is told to go on faster.
+    slowly = ("key-load-delay 10000", "loading-process-events-interval-bytes 1024")
     async with RedisServer(binary_of(server), *slowly) as redis:
-        await redis.run("MSET", *(word for number in range(400) for word in (f"key:{number}", "x" * 100)))
+        await redis.run("MSET", *(word for number in range(4000) for word in (f"key:{number}", "x" * 100)))
         await redis.run("SAVE")
         redis.kill()
         await redis.start()
         assert "LOADING" in _fails_to_start(redis.url)
+        await redis.run("CONFIG", "SET", "key-load-delay", "0")
         address = parse_address(redis.url)
         assert isinstance(address, RedisAddress)
 

@@ -110,6 +110,7 @@ def _run(command: Sequence[str], env: Mapping[str, str], output: int) -> None:
         os.environ.update(env)
         module, *arguments = command
         sys.argv = [module, *arguments]
+        sys.modules.pop(module, None)  # imported already; as `python -m` has it, it runs once more, as __main__
         runpy.run_module(module, run_name="__main__", alter_sys=True)
         code = 0
     except SystemExit as end:
