@@ -13,7 +13,8 @@ from ..shared.keyspace import Keyspace
 from .cluster.link import ClusterLink
 from .cluster.pipeline import ClusterPipeline
 from .cluster.topology import ClusterTopology, ClusterTopologyStatistics, NoCluster
-from .pubsub.link import AnyLink, Link, LinkListener
+from .pubsub.any_link import AnyLink, LinkListener
+from .pubsub.link import Link
 from .pubsub.link_state import PLAIN, SHARDED, Verbs
 from .redis.address import AnyAddress, ClusterAddress, SentinelAddress
 from .redis.in_flight import COMMAND_TIMEOUT
@@ -25,7 +26,10 @@ _ALL = range(PARTITIONS)
 
 
 class RedisBackend(Protocol):
-    """Makes links and pipelines. `echo_channel` gives the channel of a link's echo in a partition."""
+    """Makes links and pipelines. `echo_channel` gives the channel of a link's echo in a partition.
+
+    A link proves that all pipelines of its backend reach the server that it receives from.
+    """
 
     verbs: Verbs
     """Of the links: plain or sharded pub/sub."""
@@ -63,6 +67,7 @@ class SingleServer:
         self.verbs = PLAIN
         self._target = target
         self._command_timeout = command_timeout
+        self._pipelines: list[Pipeline] = []
 
     def link(self, *, name: str, echo_channel: Callable[[int], bytes], clock: Clock, listener: LinkListener) -> AnyLink:
         return Link(
@@ -71,16 +76,19 @@ class SingleServer:
             echo_channel=echo_channel(0),
             clock=clock,
             listener=listener,
+            command_connections=lambda: (each.connection for each in self._pipelines if each.connection),
         )
 
     def pipeline(self, *, name: str, scripts: tuple[Script, ...], on_connected: OnConnected) -> AnyPipeline:
-        return Pipeline(
+        pipeline = Pipeline(
             self._target,
             name=name,
             scripts=scripts,
             on_connected=lambda connection: on_connected(DirectCommands(connection), _ALL),
             command_timeout=self._command_timeout,
         )
+        self._pipelines.append(pipeline)
+        return pipeline
 
     async def servers(self) -> Sequence[tuple[Target, Sequence[int]]]:
         return [(self._target, _ALL)]
@@ -99,6 +107,7 @@ class ClusterBackend:
         self._command_timeout = command_timeout
         self._keyspace = keyspace
         self._cluster = ClusterTopology(address)
+        self._pipelines: list[ClusterPipeline] = []
 
     def link(self, *, name: str, echo_channel: Callable[[int], bytes], clock: Clock, listener: LinkListener) -> AnyLink:
         return ClusterLink(
@@ -107,11 +116,12 @@ class ClusterBackend:
             echo_channel=echo_channel,
             clock=clock,
             listener=listener,
+            command_connections=lambda server: (c for each in self._pipelines if (c := each.connection_to(server))),
         )
 
     def pipeline(self, *, name: str, scripts: tuple[Script, ...], on_connected: OnConnected) -> AnyPipeline:
         server_key = self._keyspace.server
-        return ClusterPipeline(
+        pipeline = ClusterPipeline(
             self._cluster,
             name=name,
             scripts=scripts,
@@ -119,6 +129,8 @@ class ClusterBackend:
             server_key=server_key,
             command_timeout=self._command_timeout,
         )
+        self._pipelines.append(pipeline)
+        return pipeline
 
     async def servers(self) -> Sequence[tuple[Target, Sequence[int]]]:
         at = f"Redis at {self._cluster.address} (TANNOY_REDIS_URL)"

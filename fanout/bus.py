@@ -33,7 +33,7 @@ from .membership import MembershipStatistics
 from .messaging import Messaging
 from .presence.calls import PresenceRules
 from .presence.presence import PresenceStatistics
-from .pubsub.link import LinkStatistics
+from .pubsub.any_link import LinkStatistics
 from .pubsub.subscriptions import ChannelSubscriptionsStatistics
 from .redis.pipeline import PipelineStatistics
 from .server_life import ServerLives

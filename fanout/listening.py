@@ -11,7 +11,7 @@ from .control.control import AnswerRequest, Control
 from .control.requests import Notice
 from .history.tracker import ChannelTracker, Deliveries
 from .messaging import Messaging
-from .pubsub.link import AnyLink
+from .pubsub.any_link import AnyLink
 from .pubsub.link_state import Batch
 from .pubsub.subscriptions import ChannelSubscriptions
 from .timeouts import DEFAULT_TIMEOUTS, Timeouts

@@ -18,16 +18,18 @@ again (or refused for good). The link is live while `_moving` is empty and the l
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
 from ...shared.channels import PARTITIONS
 from ...shared.clock import Clock
 from ...shared.keyspace import partition_of
-from ..pubsub.link import Link, LinkListener, LinkStatistics
+from ..pubsub.any_link import LinkListener, LinkStatistics
+from ..pubsub.link import Link
 from ..pubsub.link_state import SHARDED
 from ..redis.address import RedisAddress
+from ..redis.connection import RedisConnection
 from .per_master import PerMaster
 from .topology import ClusterTopology
 
@@ -57,7 +59,8 @@ class _MasterLink:
 class ClusterLink:
     """Used like a Link. Needs `run` running, and that of `topology`.
 
-    `echo_channel` gives the name of the echo channel in a partition.
+    `echo_channel` gives the name of the echo channel in a partition; `command_connections` the connections of pipelines
+    to a master, which have to go to the same server as the link to that master.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class ClusterLink:
         echo_channel: Callable[[int], bytes],
         clock: Clock,
         listener: LinkListener,
+        command_connections: Callable[[RedisAddress], Iterable[RedisConnection]] = lambda server: (),
     ) -> None:
         self.live = asyncio.Event()
         """Set while the links to all masters receive all that they should."""
@@ -77,6 +81,7 @@ class ClusterLink:
         self._clock = clock
         self.deliver_batch = listener.deliver_batch
         self._listener = listener
+        self._command_connections = command_connections
         self._links: PerMaster[_MasterLink] = PerMaster(self._make)
         self._wanted: list[set[bytes]] = [set() for _ in range(PARTITIONS)]
         self._homes: list[_MasterLink | None] = [None] * PARTITIONS
@@ -148,6 +153,7 @@ class ClusterLink:
             deliveries=sum(each.deliveries for each in links),
             echoes_missed=sum(each.echoes_missed for each in links),
             connections_lost=sum(each.connections_lost for each in links),
+            servers_parted=sum(each.servers_parted for each in links),
             masters=len(links),
             moves=self._moves,
         )
@@ -165,6 +171,7 @@ class ClusterLink:
             on_lost=self._on_lost,
             on_revoked=partial(self._on_revoked, server),
             on_unsubscribed=partial(self._on_unsubscribed, server),
+            command_connections=partial(self._command_connections, server),
             verbs=SHARDED,
         )
         if self._reading_paused:

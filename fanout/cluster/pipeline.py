@@ -22,7 +22,7 @@ from ...shared.channels import PARTITIONS
 from ...shared.errors import Unavailable
 from ...shared.keyspace import partition_of
 from ..redis.address import RedisAddress
-from ..redis.connection import Reply, Word
+from ..redis.connection import RedisConnection, Reply, Word
 from ..redis.errors import CommandFailed
 from ..redis.in_flight import COMMAND_TIMEOUT, InFlight
 from ..redis.pipeline import OnConnected, PipelineStatistics
@@ -90,6 +90,11 @@ class ClusterPipeline(PartitionRouter):
     def publish(self, channel: bytes, payload: bytes) -> asyncio.Future[Reply]:
         """Send SPUBLISH. The result is the number of links that received it: all subscribe at the slot's master."""
         return self._accept(("SPUBLISH", channel, payload), None, partition_of(channel), is_check=False)
+
+    def connection_to(self, server: RedisAddress) -> RedisConnection | None:
+        """The connection that takes commands to a master now."""
+        master = self._masters.get(server)
+        return master.pipeline.connection if master else None
 
     async def run(self) -> None:
         """Keep a connection to each master for ever. Raises only what no retry can mend."""

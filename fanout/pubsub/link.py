@@ -1,10 +1,8 @@
 """The link: the connection on which a node receives the messages of its channels. Puts a `LinkState` on sockets."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Protocol
 
 import structlog
 
@@ -13,7 +11,9 @@ from ..redis.connection import Pushes, RedisConnection, connect
 from ..redis.errors import RedisError
 from ..redis.reconnect import keep_connected
 from ..redis.sentinel import Target
-from .link_state import BARRIER_PREFIX, ECHO_PERIOD, PLAIN, Batch, LinkEvents, LinkState, Verbs
+from .any_link import LinkListener, LinkStatistics
+from .barriers import Barriers
+from .link_state import ECHO_PERIOD, PLAIN, LinkEvents, LinkState, Verbs
 
 CONNECT_TIMEOUT = 2.0
 """Seconds to connect and log in: more than a pipeline has, since no client waits for the link."""
@@ -26,61 +26,15 @@ _NOT_SERVED_CODES = frozenset(("MOVED", "CLUSTERDOWN"))
 _log = structlog.get_logger("tannoy.link")
 
 
-@dataclass(frozen=True, slots=True)
-class LinkStatistics:
-    live: bool
-    """All channels are subscribed, and Redis answers."""
-    connections: int
-    """Connections that were opened so far."""
-    channels: int
-    """Channels that are wanted, without the link's own echo channel."""
-    deliveries: int
-    """Messages that came so far."""
-    echoes_missed: int
-    """Connections that were dropped because an echo did not come back in time."""
-    connections_lost: int
-    """Connections that have ended, for whatever reason."""
-
-
-class AnyLink(Protocol):
-    """A link to one server, or to all masters of a Redis Cluster: its users need not know which."""
-
-    live: asyncio.Event
-
-    @property
-    def down_for(self) -> float: ...
-    def subscribe(self, channel: bytes) -> None: ...
-    def unsubscribe(self, channel: bytes) -> None: ...
-    def is_subscribed(self, channel: bytes) -> bool: ...
-    def send_barrier(self, partition: int) -> asyncio.Future[bool]: ...
-    def pause_reading(self) -> None: ...
-    def resume_reading(self) -> None: ...
-    async def run(self) -> None: ...
-    def statistics(self) -> LinkStatistics: ...
-
-
-class LinkListener(Protocol):
-    """Called by a link, always on the event loop, in the order in which Redis has sent what it is about."""
-
-    def deliver_batch(self, batch: Batch) -> None:
-        """Messages that came in one read of the socket, in order."""
-        ...
-
-    def on_subscribed(self, channels: list[bytes]) -> None:
-        """Redis has acknowledged the subscriptions to these channels."""
-        ...
-
-    def on_live(self) -> None:
-        """The link receives all its channels again, after a time in which messages may have been missed."""
-        ...
-
-
 class Link:
     """Carries a LinkState over one connection after another, for as long as `run` runs.
 
     `on_lost` is called when a connection has ended. For a link to one master of a Redis Cluster, `on_revoked` is called
     with wanted channels that Redis has unsubscribed because their slot has moved, and `on_unsubscribed` with channels
     that were unsubscribed as asked, or refused for good: none of their messages will come any more.
+
+    `command_connections` gives the connections of pipelines that have to go to the same server as the link. Where they
+    go elsewhere, those to the server that was reached earlier are closed: the newest one shows where the address leads.
     """
 
     def __init__(
@@ -94,6 +48,7 @@ class Link:
         on_lost: Callable[[], None] = lambda: None,
         on_revoked: Callable[[list[bytes]], None] = lambda channels: None,
         on_unsubscribed: Callable[[list[bytes]], None] = lambda channels: None,
+        command_connections: Callable[[], Iterable[RedisConnection]] = lambda: (),
         verbs: Verbs = PLAIN,
     ) -> None:
         self.state = LinkState(echo_channel, verbs)
@@ -107,15 +62,15 @@ class Link:
         self._on_lost = on_lost
         self._on_revoked = on_revoked
         self._on_unsubscribed = on_unsubscribed
-        self._barriers: dict[bytes, asyncio.Future[bool]] = {}  # by their nonces, which have not come back
-        self._next_barrier: asyncio.Future[bool] | None = None  # its nonce is sent at the end of this loop turn
-        self._barrier_number = 0
+        self._command_connections = command_connections
+        self._barriers = Barriers(self._publish_barrier)
         self._connection: RedisConnection | None = None
         self._flush_is_due = False
         self._reading_paused = False
         self._connections_lost = 0
         self._down_since: float | None = clock.monotonic()
         self._echoes_missed = 0
+        self._servers_parted = 0
         self._deliveries = 0
 
     @property
@@ -138,7 +93,7 @@ class Link:
     def move_echo(self, channel: bytes) -> None:
         """Use another echo channel from now on. Barriers whose nonces are still on the old one fail."""
         self.state.move_echo(channel)
-        self._fail_barriers()
+        self._barriers.fail()
         self._flush_soon()
 
     def send_barrier(self, partition: int) -> asyncio.Future[bool]:
@@ -148,27 +103,13 @@ class Link:
         before the nonce of this barrier comes before the nonce does. False: the connection was lost, and it is unknown.
         """
         del partition  # one connection receives the channels of all partitions
-        if self._next_barrier is None:
-            self._next_barrier = asyncio.get_running_loop().create_future()
-            asyncio.get_running_loop().call_soon(self._publish_barrier)
-        return asyncio.shield(self._next_barrier)  # shared by all calls of one turn: none may cancel it for the others
+        return self._barriers.send()
 
-    def _publish_barrier(self) -> None:
-        barrier, self._next_barrier = self._next_barrier, None
-        assert barrier is not None
+    def _publish_barrier(self, nonce: bytes) -> bool:
         if self._connection is None:
-            barrier.set_result(False)
-            return
-        self._barrier_number += 1
-        nonce = BARRIER_PREFIX + b"%d" % self._barrier_number
-        self._barriers[nonce] = barrier
+            return False
         self._publish_echo(self._connection, nonce)
-
-    def _fail_barriers(self) -> None:
-        """The nonces that have not come back never will."""
-        barriers, self._barriers = self._barriers, {}
-        for barrier in barriers.values():
-            barrier.set_result(False)
+        return True
 
     def pause_reading(self) -> None:
         """Leave incoming messages with Redis, which bounds them by its client output buffer limit."""
@@ -207,6 +148,7 @@ class Link:
                     break
                 if nonce:
                     self._publish_echo(connection, nonce)
+                    self._publish_proofs()
                 await asyncio.wait((connection.lost,), timeout=ECHO_PERIOD)
             return self.live.is_set()
         finally:
@@ -216,7 +158,7 @@ class Link:
                 reason = connection.lost.result() if connection.lost.done() else None
                 _log.warning("link to Redis was lost", redis=str(self._target), error=str(reason or "closed"))
             self.live.clear()
-            self._fail_barriers()
+            self._barriers.fail()
             self._connections_lost += 1
             self.state.on_disconnected()
             connection.abort()
@@ -224,6 +166,27 @@ class Link:
 
     def _publish_echo(self, connection: RedisConnection, nonce: bytes) -> None:
         connection.send(self._verbs.publish, self.state.echo, nonce).add_done_callback(_report_refused_echo)
+
+    def _publish_proofs(self) -> None:
+        """A nonce over each command connection. What it proves begins with the subscription to the echo channel."""
+        echo = self.state.echo
+        if self.state.is_subscribed(echo):
+            for connection, nonce in self.state.proof.nonces_to_send(self._command_connections()):
+                answer = connection.send(self._verbs.publish, echo, nonce)
+                answer.add_done_callback(partial(self.state.proof.handle_answer, connection, nonce))
+
+    def _leave_earlier_server(self, elsewhere: list[RedisConnection]) -> None:
+        """Command connections go `elsewhere`: close those to the server that is not the one of the newest connection.
+
+        Only a new connection shows where the address leads now, and what is closed is connected anew.
+        """
+        self._servers_parted += 1
+        here = [*self.state.proof.proven, *([self._connection] if self._connection else ())]
+        newest = max((*here, *elsewhere), key=lambda connection: connection.opened_at)
+        earlier = elsewhere if newest in here else here
+        _log.warning("commands and link reach different Redis servers", redis=str(self._target), closed=len(earlier))
+        for connection in earlier:
+            connection.abort("newer connections to this address reach another server")
 
     async def _forbid_eviction(self, connection: RedisConnection) -> None:
         """Ask Redis not to evict this client when its memory runs short. An ACL may forbid the command."""
@@ -246,14 +209,15 @@ class Link:
             self._deliveries += len(events.deliveries)
             self._listener.deliver_batch(events.deliveries)
         for nonce in events.barriers:
-            if barrier := self._barriers.pop(nonce, None):
-                barrier.set_result(True)
+            self._barriers.handle_nonce(nonce)
         self._report_unsubscribed(events)
         self._flush()
         if self.state.is_live and not self.live.is_set():
             self.live.set()
             self._down_since = None
             self._listener.on_live()
+        if events.elsewhere:
+            self._leave_earlier_server(events.elsewhere)
 
     def _report_unsubscribed(self, events: LinkEvents) -> None:
         if events.revoked:
@@ -291,6 +255,7 @@ class Link:
             deliveries=self._deliveries,
             echoes_missed=self._echoes_missed,
             connections_lost=self._connections_lost,
+            servers_parted=self._servers_parted,
         )
 
 

@@ -4,7 +4,8 @@ Intent and acknowledgement are kept apart. When a connection breaks, the acknowl
 is sent again on the next connection. Messages may have been missed in between: the barrier of the tracker finds them.
 
 Redis can freeze without breaking any connection. So each `ECHO_PERIOD` the link publishes a nonce on a channel of its
-own, the echo channel; if it does not come back within `ECHO_DEADLINE`, the connection is replaced.
+own, the echo channel; if it does not come back within `ECHO_DEADLINE`, the connection is replaced. On the same channel
+`server_proof.py` proves that the commands of the node reach the same server.
 
 In a Redis Cluster a link goes to one master and receives the channels of its slots. When a slot moves, Redis
 unsubscribes its channels without having been asked (they are `revoked`): the owner of the link subscribes to them at
@@ -24,7 +25,8 @@ from dataclasses import dataclass, field
 
 from ...shared.keyspace import partition_of
 from ..batches import batched
-from ..redis.connection import Pushes
+from ..redis.connection import Pushes, RedisConnection
+from .server_proof import PROOF_PREFIX, ServerProof
 
 ECHO_PERIOD = 0.5
 """Seconds between two nonces on the echo channel: a frozen Redis is found out within two seconds."""
@@ -34,7 +36,10 @@ CHANNELS_PER_COMMAND = 512
 """Channels in one SUBSCRIBE: long enough to be cheap, short enough not to stall Redis."""
 
 BARRIER_PREFIX = b"p"
-"""First byte of the nonces that `Link.send_barrier` publishes; those of the echo are decimal digits."""
+"""First byte of the nonces that `Link.send_barrier` publishes; PROOF_PREFIX is that of `server_proof.py`.
+
+Those of the link's own echo are decimal digits.
+"""
 
 Batch = list[tuple[bytes, bytes]]
 """Deliveries in the order in which Redis sent them: (channel, payload)."""
@@ -78,6 +83,8 @@ class LinkEvents:
     """Wanted channels whose subscription Redis has acknowledged."""
     barriers: list[bytes] = field(default_factory=list[bytes])
     """Nonces of barriers that have come back."""
+    elsewhere: list[RedisConnection] = field(default_factory=list[RedisConnection])
+    """Command connections that go to another server than this link."""
     revoked: list[bytes] = field(default_factory=list[bytes])
     """Wanted channels that Redis has unsubscribed because their slot has moved."""
     unsubscribed: list[bytes] = field(default_factory=list[bytes])
@@ -102,6 +109,7 @@ class LinkState:
         self._ticked_at: float | None = None
         self._echoed = False  # a nonce has come back on this connection
         self._restoring: set[bytes] = set()  # wanted when this connection began, and not acknowledged yet
+        self.proof: ServerProof[RedisConnection] = ServerProof()
         self.connections = 0
         """How many connections there have been; the number of the present one."""
         self.connected = False
@@ -135,6 +143,7 @@ class LinkState:
         self.unsubscribe(self._echo)
         self._echo = channel
         self._sent_at = None
+        self.proof.clear()
         self.subscribe(channel)
 
     @property
@@ -159,6 +168,7 @@ class LinkState:
         self._ticked_at = now
         self._echoed = False
         self._restoring = set(self._wanted)
+        self.proof.clear()
 
     def on_disconnected(self) -> None:
         self.connected = False
@@ -201,7 +211,7 @@ class LinkState:
         """Redis has refused a command about these channels because their slot is not served here."""
         events = LinkEvents()
         for channel in channels:
-            self._acknowledged.discard(channel)
+            self._revoke(channel)
             self._settle(channel, events)
         return events
 
@@ -211,20 +221,31 @@ class LinkState:
         for kind, channel, payload in pushes:
             if kind == message:
                 if channel == self._echo:
-                    if payload == b"%d" % self._nonce:
-                        self._sent_at = None
-                        self._echoed = True
-                    elif payload.startswith(BARRIER_PREFIX):
-                        events.barriers.append(payload)
+                    self._handle_echo(payload, events)
                 else:
                     events.deliveries.append((channel, payload))
             elif kind == self._subscribe_push:
                 self._acknowledged.add(channel)
                 self._settle(channel, events)
             elif kind == self._unsubscribe_push:
-                self._acknowledged.discard(channel)
+                self._revoke(channel)
                 self._settle(channel, events)
         return events
+
+    def _revoke(self, channel: bytes) -> None:
+        self._acknowledged.discard(channel)
+        if channel == self._echo:
+            self.proof.clear()  # what was published meanwhile does not come
+
+    def _handle_echo(self, payload: bytes, events: LinkEvents) -> None:
+        if payload == b"%d" % self._nonce:
+            self._sent_at = None
+            self._echoed = True
+            events.elsewhere += self.proof.end()
+        elif payload.startswith(BARRIER_PREFIX):
+            events.barriers.append(payload)
+        elif payload.startswith(PROOF_PREFIX):
+            self.proof.handle_nonce(payload)
 
     def _settle(self, channel: bytes, events: LinkEvents) -> None:
         """Note what the answer about a channel means, if it was the last one (see the table at the head)."""
@@ -265,4 +286,5 @@ class LinkState:
             return None if now - self._sent_at > ECHO_DEADLINE else b""
         self._sent_at = now
         self._nonce += 1
+        self.proof.begin()
         return b"%d" % self._nonce

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...shared.errors import Unavailable
-from .link import AnyLink
+from .any_link import AnyLink
 
 ACKNOWLEDGE_TIMEOUT = 1.0
 """Seconds that a join waits until Redis has acknowledged its subscription."""

@@ -58,6 +58,8 @@ class RedisConnection(asyncio.Protocol):
         self._reply_handlers: deque[Callable[[Reply], None]] = deque()  # one for each reply that is still to come
         self._transport: asyncio.Transport | None = None
         self._reason: ConnectionLost | None = None
+        self.opened_at = asyncio.get_running_loop().time()
+        """When it was opened, in seconds of the event loop's clock."""
         self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
         """Done once the connection has ended; the result is the reason, where one is known."""
 

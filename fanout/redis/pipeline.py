@@ -125,7 +125,8 @@ class Pipeline:
         self._scripts = scripts
         self._on_connected = on_connected
         self._on_state = on_state
-        self._connection: RedisConnection | None = None
+        self.connection: RedisConnection | None = None
+        """The connection that takes commands now."""
         self._unsent: list[_Command] = []
         self._in_flight: InFlight[_Command] = InFlight(self._replace_connection)
         self._flush_is_due = False
@@ -157,7 +158,7 @@ class Pipeline:
 
     def _flush(self) -> None:
         self._flush_is_due = False
-        connection = self._connection
+        connection = self.connection
         if connection is None or connection.lost.done():
             return
         unsent, self._unsent = self._unsent, []
@@ -190,8 +191,8 @@ class Pipeline:
     def _replace_connection(self) -> None:
         """A reply is overdue. Those behind it would be late too: the next connection answers sooner."""
         self._unsent = [command for command in self._unsent if not command.answer.done()]
-        if self._connection is not None:
-            self._connection.abort()
+        if self.connection is not None:
+            self.connection.abort()
 
     def return_unsent(self) -> None:
         """Fail the commands that still wait for a connection; their CommandFailed says that they were not sent."""
@@ -221,14 +222,14 @@ class Pipeline:
             if self._on_connected is not None:
                 async with asyncio.timeout(PREPARE_TIMEOUT):
                     await self._on_connected(connection)
-            self._connection = connection
+            self.connection = connection
             self.connected.set()
             self._on_state(True)
             self._flush()
             await connection.lost
             return True
         finally:
-            self._connection = None
+            self.connection = None
             if self.connected.is_set():
                 self.connected.clear()
                 self._on_state(False)
