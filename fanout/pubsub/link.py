@@ -1,7 +1,7 @@
 """The link: the connection on which a node receives the messages of its channels. Puts a `LinkState` on sockets."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import structlog
@@ -175,7 +175,7 @@ class Link:
                 answer = connection.send(self._verbs.publish, echo, nonce)
                 answer.add_done_callback(partial(self.state.proof.handle_answer, connection, nonce))
 
-    def _leave_earlier_server(self, elsewhere: list[RedisConnection]) -> None:
+    def _leave_earlier_server(self, elsewhere: Sequence[RedisConnection]) -> None:
         """Command connections go `elsewhere`: close those to the server that is not the one of the newest connection.
 
         Only a new connection shows where the address leads now, and what is closed is connected anew.

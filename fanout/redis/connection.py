@@ -84,6 +84,7 @@ class RedisConnection(asyncio.Protocol):
             self._on_pushes(pushes)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None  # uvloop raises where asyncio ignores what is done to a closed transport
         if not self.lost.done():
             self.lost.set_result(exc or self._reason)
         why = f": {exc or self._reason}" if exc or self._reason else ""

@@ -1,6 +1,7 @@
 """LinkState: intent and acknowledgement kept apart, over one connection after another."""
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from tannoy.fanout.pubsub.link_state import CHANNELS_PER_COMMAND, LinkState
@@ -213,3 +214,10 @@ def test_pushes_of_other_kinds_are_ignored(kind: str) -> None:
     events = state.handle_pushes(push(kind, A))
     assert (events.deliveries, events.subscribed) == ([], [])
     assert state.is_subscribed(A)
+
+
+@pytest.mark.parametrize("unknown", [[b"invalidate", [b"key"]], [b"pmessage", b"a*", A, b"x"], [b"moving", b"", A], []])
+def test_an_unknown_push_is_ignored_and_those_around_it_are_not(unknown: list[Any]) -> None:
+    state = connected(A)
+    pushes = [*push("message", A, payload=b"before"), unknown, *push("message", A, payload=b"behind")]
+    assert [payload for _, payload in state.handle_pushes(pushes).deliveries] == [b"before", b"behind"]

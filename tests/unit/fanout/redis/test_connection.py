@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import uvloop
 from tannoy.fanout.redis.connection import Pushes, RedisConnection, Reply, pack
 from tannoy.fanout.redis.errors import ConnectionLost, RedisError
 
@@ -211,3 +212,23 @@ async def test_reading_does_not_resume_on_a_closing_connection() -> None:
     connection.abort()
     connection.resume_reading()
     assert not transport.reading
+
+
+# ---- under uvloop, on which the product runs
+
+
+def test_nothing_that_is_done_to_a_lost_connection_raises_under_uvloop() -> None:
+    async def lose_connection() -> None:
+        loop = asyncio.get_running_loop()
+        connection = RedisConnection(lambda pushes: None)
+        async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as server:
+            await loop.create_connection(lambda: connection, *server.sockets[0].getsockname())
+            await connection.lost
+        connection.write(b"*1\r\n$4\r\nPING\r\n")
+        connection.subscribe(("SUBSCRIBE", "a"), lambda error: None)
+        connection.pause_reading()
+        connection.resume_reading()
+        connection.abort()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(lose_connection())
