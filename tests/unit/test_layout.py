@@ -46,7 +46,7 @@ COVERED_BY: dict[str, str] = {
     "node/lifecycle/signals.py": "tests/cluster/test_drain.py",
     "node/operations/history.py": "tests/integration/test_history.py",
     "node/protocols/effects.py": "tests/unit/node/protocols/test_session.py",
-    "node/server/supervisor.py": "tests/cluster/test_command_line.py",
+    "node/server/supervisor.py": "tests/cluster/test_up.py",
     "node/server/uvicorn_server.py": "tests/cluster/test_drain.py",
     "node/transports/base.py": "tests/integration/test_rooms.py",
     "node/transports/uvicorn_websocket.py": "tests/cluster/test_autobahn.py",

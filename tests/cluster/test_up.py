@@ -1,0 +1,135 @@
+"""`tannoy up`: its nodes, the port that they share, and its end."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+import pytest
+
+from tests.support import processes
+from tests.support.client import Client
+from tests.support.cluster import environment
+from tests.support.ports import free_ports_in_a_row
+from tests.support.waiting import PATIENCE, eventually
+
+
+@asynccontextmanager
+async def _up(port: int, *options: str) -> AsyncGenerator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tannoy", "up", "--nodes", "2", "--port", str(port), *options),
+        env=environment({}) | {"PYTHONUNBUFFERED": "1"},
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(PATIENCE):
+            line = b""
+            while b"Tannoy is at" not in line:
+                line = await process.stdout.readline()
+                assert line, "up ended before it was ready"
+        assert f"http://127.0.0.1:{port}".encode() in line
+        yield process
+    finally:
+        processes.signal_group(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+async def _diagnostics(port: int) -> dict[str, Any]:
+    async with httpx.AsyncClient() as http:
+        return cast(dict[str, Any], (await http.get(f"http://127.0.0.1:{port}/diagnostics")).json())
+
+
+def _stat(pid: int) -> tuple[str, int]:
+    """State and parent of a process. Raises FileNotFoundError where there is none."""
+    state, parent, *_ = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return state, int(parent)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return _stat(pid)[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+async def _pids(port: int) -> list[int]:
+    return [(await _diagnostics(port + number))["pid"] for number in (1, 2)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+async def test_up_leaves_no_process_running_after_any_signal(number: signal.Signals) -> None:
+    port = free_ports_in_a_row(3)
+    async with _up(port) as process:
+        pids = await _pids(port)
+        children = _descendants(process.pid)
+        assert set(pids) < set(children)
+
+        process.send_signal(number)
+
+        assert await process.wait() == (0 if number is not signal.SIGKILL else -signal.SIGKILL)
+        await eventually(lambda: _none_runs(children), what="all processes are gone")
+
+
+async def _none_runs(pids: list[int]) -> bool:
+    return not any(map(_runs, pids))
+
+
+def _descendants(pid: int) -> list[int]:
+    parents: dict[int, int] = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            parents[int(process.name)] = _stat(int(process.name))[1]
+    found = [pid]
+    for known in found:
+        found.extend(child for child, parent in parents.items() if parent == known)
+    return found[1:]
+
+
+async def test_up_starts_a_killed_node_again() -> None:
+    port = free_ports_in_a_row(3)
+    async with _up(port) as process:
+        first, second = await _pids(port)
+
+        os.kill(first, signal.SIGKILL)
+
+        async def is_back() -> bool:
+            try:
+                return bool((await _diagnostics(port + 1))["pid"] != first)
+            except httpx.TransportError:
+                return False
+
+        await eventually(is_back, what="node-1 runs again")
+        assert (await _pids(port))[1] == second
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 0
+
+
+async def test_up_on_every_interface_without_a_key_is_ready() -> None:
+    """The way to look at the page on a phone."""
+    port = free_ports_in_a_row(3)
+    async with _up(port, "--host", "0.0.0.0") as process:
+        assert len(await _pids(port)) == 2
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 0
+
+
+async def test_the_shared_port_leads_to_any_node() -> None:
+    port = free_ports_in_a_row(3)
+    async with _up(port) as process:
+        clients = [await Client.open(f"ws://127.0.0.1:{port}/ws/chat/lobby") for _ in range(40)]
+        nodes = {(await client.welcomed())["node"] for client in clients}
+        assert nodes == {"node-1", "node-2"}
+        await clients[0].ok("message", content="to all")
+        for client in clients:
+            assert await client.contents(1) == ["to all"]
+            await client.close()
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 0
