@@ -5,7 +5,7 @@ under uvicorn with the fast transport.
 """
 
 import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TypedDict
 
@@ -17,12 +17,13 @@ from starlette.responses import Response
 from starlette.types import StatefulLifespan
 
 from ..shared.errors import internal_error
-from ..shared.settings import Settings, find_setting_names, load_settings, settings_without_effect, unknown_settings
-from .auth.hosts import is_loopback
+from ..shared.settings import Settings, load_settings
+from ..shared.variables import read_variables
 from .lifecycle.logs import configure_logs
 from .lifecycle.signals import run_before_signal_handlers
 from .node import Node
 from .problems import CONTENT_TYPE, encode_http_problem
+from .setting_warnings import find_warnings
 from .transports.asgi_websocket import websocket_routes
 from .web.health import health_routes
 from .web.pages import page_routes
@@ -43,9 +44,11 @@ def create_app(settings: Settings | None = None, *, make_node: Callable[[Setting
 
     Without `settings` they are read from the environment, and logging is configured. Raises StartError.
     """
+    variables: dict[str, str] = {}
     if settings is None:
-        settings = load_settings()
+        settings, variables = load_settings(), read_variables(os.environ)
         configure_logs(settings)
+    log_warnings(settings, variables)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[LifespanState]:
@@ -55,6 +58,12 @@ def create_app(settings: Settings | None = None, *, make_node: Callable[[Setting
                 yield {"node": node}
 
     return _build_app(settings, lifespan)
+
+
+def log_warnings(settings: Settings, variables: Mapping[str, str]) -> None:
+    """Log what `find_warnings` finds."""
+    for warning in find_warnings(settings, variables):
+        _log.warning(warning)
 
 
 def create_app_of(node: Node) -> Starlette:
@@ -68,7 +77,6 @@ def create_app_of(node: Node) -> Starlette:
 
 
 def _build_app(settings: Settings, lifespan: StatefulLifespan[Starlette]) -> Starlette:
-    _log_warnings(settings)
     routes = [*websocket_routes(), *health_routes(), *api_routes(), *page_routes()]
     return Starlette(
         routes=routes,
@@ -88,18 +96,3 @@ async def _handle_http_error(request: Request, error: Exception) -> Response:
 async def _handle_internal_error(request: Request, error: Exception) -> Response:
     """Answer an exception of a handler. Starlette raises it again after the answer, so that it is logged."""
     return problem_response(internal_error())
-
-
-def _log_warnings(settings: Settings) -> None:
-    """Log settings that are unsafe, without effect or unknown."""
-    if settings.auth == "none" and not is_loopback(settings.host):
-        _log.warning(
-            "TANNOY_AUTH=none: any client that reaches this address can choose its identity", host=settings.host
-        )
-    if not settings.api_key.get_secret_value():
-        _log.warning("no TANNOY_API_KEY is set: the API serves clients on this machine only")
-    named = find_setting_names(os.environ)
-    if names := settings_without_effect(named):
-        _log.warning("these settings have no effect in this version yet", settings=names)
-    if names := unknown_settings(named):
-        _log.warning("unknown settings, perhaps misspelt", settings=names)

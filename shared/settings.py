@@ -4,21 +4,19 @@ The names are those of `docs/protocol.md §8`. Settings that have no effect in t
 `NOT_IN_EFFECT`, and a node that finds one set says so at start.
 """
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
-from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from .errors import BadName, StartError
 from .names import parse_node
 from .policy import LimitMode, LimitPolicy, SlowPolicy
-
-PREFIX = "TANNOY_"
+from .variables import PREFIX, is_service_link, read_variables
 
 REDIS_SCHEMES = (
     "redis",
@@ -50,41 +48,77 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-class Settings(BaseSettings):
-    """One node's settings. Sizes are in bytes, times in seconds."""
+class SettingValues(TypedDict, total=False):
+    """The arguments of Settings, as a program writes them."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
-    )
+    redis_url: str | SecretStr
+    redis_prefix: str
+    host: str
+    port: int
+    node_id: str | None
+    cluster_secret: str | SecretStr
+    auth: Literal["none", "jwt"]
+    api_key: str | SecretStr
+    allowed_origins: str | Iterable[str]
+    message_max_bytes: int
+    outbox_max_bytes: int
+    slow_policy: Literal["disconnect", "skip"] | SlowPolicy
+    ping_interval: float
+    agent_max_sessions: int
+    agent_limit_policy: Literal["reject", "evict_oldest"] | LimitPolicy
+    user_max_sessions: int
+    node_max_sessions: int
+    limit_mode: Literal["strict", "available"] | LimitMode
+    history_size: int
+    history_ttl: int
+    presence_inline_max: int
+    presence_events_max: int
+    presence_grace: float
+    log_format: Literal["console", "json"] | LogFormat
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+    log_file: str | Path | None
+
+
+class Settings(BaseModel):
+    """One node's settings: the arguments, and the defaults of all others. Sizes are in bytes, times in seconds.
+
+    `load_settings` reads those of the environment.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, str_strip_whitespace=True)
+
+    if TYPE_CHECKING:  # without it, type checkers ask for values of the fields' own types, such as SecretStr
+
+        def __init__(self, **values: Unpack[SettingValues]) -> None: ...
 
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379")
-    redis_prefix: str = Field("tannoy", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
-    host: str = "127.0.0.1"
-    port: int = Field(8000, ge=1, le=65535)
+    redis_prefix: str = Field(default="tannoy", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    host: str = Field(default="127.0.0.1", min_length=1)
+    port: int = Field(default=8000, ge=1, le=65535)
     node_id: str | None = None
     cluster_secret: SecretStr = SecretStr("")
 
     auth: Literal["none", "jwt"] = "none"
     api_key: SecretStr = SecretStr("")
-    allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    allowed_origins: tuple[str, ...] = ()
 
-    message_max_bytes: int = Field(65_536, ge=128, le=16_777_216)
-    outbox_max_bytes: int = Field(1_048_576, ge=4096, le=1_073_741_824)
+    message_max_bytes: int = Field(default=65_536, ge=128, le=16_777_216)
+    outbox_max_bytes: int = Field(default=1_048_576, ge=4096, le=1_073_741_824)
     slow_policy: SlowPolicy = SlowPolicy.DISCONNECT
-    ping_interval: float = Field(25.0, ge=1, le=3600)
+    ping_interval: float = Field(default=25.0, ge=1, le=3600)
 
-    agent_max_sessions: int = Field(10, ge=1, le=LIMIT_MAX)
+    agent_max_sessions: int = Field(default=10, ge=1, le=LIMIT_MAX)
     agent_limit_policy: LimitPolicy = LimitPolicy.REJECT
-    user_max_sessions: int = Field(0, ge=0, le=LIMIT_MAX)
-    node_max_sessions: int = Field(20_000, ge=1, le=10_000_000)
+    user_max_sessions: int = Field(default=0, ge=0, le=LIMIT_MAX)
+    node_max_sessions: int = Field(default=20_000, ge=1, le=10_000_000)
     limit_mode: LimitMode = LimitMode.STRICT
 
-    history_size: int = Field(100, ge=0, le=HISTORY_MAX)
-    history_ttl: int = Field(300, ge=1, le=30 * 86_400)
+    history_size: int = Field(default=100, ge=0, le=HISTORY_MAX)
+    history_ttl: int = Field(default=300, ge=1, le=30 * 86_400)
 
-    presence_inline_max: int = Field(50, ge=0, le=1000)
-    presence_events_max: int = Field(1000, ge=0, le=100_000)
-    presence_grace: float = Field(5.0, ge=0, le=3600)
+    presence_inline_max: int = Field(default=50, ge=0, le=1000)
+    presence_events_max: int = Field(default=1000, ge=0, le=100_000)
+    presence_grace: float = Field(default=5.0, ge=0, le=3600)
 
     log_format: LogFormat = LogFormat.CONSOLE
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -117,15 +151,21 @@ class Settings(BaseSettings):
     @field_validator("allowed_origins", mode="before")
     @classmethod
     def _origins(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        origins = tuple(origin.strip().rstrip("/") for origin in value.split(",") if origin.strip())
+        listed: Any = value.split(",") if isinstance(value, str) else value
+        origins = tuple(origin.strip().rstrip("/") for origin in listed if origin.strip())
         for origin in origins:
             if origin != "*" and not _is_origin(origin):
                 raise ValueError(
                     f"{origin!r} is not an origin: scheme://host[:port], separated by commas, or * for any"
                 )
         return origins
+
+    @field_validator("api_key")
+    @classmethod
+    def _fits_into_a_header(cls, value: SecretStr) -> SecretStr:
+        if not all("!" <= character <= "~" for character in value.get_secret_value()):
+            raise ValueError("has to consist of visible ASCII characters, since callers send it in an HTTP header")
+        return value
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -134,12 +174,18 @@ class Settings(BaseSettings):
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Read the settings from the environment; `overrides` that are not None take precedence.
+    """Read the settings from the environment and `.env`; `overrides` that are not None take precedence.
 
     Raises StartError with a line for each bad value: its name, the value (unless secret), and what is allowed.
     """
+    variables = read_variables(os.environ)
+    read: dict[str, Any] = {
+        field: variables[name]
+        for field in Settings.model_fields
+        if (name := PREFIX + field.upper()) in variables and not is_service_link(name, variables[name])
+    }
     try:
-        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+        return Settings.model_validate(read | {name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
         # Without its cause, which contains the values of secrets.
         raise StartError("\n".join(_describe_error(problem) for problem in error.errors())) from None
@@ -148,14 +194,14 @@ def load_settings(**overrides: Any) -> Settings:
 def _describe_error(problem: Mapping[str, Any]) -> str:
     name = str(problem["loc"][0])
     secret = Settings.model_fields[name].annotation is SecretStr
-    shown = "" if secret else f"={problem['input']}"
+    # A value that is not UTF-8 is in the environment with surrogates, which no terminal can print.
+    shown = "" if secret else f"={problem['input']}".encode(errors="backslashreplace").decode()
     return f"{PREFIX}{name.upper()}{shown}: {problem['msg'].removeprefix('Value error, ')}"
 
 
-def find_setting_names(environment: Mapping[str, str]) -> set[str]:
-    """All names with the prefix `TANNOY_` in the environment and in `.env`, in upper case."""
-    in_file = dotenv_values(".env") if Path(".env").is_file() else {}
-    return {name.upper() for name in (*environment, *in_file) if name.upper().startswith(PREFIX)}
+def find_service_links(variables: Mapping[str, str]) -> list[str]:
+    """The names of those variables that Kubernetes has set and that are no settings, sorted."""
+    return sorted(name for name, value in variables.items() if is_service_link(name, value))
 
 
 def settings_without_effect(names: Iterable[str]) -> list[str]:

@@ -3,22 +3,24 @@
 import os
 import traceback
 from pathlib import Path
+from typing import Any
 
 import pytest
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 from tannoy.shared.errors import StartError
 from tannoy.shared.policy import LimitMode, LimitPolicy, SlowPolicy
 from tannoy.shared.settings import (
     NOT_IN_EFFECT,
     LogFormat,
     Settings,
-    find_setting_names,
+    SettingValues,
     load_settings,
     settings_without_effect,
     unknown_settings,
 )
 
 Environment = pytest.MonkeyPatch
+SECRET = "hunter2hunter2"
 
 
 @pytest.fixture(autouse=True)
@@ -107,12 +109,9 @@ BAD = [
     ("PORT", "0", "greater than or equal to 1"),
     ("PORT", "65536", "less than or equal to 65535"),
     ("PORT", "http", "valid integer"),
-    ("PORT", "", "valid integer"),
-    ("REDIS_PREFIX", "", "pattern"),
     ("REDIS_PREFIX", "a{b}", "pattern"),
     ("REDIS_PREFIX", "a:b", "pattern"),
     ("NODE_ID", "a b", "A-Z a-z 0-9 _ . : @ ~ -"),
-    ("NODE_ID", "", "1 to 128 characters"),
     ("AUTH", "basic", "'none' or 'jwt'"),
     ("AUTH", "jwt", "only none"),
     ("ALLOWED_ORIGINS", "example.com", "scheme://host[:port]"),
@@ -133,7 +132,6 @@ BAD = [
     ("AGENT_MAX_SESSIONS", "100001", "less than or equal to 100000"),
     ("AGENT_MAX_SESSIONS", "many", "valid integer"),
     ("AGENT_LIMIT_POLICY", "evict_newest", "'reject' or 'evict_oldest'"),
-    ("AGENT_LIMIT_POLICY", "", "'reject' or 'evict_oldest'"),
     ("USER_MAX_SESSIONS", "-1", "greater than or equal to 0"),
     ("USER_MAX_SESSIONS", "100001", "less than or equal to 100000"),
     ("NODE_MAX_SESSIONS", "0", "greater than or equal to 1"),
@@ -180,15 +178,12 @@ def test_a_redis_url_of_a_known_scheme_is_read(environment: Environment, url: st
     assert load_settings().redis_url.get_secret_value() == url
 
 
-@pytest.mark.parametrize("url", ["", "localhost:6379", "http://h", "redis+ring://h"])
+@pytest.mark.parametrize("url", ["localhost:6379", "http://h", "redis+ring://h"])
 def test_a_redis_url_of_another_scheme_is_refused(environment: Environment, url: str) -> None:
     environment.setenv("TANNOY_REDIS_URL", url)
     message = complaint()
     assert message.startswith("TANNOY_REDIS_URL: ")
     assert "redis://, rediss://, unix://, redis+sentinel://" in message
-
-
-SECRET = "hunter2hunter2"
 
 
 @pytest.mark.parametrize("url", [f"http://u:{SECRET}@h", f"redis+ring://:{SECRET}@h"])
@@ -246,13 +241,74 @@ def test_a_bad_override_is_refused_like_a_bad_variable() -> None:
 
 
 def test_settings_without_effect_are_listed() -> None:
-    environment = {"TANNOY_RATE_MESSAGES": "1/s", "TANNOY_PORT": "1", "DRAIN_SECONDS": "1", "TANNOY_JWT_SECRET": "x"}
-    assert settings_without_effect(find_setting_names(environment)) == ["TANNOY_JWT_SECRET", "TANNOY_RATE_MESSAGES"]
+    names = ["TANNOY_RATE_MESSAGES", "TANNOY_PORT", "TANNOY_JWT_SECRET"]
+    assert settings_without_effect(names) == ["TANNOY_JWT_SECRET", "TANNOY_RATE_MESSAGES"]
 
 
 def test_a_misspelt_setting_is_listed() -> None:
-    environment = {"TANNOY_PROT": "1", "TANNOY_PORT": "1", "TANNOY_HISTORY_SIZE": "1", "PROT": "1"}
-    assert unknown_settings(find_setting_names(environment)) == ["TANNOY_PROT"]
+    assert unknown_settings(["TANNOY_PROT", "TANNOY_PORT", "TANNOY_HISTORY_SIZE"]) == ["TANNOY_PROT"]
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields))
+def test_a_setting_without_a_value_has_its_default(environment: Environment, name: str) -> None:
+    environment.setenv(f"TANNOY_{name.upper()}", "")
+    assert load_settings() == Settings()
+    assert name not in load_settings().model_fields_set
+
+
+@pytest.mark.parametrize("space", ["\n", " ", "\r\n"], ids=["line feed", "space", "line end of a file"])
+@pytest.mark.parametrize(("variable", "text", "field", "value"), GOOD)
+def test_white_space_around_a_value_is_removed(
+    environment: Environment, variable: str, text: str, field: str, value: object, space: str
+) -> None:
+    environment.setenv(f"TANNOY_{variable}", f"{space}{text}{space}")
+    assert getattr(load_settings(), field) == value
+
+
+@pytest.mark.parametrize("name", ["api_key", "cluster_secret", "redis_url"])
+def test_white_space_around_a_secret_is_removed(environment: Environment, name: str) -> None:
+    environment.setenv(f"TANNOY_{name.upper()}", f" redis://{SECRET}\n")
+    assert getattr(load_settings(), name).get_secret_value() == f"redis://{SECRET}"
+
+
+@pytest.mark.parametrize("key", ["two words", "sécret", "line\nfeed"])
+def test_an_api_key_that_no_header_can_carry_is_refused_without_showing_it(environment: Environment, key: str) -> None:
+    environment.setenv("TANNOY_API_KEY", key)
+    assert complaint() == (
+        "TANNOY_API_KEY: has to consist of visible ASCII characters, since callers send it in an HTTP header"
+    )
+
+
+def test_a_value_that_is_not_utf_8_is_refused_with_its_bytes_escaped(environment: Environment) -> None:
+    environment.setenv("TANNOY_NODE_ID", "caf\udce9")
+    assert complaint().startswith("TANNOY_NODE_ID=caf\\udce9: ")
+
+
+def test_the_port_of_a_service_link_is_left_out(environment: Environment) -> None:
+    environment.setenv("TANNOY_PORT", "tcp://10.96.0.12:8000")
+    assert "port" not in load_settings().model_fields_set
+
+
+def test_an_unknown_argument_is_refused() -> None:
+    arguments: Any = {"prot": 1}
+    with pytest.raises(ValidationError, match="prot"):
+        Settings(**arguments)
+
+
+def test_arguments_are_converted_like_variables() -> None:
+    settings = Settings(redis_url="rediss://h", slow_policy="skip", log_file="log", allowed_origins=["https://a.b/"])
+    assert settings.redis_url.get_secret_value() == "rediss://h"
+    assert (settings.slow_policy, settings.log_file) == (SlowPolicy.SKIP, Path("log"))
+    assert settings.allowed_origins == ("https://a.b",)
+
+
+def test_the_environment_is_not_read_for_arguments(environment: Environment) -> None:
+    environment.setenv("TANNOY_PORT", "8124")
+    assert Settings().port == 8000
+
+
+def test_the_arguments_that_type_checkers_know_are_all_settings() -> None:
+    assert SettingValues.__annotations__.keys() == Settings.model_fields.keys()
 
 
 DOCUMENTED = """

@@ -1,0 +1,25 @@
+"""What an operator is told at start about settings: those that are unsafe, without effect, unknown or left out."""
+
+from collections.abc import Mapping
+
+from ..shared.settings import Settings, find_service_links, settings_without_effect, unknown_settings
+from .auth.hosts import is_loopback
+
+
+def find_warnings(settings: Settings, variables: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each. `variables` are those that the settings were read from."""
+    warnings: list[str] = []
+    if not is_loopback(settings.host):
+        if settings.auth == "none":
+            warnings.append(f"TANNOY_AUTH=none: any client that reaches {settings.host} can choose its identity")
+        if not settings.api_key.get_secret_value():
+            warnings.append("no TANNOY_API_KEY is set: the API serves clients on this machine only")
+    links = find_service_links(variables)
+    names = variables.keys() - set(links)
+    if links:
+        warnings.append(f"variables that Kubernetes sets for a service are left out: {', '.join(links)}")
+    if found := settings_without_effect(names):
+        warnings.append(f"these settings have no effect in this version yet: {', '.join(found)}")
+    if found := unknown_settings(names):
+        warnings.append(f"unknown settings, perhaps misspelt: {', '.join(found)}")
+    return warnings
