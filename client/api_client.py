@@ -9,11 +9,13 @@ from collections.abc import Callable
 from http import HTTPStatus
 from http.client import HTTPException
 from typing import Any, cast
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from ..shared.backoff import full_jitter
 from ..shared.errors import BadRequest
 from .errors import ClientError, NoAnswer, Unconfirmed
+from .proxies import describe_way, find_proxy
 from .targets import check_url
 
 REQUEST_TIMEOUT = 5.0
@@ -45,10 +47,14 @@ def _refuse_constant(name: str) -> object:
 class ApiClient:
     """HTTP calls to one node or load balancer."""
 
-    def __init__(self, url: str, api_key: str) -> None:
-        """Raises ClientError if the URL is malformed."""
+    def __init__(self, url: str, api_key: str, *, is_own_node: bool = False) -> None:
+        """`is_own_node`: the node runs on this machine, so no proxy is used. Raises ClientError for a malformed URL."""
         self._url = check_url(url)
         self._api_key = api_key
+        proxy = None if is_own_node else find_proxy(self._url)
+        proxies = {} if proxy is None else {urlsplit(self._url).scheme: proxy.url}
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler(proxies))
+        self._address = self._url + describe_way(proxy)
 
     def get(self, path: str) -> dict[str, Any]:
         """Raises ClientError."""
@@ -71,7 +77,7 @@ class ApiClient:
             except NoAnswer:
                 if attempt == 0:
                     raise  # no server has seen the message, so there is no result to wait for
-                report(f"{self._url} does not answer.")
+                report(f"{self._address} does not answer.")
             except Unconfirmed as error:
                 report(str(error))
             if attempt < TRIES - 1:
@@ -86,16 +92,18 @@ class ApiClient:
         if self._api_key:
             request.add_header("Authorization", f"Bearer {self._api_key}")
         try:
-            with urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT) as response:
+            with self._opener.open(request, timeout=REQUEST_TIMEOUT) as response:
                 return cast("dict[str, Any]", json.load(response))
         except urllib.error.HTTPError as error:
             if error.code == HTTPStatus.SERVICE_UNAVAILABLE:
-                raise Unconfirmed(f"{self._url} did not confirm the request: {_describe_problem(error)}.") from error
-            raise ClientError(f"{self._url} refused the request: {_describe_problem(error)}") from error
+                raise Unconfirmed(
+                    f"{self._address} did not confirm the request: {_describe_problem(error)}."
+                ) from error
+            raise ClientError(f"{self._address} refused the request: {_describe_problem(error)}") from error
         except urllib.error.URLError as error:
-            raise NoAnswer(f"no answer from {self._url}: {error.reason}. Is a cluster running there?") from error
+            raise NoAnswer(f"no answer from {self._address}: {error.reason}. Is a cluster running there?") from error
         except (OSError, HTTPException) as error:
-            raise Unconfirmed(f"{self._url} closed the connection before it answered: {error}.") from error
+            raise Unconfirmed(f"{self._address} closed the connection before it answered: {error}.") from error
 
 
 def _describe_problem(error: urllib.error.HTTPError) -> str:

@@ -18,6 +18,7 @@ from ..shared.codes import ErrorCode
 from ..shared.protocol.codec import JSON
 from .catch_up import Frame
 from .errors import ConnectionLost
+from .proxies import Proxy
 
 ANSWER_TIMEOUT = 5.0
 """Seconds in which a node has to answer a command."""
@@ -30,10 +31,14 @@ QUEUED_FRAMES_MAX = 10_000
 
 
 @asynccontextmanager
-async def open_connection(address: str) -> AsyncGenerator["ClientConnection"]:
-    """Connect to a WebSocket URL for the length of a block. Raises ConnectionLost, also if connecting fails."""
+async def open_connection(address: str, proxy: Proxy | None) -> AsyncGenerator["ClientConnection"]:
+    """Connect to a WebSocket URL for the length of a block, through a proxy if there is one.
+
+    Raises ConnectionLost, also if connecting fails.
+    """
+    protocols, way = [Subprotocol(JSON.subprotocol)], None if proxy is None else proxy.url
     try:
-        async with connect(address, subprotocols=[Subprotocol(JSON.subprotocol)], max_size=None) as socket:
+        async with connect(address, subprotocols=protocols, max_size=None, proxy=way) as socket:
             yield ClientConnection(socket)
     except InvalidStatus as refused:
         raise _handshake_refused(refused) from refused

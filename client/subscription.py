@@ -18,6 +18,7 @@ from ..shared.publication import Position
 from .catch_up import CatchUp, Frame, Missing, position_of
 from .connection import ClientConnection, open_connection
 from .errors import ClientError, ConnectionLost
+from .proxies import describe_way, find_proxy
 from .targets import check_url, websocket_path
 
 BACKOFF_BASE, BACKOFF_CAP = 0.5, 15.0
@@ -47,6 +48,7 @@ class Subscription:
     def __init__(self, url: str, target: str, start: StartFrom, *, reconnects: bool = True) -> None:
         """`target` is `room:NAME` or `agent:ID`. Raises ClientError, BadRequest, BadName."""
         self._url = check_url(url)
+        self._proxy = find_proxy(self._url)
         self._target = target
         self._path = websocket_path(target)
         self._identity = {"user_id": f"watch-{uuid4().hex[:8]}", "username": "tannoy watch"}
@@ -77,7 +79,9 @@ class Subscription:
     def _seconds_until_retry(self, lost: ConnectionLost, lasted: float) -> float:
         """`lasted` is in seconds. Raises ClientError if there is to be no further try."""
         if not self._was_connected:
-            raise ClientError(f"can't connect to {self._url}: {lost}. Is a cluster running there?")
+            raise ClientError(
+                f"can't connect to {self._url}{describe_way(self._proxy)}: {lost}. Is a cluster running there?"
+            )
         if lost.is_final:
             raise ClientError(f"the cluster closed the connection for good: {lost}")
         if not self._reconnects:
@@ -96,7 +100,7 @@ class Subscription:
         position = self._reading.position
         query = self._identity | ({} if position is None else {"epoch": position.epoch, "offset": str(position.offset)})
         address = f"{self._url.replace('http', 'ws', 1)}{self._path}?{urlencode(query)}"
-        async with open_connection(address) as connection:
+        async with open_connection(address, self._proxy) as connection:
             self._was_connected = True
             yield connection
 
