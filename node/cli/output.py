@@ -1,6 +1,7 @@
 """What `tannoy watch` prints: messages to standard output, the state of the connection to standard error."""
 
 import json
+import sys
 from contextlib import aclosing
 
 from rich.console import Console
@@ -16,12 +17,14 @@ NOT_PRINTED = ("welcome", "resync", "bye")
 async def print_frames(subscription: Subscription, *, raw: bool) -> None:
     """Print until the subscription raises ClientError. `raw`: each frame as a line of JSON."""
     console, errors = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
+    # What such an output lacks would be printed as an escape of Python, which JSON does not have.
+    is_ascii = sys.stdout.encoding.lower().replace("-", "") != "utf8"
     async with aclosing(subscription.frames()) as frames:
         async for frame in frames:
             if isinstance(frame, StatusLine):
                 errors.print(Text(_make_printable(frame.text)))
             elif raw:
-                console.out(json.dumps(frame, ensure_ascii=False), highlight=False)
+                console.out(json.dumps(frame, ensure_ascii=is_ascii), highlight=False)
             elif frame["type"] not in NOT_PRINTED:
                 console.print(_format_frame(frame))
 

@@ -27,7 +27,7 @@ from ...fanout.redis.embedded import EmbeddedValkey
 from ...fanout.startup import skip_recovery
 from ...shared.errors import StartError
 from ...shared.settings import Settings
-from .uvicorn_server import listen
+from .listeners import listen
 
 STOP_TIMEOUT = 10.0
 """Seconds that nodes have to stop before they are killed."""
@@ -229,7 +229,8 @@ class Supervisor:
         await asyncio.gather(*(self._update(node) for node in self._nodes if node.process is not None))
 
     async def _update(self, node: _SupervisedNode) -> None:
-        client = ApiClient(build_url(self._settings.host, node.port), self._settings.api_key.get_secret_value())
+        url, key = build_url(self._settings.host, node.port), self._settings.api_key.get_secret_value()
+        client = ApiClient(url, key, is_own_node=True)
         try:
             node.update(await asyncio.to_thread(client.get, "/diagnostics"), time.monotonic())
         except ClientError:

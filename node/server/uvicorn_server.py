@@ -1,4 +1,4 @@
-"""Runs one node under uvicorn: listening sockets that may share a port, own signal handlers, the fast transport."""
+"""Runs one node under uvicorn: own listening sockets and signal handlers, the fast transport."""
 
 import asyncio
 import contextlib
@@ -10,14 +10,12 @@ from collections.abc import Callable, Generator
 
 import uvicorn
 
-from ...shared.errors import StartError
 from ...shared.settings import Settings
 from ..app import create_app_of
 from ..node import Node
 from ..transports.uvicorn_websocket import TannoyWebSocketProtocol
+from .listeners import BACKLOG, listen
 
-BACKLOG = 4096
-"""Connections that may wait to be accepted."""
 SHUTDOWN_TIMEOUT = 5
 """Seconds that uvicorn waits for open connections and tasks at the end."""
 
@@ -33,30 +31,6 @@ class _Server(uvicorn.Server):
         if self.should_exit:
             self.force_exit = True  # on a second signal, do not wait for open connections
         self.should_exit = True
-
-
-def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    """Bind a TCP socket and listen. Raises StartError.
-
-    `shared`: other processes may bind the same port (SO_REUSEPORT). Such a socket is bound only; uvicorn listens on it
-    once the node is ready, or the kernel would assign connections to it before.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if shared:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    try:
-        listener.bind((host, port))
-        if not shared:
-            listener.listen(BACKLOG)
-    except (OSError, OverflowError) as error:
-        listener.close()
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise StartError(
-            f"can't listen on {host}:{port}: {reason}. Choose another with --port or TANNOY_PORT"
-        ) from error
-    return listener
 
 
 def run_node(

@@ -5,11 +5,13 @@ import json
 import signal
 import sys
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 import pytest
 
 from tests.support.cluster import Cluster, environment
-from tests.support.command_line import run_tannoy_async
+from tests.support.command_line import is_one_sentence, run_tannoy, run_tannoy_async
+from tests.support.ports import free_port
 from tests.support.waiting import PATIENCE
 
 
@@ -46,38 +48,66 @@ async def test_send_to_a_user_without_sessions_prints_zero_and_exits_with_1(clus
     assert (sent.returncode, sent.stdout) == (1, "delivered to 0 sessions\n")
 
 
-async def test_watch_prints_messages_until_it_is_interrupted(cluster: Cluster) -> None:
+@asynccontextmanager
+async def _watching(*words: str, **variables: str) -> AsyncGenerator[asyncio.subprocess.Process]:
+    """`tannoy watch WORDS…`; it ends with the block."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tannoy", "watch", "room:watched", "--json", "--url", cluster.nodes[0].url),
-        env=environment({}) | {"PYTHONUNBUFFERED": "1"},
+        *(sys.executable, "-m", "tannoy", "watch", *words),
+        env=environment({}) | {"PYTHONUNBUFFERED": "1"} | variables,
         stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
-    assert process.stdout is not None
-    async with asyncio.timeout(PATIENCE):
-        assert json.loads(await process.stdout.readline())["type"] == "welcome"
+    try:
+        async with asyncio.timeout(PATIENCE):
+            yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def _line_of(process: asyncio.subprocess.Process, *, errors: bool = False) -> bytes:
+    stream = process.stderr if errors else process.stdout
+    assert stream is not None
+    return await stream.readline()
+
+
+async def test_watch_prints_messages_until_it_is_interrupted(cluster: Cluster) -> None:
+    async with _watching("room:watched", "--json", "--url", cluster.nodes[0].url) as process:
+        assert json.loads(await _line_of(process))["type"] == "welcome"
         await cluster.nodes[1].http.post("/api/v1/rooms/watched/messages", json={"content": "[b]ü[/b]"})
-        assert json.loads(await process.stdout.readline())["content"] == "[b]ü[/b]"
+        assert json.loads(await _line_of(process))["content"] == "[b]ü[/b]"
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 0
 
 
 async def test_watch_prints_messages_with_their_control_characters_replaced(cluster: Cluster) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tannoy", "watch", "room:escaped", "--url", cluster.nodes[0].url),
-        env=environment({}) | {"PYTHONUNBUFFERED": "1"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    async with asyncio.timeout(PATIENCE):
-        assert b"watching room:escaped" in await process.stderr.readline()
+    async with _watching("room:escaped", "--url", cluster.nodes[0].url) as process:
+        assert b"watching room:escaped" in await _line_of(process, errors=True)
         content = "\x1b]0;pwned\x07\x1b[31mred\u202e é"
         await cluster.nodes[1].http.post("/api/v1/rooms/escaped/messages", json={"content": content})
-        line = await process.stdout.readline()
-        process.send_signal(signal.SIGINT)
-        await process.wait()
+        line = await _line_of(process)
     assert line.decode().endswith(" \ufffd]0;pwned\ufffd\ufffd[31mred\ufffd é\n")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+async def test_watch_prints_characters_that_the_output_does_not_have_as_escapes(
+    cluster: Cluster, encoding: str
+) -> None:
+    room = f"room:in-{encoding}"
+    async with _watching(room, "--url", cluster.nodes[0].url, PYTHONIOENCODING=encoding) as process:
+        assert b"watching room:" in await _line_of(process, errors=True)
+        await cluster.nodes[1].http.post(f"/api/v1/rooms/in-{encoding}/messages", json={"content": "30 € 😀"})
+        line = await _line_of(process)
+    assert line.endswith(b"30 \\u20ac \\U0001f600\n")
+
+
+async def test_watch_prints_frames_as_valid_json_whatever_the_output_has(cluster: Cluster) -> None:
+    url = ("--url", cluster.nodes[0].url)
+    async with _watching("room:json-in-ascii", "--json", *url, PYTHONIOENCODING="ascii") as process:
+        assert json.loads(await _line_of(process))["type"] == "welcome"
+        await cluster.nodes[1].http.post("/api/v1/rooms/json-in-ascii/messages", json={"content": "é 😀"})
+        assert json.loads(await _line_of(process))["content"] == "é 😀"
 
 
 async def test_content_may_come_from_standard_input(cluster: Cluster) -> None:
@@ -91,3 +121,42 @@ async def test_content_may_come_from_standard_input(cluster: Cluster) -> None:
     assert process.returncode == 0
     assert await in_room.contents(1) == [{"big": "x" * 50_000}]
     await in_room.close()
+
+
+# ---- proxies
+
+
+def _dead_proxy(monkeypatch: pytest.MonkeyPatch) -> str:
+    """An http_proxy that does not answer."""
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    proxy = f"127.0.0.1:{free_port()}"
+    monkeypatch.setenv("http_proxy", f"http://ada:hunter2@{proxy}")
+    return proxy
+
+
+async def test_a_cluster_on_this_machine_is_reached_without_the_proxy(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _dead_proxy(monkeypatch)
+    url = ("--url", cluster.nodes[0].url)
+
+    published = await run_tannoy_async("publish", "room:direct", "x", *url)
+    async with _watching("room:direct", "--json", "--history", "1", *url) as process:
+        welcome, message = [json.loads(await _line_of(process)) for _ in range(2)]
+
+    assert (published.returncode, published.stderr) == (0, "")
+    assert (welcome["type"], message["content"]) == ("welcome", "x")
+
+
+@pytest.mark.parametrize("command", [("publish", "room:a", "x"), ("watch", "room:a")], ids=lambda words: words[0])
+def test_a_cluster_elsewhere_that_can_not_be_reached_is_named_with_the_proxy(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = _dead_proxy(monkeypatch)
+
+    ended = run_tannoy(*command, "--url", "http://192.0.2.1:8000")
+
+    assert ended.returncode == 1
+    assert is_one_sentence(ended.stderr)
+    assert f"http://192.0.2.1:8000 through the proxy {proxy} (http_proxy)" in ended.stderr
