@@ -1,6 +1,9 @@
 # Nothing but Python 3.11 (or later), make and the package registries is needed: `make env` brings the rest into .venv.
 PYTHON ?= python3.11
 BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --custom-compile-command "make lock"
 PYTEST := $(BIN)/python -m pytest
 # Tests of real processes wait most of the time: more workers than cores, on two of them.
 WORKERS ?= 4
@@ -17,13 +20,20 @@ help: ## list the targets
 
 env: .venv/.complete ## make .venv with the project (editable) and all that developing needs
 
-.venv/.complete: requirements.lock pyproject.toml
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+.venv/.complete: .venv/.runnable requirements.lock
+	@echo "Installing the tools of development into .venv: 500 MB"
+	@$(INSTALL) --require-hashes --requirement requirements.lock
 	@touch $@
 
-run: env ## a whole cluster on this machine: an embedded Valkey, three nodes, one port
+# What running needs, and no more: it has to be quick to try.
+.venv/.runnable: requirements-run.lock pyproject.toml
+	@echo "Installing Tannoy and what it needs into .venv: 90 MB"
+	@$(PYTHON) -m venv .venv
+	@$(INSTALL) --require-hashes --requirement requirements-run.lock
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: .venv/.runnable ## a whole cluster on this machine: an embedded Valkey, three nodes, one port
 	@$(BIN)/tannoy up
 
 test: env ## all tests, against a real Valkey, real sockets and real node processes
@@ -64,10 +74,10 @@ bench: env ## every benchmark; `make bench ARGS=--quick` for a first look
 chaos: env ## runs under faults; `make chaos ARGS='messages --seed 7 --deliveries 1000000 --faults 200'`, or `limits …`
 	$(BIN)/python -m tests.chaos $(ARGS)
 
-lock: env ## resolve the dependencies anew into requirements.lock
-	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-		--extra dev --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+lock: env ## resolve the dependencies anew into requirements.lock, and those for running into requirements-run.lock
+	$(INSTALL) uv
+	$(COMPILE) --extra dev --output-file requirements.lock pyproject.toml
+	$(COMPILE) --extra run --constraint requirements.lock --output-file requirements-run.lock pyproject.toml
 
 clean: ## remove the environment and all caches
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info

@@ -43,15 +43,38 @@ def test_the_version_stands_in_the_changelog() -> None:
     assert f"## {version}" in (PROJECT / "CHANGELOG.md").read_text()
 
 
-def test_the_lock_holds_every_dependency_with_hashes() -> None:
-    lock = (PROJECT / "requirements.lock").read_text()
-    project = PYPROJECT["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
-    names = [re.split(r"[\[><=~!]", requirement)[0].lower() for requirement in wanted]
+def _pins(lock: str) -> dict[str, str]:
+    """What a lock says of each package, by `NAME==VERSION`, without who asked for it."""
+    blocks = re.findall(
+        r"^([a-z0-9._-]+==\S+)([^\n]*\n(?:    --[^\n]*\n)*)", (PROJECT / lock).read_text(), re.MULTILINE
+    )
+    return dict(blocks)
 
-    assert [name for name in names if not re.search(rf"^{re.escape(name)}==", lock, re.MULTILINE)] == []
-    pinned = re.findall(r"^[a-z0-9._-]+==[^\n]*\n(?:    [^\n]*\n)*", lock, re.MULTILINE)
-    assert [block.split()[0] for block in pinned if "--hash=sha256:" not in block] == []
+
+def _names(requirements: list[str]) -> set[str]:
+    return {re.split(r"[\[><=~!]", requirement)[0].lower() for requirement in requirements} - {"tannoy"}
+
+
+@pytest.mark.parametrize(
+    ("lock", "extras"), [("requirements.lock", ["run", "dev"]), ("requirements-run.lock", ["run"])]
+)
+def test_a_lock_holds_every_dependency_with_hashes(lock: str, extras: list[str]) -> None:
+    project = PYPROJECT["project"]
+    wanted = [*project["dependencies"], *(each for extra in extras for each in project["optional-dependencies"][extra])]
+    pins = _pins(lock)
+
+    assert _names(wanted) - {pin.partition("==")[0] for pin in pins} == set()
+    assert [pin for pin, rest in pins.items() if "--hash=sha256:" not in rest] == []
+
+
+def test_what_runs_is_what_was_tested() -> None:
+    assert _pins("requirements-run.lock").items() <= _pins("requirements.lock").items()
+
+
+def test_running_installs_no_tool_of_development() -> None:
+    tools = _names(PYPROJECT["project"]["optional-dependencies"]["dev"]) - {"anyio"}  # which Starlette needs
+
+    assert {pin.partition("==")[0] for pin in _pins("requirements-run.lock")} & tools == set()
 
 
 @pytest.mark.parametrize(
