@@ -17,7 +17,7 @@ import structlog
 from ...shared.errors import TannoyError
 from .address import RedisAddress
 from .errors import ConnectionLost, NotMaster, RedisError
-from .role_watch import NO_MASTER_CODES, RoleWatch, why_not_master
+from .role_watch import NO_MASTER_CODES, RoleWatch, tells_role, why_not_master
 from .sentinel import Target
 
 Word = str | bytes | int
@@ -28,6 +28,9 @@ Pushes = list[list[Any]]
 """RESP3 pushes in the order in which they came, each [kind, channel, payload or number of subscriptions]."""
 NAMED_MASTER_TIMEOUT = 1.0
 """Seconds to connect to the master that Sentinels name. If it is frozen they will soon name another one."""
+ROLE_REPLY_MAX = 200
+"""Characters of a reply to ROLE of unknown form that are kept for the log."""
+_ROLE = ("ROLE",)
 _NOT_ENOUGH = object()
 _log = structlog.get_logger("tannoy.redis")
 
@@ -62,6 +65,10 @@ class RedisConnection(asyncio.Protocol):
         """When it was opened, in seconds of the event loop's clock."""
         self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
         """Done once the connection has ended; the result is the reason, where one is known."""
+        self.role_refusal: str | None = None
+        """What the server has replied to ROLE instead of its role; None: it has told it."""
+        self.greeting: dict[bytes, Reply] = {}
+        """The reply to HELLO: `server`, `version`, `mode`, `role` and more, as far as the server tells them."""
 
     # ---- asyncio.Protocol
 
@@ -166,6 +173,16 @@ def _settle(answer: asyncio.Future[Reply], reply: Reply) -> None:
         answer.set_result(reply)
 
 
+async def _or_refusal(reply: asyncio.Future[Reply]) -> Reply:
+    """The reply, or the error as a value; raised if it says that the server is no master, or not yet."""
+    try:
+        return await reply
+    except RedisError as refusal:
+        if refusal.code in NO_MASTER_CODES:
+            raise
+        return refusal
+
+
 async def connect(target: Target, *, name: str, on_pushes: Callable[[Pushes], None], timeout: float) -> RedisConnection:
     """Connect and log in, within `timeout` seconds, to a server that has to be a master.
 
@@ -197,8 +214,12 @@ async def _connect_to_master(
 ) -> RedisConnection:
     select = (("SELECT", server.database),) if server.database else ()
     # PING: refused by a replica without its master's data, and by a server that is still loading.
-    connection, replies = await _open(server, name, on_pushes, timeout, (("ROLE",), *select, ("PING",)))
-    if (reason := why_not_master(replies[0])) is not None:
+    connection, replies = await _open(server, name, on_pushes, timeout, (_ROLE, *select, ("PING",)))
+    role = replies[0]
+    if not tells_role(role):
+        connection.role_refusal = str(role)[:ROLE_REPLY_MAX]
+        role = [connection.greeting.get(b"role")]
+    if (reason := why_not_master(role)) is not None:
         connection.abort()
         raise NotMaster(f"{server} {reason}")
 
@@ -207,7 +228,8 @@ async def _connect_to_master(
         connection.abort(f"{server} {why}")
 
     watch = RoleWatch(
-        query_role=partial(connection.send, "ROLE"),
+        query=connection.send,
+        asks_role=connection.role_refusal is None,
         is_reading=lambda: connection.is_reading,
         why_moved=why_moved,
         give_up=give_up,
@@ -246,11 +268,17 @@ async def _open(
                 await loop.create_unix_connection(lambda: connection, server.host)
             else:
                 await loop.create_connection(lambda: connection, server.host, server.port, ssl=server.tls)
-            # All in one go. The first error is raised: a refused HELLO makes the commands behind it fail too.
-            _, *replies = await asyncio.gather(*(connection.send(*words) for words in (hello, *commands)))
+            # All in one go. The first error is raised: a refused HELLO makes the commands behind it fail too. But ROLE
+            # may be refused, and its error is a value: services that show their clients no replicas leave it out.
+            sent = [(words, connection.send(*words)) for words in (hello, *commands)]
+            hello_reply, *replies = await asyncio.gather(
+                *(_or_refusal(reply) if w == _ROLE else reply for w, reply in sent)
+            )
     except BaseException as error:
         connection.abort()
         if isinstance(error, TimeoutError):
             raise TimeoutError(f"{server} does not answer") from error
         raise
+    if isinstance(hello_reply, dict):
+        connection.greeting = hello_reply
     return connection, replies
