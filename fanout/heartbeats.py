@@ -10,6 +10,7 @@ from ..shared.nodes import NodeInfo
 from .redis.connection import Reply
 from .redis.pipeline import CommandSender
 from .scripts import HEARTBEAT, NODE_TELL, NODES_LIST
+from .server_life import SeenBeats
 
 HEARTBEAT_SCRIPTS = (HEARTBEAT, NODE_TELL, NODES_LIST)
 """The scripts that a pipeline has to load for these calls."""
@@ -24,7 +25,9 @@ class Heartbeat:
     nodes_alive: int
     """Nodes whose heartbeat holds, with this one."""
     life: str | None
-    """Of the server (`server_life.py`). None: it has lost its data, and has not been asked since."""
+    """Of the server (`server_life.py`). None: it has lost data, and has not been asked since."""
+    beats: int
+    """Heartbeats that this partition has recorded, with this one."""
 
 
 class HeartbeatCalls:
@@ -34,10 +37,12 @@ class HeartbeatCalls:
         self._keyspace = keyspace
         self.incarnation = incarnation
 
-    def beat(self, commands: CommandSender, partition: int, milliseconds: int) -> "asyncio.Future[Reply]":
+    def beat(
+        self, commands: CommandSender, partition: int, milliseconds: int, seen: SeenBeats
+    ) -> "asyncio.Future[Reply]":
         """A heartbeat that holds for so long; 0 ends it at once. `parse_heartbeat` reads the answer."""
         keys = (self._keyspace.heartbeats(partition), self._keyspace.server(partition))
-        return commands.run_script(HEARTBEAT, keys, (self.incarnation, milliseconds))
+        return commands.run_script(HEARTBEAT, keys, (self.incarnation, milliseconds, *seen))
 
     async def describe(self, commands: CommandSender, info: NodeInfo) -> None:
         """What `list_nodes` gives of this node from now on, while its heartbeat holds."""
@@ -51,5 +56,5 @@ class HeartbeatCalls:
 
 
 def parse_heartbeat(reply: Reply) -> Heartbeat:
-    before, nodes_alive, life = reply
-    return Heartbeat(bytes(before) == b"alive", int(nodes_alive), bytes(life).decode() or None)
+    before, nodes_alive, life, beats = reply
+    return Heartbeat(bytes(before) == b"alive", int(nodes_alive), bytes(life).decode() or None, int(beats))

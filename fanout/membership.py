@@ -213,7 +213,8 @@ class Membership:
         Invariant: a heartbeat makes this process alive again, so the next one does not show that it was not. That is
         noted in `_overdue` here, also where the heartbeat fails in another partition.
         """
-        sent = (self._calls.beat(commands, part, self._times.lease_ms) for part in partitions)
+        lease_ms, seen = self._times.lease_ms, self._lives.seen
+        sent = (self._calls.beat(commands, part, lease_ms, seen(part)) for part in partitions)
         replies = zip(partitions, await asyncio.gather(*sent, return_exceptions=True), strict=True)
         found: dict[int, Heartbeat] = {}
         failures: list[BaseException] = []
@@ -222,6 +223,8 @@ class Membership:
                 failures.append(reply)
                 continue
             heartbeat = found[part] = parse_heartbeat(reply)
+            if heartbeat.life is not None:
+                self._lives.note_beats(part, heartbeat.life, heartbeat.beats)
             if not heartbeat.was_alive and self._known_lives[part] is not None:
                 self._overdue.add(part)
         if failures:
@@ -249,7 +252,7 @@ class Membership:
 
     async def leave(self, pipeline: AnyPipeline) -> None:
         """End the heartbeat, so that other nodes may take over at once. Raises Unavailable."""
-        await asyncio.gather(*(self._calls.beat(pipeline, part, 0) for part in ALL))
+        await asyncio.gather(*(self._calls.beat(pipeline, part, 0, self._lives.seen(part)) for part in ALL))
 
     async def list_nodes(self, pipeline: AnyPipeline) -> list[NodeInfo]:
         """The nodes whose heartbeat holds. Raises Unavailable, and MalformedBytes for a node of another version."""

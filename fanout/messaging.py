@@ -10,7 +10,7 @@ from ..shared.keyspace import Keyspace
 from .backend import RedisBackend
 from .history.publisher import Publisher
 from .history.reader import HistoryReader, HistoryRules
-from .scripts import HISTORY_READ, PUBLISH, PUBLISH_ONCE, SERVER_ENSURE
+from .scripts import HISTORY_READ, PUBLISH, PUBLISH_ONCE, SERVER_DOUBT, SERVER_ENSURE
 from .server_life import ServerLives
 
 
@@ -28,7 +28,7 @@ class Messaging:
         self.publisher = Publisher(self.publishing, keyspace, rules)
         self.reading = backend.pipeline(
             name=f"tannoy-history-{name}",
-            scripts=(SERVER_ENSURE, HISTORY_READ),
+            scripts=(SERVER_ENSURE, SERVER_DOUBT, HISTORY_READ),
             on_connected=lives.on_connected,
         )
         self.history = HistoryReader(self.reading, keyspace, rules)

@@ -18,12 +18,18 @@ PUBLISH_ONCE = load_script("publish_once")
 """KEYS: of the idempotency key. ARGV: channel, envelope, seconds. Returns 1 (published) or 0 (was published before)."""
 
 HEARTBEAT = load_script("heartbeat", allow_oom=True)
-"""KEYS: heartbeats, server. ARGV: incarnation, milliseconds. Returns [before, alive, life]."""
+"""KEYS: heartbeats, server. ARGV: incarnation, milliseconds, life and beats seen.
+
+Returns [before, alive, life, beats].
+"""
 
 SERVER_ENSURE = load_script("server_ensure", head="server_common", allow_oom=True)
-"""KEYS: server. ARGV: milliseconds. Returns [life, milliseconds until it grants leases]."""
+"""KEYS: server. ARGV: milliseconds, life and beats seen. Returns [life, milliseconds until it grants leases]."""
 
-SERVER_ADOPT = load_script("server_adopt", allow_oom=True)
+SERVER_DOUBT = load_script("server_doubt", allow_oom=True)
+"""KEYS: server. ARGV: life. Returns 1 (it has ended) or 0 (another one had begun)."""
+
+SERVER_ADOPT = load_script("server_adopt", head="server_common", allow_oom=True)
 """KEYS: server. ARGV: replication ids of the server before, and of this one. Returns 1 (its life goes on) or 0."""
 
 NODE_TELL = load_script("node_tell", allow_oom=True)

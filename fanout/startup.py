@@ -15,6 +15,7 @@ from .redis.errors import ConnectionLost, NotMaster, RedisError
 from .redis.pipeline import CommandSender, DirectCommands
 from .redis.sentinel import MasterDiscovery, NoMaster, Target
 from .scripts import SERVER_ENSURE
+from .server_life import SeenBeats
 
 _NO_RIGHT_IN_SCRIPT = ("ERR The user executing the script can't", "ERR ACL failure in script")
 """What Redis 7.0 and later say, with the general code ERR, where an ACL forbids what a script does."""
@@ -104,6 +105,6 @@ async def skip_recovery(address: AnyAddress, prefix: str, timeout: float) -> Non
             async with asyncio.timeout(timeout):
                 await connection.send("SCRIPT", "LOAD", SERVER_ENSURE.source)
                 keys = ((keyspace.server(part),) for part in partitions)
-                await asyncio.gather(*(connection.send(*SERVER_ENSURE.call(key, (0,))) for key in keys))
+                await asyncio.gather(*(connection.send(*SERVER_ENSURE.call(key, (0, *SeenBeats()))) for key in keys))
         finally:
             connection.abort()

@@ -52,11 +52,13 @@ class Cursor:
     __slots__ = (
         "_former_epoch",
         "_missing_up_to",
+        "_read_up_to",
         "_reset",
         "_waiting",
         "_waiting_bytes",
         "duplicates",
         "epoch",
+        "has_lost_data",
         "offset",
         "reset_on_start",
         "state",
@@ -69,10 +71,13 @@ class Cursor:
         self.duplicates = 0
         self.reset_on_start = False
         """A session was admitted without a position: the channel gets a `resync` once the position is known."""
+        self.has_lost_data = False
+        """The link has brought two messages with one offset: Redis has lost the first, without a new epoch."""
         self._former_epoch: str | None = None
         self._reset = reset
         self._waiting: deque[Publication] = deque()
         self._waiting_bytes = 0
+        self._read_up_to = 0  # what history gave, and the link may bring too; behind it, all came over the link once
         self._missing_up_to = 0  # the highest offset that is known to exist and neither delivered nor waiting
 
     @property
@@ -92,6 +97,7 @@ class Cursor:
             return [self._restart(Position(message.epoch, message.offset - 1)), *self.handle_message(message)]
         if message.offset <= self.offset:
             self.duplicates += 1
+            self.has_lost_data |= message.offset > self._read_up_to
             return []
         if self.state is CursorState.FOLLOWING and message.offset == self.offset + 1:
             self.offset = message.offset
@@ -101,6 +107,8 @@ class Cursor:
         return []
 
     def _wait(self, message: Publication) -> None:
+        if self.state is CursorState.FILLING and self._waiting:
+            self.has_lost_data |= message.offset <= self._waiting[-1].offset
         self._waiting.append(message)
         self._waiting_bytes += len(message.encoded.json)
         if len(self._waiting) > WAITING_MAX or self._waiting_bytes > WAITING_MAX_BYTES:
@@ -119,6 +127,7 @@ class Cursor:
         if self.state is not CursorState.UNKNOWN:
             return []
         self.epoch, self.offset = head
+        self._read_up_to = head.offset
         self.state = CursorState.FOLLOWING
         # Waiting messages of another epoch in front of those of this one are older. If all are of another epoch, it may
         # be a newer one: the next barrier finds that out.
@@ -147,6 +156,7 @@ class Cursor:
             return []
         if page.head.epoch != self.epoch:
             return [self._restart(page.head)]
+        self._read_up_to = page.head.offset  # not only the page's end: the link may bring all of it
         before, deliveries = self.offset, self._advance(page.entries)
         if page.is_complete and page.head.offset > self.offset:
             deliveries.append(self._skip(page.head.offset))  # the entries were trimmed, the head was not
@@ -194,6 +204,7 @@ class Cursor:
 
     def _skip(self, offset: int, reason: str = TRIMMED) -> Publication:
         self.offset = offset
+        self._read_up_to = max(self._read_up_to, offset)
         return self._reset(self.position, reason)
 
     def _restart(self, head: Position) -> Publication:
@@ -203,4 +214,6 @@ class Cursor:
         self.state = CursorState.FOLLOWING
         self._former_epoch = self.epoch
         self.epoch, self.offset = head
+        self._read_up_to = head.offset
+        self.has_lost_data = False
         return self._reset(head, RESTARTED)

@@ -17,7 +17,7 @@ from ..lease_times import DEFAULT_TIMES
 from ..pubsub.envelope import unpack_numbered
 from ..redis.connection import Reply
 from ..redis.pipeline import AnyPipeline, read_later
-from ..scripts import HISTORY_READ
+from ..scripts import HISTORY_READ, SERVER_DOUBT
 
 HEAD_TTL = 3600
 """Seconds for which a channel's head outlives its last message, at least. Nodes that follow the channel renew it."""
@@ -126,6 +126,11 @@ class HistoryReader:
             self.pipeline.send("HGET", keys[0].server, "life"), self.pipeline.send("MGET", *(key.head for key in keys))
         )
         return [StoredHead(life, head) for head in heads]
+
+    async def end_epochs(self, channel: Channel, epoch: str) -> None:
+        """Redis has lost messages of this epoch: no epoch of the channel's partition goes on."""
+        life, _, _ = epoch.rpartition("-")
+        await self.pipeline.run_script(SERVER_DOUBT, (self._keyspace.history(channel).server,), (life,))
 
     async def renew(self, channels: Iterable[Channel]) -> None:
         """Extend the time to live of the heads of these channels."""

@@ -161,6 +161,8 @@ class ChannelTracker:
             else:
                 deliveries += [(address, publication) for publication in cursor.handle_message(message)]
                 self._check_hole(one)
+                if cursor.has_lost_data:
+                    self._barrier_due.set()
         self._deliver(deliveries)
 
     def _deliver_and_check(self, tracked: TrackedChannel, publications: list[Publication]) -> None:
@@ -261,22 +263,36 @@ class ChannelTracker:
 
     async def _compare(self, partition: int, members: list[TrackedChannel]) -> None:
         """Compare the channels of one partition with their heads. Raises Unavailable."""
-        epochs = [tracked.cursor.epoch for tracked in members]
+        positions = [tracked.cursor.position for tracked in members]
         heads: list[StoredHead] = []
         for batch in batched(members, HEADS_PER_COMMAND):
             heads += await self._history.heads([tracked.channel for tracked in batch])
         if not await self._link.send_barrier(partition):
             return
         headless: list[TrackedChannel] = []
-        for tracked, epoch, stored in zip(members, epochs, heads, strict=True):
-            if self._tracked.get(tracked.channel.address) is not tracked or tracked.cursor.epoch != epoch:
+        overtaken: list[TrackedChannel] = []
+        for tracked, position, stored in zip(members, positions, heads, strict=True):
+            if self._tracked.get(tracked.channel.address) is not tracked or tracked.cursor.epoch != position.epoch:
                 continue  # dropped, or in a new epoch: the head that was read says nothing about it
             head = read_head(stored)
-            if head is not None:
+            if head is None:
+                if tracked.cursor.state is not CursorState.UNKNOWN or tracked.cursor.reset_on_start:
+                    headless.append(tracked)
+            elif head.epoch == position.epoch and (head.offset < position.offset or tracked.cursor.has_lost_data):
+                overtaken.append(tracked)
+            else:
                 self._prove(tracked, head)
-            elif tracked.cursor.state is not CursorState.UNKNOWN or tracked.cursor.reset_on_start:
-                headless.append(tracked)
-        await self._restart(headless)
+        if overtaken:
+            await self._end_epochs(overtaken)
+        await self._restart(headless + overtaken)
+
+    async def _end_epochs(self, overtaken: list[TrackedChannel]) -> None:
+        """Redis has lost messages that these channels have delivered: a server that can't be told from the one before
+        has older data. So nothing in their partition goes on in its epoch. Raises Unavailable.
+        """
+        first = overtaken[0]
+        _log.error("Redis has lost messages: new epochs begin", channel=first.channel.name, offset=first.cursor.offset)
+        await self._history.end_epochs(first.channel, first.cursor.epoch)
 
     async def _restart(self, headless: list[TrackedChannel]) -> None:
         """Begin new epochs for channels without a head: it is gone, or of a server that may have lost the end of it.

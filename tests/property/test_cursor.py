@@ -117,6 +117,7 @@ class CursorMachine(RuleBasedStateMachine):
         self.asked: tuple[str, HistoryPage] | None = None
         self.head_asked: Position | None = None
         self.proof: Proof | None = None
+        self.has_repeated = False  # a message has come over the link twice
 
     @initialize(published=st.integers(0, 3))
     def begin(self, published: int) -> None:
@@ -172,6 +173,7 @@ class CursorMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.recent)
     @rule(data=st.data())
     def deliver_again(self, data: st.DataObject) -> None:
+        self.has_repeated = True
         one = data.draw(st.sampled_from(list(self.recent)))
         if one.epoch in (self.cursor.epoch, self.server.head.epoch):
             self.check(self.cursor.handle_message(one))
@@ -245,6 +247,10 @@ class CursorMachine(RuleBasedStateMachine):
     def position_of_the_cursor_equals_what_it_passed_on(self) -> None:
         if self.cursor.state is not CursorState.UNKNOWN:
             assert self.at == self.cursor.position
+
+    @invariant()
+    def a_server_that_loses_nothing_is_not_accused_of_it(self) -> None:
+        assert self.has_repeated or not self.cursor.has_lost_data
 
     def teardown(self) -> None:
         """The link is connected, nothing is published, and the barrier continues."""

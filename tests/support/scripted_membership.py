@@ -111,8 +111,8 @@ class ScriptedMembership:
 
         def answer(call: Call) -> list[object]:
             if PART_OF[call.keys[0]] in only:
-                return [before.encode(), 3, server.encode()]
-            return [b"alive", 3, b"one"]
+                return [before.encode(), 3, server.encode(), 1]
+            return [b"alive", 3, b"one", 1]
 
         def ensure(call: Call) -> list[object]:
             if SERVER_OF[call.keys[0]] not in only:

@@ -179,13 +179,13 @@ async def test_a_failed_restate_after_an_expiry_in_redis_is_retried_with_the_nex
 async def test_an_expiry_found_by_a_heartbeat_that_fails_is_restated_by_the_next(fails: str) -> None:
     process = ScriptedMembership()
     await process.connect()
-    answers: list[object] = [[b"alive", 1, b"one"] for _ in ALL]
-    answers[7] = [b"expired", 1, b"one"]
+    answers: list[object] = [[b"alive", 1, b"one", 1] for _ in ALL]
+    answers[7] = [b"expired", 1, b"one", 1]
     if "heartbeat" in fails:
         answers[8] = Unavailable("not now")
     else:
         process.redis.reply_with(NODE_TELL, Unavailable("not now"), 1)
-    process.redis.reply_with(HEARTBEAT, *answers, [b"alive", 1, b"one"])
+    process.redis.reply_with(HEARTBEAT, *answers, [b"alive", 1, b"one", 1])
     await process.beat()
     assert process.membership.statistics().missed == 1
     await process.beat()
@@ -212,7 +212,7 @@ async def test_a_server_that_has_lost_its_data_starts_a_recovery() -> None:
     process.answer_heartbeats(before="unknown", server="", only=[7])
     await process.beat()
     asked = [call for call in process.redis.calls if call.what == SERVER_ENSURE]
-    assert [(call.keys, call.words) for call in asked] == [((KEYSPACE.server(part),), [b"5500"]) for part in ALL]
+    assert [(call.keys, call.words[0]) for call in asked] == [((KEYSPACE.server(part),), b"5500") for part in ALL]
     assert process.restated == [([7], True)]
     assert process.lives.recovers_for == pytest.approx(RECOVERY_SECONDS)
 

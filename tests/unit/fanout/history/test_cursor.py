@@ -184,3 +184,44 @@ def test_a_page_of_another_epoch_restarts_the_cursor() -> None:
     driver.bring(13)
     assert driver.read_page(12, 11, 12, epoch="new") == [f"new/12 {RESTARTED}"]
     assert driver.state == (FOLLOWING, "new", 12)
+
+
+# ---- offsets that come twice
+
+
+def test_an_offset_that_the_link_brings_twice_shows_lost_data() -> None:
+    driver = CursorDriver(10)
+    driver.bring(11, 12)
+    assert not driver.cursor.has_lost_data
+    assert driver.bring(12) == []
+    assert driver.cursor.has_lost_data
+
+
+def test_an_offset_that_waits_behind_a_hole_and_comes_twice_shows_lost_data() -> None:
+    driver = CursorDriver(10)
+    driver.bring(12, 12)
+    assert driver.cursor.has_lost_data
+
+
+def test_an_offset_that_history_gave_before_the_link_shows_no_loss() -> None:
+    driver = CursorDriver(10)
+    driver.bring(10, 12)
+    driver.read_page(14, 11, 12, 13)
+    driver.bring(13, 14)
+    driver.bring(11, 13)
+    assert not driver.cursor.has_lost_data
+
+
+def test_a_message_behind_a_hole_that_was_given_up_shows_no_loss() -> None:
+    driver = CursorDriver(10)
+    driver.bring(13)
+    driver.give_up()
+    driver.bring(11)
+    assert not driver.cursor.has_lost_data
+
+
+def test_a_new_epoch_begins_without_a_loss() -> None:
+    driver = CursorDriver(10)
+    driver.bring(11, 11)
+    driver.bring(12, epoch="new")
+    assert not driver.cursor.has_lost_data

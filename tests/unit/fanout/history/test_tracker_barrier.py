@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from tannoy.fanout.history import tracker as tracker_module
 from tannoy.fanout.history.tracker import BARRIER_PERIOD
-from tannoy.fanout.scripts import HISTORY_READ
+from tannoy.fanout.scripts import HISTORY_READ, SERVER_DOUBT
 from tannoy.shared.names import RoomName
 from tannoy.shared.publication import Position
 
@@ -230,3 +230,55 @@ async def test_a_new_epoch_that_can_not_begin_is_begun_by_the_next_barrier() -> 
         await next_barrier()
         await end_barriers(node)
         assert node.delivered() == [f"{node.history_redis.next_epoch}/0"]
+
+
+# ---- a server that has lost messages without a new epoch
+
+
+@on_manual_time
+async def test_a_head_below_the_cursor_in_its_epoch_ends_the_epochs_and_gives_a_resync() -> None:
+    node = behind()
+    node.history_redis.log_of(LOBBY).head = Position(EPOCH, 8)
+    async with comparing(node):
+        await end_barriers(node)
+        assert node.delivered() == ["after-1/8"]
+        node.deliver_batch(LOBBY, 9, epoch="after-1")
+        assert node.delivered() == [9]
+
+
+@on_manual_time
+async def test_a_head_that_was_read_before_its_message_came_ends_no_epoch() -> None:
+    node = behind()
+    async with comparing(node):
+        node.deliver_batch(LOBBY, 11, 12, 13)
+        await end_barriers(node)
+        assert node.delivered() == [11, 12, 13]
+        assert node.history_redis.arguments_of(SERVER_DOUBT) == []
+
+
+@on_manual_time
+async def test_an_offset_that_comes_twice_ends_the_epochs_at_once() -> None:
+    node = behind()
+    async with comparing(node):
+        await end_barriers(node)
+        node.deliver_batch(LOBBY, 13)
+        assert node.delivered() == [11, 12, 13]
+        node.history_redis.log_of(LOBBY).head = Position(EPOCH, 13)
+        node.deliver_batch(LOBBY, 13)
+        await turns()
+        await end_barriers(node)
+        assert node.delivered() == ["after-1/13"]
+
+
+@on_manual_time
+async def test_epochs_that_could_not_be_ended_are_ended_after_the_next_barrier() -> None:
+    node = behind()
+    node.history_redis.log_of(LOBBY).head = Position(EPOCH, 8)
+    node.history_redis.leave_unconfirmed(SERVER_DOUBT)
+    async with comparing(node):
+        await end_barriers(node)
+        assert node.delivered() == []
+        node.history_redis.confirm_again(SERVER_DOUBT)
+        await next_barrier()
+        await end_barriers(node)
+        assert node.delivered() == ["after-1/8"]
