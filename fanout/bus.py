@@ -108,6 +108,8 @@ class Bus:
         name: str,
         clock: Clock,
     ) -> None:
+        self.warnings: list[str] = []
+        """What `check` has found that a node can live with, and an operator should know."""
         self._backend = backend
         self._start_timeout = rules.timeouts.start
         self._keyspace = keyspace
@@ -170,8 +172,14 @@ class Bus:
         """Connect once to each server, without retries, and do what a node needs to do. Raises StartError."""
         for server, partitions in await self._backend.servers():
             ensure = partial(self._lives.on_connected, partitions=partitions)
-            probe = StartupProbe(self._keyspace.echo("check", partitions[0]), self._backend.verbs, ensure)
-            await check_server(server, probe, timeout=self._start_timeout)
+            first = partitions[0]
+            probe = StartupProbe(
+                self._keyspace.echo("check", first), self._backend.verbs, ensure, self._keyspace.server(first)
+            )
+            for warning in await check_server(server, probe, timeout=self._start_timeout):
+                _log.warning(warning, redis=str(server))
+                if warning not in self.warnings:
+                    self.warnings.append(warning)
 
     async def wait_until_ready(self) -> None:
         """Return when all connections are up, and Redis grants leases. Raises StartError."""

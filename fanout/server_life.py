@@ -19,6 +19,9 @@ from .lease_times import DEFAULT_TIMES, LeaseTimes
 from .redis.pipeline import CommandSender
 from .scripts import SERVER_ENSURE
 
+UNKNOWN_IDENTITY = b"?"
+"""Stored in place of a replication id where the server tells none."""
+
 
 class SeenBeats(NamedTuple):
     """How many heartbeats a partition had recorded when a node last looked, and in which life."""

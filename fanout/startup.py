@@ -1,61 +1,106 @@
-"""The check of Redis at start: one connection without retries, and a sentence with the remedy where it fails."""
+"""The check of Redis at start: one connection without retries, and a sentence with the remedy where it fails.
+
+What a node can do without, and a managed service may leave out, is a warning instead. docs/redis.md lists the services.
+"""
 
 import asyncio
+import re
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 
 from ..shared.errors import StartError
 from ..shared.keyspace import Keyspace
 from .backend import backend_of
 from .pubsub.link_state import Verbs
-from .redis.address import AnyAddress
+from .redis.address import AnyAddress, RedisAddress
 from .redis.connection import RedisConnection, connect
-from .redis.errors import ConnectionLost, NotMaster, RedisError
+from .redis.errors import NO_RIGHT_IN_SCRIPT, ConnectionLost, NotMaster, RedisError
 from .redis.pipeline import CommandSender, DirectCommands
+from .redis.script import load_scripts
 from .redis.sentinel import MasterDiscovery, NoMaster, Target
+from .redis.server_description import NO_EVICTION, ServerDescription, describe_server
 from .scripts import SERVER_ENSURE
-from .server_life import SeenBeats
+from .server_life import UNKNOWN_IDENTITY, SeenBeats
 
-_NO_RIGHT_IN_SCRIPT = ("ERR The user executing the script can't", "ERR ACL failure in script")
-"""What Redis 7.0 and later say, with the general code ERR, where an ACL forbids what a script does."""
 _SLOT_IS_MOVING = ("MOVED", "ASK", "TRYAGAIN")
 _RIGHTS = "docs/redis.md lists the rights that a node needs"
+_NEEDED = "a node needs Redis 7.0 or later, or Valkey"
+_find_unknown_command = re.compile(r"unknown command [`'\"]?([\w|-]+)", re.IGNORECASE).search
 
 
 @dataclass(frozen=True, slots=True)
 class StartupProbe:
-    """What every node needs to do: subscribe and publish on `channel`, and run SERVER_ENSURE, which `ensure` does."""
+    """What every node needs to do: subscribe and publish on `channel`, and run SERVER_ENSURE, which `ensure` does.
+
+    `server_key` is where SERVER_ENSURE stores which server it has found.
+    """
 
     channel: bytes
     verbs: Verbs
     ensure: Callable[[CommandSender], Awaitable[None]]
+    server_key: bytes
 
 
-async def check_server(address: Target, probe: StartupProbe, *, timeout: float) -> None:
-    """Connect to it and run the probe, within `timeout` seconds. Raises StartError."""
+async def check_server(address: Target, probe: StartupProbe, *, timeout: float) -> list[str]:
+    """Connect to it and run the probe, within `timeout` seconds. Returns warnings. Raises StartError."""
+    at = f"Redis at {address} (TANNOY_REDIS_URL)"
+    host = address.host if isinstance(address, RedisAddress) else ""
+    description = describe_server(host, {})
     try:
         async with asyncio.timeout(timeout):
             connection = await connect(address, name="tannoy-check", on_pushes=lambda _: None, timeout=timeout)
             try:
-                await _run_probe(connection, probe)
+                description = await _ask_description(connection, host)
+                if description.is_too_old:
+                    raise StartError(f"{at} is too old: it is Redis {description.version}, and {_NEEDED}")
+                return await _run_probe(connection, probe, description)
             finally:
                 connection.abort()
     except RedisError as error:
         if not (probe.verbs.is_sharded and error.code in _SLOT_IS_MOVING):
-            raise StartError(f"Redis at {address} (TANNOY_REDIS_URL) {_complaint(error, address)}") from error
+            raise StartError(f"{at} {_complaint(error, address)}{_service_hint(description)}") from error
+        return []
     except (OSError, ConnectionLost, NoMaster) as error:
-        raise StartError(f"Redis at {address} (TANNOY_REDIS_URL) {_complaint(error, address)}") from error
+        raise StartError(f"{at} {_complaint(error, address)}") from error
 
 
-async def _run_probe(connection: RedisConnection, probe: StartupProbe) -> None:
+async def _ask_description(connection: RedisConnection, host: str) -> ServerDescription:
+    questions = (connection.send("INFO", section) for section in ("server", "memory"))
+    replies = await asyncio.gather(*questions, return_exceptions=True)
+    return describe_server(host, connection.greeting, replies)
+
+
+async def _run_probe(connection: RedisConnection, probe: StartupProbe, description: ServerDescription) -> list[str]:
     refusals: list[RedisError] = []
     connection.subscribe((probe.verbs.subscribe, probe.channel), refusals.append)
     await connection.send(probe.verbs.publish, probe.channel, b"")
     if refusals:
         raise refusals[0]
-    await connection.send("SCRIPT", "LOAD", SERVER_ENSURE.source)
+    await load_scripts(connection, (SERVER_ENSURE,))
     await probe.ensure(DirectCommands(connection))
+    tells_identity = await connection.send("HGET", probe.server_key, "id") != UNKNOWN_IDENTITY
+    return list(_warnings(connection, description, tells_identity=tells_identity))
+
+
+def _warnings(connection: RedisConnection, description: ServerDescription, *, tells_identity: bool) -> Generator[str]:
+    if connection.role_refusal is not None:
+        yield "Redis does not tell its role: that it has become a replica is noticed when it refuses a write"
+    if not tells_identity:
+        yield "Redis tells no replication id to scripts: what it loses between two heartbeats may go unnoticed"
+    if not connection.takes_script_flags:
+        yield "Redis refuses the flag allow-oom of scripts: while it is out of memory, heartbeats fail too"
+    if description.eviction_policy not in (None, NO_EVICTION):
+        yield (
+            f"maxmemory-policy of Redis is {description.eviction_policy}: it may delete what the cluster rests on. "
+            f"Set it to {NO_EVICTION}"
+        )
+
+
+def _service_hint(description: ServerDescription) -> str:
+    if description.service is None:
+        return ""
+    return f". It is {description.service}: docs/redis.md says what each service lacks"
 
 
 def _complaint(error: Exception, address: Target) -> str:
@@ -79,7 +124,13 @@ def _refusal(error: RedisError) -> str:
     said = str(error)
     if isinstance(error, NotMaster):
         return f"is not what a node can work with: {said}"
-    if error.code == "NOPERM" or said.startswith(_NO_RIGHT_IN_SCRIPT):
+    if (unknown := _find_unknown_command(said)) is not None:
+        command = unknown.group(1).upper()
+        needed = f": it speaks no RESP3, and {_NEEDED}" if command == "HELLO" else ", which a node needs"
+        return f"has no command {command}{needed} ({said})"
+    if error.code == "NOPROTO":
+        return f"speaks no RESP3, and {_NEEDED} ({said})"
+    if error.code == "NOPERM" or said.startswith(NO_RIGHT_IN_SCRIPT):
         return f"does not let us do what a node does: {said}. {_RIGHTS}"
     if error.code in ("NOAUTH", "WRONGPASS") or "AUTH" in said:
         hint = "put the right user and password into the URL: redis://user:password@host:port"
@@ -88,8 +139,6 @@ def _refusal(error: RedisError) -> str:
         return "is part of a Redis Cluster: then the URL has to begin with redis+cluster://"
     if error.code == "CLUSTERDOWN":
         return f"is part of a Redis Cluster that is down: redis-cli --cluster check tells why ({said})"
-    if "unknown command" in said.lower():
-        return f"is too old: version 7.0 or later is needed ({said})"
     return f"refuses to talk to us: {said}"
 
 
@@ -103,8 +152,10 @@ async def skip_recovery(address: AnyAddress, prefix: str, timeout: float) -> Non
         connection = await connect(server, name="tannoy-start", on_pushes=lambda _: None, timeout=timeout)
         try:
             async with asyncio.timeout(timeout):
-                await connection.send("SCRIPT", "LOAD", SERVER_ENSURE.source)
+                await load_scripts(connection, (SERVER_ENSURE,))
+                commands = DirectCommands(connection)
                 keys = ((keyspace.server(part),) for part in partitions)
-                await asyncio.gather(*(connection.send(*SERVER_ENSURE.call(key, (0, *SeenBeats()))) for key in keys))
+                arguments = (0, *SeenBeats())
+                await asyncio.gather(*(commands.run_script(SERVER_ENSURE, key, arguments) for key in keys))
         finally:
             connection.abort()

@@ -67,6 +67,8 @@ class RedisConnection(asyncio.Protocol):
         """Done once the connection has ended; the result is the reason, where one is known."""
         self.role_refusal: str | None = None
         """What the server has replied to ROLE instead of its role; None: it has told it."""
+        self.takes_script_flags = True
+        """False: the server has refused the flags of a script (`script.py`), and its scripts are loaded without."""
         self.greeting: dict[bytes, Reply] = {}
         """The reply to HELLO: `server`, `version`, `mode`, `role` and more, as far as the server tells them."""
 

@@ -2,6 +2,23 @@
 
 from ...shared.errors import TannoyError, Unavailable
 
+_REASONS = {
+    "OOM": "Redis is out of memory",
+    "NOREPLICAS": "Redis has too few replicas to accept writes",
+    "MISCONF": "Redis can't save its data, and accepts no writes",
+    "READONLY": "Redis is a replica, and accepts no writes",
+    "MASTERDOWN": "Redis is a replica without its master",
+    "LOADING": "Redis is loading its data",
+    "BUSY": "Redis is busy with a script",
+    "NOPERM": "Redis does not allow it to the user of the node",
+    "NOAUTH": "Redis does not accept the credentials of the node",
+    "WRONGPASS": "Redis does not accept the credentials of the node",
+    "CLUSTERDOWN": "the Redis Cluster is down",
+    "NOSCRIPT": "Redis has lost a script",
+}
+NO_RIGHT_IN_SCRIPT = ("ERR The user executing the script can't", "ERR ACL failure in script")
+"""What Redis 7.0 and later say, with the general code ERR, where an ACL forbids what a script does."""
+
 
 class ConnectionLost(TannoyError):
     """The connection ended before the reply came."""
@@ -14,6 +31,12 @@ class RedisError(TannoyError):
     def code(self) -> str:
         """The first word of the text, which names the kind of error: `NOAUTH`, `MOVED`, `ERR`."""
         return str(self).partition(" ")[0]
+
+    @property
+    def reason(self) -> str:
+        """Why Redis refuses, in words that may be shown to anybody: without names of users, keys or scripts."""
+        code = "NOPERM" if str(self).startswith(NO_RIGHT_IN_SCRIPT) else self.code
+        return _REASONS.get(code, "Redis refuses it")
 
 
 class NotMaster(RedisError):

@@ -16,7 +16,7 @@ from .connection import RedisConnection, Reply, Word, connect, pack
 from .errors import CommandFailed, RedisError
 from .in_flight import COMMAND_TIMEOUT, InFlight, RedisCommand
 from .reconnect import keep_connected
-from .script import Script
+from .script import Script, load_scripts
 from .sentinel import Target
 
 CONNECT_TIMEOUT = 1.0
@@ -57,8 +57,10 @@ class DirectCommands:
 
     def __init__(self, connection: RedisConnection) -> None:
         self.send = connection.send
+        self._connection = connection
 
     def run_script(self, script: Script, keys: tuple[bytes, ...], arguments: tuple[Word, ...]) -> asyncio.Future[Reply]:
+        script = script if self._connection.takes_script_flags else script.plain
         return self.send(*script.call(keys, arguments))
 
 
@@ -130,6 +132,7 @@ class Pipeline:
         self._unsent: list[_Command] = []
         self._in_flight: InFlight[_Command] = InFlight(self._replace_connection)
         self._flush_is_due = False
+        self._takes_script_flags = True  # of the last connection
 
     def run_script(self, script: Script, keys: tuple[bytes, ...], arguments: tuple[Word, ...]) -> asyncio.Future[Reply]:
         """Send EVALSHA. The future raises CommandFailed."""
@@ -148,6 +151,9 @@ class Pipeline:
 
         `asking` puts ASKING in front of it, for the server of a Redis Cluster to which the slot is being migrated.
         """
+        if script is not None and not self._takes_script_flags:
+            script = script.plain
+            words = (words[0], script.digest, *words[2:])
         command = _Command(words, script, self.command_timeout, asking)
         if self._in_flight.admit(command):
             self._unsent.append(command)
@@ -180,12 +186,15 @@ class Pipeline:
             self._in_flight.answer(command, reply)
         elif isinstance(reply, RedisError) and command.script is not None and reply.code == "NOSCRIPT":
             # The script has not run, so to run it now is not a retry.
+            if not connection.takes_script_flags:  # the command was accepted before this was known
+                command.script = command.script.plain
+                command.words = (command.words[0], command.script.digest, *command.words[2:])
             connection.send("SCRIPT", "LOAD", command.script.source).add_done_callback(_retrieve_exception)
             self._unsent.insert(0, command)
             self._flush()
         else:
             refusal = reply if isinstance(reply, RedisError) else None
-            self._in_flight.fail(command, CommandFailed(f"the bus did not confirm: {reply}", refusal=refusal))
+            self._in_flight.fail(command, CommandFailed(f"the bus did not confirm: {_reason(reply)}", refusal=refusal))
         self._in_flight.forget_done()
 
     def _replace_connection(self) -> None:
@@ -217,8 +226,8 @@ class Pipeline:
         )
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
-                for script in self._scripts:
-                    await connection.send("SCRIPT", "LOAD", script.source)
+                await load_scripts(connection, self._scripts)
+            self._takes_script_flags = connection.takes_script_flags
             if self._on_connected is not None:
                 async with asyncio.timeout(PREPARE_TIMEOUT):
                     await self._on_connected(connection)
@@ -244,6 +253,11 @@ class Pipeline:
             in_flight=commands.in_flight,
             in_flight_bytes=commands.in_flight_bytes,
         )
+
+
+def _reason(error: TannoyError) -> str:
+    """Clients read it, so a refusal is not told in Redis' own words, which name users, keys and scripts."""
+    return error.reason if isinstance(error, RedisError) else "the connection to Redis was lost"
 
 
 def _ignore(reply: Reply) -> None:

@@ -1,14 +1,18 @@
 """Lua scripts of `fanout/lua`. Each is called by its SHA1 digest (EVALSHA) and loaded on every new connection.
 
 A script that Redis has lost (SCRIPT FLUSH) is answered with NOSCRIPT; the pipeline then loads it and calls it again.
+A server that refuses the flags of scripts gets all of them without.
 """
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha1
 from pathlib import Path
 
-from .connection import Word
+from .connection import RedisConnection, Word
+from .errors import RedisError
 
 _FOLDER = Path(__file__).parent.parent / "lua"
 
@@ -29,6 +33,13 @@ class Script:
         source = self.source.replace(b"redis.call('PUBLISH'", b"redis.call('SPUBLISH'")
         return self if source == self.source else _script(source)
 
+    @cached_property
+    def plain(self) -> "Script":
+        """The same script without its flags, for servers that do not know them; the script itself if it has none."""
+        if not self.source.startswith(b"#!"):
+            return self
+        return _script(self.source.partition(b"\n")[2])
+
     def call(self, keys: tuple[bytes, ...], arguments: tuple[Word, ...]) -> tuple[Word, ...]:
         """The words of its EVALSHA command."""
         return ("EVALSHA", self.digest, len(keys), *keys, *arguments)
@@ -48,3 +59,21 @@ def load_script(name: str, *, head: str = "", allow_oom: bool = False) -> Script
 
 def _script(source: bytes) -> Script:
     return Script(source, sha1(source, usedforsecurity=False).hexdigest())
+
+
+async def load_scripts(connection: RedisConnection, scripts: Sequence[Script]) -> None:
+    """Load them, all in one go. `connection.takes_script_flags` says afterwards whether they have kept their flags.
+
+    Raises RedisError and ConnectionLost.
+    """
+    loading = (connection.send("SCRIPT", "LOAD", script.source) for script in scripts)
+    replies = await asyncio.gather(*loading, return_exceptions=True)
+    flagged: list[Script] = []
+    for script, reply in zip(scripts, replies, strict=True):
+        if isinstance(reply, RedisError) and script.plain is not script:
+            flagged.append(script)
+        elif isinstance(reply, BaseException):
+            raise reply
+    if flagged:
+        await asyncio.gather(*(connection.send("SCRIPT", "LOAD", script.plain.source) for script in flagged))
+        connection.takes_script_flags = False

@@ -1,4 +1,4 @@
-"""The code of an error of Redis is the first word of its text."""
+"""An error of Redis: its code is the first word of its text, and its reason is in words of our own."""
 
 import pytest
 from tannoy.fanout.redis.errors import RedisError
@@ -17,3 +17,17 @@ from tannoy.fanout.redis.errors import RedisError
 )
 def test_the_code_of_an_error_is_the_first_word_of_its_text(text: str, code: str) -> None:
     assert RedisError(text).code == code
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("OOM command not allowed when used memory > 'maxmemory'.", "Redis is out of memory"),
+        ("NOREPLICAS Not enough good replicas to write.", "Redis has too few replicas to accept writes"),
+        ("MISCONF Errors writing to the AOF file: No space left", "Redis can't save its data, and accepts no writes"),
+        ("ERR ACL failure in script: secret", "Redis does not allow it to the user of the node"),
+        ("ERR something of key tannoy:{1}:head", "Redis refuses it"),
+    ],
+)
+def test_the_reason_of_a_refusal_is_told_without_the_words_of_redis(text: str, reason: str) -> None:
+    assert RedisError(text).reason == reason

@@ -8,6 +8,7 @@ import pytest
 from tannoy.fanout.history.publisher import REMEMBER_KEY_SECONDS, Publisher
 from tannoy.fanout.history.reader import HistoryRules
 from tannoy.fanout.pubsub.envelope import pack_publication
+from tannoy.fanout.redis.errors import CommandFailed
 from tannoy.fanout.redis.in_flight import COMMAND_TIMEOUT, MAX_BYTES
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.fanout.scripts import PUBLISH_ONCE
@@ -120,11 +121,16 @@ async def test_a_script_that_redis_loses_each_time_fails_at_the_deadline(redis: 
 
 
 @on_manual_time
-async def test_a_refused_publish_raises_unavailable_with_the_text_of_the_error(redis: MemoryRedis) -> None:
-    redis.replies[b"PUBLISH"] = b"-NOPERM no permissions\r\n"
+async def test_a_refused_publish_raises_unavailable_with_the_reason_and_without_the_words_of_redis(
+    redis: MemoryRedis,
+) -> None:
+    redis.replies[b"PUBLISH"] = b"-NOPERM User tannoy has no permissions to run 'publish'\r\n"
     async with running() as publisher:
-        with pytest.raises(Unavailable, match="NOPERM"):
+        with pytest.raises(CommandFailed) as failed:
             await publisher.publish(LOBBY, publication(b"hi"))
+    assert failed.value.message == "the bus did not confirm: Redis does not allow it to the user of the node"
+    assert failed.value.refusal is not None
+    assert failed.value.refusal.code == "NOPERM"
 
 
 @on_manual_time

@@ -27,6 +27,12 @@ def test_a_script_that_runs_out_of_memory_too_declares_it_in_its_first_line() ->
     assert load_script("heartbeat", allow_oom=True).source.startswith(b"#!lua flags=allow-oom\n")
 
 
+def test_the_plain_twin_is_the_script_without_its_flags() -> None:
+    script = load_script("heartbeat", allow_oom=True)
+    assert script.plain == load_script("heartbeat")
+    assert script.plain.plain is script.plain
+
+
 def test_a_call_counts_its_keys() -> None:
     script = load_script("publish_once")
     assert script.call((b"k1", b"k2"), (b"a", 1)) == ("EVALSHA", script.digest, 2, b"k1", b"k2", b"a", 1)
