@@ -114,7 +114,7 @@ class CatchUp:
         """The channel has begun another epoch. Its history may begin with messages of the old one, read already."""
         page = await request_history(limit=PAGE_MAX)
         if page is not None and page["epoch"] == head.epoch:
-            messages = self._unread(page["messages"])
+            messages = self._unread(await _read_whole(page, request_history))
             head = Position(head.epoch, page["offset"])
         else:
             messages = []
@@ -141,6 +141,18 @@ class CatchUp:
         self._recent[identity] = None
         if len(self._recent) > PAGE_MAX:
             del self._recent[next(iter(self._recent))]
+
+
+async def _read_whole(page: Frame, request_history: RequestHistory) -> list[Frame]:
+    """The last PAGE_MAX messages, of which `page` has those that fitted into one answer."""
+    messages: list[Frame] = page["messages"]
+    epoch = page["epoch"]
+    while page.get("more") and len(messages) < PAGE_MAX:
+        before = await request_history(before=messages[0]["offset"], limit=PAGE_MAX - len(messages))
+        if before is None or before["epoch"] != epoch or not before["messages"]:
+            break  # what is in front of them is reported as missing
+        page, messages = before, [*before["messages"], *messages]
+    return messages
 
 
 def _identity(message: Frame) -> _Identity:

@@ -44,6 +44,8 @@ from .delivery.hub import Hub
 from .delivery.outbox import OutboxLimits
 from .delivery.relay import Relay
 from .lifecycle.drain import drain_sessions
+from .operations.history import HistoryQueries
+from .operations.pages import page_bytes
 from .operations.presence import PresenceQueries
 from .operations.publishing import Publishing
 from .protocols.encoding import encoding_of
@@ -116,7 +118,11 @@ class Node:
         listed_max = max(settings.presence_events_max, settings.presence_inline_max)
         self._counters = ConnectionCounters()
         outbox_limits = OutboxLimits(settings.outbox_max_bytes, settings.slow_policy)
-        self.presence_queries = PresenceQueries(bus.presence, bus.limits, listed_max=listed_max)
+        page_max_bytes = page_bytes(settings.outbox_max_bytes)
+        self.history_queries = HistoryQueries(bus.history, page_max_bytes=page_max_bytes)
+        self.presence_queries = PresenceQueries(
+            bus.presence, bus.limits, listed_max=listed_max, page_max_bytes=page_max_bytes
+        )
         self.context = ConnectionContext(
             terms=NodeTerms(self.node_id, _whole_if_possible(settings.ping_interval), settings.message_max_bytes),
             hub=self.hub,
@@ -136,7 +142,7 @@ class Node:
             ),
             commands=CommandContext(
                 publishing=self.publishing,
-                history=bus.history,
+                history_queries=self.history_queries,
                 presence_queries=self.presence_queries,
                 clock=self.clock,
                 counters=self._counters,

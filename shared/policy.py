@@ -10,7 +10,7 @@ class SlowPolicy(StrEnum):
     DISCONNECT = "disconnect"
     """Close with 4002: the client reconnects and recovers."""
     SKIP = "skip"
-    """Drop the queued frames of its channels and send `resync` instead; answers to its own commands are kept."""
+    """Drop the queued frames of its channels and send `resync` instead; what is for the client alone is kept."""
 
 
 class LimitPolicy(StrEnum):
@@ -54,14 +54,14 @@ class Overflow(StrEnum):
     DROP = "drop"
 
 
-def decide_overflow(policy: SlowPolicy, *, is_answer: bool, answers_bytes: int, limit_bytes: int) -> Overflow:
-    """Decide what happens when a frame does not fit into the outbox.
+def decide_overflow(policy: SlowPolicy, *, is_direct: bool, direct_bytes: int, limit_bytes: int) -> Overflow:
+    """Decide what happens when a frame does not fit into the outbox. `is_direct`: it is for this client alone.
 
-    `skip` may drop messages of a channel, since `resync` reports the loss. Answers to commands can't be replaced in
-    this way, so a client whose unread answers alone exceed the limit is disconnected under either policy.
+    `skip` may drop messages of a channel, since `resync` reports the loss. Private messages can't be replaced in this
+    way, so a client for which more of them wait than the limit is disconnected under either policy.
     """
     if policy is SlowPolicy.DISCONNECT:
         return Overflow.CLOSE
-    if is_answer and answers_bytes > limit_bytes:
+    if is_direct and direct_bytes > limit_bytes:
         return Overflow.CLOSE
     return Overflow.DROP

@@ -13,7 +13,8 @@ from ...shared.codes import CloseCode
 from ...shared.errors import BadName, BadRequest, Refused, internal_error
 from ...shared.protocol.commands import BadCommand
 from ...shared.protocol.frames import CommandId, ErrorFrame, NodeFrame, Object, OkFrame
-from ..operations.history import position_fields, read_page
+from ..delivery.outbox import Outbox
+from ..operations.history import position_fields
 from ..protocols.effects import (
     Effect,
     JoinChannel,
@@ -34,6 +35,8 @@ from .inbound import BadFrameCounter, InboundQueue
 
 IN_FLIGHT_MAX = 64
 """Commands of one connection that Redis has not confirmed yet; further ones wait."""
+READ_WEIGHT = 16
+"""For how many commands one counts whose answer is a page: so few pages are read at once that memory is bounded."""
 
 
 class CommandOwner(Protocol):
@@ -58,7 +61,12 @@ class CommandOwner(Protocol):
         """Whether the session may be sent anything: its leases, if it has any, cannot be another's by now."""
         ...
 
-    def send(self, node_frame: NodeFrame) -> None: ...
+    @property
+    def outbox(self) -> Outbox: ...
+    def answer(self, node_frame: NodeFrame) -> None:
+        """Send the answer to a command."""
+        ...
+
     def close(self, code: CloseCode) -> None: ...
     def start_join(self, effect: JoinChannel) -> None:
         """Join a channel, answer, and then call `resume`."""
@@ -90,15 +98,21 @@ class CommandLoop:
     def handle_frame(self, payload: bytes, binary: bool) -> None:
         """Handle one frame of the client, now or when those before it are done."""
         self._context.counters.frames_received += 1
-        if self._connection.is_busy or self._waiting or self._in_flight >= IN_FLIGHT_MAX:
+        if self._waiting or self._has_to_wait:
             self._enqueue(payload, binary)
         else:
             self._handle(payload, binary)
 
     @property
-    def has_waiting(self) -> bool:
-        """Whether frames of the client wait for earlier commands."""
-        return bool(self._waiting)
+    def _has_to_wait(self) -> bool:
+        """Whether the next frame waits: for Redis, or until the client has read its answers."""
+        connection = self._connection
+        return connection.is_busy or self._in_flight >= IN_FLIGHT_MAX or connection.outbox.owes_answers
+
+    @property
+    def waits_for_node(self) -> bool:
+        """Whether frames of the client wait for earlier commands, and not for the client itself."""
+        return bool(self._waiting) and not self._connection.outbox.owes_answers
 
     def _enqueue(self, payload: bytes, binary: bool) -> None:
         if self._waiting is None:
@@ -110,7 +124,7 @@ class CommandLoop:
     def resume(self) -> None:
         """Handle the frames that wait, up to the next command that has to wait itself."""
         connection = self._connection
-        while self._waiting and connection.is_open and not connection.is_busy and self._in_flight < IN_FLIGHT_MAX:
+        while self._waiting and connection.is_open and not self._has_to_wait:
             self._handle(*self._waiting.pop())
         if not self._waiting and connection.is_open:
             connection.resume_reading()
@@ -138,13 +152,13 @@ class CommandLoop:
         connection, context = self._connection, self._context
         match effect:
             case Reply(frame):
-                connection.send(frame)
+                connection.answer(frame)
             case JoinChannel():
                 connection.start_join(effect)
             case LeaveChannel(joined, id):
                 connection.leave_channel(joined)
                 if id is not None:
-                    connection.send(OkFrame(id, {"room": joined.channel.name}))
+                    connection.answer(OkFrame(id, {"room": joined.channel.name}))
             case Publish(channel, content, id, key):
                 confirmed = context.publishing.publish(channel, connection.session.author, content, key=key)
                 self._answer_later(confirmed, id, position_fields)
@@ -159,9 +173,11 @@ class CommandLoop:
                 self._answer_later(counted, id, lambda sessions: {"sessions": sessions})
             case ReadPresence(channel, id):
                 found = asyncio.ensure_future(context.presence_queries.get_channel(channel))
-                self._answer_later(found, id, lambda fields: fields)
+                self._answer_later(found, id, lambda fields: fields, READ_WEIGHT)
             case ReadHistory(channel, id, page):
-                self._answer_later(read_page(context.history, channel, page), id, lambda fields: fields)
+                self._answer_later(
+                    context.history_queries.read_page(channel, page), id, lambda fields: fields, READ_WEIGHT
+                )
             case PongReceived():
                 connection.confirm_ping()
             case _:
@@ -169,12 +185,16 @@ class CommandLoop:
 
     # ---- answers
 
-    def _answer_later(self, done: asyncio.Future[Any], id: CommandId | None, fields: Callable[[Any], Object]) -> None:
-        self._in_flight += 1
-        done.add_done_callback(partial(self._answer, id, fields))
+    def _answer_later(
+        self, done: asyncio.Future[Any], id: CommandId | None, fields: Callable[[Any], Object], weight: int = 1
+    ) -> None:
+        self._in_flight += weight
+        done.add_done_callback(partial(self._answer, id, fields, weight))
 
-    def _answer(self, id: CommandId | None, fields: Callable[[Any], Object], done: asyncio.Future[Any]) -> None:
-        self._in_flight -= 1
+    def _answer(
+        self, id: CommandId | None, fields: Callable[[Any], Object], weight: int, done: asyncio.Future[Any]
+    ) -> None:
+        self._in_flight -= weight
         error = done.exception()
         if not self._connection.is_open or not self._connection.may_serve:
             return
@@ -183,7 +203,7 @@ class CommandLoop:
         elif error is not None:
             self.refuse(id, internal_error())
         elif id is not None:
-            self._connection.send(OkFrame(id, fields(done.result())))
+            self._connection.answer(OkFrame(id, fields(done.result())))
         if self._waiting:
             self.resume()
         if error is not None and not isinstance(error, Refused):
@@ -192,7 +212,7 @@ class CommandLoop:
     def refuse(self, id: CommandId | None, refusal: Refused) -> None:
         """Answer a command with `error`."""
         self._context.counters.refused += 1
-        self._connection.send(ErrorFrame(id, refusal.code, refusal.message, refusal.retry_after))
+        self._connection.answer(ErrorFrame(id, refusal.code, refusal.message, refusal.retry_after))
 
     def _count_bad_frame(self) -> None:
         if self._bad_frames is None:

@@ -155,7 +155,7 @@ class Connection:
         self._state = _State.OPEN
         welcome = self.session.welcome(self._context.terms, snapshot, start)
         if self._is_accepted:
-            self.send(welcome)
+            self.answer(welcome)
         else:
             self._accept(self.encoding.frame(welcome))
 
@@ -182,7 +182,7 @@ class Connection:
         self.session.add_joined(join.channel)
         if self.may_serve:
             if ok := self.session.join_ok(join.channel.channel, effect.id, join.snapshot, join.start):
-                self.send(ok)
+                self.answer(ok)
             self._send_missed(join)
             self._commands.resume()
 
@@ -196,7 +196,7 @@ class Connection:
         """Send what was published between the client's position and now, and what was buffered during the join."""
         if join is not None and (join.start.missed or join.buffered) and self.is_open:
             publications = (*join.start.missed, *join.buffered)
-            self.outbox.write(self.encoding.publications_for(publications, self.session.session_id))
+            self.outbox.write_answer(self.encoding.publications_for(publications, self.session.session_id))
 
     def leave_channel(self, joined: JoinedChannel) -> None:
         self.session.remove_joined(joined)
@@ -220,6 +220,7 @@ class Connection:
     def on_writing_resumed(self) -> None:
         if not self._fence_if_expired():
             self.outbox.resume()
+            self._commands.resume()
 
     def on_violation(self, code: int, reason: str) -> None:
         _log.debug("broke RFC 6455", session=self.session.session_id, reason=reason)
@@ -244,6 +245,9 @@ class Connection:
         self._transport.resume_reading()
 
     # ---- output for this session alone
+
+    def answer(self, node_frame: NodeFrame) -> None:
+        self.outbox.write_answer(self.encoding.frame(node_frame))
 
     def send(self, node_frame: NodeFrame) -> None:
         self.outbox.write_direct(self.encoding.frame(node_frame))
@@ -306,13 +310,15 @@ class Connection:
             self._transport.abort()
         elif self._fence_if_expired():
             return
-        elif self._is_ping_out and not self._commands.has_waiting:
+        elif self._is_ping_out and not (self.outbox.has_progressed() or self._commands.waits_for_node):
             self.close(CloseCode.NO_PONG)
         elif self._is_ping_out or self._state is _State.OPENING:
-            # Its pong may be behind commands that wait for the node; and nothing is sent before `welcome`.
+            # The ping may be behind a large answer, of which the client has read a part; its pong may be behind
+            # commands that wait for the node; and nothing is sent before `welcome`.
             self._context.wheel.schedule(self, PONG_DEADLINE)
         else:
             self._is_ping_out = True
+            self.outbox.has_progressed()  # from now on
             self.outbox.write_direct(self.encoding.ping)
             self._context.wheel.schedule(self, PONG_DEADLINE)
 

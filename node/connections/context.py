@@ -11,6 +11,7 @@ from ...fanout.pubsub.subscriptions import ChannelSubscriptions
 from ...shared.clock import Clock
 from ..delivery.hub import Hub
 from ..delivery.outbox import OutboxLimits
+from ..operations.history import HistoryQueries
 from ..operations.presence import PresenceQueries
 from ..operations.publishing import Publishing
 from ..protocols.session import NodeTerms
@@ -61,7 +62,7 @@ class CommandContext:
     """What the commands of a session need."""
 
     publishing: Publishing
-    history: HistoryReader
+    history_queries: HistoryQueries
     presence_queries: PresenceQueries
     clock: Clock
     counters: ConnectionCounters

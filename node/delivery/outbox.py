@@ -2,7 +2,8 @@
 
 While the transport keeps up, `write` *is* the transport's own function: back-pressure costs nothing. From `pause` to
 `resume` the outbox queues chunks, as references to those that all sockets share, up to `OUTBOX_MAX_BYTES`; then the
-slow policy decides.
+slow policy decides. Answers to the client's own commands do not count: the command loop bounds them, since it handles
+no further command while `owes_answers`.
 """
 
 from collections import deque
@@ -12,6 +13,9 @@ from dataclasses import dataclass
 from ...shared.policy import Overflow, SlowPolicy, decide_overflow
 from ..protocols.framing import Chunk
 from ..transports.base import ClientTransport
+
+ANSWERS_MAX_BYTES = 65_536
+"""Bytes of answers that the client has not read, beyond which its further commands wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +43,18 @@ class OutboxLimits:
 
 
 class Outbox:
-    """`write` is for what channels deliver, `write_direct` for what is for this session alone.
+    """`write` is for what channels deliver, `write_direct` for what else is sent to this session alone.
 
+    `write_answer` is for answers to its commands, and for the missed messages that belong to the answer of a join.
     `on_overflow` is called when the policy closes the connection; `on_skipped` after `resume` when deliveries were
     dropped, so that the client is sent a `resync`.
     """
 
     __slots__ = (
         "_answers_bytes",
+        "_answers_written",
+        "_buffered_before",
+        "_direct_bytes",
         "_limits",
         "_on_overflow",
         "_on_skipped",
@@ -73,54 +81,74 @@ class Outbox:
         self._limits = limits
         self._on_overflow = on_overflow
         self._on_skipped = on_skipped
-        self._queue: deque[tuple[Chunk, bool]] | None = None  # None: the transport keeps up
-        self._queued_bytes = 0
+        self._queue: deque[tuple[Chunk, bool]] | None = None  # chunk, never dropped; None: the transport keeps up
+        self._queued_bytes = 0  # without answers
+        self._direct_bytes = 0  # of these, what `write_direct` has queued
         self._answers_bytes = 0
+        self._answers_written = 0  # bytes of answers that the transport was given since it was last seen empty
+        self._buffered_before: int | None = None
         self._skipped = False
+
+    def write_answer(self, chunk: Chunk) -> None:
+        """Write an answer to a command of this client: it is never dropped, and it never counts as slowness."""
+        if self._queue is not None:
+            self._queue.append((chunk, True))
+            self._answers_bytes += len(chunk)
+            return
+        if not self._transport.buffered():
+            self._answers_written = 0
+        self._answers_written += len(chunk)
+        self.write(chunk)
+
+    @property
+    def owes_answers(self) -> bool:
+        """Whether the client has to read answers before its further commands are handled."""
+        if self._queue is None:
+            return False
+        return self._answers_bytes + min(self._answers_written, self._transport.buffered()) > ANSWERS_MAX_BYTES
 
     def write_direct(self, chunk: Chunk) -> None:
         """Write what is for this session alone: it is never dropped silently."""
         if self._queue is None:
             self.write(chunk)
         else:
-            self._enqueue(chunk, is_answer=True)
+            self._enqueue(chunk, is_direct=True)
 
     def _enqueue_broadcast(self, chunk: Chunk) -> None:
-        self._enqueue(chunk, is_answer=False)
+        self._enqueue(chunk, is_direct=False)
 
-    def _enqueue(self, chunk: Chunk, *, is_answer: bool) -> None:
+    def _enqueue(self, chunk: Chunk, *, is_direct: bool) -> None:
         queue, size, limits = self._queue, len(chunk), self._limits
         assert queue is not None
-        if self._skipped and not is_answer:
+        if self._skipped and not is_direct:
             limits.dropped_bytes += size
             return
         # The transport's own buffer counts too: it is the same memory.
-        if self._queued_bytes + size + self._transport.buffered() > limits.max_bytes:
-            self._overflow(size, is_answer)
-            if self._queue is None or not is_answer:
+        buffered = max(0, self._transport.buffered() - self._answers_written)
+        if self._queued_bytes + size + buffered > limits.max_bytes:
+            self._overflow(size, is_direct)
+            if self._queue is None or not is_direct:
                 return
-        queue.append((chunk, is_answer))
+        queue.append((chunk, is_direct))
         self._queued_bytes += size
-        if is_answer:
-            self._answers_bytes += size
+        if is_direct:
+            self._direct_bytes += size
 
-    def _overflow(self, size: int, is_answer: bool) -> None:
+    def _overflow(self, size: int, is_direct: bool) -> None:
         limits = self._limits
         limits.overflowed += 1
-        answers = self._answers_bytes + (size if is_answer else 0)
-        verdict = decide_overflow(
-            limits.policy, is_answer=is_answer, answers_bytes=answers, limit_bytes=limits.max_bytes
-        )
+        direct = self._direct_bytes + (size if is_direct else 0)
+        verdict = decide_overflow(limits.policy, is_direct=is_direct, direct_bytes=direct, limit_bytes=limits.max_bytes)
         if verdict is Overflow.CLOSE:
             self.discard()
             self._on_overflow()
             return
         assert self._queue is not None
-        limits.dropped_bytes += self._queued_bytes - self._answers_bytes + (0 if is_answer else size)
+        limits.dropped_bytes += self._queued_bytes - self._direct_bytes + (0 if is_direct else size)
         kept = [entry for entry in self._queue if entry[1]]
         self._queue.clear()
         self._queue.extend(kept)
-        self._queued_bytes = self._answers_bytes
+        self._queued_bytes = self._direct_bytes
         self._skipped = True
 
     def pause(self) -> None:
@@ -128,6 +156,7 @@ class Outbox:
         if self._queue is None and self.write is not _drop:
             self._limits.slow += 1
             self._queue = deque()
+            self._buffered_before = None
             self.write = self._enqueue_broadcast
 
     def resume(self) -> None:
@@ -137,7 +166,8 @@ class Outbox:
         self._limits.slow -= 1
         waiting = self._transport.framing.join([chunk for chunk, _ in self._queue])
         self._queue = None
-        self._queued_bytes = self._answers_bytes = 0
+        self._answers_written = self._answers_bytes
+        self._queued_bytes = self._direct_bytes = self._answers_bytes = 0
         self.write = self._transport.writer()
         if waiting:
             self.write(waiting)
@@ -149,13 +179,17 @@ class Outbox:
         """Drop the queue and all that is written from now on: the connection ends."""
         if self._queue is not None:
             self._limits.slow -= 1
-            self._limits.dropped_bytes += self._queued_bytes
+            self._limits.dropped_bytes += self._queued_bytes + self._answers_bytes
             self._queue = None
         self.write = _drop
 
-    @property
-    def is_slow(self) -> bool:
-        return self._queue is not None
+    def has_progressed(self) -> bool:
+        """Whether the client reads what waits for it: whether it has read some of it since the last call."""
+        if self._queue is None:
+            return False
+        buffered, before = self._transport.buffered(), self._buffered_before
+        self._buffered_before = buffered
+        return before is None or buffered < before
 
 
 def _drop(chunk: Chunk) -> None:

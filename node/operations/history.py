@@ -8,7 +8,11 @@ from ...shared.channels import Channel
 from ...shared.protocol.codec import decode_publication
 from ...shared.protocol.commands import HistoryQuery
 from ...shared.protocol.frames import Object
-from ...shared.publication import Position
+from ...shared.publication import Position, Publication
+from .pages import fit
+
+_OFFSET_BYTES = 32
+"""For what an answer adds to a stored message: its `offset`, of 16 digits at most, and a comma."""
 
 
 def position_fields(position: Position | None) -> Object:
@@ -16,17 +20,31 @@ def position_fields(position: Position | None) -> Object:
     return {} if position is None else position.as_fields()
 
 
-def read_page(history: HistoryReader, channel: Channel, query: HistoryQuery) -> asyncio.Future[Object]:
-    """Read `messages`, in the order of their offsets, and `epoch` and `offset` of the head.
+class HistoryQueries:
+    """Reads pages of at most `page_max_bytes`, in either wire format."""
 
-    If no history is kept, there are no messages, and both are null. The future raises Unavailable.
-    """
-    if history.is_kept:
-        return read_later(history.page(channel, query), _page_fields)
-    nothing: asyncio.Future[Object] = asyncio.get_running_loop().create_future()
-    nothing.set_result({"messages": [], "epoch": None, "offset": None})
-    return nothing
+    def __init__(self, history: HistoryReader, *, page_max_bytes: int) -> None:
+        self._history = history
+        self._page_max_bytes = page_max_bytes
+
+    def read_page(self, channel: Channel, query: HistoryQuery) -> asyncio.Future[Object]:
+        """Read `messages`, in the order of their offsets, and `epoch` and `offset` of the head.
+
+        `more` is true if messages were left out because of their size: the last ones if the query has a `since`, else
+        the first ones. If no history is kept, there are no messages, and the head is null. The future raises
+        Unavailable.
+        """
+        if self._history.is_kept:
+            return read_later(self._history.page(channel, query), lambda page: self._page_fields(page, query))
+        nothing: asyncio.Future[Object] = asyncio.get_running_loop().create_future()
+        nothing.set_result({"messages": [], "epoch": None, "offset": None})
+        return nothing
+
+    def _page_fields(self, page: HistoryPage, query: HistoryQuery) -> Object:
+        entries, has_more = fit(page.entries, _size_of, self._page_max_bytes, last=query.since is None)
+        fields: Object = {"messages": [decode_publication(entry) for entry in entries], **page.head.as_fields()}
+        return fields | {"more": True} if has_more else fields
 
 
-def _page_fields(page: HistoryPage) -> Object:
-    return {"messages": [decode_publication(entry) for entry in page.entries], **page.head.as_fields()}
+def _size_of(entry: Publication) -> int:
+    return max(len(entry.encoded.json), len(entry.encoded.msgpack)) + _OFFSET_BYTES

@@ -14,7 +14,7 @@ from ...shared.protocol.commands import parse_history_query, parse_key, require_
 from ...shared.protocol.decoding import check_value, parse_json
 from ...shared.protocol.frames import Author, Object
 from ..node import Node
-from ..operations.history import position_fields, read_page
+from ..operations.history import position_fields
 from ..problems import build_problem
 from .requests import check_fields, read_object
 
@@ -50,7 +50,7 @@ async def _read_history(node: Node, request: Request, channel: Channel) -> Objec
     query = request.query_params
     check_fields(dict(query), "limit", "before", "since")
     history_query = parse_history_query({name: int(text) if _is_number(text) else text for name, text in query.items()})
-    return await read_page(node.bus.history, channel, history_query)
+    return await node.history_queries.read_page(channel, history_query)
 
 
 _is_number = re.compile(r"[0-9]{1,18}").fullmatch

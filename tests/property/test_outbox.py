@@ -11,12 +11,13 @@ from tests.support.recording_transport import RecordingTransport
 
 LIMIT = 200
 HEAD = struct.Struct(">cHH")
-MESSAGE, REPLY, RESYNC = b"m", b"r", b"y"
+MESSAGE, PRIVATE, ANSWER, RESYNC = b"m", b"p", b"a", b"y"
 
 Step = tuple[str, int]
 steps = st.lists(
     st.tuples(st.just("message"), st.integers(0, 90))
-    | st.tuples(st.just("reply"), st.integers(0, 60))
+    | st.tuples(st.just("private"), st.integers(0, 60))
+    | st.tuples(st.just("answer"), st.integers(0, 500))
     | st.tuples(st.just("stall"), st.integers(0, 120))
     | st.tuples(st.just("drain"), st.just(0)),
     max_size=60,
@@ -37,6 +38,16 @@ def unpacked(stream: bytes) -> list[tuple[bytes, int]]:
         position += HEAD.size + size
     assert position == len(stream), "a frame was torn"
     return found
+
+
+def bytes_but_answers(stream: bytes) -> int:
+    """Bytes of all frames that are no answers."""
+    total, position = 0, 0
+    while position < len(stream):
+        kind, _, size = HEAD.unpack_from(stream, position)
+        total += 0 if kind == ANSWER else HEAD.size + size
+        position += HEAD.size + size
+    return total
 
 
 class Run:
@@ -64,13 +75,16 @@ class Run:
         if verb == "message":
             self.written.append((MESSAGE, number))
             self.outbox.write(packed(MESSAGE, number, size))
-        elif verb == "reply":
-            self.written.append((REPLY, number))
-            self.outbox.write_direct(packed(REPLY, number, size))
-        elif verb == "stall" and not self.outbox.is_slow and not self.is_closed:
+        elif verb == "private":
+            self.written.append((PRIVATE, number))
+            self.outbox.write_direct(packed(PRIVATE, number, size))
+        elif verb == "answer":
+            self.written.append((ANSWER, number))
+            self.outbox.write_answer(packed(ANSWER, number, size))
+        elif verb == "stall" and not self.limits.slow and not self.is_closed:
             self.transport.listener = self
             self.transport.stall(buffered=size)
-        elif verb == "drain" and self.outbox.is_slow:
+        elif verb == "drain" and self.limits.slow:
             self.drain()
 
     def drain(self) -> None:
@@ -78,7 +92,7 @@ class Run:
         self.transport.listener = self
         self.transport.drain()
         for frames in self.transport.writes[writes:]:
-            self.largest_hand_over = max(self.largest_hand_over, len(frames))
+            self.largest_hand_over = max(self.largest_hand_over, bytes_but_answers(frames))
 
     @property
     def sent(self) -> list[tuple[bytes, int]]:
@@ -102,7 +116,7 @@ def carried_out(policy: SlowPolicy, taken: list[Step]) -> Run:
     run = Run(policy)
     for step in taken:
         run.take(step)
-    if run.outbox.is_slow:
+    if run.limits.slow:
         run.drain()
     return run
 
@@ -118,7 +132,7 @@ def test_outbox_sends_in_the_order_of_its_writes(policy: SlowPolicy, taken: list
 
 
 @given(policies, steps)
-def test_outbox_hands_over_at_most_its_limit(policy: SlowPolicy, taken: list[Step]) -> None:
+def test_outbox_hands_over_at_most_its_limit_and_answers(policy: SlowPolicy, taken: list[Step]) -> None:
     assert carried_out(policy, taken).largest_hand_over <= LIMIT
 
 
@@ -132,11 +146,17 @@ def test_disconnect_policy_drops_nothing_unless_it_closes(taken: list[Step]) -> 
 
 
 @given(steps)
-def test_skip_policy_drops_no_reply_unless_it_closes(taken: list[Step]) -> None:
+def test_skip_policy_drops_only_messages_unless_it_closes(taken: list[Step]) -> None:
     run = carried_out(SlowPolicy.SKIP, taken)
-    answers = [each for each in run.written if each[0] == REPLY]
-    sent = [each for each in run.sent if each[0] == REPLY]
-    assert sent == (answers[: len(sent)] if run.is_closed else answers)
+    kept = [each for each in run.written if each[0] != MESSAGE]
+    sent = [each for each in run.sent if each[0] not in (MESSAGE, RESYNC)]
+    assert sent == (kept[: len(sent)] if run.is_closed else kept)
+
+
+@given(policies, st.lists(st.tuples(st.sampled_from(["answer", "stall", "drain"]), st.integers(0, 500)), max_size=60))
+def test_answers_alone_never_overflow(policy: SlowPolicy, taken: list[Step]) -> None:
+    run = carried_out(policy, taken)
+    assert (run.sent, run.limits.overflowed) == (run.written, 0)
 
 
 @given(steps)

@@ -30,10 +30,15 @@ class Client:
         self.welcome: Frame = {}
 
     @classmethod
-    async def open(cls, url: str, *, wire: str | None = None, pongs: bool = True, **options: Any) -> Self:
-        """`wire`: json, msgpack, or None to offer nothing. `pongs`: answer the node's pings."""
+    async def open(
+        cls, url: str, *, wire: str | None = None, pongs: bool = True, max_size: int | None = None, **options: Any
+    ) -> Self:
+        """`wire`: json, msgpack, or None to offer nothing. `pongs`: answer the node's pings.
+
+        `max_size`: bytes of the largest frame that it takes; None: any.
+        """
         offered = None if wire is None else [Subprotocol(f"tannoy.v1.{wire}")]
-        socket = await connect(url, subprotocols=offered, max_size=None, compression=None, **options)
+        socket = await connect(url, subprotocols=offered, max_size=max_size, compression=None, **options)
         return cls(socket, pongs=pongs)
 
     async def welcomed(self) -> Frame:
@@ -133,6 +138,9 @@ class Client:
 
     def stop_reading(self) -> None:
         self._socket.transport.pause_reading()
+
+    def read_on(self) -> None:
+        self._socket.transport.resume_reading()
 
     def vanish(self) -> None:
         """Be gone without a closing handshake, as a process that was killed."""

@@ -33,6 +33,8 @@ from tannoy.node.connections.timers import TimerWheel
 from tannoy.node.delivery.hub import Hub
 from tannoy.node.delivery.outbox import OutboxLimits
 from tannoy.node.delivery.relay import Relay
+from tannoy.node.operations.history import HistoryQueries
+from tannoy.node.operations.pages import page_bytes
 from tannoy.node.operations.presence import PresenceQueries
 from tannoy.node.operations.publishing import Publishing
 from tannoy.node.protocols.session import Endpoint, NodeTerms
@@ -164,8 +166,10 @@ class UnitNode:
             ),
             commands=CommandContext(
                 publishing=Publishing(self.publisher, self.control, self.clock),
-                history=self.history,
-                presence_queries=PresenceQueries(self.presence, self.limits, listed_max=1000),
+                history_queries=HistoryQueries(self.history, page_max_bytes=page_bytes(outbox_max_bytes)),
+                presence_queries=PresenceQueries(
+                    self.presence, self.limits, listed_max=1000, page_max_bytes=page_bytes(outbox_max_bytes)
+                ),
                 clock=self.clock,
                 counters=self.counters,
             ),

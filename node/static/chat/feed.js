@@ -91,7 +91,7 @@ export class Feed {
     this.#hasOlderPage = true;
     const messages = oldest ? messagesBefore(oldest, page) : page.epoch === this.#origin.epoch ? page.messages : [];
     this.#list.prepend(messages.map((message) => ({ ...message, epoch: page.epoch })));
-    this.#list.top = messages.length < PAGE_SIZE ? "end" : "more";
+    this.#list.top = messages.length < PAGE_SIZE && !page.more ? "end" : "more";
     this.#onChange();
   }
 
@@ -162,7 +162,7 @@ export class Feed {
   /** The channel has begun another epoch. Its history may begin with messages of the old one, shown already. */
   async #readNewEpoch(head) {
     const connection = this.#connection;
-    const page = await this.#requestHistory({ limit: PAGE_MAX });
+    const page = await this.#requestLast();
     if (connection !== this.#connection) return;
     const isOfEpoch = page?.epoch === head.epoch;
     const messages = isOfEpoch ? this.#list.listNew(page.messages) : [];
@@ -170,6 +170,19 @@ export class Feed {
     this.#position = { epoch: head.epoch, offset: messages.length > 0 ? messages[0].offset - 1 : head.offset };
     for (const message of messages) this.#accept(message);
     if (isOfEpoch) this.#position = positionOf(page);
+  }
+
+  /** The last PAGE_MAX messages, in several answers if they do not fit into one; null if reading failed for good. */
+  async #requestLast() {
+    const connection = this.#connection;
+    const last = await this.#requestHistory({ limit: PAGE_MAX });
+    for (let page = last; page?.more && last.messages.length < PAGE_MAX; ) {
+      page = await this.#requestHistory({ before: last.messages[0].offset, limit: PAGE_MAX - last.messages.length });
+      if (connection !== this.#connection) return null;
+      if (page?.epoch !== last.epoch || page.messages.length === 0) break; // what is in front is shown as a gap
+      last.messages.unshift(...page.messages);
+    }
+    return last;
   }
 
   /** The answer to `history`, or null if it failed for good. */

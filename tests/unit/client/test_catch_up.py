@@ -22,22 +22,30 @@ def messages(first: int, last: int, epoch: str = "e1") -> list[Frame]:
 
 
 class ScriptedHistory:
-    """The history of a channel. After `fails_after` requests each further one is refused."""
+    """The history of a channel. After `fails_after` requests each further one is refused.
 
-    def __init__(self, epoch: str, kept: list[Frame], *, head: int | None = None, fails_after: int = 99) -> None:
+    `fitting`: messages that fit into one answer.
+    """
+
+    def __init__(
+        self, epoch: str, kept: list[Frame], *, head: int | None = None, fails_after: int = 99, fitting: int = PAGE_MAX
+    ) -> None:
         self.head = Position(epoch, head if head is not None else kept[-1]["offset"])
         self.kept = kept
         self.requests = 0
         self._fails_after = fails_after
+        self._fitting = fitting
 
     async def request_history(self, **fields: int) -> Frame | None:
         self.requests += 1
         if self.requests > self._fails_after:
             return None
-        since, limit = fields.get("since"), fields["limit"]
-        above = [each for each in self.kept if each["offset"] > (since or 0)]
-        page = above[-limit:] if since is None else above[:limit]
-        return {"messages": page, **self.head.as_fields()}
+        since, before, limit = fields.get("since"), fields.get("before", 2**53), fields["limit"]
+        above = [each for each in self.kept if (since or 0) < each["offset"] < before]
+        count = min(limit, self._fitting)
+        page = above[-count:] if since is None else above[:count]
+        more = {"more": True} if self._fitting < min(limit, len(above)) else {}
+        return {"messages": page, **self.head.as_fields(), **more}
 
 
 def catch_up(*known: Frame, position: Position) -> CatchUp:
@@ -160,3 +168,24 @@ async def test_without_history_the_loss_is_reported_and_the_position_forgotten()
 def test_the_sentence_names_the_missing_offsets(missing: Missing, words: str) -> None:
     assert "messages may be missing" in str(missing)
     assert words in str(missing)
+
+
+@pytest.mark.parametrize("fitting", [1, 3, 7])
+async def test_messages_that_fit_into_no_single_answer_are_read_in_several(fitting: int) -> None:
+    kept = messages(1, 10)
+    assert await read_missed(catch_up(position=Position("e1", 0)), ScriptedHistory("e1", kept, fitting=fitting)) == kept
+
+
+@pytest.mark.parametrize("fitting", [1, 3, 7])
+async def test_a_new_epoch_whose_messages_fit_into_no_single_answer_is_read_whole(fitting: int) -> None:
+    kept = messages(1, 10, "e2")
+    log = ScriptedHistory("e2", kept, fitting=fitting)
+    missing, *read = await read_missed(catch_up(position=Position("e1", 4)), log)
+    assert (missing, read) == (Missing(Position("e1", 4), Position("e2", 0)), kept)
+
+
+async def test_a_part_of_a_new_epoch_that_can_not_be_read_is_missing() -> None:
+    kept = messages(1, 10, "e2")
+    log = ScriptedHistory("e2", kept, fitting=3, fails_after=2)
+    missing, *read = await read_missed(catch_up(position=Position("e1", 4)), log)
+    assert (missing, read) == (Missing(Position("e1", 4), Position("e2", 4)), kept[4:])

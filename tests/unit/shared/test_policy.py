@@ -7,7 +7,7 @@ LIMIT = 1000
 
 
 @pytest.mark.parametrize(
-    ("policy", "is_answer", "answers_bytes", "verdict"),
+    ("policy", "is_direct", "direct_bytes", "verdict"),
     [
         (SlowPolicy.DISCONNECT, False, 0, Overflow.CLOSE),
         (SlowPolicy.DISCONNECT, True, 10, Overflow.CLOSE),
@@ -20,9 +20,9 @@ LIMIT = 1000
     ],
 )
 def test_a_full_outbox_drops_or_closes_by_policy(
-    policy: SlowPolicy, is_answer: bool, answers_bytes: int, verdict: Overflow
+    policy: SlowPolicy, is_direct: bool, direct_bytes: int, verdict: Overflow
 ) -> None:
-    assert decide_overflow(policy, is_answer=is_answer, answers_bytes=answers_bytes, limit_bytes=LIMIT) is verdict
+    assert decide_overflow(policy, is_direct=is_direct, direct_bytes=direct_bytes, limit_bytes=LIMIT) is verdict
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """The bounds of a session: queued commands, publishes in flight, bad frames."""
 
 import pytest
-from tannoy.node.connections.command_loop import IN_FLIGHT_MAX
+from tannoy.fanout.scripts import PRESENCE_LIST
+from tannoy.node.connections.command_loop import IN_FLIGHT_MAX, READ_WEIGHT
 from tannoy.node.connections.inbound import BAD_FRAMES_MAX, BAD_FRAMES_WINDOW, WAITING_MAX
+from tannoy.shared.policy import SlowPolicy
 
 from tests.support.client_driver import ClientDriver, connect_to_room
 from tests.support.clock import on_manual_time, turns
-from tests.support.unit_node import UnitNode
+from tests.support.unit_node import ROOM, VERSION, UnitNode
 
 # ---- queued commands
 
@@ -64,6 +66,68 @@ async def test_queued_commands_are_dropped_when_the_connection_ends() -> None:
     client.connection.on_closed()
     await node.acknowledge()
     assert node.publisher.sent == []
+
+
+# ---- answers
+
+
+def large_room(node: UnitNode) -> UnitNode:
+    """Let `presence` be answered with some 100 kB."""
+    users = [part for number in range(500) for part in (b"user-%d" % number, b"1|1795000000000|" + b"x" * 100)]
+    node.redis.reply_with(PRESENCE_LIST, [VERSION, 500, 500, users])
+    return node
+
+
+@on_manual_time
+async def test_commands_wait_until_the_client_has_read_its_answers() -> None:
+    client = await connect_to_room(large_room(UnitNode(outbox_max_bytes=1_000_000)), high_water=1000)
+    client.send(type="presence", id=1)
+    await turns()
+    client.send(type="ping", id=2)
+    assert [frame["id"] for frame in client.received()] == [1]
+    client.transport.drain()
+    assert [frame["id"] for frame in client.received()] == [2]
+
+
+@on_manual_time
+async def test_reading_is_paused_while_a_client_does_not_read_its_answers() -> None:
+    client = await connect_to_room(large_room(UnitNode(outbox_max_bytes=1_000_000)), high_water=5000)
+    client.send(type="presence", id=1)
+    await turns()
+    for number in range(WAITING_MAX):
+        client.send(type="ping", id=number)
+    assert not client.transport.reading
+    client.transport.drain()
+    assert client.transport.reading
+    assert [frame["type"] for frame in client.received()] == ["ok", *["pong"] * WAITING_MAX]
+
+
+@pytest.mark.parametrize("policy", SlowPolicy)
+@on_manual_time
+async def test_an_answer_larger_than_the_outbox_is_sent_with_the_messages_behind_it(policy: SlowPolicy) -> None:
+    node = large_room(UnitNode(outbox_max_bytes=1_000_000, policy=policy))
+    client = await connect_to_room(node, high_water=1000)
+    node.outbox_limits.max_bytes = 10_000
+    client.send(type="presence", id=1)
+    await turns()
+    node.deliver_batch(ROOM, 41)
+    client.transport.drain()
+    assert [frame["type"] for frame in client.received()] == ["ok", "message"]
+    assert node.outbox_limits.overflowed == 0
+
+
+@on_manual_time
+async def test_few_pages_are_read_at_once() -> None:
+    node = UnitNode()
+    client = await connect_to_room(node)
+    node.redis.hold(PRESENCE_LIST)
+    for number in range(20):
+        client.send(type="presence", id=number)
+    await turns()
+    assert len(node.redis.arguments_of(PRESENCE_LIST)) == IN_FLIGHT_MAX // READ_WEIGHT
+    node.redis.answer_held(PRESENCE_LIST)
+    await turns(60)
+    assert [frame["id"] for frame in client.received()] == list(range(20))
 
 
 # ---- bad frames

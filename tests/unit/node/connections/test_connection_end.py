@@ -54,6 +54,35 @@ async def test_connection_with_a_pong_within_the_deadline_stays_open() -> None:
 
 
 @on_manual_time
+async def test_a_client_that_reads_what_was_sent_before_the_ping_stays_open() -> None:
+    node = UnitNode()
+    client = await connect_to_room(node)
+    client.transport.stall(buffered=9_000)
+    await asyncio.sleep(PING_INTERVAL + LATE)
+    for buffered in (8_000, 6_000, 4_000):
+        client.transport.stall(buffered=buffered)
+        await asyncio.sleep(PONG_DEADLINE)
+    assert client.transport.closed_with is None
+    client.transport.drain()
+    client.send(type="pong")
+    await asyncio.sleep(PONG_DEADLINE + LATE)
+    assert client.transport.closed_with is None
+
+
+@on_manual_time
+async def test_a_client_that_stops_reading_is_closed() -> None:
+    node = UnitNode()
+    client = await connect_to_room(node)
+    client.transport.stall(buffered=9_000)
+    await asyncio.sleep(PING_INTERVAL + LATE)
+    client.transport.stall(buffered=8_000)
+    await asyncio.sleep(PONG_DEADLINE + LATE)
+    assert client.transport.closed_with is None
+    await asyncio.sleep(PONG_DEADLINE + LATE)
+    assert client.transport.closed_with == (4003, "no pong")
+
+
+@on_manual_time
 async def test_unsolicited_pong_does_not_change_when_the_next_ping_is_sent() -> None:
     client = ClientDriver(UnitNode())
     client.received()
@@ -254,7 +283,7 @@ async def test_client_made_slow_by_bye_is_not_counted_as_slow_after_its_end() ->
     node = UnitNode()
     client = ClientDriver(node, high_water=500)
     client.write_broadcast(500 - len(client.transport.stream) - len(b"\x81\x7e\x00\x00"))
-    assert not client.connection.outbox.is_slow
+    assert node.outbox_limits.slow == 0
     client.connection.close(CloseCode.DRAINING)
     client.connection.on_closed()
     assert node.outbox_limits.slow == 0

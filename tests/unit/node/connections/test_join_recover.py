@@ -53,6 +53,23 @@ async def test_missed_messages_are_sent_on_a_join_without_an_id() -> None:
 
 
 @on_manual_time
+async def test_missed_messages_do_not_count_towards_the_limit_of_a_slow_reader() -> None:
+    node = UnitNode()
+    keep_messages(node, *range(1, 41))
+    client = ClientDriver(node)
+    client.received()
+    client.transport.stall()
+    client.send(type="join", room="lobby", id=1, recover={"epoch": EPOCH, "offset": 0})
+    await client.receive_after_acknowledge()
+    node.outbox_limits.max_bytes = 100
+    node.deliver_batch(ROOM, 41)
+    client.transport.drain()
+    ok, *messages = client.received()
+    assert (ok["id"], messages) == (1, [message_frame(offset) for offset in range(1, 42)])
+    assert node.outbox_limits.overflowed == 0
+
+
+@on_manual_time
 async def test_session_that_has_missed_nothing_is_recovered() -> None:
     (welcome,) = await ClientDriver(UnitNode(), Endpoint.ROOM, recover=HEAD).receive_after_acknowledge()
     assert position_of(welcome) == HEAD_FIELDS | {"recovered": True}

@@ -1,7 +1,7 @@
 """A socket's output queue: unused while the client keeps up, bounded by a policy when it does not."""
 
 import pytest
-from tannoy.node.delivery.outbox import Outbox, OutboxLimits
+from tannoy.node.delivery.outbox import ANSWERS_MAX_BYTES, Outbox, OutboxLimits
 from tannoy.shared.policy import SlowPolicy
 
 from tests.support.recording_transport import RecordingTransport
@@ -92,10 +92,10 @@ def test_slow_sockets_are_counted_while_they_are_slow(policy: SlowPolicy) -> Non
     driver = OutboxDriver(policy)
     driver.transport.stall()
     driver.outbox.pause()
-    assert (driver.limits.slow, driver.outbox.is_slow) == (1, True)
+    assert driver.limits.slow == 1
     driver.transport.drain()
     driver.outbox.resume()
-    assert (driver.limits.slow, driver.outbox.is_slow) == (0, False)
+    assert driver.limits.slow == 0
 
 
 @both_policies
@@ -103,7 +103,7 @@ def test_discarded_outbox_writes_nothing(policy: SlowPolicy) -> None:
     driver = OutboxDriver(policy)
     driver.outbox.discard()
     driver.outbox.write(b"data")
-    driver.outbox.write_direct(b"answer")
+    driver.outbox.write_direct(b"private")
     assert driver.transport.stream == b""
 
 
@@ -112,11 +112,11 @@ def test_discard_drops_the_queue_and_counts_its_bytes(policy: SlowPolicy) -> Non
     driver = OutboxDriver(policy)
     driver.transport.stall()
     driver.outbox.write(b"data")
-    driver.outbox.write_direct(b"answer")
+    driver.outbox.write_direct(b"private")
     driver.outbox.discard()
     driver.transport.drain()
     assert driver.transport.stream == b""
-    assert (driver.limits.slow, driver.limits.dropped_bytes) == (0, len(b"dataanswer"))
+    assert (driver.limits.slow, driver.limits.dropped_bytes) == (0, len(b"dataprivate"))
 
 
 @both_policies
@@ -125,7 +125,7 @@ def test_discarded_outbox_stays_discarded_when_the_transport_pauses(policy: Slow
     driver = OutboxDriver(policy)
     driver.outbox.discard()
     driver.outbox.pause()
-    assert (driver.limits.slow, driver.outbox.is_slow) == (0, False)
+    assert driver.limits.slow == 0
     driver.outbox.write(b"data")
     driver.outbox.resume()
     driver.outbox.write(b"data")
@@ -140,9 +140,86 @@ def test_queue_that_fills_the_transport_again_leaves_the_outbox_paused(policy: S
         driver.outbox.write(b"%d" % number * 10)
     driver.transport.drain()
     driver.outbox.write(b"later")
-    assert driver.outbox.is_slow
+    assert driver.limits.slow == 1
     driver.transport.drain()
     assert driver.transport.stream == b"0000000000111111111122222222223333333333later"
+
+
+# ---- answers
+
+
+@both_policies
+def test_answers_are_never_dropped_and_never_overflow(policy: SlowPolicy) -> None:
+    driver = OutboxDriver(policy)
+    driver.transport.stall()
+    for _ in range(5):
+        driver.outbox.write_answer(b"a" * LIMIT)
+    driver.outbox.write(b"m" * LIMIT)
+    assert (driver.limits.overflowed, driver.limits.dropped_bytes) == (0, 0)
+    driver.transport.drain()
+    assert driver.transport.stream == b"a" * 5 * LIMIT + b"m" * LIMIT
+
+
+@both_policies
+def test_an_answer_in_the_buffer_of_the_transport_does_not_count_towards_the_limit(policy: SlowPolicy) -> None:
+    driver = OutboxDriver(policy, high_water=20)
+    driver.outbox.write_answer(b"a" * 10 * LIMIT)
+    driver.outbox.write(b"m" * LIMIT)
+    assert driver.limits.overflowed == 0
+    driver.outbox.write(b"m")
+    assert driver.limits.overflowed == 1
+
+
+@both_policies
+def test_answers_that_were_queued_do_not_count_once_the_transport_has_them(policy: SlowPolicy) -> None:
+    driver = OutboxDriver(policy, high_water=20)
+    driver.transport.stall()
+    driver.outbox.write_answer(b"a" * 10 * LIMIT)
+    driver.transport.drain()  # which fills the transport at once
+    driver.outbox.write(b"m" * LIMIT)
+    assert driver.limits.overflowed == 0
+
+
+@both_policies
+def test_answers_that_were_read_do_not_excuse_what_is_written_later(policy: SlowPolicy) -> None:
+    driver = OutboxDriver(policy, high_water=20)
+    driver.outbox.write_answer(b"a" * 10 * LIMIT)
+    driver.transport.drain()
+    driver.outbox.write_answer(b"a")
+    driver.transport.stall(buffered=LIMIT)
+    driver.outbox.write(b"m")
+    driver.outbox.write(b"m")
+    assert driver.limits.overflowed == 1
+
+
+@both_policies
+def test_answers_are_owed_while_more_than_their_bound_is_not_read(policy: SlowPolicy) -> None:
+    driver = OutboxDriver(policy, high_water=20)
+    driver.outbox.write_answer(b"a" * ANSWERS_MAX_BYTES)
+    assert not driver.outbox.owes_answers
+    driver.outbox.write_answer(b"a")
+    assert driver.outbox.owes_answers
+    driver.transport.drain()
+    assert driver.outbox.owes_answers is False
+
+
+@both_policies
+def test_no_answers_are_owed_for_what_channels_deliver(policy: SlowPolicy) -> None:
+    driver = OutboxDriver(policy)
+    driver.transport.stall(buffered=10 * ANSWERS_MAX_BYTES)
+    driver.outbox.write(b"m")
+    assert not driver.outbox.owes_answers
+
+
+@both_policies
+def test_a_client_progresses_while_it_reads_what_waits_for_it(policy: SlowPolicy) -> None:
+    driver = OutboxDriver(policy)
+    assert not driver.outbox.has_progressed()  # nothing waits for it
+    progress: list[bool] = []
+    for buffered in (100, 100, 60, 60, 0):
+        driver.transport.stall(buffered=buffered)
+        progress.append(driver.outbox.has_progressed())
+    assert progress == [True, False, True, False, True]
 
 
 # ---- disconnect
@@ -157,7 +234,7 @@ def test_disconnect_overflows_at_the_first_byte_over_the_limit() -> None:
     assert driver.overflowed == 1
 
 
-def test_disconnect_overflows_for_answers_too() -> None:
+def test_disconnect_overflows_for_what_is_for_this_client_alone_too() -> None:
     driver = OutboxDriver(SlowPolicy.DISCONNECT)
     driver.transport.stall()
     driver.outbox.write_direct(b"x" * (LIMIT + 1))
@@ -190,7 +267,7 @@ def test_skip_drops_broadcasts_and_reports_it_once() -> None:
     assert driver.limits.dropped_bytes == 500
 
 
-def test_skip_keeps_the_answers_in_order() -> None:
+def test_skip_keeps_what_is_for_this_client_alone_in_order() -> None:
     driver = OutboxDriver(SlowPolicy.SKIP)
     driver.transport.stall()
     driver.outbox.write_direct(b"a")
@@ -231,16 +308,16 @@ def test_skip_reports_nothing_if_nothing_was_dropped() -> None:
     assert driver.skipped == 1
 
 
-def test_skip_drops_broadcasts_and_reports_it_if_an_answer_does_not_fit() -> None:
+def test_skip_drops_broadcasts_and_reports_it_if_a_private_message_does_not_fit() -> None:
     driver = OutboxDriver(SlowPolicy.SKIP)
     driver.transport.stall()
     driver.outbox.write(b"data" * 20)
-    driver.outbox.write_direct(b"answer" * 5)
+    driver.outbox.write_direct(b"private" * 5)
     driver.transport.drain()
-    assert driver.transport.stream == b"answer" * 5 + b"<resync>"
+    assert driver.transport.stream == b"private" * 5 + b"<resync>"
 
 
-def test_skip_overflows_if_answers_alone_exceed_the_limit() -> None:
+def test_skip_overflows_if_private_messages_alone_exceed_the_limit() -> None:
     driver = OutboxDriver(SlowPolicy.SKIP)
     driver.transport.stall()
     for _ in range(10):

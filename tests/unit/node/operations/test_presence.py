@@ -17,8 +17,8 @@ MS = 1_795_000_000_123
 AT = "2026-11-18T11:06:40.123Z"
 
 
-def queries(node: UnitNode, *, listed_max: int = 1000) -> PresenceQueries:
-    return PresenceQueries(node.presence, node.limits, listed_max=listed_max)
+def queries(node: UnitNode, *, listed_max: int = 1000, page_max_bytes: int = 1_000_000) -> PresenceQueries:
+    return PresenceQueries(node.presence, node.limits, listed_max=listed_max, page_max_bytes=page_max_bytes)
 
 
 def info(session_id: str, user_id: str, connected_at: str) -> bytes:
@@ -97,3 +97,26 @@ def test_user_is_listed_with_the_start_of_its_first_session() -> None:
     first = session_info("s1", "ada", "T1")
     second = replace(first, session_id="s2", connected_at="T2", username="Ada II")
     assert users_of([first, second]) == [{"user_id": "ada", "username": "Ada", "connected_at": "T1", "sessions": 2}]
+
+
+@on_manual_time
+async def test_presence_of_a_room_that_does_not_fit_into_one_answer_is_cut_and_says_so() -> None:
+    node = UnitNode()
+    flat = [part for number in range(100) for part in (b"user-%02d" % number, b"1|%d|%s" % (MS + number, b"x" * 100))]
+    node.redis.reply_with(PRESENCE_LIST, [17, 100, 100, flat])
+    presence = await queries(node, page_max_bytes=5000).get_channel(ROOM)
+    users = presence["users"]
+    assert isinstance(users, list)
+    assert 0 < len(orjson.dumps(users)) <= 5000
+    assert [user["user_id"] for user in users] == [f"user-{number:02}" for number in range(len(users))]  # pyright: ignore
+    assert (presence["users_count"], presence["more"]) == (100, True)
+
+
+@on_manual_time
+async def test_presence_of_an_agent_that_does_not_fit_into_one_answer_is_cut_and_says_so() -> None:
+    node = UnitNode()
+    infos = [info(f"s{number}", f"user-{number}", "T1") for number in range(100)]
+    node.redis.reply_with(LEASE_LIST, [10, b"reject", infos])
+    presence = await queries(node, page_max_bytes=5000).get_channel(AGENT)
+    assert 0 < len(orjson.dumps([presence["users"], presence["sessions"]])) <= 5010
+    assert (presence["users_count"], presence["more"]) == (100, True)
