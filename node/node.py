@@ -151,14 +151,27 @@ class Node:
         )
         self.control_handler = ControlHandler(self.hub, self.keyspace, session_leases)
         self._admission = Admission(self.keyspace, settings.allowed_origins, is_local=is_loopback(settings.host))
+        self._warns_of_host = is_loopback(settings.host)
 
     # ---- ConnectionFactory, for the transports
 
     def admit(self, handshake: Handshake) -> Admitted | AcceptedThenClosed | Rejected:
+        self._warn_if_reached_elsewhere(handshake.server_host)
         if self.is_draining or self._counters.open >= self.settings.node_max_sessions:
             message = "the node is draining" if self.is_draining else "this node has as many sessions as it may have"
             return Rejected(503, Unavailable(message), retry_after=1)
         return self._admission.decide(handshake)
+
+    def _warn_if_reached_elsewhere(self, server_host: str | None) -> None:
+        """Warn once if the server below listens elsewhere than TANNOY_HOST says, by which warnings at start go."""
+        if self._warns_of_host and server_host is not None and not is_loopback(server_host):
+            self._warns_of_host = False
+            _log.warning(
+                "clients reach this node at another address than TANNOY_HOST: set it to the address that the server "
+                "listens on. TANNOY_AUTH=none: any client that reaches it can choose its identity",
+                address=server_host,
+                tannoy_host=self.settings.host,
+            )
 
     def connect(self, transport: ClientTransport, decision: Admitted | AcceptedThenClosed) -> TransportListener:
         if isinstance(decision, AcceptedThenClosed):

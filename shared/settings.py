@@ -5,7 +5,6 @@ The names are those of `docs/protocol.md §8`. Settings that have no effect in t
 """
 
 import os
-import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from .errors import BadName, StartError
 from .names import parse_node
+from .origins import check_allowed_origin
 from .policy import LimitMode, LimitPolicy, SlowPolicy
 from .variables import PREFIX, is_service_link, read_variables
 
@@ -38,9 +38,6 @@ NOT_IN_EFFECT = frozenset(
     "JWT_SECRET JWT_PUBLIC_KEY JWT_ALGORITHMS JWT_AUDIENCE JWT_ISSUER AUTH_QUERY_TOKEN"
     " RATE_MESSAGES RATE_CONNECTS MEMORY_MAX_MB CPU_MAX_PERCENT LOOP_LAG_MAX_MS DRAIN_SECONDS".split()
 )
-
-
-_is_origin = re.compile(r"https?://([a-zA-Z0-9._-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?").fullmatch
 
 
 class LogFormat(StrEnum):
@@ -154,10 +151,7 @@ class Settings(BaseModel):
         listed: Any = value.split(",") if isinstance(value, str) else value
         origins = tuple(origin.strip().rstrip("/") for origin in listed if origin.strip())
         for origin in origins:
-            if origin != "*" and not _is_origin(origin):
-                raise ValueError(
-                    f"{origin!r} is not an origin: scheme://host[:port], separated by commas, or * for any"
-                )
+            check_allowed_origin(origin)
         return origins
 
     @field_validator("api_key")

@@ -12,6 +12,7 @@ from ...shared.codes import CloseCode, ErrorCode
 from ...shared.errors import BadName, Refused
 from ...shared.keyspace import Keyspace
 from ...shared.names import parse_agent, parse_room
+from ...shared.origins import AllowedOrigins, is_of_host
 from ...shared.protocol.codec import JSON, WIRE_FORMATS, WireFormat
 from ...shared.publication import UNKNOWN_POSITION, Position
 from ..auth.hosts import is_loopback, strip_port
@@ -30,6 +31,8 @@ class Handshake:
     path: str
     query: str
     headers: Mapping[str, str]
+    server_host: str | None = None
+    """The local address of the connection, where the transport knows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +79,11 @@ class Admission:
     def __init__(self, keyspace: Keyspace, allowed_origins: tuple[str, ...], *, is_local: bool = False) -> None:
         self._keyspace = keyspace
         self._is_local = is_local
-        self._allowed_origins = frozenset(origin.lower() for origin in allowed_origins)
+        self._allowed_origins = AllowedOrigins(allowed_origins)
 
     def decide(self, handshake: Handshake) -> Admitted | AcceptedThenClosed | Rejected:
         origin = handshake.headers.get("origin")
-        if origin is not None and not self._is_allowed(origin, handshake.headers.get("host", "")):
+        if origin is not None and not self._is_allowed(origin, handshake):
             message = f"pages of {origin!r:.100} may not connect: TANNOY_ALLOWED_ORIGINS lists the allowed origins"
             return Rejected(403, Refused(message, code=ErrorCode.FORBIDDEN))
         wire, subprotocol = _negotiate_wire_format(handshake.headers.get("sec-websocket-protocol", ""))
@@ -89,15 +92,18 @@ class Admission:
         except BadName as refusal:
             return AcceptedThenClosed(refusal, CloseCode.FORBIDDEN, wire, subprotocol)
 
-    def _is_allowed(self, origin: str, host: str) -> bool:
-        origin = origin.lower()
+    def _is_allowed(self, origin: str, handshake: Handshake) -> bool:
         if self._allowed_origins:
-            return "*" in self._allowed_origins or origin in self._allowed_origins
-        scheme, _, site = origin.partition("://")
-        if scheme not in ("http", "https") or site == "" or site != host.lower():
+            return self._allowed_origins.allow(origin)
+        host = handshake.headers.get("host", "")
+        if not is_of_host(origin, host):
             return False
         # A node on loopback is reached by a loopback name only: another name was made to resolve to it (DNS rebinding).
-        return not self._is_local or is_loopback(strip_port(host))
+        return not self._is_reached_on_loopback(handshake) or is_loopback(strip_port(host))
+
+    def _is_reached_on_loopback(self, handshake: Handshake) -> bool:
+        """Whether the node listens on loopback only; a server that is not ours may listen where no setting says."""
+        return self._is_local and (handshake.server_host is None or is_loopback(handshake.server_host))
 
     def _create_session(self, handshake: Handshake) -> Session:
         """Raises BadName."""

@@ -171,7 +171,10 @@ def handshake_of(websocket: WebSocket) -> Handshake:
     raw_path: bytes = websocket.scope.get("raw_path") or quote(websocket.scope["path"]).encode()
     raw_path = raw_path.removeprefix(quote(websocket.scope.get("root_path", "")).encode())
     return Handshake(
-        raw_path.partition(b"?")[0].decode("latin-1"), websocket.scope["query_string"].decode("latin-1"), headers
+        raw_path.partition(b"?")[0].decode("latin-1"),
+        websocket.scope["query_string"].decode("latin-1"),
+        headers,
+        server[0] if (server := websocket.scope.get("server")) else None,
     )
 
 

@@ -189,3 +189,19 @@ async def test_a_page_of_another_origin_is_refused(nodes: list[NodeProcess]) -> 
         status = await socket.handshake("/ws", Origin="http://evil.example")
 
     assert status == 403
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "status"),
+    [
+        ("http://localhost", "localhost:80", 101),
+        ("https://LocalHost:443", "localhost", 101),
+        ("http://localhost", "localhost:443", 403),
+        ("http://evil.example", "evil.example", 403),
+    ],
+)
+async def test_the_default_port_of_a_page_does_not_matter(
+    nodes: list[NodeProcess], origin: str, host: str, status: int
+) -> None:
+    async with RawSocket.to(nodes[0].port) as socket:
+        assert await socket.handshake("/ws", Origin=origin, Host=host) == status

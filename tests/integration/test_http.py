@@ -87,3 +87,27 @@ async def test_a_request_of_another_web_page_is_refused_where_no_key_is_set(
     answer = await nodes[0].http.post("/api/v1/rooms/a/messages", json={"content": 1}, headers=headers)
 
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+FORWARDED = [
+    {"X-Forwarded-For": "127.0.0.1"},
+    {"Forwarded": "for=127.0.0.1"},
+    {"X-Real-IP": "10.0.0.1"},
+    {"Via": "1.1 a"},
+]
+
+
+@pytest.mark.parametrize("headers", FORWARDED, ids=str)
+@pytest.mark.parametrize("path", ["/api/v1/nodes", "/diagnostics"])
+async def test_a_request_that_a_proxy_has_forwarded_is_refused_where_no_key_is_set(
+    nodes: list[NodeProcess], path: str, headers: dict[str, str]
+) -> None:
+    answer = await nodes[0].http.get(path, headers=headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+async def test_a_request_that_a_proxy_has_forwarded_is_answered_with_the_key(with_key: NodeProcess) -> None:
+    headers = {"Authorization": "Bearer secret-7", "X-Forwarded-For": "10.0.0.1", "Host": "chat.example"}
+
+    assert (await with_key.http.get("/api/v1/nodes", headers=headers)).status_code == 200

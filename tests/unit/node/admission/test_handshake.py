@@ -87,6 +87,26 @@ def test_by_default_the_origin_of_this_host_is_admitted(origin: str) -> None:
     admitted(decide(origin=origin))
 
 
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("https://chat.example", "chat.example:443"),
+        ("http://chat.example", "chat.example:80"),
+        ("https://chat.example", "CHAT.example"),
+        ("http://[::1]", "[0:0:0:0:0:0:0:1]:80"),
+    ],
+)
+def test_the_default_port_and_the_case_of_a_host_do_not_matter(origin: str, host: str) -> None:
+    admitted(decide(origin=origin, host=host))
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"), [("https://chat.example", "chat.example:80"), ("http://chat.example:443", "chat.example")]
+)
+def test_the_default_port_of_the_other_scheme_is_another_port(origin: str, host: str) -> None:
+    assert isinstance(decide(origin=origin, host=host), Rejected)
+
+
 @pytest.mark.parametrize("host", ["[::1]:8000", "127.0.0.1", "Chat.Example"])
 def test_a_host_without_port_or_with_an_address_is_compared_as_it_is(host: str) -> None:
     admitted(decide(origin=f"http://{host}", host=host))
@@ -100,7 +120,7 @@ def test_a_host_without_port_or_with_an_address_is_compared_as_it_is(host: str) 
         *NOT_EVEN_A_URL,
         f"http://{HOST}",
         "http://app.example",
-        "https://app.example:443",
+        "https://app.example:444",
         "https://app.example/",
         "https://app.example.evil",
         "http://localhost:3001",
@@ -112,7 +132,7 @@ def test_with_an_allow_list_any_other_origin_is_rejected(origin: str) -> None:
     assert isinstance(decide(origin=origin, allowed=ALLOWED), Rejected)
 
 
-@pytest.mark.parametrize("origin", [*ALLOWED, "HTTPS://APP.EXAMPLE"])
+@pytest.mark.parametrize("origin", [*ALLOWED, "HTTPS://APP.EXAMPLE", "https://app.example:443"])
 def test_with_an_allow_list_an_origin_on_it_is_admitted(origin: str) -> None:
     admitted(decide(origin=origin, allowed=ALLOWED))
 
@@ -259,4 +279,14 @@ def test_a_node_on_loopback_admits_only_origins_with_a_loopback_name(host: str, 
     decision = Admission(KEYSPACE, (), is_local=True).decide(
         Handshake("/ws", "", {"host": host, "origin": f"http://{host}"})
     )
+    assert isinstance(decision, Admitted) is admitted
+
+
+@pytest.mark.parametrize(("server_host", "admitted"), [("10.0.0.1", True), ("127.0.0.1", False), (None, False)])
+def test_a_node_that_is_reached_at_another_address_admits_the_pages_of_its_host(
+    server_host: str | None, admitted: bool
+) -> None:
+    """Another server than ours may listen on an address that the settings do not name."""
+    headers = {"host": "10.0.0.1:8000", "origin": "http://10.0.0.1:8000"}
+    decision = Admission(KEYSPACE, (), is_local=True).decide(Handshake("/ws", "", headers, server_host))
     assert isinstance(decision, Admitted) is admitted

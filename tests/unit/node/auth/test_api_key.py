@@ -35,14 +35,39 @@ def test_a_request_without_the_key_is_refused_from_any_host(authorization: str, 
     assert refusal_code(KEY, {**LOCAL, "authorization": authorization}, client_host) is ErrorCode.BAD_TOKEN
 
 
-@pytest.mark.parametrize("client_host", ["127.0.0.1", "::1", None])
+@pytest.mark.parametrize("client_host", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost:8000", "[::1]:8000"])
 def test_without_a_key_a_local_client_is_authorized(client_host: str | None, host: str) -> None:
     assert refusal_code("", {"host": host}, client_host) is None
 
 
-def test_without_a_key_a_client_with_the_address_of_the_server_is_authorized() -> None:
-    assert refusal_code("", {"host": "10.0.0.1:8000"}, "10.0.0.1", "10.0.0.1") is None
+@pytest.mark.parametrize("server_host", ["10.0.0.1", "::ffff:10.0.0.1"])
+@pytest.mark.parametrize("client_host", ["10.0.0.1", "::ffff:10.0.0.1"])
+def test_without_a_key_a_client_with_the_address_of_the_server_is_authorized(
+    client_host: str, server_host: str
+) -> None:
+    assert refusal_code("", {"host": "10.0.0.1:8000"}, client_host, server_host) is None
+
+
+FORWARDING = [
+    "forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-anything",
+    "x-real-ip", "x-client-ip", "x-original-host", "true-client-ip", "cf-connecting-ip",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FORWARDING)
+@pytest.mark.parametrize("value", ["127.0.0.1", "10.0.0.1", ""])
+def test_without_a_key_what_a_proxy_has_forwarded_is_refused(name: str, value: str) -> None:
+    assert refusal_code("", {**LOCAL, name: value}, "127.0.0.1", "127.0.0.1") is ErrorCode.FORBIDDEN
+
+
+def test_without_a_key_a_client_of_a_unix_socket_is_refused() -> None:
+    assert refusal_code("", {"host": "localhost"}, None) is ErrorCode.FORBIDDEN
+
+
+def test_with_a_key_what_a_proxy_has_forwarded_is_authorized() -> None:
+    headers = {"x-forwarded-for": "10.0.0.1", "authorization": f"Bearer {KEY}"}
+    assert refusal_code(KEY, headers, None) is None
 
 
 @pytest.mark.parametrize("authorization", ["", "Bearer ", "Bearer x"])
