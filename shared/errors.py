@@ -12,7 +12,7 @@ TannoyError
 ├── MissingExtra            an extra of the package is not installed (`extras.py`)
 ├── BadCommand              a client's frame that is not a command (`protocol/commands.py`)
 ├── ClientError             a request of the client failed (`client/errors.py`)
-└── ConnectionLost, RedisError, NotSent, NoMaster, NoCluster
+└── ConnectionLost, CannotConnect, RedisError, NoMaster, NoCluster
                             what a connection to Redis can fail with (`fanout/redis`, `fanout/cluster`)
 """
 

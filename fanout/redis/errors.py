@@ -24,6 +24,13 @@ class ConnectionLost(TannoyError):
     """The connection ended before the reply came."""
 
 
+class CannotConnect(ConnectionLost):
+    """A connection can't be made: its host name, its files or its credentials are not usable now.
+
+    The message is a sentence that says which, and never contains a password.
+    """
+
+
 class RedisError(TannoyError):
     """Redis replied with an error. The message is its text: `NOAUTH Authentication required.`"""
 
