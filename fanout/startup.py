@@ -15,7 +15,7 @@ from .backend import backend_of
 from .pubsub.link_state import Verbs
 from .redis.address import AnyAddress, RedisAddress
 from .redis.connection import RedisConnection, connect
-from .redis.errors import NO_RIGHT_IN_SCRIPT, ConnectionLost, NotMaster, RedisError
+from .redis.errors import NO_RIGHT_IN_SCRIPT, CannotConnect, ConnectionLost, NotMaster, RedisError
 from .redis.pipeline import CommandSender, DirectCommands
 from .redis.script import load_scripts
 from .redis.sentinel import MasterDiscovery, NoMaster, Target
@@ -111,6 +111,8 @@ def _complaint(error: Exception, address: Target) -> str:
             return _refusal(error)
         case NoMaster():
             return f"can't be found: {error}"
+        case CannotConnect():
+            return f"can't be connected to: {error}"
         case TimeoutError():
             return f"does not answer in time. {'Is it running?' if server.tls is None else 'Does it speak TLS there?'}"
         case ssl.SSLError():

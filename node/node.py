@@ -23,6 +23,7 @@ from ..fanout.lease_times import DEFAULT_TIMES, LeaseTimes
 from ..fanout.presence.calls import PresenceRules
 from ..fanout.presence.presence import Present
 from ..fanout.redis.address import AnyAddress, parse_address
+from ..fanout.redis.credentials import load_credentials
 from ..fanout.timeouts import DEFAULT_TIMEOUTS, Timeouts
 from ..shared.channels import ChannelKind, OwnerKind
 from ..shared.clock import Clock, SystemClock, rfc3339
@@ -284,7 +285,12 @@ class Node:
 
 def _address(settings: Settings) -> AnyAddress:
     try:
-        return parse_address(settings.redis_url.get_secret_value())
+        name = settings.redis_credentials
+        provider = None if name is None else load_credentials(name)
+    except ValueError as error:
+        raise StartError(f"TANNOY_REDIS_CREDENTIALS={settings.redis_credentials} {error}") from error
+    try:
+        return parse_address(settings.redis_url.get_secret_value(), provider)
     except ValueError as error:
         raise StartError(f"TANNOY_REDIS_URL: {error}") from error
 

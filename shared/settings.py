@@ -49,6 +49,7 @@ class SettingValues(TypedDict, total=False):
     """The arguments of Settings, as a program writes them."""
 
     redis_url: str | SecretStr
+    redis_credentials: str | None
     redis_prefix: str
     host: str
     port: int
@@ -89,6 +90,7 @@ class Settings(BaseModel):
         def __init__(self, **values: Unpack[SettingValues]) -> None: ...
 
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379")
+    redis_credentials: str | None = None
     redis_prefix: str = Field(default="tannoy", pattern=r"^[A-Za-z0-9_.-]{1,64}$")
     host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=8000, ge=1, le=65535)
@@ -129,6 +131,14 @@ class Settings(BaseModel):
         if not separator or scheme not in REDIS_SCHEMES:
             raise ValueError(f"has to begin with one of {known}")
         return value
+
+    @field_validator("redis_credentials")
+    @classmethod
+    def _module_and_attribute(cls, value: str | None) -> str | None:
+        module, _, attribute = (value or "m:a").partition(":")
+        if not all(word.isidentifier() for word in (*module.split("."), *attribute.split("."))):
+            raise ValueError("has to be module:attribute, for instance my_company.redis:Credentials")
+        return value or None
 
     @field_validator("auth")
     @classmethod

@@ -11,7 +11,10 @@ from ..redis.address import RedisAddress
 from ..redis.errors import RedisError
 
 At = Callable[[str, int], RedisAddress]
-"""(host, port): the address of that server, with the user, password and TLS of the cluster."""
+"""(host, port): the address of that server, with the user, password and TLS of the cluster.
+
+Raises ValueError for what is no host or port.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +90,9 @@ def read_redirection(error: RedisError, *, asked: RedisAddress, at: At) -> Redir
     match str(error).split(" "):
         case ["MOVED" | "ASK" as kind, _, endpoint]:
             host, _, port = endpoint.rpartition(":")
-            if port.isascii() and port.isdigit():
+            try:
                 return Redirection(RedirectionKind[kind], at(_host(host.encode(), asked), int(port)))
-            return Redirection(RedirectionKind.RETRY)
+            except ValueError:
+                return Redirection(RedirectionKind.RETRY)  # the slot map tells where, or why it is invalid too
         case _:
             return None

@@ -17,8 +17,7 @@ import structlog
 from ...shared.channels import PARTITIONS
 from ...shared.errors import TannoyError
 from ..redis.address import ClusterAddress, RedisAddress
-from ..redis.connection import query_server
-from ..redis.query import QueryServer, query_all
+from ..redis.query import QueryServer, query_all, query_server
 from .slots import SlotMap, read_slots
 
 ANSWER_WITHIN = 1.0
@@ -162,7 +161,7 @@ class ClusterTopology:
         """The slot map of a server, or the reason why it gives none."""
         try:
             async with asyncio.timeout(ANSWER_WITHIN):
-                slots, info = await self._ask(server, _COMMANDS)
+                slots, info = await self._ask(server, _COMMANDS, ANSWER_WITHIN)
         except TimeoutError:
             return "does not answer"
         except (OSError, TannoyError) as error:

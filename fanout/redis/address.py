@@ -12,29 +12,23 @@ Error messages never quote the URL: an unescaped `/` in a password ends the user
 password would get into the log as a part of the path.
 """
 
-import re
-import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from urllib.parse import parse_qsl, unquote
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from ...shared.settings import REDIS_SCHEMES
+from .credentials import SETTING as CREDENTIALS_SETTING
+from .credentials import ProvidedCredentials
+from .host import HOST_MAX, is_ip_address, why_no_host
+from .tls import TlsOptions
+from .url_parameters import IN_A_PASSWORD, read_database, read_flag, read_parameters, read_tls
+
+if TYPE_CHECKING:
+    from .server_url import ServerUrl
 
 REDIS_PORT = 6379
 SENTINEL_PORT = 26379
-_TLS_PARAMETERS = (
-    "ssl_ca_certs",
-    "ssl_certfile",
-    "ssl_keyfile",
-    "ssl_password",
-    "ssl_cert_reqs",
-    "ssl_check_hostname",
-)
-_SENTINEL_PARAMETERS = ("sentinel_username", "sentinel_password", "sentinel_ssl")
-_FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-_IN_A_PASSWORD = "in a user or password, write / as %2F, ? as %3F, # as %23, @ as %40, : as %3A and % as %25"
-
-_is_parameter_name = re.compile(r"[a-z_]{1,40}").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +38,31 @@ class RedisAddress:
     host: str
     port: int | None
     username: str | None
-    password: str | None
+    password: str | None = field(repr=False)
     database: int
-    tls: ssl.SSLContext | None
+    tls: TlsOptions | None
+    provider: ProvidedCredentials | None = None
+    """Gives user and password for each connection, instead of those above."""
+    announced_by: tuple[str, ...] = field(default=(), compare=False)
+    """Where other servers have told of this one: the host names that the URL has for those."""
+
+    @property
+    def tls_names(self) -> tuple[str, ...]:
+        """The names one of which the server's certificate has to be for.
+
+        A server that others tell of by its IP address seldom has a certificate for that. One for a name in the URL is
+        as good: whoever has it is trusted to tell where the servers are.
+        """
+        return (*self.announced_by, self.host) if is_ip_address(self.host) else (self.host,)
+
+    def at(self, host: str, port: int, announced_by: tuple["RedisAddress", ...]) -> "RedisAddress":
+        """Another server, like this one in all else. Raises ValueError for what is no host or port."""
+        if (reason := why_no_host(host)) is not None:
+            raise ValueError(f"{host[:HOST_MAX]!r} {reason}")
+        if not 1 <= port <= 65_535:
+            raise ValueError(f"{host}:{port} has a port that is no number from 1 to 65535")
+        names = dict.fromkeys(each.host for each in announced_by if not is_ip_address(each.host))
+        return replace(self, host=host, port=port, announced_by=tuple(names))
 
     def __str__(self) -> str:
         if self.port is None:
@@ -66,8 +82,8 @@ class SentinelAddress:
     server: RedisAddress
 
     def at(self, host: str, port: int) -> RedisAddress:
-        """The address of the server that the Sentinels name."""
-        return replace(self.server, host=host, port=port)
+        """The address of the server that the Sentinels name. Raises ValueError for what is no host or port."""
+        return self.server.at(host, port, self.sentinels)
 
     @property
     def database(self) -> int:
@@ -84,8 +100,11 @@ class ClusterAddress:
     seeds: tuple[RedisAddress, ...]
 
     def at(self, host: str, port: int) -> RedisAddress:
-        """Another server of the cluster. User, password and TLS are the same for all of them."""
-        return replace(self.seeds[0], host=host, port=port)
+        """Another server of the cluster. User, password and TLS are the same for all of them.
+
+        Raises ValueError for what is no host or port.
+        """
+        return self.seeds[0].at(host, port, self.seeds)
 
     @property
     def database(self) -> int:
@@ -99,78 +118,97 @@ class ClusterAddress:
 AnyAddress = RedisAddress | SentinelAddress | ClusterAddress
 
 
-def parse_address(url: str) -> AnyAddress:
-    """The address in a URL. Raises ValueError: its message says what is wrong and what is allowed, without a quote."""
+def parse_address(url: str, provider: ProvidedCredentials | None = None) -> AnyAddress:
+    """The address in a URL. Raises ValueError: its message says what is wrong and what is allowed, without a quote.
+
+    `provider` gives user and password of the servers, but not of Sentinels; the URL may have none then.
+    """
     scheme, separator, rest = url.partition("://")
     if not separator or scheme not in REDIS_SCHEMES:
         raise ValueError(f"has to begin with one of {', '.join(f'{known}://' for known in REDIS_SCHEMES)}")
     rest, _, query = rest.partition("?")
     authority, _, path = rest.partition("/")
-    credentials, _, hosts = authority.rpartition("@")
-    username, _, password = (unquote(word) or None for word in credentials.partition(":"))
-    parameters = _parameters(scheme, query)
-    tls = _tls(parameters) if scheme.startswith("rediss") else None
+    login, at_sign, hosts = authority.rpartition("@")
+    if provider is not None and at_sign:
+        raise ValueError(f"has a user or password, and so gives {CREDENTIALS_SETTING}: only one of them can")
+    parameters = read_parameters(scheme, query)
+    tls = read_tls(parameters) if scheme.startswith("rediss") else None
+    common = RedisAddress("", REDIS_PORT, None, None, 0, tls, provider)
     if scheme == "unix":
-        database = _database(parameters.get("db", ""))
-        return RedisAddress("/" + unquote(path), None, username, password, database, None)
+        return _unix_server(replace(common, database=read_database(parameters.get("db", ""))), f"{authority}/{path}")
     if scheme.endswith("+cluster"):
         if path.strip("/"):
             raise ValueError("names a database, and a Redis Cluster has only one")
-        endpoints = _endpoints(hosts, REDIS_PORT, "server")
-        return ClusterAddress(tuple(RedisAddress(host, port, username, password, 0, tls) for host, port in endpoints))
-    if not scheme.endswith("+sentinel"):
-        database = _database(parameters.get("db") or path.strip("/"))
-        host, port = _host_and_port(hosts, REDIS_PORT)
-        return RedisAddress(host or "127.0.0.1", port, username, password, database, tls)
-
-    master, _, database_text = path.partition("/")
-    if not master:
-        raise ValueError(f"names no master: {scheme}://host:port,host:port/NAME-OF-THE-MASTER")
-    database = _database(parameters.get("db") or database_text.strip("/"))
-    server = RedisAddress("", REDIS_PORT, username, password, database, tls)
-    return SentinelAddress(_sentinels(hosts, parameters, tls), unquote(master), server)
-
-
-def _sentinels(hosts: str, parameters: Mapping[str, str], tls: ssl.SSLContext | None) -> tuple[RedisAddress, ...]:
-    credentials = (parameters.get("sentinel_username"), parameters.get("sentinel_password"))
-    sentinel_tls = tls if _flag(parameters, "sentinel_ssl") else None
-    endpoints = _endpoints(hosts, SENTINEL_PORT, "Sentinel")
-    return tuple(RedisAddress(host, port, *credentials, 0, sentinel_tls) for host, port in endpoints)
-
-
-def _endpoints(hosts: str, default_port: int, what: str) -> list[tuple[str, int]]:
-    """(host, port) of each entry of a list that is separated by commas. `what` names an entry in the error."""
-    endpoints = [_host_and_port(text, default_port) for text in hosts.split(",")]
-    if not all(host for host, _ in endpoints):
-        raise ValueError(f"has a {what} without a host")
-    return endpoints
-
-
-def _parameters(scheme: str, query: str) -> dict[str, str]:
-    allowed = [] if scheme.endswith("+cluster") else ["db"]
-    if scheme.startswith("rediss"):
-        allowed += _TLS_PARAMETERS
+        return ClusterAddress(_servers(common, login + at_sign, hosts, "server"))
     if scheme.endswith("+sentinel"):
-        allowed += _SENTINEL_PARAMETERS
-    parameters = dict(parse_qsl(query, keep_blank_values=True))
-    for name in parameters:
-        if name in allowed:
-            continue
-        if name in _TLS_PARAMETERS:
-            raise ValueError(
-                f"{name} is for TLS: then the URL has to begin with {scheme.replace('redis', 'rediss')}://"
-            )
-        what = name if _is_parameter_name(name) else "the text behind the ?"
-        raise ValueError(
-            f"{what} is no parameter of {scheme}://, which has {', '.join(allowed) or 'none'} ({_IN_A_PASSWORD})"
-        )
-    return parameters
+        return _sentinels(common, login + at_sign, hosts, path, parameters)
+    common = replace(common, database=read_database(parameters.get("db") or path.strip("/")))
+    return _server(common, login + at_sign, hosts)
 
 
-def _host_and_port(text: str, default_port: int) -> tuple[str, int]:
-    host, _, port = text.partition(":")
+def _sentinels(
+    common: RedisAddress, login: str, hosts: str, path: str, parameters: Mapping[str, str]
+) -> SentinelAddress:
+    master, _, database = path.partition("/")
+    if not master:
+        raise ValueError("names no master: redis+sentinel://host:port,host:port/NAME-OF-THE-MASTER")
+    server = replace(common, database=read_database(parameters.get("db") or database.strip("/")))
+    sentinel = replace(
+        common,
+        port=SENTINEL_PORT,
+        username=parameters.get("sentinel_username"),
+        password=parameters.get("sentinel_password"),
+        tls=common.tls if read_flag(parameters, "sentinel_ssl") else None,
+        provider=None,
+    )
+    sentinels = _servers(sentinel, "", hosts, "Sentinel")
+    return SentinelAddress(sentinels, unquote(master), replace(_server(server, login, ""), host=""))
+
+
+def _servers(common: RedisAddress, login: str, hosts: str, what: str) -> tuple[RedisAddress, ...]:
+    """Each server of a list that is separated by commas. `what` names one in the error."""
+    texts = hosts.split(",")
+    if not all(text.partition(":")[0] for text in texts):
+        raise ValueError(f"has a {what} without a host")
+    return tuple(_server(common, login, text) for text in texts)
+
+
+def _server(common: RedisAddress, login: str, host: str) -> RedisAddress:
+    """`common` with the host and the port, if it has one, of `host`, and with the login, if there is one.
+
+    `login` is empty or ends with its @.
+    """
+    _check_host_and_port(host)
+    parts = _read(f"redis://{login}{host}")
+    name = parts.host or "127.0.0.1"
+    if (reason := why_no_host(name)) is not None:
+        raise ValueError(f"has a host that {reason} ({IN_A_PASSWORD})")
+    if login:
+        common = replace(common, username=parts.username, password=parts.password)
+    return replace(common, host=name, port=parts.port or common.port)
+
+
+def _unix_server(common: RedisAddress, rest: str) -> RedisAddress:
+    parts = _read(f"unix://{rest}")
+    if parts.path in (None, "/") or "\0" in parts.path:
+        raise ValueError(f"has no path of a Unix socket ({IN_A_PASSWORD})")
+    return replace(common, host=parts.path, port=None, username=parts.username, password=parts.password)
+
+
+def _read(url: str) -> "ServerUrl":
+    """As redis-py reads it, whose errors are not shown: they quote parts of the password."""
+    from .server_url import read_url
+
+    try:
+        return read_url(url)
+    except ValueError:
+        raise ValueError(f"can't be read ({IN_A_PASSWORD})") from None
+
+
+def _check_host_and_port(text: str) -> None:
+    _, _, port = text.partition(":")
     if text.startswith("["):
-        host, closed, port = text[1:].partition("]")
+        _, closed, port = text[1:].partition("]")
         if not closed or (port and not port.startswith(":")):
             raise ValueError("has a [ that is no IPv6 address in brackets")
         port = port[1:]
@@ -180,41 +218,5 @@ def _host_and_port(text: str, default_port: int) -> tuple[str, int]:
         )
     if port and not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65_535):
         raise ValueError(
-            f"has a port that is no number from 1 to 65535 (an IPv6 address stands in []; {_IN_A_PASSWORD})"
+            f"has a port that is no number from 1 to 65535 (an IPv6 address stands in []; {IN_A_PASSWORD})"
         )
-    return unquote(host), int(port or default_port)
-
-
-def _flag(parameters: Mapping[str, str], name: str) -> bool:
-    """The parameter as a boolean; True if it is not given."""
-    flag = _FLAGS.get(parameters.get(name, "true").lower())
-    if flag is None:
-        raise ValueError(f"has a {name} that is neither true nor false")
-    return flag
-
-
-def _database(text: str) -> int:
-    if text and not (text.isascii() and text.isdigit()):
-        raise ValueError("has a database that is no number")
-    return int(text or 0)
-
-
-def _tls(parameters: Mapping[str, str]) -> ssl.SSLContext:
-    """A context that verifies the server's certificate and host name, unless the parameters turn that off."""
-    files = {name: parameters[name] for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile") if name in parameters}
-    try:
-        tls = ssl.create_default_context(cafile=files.get("ssl_ca_certs"))
-        if "ssl_certfile" in files:
-            # Passed even if it is empty: without it OpenSSL would prompt for a password on the terminal.
-            password = parameters.get("ssl_password", "")
-            tls.load_cert_chain(files["ssl_certfile"], files.get("ssl_keyfile"), password)
-    except OSError as error:
-        named = ", ".join(f"{name}={path}" for name, path in files.items())
-        raise ValueError(f"{named} can't be read: {error.strerror or error}") from error
-    reqs = parameters.get("ssl_cert_reqs", "required")
-    if reqs not in ("required", "none"):
-        raise ValueError("has a ssl_cert_reqs that is neither required nor none")
-    tls.check_hostname = _flag(parameters, "ssl_check_hostname") and reqs != "none"
-    if reqs == "none":
-        tls.verify_mode = ssl.CERT_NONE
-    return tls

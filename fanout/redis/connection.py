@@ -16,7 +16,9 @@ import structlog
 
 from ...shared.errors import TannoyError
 from .address import RedisAddress
+from .dial import Route, try_routes
 from .errors import ConnectionLost, NotMaster, RedisError
+from .query import query_server
 from .role_watch import NO_MASTER_CODES, RoleWatch, tells_role, why_not_master
 from .sentinel import Target
 
@@ -191,8 +193,8 @@ async def connect(target: Target, *, name: str, on_pushes: Callable[[Pushes], No
     With Sentinels, they are asked where it is. The connection closes by itself once its server is no longer a master,
     or Sentinels with a newer configuration name another one. `name` is that of CLIENT LIST.
 
-    Raises OSError, TimeoutError, ConnectionLost, NoMaster, NotMaster; RedisError where Redis refuses the credentials,
-    is too old or still loading.
+    Raises OSError, TimeoutError, ConnectionLost, CannotConnect, NoMaster, NotMaster; RedisError where Redis refuses the
+    credentials, is too old or still loading.
     """
     if isinstance(target, RedisAddress):
         return await _connect_to_master(target, name, on_pushes, timeout, why_moved=lambda: None)
@@ -214,9 +216,16 @@ async def _connect_to_master(
     timeout: float,
     why_moved: Callable[[], str | None],
 ) -> RedisConnection:
+    return await try_routes(server, lambda route: _open_to_master(route, name, on_pushes, why_moved), timeout=timeout)
+
+
+async def _open_to_master(
+    route: Route, name: str, on_pushes: Callable[[Pushes], None], why_moved: Callable[[], str | None]
+) -> RedisConnection:
+    server = route.server
     select = (("SELECT", server.database),) if server.database else ()
     # PING: refused by a replica without its master's data, and by a server that is still loading.
-    connection, replies = await _open(server, name, on_pushes, timeout, (_ROLE, *select, ("PING",)))
+    connection, replies = await _open(route, name, on_pushes, (_ROLE, *select, ("PING",)))
     role = replies[0]
     if not tells_role(role):
         connection.role_refusal = str(role)[:ROLE_REPLY_MAX]
@@ -240,46 +249,28 @@ async def _connect_to_master(
     return connection
 
 
-async def query_server(server: RedisAddress, commands: Sequence[Sequence[Word]]) -> list[Reply]:
-    """Send commands on a connection of their own; one reply each, where an error is a value in the list.
-
-    Raises what `connect` raises.
-    """
-    connection, _ = await _open(server, "tannoy-ask", lambda _: None, NAMED_MASTER_TIMEOUT, ())
-    try:
-        return await asyncio.gather(*(connection.send(*words) for words in commands), return_exceptions=True)
-    finally:
-        connection.abort()
-
-
 async def _open(
-    server: RedisAddress,
-    name: str,
-    on_pushes: Callable[[Pushes], None],
-    timeout: float,
-    commands: Sequence[Sequence[Word]],
+    route: Route, name: str, on_pushes: Callable[[Pushes], None], commands: Sequence[Sequence[Word]]
 ) -> tuple[RedisConnection, list[Reply]]:
     """A connection that has logged in with HELLO, and the replies to the commands that followed it."""
     loop = asyncio.get_running_loop()
     connection = RedisConnection(on_pushes)
-    credentials = ("AUTH", server.username or "default", server.password) if server.password else ()
+    credentials = ("AUTH", *route.login) if route.login is not None else ()
     hello = ("HELLO", "3", *credentials, "SETNAME", name)
+    port, tls, tls_name = route.server.port, route.tls, route.tls_name
     try:
-        async with asyncio.timeout(timeout):
-            if server.port is None:
-                await loop.create_unix_connection(lambda: connection, server.host)
-            else:
-                await loop.create_connection(lambda: connection, server.host, server.port, ssl=server.tls)
-            # All in one go. The first error is raised: a refused HELLO makes the commands behind it fail too. But ROLE
-            # may be refused, and its error is a value: services that show their clients no replicas leave it out.
-            sent = [(words, connection.send(*words)) for words in (hello, *commands)]
-            hello_reply, *replies = await asyncio.gather(
-                *(_or_refusal(reply) if w == _ROLE else reply for w, reply in sent)
-            )
-    except BaseException as error:
+        if port is None:
+            await loop.create_unix_connection(lambda: connection, route.host)
+        else:
+            await loop.create_connection(lambda: connection, route.host, port, ssl=tls, server_hostname=tls_name)
+        # All in one go. The first error is raised: a refused HELLO makes the commands behind it fail too. But ROLE may
+        # be refused, and its error is a value: services that show their clients no replicas leave it out.
+        sent = [(words, connection.send(*words)) for words in (hello, *commands)]
+        hello_reply, *replies = await asyncio.gather(
+            *(_or_refusal(reply) if words == _ROLE else reply for words, reply in sent)
+        )
+    except BaseException:
         connection.abort()
-        if isinstance(error, TimeoutError):
-            raise TimeoutError(f"{server} does not answer") from error
         raise
     if isinstance(hello_reply, dict):
         connection.greeting = hello_reply

@@ -1,21 +1,33 @@
-"""Send the same query to several servers at once, so that one that is frozen does not delay the answer."""
+"""Ask servers, on a connection of its own each; several at once, so that a frozen one does not delay the answer."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from .address import RedisAddress
+from .dial import try_routes
 
 OTHERS_WITHIN = 0.1
 """Seconds, after the first useful answer, that the other servers have to give a newer one."""
 
-QueryServer = Callable[[RedisAddress, tuple[tuple[str, ...], ...]], Awaitable[list[Any]]]
-"""(server, commands): one reply for each command; an error reply is a value in the list.
+Commands = tuple[tuple[str, ...], ...]
+QueryServer = Callable[[RedisAddress, Commands, float], Awaitable[list[Any]]]
+"""(server, commands, seconds): one reply for each command; an error reply is a value in the list.
 
 Raises OSError or a TannoyError if the server can't be asked.
 """
 
 T = TypeVar("T")
+
+
+async def query_server(server: RedisAddress, commands: Commands, within: float) -> list[Any]:
+    """Ask one server, by redis-py. An error reply is a RedisError in the list. `within` is in seconds.
+
+    Raises OSError, TimeoutError, ConnectionLost, CannotConnect, and RedisError where Redis refuses the credentials.
+    """
+    from .redis_py import ask
+
+    return await try_routes(server, lambda route: ask(route, commands), timeout=within)
 
 
 async def query_all(

@@ -8,8 +8,8 @@ import structlog
 
 from ...shared.backoff import full_jitter
 from .address import RedisAddress
-from .connection import query_server
 from .errors import ConnectionLost, RedisError
+from .query import query_server
 from .sentinel import MasterDiscovery, NoMaster, Target
 
 _log = structlog.get_logger("tannoy.redis")

@@ -131,14 +131,17 @@ class MasterDiscovery:
         commands = (("SENTINEL", "GET-MASTER-ADDR-BY-NAME", name), ("SENTINEL", "MASTER", name))
         try:
             async with asyncio.timeout(ANSWER_WITHIN):
-                endpoint, state = await query_server(sentinel, commands)
+                endpoint, state = await query_server(sentinel, commands, ANSWER_WITHIN)
         except TimeoutError:
             return "does not answer"
         except (OSError, TannoyError) as error:
             return str(error) or type(error).__name__
         match endpoint:
             case [bytes() as host, bytes() as port]:
-                return NamedMaster(self.address.at(host.decode(), int(port)), _epoch(state))
+                try:
+                    return NamedMaster(self.address.at(host.decode(), int(port)), _epoch(state))
+                except ValueError as error:
+                    return f"names an invalid server: {error}"
             case None:
                 return "knows no master of this name"
             case _:
@@ -152,7 +155,7 @@ Target = RedisAddress | MasterDiscovery
 def _epoch(state: Any) -> int:
     """The epoch in the reply to SENTINEL MASTER; 0 where an ACL forbids it, so that all answers count the same."""
     match state:
-        case {b"config-epoch": bytes() as epoch}:
+        case {b"config-epoch": bytes() as epoch} if epoch.isdigit():
             return int(epoch)
         case _:
             return 0

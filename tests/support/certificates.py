@@ -5,12 +5,16 @@ from pathlib import Path
 
 
 class Certificates:
-    """An authority, and what it has signed: `server` for 127.0.0.1 and localhost, `client`. In files of `folder`."""
+    """An authority, and what it has signed: `server` for 127.0.0.1 and localhost, `client`. In files of `folder`.
 
-    def __init__(self, folder: Path) -> None:
+    `names`: what the server's certificate is for instead.
+    """
+
+    def __init__(self, folder: Path, *, names: str = "IP:127.0.0.1,DNS:localhost") -> None:
+        folder.mkdir(exist_ok=True)
         self._folder = folder
         self.authority = self._make("authority")
-        self.server = self._make("server", "subjectAltName=IP:127.0.0.1,DNS:localhost", signed=True)
+        self.server = self._make("server", f"subjectAltName={names}", signed=True)
         self.client = self._make("client", signed=True)
 
     def _make(self, name: str, *extensions: str, signed: bool = False) -> tuple[Path, Path]:

@@ -97,7 +97,7 @@ class MemoryCluster:
         server.subscribed.clear()
         return await server.connect(address, name=name, on_pushes=on_pushes, timeout=timeout)
 
-    async def ask(self, server: RedisAddress, commands: Sequence[Sequence[str]]) -> list[Any]:
+    async def ask(self, server: RedisAddress, commands: Sequence[Sequence[str]], within: float) -> list[Any]:
         """CLUSTER SLOTS and CLUSTER INFO, on a connection of its own."""
         await asyncio.sleep(0)
         self.slot_requests += 1

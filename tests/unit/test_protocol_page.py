@@ -14,7 +14,7 @@ from tannoy.shared.settings import NOT_IN_EFFECT, Settings
 PROJECT = Path(__file__).parent.parent.parent
 PLANNED = "*Planned.*"
 AS_TEXT = {"redis_url": "redis://127.0.0.1:6379", "cluster_secret": "empty", "api_key": "empty"}
-IN_WORDS = {"node_id", "allowed_origins", "log_file"}
+IN_WORDS = {"node_id", "redis_credentials", "allowed_origins", "log_file"}
 """Settings whose default is described, since it is no constant."""
 
 

@@ -70,6 +70,8 @@ def test_a_default_is_the_documented_one(name: str, value: object) -> None:
 GOOD = [
     ("PORT", "1", "port", 1),
     ("PORT", "65535", "port", 65_535),
+    ("REDIS_CREDENTIALS", "my_company.redis:Tokens.current", "redis_credentials", "my_company.redis:Tokens.current"),
+    ("REDIS_CREDENTIALS", "", "redis_credentials", None),
     ("REDIS_PREFIX", "my.app-1_x", "redis_prefix", "my.app-1_x"),
     ("NODE_ID", "eu-1:a", "node_id", "eu-1:a"),
     ("SLOW_POLICY", "skip", "slow_policy", SlowPolicy.SKIP),
@@ -111,6 +113,9 @@ BAD = [
     ("PORT", "http", "valid integer"),
     ("REDIS_PREFIX", "a{b}", "pattern"),
     ("REDIS_PREFIX", "a:b", "pattern"),
+    ("REDIS_CREDENTIALS", "my_company.redis", "has to be module:attribute"),
+    ("REDIS_CREDENTIALS", "my-company:A", "has to be module:attribute"),
+    ("REDIS_CREDENTIALS", "a:b:c", "has to be module:attribute"),
     ("NODE_ID", "a b", "A-Z a-z 0-9 _ . : @ ~ -"),
     ("AUTH", "basic", "'none' or 'jwt'"),
     ("AUTH", "jwt", "only none"),
@@ -313,7 +318,8 @@ def test_the_arguments_that_type_checkers_know_are_all_settings() -> None:
 
 
 DOCUMENTED = """
-    REDIS_URL REDIS_PREFIX HOST PORT NODE_ID CLUSTER_SECRET AUTH JWT_SECRET JWT_PUBLIC_KEY JWT_ALGORITHMS JWT_AUDIENCE
+    REDIS_URL REDIS_CREDENTIALS
+    REDIS_PREFIX HOST PORT NODE_ID CLUSTER_SECRET AUTH JWT_SECRET JWT_PUBLIC_KEY JWT_ALGORITHMS JWT_AUDIENCE
     JWT_ISSUER API_KEY ALLOWED_ORIGINS AGENT_MAX_SESSIONS AGENT_LIMIT_POLICY USER_MAX_SESSIONS NODE_MAX_SESSIONS
     LIMIT_MODE MESSAGE_MAX_BYTES OUTBOX_MAX_BYTES SLOW_POLICY PING_INTERVAL HISTORY_SIZE HISTORY_TTL RATE_MESSAGES
     RATE_CONNECTS PRESENCE_INLINE_MAX PRESENCE_EVENTS_MAX PRESENCE_GRACE MEMORY_MAX_MB CPU_MAX_PERCENT LOOP_LAG_MAX_MS

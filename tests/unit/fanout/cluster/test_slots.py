@@ -50,6 +50,18 @@ def test_every_server_has_the_user_and_password_of_the_url() -> None:
     assert owner == RedisAddress("a", 1, "ada", "secret", 0, None)
 
 
+@pytest.mark.parametrize(("host", "port"), [(b"a..b", 1), (b"x" * 64, 1), (b"\xff", 1), (b"a", 0), (b"a", 65_536)])
+def test_a_master_with_a_host_or_port_that_can_not_be_is_a_value_error(host: bytes, port: int) -> None:
+    with pytest.raises(ValueError, match=r"is no host name|is no number from 1 to 65535|can't decode"):
+        read([0, LAST, [host, port, b"id"]])
+
+
+@pytest.mark.parametrize("endpoint", ["a..b:1", f"{'x' * 64}:1", "a:0", "a:65536", "a:x", "a:"])
+def test_a_redirection_to_what_can_not_be_a_server_is_a_reason_to_retry(endpoint: str) -> None:
+    error = RedisError(f"MOVED 1 {endpoint}")
+    assert read_redirection(error, asked=ASKED, at=at) == Redirection(RedirectionKind.RETRY)
+
+
 @pytest.mark.parametrize(
     "reply", [b"OK", [[0]], [[0, 1]], [[0, 1, None]], [[0, 1, ["a", 1]]], [[0, 1, [b"a"]]], 7, None]
 )

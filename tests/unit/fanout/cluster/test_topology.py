@@ -36,7 +36,7 @@ class Servers:
         self.at_once = 0
         self.at_most = 0
 
-    async def ask(self, server: RedisAddress, commands: Sequence[Sequence[str]]) -> list[Any]:
+    async def ask(self, server: RedisAddress, commands: Sequence[Sequence[str]], within: float) -> list[Any]:
         self.at_once += 1
         self.at_most = max(self.at_most, self.at_once)
         try:
@@ -112,12 +112,22 @@ async def test_without_a_map_the_error_has_the_reason_of_each_server(servers: Se
 
 @on_manual_time
 async def test_a_server_outside_a_cluster_is_an_error_that_names_the_right_url(servers: Servers) -> None:
-    async def ask(server: RedisAddress, commands: Sequence[Sequence[str]]) -> list[Any]:
+    async def ask(server: RedisAddress, commands: Sequence[Sequence[str]], within: float) -> list[Any]:
         refused = RedisError("ERR This instance has cluster support disabled")
         return [refused, refused]
 
     with pytest.raises(NoCluster, match="is no part of one: its URL begins with redis://"):
         await ClusterTopology(ADDRESS, ask).refresh()
+
+
+@on_manual_time
+async def test_a_node_goes_on_with_its_slot_map_when_a_server_tells_of_one_that_can_not_be(servers: Servers) -> None:
+    cluster = ClusterTopology(ADDRESS, servers.ask)
+    known = await learned(servers, cluster)
+    servers.views = dict.fromkeys(servers.views, (RedisAddress("a..b", 6379, None, None, 0, None), 2))
+    with pytest.raises(NoCluster, match=r"gives an invalid answer: 'a\.\.b' is no host name"):
+        await cluster.refresh()
+    assert cluster.slot_map.owners[0] == known
 
 
 @on_manual_time

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio.connection import parse_url
+from redis.credentials import UsernamePasswordCredentialProvider
 from tannoy.fanout.redis.address import ClusterAddress, RedisAddress, SentinelAddress, parse_address
+from tannoy.fanout.redis.credentials import ProvidedCredentials
 
 URLS = [
     ("redis://localhost", "localhost", 6379, 0, None, None),
@@ -39,7 +41,7 @@ def master_at(url: str) -> SentinelAddress:
 def tls_of(url: str) -> ssl.SSLContext:
     tls = server_at(url).tls
     assert tls is not None
-    return tls
+    return tls.make_context()
 
 
 @pytest.mark.parametrize(("url", "host", "port", "database", "username", "password"), URLS)
@@ -110,7 +112,51 @@ def test_every_server_of_a_cluster_has_the_user_password_and_tls_of_the_url() ->
     assert cluster_at("redis+cluster://h1").at("h3", 7000).tls is None
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://h",
+        "unix:///run/redis.sock",
+        "redis+cluster://h1,h2",
+        "redis+sentinel://h1/m?sentinel_username=bob&sentinel_password=pw",
+    ],
+)
+def test_a_provider_gives_user_and_password_of_the_servers(url: str) -> None:
+    provider = ProvidedCredentials(UsernamePasswordCredentialProvider("app", "secret"), "m:a")
+    match parse_address(url, provider):
+        case SentinelAddress() as address:
+            assert address.at("m", 1).provider is provider
+            assert [(each.provider, each.username) for each in address.sentinels] == [(None, "bob")]
+        case ClusterAddress() as address:
+            assert address.at("h3", 1).provider is provider
+        case RedisAddress() as address:
+            assert address.provider is provider
+
+
+def test_a_user_in_the_url_beside_a_provider_is_a_value_error() -> None:
+    provider = ProvidedCredentials(UsernamePasswordCredentialProvider("app", "secret"), "m:a")
+    with pytest.raises(ValueError, match="has a user or password, and so gives TANNOY_REDIS_CREDENTIALS: only one"):
+        parse_address("redis://ada@h", provider)
+
+
 # ---- TLS
+
+
+@pytest.mark.parametrize(
+    ("host", "names"),
+    [("10.0.0.5", ("seed1", "seed2", "10.0.0.5")), ("::1", ("seed1", "seed2", "::1")), ("other", ("other",))],
+)
+def test_a_server_that_is_told_by_its_address_may_have_a_certificate_for_a_name_of_the_url(
+    host: str, names: tuple[str, ...]
+) -> None:
+    url = "rediss+{}://seed1,10.0.0.9,seed2,seed1{}?ssl_cert_reqs=none"
+    assert cluster_at(url.format("cluster", "")).at(host, 1).tls_names == names
+    assert master_at(url.format("sentinel", "/m")).at(host, 1).tls_names == names
+    assert server_at(f"rediss://{f'[{host}]' if ':' in host else host}").tls_names == (host,)
+
+
+def test_a_server_is_the_same_whoever_has_told_of_it() -> None:
+    assert cluster_at("redis+cluster://h1,h2").at("h2", 6379) == cluster_at("redis+cluster://h1,h2").seeds[1]
 
 
 def test_rediss_verifies_the_certificate_and_its_name() -> None:
@@ -152,6 +198,14 @@ def test_a_certificate_file_without_a_certificate_is_a_value_error(tmp_path: Pat
         ("redis://h:port", "a port that is no number from 1 to 65535"),
         ("redis://h:0", "a port that is no number"),
         ("redis://h:99999", "a port that is no number"),
+        ("redis://a..b:6379", "a host that is no host name: that has up to 253 characters"),
+        (f"redis://{'x' * 64}", "a host that is no host name"),
+        ("redis+sentinel://h1,a..b/m", "a host that is no host name"),
+        ("redis+cluster://h1,a..b", "a host that is no host name"),
+        ("redis://h%00", "a host that is no host name"),
+        ("redis://a%2F\u2100@h", "can't be read"),
+        ("unix://h", "no path of a Unix socket"),
+        ("unix:///run/a%00b", "no path of a Unix socket"),
         ("redis://::1", r"IPv6 address stands in \[\]"),
         ("redis://[::1", "no IPv6 address in brackets"),
         ("redis://[::1]7000", "no IPv6 address in brackets"),
@@ -191,6 +245,19 @@ def test_no_error_quotes_a_password_that_was_not_percent_encoded(scheme: str, si
         said = str(error)
     assert "hunter" not in said
     assert "s3same" not in said
+
+
+def test_no_error_has_one_of_redis_py_as_its_cause() -> None:
+    with pytest.raises(ValueError, match="can't be read") as caught:
+        parse_address("redis://ada:hunter\u2100@h")
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+def test_the_representation_of_an_address_does_not_contain_its_password() -> None:
+    shown = repr(server_at("rediss://ada:secret@h?ssl_cert_reqs=none&ssl_password=hidden"))
+    assert "secret" not in shown
+    assert "hidden" not in shown
 
 
 def test_the_text_of_an_address_does_not_contain_its_password() -> None:

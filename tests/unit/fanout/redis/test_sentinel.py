@@ -39,7 +39,7 @@ class Sentinels:
         for sentinel in ("s1", "s2", "s3"):
             self.name(sentinel, host, epoch)
 
-    async def ask(self, server: RedisAddress, commands: tuple[tuple[str, ...], ...]) -> list[Any]:
+    async def ask(self, server: RedisAddress, commands: tuple[tuple[str, ...], ...], within: float) -> list[Any]:
         assert commands == (GET, STATE)
         self.asked.append(server.host)
         answer = self._answers[server.host]
@@ -106,6 +106,31 @@ async def test_an_answer_without_an_epoch_counts_only_if_no_other_has_one(sentin
     sentinels.say("s2", None)
     sentinels.say("s3", None)
     assert await sentinels.locate() == ("old", 0)
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "reason"),
+    [
+        (b"a..b", b"6379", "'a..b' is no host name"),
+        (b"x" * 64, b"6379", "is no host name"),
+        (b"a", b"0", "a:0 has a port that is no number from 1 to 65535"),
+        (b"a", b"six", "invalid literal"),
+        (b"\xff", b"6379", "can't decode"),
+    ],
+)
+@on_manual_time
+async def test_a_sentinel_that_names_what_can_not_be_a_server_is_left_out(
+    sentinels: Sentinels, host: bytes, port: bytes, reason: str
+) -> None:
+    sentinels.all_name("a", 1)
+    sentinels.say("s1", [[host, port], {b"config-epoch": b"2"}])
+    assert await sentinels.locate() == ("a", 1)
+
+    for other in ("s2", "s3"):
+        sentinels.say(other, None)
+    with pytest.raises(NoMaster, match="names an invalid server: ") as caught:
+        await sentinels.discovery.locate(sentinels.ask)
+    assert reason in str(caught.value)
 
 
 @on_manual_time
