@@ -101,7 +101,9 @@ def _run(command: Sequence[str], env: Mapping[str, str], output: int) -> None:
     """Become the process that was asked for. Never returns."""
     code = 1
     try:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # SIGHUP and SIGQUIT are ignored by what a shell runs in the background, or under nohup.
+        for number in (signal.SIGCHLD, signal.SIGHUP, signal.SIGQUIT):
+            signal.signal(number, signal.SIG_DFL)
         null = os.open(os.devnull, os.O_RDONLY)
         for source, target in ((null, 0), (output, 1), (output, 2)):
             os.dup2(source, target)
@@ -110,7 +112,8 @@ def _run(command: Sequence[str], env: Mapping[str, str], output: int) -> None:
         os.environ.update(env)
         module, *arguments = command
         sys.argv = [module, *arguments]
-        sys.modules.pop(module, None)  # imported already; as `python -m` has it, it runs once more, as __main__
+        if not hasattr(sys.modules.get(module), "__path__"):  # of a package, its __main__ runs, which is not imported
+            sys.modules.pop(module, None)  # imported already; as `python -m` has it, it runs once more, as __main__
         runpy.run_module(module, run_name="__main__", alter_sys=True)
         code = 0
     except SystemExit as end:
