@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -90,6 +91,7 @@ class Node:
         self.is_draining = False
         self.has_failed = False
         self._on_failure = on_failure
+        self._lease_times = lease_times
         self._started_at = rfc3339(self.clock.now())
         self._last_load = (time.process_time(), time.monotonic())
 
@@ -229,7 +231,7 @@ class Node:
         tasks = [self._keep(job, name) for name, job in self.bus.jobs.items()]
         try:
             await self.bus.wait_until_ready()
-            await self._check_node_id()
+            tasks.append(self._keep(self._check_node_id, "node-id", may_end=True))
             _log.info("node is ready", node=self.node_id)
             yield
         finally:
@@ -240,27 +242,35 @@ class Node:
             await asyncio.gather(*tasks, return_exceptions=True)
             self.wheel.close()
 
-    def _keep(self, run: Callable[[], Coroutine[Any, Any, None]], name: str) -> asyncio.Task[None]:
+    def _keep(
+        self, run: Callable[[], Coroutine[Any, Any, None]], name: str, *, may_end: bool = False
+    ) -> asyncio.Task[None]:
         task = asyncio.create_task(run(), name=f"tannoy-{name}")
-        task.add_done_callback(self._ended)
+        task.add_done_callback(partial(self._ended, may_end))
         return task
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, may_end: bool, task: asyncio.Task[None]) -> None:
         """End the node: a background task has ended, and a node with a part missing must not go on."""
-        if task.cancelled():
+        if task.cancelled() or (may_end and task.exception() is None):
             return
         self.has_failed = True
         _log.critical("a task of the node has failed: the node ends", part=task.get_name(), exc_info=task.exception())
         self._on_failure()
 
     async def _check_node_id(self) -> None:
-        """Log an error if another node has this node's name. It confuses people alone: nodes use incarnations."""
+        """Log an error if another node has this node's name. It confuses people alone: nodes use incarnations.
+
+        The last heartbeat of a killed process that this one replaces has run out by then.
+        """
+        await asyncio.sleep(self._lease_times.lease_seconds + self._lease_times.margin_seconds)
         try:
             nodes = await self.bus.list_nodes()
         except (Unavailable, MalformedBytes):
             return
         if any(node.node == self.node_id and node.incarnation != self.incarnation for node in nodes):
             _log.error("another node of this cluster has the same TANNOY_NODE_ID: give each its own", node=self.node_id)
+        else:
+            _log.debug("no other node has the name of this node", node=self.node_id)
 
     async def drain(self) -> None:
         """Be not ready any more, and close all sessions with `bye` 4001."""

@@ -148,16 +148,34 @@ async def test_a_redis_restarted_empty_gets_all_leases_stated_before_it_grants_n
     assert await _shown(cluster.nodes[0], agent) == LIMIT
 
 
+NAMESAKE = "another node of this cluster has the same TANNOY_NODE_ID"
+
+
 async def test_two_nodes_of_one_name_keep_the_limit_and_the_second_logs_an_error(agent: str) -> None:
-    async with Cluster(nodes=2, AGENT_MAX_SESSIONS=str(LIMIT)) as cluster:
+    async with Cluster(nodes=2, times=HASTY, AGENT_MAX_SESSIONS=str(LIMIT)) as cluster:
         first, second = cluster.nodes
         await second.stop()
         second.rename(first.name)
         await second.start()
 
-        assert "another node of this cluster has the same TANNOY_NODE_ID" in second.log()
+        await eventually(lambda: _logs(second, NAMESAKE), what="the second node has noticed")
         await _fill(cluster, agent)
         await _refused(second, f"/ws/agents/{agent}")
+
+
+async def test_a_node_that_replaces_a_killed_one_does_not_take_it_for_another_of_its_name() -> None:
+    async with Cluster(nodes=1, times=HASTY, LOG_LEVEL="DEBUG") as cluster:
+        node, looked = cluster.nodes[0], "no other node has the name of this node"
+        await node.kill()
+        before = node.log().count(looked)
+        await node.start()
+
+        await eventually(lambda: _logs(node, looked, before + 1), what="it has looked")
+        assert NAMESAKE not in node.log()
+
+
+async def _logs(node: NodeProcess, text: str, times: int = 1) -> bool:
+    return node.log().count(text) >= times
 
 
 async def test_in_available_mode_sockets_stay_and_the_surplus_closes_afterwards(agent: str) -> None:
