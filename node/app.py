@@ -12,11 +12,12 @@ from typing import TypedDict
 import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import StatefulLifespan
+from starlette.types import ASGIApp, Receive, Scope, Send, StatefulLifespan
 
-from ..shared.errors import internal_error
+from ..shared.errors import StartError, internal_error
 from ..shared.settings import Settings, load_settings
 from ..shared.variables import read_variables
 from .lifecycle.logs import configure_logs
@@ -31,6 +32,24 @@ from .web.requests import problem_response
 from .web.routes import api_routes
 
 _log = structlog.get_logger("tannoy.app")
+
+
+NOT_STARTED = (
+    "this application of Tannoy was not started: its lifespan has not run, as that of an application that is mounted "
+    "in another one never does. Serve it by itself: uvicorn --factory tannoy.node.app:create_app"
+)
+
+
+class _CheckStarted:
+    """Middleware that refuses to serve an application that has no node."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan" and "node" not in scope.get("state", ()):
+            raise StartError(NOT_STARTED)
+        await self._app(scope, receive, send)
 
 
 class LifespanState(TypedDict):
@@ -81,6 +100,7 @@ def _build_app(settings: Settings, lifespan: StatefulLifespan[Starlette]) -> Sta
     return Starlette(
         routes=routes,
         lifespan=lifespan,
+        middleware=[Middleware(_CheckStarted)],
         exception_handlers={HTTPException: _handle_http_error, Exception: _handle_internal_error},
     )
 
