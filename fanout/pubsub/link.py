@@ -155,8 +155,10 @@ class Link:
             self._connection = None
             if self.live.is_set():
                 self._down_since = self._clock.monotonic()
-                reason = connection.lost.result() if connection.lost.done() else None
-                _log.warning("link to Redis was lost", redis=str(self._target), error=str(reason or "closed"))
+                # Otherwise this node has closed it, and has said why if that is news to anybody.
+                if connection.lost.done():
+                    reason = connection.lost.result()
+                    _log.warning("link to Redis was lost", redis=str(self._target), error=str(reason or "closed"))
             self.live.clear()
             self._barriers.fail()
             self._connections_lost += 1

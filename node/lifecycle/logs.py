@@ -8,6 +8,7 @@ import structlog
 
 from ...shared.errors import StartError
 from ...shared.settings import LogFormat, Settings
+from .log_file import LogFile
 
 
 def configure_logs(settings: Settings) -> None:
@@ -42,7 +43,7 @@ def _create_handler(settings: Settings) -> logging.Handler:
     if settings.log_file is None:
         return logging.StreamHandler(sys.stderr)
     try:
-        return logging.FileHandler(settings.log_file)
+        return LogFile(settings.log_file)
     except OSError as error:
         raise StartError(
             f"TANNOY_LOG_FILE={settings.log_file}: {error.strerror}; the folder of the file has to exist"

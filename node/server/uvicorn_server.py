@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import gc
 import resource
-import signal
 import socket
 from collections.abc import Callable, Generator
 
@@ -12,6 +11,7 @@ import uvicorn
 
 from ...shared.settings import Settings
 from ..app import create_app_of
+from ..lifecycle.signals import handle_signals
 from ..node import Node
 from ..transports.uvicorn_websocket import TannoyWebSocketProtocol
 from .listeners import BACKLOG, listen
@@ -68,9 +68,7 @@ async def _serve(node: Node, server: _Server, listeners: list[socket.socket]) ->
         node.is_draining = True
         server.stop()
 
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
+    handle_signals(asyncio.get_running_loop(), stop)
     async with node.running():
         tune_garbage_collector()
         await server.serve(sockets=listeners)

@@ -162,6 +162,10 @@ class NodeProcess:
     async def stop(self) -> int:
         """SIGTERM, as a deploy does it; the exit code."""
         self._running.send_signal(signal.SIGTERM)
+        return await self.wait()
+
+    async def wait(self) -> int:
+        """Until the node has ended; the exit code."""
         code = await asyncio.to_thread(self._running.wait, PATIENCE)
         self._process = None
         return code
