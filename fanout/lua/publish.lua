@@ -23,9 +23,11 @@ end
 
 local number = string.format('%.0f', offset + 1)
 local new_head = epoch .. ' ' .. number
+-- The head first: a script is not rolled back where Redis refuses one of its commands, and a log that is ahead of its
+-- head would take no message any more.
+redis.call('SET', HEAD, new_head, 'EX', ARGV[5])
 redis.call('XADD', LOG, 'MAXLEN', ARGV[3], number .. '-0', 'm', ARGV[2])
 redis.call('EXPIRE', LOG, ARGV[4])
-redis.call('SET', HEAD, new_head, 'EX', ARGV[5])
 if KEYS[4] then
   redis.call('SET', KEYS[4], new_head, 'EX', ARGV[7])
 end

@@ -201,6 +201,22 @@ async def assert_consistent(room: HistoryRoom, confirmed: int, contents: list[st
     assert [content for _, content in await room.received()] == contents
 
 
+@pytest.mark.parametrize("right", ["set", "xadd", "expire", "publish"])
+async def test_a_room_goes_on_after_publishes_without_a_right_of_its_script(
+    valkey: Valkey, room: HistoryRoom, right: str
+) -> None:
+    before = await room.publish_all("before")
+    await valkey.run("ACL", "SETUSER", "default", f"-{right}")
+    try:
+        with pytest.raises(Unavailable):
+            await room.publish("refused")
+    finally:
+        await valkey.run("ACL", "SETUSER", "default", f"+{right}")
+    after = await room.publish_all("after", "all")
+    assert after.epoch == before.epoch
+    assert (await room.log_entries())[-2:] == [(after.offset - 1, "after"), (after.offset, "all")]
+
+
 async def test_publish_refused_for_memory_leaves_no_trace(valkey: Valkey, room: HistoryRoom) -> None:
     stored: list[str] = []
     refused: str | None = None
