@@ -45,6 +45,11 @@ class RedisBackend(Protocol):
         ...
 
     @property
+    def first_partitions(self) -> Sequence[int]:
+        """One partition of each server that is known to hold our data."""
+        ...
+
+    @property
     def jobs(self) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What has to run besides the links and pipelines themselves, by name."""
         ...
@@ -94,6 +99,10 @@ class SingleServer:
         return [(self._target, _ALL)]
 
     @property
+    def first_partitions(self) -> Sequence[int]:
+        return (0,)
+
+    @property
     def jobs(self) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:
         return {}
 
@@ -141,6 +150,10 @@ class ClusterBackend:
         if not self._cluster.slot_map.is_whole:
             raise StartError(f"{at} has slots that no server serves: redis-cli --cluster check tells which")
         return list(self._cluster.slot_map.masters.items())
+
+    @property
+    def first_partitions(self) -> Sequence[int]:
+        return [partitions[0] for partitions in self._cluster.slot_map.masters.values()]
 
     @property
     def jobs(self) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:

@@ -101,8 +101,11 @@ class Coordination:
 
     @property
     def not_ready_reason(self) -> str | None:
-        """None: the connection takes commands."""
-        return None if self.pipeline.connected.is_set() else "Redis takes no heartbeats"
+        """None: the last heartbeat was confirmed, and the connection takes commands."""
+        if not self.pipeline.connected.is_set():
+            return "Redis takes no heartbeats"
+        refusal = self.membership.refusal
+        return None if refusal is None else f"Redis takes no heartbeats: {refusal}"
 
     async def list_nodes(self) -> list[NodeInfo]:
         """The nodes whose heartbeat holds. Raises Unavailable, and MalformedBytes for a node of another version."""

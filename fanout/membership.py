@@ -22,6 +22,7 @@ from ..shared.keyspace import Keyspace
 from ..shared.nodes import NodeInfo
 from .heartbeats import Heartbeat, HeartbeatCalls, parse_heartbeat
 from .lease_times import DEFAULT_TIMES, LeaseTimes
+from .redis.errors import reason_of, words_of
 from .redis.pipeline import AnyPipeline, CommandSender
 from .server_life import ServerLives
 
@@ -86,6 +87,8 @@ class Membership:
         self.valid_until = -math.inf
         """Monotonic seconds."""
         self.nodes_alive = 1
+        self.refusal: str | None = None
+        """Why the last heartbeat has failed; None: Redis has confirmed it."""
         self.to_restate: set[int] = set()
         """Partitions in which something may have been lost; anti-entropy takes out those that it has restated."""
         self._lives = lives
@@ -176,7 +179,10 @@ class Membership:
                     await self._beat(pipeline, ALL)
                 except Unavailable as error:
                     self._missed += 1
-                    _log.warning("missed a heartbeat", error=str(error))
+                    self.refusal = reason_of(error)
+                    _log.warning("missed a heartbeat", error=words_of(error))
+                else:
+                    self.refusal = None
 
     def beat_soon(self) -> None:
         """Send the next heartbeat now."""

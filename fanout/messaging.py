@@ -10,6 +10,7 @@ from ..shared.keyspace import Keyspace
 from .backend import RedisBackend
 from .history.publisher import Publisher
 from .history.reader import HistoryReader, HistoryRules
+from .publish_probe import PublishProbe
 from .scripts import HISTORY_READ, PUBLISH, PUBLISH_ONCE, SERVER_DOUBT, SERVER_ENSURE
 from .server_life import ServerLives
 
@@ -25,6 +26,7 @@ class Messaging:
             scripts=(SERVER_ENSURE, PUBLISH, PUBLISH_ONCE),
             on_connected=lives.on_connected,
         )
+        self._probe = PublishProbe(self.publishing, keyspace, lambda: backend.first_partitions)
         self.publisher = Publisher(self.publishing, keyspace, rules)
         self.reading = backend.pipeline(
             name=f"tannoy-history-{name}",
@@ -36,13 +38,15 @@ class Messaging:
     @property
     def jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What has to run, by name."""
-        return {"publisher": self.publishing.run, "history": self.reading.run}
+        return {"publisher": self.publishing.run, "probe": self._probe.run, "history": self.reading.run}
 
     @property
     def not_ready_reason(self) -> str | None:
-        """None: both connections take commands."""
+        """None: Redis takes publishes, and reads of history."""
         if not self.publishing.connected.is_set():
             return "Redis takes no publishes"
+        if self._probe.refusal is not None:
+            return f"Redis takes no publishes: {self._probe.refusal}"
         return None if self.reading.connected.is_set() else "Redis answers no reads of history"
 
     async def wait_until_ready(self) -> None:

@@ -61,3 +61,15 @@ class CommandFailed(Unavailable):
         super().__init__(message)
         self.refusal = refusal
         self.is_returned = is_returned
+
+
+def reason_of(error: Unavailable) -> str:
+    """Why a command failed, in words that may be shown to anybody."""
+    refusal = error.refusal if isinstance(error, CommandFailed) else None
+    return error.message if refusal is None else refusal.reason
+
+
+def words_of(error: Unavailable) -> str:
+    """The same for the log of the node: in the words of Redis, if it has refused."""
+    refusal = error.refusal if isinstance(error, CommandFailed) else None
+    return str(refusal or error)
