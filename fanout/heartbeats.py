@@ -28,6 +28,8 @@ class Heartbeat:
     """Of the server (`server_life.py`). None: it has lost data, and has not been asked since."""
     beats: int
     """Heartbeats that this partition has recorded, with this one."""
+    losses: int
+    """How often keys of the partition were found to be lost: where it changes, all nodes state what they hold."""
 
 
 class HeartbeatCalls:
@@ -56,5 +58,6 @@ class HeartbeatCalls:
 
 
 def parse_heartbeat(reply: Reply) -> Heartbeat:
-    before, nodes_alive, life, beats = reply
-    return Heartbeat(bytes(before) == b"alive", int(nodes_alive), bytes(life).decode() or None, int(beats))
+    before, nodes_alive, life, beats, losses = reply
+    life = bytes(life).decode() or None
+    return Heartbeat(bytes(before) == b"alive", int(nodes_alive), life, int(beats), int(losses))

@@ -99,7 +99,10 @@ class Membership:
         self._times = times
         self._known_lives: list[str | None] = [None] * PARTITIONS  # as of the last good heartbeat
         self._sent = [-math.inf] * PARTITIONS  # when the last good heartbeat was sent
-        self._overdue: set[int] = set()  # partitions in which this process was not alive, until it has restated there
+        self._losses = [0] * PARTITIONS  # how often keys of the partition were lost, as of the last heartbeat
+        self._overdue: set[int] = (
+            set()
+        )  # where this process was not alive, or keys were lost, until it has restated there
         self._expiry_timer: asyncio.TimerHandle | None = None
         self._is_due = asyncio.Event()
         self._beats = 0
@@ -231,8 +234,10 @@ class Membership:
             heartbeat = found[part] = parse_heartbeat(reply)
             if heartbeat.life is not None:
                 self._lives.note_beats(part, heartbeat.life, heartbeat.beats)
-            if not heartbeat.was_alive and self._known_lives[part] is not None:
+            has_lost_keys = heartbeat.losses != self._losses[part]
+            if (has_lost_keys or not heartbeat.was_alive) and self._known_lives[part] is not None:
                 self._overdue.add(part)
+            self._losses[part] = heartbeat.losses
         if failures:
             raise failures[0]
         return found
@@ -251,7 +256,7 @@ class Membership:
             await self._holder.restate(commands, sorted(forgotten), add_missing=True)
         overdue = self._overdue & lives.keys()
         if overdue:
-            _log.warning("the heartbeat of this node had expired in Redis: checking which leases it still has")
+            _log.warning("Redis had lost keys, or the heartbeat of this node: checking which leases it still has")
             await self._holder.restate(commands, sorted(overdue), add_missing=False)
         self.to_restate |= forgotten | overdue
         self._overdue -= overdue

@@ -20,7 +20,7 @@ PUBLISH_ONCE = load_script("publish_once")
 HEARTBEAT = load_script("heartbeat", allow_oom=True)
 """KEYS: heartbeats, server. ARGV: incarnation, milliseconds, life and beats seen.
 
-Returns [before, alive, life, beats].
+Returns [before, alive, life, beats, losses].
 """
 
 SERVER_ENSURE = load_script("server_ensure", head="server_common", allow_oom=True)
@@ -42,25 +42,28 @@ REMEMBER_GONE = load_script("remember_gone")
 """KEYS: gone. ARGV: entry, how many are kept, seconds."""
 
 LEASE_ACQUIRE = load_script("lease_acquire", head="lease_common")
-"""KEYS: of the owner. ARGV: lease, info, max, policy, owner, has waited, longest wait in ms.
+"""KEYS: of the owner. ARGV: lease, info, max, policy, owner, has waited, lease in ms.
 
 Returns a list that begins with held, full, wait, displaced, recovering or fenced.
 """
 
 LEASE_RELEASE = load_script("lease_release", head="lease_common", allow_oom=True)
-"""KEYS: of the owner. ARGV: lease, generation. Returns the lease that was granted in its place, or an empty string."""
+"""KEYS: of the owner. ARGV: lease, generation, lease in ms.
+
+Returns the lease that was granted in its place, or an empty string.
+"""
 
 LEASE_REPAIR = load_script("lease_repair", head="lease_common", allow_oom=True)
-"""KEYS: of the owner. ARGV: incarnation, owner, max, policy, adding, newest, then lease, generation, info of each.
+"""KEYS: of the owner. ARGV: incarnation, owner, max, policy, adding, newest; lease, generation, info of each; lease ms.
 
 Returns [missing, granted, surplus, policy, count].
 """
 
 LEASE_LIMIT = load_script("lease_limit", head="lease_common")
-"""KEYS: of the owner. ARGV: max, policy. Returns [count, leases that have to be closed]."""
+"""KEYS: of the owner. ARGV: max, policy, lease in ms. Returns [count, leases that have to be closed]."""
 
 LEASE_LIST = load_script("lease_list", head="lease_common")
-"""KEYS: of the owner. ARGV: max, policy. Returns [max, policy, infos]."""
+"""KEYS: of the owner. ARGV: max, policy, lease in ms. Returns [max, policy, infos]."""
 
 PRESENCE_JOIN = load_script("presence_join", head="presence_common")
 """KEYS: of the room and the process. ARGV: room, inline_max, events_max, incarnation, number, user, username.

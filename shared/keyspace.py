@@ -6,6 +6,7 @@
     {prefix}:{tag}:log:room:lobby   its last messages: `HistoryKeys`
     {prefix}:{tag}:once:room:lobby:DIGEST  an idempotency key of a published message
     {prefix}:{tag}:held:agent:42    the agent's leases, and more keys for them: `LeaseKeys`
+    {prefix}:{tag}:limits           the limits that were set for single agents, in each partition
     {prefix}:{tag}:users:room:lobby the users in a room, and more keys for presence: `PresenceKeys`
     {prefix}:{tag}:gone:agent:42    why sessions of the agent were closed
     {prefix}:{tag}:nodes            heartbeats, in each partition
@@ -73,6 +74,7 @@ class LeaseKeys(NamedTuple):
     info: bytes
     state: bytes
     limit: bytes
+    limits: bytes
 
 
 class PresenceKeys(NamedTuple):
@@ -183,7 +185,11 @@ class Keyspace:
             self.heartbeats(part),
             self.server(part),
             self.owners_of_node(part, incarnation),
-            *(self._in_partition(part, f"{what}:{of_owner}") for what in ("held", "info", "state", "limit")),
+            self._in_partition(part, f"held:{of_owner}"),
+            self._in_partition(part, f"info:{of_owner}"),
+            self._in_partition(part, f"state:{of_owner}"),
+            self._in_partition(part, f"limit:{of_owner}"),
+            self._in_partition(part, "limits"),
         )
 
     def presence(self, room: Channel) -> PresenceKeys:

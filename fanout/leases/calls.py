@@ -98,18 +98,19 @@ class LeaseCalls:
         self.pipeline = pipeline
         self._keyspace = keyspace
         self._incarnation = incarnation
-        self._longest_wait_ms = times.lease_ms
+        self._lease_ms = times.lease_ms
 
     async def acquire(self, lease: Lease, default: Limit, *, has_waited: bool) -> Acquired:
         """`default` holds unless the owner has a limit of its own; `has_waited`: the last answer was `Wait`."""
         owner = lease.owner
         words = (lease.name, lease.info, default.max_sessions, default.policy, owner_key(owner))
-        arguments = (*words, int(has_waited), self._longest_wait_ms)
+        arguments = (*words, int(has_waited), self._lease_ms)
         return parse_acquired(await self.pipeline.run_script(LEASE_ACQUIRE, self._keys(owner), arguments))
 
     def release(self, lease: Lease) -> "asyncio.Future[Reply]":
         """`parse_granted` reads the answer."""
-        return self.pipeline.run_script(LEASE_RELEASE, self._keys(lease.owner), (lease.name, lease.generation))
+        words = (lease.name, lease.generation, self._lease_ms)
+        return self.pipeline.run_script(LEASE_RELEASE, self._keys(lease.owner), words)
 
     async def repair(
         self,
@@ -124,20 +125,22 @@ class LeaseCalls:
         """State all leases of an owner that this process has, up to the one with the number `newest`."""
         stated = [word for lease in leases for word in (lease.name, lease.generation, lease.info)]
         about = (self._incarnation, owner_key(owner), default.max_sessions, default.policy)
-        arguments = (*about, int(add_missing), newest, *stated)
+        arguments = (*about, int(add_missing), newest, *stated, self._lease_ms)
         reply = await commands.run_script(LEASE_REPAIR, self._keys(owner), arguments)
         missing, granted, surplus, policy, count = reply
         return Repaired(_names(missing), _names(granted), Surplus(_names(surplus), int(count), _policy(policy)))
 
     async def set_limit(self, owner: Owner, limit: Limit) -> Surplus:
         """Give an owner a limit of its own."""
-        reply = await self.pipeline.run_script(LEASE_LIMIT, self._keys(owner), (limit.max_sessions, limit.policy))
+        words = (limit.max_sessions, limit.policy, self._lease_ms)
+        reply = await self.pipeline.run_script(LEASE_LIMIT, self._keys(owner), words)
         count, surplus = reply
         return Surplus(_names(surplus), int(count), limit.policy)
 
     async def list_sessions(self, owner: Owner, default: Limit) -> tuple[Limit, list[SessionInfo]]:
         """The limit that holds for an owner, and the sessions that hold its leases, oldest first."""
-        reply = await self.pipeline.run_script(LEASE_LIST, self._keys(owner), (default.max_sessions, default.policy))
+        words = (default.max_sessions, default.policy, self._lease_ms)
+        reply = await self.pipeline.run_script(LEASE_LIST, self._keys(owner), words)
         max_sessions, policy, infos = reply
         sessions = [SessionInfo.parse(orjson.loads(info)) for info in infos]
         return Limit(int(max_sessions), _policy(policy)), sessions

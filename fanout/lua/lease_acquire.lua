@@ -1,10 +1,11 @@
 -- Acquire a lease, or wait for one. Idempotent: a repeated call returns the present state.
--- KEYS  the seven of lease_common.lua
+-- KEYS  the eight of lease_common.lua
 -- ARGV  1 lease  2 info (JSON)  3 max (0: no limit)  4 policy: reject or evict_oldest  5 owner, as it stands in owners
---       6 '1': an earlier call has returned 'wait'  7 milliseconds: the longest that a server makes new leases wait
+--       6 '1': an earlier call has returned 'wait'  7 for how long a heartbeat holds, in ms: also the longest that a
+--       server makes new leases wait
 -- Returns  {'fenced'}                 the heartbeat of the calling node has expired: it may hold no lease
---          {'recovering', ms}         the server may have forgotten leases: call again after that time (-1: the server
---                                     has not been identified yet)
+--          {'recovering', ms}         the server may have forgotten leases, of this owner or of all: call again after that
+--                                     time (-1: the server has not been identified yet)
 --          {'held', generation}
 --          {'full', count, max}
 --          {'displaced', by}          another lease waits in its stead; by: the newest lease of the same session, or ''
@@ -13,7 +14,6 @@
 --                                     waiting lease whose victim this one has taken over ('' if there is none)
 -- O(log n), and O(n) only when full
 local lease, info, owner = ARGV[1], ARGV[2], ARGV[5]
-local longest_wait_ms = tonumber(ARGV[7])
 
 if not alive(lease) then
   return { 'fenced' }
@@ -29,11 +29,12 @@ if not waits_until then
   return { 'recovering', -1 }
 end
 local wait_ms = waits_until - now
-if wait_ms > longest_wait_ms then
+if wait_ms > LEASE_MS then
   -- The clock of the server was set back: wait one full window from now, and no longer.
-  wait_ms = longest_wait_ms
+  wait_ms = LEASE_MS
   redis.call('HSET', SERVER, 'until', string.format('%.0f', now + wait_ms))
 end
+wait_ms = math.max(wait_ms, lost_for())
 if wait_ms > 0 then
   return { 'recovering', wait_ms }
 end
@@ -46,7 +47,7 @@ end
 
 local waits_for = redis.call('HGET', STATE, 'n|' .. lease)
 if waits_for then
-  if redis.call('ZSCORE', HELD, waits_for) and alive(waits_for) then
+  if redis.call('ZSCORE', HELD, waits_for) and may_be_alive(waits_for) then
     return wait(waits_for, '')
   end
   free_lease(waits_for)
@@ -61,9 +62,9 @@ end
 
 local function wait_for(victim, displaced)
   redis.call('HSET', STATE, 'n|' .. lease, victim, 'v|' .. victim, lease, 'g|' .. lease, next_generation(), name, lease)
-  redis.call('HSET', INFO, lease, info)
+  describe(lease, info)
   note_owner(owner)
-  if not alive(victim) then
+  if not may_be_alive(victim) then
     free_lease(victim)
     return { 'held', string.format('%.0f', redis.call('ZSCORE', HELD, lease)) }
   end
@@ -110,14 +111,11 @@ if max > 0 and redis.call('ZCARD', HELD) >= max then
 end
 local count = redis.call('ZCARD', HELD)
 if max == 0 or count < max then
-  redis.call('HSET', INFO, lease, info)
+  describe(lease, info)
   redis.call('HSET', STATE, name, lease)
   note_owner(owner)
   local new = next_generation()
-  redis.call('ZADD', HELD, new, lease)
-  if count == 0 then
-    keep()
-  end
+  hold(lease, new)
   return { 'held', new }
 end
 if policy == 'reject' then

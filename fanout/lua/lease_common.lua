@@ -7,10 +7,14 @@
 -- victim has one newcomer at most. Freeing the victim grants its newcomer in the same step, so the count of held leases
 -- never exceeds the limit in between.
 --
--- ARGV  those of the script below it
+-- Any of these keys may be deleted from outside: evicted, or by a clean-up script. `state` counts the members of `held`
+-- and `info`; where they differ, something was lost, and what is left is not relied on (`forget_owner`).
+--
+-- ARGV  those of the script below it; the last one is for how long a heartbeat holds, in ms
 -- Returns nothing by itself; each function is O(log n), free_dead_leases O(n)
--- KEYS  1 heartbeats zset  incarnation → when its heartbeat expires (ms of Redis TIME)
---       2 server     hash  id, life: the server and its data; until: no new leases are granted before that (ms)
+-- KEYS  1 heartbeats zset  incarnation → when its heartbeat expires (ms of Redis TIME); .since: see heartbeat.lua
+--       2 server     hash  id, life: the server and its data; until: no new leases are granted before that (ms);
+--                          losses: rises where keys were found to be lost, so that nodes state what they hold
 --       3 owners     set   owners of whom the calling process holds or has held leases
 --       4 held       zset  lease → generation; the number of members is the count that the limit bounds
 --       5 info       hash  lease → its description (JSON), also of leases that wait
@@ -18,8 +22,12 @@
 --                          n|NEWCOMER → victim, v|VICTIM → newcomer: which lease waits for which
 --                          g|NEWCOMER → its generation, given when it began to wait
 --                          .g: the last generation; .d: when dead leases were last searched for (ms)
+--                          .held, .infos: how many members held and info have
+--                          .lost: when keys of this owner were found to be lost (ms)
 --       7 limit      hash  max, policy: a limit that was set for this owner
-local HEARTBEATS, SERVER, OWNERS, HELD, INFO, STATE, LIMIT = unpack(KEYS)
+--       8 limits     hash  owner → MAX POLICY: the limits that were set for owners of the partition, once more
+local HEARTBEATS, SERVER, OWNERS, HELD, INFO, STATE, LIMIT, LIMITS = unpack(KEYS)
+local LEASE_MS = tonumber(ARGV[#ARGV])
 local KEEP_SECONDS = 86400
 local SMALL, SEARCH_EVERY_MS = 64, 500
 
@@ -29,6 +37,17 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function alive(lease)
   local expiry = redis.call('ZSCORE', HEARTBEATS, lease:match('^[^|]*'))
   return expiry and tonumber(expiry) > now
+end
+
+-- Whether another lease may still be used. If the heartbeats were lost, one that is not known yet may come: for as long
+-- as a node may rely on its last one, it counts.
+local function may_be_alive(lease)
+  local expiry = redis.call('ZSCORE', HEARTBEATS, lease:match('^[^|]*'))
+  if expiry then
+    return tonumber(expiry) > now
+  end
+  local since = redis.call('ZSCORE', HEARTBEATS, '.since')
+  return not since or math.abs(now + tonumber(since)) < LEASE_MS
 end
 
 local function session_of(lease)
@@ -44,7 +63,7 @@ local function next_generation()
   return generation
 end
 
--- Called for an owner's first lease and by every repair: keys that no node repairs any more expire after a day.
+-- Called with every lease that is granted and by every repair: keys that no node repairs any more expire after a day.
 local function keep()
   redis.call('EXPIRE', HELD, KEEP_SECONDS)
   redis.call('EXPIRE', INFO, KEEP_SECONDS)
@@ -56,17 +75,48 @@ local function note_owner(owner)
   redis.call('EXPIRE', OWNERS, KEEP_SECONDS)
 end
 
+-- For how long this owner gets no new leases, in ms: nodes are stating those that they hold. 0 or less: they have.
+local function lost_for()
+  local lost = redis.call('HGET', STATE, '.lost')
+  return lost and math.min(lost + LEASE_MS - now, LEASE_MS) or 0
+end
+
 -- Delete the state of an owner without leases, held or waiting. The clock replaces the generation that is forgotten,
 -- and no lease has the same name twice.
 local function tidy_up()
-  if redis.call('EXISTS', HELD, INFO) == 0 then
+  if redis.call('EXISTS', HELD, INFO) == 0 and lost_for() <= 0 then
     redis.call('DEL', STATE)
   end
 end
 
+-- Keys of the owner were lost, so what is left says nothing: each node states its leases with its next heartbeat, or is
+-- fenced, before the first new one is granted.
+local function forget_owner()
+  redis.call('DEL', HELD, INFO, STATE)
+  redis.call('HSET', STATE, '.lost', string.format('%.0f', now))
+  redis.call('PEXPIRE', STATE, LEASE_MS)
+  redis.call('HINCRBY', SERVER, 'losses', 1)
+end
+
+local counted = redis.call('HMGET', STATE, '.held', '.infos')
+if redis.call('ZCARD', HELD) ~= tonumber(counted[1] or 0) or redis.call('HLEN', INFO) ~= tonumber(counted[2] or 0) then
+  forget_owner()
+end
+
+local function describe(lease, info)
+  redis.call('HINCRBY', STATE, '.infos', redis.call('HSET', INFO, lease, info))
+end
+
+local function hold(lease, generation)
+  redis.call('HINCRBY', STATE, '.held', redis.call('ZADD', HELD, generation, lease))
+  keep()
+end
+
 local function forget(lease)
   local name = 's|' .. session_of(lease)
-  redis.call('HDEL', INFO, lease)
+  if redis.call('HDEL', INFO, lease) == 1 then
+    redis.call('HINCRBY', STATE, '.infos', -1)
+  end
   if redis.call('HGET', STATE, name) == lease then
     redis.call('HDEL', STATE, name)
   end
@@ -87,7 +137,7 @@ end
 -- The newcomer that waits for a lease, if it is alive. A dead newcomer is removed.
 local function newcomer_for(victim)
   local newcomer = redis.call('HGET', STATE, 'v|' .. victim)
-  if newcomer and not alive(newcomer) then
+  if newcomer and not may_be_alive(newcomer) then
     forget(newcomer)
     cancel_wait(newcomer)
     return nil
@@ -98,7 +148,9 @@ end
 -- Free a lease whose socket is closed, or whose node is dead. A newcomer that waits for it is granted in the same step;
 -- returns that lease, or ''.
 local function free_lease(lease)
-  redis.call('ZREM', HELD, lease)
+  if redis.call('ZREM', HELD, lease) == 1 then
+    redis.call('HINCRBY', STATE, '.held', -1)
+  end
   forget(lease)
   local newcomer = newcomer_for(lease)
   if not newcomer then
@@ -106,7 +158,7 @@ local function free_lease(lease)
   end
   local generation = redis.call('HGET', STATE, 'g|' .. newcomer)
   cancel_wait(newcomer)
-  redis.call('ZADD', HELD, generation, newcomer)
+  hold(newcomer, generation)
   return newcomer
 end
 
@@ -123,7 +175,7 @@ local function free_dead_leases()
   for _, lease in ipairs(redis.call('ZRANGE', HELD, 0, -1)) do
     local incarnation = lease:match('^[^|]*')
     if lives[incarnation] == nil then
-      lives[incarnation] = alive(lease) or false
+      lives[incarnation] = may_be_alive(lease)
     end
     if not lives[incarnation] then
       free_lease(lease)
@@ -131,10 +183,30 @@ local function free_dead_leases()
   end
 end
 
--- The limit that was set for the owner, or else the node's setting.
+-- The owner's name in `limits`: that key and the part of `limit` before the name are of equal length.
+local OWNER = LIMIT:sub(#LIMITS + 1)
+
+local function set_limit(max, policy)
+  redis.call('HSET', LIMIT, 'max', max, 'policy', policy)
+  redis.call('HSET', LIMITS, OWNER, max .. ' ' .. policy)
+end
+
+-- The limit that was set for the owner, or else the node's setting. It stands in two keys; one that was lost is written
+-- again from the other.
 local function limit(max, policy)
   local own = redis.call('HMGET', LIMIT, 'max', 'policy')
-  return tonumber(own[1] or max), own[2] or policy
+  if own[1] and own[2] then
+    if redis.call('HEXISTS', LIMITS, OWNER) == 0 then
+      set_limit(own[1], own[2])
+    end
+    return tonumber(own[1]), own[2]
+  end
+  local copied_max, copied_policy = (redis.call('HGET', LIMITS, OWNER) or ''):match('^(%d+) (%S+)$')
+  if copied_max then
+    set_limit(copied_max, copied_policy)
+    return tonumber(copied_max), copied_policy
+  end
+  return tonumber(max), policy
 end
 
 -- The leases beyond max, whose sessions have to be closed: under evict_oldest the oldest, under reject the newest.

@@ -1,6 +1,7 @@
 -- Release a lease once its socket is closed, or stop waiting for one.
--- KEYS  the seven of lease_common.lua
+-- KEYS  the eight of lease_common.lua
 -- ARGV  1 lease  2 the generation under which it was held ('': any; only its holder releases a lease)
+--       3 for how long a heartbeat holds, in ms
 -- Returns the lease that was granted in its place, or ''.   O(log n)
 local lease, generation = ARGV[1], ARGV[2]
 

@@ -1,9 +1,10 @@
 -- Compare the leases of an owner with those that a process states it holds: surplus ones are freed, missing ones are
 -- reported or added.
--- KEYS  the seven of lease_common.lua
+-- KEYS  the eight of lease_common.lua
 -- ARGV  1 incarnation  2 owner, as it stands in owners  3 max  4 policy  5 '1': add missing leases
 --       6 the number of the newest lease when this was stated: it says nothing about later ones, and may come late
 --       7… lease, generation ('': it is being acquired, leave it alone), info; any number of them
+--       last: for how long a heartbeat holds, in ms
 -- Returns  {missing, granted, surplus, policy, count}: stated leases that are not held (and were not added); waiting
 --          ones that were granted by this; leases to be closed because there are more than the limit.   O(n)
 local incarnation, owner, adding, newest = ARGV[1], ARGV[2], ARGV[5] == '1', tonumber(ARGV[6])
@@ -14,16 +15,27 @@ local max, policy = limit(ARGV[3], ARGV[4])
 local waits_until = redis.call('HGET', SERVER, 'until')
 local is_settled = waits_until and tonumber(waits_until) <= now
 
-local stated, missing, granted = {}, {}, {}
-for at = 7, #ARGV, 3 do
+local stated, missing, granted, states_held = {}, {}, {}, false
+for at = 7, #ARGV - 1, 3 do
+  stated[ARGV[at]] = true
+  states_held = states_held or ARGV[at + 1] ~= ''
+end
+
+-- While a process holds a lease, its owner has keys: all of them were lost.
+if states_held and is_settled and redis.call('EXISTS', HELD, INFO, STATE) == 0 then
+  forget_owner()
+end
+if lost_for() > 0 then
+  adding, is_settled = true, false
+end
+
+for at = 7, #ARGV - 1, 3 do
   local lease, generation, info = ARGV[at], ARGV[at + 1], ARGV[at + 2]
-  stated[lease] = true
   if generation ~= '' and not redis.call('ZSCORE', HELD, lease) then
     if adding then
-      redis.call('HSET', INFO, lease, info)
+      describe(lease, info)
       redis.call('HSET', STATE, 's|' .. session_of(lease), lease)
-      note_owner(owner)
-      redis.call('ZADD', HELD, generation, lease)
+      hold(lease, generation)
     elseif is_settled then
       table.insert(missing, lease)
     end
@@ -54,6 +66,7 @@ end
 if next(stated) == nil then
   redis.call('SREM', OWNERS, owner)
 else
+  note_owner(owner)
   keep()
 end
 tidy_up()

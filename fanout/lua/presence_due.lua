@@ -13,4 +13,4 @@ local rooms = redis.call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, ROOMS_AT
 for _, room in ipairs(rooms) do
   redis.call('ZADD', DUE, now + CLAIM, room)
 end
-return { rooms, redis.call('ZRANGEBYSCORE', HEARTBEATS, '-inf', now, 'LIMIT', 0, DEAD_AT_ONCE) }
+return { rooms, redis.call('ZRANGEBYSCORE', HEARTBEATS, 0, now, 'LIMIT', 0, DEAD_AT_ONCE) }

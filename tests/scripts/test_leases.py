@@ -1,96 +1,12 @@
 """The lease scripts on a real Valkey: which session gets a lease, which waits, and which is evicted."""
 
-import itertools
-from collections.abc import AsyncGenerator, Sequence
-from typing import Any
+from collections.abc import AsyncGenerator
 
 import pytest
 from tannoy.fanout.lease_times import DEFAULT_TIMES
-from tannoy.fanout.redis.script import Script
-from tannoy.fanout.scripts import HEARTBEAT, LEASE_ACQUIRE, LEASE_LIMIT, LEASE_RELEASE, LEASE_REPAIR, SERVER_ENSURE
-from tannoy.shared.channels import Owner, OwnerKind
-from tannoy.shared.keyspace import Keyspace, LeaseKeys
 
+from tests.support.owner_leases import OwnerLeases
 from tests.support.valkey import Valkey
-
-OWNER = Owner(OwnerKind.AGENT, "42")
-_prefixes = itertools.count(1)
-ALIVE_MS = 60_000
-
-
-class OwnerLeases:
-    """The leases of one agent under a prefix of its own, read and changed through the scripts."""
-
-    def __init__(self, valkey: Valkey, *, max: int, policy: str) -> None:
-        self._valkey = valkey
-        self._keyspace = Keyspace(f"leases-{next(_prefixes)}")
-        self._max, self._policy = max, policy
-
-    def _keys(self, node: str) -> LeaseKeys:
-        """As this node passes them to a script."""
-        return self._keyspace.leases(OWNER, node)
-
-    async def _run(self, script: Script, keys: Sequence[bytes], *arguments: str | int) -> Any:
-        return await self._valkey.run("EVAL", script.source, str(len(keys)), *keys, *map(str, arguments))
-
-    async def identify_server(self, *, wait_ms: int = 0) -> None:
-        """As every new connection of a node does."""
-        await self._run(SERVER_ENSURE, [self._keyspace.server(OWNER.partition)], wait_ms)
-
-    async def send_heartbeats(self, *nodes: str, ms: int = ALIVE_MS) -> list[str]:
-        """Returns the previous state of each node."""
-        part = OWNER.partition
-        keys = [self._keyspace.heartbeats(part), self._keyspace.server(part)]
-        return [(await self._run(HEARTBEAT, keys, node, ms))[0].decode() for node in nodes]
-
-    async def remove_heartbeat(self, node: str) -> None:
-        """The node counts as dead."""
-        await self._valkey.run("ZREM", self._keyspace.heartbeats(OWNER.partition), node)
-
-    async def acquire(self, lease: str, *, again: bool = False) -> list[str]:
-        owner = f"{OWNER.kind}:{OWNER.name}"
-        arguments = (lease, "{}", self._max, self._policy, owner, int(again), DEFAULT_TIMES.lease_ms)
-        answer = await self._run(LEASE_ACQUIRE, self._keys(_node_of(lease)), *arguments)
-        return [part.decode() if isinstance(part, bytes) else str(part) for part in answer]
-
-    async def release(self, lease: str, generation: str = "") -> str:
-        """Returns the waiting lease that was granted, or an empty string."""
-        answer: bytes = await self._run(LEASE_RELEASE, self._keys(_node_of(lease)), lease, generation)
-        return answer.decode()
-
-    async def repair(
-        self, node: str, *stated: tuple[str, str], adding: bool = False, newest: int = 1000
-    ) -> list[list[str]]:
-        """`stated`: (lease, generation). Returns missing, granted, surplus."""
-        words = [word for lease, generation in stated for word in (lease, generation, "{}")]
-        owner = f"{OWNER.kind}:{OWNER.name}"
-        arguments: tuple[str | int, ...] = (node, owner, self._max, self._policy, int(adding), newest, *words)
-        answer = await self._run(LEASE_REPAIR, self._keys(node), *arguments)
-        return [[lease.decode() for lease in leases] for leases in answer[:3]]
-
-    async def set_limit(self, max: int, policy: str) -> list[str]:
-        """Returns the surplus leases."""
-        _, surplus = await self._run(LEASE_LIMIT, self._keys("n1"), max, policy)
-        return [lease.decode() for lease in surplus]
-
-    async def held(self) -> list[str]:
-        """Oldest first."""
-        return [lease.decode() for lease in await self._valkey.run("ZRANGE", self._keys("n1").held, "0", "-1")]
-
-    async def existing_keys(self) -> set[str]:
-        """Those keys of the owner, as node n1 passes them, that exist."""
-        keys = self._keys("n1")._asdict().items()
-        return {name for name, key in keys if await self._valkey.run("EXISTS", key)}
-
-    async def leftovers(self) -> int:
-        """Holders, waiting newcomers and their names; the last generation alone may stay for a day."""
-        keys = self._keys("n1")
-        state = set(await self._valkey.run("HKEYS", keys.state)) - {b".g", b".d"}
-        return int(await self._valkey.run("EXISTS", keys.held, keys.info)) + len(state)
-
-
-def _node_of(lease: str) -> str:
-    return lease.partition("|")[0]
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +66,7 @@ async def test_release_of_another_generation_has_no_effect(rejecting: OwnerLease
 async def test_acquire_at_the_limit_removes_the_lease_of_a_dead_node(rejecting: OwnerLeases) -> None:
     await rejecting.acquire("n1|1|a")
     await rejecting.acquire("n2|1|b")
-    await rejecting.remove_heartbeat("n1")
+    await rejecting.end_heartbeat("n1")
     assert (await rejecting.acquire("n2|2|c"))[0] == "held"
     assert await rejecting.held() == ["n2|1|b", "n2|2|c"]
 
@@ -176,7 +92,7 @@ async def test_acquire_does_not_wait_for_a_victim_on_a_dead_node(evicting: Owner
     await evicting.acquire("n1|1|a")
     await evicting.acquire("n2|1|b")
     assert (await evicting.acquire("n3|1|c"))[0] == "wait"
-    await evicting.remove_heartbeat("n1")
+    await evicting.end_heartbeat("n1")
     assert (await evicting.acquire("n3|1|c"))[0] == "held"
     assert await evicting.held() == ["n2|1|b", "n3|1|c"]
 
@@ -208,7 +124,7 @@ async def test_reservation_of_a_dead_newcomer_does_not_count(evicting: OwnerLeas
     _, generation = await evicting.acquire("n1|1|a")
     await evicting.acquire("n1|2|b")
     await evicting.acquire("n2|1|c")
-    await evicting.remove_heartbeat("n2")
+    await evicting.end_heartbeat("n2")
     assert await evicting.release("n1|1|a", generation) == ""
     assert (await evicting.acquire("n3|1|d"))[0] == "held"
 
@@ -231,7 +147,7 @@ async def test_session_that_reconnects_while_waiting_takes_over_its_reservation(
 
 async def test_session_on_a_dead_node_is_replaced_without_waiting(rejecting: OwnerLeases) -> None:
     await rejecting.acquire("n1|1|a")
-    await rejecting.remove_heartbeat("n1")
+    await rejecting.end_heartbeat("n1")
     assert (await rejecting.acquire("n2|1|a"))[0] == "held"
     assert await rejecting.held() == ["n2|1|a"]
 
@@ -294,8 +210,9 @@ async def test_repair_removes_leases_the_node_does_not_state_and_grants_reservat
 
 async def test_repair_returns_missing_leases_or_adds_them(rejecting: OwnerLeases) -> None:
     stated = ("n1|1|a", "1795000000000001")
+    await rejecting.acquire("n2|1|b")
     assert await rejecting.repair("n1", stated) == [["n1|1|a"], [], []]
-    assert await rejecting.held() == []
+    assert await rejecting.held() == ["n2|1|b"]
     assert await rejecting.repair("n1", stated, adding=True) == [[], [], []]
     assert await rejecting.acquire("n1|1|a") == ["held", "1795000000000001"]
 
@@ -336,7 +253,7 @@ async def test_acquire_with_many_leases_removes_those_of_dead_nodes(valkey: Valk
     await owner.send_heartbeats("n1", "n2")
     for number in range(200):
         await owner.acquire(f"n{1 + number % 2}|{number}|s{number}")
-    await owner.remove_heartbeat("n1")
+    await owner.end_heartbeat("n1")
     assert (await owner.acquire("n2|200|new"))[0] == "held"
     assert len(await owner.held()) == 101
 
@@ -368,7 +285,7 @@ async def test_reservation_of_a_dead_newcomer_is_dropped_for_the_next_one(evicti
     await evicting.acquire("n1|1|a")
     await evicting.acquire("n1|2|b")
     await evicting.acquire("n2|1|c")
-    await evicting.remove_heartbeat("n2")
+    await evicting.end_heartbeat("n2")
     assert await evicting.acquire("n3|1|d") == ["wait", "n1|1|a", "", "2", "2"], "the oldest, for which c had waited"
 
 

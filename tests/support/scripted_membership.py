@@ -103,16 +103,18 @@ class ScriptedMembership:
         if not self.can_restate:
             raise Unavailable("not now")
 
-    def answer_heartbeats(self, before: str = "alive", server: str = "one", *, only: Collection[int] = ALL) -> None:
-        """Reply to heartbeats in these partitions with `before` and `server`; in the others nothing is lost.
+    def answer_heartbeats(
+        self, before: str = "alive", server: str = "one", *, losses: int = 0, only: Collection[int] = ALL
+    ) -> None:
+        """Reply to heartbeats in these partitions with `before`, `server` and `losses`; in the others nothing is lost.
 
         `server` is the life of the server; "": it has lost its data, and gets another life with SERVER_ENSURE.
         """
 
         def answer(call: Call) -> list[object]:
             if PART_OF[call.keys[0]] in only:
-                return [before.encode(), 3, server.encode(), 1]
-            return [b"alive", 3, b"one", 1]
+                return [before.encode(), 3, server.encode(), 1, losses]
+            return [b"alive", 3, b"one", 1, 0]
 
         def ensure(call: Call) -> list[object]:
             if SERVER_OF[call.keys[0]] not in only:

@@ -36,9 +36,9 @@ async def test_a_heartbeat_is_sent_in_every_partition() -> None:
 @on_manual_time
 async def test_a_heartbeat_and_a_new_connection_state_the_most_beats_that_were_seen_in_this_life() -> None:
     process = ScriptedMembership()
-    process.redis.reply_with(HEARTBEAT, [b"alive", 1, b"one", 7])
+    process.redis.reply_with(HEARTBEAT, [b"alive", 1, b"one", 7, 0])
     await process.connect()
-    process.redis.reply_with(HEARTBEAT, [b"alive", 1, b"one", 5])
+    process.redis.reply_with(HEARTBEAT, [b"alive", 1, b"one", 5, 0])
     await process.beat()
     process.redis.calls.clear()
     await process.connect()
@@ -49,9 +49,9 @@ async def test_a_heartbeat_and_a_new_connection_state_the_most_beats_that_were_s
 @on_manual_time
 async def test_the_beats_of_another_life_are_counted_from_what_its_data_says() -> None:
     process = ScriptedMembership()
-    process.redis.reply_with(HEARTBEAT, [b"alive", 1, b"one", 7])
+    process.redis.reply_with(HEARTBEAT, [b"alive", 1, b"one", 7, 0])
     await process.connect()
-    process.redis.reply_with(HEARTBEAT, [b"alive", 1, b"two", 5])
+    process.redis.reply_with(HEARTBEAT, [b"alive", 1, b"two", 5, 0])
     await process.beat()
     assert {process.lives.seen(part) for part in ALL} == {SeenBeats("two", 5)}
 
@@ -69,7 +69,7 @@ async def test_the_description_of_the_node_is_sent_with_the_heartbeat() -> None:
 @on_manual_time
 async def test_nodes_alive_is_the_highest_count_of_any_partition() -> None:
     process = ScriptedMembership()
-    process.redis.reply_with(HEARTBEAT, *([b"alive", nodes % 5, b"one", 1] for nodes in range(PARTITIONS)))
+    process.redis.reply_with(HEARTBEAT, *([b"alive", nodes % 5, b"one", 1, 0] for nodes in range(PARTITIONS)))
     await process.connect()
     assert process.membership.nodes_alive == 4
 

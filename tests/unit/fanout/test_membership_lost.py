@@ -145,6 +145,25 @@ async def test_a_failed_restate_does_not_extend_the_heartbeat(before: str, serve
     assert process.valid_until == pytest.approx(VALID_SECONDS)
 
 
+@on_manual_time
+async def test_lost_keys_are_restated_before_the_heartbeat_is_extended_and_once() -> None:
+    process = ScriptedMembership()
+    await process.connect()
+    process.answer_heartbeats(losses=1, only=[7])
+    await process.beat()
+    await process.beat()
+    assert process.restated == [([7], False)]
+
+
+@on_manual_time
+async def test_keys_that_were_lost_before_the_first_heartbeat_need_no_restate() -> None:
+    process = ScriptedMembership()
+    process.answer_heartbeats(losses=3)
+    await process.connect()
+    await process.beat()
+    assert process.restated == []
+
+
 @pytest.mark.parametrize("reconnects", [True, False], ids=["on a new connection", "on the same connection"])
 @on_manual_time
 async def test_a_failed_restate_to_another_server_is_retried_with_the_next_heartbeat(reconnects: bool) -> None:
@@ -179,13 +198,13 @@ async def test_a_failed_restate_after_an_expiry_in_redis_is_retried_with_the_nex
 async def test_an_expiry_found_by_a_heartbeat_that_fails_is_restated_by_the_next(fails: str) -> None:
     process = ScriptedMembership()
     await process.connect()
-    answers: list[object] = [[b"alive", 1, b"one", 1] for _ in ALL]
-    answers[7] = [b"expired", 1, b"one", 1]
+    answers: list[object] = [[b"alive", 1, b"one", 1, 0] for _ in ALL]
+    answers[7] = [b"expired", 1, b"one", 1, 0]
     if "heartbeat" in fails:
         answers[8] = Unavailable("not now")
     else:
         process.redis.reply_with(NODE_TELL, Unavailable("not now"), 1)
-    process.redis.reply_with(HEARTBEAT, *answers, [b"alive", 1, b"one", 1])
+    process.redis.reply_with(HEARTBEAT, *answers, [b"alive", 1, b"one", 1, 0])
     await process.beat()
     assert process.membership.statistics().missed == 1
     await process.beat()

@@ -164,7 +164,7 @@ async def test_a_confirmed_local_lease_is_released_with_its_generation() -> None
     await process.leases.confirm_local()
     process.leases.release(session.lease)
     await turns()
-    assert process.redis.arguments_of(LEASE_RELEASE) == [[b"me|1|s1", b"17"]]
+    assert process.redis.arguments_of(LEASE_RELEASE) == [[b"me|1|s1", b"17", b"6000"]]
     assert process.counts("known", "unreleased") == [0, 0]
 
 

@@ -24,7 +24,7 @@ async def test_a_release_sends_the_generation_of_the_lease() -> None:
     process = ScriptedLeases()
     session = await process.connect()
     process.leases.release(session.lease)
-    assert process.redis.arguments_of(LEASE_RELEASE) == [[b"me|1|s1", b"17"]]
+    assert process.redis.arguments_of(LEASE_RELEASE) == [[b"me|1|s1", b"17", b"6000"]]
     await turns()
     assert process.counts("known", "unreleased") == [0, 0]
 
@@ -152,7 +152,7 @@ async def test_an_evicted_session_that_waits_for_its_lease_is_closed() -> None:
 async def test_evict_of_an_unknown_lease_releases_it() -> None:
     process = ScriptedLeases()
     process.leases.handle_notice(Evict(OWNER, "me|7|gone", CloseCode.EVICTED, 4, "s2"))
-    assert process.redis.arguments_of(LEASE_RELEASE) == [[b"me|7|gone", b""]]
+    assert process.redis.arguments_of(LEASE_RELEASE) == [[b"me|7|gone", b"", b"6000"]]
     await turns()
     assert process.counts("unreleased") == [0]
 
@@ -171,7 +171,7 @@ async def test_evict_of_a_lease_being_released_sends_no_second_release() -> None
 async def test_granted_of_an_unknown_lease_releases_it() -> None:
     process = ScriptedLeases()
     process.leases.handle_notice(LeaseGranted(OWNER, "me|7|gone"))
-    assert process.redis.arguments_of(LEASE_RELEASE) == [[b"me|7|gone", b""]]
+    assert process.redis.arguments_of(LEASE_RELEASE) == [[b"me|7|gone", b"", b"6000"]]
     await turns()
     assert process.counts("unreleased") == [0]
 
@@ -246,7 +246,7 @@ async def test_a_new_limit_evicts_the_surplus_sessions(policy: LimitPolicy, code
     process.redis.reply_with(LEASE_LIMIT, [7, [b"a|1|s1", b"b|2|s2"]], [7, []])
     assert await process.limits.set(OWNER, Limit(1, policy)) == 2
     assert process.notices == [("a", Evict(OWNER, "a|1|s1", code, 7, "")), ("b", Evict(OWNER, "b|2|s2", code, 7, ""))]
-    assert process.redis.arguments_of(LEASE_LIMIT)[0] == [b"1", policy.value.encode()]
+    assert process.redis.arguments_of(LEASE_LIMIT)[0] == [b"1", policy.value.encode(), b"6000"]
 
 
 @on_manual_time
@@ -290,7 +290,7 @@ async def test_list_sessions_returns_the_limit_and_the_sessions() -> None:
     )
     limit, sessions = await process.limits.list_sessions(OWNER)
     assert (limit, sessions) == (Limit(3, LimitPolicy.EVICT_OLDEST), listed)
-    assert process.redis.arguments_of(LEASE_LIST) == [[str(MAX).encode(), b"reject"]]
+    assert process.redis.arguments_of(LEASE_LIST) == [[str(MAX).encode(), b"reject", b"6000"]]
     assert process.redis.calls[0].keys == tuple(KEYSPACE.leases(OWNER, "me"))
 
 

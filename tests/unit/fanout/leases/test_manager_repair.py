@@ -32,7 +32,18 @@ async def test_restate_sends_held_leases_with_generation_and_info(add_missing: b
     await process.connect("s1")
     await restate(process, add_missing=add_missing)
     (words,) = process.redis.arguments_of(LEASE_REPAIR)
-    assert words == [b"me", b"agent:42", b"4", b"reject", word, b"1", b"me|1|s1", b"17", b'{"session_id":"s1"}']
+    assert words == [
+        b"me",
+        b"agent:42",
+        b"4",
+        b"reject",
+        word,
+        b"1",
+        b"me|1|s1",
+        b"17",
+        b'{"session_id":"s1"}',
+        b"6000",
+    ]
 
 
 @on_manual_time
@@ -42,7 +53,7 @@ async def test_restate_sends_leases_being_acquired_without_a_generation() -> Non
     session = process.start()
     await turns()
     await restate(process)
-    assert process.redis.arguments_of(LEASE_REPAIR)[0][5:] == [b"1", b"me|1|s1", b"", b'{"session_id":"s1"}']
+    assert process.redis.arguments_of(LEASE_REPAIR)[0][5:] == [b"1", b"me|1|s1", b"", b'{"session_id":"s1"}', b"6000"]
     session.acquiring.cancel()
 
 
@@ -60,7 +71,7 @@ async def test_restate_sends_an_owner_known_only_to_redis_as_empty() -> None:
     process.redis.reply_with("SMEMBERS", [b"agent:42"])
     await restate(process)
     assert process.redis.arguments_of("SMEMBERS") == [[KEYSPACE.owners_of_node(PART, "me")]]
-    assert process.redis.arguments_of(LEASE_REPAIR) == [[b"me", b"agent:42", b"4", b"reject", b"0", b"0"]]
+    assert process.redis.arguments_of(LEASE_REPAIR) == [[b"me", b"agent:42", b"4", b"reject", b"0", b"0", b"6000"]]
 
 
 @on_manual_time
@@ -71,7 +82,7 @@ async def test_restate_sends_the_number_of_the_newest_lease_of_any_owner() -> No
     process.leases.release(second.lease)
     await restate(process)
     (words,) = process.redis.arguments_of(LEASE_REPAIR)
-    assert words[5:] == [b"3", b"me|1|s1", b"17", b'{"session_id":"s1"}']
+    assert words[5:] == [b"3", b"me|1|s1", b"17", b'{"session_id":"s1"}', b"6000"]
 
 
 @on_manual_time
