@@ -20,8 +20,6 @@ from .redis.pipeline import AnyPipeline
 
 GROUP = 8
 """Partitions that are restated together: a compromise between round trips and the size of one burst."""
-ROUND_SECONDS = 60.0
-"""In which every partition is restated once, if nothing is urgent: for how long an unnoticed loss lasts."""
 
 _log = structlog.get_logger("tannoy.repair")
 
@@ -57,13 +55,14 @@ class AntiEntropy:
         self._disconnects = disconnects
         self._list_present = list_present
         self._repair_seconds = times.repair_seconds
+        self._round_seconds = times.round_seconds
         self._next = 0
         self._rounds = 0
 
     async def run(self) -> None:
         """For ever. What Redis does not confirm is restated later."""
         turns = 0
-        turns_between = max(1, int(ROUND_SECONDS / self._repair_seconds) * GROUP // PARTITIONS)
+        turns_between = max(1, int(self._round_seconds / self._repair_seconds) * GROUP // PARTITIONS)
         while True:
             await self._pipeline.connected.wait()
             turns += 1
@@ -100,7 +99,8 @@ class AntiEntropy:
         await self._leases.restate(self._pipeline, partitions, add_missing=False)
         for part in partitions:
             # Listed in the same turn of the loop in which `restate` begins: it knows of all that joins or leaves later.
-            await self._presence.restate(part, self._list_present([part]).get(part, {}))
+            if not await self._presence.restate(part, self._list_present([part]).get(part, {})):
+                self._membership.to_restate.add(part)
 
     def statistics(self) -> AntiEntropyStatistics:
         return AntiEntropyStatistics(urgent=len(self._membership.to_restate), rounds=self._rounds)

@@ -22,6 +22,8 @@ class LeaseTimes:
     """Between two sweeps over the presence of all rooms."""
     repair_seconds: float = 1.0
     """Between two looks of anti-entropy at what has to be stated again."""
+    round_seconds: float = 60.0
+    """In which anti-entropy restates everything once, if nothing is urgent: for how long an unnoticed loss lasts."""
 
     def __post_init__(self) -> None:
         if not 0 < self.heartbeat_seconds < self.valid_seconds < self.lease_seconds:

@@ -83,6 +83,12 @@ Returns how many of its sessions are left.
 PRESENCE_SWEEP = load_script("presence_sweep", head="presence_common", allow_oom=True)
 """KEYS: of the room. ARGV: room, inline_max, events_max. Returns how many leaves it has shown."""
 
+PRESENCE_CHECK = load_script("presence_check", head="presence_common", allow_oom=True)
+"""KEYS: of the room and the process, sessions of each process. ARGV: room, inline_max, events_max, grace, lease in ms.
+
+Returns 1 (the room agrees with its sessions) or 0 (check it again soon).
+"""
+
 PRESENCE_LIST = load_script("presence_list", head="presence_common")
 """KEYS: of the room. ARGV: room, limit. Returns [version, users, sessions, [user, entry, …]]."""
 

@@ -14,7 +14,8 @@
 -- Returns nothing by itself; each function is O(log n), free_dead_leases O(n)
 -- KEYS  1 heartbeats zset  incarnation → when its heartbeat expires (ms of Redis TIME); .since: see heartbeat.lua
 --       2 server     hash  id, life: the server and its data; until: no new leases are granted before that (ms);
---                          losses: rises where keys were found to be lost, so that nodes state what they hold
+--                          losses: rises where keys were found to be lost, so that nodes state what they hold;
+--                          lost|OWNER: when keys of this owner were found to be lost (ms)
 --       3 owners     set   owners of whom the calling process holds or has held leases
 --       4 held       zset  lease → generation; the number of members is the count that the limit bounds
 --       5 info       hash  lease → its description (JSON), also of leases that wait
@@ -23,11 +24,11 @@
 --                          g|NEWCOMER → its generation, given when it began to wait
 --                          .g: the last generation; .d: when dead leases were last searched for (ms)
 --                          .held, .infos: how many members held and info have
---                          .lost: when keys of this owner were found to be lost (ms)
 --       7 limit      hash  max, policy: a limit that was set for this owner
 --       8 limits     hash  owner → MAX POLICY: the limits that were set for owners of the partition, once more
 local HEARTBEATS, SERVER, OWNERS, HELD, INFO, STATE, LIMIT, LIMITS = unpack(KEYS)
 local LEASE_MS = tonumber(ARGV[#ARGV])
+local OWNER = LIMIT:sub(#LIMITS + 1) -- `limits` is as long as the part of `limit` before the owner
 local KEEP_SECONDS = 86400
 local SMALL, SEARCH_EVERY_MS = 64, 500
 
@@ -77,14 +78,18 @@ end
 
 -- For how long this owner gets no new leases, in ms: nodes are stating those that they hold. 0 or less: they have.
 local function lost_for()
-  local lost = redis.call('HGET', STATE, '.lost')
-  return lost and math.min(lost + LEASE_MS - now, LEASE_MS) or 0
+  local lost = redis.call('HGET', SERVER, 'lost|' .. OWNER)
+  local ms = lost and math.min(lost + LEASE_MS - now, LEASE_MS) or 0
+  if lost and ms <= 0 then
+    redis.call('HDEL', SERVER, 'lost|' .. OWNER)
+  end
+  return ms
 end
 
 -- Delete the state of an owner without leases, held or waiting. The clock replaces the generation that is forgotten,
 -- and no lease has the same name twice.
 local function tidy_up()
-  if redis.call('EXISTS', HELD, INFO) == 0 and lost_for() <= 0 then
+  if redis.call('EXISTS', HELD, INFO) == 0 then
     redis.call('DEL', STATE)
   end
 end
@@ -93,8 +98,7 @@ end
 -- fenced, before the first new one is granted.
 local function forget_owner()
   redis.call('DEL', HELD, INFO, STATE)
-  redis.call('HSET', STATE, '.lost', string.format('%.0f', now))
-  redis.call('PEXPIRE', STATE, LEASE_MS)
+  redis.call('HSET', SERVER, 'lost|' .. OWNER, string.format('%.0f', now))
   redis.call('HINCRBY', SERVER, 'losses', 1)
 end
 
@@ -182,9 +186,6 @@ local function free_dead_leases()
     end
   end
 end
-
--- The owner's name in `limits`: that key and the part of `limit` before the name are of equal length.
-local OWNER = LIMIT:sub(#LIMITS + 1)
 
 local function set_limit(max, policy)
   redis.call('HSET', LIMIT, 'max', max, 'policy', policy)

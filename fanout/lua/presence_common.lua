@@ -4,6 +4,9 @@
 -- until its leave is shown. An incarnation is alive while its heartbeat has not expired. Only living processes can add
 -- sessions, so every incarnation with sessions stands in `heartbeats` until its last session is removed.
 --
+-- Any of these keys may be deleted from outside: evicted, or by a clean-up script. `meta` counts the members of others, so
+-- that presence_check.lua finds what was lost; it then rebuilds the room from the `sessions` of all processes.
+--
 -- ARGV  1 room  2 inline_max: users that are listed at most  3 events_max: users beyond which only counts are published
 --       …       those of the script below it
 -- Returns nothing by itself; each function is O(log n), and O(inline_max) where it publishes a change
@@ -12,15 +15,18 @@
 --       3 due        zset  room → when it has to be swept (ms)
 --       4 users      hash  user → COUNT|SINCE|NAME: its sessions (0: it is leaving), when it came (ms), its username
 --       5 leaving    zset  user → when its leave is shown (ms)
---       6 meta       hash  v: version  s: sessions  counted: when the last count was published (ms)
+--       6 meta       hash  v: version  counted: when the last count was published (ms)
 --                          pending: a count has to be published  big: changes are published as counts
+--                          s: sessions  u, l: how many members users and leaving have
+--                          lost: when the check found that these do not agree (ms)
 --       7 server     hash  born: since when this server has its data (microseconds)
 --       8 channel          on which changes are published (a channel, not a key)
---       9 sessions   hash  NUMBER → user: the sessions of one process in the room
+--       9 sessions   hash  NUMBER → USER\nSINCE|NAME: the sessions of one process in the room
 --       10 on        set   the rooms in which that process has sessions
 local HEARTBEATS, ROOMS, DUE, USERS, LEAVING, META, SERVER, CHANNEL, SESSIONS, ON = unpack(KEYS)
 local ROOM, INLINE_MAX, EVENTS_MAX = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local COUNT_EVERY = 1000
+local KEEP_SECONDS = 86400
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -57,7 +63,33 @@ local function user(user_id)
 end
 
 local function set_user(user_id, count, since, name)
-  redis.call('HSET', USERS, user_id, digits(count) .. '|' .. since .. '|' .. name)
+  if redis.call('HSET', USERS, user_id, digits(count) .. '|' .. since .. '|' .. name) == 1 then
+    redis.call('HINCRBY', META, 'u', 1)
+  end
+end
+
+local function remove_user(user_id)
+  redis.call('HINCRBY', META, 'u', -redis.call('HDEL', USERS, user_id))
+end
+
+local function begin_leave(user_id, shown_at)
+  redis.call('HINCRBY', META, 'l', redis.call('ZADD', LEAVING, digits(shown_at), user_id))
+end
+
+local function end_leave(user_id)
+  redis.call('HINCRBY', META, 'l', -redis.call('ZREM', LEAVING, user_id))
+end
+
+-- Who the session is, since when, and its username.
+local function read_session(entry)
+  return entry:match('^([^\n]*)\n(%d+)|(.*)$')
+end
+
+-- Keys of the room that no process checks any more expire after a day.
+local function keep()
+  for _, key in ipairs({ USERS, LEAVING, META, SESSIONS, ON }) do
+    redis.call('EXPIRE', key, KEEP_SECONDS)
+  end
 end
 
 local function sweep_at(ms)
@@ -114,7 +146,7 @@ local function remove_sessions(taken, shown_at)
       count = math.max(count - lost, 0)
       set_user(user_id, count, since, name)
       if count == 0 then
-        redis.call('ZADD', LEAVING, digits(shown_at), user_id)
+        begin_leave(user_id, shown_at)
         leaves = true
       end
     end
@@ -134,9 +166,9 @@ local function show_leaves(user_ids, events_max)
       break
     end
     local sessions, _, name = user(user_id)
-    redis.call('ZREM', LEAVING, user_id)
+    end_leave(user_id)
     if sessions == 0 then
-      redis.call('HDEL', USERS, user_id)
+      remove_user(user_id)
       count, shown = count - 1, shown + 1
       if count <= EVENTS_MAX then
         changed('left', user_id, name)
@@ -150,9 +182,9 @@ local function show_leaves(user_ids, events_max)
   return shown, published
 end
 
--- Delete all keys of a room without users. Returns whether it was one.
+-- Delete all keys of a room without users. Returns whether it was one. Sessions without users: the users were lost.
 local function forget_if_empty()
-  if redis.call('EXISTS', USERS) == 1 then
+  if redis.call('EXISTS', USERS) == 1 or tonumber(redis.call('HGET', META, 's') or '0') > 0 then
     return false
   end
   redis.call('DEL', LEAVING, META)

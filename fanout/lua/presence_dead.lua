@@ -15,7 +15,7 @@ end
 local piece = redis.call('HRANDFIELD', SESSIONS, AT_ONCE, 'WITHVALUES')
 local numbers, taken = {}, {}
 for index = 1, #piece, 2 do
-  local user_id = piece[index + 1]
+  local user_id = read_session(piece[index + 1])
   numbers[#numbers + 1] = piece[index]
   taken[user_id] = (taken[user_id] or 0) + 1
 end

@@ -12,13 +12,12 @@ if not expiry or tonumber(expiry) <= now then
   return false
 end
 
-if redis.call('HSETNX', SESSIONS, number, user_id) == 1 then
-  redis.call('SADD', ON, ROOM)
+if redis.call('HSETNX', SESSIONS, number, user_id .. '\n' .. digits(now) .. '|' .. username) == 1 then
   redis.call('HINCRBY', META, 's', 1)
   local count, since, name = user(user_id)
   if count then
     -- That it began to leave was not published, so neither is that it is back. Its username stays the one shown before.
-    redis.call('ZREM', LEAVING, user_id)
+    end_leave(user_id)
     set_user(user_id, count + 1, since, name)
   else
     set_user(user_id, 1, digits(now), username)
@@ -27,6 +26,9 @@ if redis.call('HSETNX', SESSIONS, number, user_id) == 1 then
     else
       changed('joined', user_id, username)
     end
+  end
+  if redis.call('SADD', ON, ROOM) == 1 then
+    keep()
   end
 end
 

@@ -4,10 +4,11 @@
 -- Returns 1 if the session was in the room, else 0.   O(log n), and O(inline_max) for the list in the event
 local number, grace = ARGV[4], tonumber(ARGV[5])
 
-local user_id = redis.call('HGET', SESSIONS, number)
-if not user_id then
+local entry = redis.call('HGET', SESSIONS, number)
+if not entry then
   return 0
 end
+local user_id = read_session(entry)
 redis.call('HDEL', SESSIONS, number)
 if redis.call('EXISTS', SESSIONS) == 0 then
   redis.call('SREM', ON, ROOM)

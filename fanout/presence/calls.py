@@ -1,6 +1,7 @@
 """The presence scripts as calls: which keys and arguments each of them takes, and the shape of its reply."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from ..redis.connection import Reply, Word
 from ..redis.pipeline import AnyPipeline
 from ..redis.script import Script
 from ..scripts import (
+    PRESENCE_CHECK,
     PRESENCE_DEAD,
     PRESENCE_DUE,
     PRESENCE_FORGET,
@@ -26,6 +28,7 @@ PRESENCE_SCRIPTS = (
     PRESENCE_LEAVE,
     PRESENCE_DEAD,
     PRESENCE_SWEEP,
+    PRESENCE_CHECK,
     PRESENCE_LIST,
     PRESENCE_DUE,
     PRESENCE_FORGET,
@@ -56,6 +59,7 @@ class PresenceCalls:
         self.keyspace = keyspace
         self._rules = rules
         self._silent_ms = times.silent_ms
+        self._lease_ms = times.lease_ms
         self._grace_ms = round(rules.grace * 1000)
 
     def join(
@@ -83,6 +87,19 @@ class PresenceCalls:
         """How many sessions of the dead process are still in the room."""
         words = (incarnation, self._grace_ms, self._silent_ms)
         return self._run_for_process(PRESENCE_DEAD, room, incarnation, *words)
+
+    def check(self, room: Channel, incarnation: str, processes: Sequence[str]) -> asyncio.Future[int]:
+        """1 if the room agrees with its sessions, else 0: check it again soon. `processes`: all with heartbeats."""
+        keyspace = self.keyspace
+        own = (keyspace.sessions_of_node(room, incarnation), keyspace.rooms_of_node(room.partition, incarnation))
+        of_all = (keyspace.sessions_of_node(room, process) for process in processes)
+        words = (*self._words(room), self._grace_ms, self._lease_ms)
+        return self.pipeline.run_script(PRESENCE_CHECK, (*self._keys(room), *own, *of_all), words)
+
+    async def list_processes(self, part: int) -> list[str]:
+        """The processes that have heartbeats in a partition, dead ones until they are forgotten. In order."""
+        members = await self.pipeline.send("ZRANGE", self.keyspace.heartbeats(part), 0, -1)
+        return sorted(name for member in members if not (name := member.decode()).startswith("."))
 
     def sweep_room(self, room: Channel) -> asyncio.Future[int]:
         """How many leaves were shown."""

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from zlib import crc32
 
 import structlog
 
@@ -168,10 +169,11 @@ class Presence:
 
     # ---- anti-entropy
 
-    async def restate(self, partition: int, present: Present) -> None:
-        """Make Redis agree with the sessions of this process in the rooms of one partition. Raises Unavailable.
+    async def restate(self, partition: int, present: Present) -> bool:
+        """Make Redis agree with the sessions of this process in the rooms of one partition, and check these rooms.
 
-        `present` may change meanwhile: sessions that join or leave while this runs are left alone.
+        Returns whether all of them are right; if not, this has to be called again soon. `present` may change meanwhile:
+        sessions that join or leave while this runs are left alone. Raises Unavailable.
         """
         rooms = {room.name: sessions for room, sessions in present.items() if room.partition == partition}
         self._restating += 1
@@ -185,6 +187,7 @@ class Presence:
                     mine = rooms.get(room.name, {})
                     await self._remove(room, stored - mine.keys() - self._changed)
                     await self._add(room, {number: mine[number] for number in mine.keys() - stored})
+            return await self._check(partition, set(names))
         finally:
             self._restating -= 1
             if not self._restating:
@@ -215,6 +218,23 @@ class Presence:
             )
             if None in await asyncio.gather(*joins):
                 raise Unavailable("the heartbeat of this node has expired")
+
+    async def _check(self, partition: int, mine: set[str]) -> bool:
+        """Whether the rooms of this process, and its share of the others, agree with the sessions of all processes."""
+        processes, listed = await asyncio.gather(
+            self._calls.list_processes(partition), self._pipeline.send("ZRANGE", self._keyspace.rooms(partition), 0, -1)
+        )
+        others = (name for member in listed if self._is_mine_to_check(name := member.decode(), processes))
+        is_right = True
+        for batch in batched(sorted(mine.union(others)), ROOMS_AT_ONCE):
+            rooms = [self._keyspace.room(RoomName(name)) for name in batch]
+            checked = await asyncio.gather(*(self._calls.check(room, self._incarnation, processes) for room in rooms))
+            is_right = is_right and all(checked)
+        return is_right
+
+    def _is_mine_to_check(self, room: str, processes: list[str]) -> bool:
+        """Each room is checked by one process more than those that have sessions in it: there may be none."""
+        return bool(processes) and processes[crc32(room.encode()) % len(processes)] == self._incarnation
 
     def statistics(self) -> PresenceStatistics:
         swept = self._sweeper.statistics()

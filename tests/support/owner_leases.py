@@ -65,7 +65,7 @@ class OwnerLeases:
 
     async def end_recovery(self) -> None:
         """Let the time be over in which nodes state the leases of an owner whose keys were lost."""
-        await self._valkey.run("HSET", self.keys("n1").state, ".lost", "1")
+        await self._valkey.run("HSET", self.keys("n1").server, f"lost|{OWNER.kind}:{OWNER.name}", "1")
 
     async def listed(self) -> tuple[int, str, int]:
         """Limit, policy, and the number of sessions that are listed."""

@@ -20,6 +20,7 @@ from tannoy.fanout.scripts import (
     LEASE_LIST,
     LEASE_RELEASE,
     LEASE_REPAIR,
+    PRESENCE_CHECK,
     PRESENCE_JOIN,
     PRESENCE_LEAVE,
     PRESENCE_LIST,
@@ -71,12 +72,14 @@ def unlimited_redis() -> ScriptedPipeline:
     redis.reply_with(PRESENCE_JOIN, [VERSION, 60, None])
     redis.reply_with(PRESENCE_LEAVE, 1)
     redis.reply_with(PRESENCE_LIST, [VERSION, 0, 0, []])
+    redis.reply_with(PRESENCE_CHECK, 1)
     redis.reply_with(LEASE_ACQUIRE, [b"held", GENERATION])
     redis.reply_with(LEASE_RELEASE, b"")
     redis.reply_with(LEASE_REPAIR, [[], [], []])
     redis.reply_with(LEASE_LIST, [10, b"reject", []])
     redis.reply_with(REMEMBER_GONE, 1)
     redis.reply_with("SMEMBERS", [])
+    redis.reply_with("ZRANGE", [])
     return redis
 
 

@@ -3,18 +3,19 @@
 import asyncio
 from collections.abc import Collection, Mapping
 
-from tannoy.fanout.anti_entropy import GROUP, ROUND_SECONDS, AntiEntropy
+from tannoy.fanout.anti_entropy import GROUP, AntiEntropy
 from tannoy.fanout.disconnects import DisconnectLog
 from tannoy.fanout.lease_times import DEFAULT_TIMES
 from tannoy.fanout.membership import ALL
 from tannoy.fanout.presence.calls import PresenceRules
 from tannoy.fanout.presence.presence import Presence, Present
-from tannoy.fanout.scripts import LEASE_RELEASE, LEASE_REPAIR, PRESENCE_JOIN, REMEMBER_GONE
+from tannoy.fanout.scripts import LEASE_RELEASE, LEASE_REPAIR, PRESENCE_CHECK, PRESENCE_JOIN, REMEMBER_GONE
 from tannoy.shared.names import RoomName, UserId
 
 from tests.support.clock import on_manual_time, turns
 from tests.support.records import disconnect
 from tests.support.scripted_leases import KEYSPACE, OWNER, ScriptedLeases
+from tests.support.scripted_redis import Call
 
 ROOMS = {KEYSPACE.rooms_of_node(part, "me"): part for part in ALL}
 OWNERS = {KEYSPACE.owners_of_node(part, "me"): part for part in ALL}
@@ -25,14 +26,16 @@ TURN_SECONDS = DEFAULT_TIMES.repair_seconds
 class ScriptedAntiEntropy:
     """Anti-entropy over the leases of the process `me`, and a room with one session in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, incarnation: str = "me") -> None:
         self.process = ScriptedLeases()
         self.redis = self.process.redis
         self.redis.reply_with(REMEMBER_GONE, 1)
         self.redis.reply_with(PRESENCE_JOIN, [1, 1, None])
         self.redis.reply_with("HKEYS", [])
+        self.redis.reply_with("ZRANGE", [])
+        self.redis.reply_with(PRESENCE_CHECK, 1)
         self.disconnects = DisconnectLog(self.redis, KEYSPACE)
-        presence = Presence(self.redis, KEYSPACE, incarnation="me", rules=PresenceRules(50, 1000, 5.0))
+        presence = Presence(self.redis, KEYSPACE, incarnation=incarnation, rules=PresenceRules(50, 1000, 5.0))
         heartbeat, leases = self.process.heartbeat, self.process.leases
         self.to_restate = heartbeat.to_restate
         self.present_listed: list[tuple[list[int], list[int]]] = []
@@ -62,7 +65,7 @@ class ScriptedAntiEntropy:
 @on_manual_time
 async def test_each_partition_is_restated_once_in_a_round() -> None:
     scripted = ScriptedAntiEntropy()
-    await scripted.run(ROUND_SECONDS + TURN_SECONDS / 2)
+    await scripted.run(DEFAULT_TIMES.round_seconds + TURN_SECONDS / 2)
     assert scripted.owners_compared[: len(ALL)] == list(ALL)
     assert scripted.anti_entropy.statistics().rounds == 1
 
@@ -121,6 +124,36 @@ async def test_a_partition_marked_during_its_restate_is_restated_again() -> None
     await asyncio.sleep(TURN_SECONDS)
     running.cancel()
     assert (scripted.owners_compared, scripted.to_restate) == ([3, 3], set())
+
+
+@on_manual_time
+async def test_a_partition_with_a_room_that_is_not_right_yet_is_restated_with_the_next_turn() -> None:
+    scripted = ScriptedAntiEntropy()
+    scripted.to_restate.add(LOBBY.partition)
+    scripted.redis.reply_with(PRESENCE_CHECK, 0, 1)
+    await scripted.run(TURN_SECONDS / 2)
+    assert scripted.to_restate == {LOBBY.partition}
+    await scripted.run(TURN_SECONDS / 2)
+    assert (scripted.owners_compared, scripted.to_restate) == ([LOBBY.partition] * 2, set())
+
+
+@on_manual_time
+async def test_each_room_without_sessions_of_this_process_is_checked_by_one_process() -> None:
+    others = [f"room-{number}".encode() for number in range(20)]
+
+    def members(call: Call) -> list[bytes]:
+        return others if call.words[0] == KEYSPACE.rooms(0) else [b".since", b"you", b"me"]
+
+    checked: dict[str, set[bytes]] = {}
+    for process in ("me", "you"):
+        scripted = ScriptedAntiEntropy(incarnation=process)
+        scripted.redis.reply_with("ZRANGE", members)
+        scripted.to_restate.add(0)
+        await scripted.run(TURN_SECONDS / 2)
+        checked[process] = {words[0] for words in scripted.redis.arguments_of(PRESENCE_CHECK)}
+    assert checked["me"] | checked["you"] == set(others)
+    assert checked["me"] & checked["you"] == set()
+    assert len(checked["me"]) in range(5, 16)
 
 
 @on_manual_time

@@ -1,0 +1,113 @@
+-- Check a room whose keys may have been deleted from outside, and rebuild it if what is left does not agree.
+-- KEYS  the ten of presence_common.lua, then `sessions` of each process in heartbeats
+-- ARGV  1 room  2 inline_max  3 events_max  4 grace period of a leave in ms  5 for how long a heartbeat holds, in ms
+-- Returns 1 if the room is as its sessions say, 0 if it has to be checked again soon.
+-- O(processes), and O(sessions + users) where it is rebuilt
+--
+-- The processes may still have to state sessions that were lost. So the first check that finds a loss raises `losses`,
+-- which every heartbeat returns, and all of them do; the room is rebuilt one lease later.
+local grace, lease_ms = tonumber(ARGV[4]), tonumber(ARGV[5])
+local FIRST_PROCESS = 11
+
+-- Without all heartbeats it is not known which sessions there are.
+local since = redis.call('ZSCORE', HEARTBEATS, '.since')
+local processes = #KEYS - FIRST_PROCESS + 1
+if not since or math.abs(now + since) < lease_ms or redis.call('ZCARD', HEARTBEATS) ~= processes + 1 then
+  return 0
+end
+
+local function schedule()
+  local count = redis.call('HLEN', USERS)
+  if count > 0 then
+    redis.call('ZADD', ROOMS, count, ROOM)
+  end
+  local next_leave = redis.call('ZRANGE', LEAVING, 0, 0, 'WITHSCORES')[2]
+  if next_leave then
+    sweep_at(tonumber(next_leave))
+  end
+  if redis.call('HEXISTS', META, 'pending') == 1 then
+    sweep_at(tonumber(redis.call('HGET', META, 'counted') or '0') + COUNT_EVERY)
+  end
+end
+
+local function is_whole()
+  local sessions = 0
+  for at = FIRST_PROCESS, #KEYS do
+    sessions = sessions + redis.call('HLEN', KEYS[at])
+  end
+  local counted = redis.call('HMGET', META, 's', 'u', 'l')
+  return tonumber(counted[1] or 0) == sessions
+    and tonumber(counted[2] or 0) == redis.call('HLEN', USERS)
+    and tonumber(counted[3] or 0) == redis.call('ZCARD', LEAVING)
+end
+
+-- The users of all sessions: user → {sessions, since, name}.
+local function users_of_sessions()
+  local found, sessions = {}, 0
+  for at = FIRST_PROCESS, #KEYS do
+    for _, entry in ipairs(redis.call('HVALS', KEYS[at])) do
+      local user_id, came, name = read_session(entry)
+      local one = found[user_id] or { 0, came, name }
+      if tonumber(came) < tonumber(one[2]) then
+        one[2], one[3] = came, name
+      end
+      one[1] = one[1] + 1
+      found[user_id] = one
+      sessions = sessions + 1
+    end
+  end
+  return found, sessions
+end
+
+-- Users that are known keep since when they are here and their name; those without sessions begin to leave.
+local function rebuild()
+  local present, sessions = users_of_sessions()
+  for _, user_id in ipairs(redis.call('HKEYS', USERS)) do
+    local _, came, name = user(user_id)
+    if not present[user_id] then
+      set_user(user_id, 0, came, name)
+      if not redis.call('ZSCORE', LEAVING, user_id) then
+        begin_leave(user_id, now + grace)
+      end
+    end
+  end
+  for _, user_id in ipairs(redis.call('ZRANGE', LEAVING, 0, -1)) do
+    if present[user_id] or redis.call('HEXISTS', USERS, user_id) == 0 then
+      end_leave(user_id)
+    end
+  end
+  for user_id, one in pairs(present) do
+    local _, came, name = user(user_id)
+    set_user(user_id, one[1], came or one[2], name or one[3])
+  end
+  redis.call('HSET', META, 's', sessions, 'u', redis.call('HLEN', USERS), 'l', redis.call('ZCARD', LEAVING))
+  redis.call('HDEL', META, 'lost')
+end
+
+local was_whole = is_whole()
+local lost = redis.call('HGET', META, 'lost')
+if was_whole then
+  redis.call('HDEL', META, 'lost')
+elseif not lost or math.abs(now - lost) < lease_ms then
+  if not lost then
+    redis.call('HSET', META, 'lost', digits(now))
+    redis.call('HINCRBY', SERVER, 'losses', 1)
+  end
+  return 0
+else
+  rebuild()
+end
+
+if not forget_if_empty() then
+  if redis.call('EXISTS', SESSIONS) == 1 then
+    redis.call('SADD', ON, ROOM)
+  else
+    redis.call('SREM', ON, ROOM)
+  end
+  keep()
+  if not was_whole then
+    publish_restated()
+  end
+  schedule()
+end
+return 1

@@ -1,0 +1,209 @@
+"""presence_check.lua on a real Valkey: a room whose keys vanish is rebuilt from the sessions of all processes."""
+
+import itertools
+from collections.abc import AsyncGenerator
+
+import pytest
+from tannoy.fanout.presence.calls import PRESENCE_SCRIPTS, PresenceRules
+from tannoy.fanout.redis.pipeline import Pipeline
+from tannoy.shared.keyspace import Keyspace
+
+from tests.support.presence_room import PresenceRoom
+from tests.support.redis_pipeline import open_pipeline
+from tests.support.valkey import Valkey
+
+_prefixes = itertools.count(1)
+RULES = PresenceRules(inline_max=50, events_max=1000, grace=60.0)
+COUNTED = ["users", "leaving", "presence"]
+"""Of these it is counted how many members they have; without one of them the room is rebuilt."""
+
+
+class CheckedRoom(PresenceRoom):
+    """Ada is in the room with a session on n1 and one on n2, Bob with one on n2, and Cyd is leaving."""
+
+    async def fill(self) -> None:
+        await self.age_heartbeats()
+        for process, number, user in (("n1", 1, "ada"), ("n2", 1, "ada"), ("n2", 2, "bob"), ("n1", 2, "cyd")):
+            await self.join(process, number, user)
+        await self.leave("n1", 2)
+
+    async def age_heartbeats(self) -> None:
+        """All processes had the time to send a heartbeat since these keys exist."""
+        await self._valkey.run("ZADD", self.keyspace.heartbeats(self.part), "-1", ".since")
+
+    async def delete(self, kind: str) -> None:
+        """Delete a key of the room; of n1 if it is a process's, and of the partition if it has no room."""
+        keys = {
+            "in": self.keyspace.sessions_of_node(self.channel, "n1"),
+            "on": self.keyspace.rooms_of_node(self.part, "n1"),
+            "nodes": self.keyspace.heartbeats(self.part),
+            "rooms": self.keyspace.rooms(self.part),
+            "due": self.keyspace.due(self.part),
+            "users": self.keyspace.presence(self.channel).users,
+            "leaving": self.keyspace.presence(self.channel).leaving,
+            "presence": self.keyspace.presence(self.channel).meta,
+        }
+        await self._valkey.run("DEL", keys[kind])
+
+    async def check(self, process: str = "n2") -> int:
+        processes = await self._calls.list_processes(self.part)
+        return await self._calls.check(self.channel, process, processes)
+
+    async def let_processes_state(self) -> None:
+        """The time is over in which every process states its sessions after a loss was found."""
+        await self._valkey.run("HSET", self.keyspace.presence(self.channel).meta, "lost", "1")
+
+    async def losses(self) -> int:
+        return int(await self._valkey.run("HGET", self.keyspace.server(self.part), "losses") or 0)
+
+    async def sessions(self) -> dict[str, int]:
+        """User → sessions."""
+        return {user: int(entry.partition("|")[0]) for user, entry in (await self.users()).items()}
+
+    async def scheduled(self) -> set[bytes]:
+        """Which of the keys of the partition have the room."""
+        name = self.channel.name
+        keys = {b"rooms": self.keyspace.rooms(self.part), b"due": self.keyspace.due(self.part)}
+        return {kind for kind, key in keys.items() if await self._valkey.run("ZSCORE", key, name) is not None}
+
+
+ALL = {"ada": 2, "bob": 1, "cyd": 0}
+
+
+@pytest.fixture(scope="module")
+async def valkey(anyio_backend: str) -> AsyncGenerator[Valkey]:
+    async with Valkey() as running:
+        yield running
+
+
+@pytest.fixture
+async def pipeline(valkey: Valkey) -> AsyncGenerator[Pipeline]:
+    async with open_pipeline(valkey, PRESENCE_SCRIPTS) as pipeline:
+        yield pipeline
+
+
+@pytest.fixture
+async def room(valkey: Valkey, pipeline: Pipeline) -> AsyncGenerator[CheckedRoom]:
+    async with CheckedRoom.open(valkey, pipeline, Keyspace(f"check-{next(_prefixes)}"), RULES) as room:
+        await room.fill()
+        yield room
+
+
+async def test_a_room_that_lost_nothing_is_left_alone(room: CheckedRoom) -> None:
+    before = await room.users()
+    await room.events()
+    assert (await room.check(), await room.losses()) == (1, 0)
+    assert (await room.users(), await room.events()) == (before, [])
+
+
+@pytest.mark.parametrize("kind", [*COUNTED, "in"])
+async def test_a_loss_is_told_to_all_processes_once_and_the_room_left_until_they_have_stated_their_sessions(
+    room: CheckedRoom, kind: str
+) -> None:
+    await room.delete(kind)
+    before = await room.sessions()
+    assert [await room.check(), await room.check("n1")] == [0, 0]
+    assert (await room.losses(), await room.sessions()) == (1, before)
+
+
+@pytest.mark.parametrize("kind", COUNTED)
+async def test_a_room_is_rebuilt_from_its_sessions(room: CheckedRoom, kind: str) -> None:
+    await room.delete(kind)
+    await room.check()
+    await room.let_processes_state()
+    assert await room.check() == 1
+    assert {user: count for user, count in (await room.sessions()).items() if count} == {"ada": 2, "bob": 1}
+    assert (await room.counts())[1:] == (len(await room.sessions()), 3)
+
+
+async def test_since_and_names_of_users_that_were_lost_are_those_of_their_sessions(room: CheckedRoom) -> None:
+    before = await room.users()
+    await room.delete("users")
+    await room.check()
+    await room.let_processes_state()
+    await room.check()
+    assert await room.users() == {user: entry for user, entry in before.items() if user != "cyd"}
+
+
+@pytest.mark.parametrize("kind", [*COUNTED, "in"])
+async def test_members_are_made_to_ask_for_a_snapshot(room: CheckedRoom, kind: str) -> None:
+    await room.delete(kind)
+    await room.check()
+    await room.let_processes_state()
+    await room.events()
+    await room.check()
+    assert [event["type"] for event in await room.events()] == ["presence"]
+
+
+async def test_sessions_that_are_stated_again_do_not_count_twice(room: CheckedRoom) -> None:
+    await room.delete("in")
+    await room.check()
+    await room.join("n1", 1, "ada")
+    assert (await room.sessions())["ada"] == 3
+    await room.let_processes_state()
+    assert await room.check() == 1
+    assert await room.sessions() == ALL
+
+
+async def test_a_user_whose_lost_session_has_ended_leaves(room: CheckedRoom) -> None:
+    await room.leave("n2", 1)
+    await room.delete("in")
+    assert await room.leave("n1", 1) == 0
+    assert (await room.sessions())["ada"] == 1
+    await room.check()
+    await room.let_processes_state()
+    assert await room.check() == 1
+    assert await room.sessions() == {**ALL, "ada": 0}
+    assert b"due" in await room.scheduled()
+
+
+async def test_a_leave_that_was_lost_is_scheduled_again(room: CheckedRoom) -> None:
+    await room.delete("leaving")
+    await room.delete("due")
+    await room.check()
+    await room.let_processes_state()
+    assert await room.check() == 1
+    assert (await room.sessions(), await room.scheduled()) == (ALL, {b"rooms", b"due"})
+
+
+@pytest.mark.parametrize("kind", ["rooms", "due"])
+async def test_what_is_kept_for_a_partition_is_written_again(room: CheckedRoom, kind: str) -> None:
+    await room.delete(kind)
+    assert await room.check() == 1
+    assert await room.scheduled() == {b"rooms", b"due"}
+
+
+async def test_a_process_is_noted_again_in_the_room(room: CheckedRoom) -> None:
+    await room.delete("on")
+    await room.check("n1")
+    await room.expire_heartbeat("n1")
+    await room.age_heartbeats()
+    assert await room.remove_dead("n1") == 0
+    assert await room.sessions() == {**ALL, "ada": 1}
+
+
+async def test_nothing_is_rebuilt_while_heartbeats_are_missing(room: CheckedRoom) -> None:
+    await room.delete("nodes")
+    await room.send_heartbeats("n2")
+    assert (await room.check(), await room.losses()) == (0, 0)
+
+
+async def test_users_of_a_process_that_never_comes_back_leave(room: CheckedRoom) -> None:
+    await room.delete("nodes")
+    await room.send_heartbeats("n1")
+    await room.age_heartbeats()
+    await room.check("n1")
+    await room.let_processes_state()
+    assert await room.check("n1") == 1
+    assert await room.sessions() == {"ada": 1, "bob": 0, "cyd": 0}
+
+
+async def test_nothing_is_left_of_a_room_that_is_empty(room: CheckedRoom, valkey: Valkey) -> None:
+    await room.delete("users")
+    for process, number in (("n1", 1), ("n2", 1), ("n2", 2)):
+        await room.leave(process, number)
+    await room.check()
+    await room.let_processes_state()
+    await room.check()
+    keys = await room.remaining_keys()
+    assert {key for key in keys if not key.endswith(":server")} == set()
