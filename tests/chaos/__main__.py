@@ -15,9 +15,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.limits import run as limits
+from tests.chaos.harness.runner import Report
+from tests.chaos.limits.run import LimitsPlan, run_limits
 from tests.chaos.limits.scenarios import SCENARIOS as LIMIT_SCENARIOS
-from tests.chaos.messages import run as messages
+from tests.chaos.messages.run import MessagesPlan, run_messages
 from tests.chaos.messages.scenarios import SCENARIOS as MESSAGE_SCENARIOS
 from tests.chaos.mutant import MUTANTS
 
@@ -63,10 +64,10 @@ def _scenario(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--product", action="store_true", help="run the product itself, which has to be clean")
 
 
-async def _report(command: str, options: dict[str, Any]) -> limits.Report | messages.Report:
+async def _report(command: str, options: dict[str, Any]) -> Report:
     if command == "limits":
-        return await limits.run(limits.Plan(**options))
-    return await messages.run(messages.Plan(**options))
+        return await run_limits(LimitsPlan(**options))
+    return await run_messages(MessagesPlan(**options))
 
 
 def _run(command: str, options: dict[str, Any]) -> int:

@@ -4,26 +4,26 @@
 """
 
 from tests.chaos.harness.faults import AGAINST_LIMITS, AGAINST_MESSAGES
-from tests.chaos.limits import run as limits
-from tests.chaos.limits.totals import Minimum
-from tests.chaos.messages import run as messages
-from tests.chaos.messages import totals
+from tests.chaos.limits.run import LimitsPlan, run_limits
+from tests.chaos.limits.totals import Minimum as LimitsMinimum
+from tests.chaos.messages.run import MessagesPlan, run_messages
+from tests.chaos.messages.totals import Minimum as MessagesMinimum
 
 CONNECTS = 2500
 MINUTES_MAX = 6.0
 """After which a run ends, enough or not: on an idle machine each takes one."""
-LIMITS = Minimum(connects=CONNECTS, accepts=500, refusals=50, evictions=200, faults=len(AGAINST_LIMITS))
+LIMITS = LimitsMinimum(connects=CONNECTS, accepts=500, refusals=50, evictions=200, faults=len(AGAINST_LIMITS))
 DELIVERIES = 20_000
-MESSAGES = totals.Minimum.of_run(DELIVERIES, len(AGAINST_MESSAGES))
+MESSAGES = MessagesMinimum.of_run(DELIVERIES, len(AGAINST_MESSAGES))
 
 
 def _nothing(line: str) -> None: ...
 
 
 async def test_limits_and_presence_hold_under_faults_of_every_kind() -> None:
-    plan = limits.Plan(seed=23, connects=CONNECTS, rate=60, minutes=MINUTES_MAX)
+    plan = LimitsPlan(seed=23, connects=CONNECTS, rate=60, minutes=MINUTES_MAX)
 
-    report = await limits.run(plan, LIMITS, show_progress=_nothing)
+    report = await run_limits(plan, LIMITS, show_progress=_nothing)
 
     assert report.violations == [], report.as_text()
     assert report.rejected_for == [], report.as_text()
@@ -31,9 +31,9 @@ async def test_limits_and_presence_hold_under_faults_of_every_kind() -> None:
 
 
 async def test_no_message_is_missing_without_a_word_under_faults_of_every_kind() -> None:
-    plan = messages.Plan(seed=150, deliveries=DELIVERIES, faults=len(AGAINST_MESSAGES), minutes=MINUTES_MAX)
+    plan = MessagesPlan(seed=150, deliveries=DELIVERIES, faults=len(AGAINST_MESSAGES), minutes=MINUTES_MAX)
 
-    report = await messages.run(plan, MESSAGES, show_progress=_nothing)
+    report = await run_messages(plan, MESSAGES, show_progress=_nothing)
 
     assert report.violations == [], report.as_text()
     assert report.rejected_for == [], report.as_text()

@@ -1,14 +1,16 @@
-"""Does the checker of limits and presence find what it is for? Each mutant in the scenario that shows it.
+"""Does the checker find what it is for? Each mutant in the scenario that shows it, of limits, presence and messages.
 
-`tests/chaos/limits/mutants.py` says what each one lacks. The product itself has to be clean in all of them.
+The files `mutants.py` say what each one lacks. The product itself has to be clean in all scenarios.
 """
 
 import pytest
 
-from tests.chaos.harness.trial import Trial
-from tests.chaos.limits.mutants import MUTANTS
-from tests.chaos.limits.scenarios import SCENARIOS, Scenario
+from tests.chaos.harness.trial import RunnableScenario, Trial
+from tests.chaos.limits.scenarios import SCENARIOS as OF_LIMITS
+from tests.chaos.messages.scenarios import SCENARIOS as OF_MESSAGES
+from tests.chaos.mutant import MUTANTS
 
+SCENARIOS: tuple[RunnableScenario, ...] = (*OF_LIMITS, *OF_MESSAGES)
 WITH_MUTANT = [scenario for scenario in SCENARIOS if scenario.mutant]
 
 
@@ -24,12 +26,12 @@ def test_every_mutant_has_a_scenario() -> None:
 
 
 @pytest.mark.parametrize("scenario", WITH_MUTANT, ids=lambda scenario: scenario.mutant)
-def test_a_mutant_is_found(trial: Trial, scenario: Scenario) -> None:
+def test_a_mutant_is_found(trial: Trial, scenario: RunnableScenario) -> None:
     violations = trial.verdict(scenario, mutated=True)
 
     assert {violation.kind for violation in violations} & scenario.found_as, violations
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_the_product_is_clean(trial: Trial, scenario: Scenario) -> None:
+def test_the_product_is_clean(trial: Trial, scenario: RunnableScenario) -> None:
     assert trial.verdict(scenario, mutated=False) == []

@@ -1,9 +1,4 @@
-"""A small WebSocket client that knows when bytes arrived, by the time stamps of the kernel.
-
-With SO_TIMESTAMPNS `recvmsg` returns when the last byte of its data arrived. On loopback that is during the `send` of
-the sender (measured: 20,000 of 20,000 sends were readable when `send` returned; 5,000 of 5,000 stamps lay between the
-sender's clock before and after it), so events of many sockets have their true order, not the order of polling.
-asyncio's transports do not expose the stamps, so sockets are read with `add_reader`.
+"""A small WebSocket client that knows when frames arrived, by the time stamps of the kernel (`stamped_socket.py`).
 
 The tests have three WebSocket clients: `tests/support/client.py` for tests of behaviour, `tests/support/raw_socket.py`
 for frames that no correct client sends, and this one, which stamps arrivals. `limits/recorder.py` and
@@ -11,10 +6,7 @@ for frames that no correct client sends, and this one, which stamps arrivals. `l
 """
 
 import asyncio
-import socket
-import struct
-import weakref
-from enum import Enum, StrEnum, auto
+from enum import StrEnum
 from typing import Any, cast
 
 import msgpack
@@ -22,19 +14,14 @@ import orjson
 
 from tests.chaos.harness.frames import frames_in
 from tests.chaos.harness.history import End, History
+from tests.chaos.harness.stamped_socket import StampClock, StampedSocket
 from tests.support.client_frames import BINARY, CLOSE, PING, PONG, TEXT, header
 
-SO_TIMESTAMPNS = 35  # asm-generic/socket.h; Python has no name for it
-READ_AT_ONCE = 65_536
 CLOSE_DEADLINE = 2.0
-SMALL_SEGMENT = 536
-SMALL_BUFFER = 4096
-_ANCILLARY = socket.CMSG_SPACE(16)
 _REQUEST = (
     "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: {wire}\r\n\r\n"
 )
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _NO_MASK = bytes(4)
 """A masking key of zeros: allowed by RFC 6455, and it leaves the payload as it is."""
 
@@ -44,37 +31,24 @@ class WireFormat(StrEnum):
     MSGPACK = "tannoy.v1.msgpack"
 
 
-class _State(Enum):
-    CONNECTING = auto()
-    UPGRADING = auto()
-    OPEN = auto()
-    CLOSED = auto()
-
-
-class ConnectionRegistry:
-    """The open connections of a run, and the history whose clock they use."""
+class ConnectionRegistry(StampClock):
+    """The open connections of a run, and the clock by which they stamp what arrives."""
 
     def __init__(self, history: History) -> None:
-        self.history = history
-        self.unstamped = 0
-        """Reads without a stamp of the kernel, ends of stream excepted."""
+        super().__init__(history)
         self.connections: set[Connection] = set()
-        # The kernel stamps only while some socket requests it, and starts with a delay: this socket always does.
-        self._keeper = socket.socket()
-        self._keeper.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        weakref.finalize(self, self._keeper.close)  # also of a run whose nodes did not start
 
-    async def close(self) -> None:
+    def close(self) -> None:
         for each in tuple(self.connections):
             each.disconnect()
-        self._keeper.close()
+        super().close()
 
 
 class Connection:
     """One connection. `settled` is done on `welcome` or the end of the connection, `closed` on its end.
 
-    A subclass records what it needs in `on_welcome`, `on_frame`, `on_unexpected` and `on_end`. `small_buffers`: let the
-    buffers between node and client be full after about 50 kB instead of the 3 MB that are usual on loopback.
+    A subclass records what it needs in `on_welcome`, `on_frame`, `on_unexpected` and `on_end`. `small_buffers`: see
+    StampedSocket.
     """
 
     def __init__(
@@ -98,22 +72,10 @@ class Connection:
         self._registry = registry
         self._buffer = bytearray()
         self._bye_received = False
-        self._reading_paused = False
-        self._state = _State.CONNECTING
+        self._is_upgraded = False
         self._request = _REQUEST.format(path=path, wire=wire).encode()
         registry.connections.add(self)
-        self._socket = socket.socket()
-        self._socket.setblocking(False)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        # Our end may get the port of a node that is down, which has to be able to listen there again.
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if small_buffers:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
-            # The send buffer of the other end is a multiple of the segment size.
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SMALL_SEGMENT)
-        self._socket.connect_ex(("127.0.0.1", port))
-        loop.add_writer(self._socket, self._connected)
+        self._socket = StampedSocket(registry, self, port=port, small_buffers=small_buffers)
 
     # ---- for a subclass
 
@@ -146,22 +108,14 @@ class Connection:
         """End the TCP connection without a close frame; with `reset`, by RST instead of FIN."""
         if self.end is None:
             self._ended(self.now(), end)
-        if reset and self._state is not _State.CLOSED:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        self._drop()
+        self._drop(reset=reset)
 
     def pause_reading(self) -> None:
         """Read nothing: buffers here, on the way and then at the node fill up."""
-        if not self._reading_paused:
-            self._reading_paused = True
-            if self._state in (_State.UPGRADING, _State.OPEN):
-                self._loop.remove_reader(self._socket)
+        self._socket.pause_reading()
 
     def resume_reading(self) -> None:
-        if self._reading_paused:
-            self._reading_paused = False
-            if self._state in (_State.UPGRADING, _State.OPEN):
-                self._loop.add_reader(self._socket, self._readable)
+        self._socket.resume_reading()
 
     async def wait_welcomed(self, patience: float) -> bool:
         """Wait for `welcome` or the end; disconnect after `patience` seconds. Returns whether `welcome` came."""
@@ -181,58 +135,24 @@ class Connection:
 
     # ---- bytes
 
-    def _connected(self) -> None:
-        self._loop.remove_writer(self._socket)
-        if self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or self._is_its_own_peer():
-            self._lost()
-            return
-        self._state = _State.UPGRADING
-        if not self._reading_paused:
-            self._loop.add_reader(self._socket, self._readable)
-        self._send(self._request)
+    def on_connected(self) -> None:
+        self._socket.send(self._request)
 
-    def _is_its_own_peer(self) -> bool:
-        """If no process listens, TCP connects to itself if it happens to choose that port for its own end."""
-        return bool(self._socket.getsockname() == self._socket.getpeername())
-
-    def _send_frame(self, opcode: int, payload: bytes) -> None:
-        self._send(header(opcode, len(payload)) + _NO_MASK + payload)
-
-    def _send(self, data: bytes) -> None:
-        if self._state in (_State.UPGRADING, _State.OPEN):
-            try:
-                is_whole = self._socket.send(data) == len(data)
-            except OSError:
-                return  # the reader will see that it is closed; or the node reads nothing at the moment
-            if not is_whole:
-                self._lost()  # half a frame was sent: nothing can follow it
-
-    def _readable(self) -> None:
-        try:
-            data, ancillary, _, _ = self._socket.recvmsg(READ_AT_ONCE, _ANCILLARY)
-        except BlockingIOError:
-            return
-        except OSError:
-            self._lost()
-            return
-        if not data:
-            self._lost()
-            return
-        at = self._stamp(ancillary)
+    def on_data(self, at: float, data: bytes) -> None:
         self._buffer += data
-        if self._state is _State.UPGRADING and not self._upgraded(at):
+        if not self._is_upgraded and not self._upgraded(at):
             return
         for opcode, payload in frames_in(self._buffer):
             self._frame(at, opcode, payload)
 
-    def _stamp(self, ancillary: list[tuple[int, int, bytes]]) -> float:
-        for level, kind, data in ancillary:
-            if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS:
-                seconds, nanoseconds = struct.unpack("qq", data)
-                at: float = (seconds * 10**9 + nanoseconds - self._registry.history.base_ns) / 1e9
-                return at
-        self._registry.unstamped += 1
-        return self.now()
+    def on_lost(self) -> None:
+        if self.end is None:
+            self._ended(self.now(), End.LOST)
+        self._drop()
+
+    def _send_frame(self, opcode: int, payload: bytes) -> None:
+        if self._is_upgraded:
+            self._socket.send(header(opcode, len(payload)) + _NO_MASK + payload)
 
     def _upgraded(self, at: float) -> bool:
         head, found, _ = bytes(self._buffer).partition(b"\r\n\r\n")
@@ -245,7 +165,7 @@ class Connection:
             self._drop()
             return False
         del self._buffer[: len(head) + 4]
-        self._state = _State.OPEN
+        self._is_upgraded = True
         return True
 
     # ---- frames
@@ -280,11 +200,6 @@ class Connection:
 
     # ---- the end
 
-    def _lost(self) -> None:
-        if self.end is None:
-            self._ended(self.now(), End.LOST)
-        self._drop()
-
     def _ended(self, at: float, end: End, code: int | None = None, retry_after: float | None = None) -> None:
         self.end, self.code, self.retry_after = end, code, retry_after
         self.is_live = False
@@ -296,10 +211,6 @@ class Connection:
         if not self.settled.done():
             self.settled.set_result(None)
 
-    def _drop(self) -> None:
-        if self._state is not _State.CLOSED:
-            self._state = _State.CLOSED
-            self._loop.remove_reader(self._socket)
-            self._loop.remove_writer(self._socket)
-            self._socket.close()
-            self._registry.connections.discard(self)
+    def _drop(self, *, reset: bool = False) -> None:
+        self._socket.close(reset=reset)
+        self._registry.connections.discard(self)

@@ -54,6 +54,8 @@ class Stage:
         """Names of nodes that cannot answer because they are killed or frozen."""
         self.data_losses = 0
         """How often Redis was restarted empty."""
+        self.data_lost = asyncio.Event()
+        """Set with every loss."""
         self._count = nodes
         self._mutant = mutant
         self._settings = {"LOG_LEVEL": "WARNING", "RATE_CONNECTS": "0", "RATE_MESSAGES": "0", **(settings or {})}
@@ -179,6 +181,7 @@ class Stage:
     async def restart_redis_empty(self, fault: int) -> None:
         await self.valkey.start()
         self.data_losses += 1
+        self.data_lost.set()
         self.record_healed(fault)
 
     async def save_redis(self) -> int:

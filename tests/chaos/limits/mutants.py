@@ -1,12 +1,10 @@
 """Nodes with one safety of limits or presence removed. `scenarios.py` shows the effect of each."""
 
 import asyncio
-import sys
 from collections.abc import Callable
-from typing import Any
 
 from tannoy.fanout import anti_entropy as repair
-from tannoy.fanout import lease_times, membership
+from tannoy.fanout import lease_times
 from tannoy.fanout.leases import acquirer
 from tannoy.fanout.leases import manager as leases
 from tannoy.fanout.leases.lease import Lease
@@ -14,7 +12,6 @@ from tannoy.fanout.presence import presence, sweeper
 from tannoy.shared.channels import Channel
 
 from tests.chaos.harness.patching import patch, patch_script
-from tests.support import processes
 
 
 async def _sleep_for_ever(self: object) -> None:
@@ -76,16 +73,8 @@ def eviction_without_waiting() -> None:
 
 
 def heartbeats_outlive_node() -> None:
-    """A second process sends the heartbeats of a node on after the node has died."""
-    run = membership.Membership.run
-
-    async def run_with_a_second_process(self: Any, pipeline: Any) -> None:
-        incarnation: str = self._calls.incarnation
-        command = [sys.executable, "-m", "tests.chaos.limits.second_heartbeat", incarnation]
-        processes.start(command)  # in a group of its own, which is not killed with the node's
-        await run(self, pipeline)
-
-    patch(membership.Membership, "run", run_with_a_second_process)
+    """The heartbeats of a node hold for long after it has died."""
+    patch_script("HEARTBEAT", b"now + tonumber(ARGV[2])", b"now + tonumber(ARGV[2]) + 25000")
 
 
 def no_recovery_wait() -> None:

@@ -197,7 +197,7 @@ class Scenario:
             try:
                 await self.steps(Scene(stage, recorder, agent, "room"))
             finally:
-                await recorder.close()
+                recorder.close()
             stage.record_dead_nodes()
         return verify(history)
 

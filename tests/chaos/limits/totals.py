@@ -23,14 +23,27 @@ class Totals:
     """Sum over all sessions of agents."""
     faults: dict[str, int]
     ends: dict[str, int]
+    snapshots_requested: int
+    """How often a member of a room missed an event and requested a snapshot."""
 
     @property
     def received_per_second(self) -> float:
         """Messages received per session and second, on average: how often a session proves that it is served."""
         return self.received / self.served_seconds if self.served_seconds else 0.0
 
+    def as_lines(self, seconds: float) -> list[str]:
+        per_second = f"{self.received_per_second:.1f} per session and second"
+        return [
+            f"connects     {self.connects}: {self.accepts} accepted, {self.refusals} refused",
+            f"unanswered   {self.unanswered}",
+            f"ends         {', '.join(f'{end}: {count}' for end, count in sorted(self.ends.items()))}",
+            f"closed       {self.evictions} with 4500, {self.replacements} with 4506, {self.fenced} with 4004",
+            f"received     {self.received} numbered messages, {per_second}",
+            f"presence     {self.snapshots_requested} snapshots requested after a missed event",
+        ]
 
-def totals_of(history: History) -> Totals:
+
+def totals_of(history: History, snapshots_requested: int = 0) -> Totals:
     sessions = [session for session in sessions_of(history) if session.agent is not None]
     byes = Counter(session.code for session in sessions if session.end is End.BYE)
     accepted = [session for session in sessions if session.was_welcomed]
@@ -47,6 +60,7 @@ def totals_of(history: History) -> Totals:
         served_seconds=sum(min(session.ended_at, now) - session.welcomed_at for session in accepted),
         faults=dict(Counter(fault.kind.value for fault in history.of(Fault))),
         ends=dict(Counter(f"{session.end or 'live'} {session.code or ''}".strip() for session in sessions)),
+        snapshots_requested=snapshots_requested,
     )
 
 

@@ -7,12 +7,15 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
 import httpx
 
 from tests.chaos.harness.history import LimitSet, Published
+from tests.chaos.harness.pacing import ticks
 from tests.chaos.harness.stage import Stage
 from tests.chaos.harness.tasks import Tasks
+from tests.chaos.harness.waiting import becomes_true
 from tests.chaos.limits.recorder import Recorder, Socket
 from tests.support.cluster import NodeProcess
 
@@ -22,6 +25,8 @@ AT_ONCE_MAX = 200
 """Clients that are connecting or connected at the same time."""
 STAY_MEAN = 0.6
 PUBLISH_EVERY = 0.06
+LOOK_EVERY = 0.01
+"""Seconds between two looks at which connects are due."""
 PUBLISHES_AT_ONCE = 32
 NAMES = ("tab.1", "tab.2", "tab.3")
 
@@ -94,8 +99,9 @@ class Limits:
     async def run(self) -> None:
         """Runs until it is cancelled."""
         while True:
-            await self.apply()
-            await asyncio.sleep(0.2)
+            self._stage.data_lost.clear()
+            await becomes_true(self.apply, inf)
+            await self._stage.data_lost.wait()
 
 
 class Publisher:
@@ -111,11 +117,10 @@ class Publisher:
     async def run(self) -> None:
         """Runs until it is cancelled."""
         try:
-            while True:
+            async for _ in ticks(PUBLISH_EVERY):
                 self._tasks.check()
                 if (up := self._stage.live_nodes()) and len(self._tasks.running) < PUBLISHES_AT_ONCE:
                     self._tasks.start(self.publish(self._chance.choice(up)))
-                await asyncio.sleep(PUBLISH_EVERY)
         finally:
             await self._tasks.close()
 
@@ -150,8 +155,10 @@ class Workload:
         """Until `connects` have begun, or `is_late` returns true."""
         loop = asyncio.get_running_loop()
         began = due = loop.time()
-        while self.connects < connects and not is_late():
+        async for _ in ticks(LOOK_EVERY):
             self._tasks.check()
+            if self.connects >= connects or is_late():
+                return
             # Connects that AT_ONCE_MAX has delayed are made up for, at most those of one second at once.
             due = max(due, loop.time() - 1.0, began)
             while due <= loop.time() and len(self._tasks.running) < AT_ONCE_MAX and self.connects < connects:
@@ -160,7 +167,6 @@ class Workload:
                 for _ in range(burst):
                     self._tasks.start(self._visit(agent))
                 due += burst / self._rate
-            await asyncio.sleep(min(0.05, max(0.001, due - loop.time())))
 
     async def finish(self) -> None:
         """Begin no more connects; clients that are not admitted yet disconnect."""

@@ -232,7 +232,7 @@ class Scenario:
                 await self.steps(scene)
                 await scene.wait_until_consistent()
             finally:
-                await registry.close()
+                registry.close()
             stage.record_dead_nodes()
         return verify(record)
 

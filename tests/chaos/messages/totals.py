@@ -34,6 +34,9 @@ class Delays:
         picked = (seconds[len(seconds) // 2], seconds[len(seconds) * 99 // 100], seconds[-1])
         return cls(len(seconds), *(round(each, 4) for each in picked))
 
+    def as_repairs(self) -> str:
+        return f"p99 {self.p99 * 1000:.0f} ms, max {self.longest * 1000:.0f} ms"
+
     def __str__(self) -> str:
         return f"p50 {self.p50 * 1000:7.1f} ms, p99 {self.p99 * 1000:7.0f} ms, max {self.longest * 1000:6.0f} ms"
 
@@ -61,6 +64,21 @@ class Totals:
     """Delays of messages acknowledged during a fault of this kind, or in the AFTER seconds after it."""
     repairs_by_fault: dict[str, Delays]
     """Of the same messages, counted from the end of the last fault of the listener; 0 if they arrived before it."""
+
+    def as_lines(self, seconds: float) -> list[str]:
+        resyncs = ", ".join(f"{count}: {why}" for why, count in sorted(self.resyncs.items()))
+        by_kind = ((kind, delays, self.repairs_by_fault[kind]) for kind, delays in self.delays_by_fault.items())
+        return [
+            f"deliveries   {self.deliveries} checked ({self.deliveries / seconds:.0f}/s)",
+            f"listeners    {self.subscriptions} subscriptions, in {self.epochs} epochs of all channels",
+            f"messages     {self.acknowledged} acknowledged, {self.repeated} repeated; {self.unconfirmed} unconfirmed",
+            f"recoveries   {self.recovered} with {self.caught_up} messages, {self.refused} refused",
+            f"resyncs      {resyncs or 'none'}",
+            f"skipped      {self.skipped} messages, announced as missing by a resync or a refused recovery",
+            f"history      {self.pages} pages with {self.entries} entries",
+            f"delays       {self.delays}",
+            *(f"  {kind:<15}{delays}; since its end: {repairs.as_repairs()}" for kind, delays, repairs in by_kind),
+        ]
 
 
 def totals_of(record: Record) -> Totals:
