@@ -41,7 +41,7 @@ class FaultTimeline:
         for span in found.spans:
             if span.kind is FaultKind.FREEZE_NODE:
                 found.freezes.setdefault(span.target, []).append(span)
-            else:
+            elif span.kind is not FaultKind.VANISH:
                 latest = max(latest, span.until)
                 found._others_began.append(span.began)
                 found._others_until.append(latest)
@@ -52,6 +52,6 @@ class FaultTimeline:
         return not any(each.began <= until and each.until >= since for each in self.spans)
 
     def has_only_freezes(self, since: float, until: float) -> bool:
-        """Whether no fault other than frozen nodes was in effect in this time."""
+        """Whether nothing else than frozen nodes kept nodes from sending heartbeats in this time."""
         before = bisect.bisect_right(self._others_began, until)
         return before == 0 or self._others_until[before - 1] < since

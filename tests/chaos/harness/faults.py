@@ -25,6 +25,7 @@ AGAINST_LIMITS = (
     FaultKind.STALL_LINK,
     FaultKind.RESET_LINK,
     FaultKind.FLUSH_SCRIPTS,
+    FaultKind.VANISH,
 )
 AGAINST_MESSAGES = tuple(FaultKind)
 """All faults of one Redis and its nodes. The migration of slots of a Redis Cluster is not among them."""
@@ -123,6 +124,7 @@ class Faults:
         self._stage = stage
         self._steps = schedule(seed, len(stage.nodes), of)
         self._slow_down = slow_down
+        self._chance = random.Random(f"keys {seed}")
         self.stop = asyncio.Event()
 
     async def run(self) -> None:
@@ -204,6 +206,8 @@ class Faults:
             case FaultKind.SLOW_CLIENT:
                 assert self._slow_down is not None
                 await self._slow_down(lambda: self._wait(planned.seconds))
+            case FaultKind.VANISH:
+                await stage.delete_some_keys(self._chance)
             case FaultKind.KILL_PUBSUB | FaultKind.KILL_NORMAL | FaultKind.FLUSH_SCRIPTS:
                 await stage.run_redis_command(planned.kind)
             case _:

@@ -41,6 +41,7 @@ class FaultKind(StrEnum):
     LOSE_LINK = "lose_link"  # the pub/sub connection of a node is reset, and cannot be established again for a while
     CUT_REPLIES = "cut_replies"  # Redis executes what a node sends, and the replies are lost
     SLOW_CLIENT = "slow_client"
+    VANISH = "vanish"  # some keys are deleted
 
 
 class Attempt(NamedTuple):

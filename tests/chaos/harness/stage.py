@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import os
+import random
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -15,6 +16,7 @@ from tannoy.fanout.redis.address import parse_address
 from tannoy.fanout.startup import skip_recovery
 
 from tests.chaos.harness.history import Fault, FaultKind, Healed, History, NodeDied
+from tests.chaos.harness.lost_keys import MENDED_WITHIN, choose_keys
 from tests.chaos.harness.proxy import Part, Proxy, Way
 from tests.chaos.harness.replica import Replica
 from tests.support.cluster import NodeProcess, Transport
@@ -198,14 +200,24 @@ class Stage:
         (Path(config[b"dir"].decode()) / "dump.rdb").unlink()  # a later kill may have to restart without data
         self.record_healed(fault)
 
-    async def delete_history(self, name: str) -> None:
-        """Delete head and log of the room or agent of this name, as if their time to live had run out."""
-        fault = self.record_fault(FaultKind.EMPTY_REDIS, "redis")
+    async def delete_some_keys(self, chance: random.Random) -> None:
+        """Delete some keys, as an eviction or a clean-up script does. `lost_keys.py` has which."""
         async with asyncio.timeout(COMMAND_TIMEOUT):
-            for kind in ("head", "log"):
-                for key in await self.valkey.run("KEYS", f"*:{kind}:*:{name}"):
-                    await self.valkey.run("DEL", key)
-        self.record_healed(fault)
+            keys = [key.decode() for key in await self.valkey.run("KEYS", "*")]
+            await self._delete(choose_keys(keys, chance))
+
+    async def delete_keys(self, *patterns: str) -> None:
+        """Delete the keys whose names, without their tag, match; there has to be one for each."""
+        async with asyncio.timeout(COMMAND_TIMEOUT):
+            found = [await self.valkey.run("KEYS", "*}:" + pattern) for pattern in patterns]
+            assert all(found), f"no key for one of {patterns}"
+            await self._delete([key.decode() for keys in found for key in keys])
+
+    async def _delete(self, keys: list[str]) -> None:
+        """What is lost is missing until it is rebuilt, so the fault lasts as long as that may take."""
+        fault = self.record_fault(FaultKind.VANISH, " ".join(("redis", *keys)))
+        await self.valkey.run("DEL", *keys)
+        self.history.add(Healed(self.history.now() + MENDED_WITHIN, fault))
 
     async def start_lagging_replica(self) -> tuple[int, Replica]:
         """Start a replica, and stop its replication once it has all data."""

@@ -11,7 +11,7 @@ from tannoy.fanout.leases.lease import Lease
 from tannoy.fanout.presence import presence, sweeper
 from tannoy.shared.channels import Channel
 
-from tests.chaos.harness.patching import patch, patch_script
+from tests.chaos.harness.patching import patch, patch_script, patch_scripts
 
 
 async def _sleep_for_ever(self: object) -> None:
@@ -82,7 +82,24 @@ def no_recovery_wait() -> None:
     patch(lease_times.LeaseTimes, "recovery_ms", 0)
 
 
+def lost_leases_unnoticed() -> None:
+    """What is left of an owner's keys is taken for all of them."""
+    patch_scripts(
+        b"local counted = redis.call('HMGET', STATE, '.held', '.infos')",
+        b"local counted = { redis.call('ZCARD', HELD), redis.call('HLEN', INFO) }",
+    )
+
+
 # ---- presence
+
+
+def rooms_unchecked() -> None:
+    """Anti-entropy compares leases and the sessions of its own node, and nothing else."""
+
+    async def find_them_right(self: presence.Presence, partition: int, mine: set[str]) -> bool:
+        return True
+
+    patch(presence.Presence, "_check", find_them_right)
 
 
 def grace_ignored() -> None:
@@ -128,6 +145,8 @@ MUTANTS: dict[str, Callable[[], None]] = {
         eviction_without_waiting,
         heartbeats_outlive_node,
         no_recovery_wait,
+        lost_leases_unnoticed,
+        rooms_unchecked,
         same_session_id_counts_twice,
         grace_ignored,
         leave_lost,

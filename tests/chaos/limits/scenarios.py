@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.chaos.harness.history import History
+from tests.chaos.harness.lost_keys import MENDED_WITHIN
 from tests.chaos.harness.proxy import Way
 from tests.chaos.harness.stage import Stage
 from tests.chaos.harness.violation import Kind, Violation
@@ -103,6 +104,15 @@ async def redis_restarted_empty(scene: Scene) -> None:
     scene.stage.resume_link(scene.n1, stall)
 
 
+async def leases_vanish(scene: Scene) -> None:
+    """The leases of an agent vanish from Redis while it has as many sessions as it may."""
+    old = await scene.connect("n1")
+    await scene.stage.delete_keys(f"held:agent:{scene.agent.name}")
+    await scene.start_connecting("n2").wait_welcomed(PATIENCE)
+    await scene.publish(3)
+    await scene.wait_closed(old, 1.0)
+
+
 async def same_session_id_twice(scene: Scene) -> None:
     """A session connects twice under one name; the limit would allow two sessions."""
     old = await scene.connect("n1", "tab")
@@ -167,6 +177,23 @@ async def node_with_users_killed(scene: Scene) -> None:
     await scene.audit_room(DEAD_SWEPT_WITHIN)
 
 
+async def sessions_of_a_room_vanish(scene: Scene) -> None:
+    """The sessions of one node in a room vanish from Redis, and then one of them ends."""
+    await scene.join_room("n2", "observer")
+    tab, _ = await scene.join_room("n1", "ada"), await scene.join_room("n1", "bob")
+    await scene.stage.delete_keys(f"in:*:room:{scene.room}")
+    tab.close()
+    await scene.audit_room(MENDED_WITHIN)
+
+
+async def users_of_a_room_vanish(scene: Scene) -> None:
+    """The users of a room vanish from Redis."""
+    await scene.join_room("n2", "observer")
+    await scene.join_room("n1", "ada")
+    await scene.stage.delete_keys(f"users:room:{scene.room}")
+    await scene.audit_room(MENDED_WITHIN)
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """`steps`: what happens. `found_as`: the mutant has to violate one of these rules; it may violate others too.
@@ -210,6 +237,9 @@ SCENARIOS = (
     Scenario("eviction_without_waiting", evictions_in_sequence, frozenset({Kind.LATE_BYE})),
     Scenario("heartbeats_outlive_node", node_killed, frozenset({Kind.NOT_ADMITTED}), "reject"),
     Scenario("no_recovery_wait", redis_restarted_empty, _OVER),
+    Scenario("lost_leases_unnoticed", leases_vanish, _OVER, "reject"),
+    Scenario("rooms_unchecked", users_of_a_room_vanish, frozenset({Kind.PRESENCE})),
+    Scenario(None, sessions_of_a_room_vanish, frozenset()),
     Scenario("same_session_id_counts_twice", same_session_id_twice, frozenset({Kind.DUPLICATE_NAME}), max_sessions=2),
     Scenario(None, same_session_id_during_eviction, frozenset(), max_sessions=2),
     Scenario("grace_ignored", user_reloads, frozenset({Kind.PREMATURE_LEAVE})),

@@ -5,11 +5,16 @@ The docstring of `verify.py` describes what is verified here.
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 
+from tests.chaos.harness.fault_spans import NEVER, FaultSpan
+from tests.chaos.harness.lost_keys import has_lost
 from tests.chaos.harness.violation import Kind, Violation
 from tests.chaos.messages.record import Acknowledged, Messages, Page, Position, Record, Subscription
+
+READ_WITHIN = 5.0
+"""Seconds from the request of a page until Redis has read it, at most."""
 
 _Seen = tuple[int, int, str]
 """The number of a message, the digest of its frame, and who received it first."""
@@ -18,8 +23,9 @@ _Seen = tuple[int, int, str]
 class Contents:
     """The messages of all channels of a run."""
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Record, faults: Sequence[FaultSpan] = ()) -> None:
         self._record = record
+        self._faults = faults
         self._seen: dict[tuple[str, str], dict[int, _Seen]] = defaultdict(dict)
         """By channel and epoch, then by offset."""
         self._acknowledged_at: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
@@ -57,9 +63,8 @@ class Contents:
         for page in self._record.pages:
             reader = f"a page read on {page.node} at {page.asked_at:.3f}"
             yield from self._record_run(page.channel, page.head.epoch, page.entries, 0, len(page.entries), reader)
-            yield from _check_page(
-                page, max(page.head.offset - self._record.kept, bases[page.channel, page.head.epoch])
-            )
+            kept_after = max(page.head.offset - self._record.kept, bases[page.channel, page.head.epoch])
+            yield from _check_page(page, max(kept_after, self._vanished_up_to(page)))
         for each in self._record.acknowledged:
             yield from self._check_acknowledgement(each)
         yield from self._published_once()
@@ -75,6 +80,13 @@ class Contents:
             if before[:2] != (number, digest) or number < 0:
                 what = f"{Position(epoch, offset)} is message {number} to {who}, and {before[0]} to {before[2]}"
                 yield Violation(Kind.CONFLICTING, messages.times[index], channel, what)
+
+    def _vanished_up_to(self, page: Page) -> int:
+        """The last offset that may be missing since a log has vanished: acknowledged before, or not long after that."""
+        losses = [span for span in self._faults if has_lost(span, page.channel, "log")]
+        since = max((span.until for span in losses if span.began <= page.asked_at + READ_WITHIN), default=-NEVER)
+        acknowledged = self._acknowledged_at.get((page.channel, page.head.epoch), {})
+        return max((offset for offset, at in acknowledged.items() if at <= since), default=0)
 
     def _check_acknowledgement(self, each: Acknowledged) -> Iterator[Violation]:
         """The acknowledged position holds the same message for all others."""
@@ -98,6 +110,8 @@ class Contents:
             is_wrong = (
                 len({position.epoch for _, position in its}) < len(its) or len({channel for channel, _ in its}) > 1
             )
+            if any(has_lost(span, its[0][0], "once") for span in self._faults) and number not in unkeyed:
+                continue
             # Messages that are still in the log when an epoch begins are readable in it at the same offset.
             offsets = {position.offset for _, position in its}
             if is_wrong or (number in unkeyed and len(offsets) > 1):

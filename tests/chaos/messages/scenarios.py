@@ -15,7 +15,6 @@ from tests.chaos.harness.proxy import Part, Way
 from tests.chaos.harness.stage import Stage
 from tests.chaos.harness.violation import Kind, Violation
 from tests.chaos.messages.client import RunContext
-from tests.chaos.messages.listener import ROOM
 from tests.chaos.messages.record import Record
 from tests.chaos.messages.scene import PATIENCE, ROOM_NAME, SOON, Scene, position_of
 from tests.chaos.messages.verify import verify
@@ -167,12 +166,35 @@ async def new_epoch_while_the_link_is_stalled(scene: Scene) -> None:
     former = position_of(stayed)
     stall = scene.stage.stall_part(scene.n1, Part.LINK, Way.FROM_REDIS)
     await scene.publish(2)
-    await scene.stage.delete_history(ROOM_NAME.removeprefix(ROOM))
+    await scene.stage.delete_keys(f"head:{ROOM_NAME}", f"log:{ROOM_NAME}")
     await scene.publish(5)
     await scene.connect("n1", former)
     scene.stage.resume_link(scene.n1, stall, Part.LINK)
     await scene.wait_for_offset(stayed, 5)
     await scene.publish(3)
+
+
+async def log_vanishes_with_messages_that_are_missing(scene: Scene) -> None:
+    """The link is lost for two messages, and the log vanishes before they are read from it."""
+    await scene.connect("n1")
+    await scene.publish(2)
+    heal = await scene.cut_link()
+    await scene.publish(2)
+    await scene.stage.delete_keys(f"log:{ROOM_NAME}")
+    await heal()
+    await scene.publish()
+
+
+async def client_returns_after_its_log_has_vanished(scene: Scene) -> None:
+    """A client has missed messages, of which the log has only the last ones any more."""
+    listener = await scene.connect("n1")
+    await scene.publish(2)
+    await scene.wait_for_offset(listener, 2)
+    listener.close()
+    await scene.publish(2)
+    await scene.stage.delete_keys(f"log:{ROOM_NAME}")
+    await scene.publish(2)
+    await scene.connect("n2", position_of(listener))
 
 
 # ---- publishing and slow clients
@@ -251,6 +273,8 @@ SCENARIOS = (
     Scenario("join_drops_messages", publish_during_join, _HOLE),
     Scenario("epoch_not_bound_to_server", lagging_replica_promoted, frozenset({Kind.CONFLICTING})),
     Scenario(None, new_epoch_while_the_link_is_stalled, frozenset()),
+    Scenario(None, log_vanishes_with_messages_that_are_missing, frozenset()),
+    Scenario("partial_recovery", client_returns_after_its_log_has_vanished, _HOLE),
     Scenario("key_ignored", acknowledgement_lost, frozenset({Kind.PUBLISHED_TWICE})),
     Scenario("skip_without_resync", slow_client, _HOLE, {"SLOW_POLICY": "skip", "OUTBOX_MAX_BYTES": "16384"}),
 )

@@ -21,7 +21,8 @@ acknowledgement, or of the end of the last fault of Redis, of the listener's nod
 message before a pause, and also if the listener leaves then.
 **For a reason** (`needless`; in this file). No `resync` in calm times, CALM seconds after the last fault anywhere; no
 refused recovery of at most FEW messages in the same epoch, which history has to contain (except of an agent with a
-fault in the last CALM seconds: while Redis is away the node cannot know); no more epochs than losses of data explain.
+fault in the last CALM seconds: while Redis is away the node cannot know; and of a channel whose log has vanished); no
+more epochs than losses of data explain.
 Without these rules a product that always gives up would pass.
 
 **Contents** (`conflicting`, `published_twice`, `lost`, `bad_page`; in `contents.py`). One (epoch, offset) is one
@@ -30,7 +31,8 @@ history, in the answer to its author. One message has one offset in an epoch, ho
 its key, and without a key one offset in all. A message that was acknowledged before a page was requested is not beyond
 the head of that page. Pages are as requested: offsets increase by one, up to the head if no other bound is given. When
 Redis loses data (restarted empty or with old data, failover) acknowledged messages may be lost: a new epoch announces
-that, and every subscriber learns of it.
+that, and every subscriber learns of it. Of the messages of a log that has vanished, pages may lack those that were
+acknowledged before. A message whose idempotency key has vanished may be published twice.
 
 **Protocol** (`unexpected`): no frame after `bye`, no frame of a channel that the session is not in, no unexpected
 error; and every client can return. **Nodes** (`node_died`) exit only when they are killed.
@@ -44,6 +46,7 @@ from collections.abc import Iterator
 
 from tests.chaos.harness.fault_spans import FaultSpan, fault_spans_of
 from tests.chaos.harness.history import FaultKind, NodeDied
+from tests.chaos.harness.lost_keys import has_lost
 from tests.chaos.harness.violation import Kind, Violation
 from tests.chaos.messages.contents import Contents, positions
 from tests.chaos.messages.record import NEVER, Position, Record, Subscription
@@ -54,7 +57,7 @@ CALM = 10.0
 """Seconds."""
 FEW = 15
 """Messages."""
-LOSES_DATA = {FaultKind.EMPTY_REDIS, FaultKind.STALE_REDIS, FaultKind.FAILOVER}
+LOSES_DATA = {FaultKind.EMPTY_REDIS, FaultKind.STALE_REDIS, FaultKind.FAILOVER, FaultKind.VANISH}
 EPOCHS_PER_LOSS = 2
 """A failover has two: a server changes its identity when its first replica connects, and again by the promotion."""
 
@@ -62,14 +65,14 @@ EPOCHS_PER_LOSS = 2
 def verify(record: Record) -> list[Violation]:
     """All violations of a run, by time."""
     faults = sorted(fault_spans_of(record.history))
-    contents = Contents(record)
+    contents = Contents(record, faults)
     found: list[Violation] = []
     for subscription in record.subscriptions:
         found += beginning(subscription)
         found += recovery(subscription, min(FEW, record.kept), faults)
         found += sequence(subscription)
         found += needless_resyncs(subscription, faults)
-        found += delays(subscription, contents, [span for span in faults if concerns(span, subscription)])
+        found += delays(subscription, contents, [span for span in faults if _may_delay(span, subscription)])
     found += contents.verify()
     found += last_positions(record)
     found += epochs(record, faults)
@@ -108,6 +111,9 @@ def recovery(subscription: Subscription, few: int, faults: list[FaultSpan]) -> I
         return
     may_be_unknown = subscription.channel.startswith("agent:") and not was_calm(
         faults, subscription.at - CALM, subscription.at
+    )
+    may_be_unknown |= any(
+        span.began <= subscription.at <= span.until and has_lost(span, subscription.channel, "log") for span in faults
     )
     if subscription.recovered is not True and may_be_unknown:
         return
@@ -197,6 +203,11 @@ def was_calm(faults: list[FaultSpan], since: float, until: float) -> bool:
 def concerns(span: FaultSpan, subscription: Subscription) -> bool:
     """Whether a fault can affect this subscription: faults of other nodes and of other clients cannot."""
     return span.target.partition(" ")[0] in ("redis", subscription.node, subscription.client)
+
+
+def _may_delay(span: FaultSpan, subscription: Subscription) -> bool:
+    """Keys that vanish delay no message."""
+    return concerns(span, subscription) and span.kind is not FaultKind.VANISH
 
 
 def delays(subscription: Subscription, contents: Contents, faults: list[FaultSpan]) -> Iterator[Violation]:

@@ -16,6 +16,7 @@ from tests.chaos.harness.history import (
     PresenceList,
     Welcomed,
 )
+from tests.chaos.harness.lost_keys import MENDED_WITHIN
 from tests.chaos.harness.violation import Kind
 from tests.chaos.limits.verify import verify
 from tests.chaos.limits.verify_rooms import GRACE
@@ -66,6 +67,25 @@ def test_inconsistency_of_a_member_is_a_violation() -> None:
     history = History()
     history.add(Inconsistency(1, 1, "room", "version 7 came after 8"))
     assert _kinds(history) == [Kind.INCONSISTENT]
+
+
+@pytest.mark.parametrize(
+    ("key", "at", "kinds"),
+    [
+        ("users:room:room", 5.0, []),
+        ("in:n1:room:room", 5.0, []),
+        ("users:room:room", 1.5, [Kind.INCONSISTENT]),
+        ("users:room:room", 2.5 + MENDED_WITHIN, [Kind.INCONSISTENT]),
+        ("users:room:other", 5.0, [Kind.INCONSISTENT]),
+        ("held:agent:42", 5.0, [Kind.INCONSISTENT]),
+    ],
+)
+def test_member_may_find_inconsistencies_while_its_room_has_lost_a_key(key: str, at: float, kinds: list[Kind]) -> None:
+    history = History()
+    history.add(Fault(2.0, 1, FaultKind.VANISH, f"redis tannoy:{{1}}:{key}"))
+    history.add(Healed(2.0 + MENDED_WITHIN, 1))
+    history.add(Inconsistency(at, 1, "room", "version 7 came after 8"))
+    assert _kinds(history) == kinds
 
 
 # ---- the grace

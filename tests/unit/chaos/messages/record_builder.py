@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from tests.chaos.harness.history import Fault, FaultKind, Healed, History
+from tests.chaos.harness.lost_keys import MENDED_WITHIN
 from tests.chaos.harness.violation import Kind
 from tests.chaos.messages.record import (
     Acknowledged,
@@ -74,11 +75,15 @@ class RecordBuilder(Record):
         self.pages.append(Page(CHANNEL, "n2", at, window, head, entries))
         return self
 
-    def fault(self, kind: FaultKind, began: float, until: float) -> Self:
+    def fault(self, kind: FaultKind, began: float, until: float, target: str = "n1") -> Self:
         number = len(self.history.events)
-        self.history.add(Fault(began, number, kind, "n1"))
+        self.history.add(Fault(began, number, kind, target))
         self.history.add(Healed(until, number))
         return self
+
+    def lost_key(self, kind: str, at: float, channel: str = CHANNEL) -> Self:
+        """One key of a channel has vanished."""
+        return self.fault(FaultKind.VANISH, at, at + MENDED_WITHIN, f"redis tannoy:{{1}}:{kind}:{channel}")
 
     def head(self, position: Position, *, node: str = "n1") -> Self:
         self.heads.append(Head(20.0, CHANNEL, node, position))

@@ -4,7 +4,7 @@ import pytest
 
 from tests.chaos.harness.violation import Kind
 from tests.chaos.messages.record import Position, Window
-from tests.unit.chaos.messages.record_builder import EMPTY, E, F, RecordBuilder, message_frame
+from tests.unit.chaos.messages.record_builder import CHANNEL, EMPTY, E, F, RecordBuilder, message_frame
 
 
 def test_two_messages_at_one_position_conflict() -> None:
@@ -108,3 +108,37 @@ def test_page_may_lack_messages_from_before_the_epoch() -> None:
     record = RecordBuilder(kept=5).fault(EMPTY, 0.5, 0.9).subscription(1, 2, Position(F, 7), 8, 9)
     assert record.page([], Window(5), Position(F, 7)).page([8, 9], Window(5, since=5), Position(F, 9)).verdict == []
     assert record.page([9], Window(5, since=5), Position(F, 9)).verdict == [Kind.BAD_PAGE]
+
+
+# ---- keys that vanish
+
+
+@pytest.mark.parametrize("offsets", [[], [9], [7, 8, 9]])
+def test_page_may_lack_messages_that_were_acknowledged_before_the_log_vanished(offsets: list[int]) -> None:
+    record = RecordBuilder(kept=9).subscription(1).lost_key("log", at=4.0)
+    for offset in range(1, 10):
+        record.acknowledgement(offset, Position(E, offset), at=1.0)
+    assert record.page(offsets, Window(9, since=2)).verdict == []
+
+
+@pytest.mark.parametrize(("kind", "channel"), [("log", "room:other"), ("once", CHANNEL)])
+def test_page_may_not_lack_messages_after_the_loss_of_another_key(kind: str, channel: str) -> None:
+    record = RecordBuilder(kept=9).subscription(1).lost_key(kind, at=4.0, channel=channel)
+    for offset in range(1, 10):
+        record.acknowledgement(offset, Position(E, offset), at=1.0)
+    assert record.page([7, 8, 9], Window(9, since=2)).verdict == [Kind.BAD_PAGE]
+
+
+def test_page_may_not_lack_messages_that_were_acknowledged_after_the_loss() -> None:
+    record = RecordBuilder(kept=9).subscription(1).lost_key("log", at=4.0)
+    for offset in range(1, 10):
+        record.acknowledgement(offset, Position(E, offset), at=1.0 if offset < 6 else 50.0)
+    assert record.page([7, 8, 9], Window(9, since=2), at=60.0).verdict == [Kind.BAD_PAGE]
+
+
+@pytest.mark.parametrize(("keyed", "verdict"), [(True, []), (False, [Kind.PUBLISHED_TWICE])])
+def test_message_may_be_published_twice_after_its_idempotency_key_has_vanished(
+    keyed: bool, verdict: list[Kind]
+) -> None:
+    record = RecordBuilder().subscription((1, 5), (2, 5)).lost_key("once", at=1.0, channel=f"{CHANNEL}:digest")
+    assert record.acknowledgement(5, Position(E, 2), at=2.0, keyed=keyed).verdict == verdict

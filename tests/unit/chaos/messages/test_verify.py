@@ -110,6 +110,13 @@ def test_recovered_messages_have_to_be_complete(
     assert record.subscription(*items, start=start, asked=Position(E, 2), recovered=recovered).verdict == found
 
 
+@pytest.mark.parametrize(("kind", "verdict"), [("log", []), ("users", [Kind.NEEDLESS])])
+def test_refused_recovery_is_allowed_after_the_log_has_vanished(kind: str, verdict: list[Kind]) -> None:
+    record = RecordBuilder().lost_key(kind, at=7.0)
+    record.subscription(6, start=Position(E, 5), asked=Position(E, 2), recovered=False, at=8.0)
+    assert record.verdict == verdict
+
+
 def test_refused_recovery_of_an_agent_is_allowed_after_a_fault_of_redis() -> None:
     record = RecordBuilder().subscription(
         6, start=Position(E, 5), asked=Position(E, 2), recovered=False, channel="agent:a", at=8.0
