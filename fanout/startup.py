@@ -108,7 +108,7 @@ def _complaint(error: Exception, address: Target) -> str:
     server = address.address.server if isinstance(address, MasterDiscovery) else address
     match error:
         case RedisError():
-            return _refusal(error)
+            return _refusal(error, server)
         case NoMaster():
             return f"can't be found: {error}"
         case CannotConnect():
@@ -122,7 +122,7 @@ def _complaint(error: Exception, address: Target) -> str:
             return f"can't be reached: {error}. Is it running?"
 
 
-def _refusal(error: RedisError) -> str:
+def _refusal(error: RedisError, server: RedisAddress) -> str:
     said = str(error)
     if isinstance(error, NotMaster):
         return f"is not what a node can work with: {said}"
@@ -136,6 +136,8 @@ def _refusal(error: RedisError) -> str:
         return f"does not let us do what a node does: {said}. {_RIGHTS}"
     if error.code in ("NOAUTH", "WRONGPASS") or "AUTH" in said:
         hint = "put the right user and password into the URL: redis://user:password@host:port"
+        if server.provider is not None:
+            hint = f"{server.provider} has to give those that are valid now"
         return f"wants other credentials: {said}. {hint}"
     if error.code in ("MOVED", "CROSSSLOT"):
         return "is part of a Redis Cluster: then the URL has to begin with redis+cluster://"

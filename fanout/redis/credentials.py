@@ -37,17 +37,17 @@ class ProvidedCredentials:
     def __str__(self) -> str:
         return f"{SETTING}={self.name}"
 
-    async def get(self) -> tuple[str, str]:
-        """(user, password). Raises CannotConnect if the provider raises, or gives none within CREDENTIALS_TIMEOUT.
+    async def get(self, within: float = CREDENTIALS_TIMEOUT) -> tuple[str, str]:
+        """(user, password). Raises CannotConnect if the provider raises, or gives none within so many seconds.
 
         A call that takes longer goes on, and whoever asks next gets its result.
         """
         if self._call is None:
             self._call = self._ask()
         call = self._call
-        await asyncio.wait((call,), timeout=CREDENTIALS_TIMEOUT)
+        await asyncio.wait((call,), timeout=within)
         if not call.done():
-            raise CannotConnect(f"{self} has given no credentials within {CREDENTIALS_TIMEOUT:g} s")
+            raise CannotConnect(f"{self} has given no credentials within {within:g} s")
         if self._call is call:
             self._call = None
         if (error := call.exception()) is not None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from .address import RedisAddress
+from .credentials import CREDENTIALS_TIMEOUT
 from .errors import CannotConnect, ConnectionLost, RedisError
 from .host import is_ip_address
 
@@ -72,13 +73,17 @@ _experience = _Experience()
 Attempt = Callable[[Route], Awaitable[T]]
 
 
-async def try_routes(server: RedisAddress, attempt: Attempt[T], *, timeout: float) -> T:
+async def try_routes(
+    server: RedisAddress, attempt: Attempt[T], *, timeout: float, login_within: float = CREDENTIALS_TIMEOUT
+) -> T:
     """The result of the first attempt that succeeds, within `timeout` seconds after the credentials were given.
+
+    `login_within`: seconds in which a provider has to give them.
 
     Raises CannotConnect and TimeoutError, and what `attempt` raises. If it fails on each of several addresses: the
     first RedisError, which says more than that an address can't be reached, else CannotConnect with all reasons.
     """
-    login = await _log_in_as(server)
+    login = await _log_in_as(server, login_within)
     try:
         async with asyncio.timeout(timeout):
             tls = None if server.tls is None else await server.tls.read_context()
@@ -148,9 +153,9 @@ async def _try_names(ways: _Ways[T], host: str) -> T:
     return await ways.at(host, names[-1])
 
 
-async def _log_in_as(server: RedisAddress) -> tuple[str, str] | None:
+async def _log_in_as(server: RedisAddress, within: float) -> tuple[str, str] | None:
     if server.provider is not None:
-        return await server.provider.get()
+        return await server.provider.get(within)
     if server.username is None and server.password is None:
         return None
     return server.username or "default", server.password or ""

@@ -10,6 +10,9 @@ from .dial import try_routes
 OTHERS_WITHIN = 0.1
 """Seconds, after the first useful answer, that the other servers have to give a newer one."""
 
+CREDENTIALS_SHARE = 0.75
+"""Of the time for an answer, in which a provider has to give its credentials."""
+
 Commands = tuple[tuple[str, ...], ...]
 QueryServer = Callable[[RedisAddress, Commands, float], Awaitable[list[Any]]]
 """(server, commands, seconds): one reply for each command; an error reply is a value in the list.
@@ -27,7 +30,9 @@ async def query_server(server: RedisAddress, commands: Commands, within: float) 
     """
     from .redis_py import ask
 
-    return await try_routes(server, lambda route: ask(route, commands), timeout=within)
+    # Who asks stops to wait after `within` seconds, so a provider that hangs has to be told of before.
+    login_within = CREDENTIALS_SHARE * within
+    return await try_routes(server, lambda route: ask(route, commands), timeout=within, login_within=login_within)
 
 
 async def query_all(

@@ -1,6 +1,7 @@
 """Credential providers for nodes that tests start, and what tells them what to give."""
 
 import os
+import threading
 from pathlib import Path
 
 from redis.credentials import CredentialProvider
@@ -11,6 +12,14 @@ VARIABLE = "TESTED_CREDENTIALS"
 
 def give(file: Path, text: str) -> None:
     file.write_text(text)
+
+
+class Hanging(CredentialProvider):
+    """Like one whose token service does not answer."""
+
+    def get_credentials(self) -> tuple[str, str]:
+        threading.Event().wait()
+        raise AssertionError("unreachable")
 
 
 class FromFile(CredentialProvider):
