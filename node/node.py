@@ -140,6 +140,7 @@ class Node:
                 tracker=bus.tracker,
                 history=bus.history,
                 presence=bus.presence,
+                inline_max=settings.presence_inline_max,
                 recover_max_bytes=outbox_limits.max_bytes,
                 admits_without_bus=bus.leases.admits_without_bus,
             ),
@@ -208,7 +209,7 @@ class Node:
         for member in self.hub.sessions():
             for joined in member.session.joined.values():
                 part = joined.channel.partition
-                if part in wanted and joined.channel.kind is ChannelKind.ROOM:
+                if part in wanted and joined.channel.kind is ChannelKind.ROOM and not joined.observes:
                     who = (member.session.user_id, member.session.username)
                     present.setdefault(part, {}).setdefault(joined.channel, {})[joined.number] = who
         return present

@@ -50,6 +50,8 @@ class JoinContext:
     tracker: ChannelTracker
     history: HistoryReader
     presence: Presence
+    inline_max: int
+    """Users up to which a room's snapshot lists all of them."""
     recover_max_bytes: int
     """Bytes of missed messages, as JSON, that a session is sent at once; beyond that it is not recovered."""
     admits_without_bus: bool

@@ -7,6 +7,7 @@ position is found before the session becomes present: it receives what others pu
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from ...shared.channels import Channel, ChannelKind
@@ -37,7 +38,7 @@ async def join_channel(context: JoinContext, member: Member, effect: JoinChannel
     Unavailable.
     """
     channel = context.hub.intern_channel(effect.channel)
-    joined = JoinedChannel(channel, context.next_presence_number())
+    joined = JoinedChannel(channel, context.next_presence_number(), effect.observe)
     context.tracker.follow(channel)
     subscribed = context.subscriptions.acquire(channel.address)
     is_silent = False  # joined without a subscription, since Redis is away
@@ -56,7 +57,9 @@ async def join_channel(context: JoinContext, member: Member, effect: JoinChannel
         buffer = context.hub.begin_join(channel, member)
         start = _start_silently(context, effect) if is_silent else await _find_start(context, channel, effect.recover)
         snapshot: PresenceSnapshot | None = None
-        if channel.kind is ChannelKind.ROOM:
+        if joined.observes:
+            snapshot = await _list_present(context, channel)
+        elif channel.kind is ChannelKind.ROOM:
             session = member.session
             present = context.presence.join(channel, joined.number, session.user_id, session.username)
             snapshot = await present
@@ -81,8 +84,14 @@ def leave_channel(context: JoinContext, member: Member, joined: JoinedChannel) -
     """Undo a completed join."""
     context.hub.remove(joined.channel, member)
     context.subscriptions.release(joined.channel.address)
-    if joined.channel.kind is ChannelKind.ROOM:
+    if joined.channel.kind is ChannelKind.ROOM and not joined.observes:
         context.presence.leave(joined.channel, joined.number)
+
+
+async def _list_present(context: JoinContext, room: Channel) -> PresenceSnapshot:
+    """Return who is in a room, as one who joins it is told."""
+    snapshot = await context.presence.snapshot(room, context.inline_max)
+    return snapshot if snapshot.users_count <= context.inline_max else replace(snapshot, users=None)
 
 
 async def _find_start(context: JoinContext, channel: Channel, recover: Position | None) -> StartPosition:

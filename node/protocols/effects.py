@@ -20,20 +20,25 @@ class Reply:
 class JoinChannel:
     """Join this channel, then call `Session.add_joined`. Later commands wait for it.
 
-    `recover`: send what was published behind this position.
+    `recover`: send what was published behind this position. `observe`: without being present there.
     """
 
     channel: Channel
     id: CommandId | None
     recover: Position | None = None
+    observe: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class JoinedChannel:
-    """A channel that the session has joined. `number` identifies its presence there within this process."""
+    """A channel that the session has joined. `number` identifies its presence there within this process.
+
+    `observes`: it receives what is published, is not listed, and publishes nothing.
+    """
 
     channel: Channel
     number: int
+    observes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

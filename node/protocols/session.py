@@ -121,16 +121,16 @@ class Session:
         if not isinstance(command, _LEGAL[self.endpoint]):
             raise BadRequest(f"{command.type} is not a command of {self.endpoint.value}")
         match command:
-            case Join(id, room, recover):
-                return JoinChannel(self._channel_to_join(room), id, recover)
+            case Join(id, room, recover, observe):
+                return JoinChannel(self._channel_to_join(room), id, recover, observe)
             case Leave(id, room):
                 return LeaveChannel(self._joined_channel(room), id)
             case Message(id, room, content, key):
-                return Publish(self._channel(room), content, id, key)
+                return Publish(self._channel_to_publish(room), content, id, key)
             case Private(id, to, content):
                 return SendToUser(to, content, id)
             case Typing(id, room):
-                return PublishTyping(self._channel(room), id)
+                return PublishTyping(self._channel_to_publish(room), id)
             case GetPresence(id, room):
                 return ReadPresence(self._channel(room), id)
             case GetHistory(id, room, page):
@@ -154,6 +154,13 @@ class Session:
             assert self.home is not None
             return self.home
         return self._joined_channel(room).channel
+
+    def _channel_to_publish(self, room: RoomName | None) -> Channel:
+        """As `_channel`. Raises `forbidden` too, for a room that the session only observes."""
+        channel = self._channel(room)
+        if self.joined[channel.name].observes:
+            raise Refused(f"this session only observes room {channel.name}", code=ErrorCode.FORBIDDEN)
+        return channel
 
     def _joined_channel(self, room: RoomName | None) -> JoinedChannel:
         name = self._room_name(room)

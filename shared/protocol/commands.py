@@ -41,6 +41,7 @@ class Join:
     id: CommandId | None
     room: RoomName | None
     recover: Position | None = None
+    observe: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ class UnsupportedCommand:
 Command = Join | Leave | Message | Private | Typing | GetPresence | GetHistory | Ping | Pong | UnsupportedCommand
 
 _FIELDS: dict[str, frozenset[str]] = {
-    "join": frozenset({"type", "id", "room", "recover"}),
+    "join": frozenset({"type", "id", "room", "recover", "observe"}),
     "leave": frozenset({"type", "id", "room"}),
     "message": frozenset({"type", "id", "room", "content", "key"}),
     "private": frozenset({"type", "id", "to", "content"}),
@@ -196,7 +197,14 @@ def _parse_room(fields: Object) -> RoomName | None:
 
 def _parse_join(id: CommandId | None, fields: Object) -> Join:
     recover = fields.get("recover")
-    return Join(id, _parse_room(fields), None if recover is None else _parse_position(recover))
+    return Join(id, _parse_room(fields), None if recover is None else _parse_position(recover), _parse_observe(fields))
+
+
+def _parse_observe(fields: Object) -> bool:
+    observe = fields.get("observe", False)
+    if not isinstance(observe, bool):
+        raise BadRequest("observe has to be true or false")
+    return observe
 
 
 def _parse_position(value: object) -> Position:

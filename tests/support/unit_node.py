@@ -164,6 +164,7 @@ class UnitNode:
                 tracker=self.tracker,
                 history=self.history,
                 presence=self.presence,
+                inline_max=50,
                 recover_max_bytes=outbox_max_bytes,
                 admits_without_bus=self.leases.admits_without_bus,
             ),

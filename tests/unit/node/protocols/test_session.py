@@ -77,6 +77,7 @@ LEGAL: list[tuple[Endpoint, tuple[Channel, ...], Command, Effect]] = [
     (Endpoint.ROOMS, (ROOM,), Message(3, LOBBY, "hi", "k"), Publish(ROOM, "hi", 3, "k")),
     (Endpoint.ROOMS, (ROOM,), Typing(4, LOBBY), PublishTyping(ROOM, 4)),
     (Endpoint.ROOMS, (), Join(5, LOBBY, RECOVER), JoinChannel(ROOM, 5, recover=RECOVER)),
+    (Endpoint.ROOMS, (), Join(5, LOBBY, RECOVER, observe=True), JoinChannel(ROOM, 5, RECOVER, observe=True)),
     (Endpoint.ROOMS, (ROOM,), GetPresence(5, LOBBY), ReadPresence(ROOM, 5)),
     (Endpoint.ROOM, (), GetPresence(5, None), ReadPresence(ROOM, 5)),
     (Endpoint.AGENT, (), GetPresence(5, None), ReadPresence(AGENT, 5)),
@@ -146,6 +147,23 @@ def test_every_command_is_tried_at_every_endpoint() -> None:
     commands = set(Command.__args__)
     tried = {(endpoint, type(command)) for endpoint, _, command, _ in (*LEGAL, *ILLEGAL)}
     assert tried == {(endpoint, command) for endpoint in Endpoint for command in commands}
+
+
+@pytest.mark.parametrize("command", [Message(1, LOBBY, 1, None), Typing(1, LOBBY)], ids=str)
+def test_a_session_may_publish_nothing_in_a_room_that_it_observes(command: Command) -> None:
+    made = session(Endpoint.ROOMS, OTHER_ROOM)
+    made.add_joined(JoinedChannel(ROOM, 1, observes=True))
+    assert refusal(made, command) is ErrorCode.FORBIDDEN
+    assert made.handle(Message(1, KITCHEN, 1, None)) == Publish(OTHER_ROOM, 1, 1)
+
+
+def test_a_session_may_read_and_leave_a_room_that_it_observes() -> None:
+    made = session(Endpoint.ROOMS)
+    made.add_joined(JoinedChannel(ROOM, 1, observes=True))
+    assert made.handle(GetPresence(1, LOBBY)) == ReadPresence(ROOM, 1)
+    assert made.handle(GetHistory(1, LOBBY, PAGE)) == ReadHistory(ROOM, 1, PAGE)
+    assert made.handle(Leave(1, LOBBY)) == LeaveChannel(JoinedChannel(ROOM, 1, observes=True), 1)
+    assert refusal(made, Join(1, LOBBY)) is ErrorCode.ALREADY_JOINED
 
 
 def test_a_refused_command_changes_nothing() -> None:

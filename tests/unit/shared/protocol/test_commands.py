@@ -33,6 +33,8 @@ WELL_FORMED: list[tuple[dict[str, object], Command]] = [
     ({"type": "join", "room": "lobby"}, Join(None, LOBBY)),
     ({"type": "join"}, Join(None, None)),
     ({"type": "join", "room": "lobby", "recover": {"epoch": "e", "offset": 1}}, Join(None, LOBBY, Position("e", 1))),
+    ({"type": "join", "room": "lobby", "observe": True}, Join(None, LOBBY, observe=True)),
+    ({"type": "join", "room": "lobby", "observe": False}, Join(None, LOBBY)),
     ({"type": "leave", "room": "lobby"}, Leave(None, LOBBY)),
     ({"type": "leave"}, Leave(None, None)),
     ({"type": "message", "room": "lobby", "content": "hi"}, Message(None, LOBBY, "hi", None)),
@@ -153,6 +155,12 @@ NO_POSITIONS: tuple[object, ...] = (
 @pytest.mark.parametrize("recover", NO_POSITIONS)
 def test_recover_has_to_be_a_position(recover: object) -> None:
     assert refusal_of({"type": "join", "room": "lobby", "recover": recover}).refusal.code is ErrorCode.BAD_REQUEST
+
+
+@pytest.mark.parametrize("observe", [None, 1, "true", [], {}], ids=repr)
+def test_observe_has_to_be_true_or_false(observe: object) -> None:
+    bad = refusal_of({"type": "join", "room": "lobby", "observe": observe})
+    assert (bad.refusal.code, "observe" in bad.refusal.message) == (ErrorCode.BAD_REQUEST, True)
 
 
 PAGES: list[tuple[dict[str, object], HistoryQuery]] = [
