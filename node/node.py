@@ -36,6 +36,7 @@ from ..shared.policy import Limit, LimitPolicy
 from ..shared.settings import Settings
 from .admission.handshake import AcceptedThenClosed, Admission, Admitted, Handshake, Rejected
 from .auth.hosts import is_loopback
+from .connections.bus_status import BusStatus, StatusBroadcast
 from .connections.connection import Connection
 from .connections.context import CommandContext, ConnectionContext, ConnectionCounters, JoinContext
 from .connections.control_handler import ControlHandler
@@ -126,11 +127,20 @@ class Node:
         self.presence_queries = PresenceQueries(
             bus.presence, bus.limits, listed_max=listed_max, page_max_bytes=page_max_bytes
         )
+        bus_status = BusStatus()
+        self._status_broadcast = StatusBroadcast(
+            bus_status,
+            self.hub,
+            is_usable=lambda: bus.not_ready_reason is None,
+            fence_if_expired=bus.leases.fence_if_expired,
+            clock=self.clock,
+        )
         self.context = ConnectionContext(
             terms=NodeTerms(self.node_id, _whole_if_possible(settings.ping_interval), settings.message_max_bytes),
             hub=self.hub,
             tracker=bus.tracker,
             session_leases=session_leases,
+            bus_status=bus_status,
             wheel=self.wheel,
             clock=self.clock,
             outbox_limits=outbox_limits,
@@ -229,7 +239,8 @@ class Node:
     async def running(self) -> AsyncGenerator[None]:
         """Run the node's background tasks for the length of a block. Raises StartError if Redis can't be used."""
         await self.bus.check()
-        tasks = [self._keep(job, name) for name, job in self.bus.jobs.items()]
+        jobs = {**self.bus.jobs, "status": self._status_broadcast.run}
+        tasks = [self._keep(job, name) for name, job in jobs.items()]
         try:
             await self.bus.wait_until_ready()
             tasks.append(self._keep(self._check_node_id, "node-id", may_end=True))

@@ -14,7 +14,7 @@ from ...shared.channels import Owner, OwnerKind
 from ...shared.codes import CLOSE_RULES, CloseCode
 from ...shared.errors import LimitReached, Refused, internal_error
 from ...shared.names import UserId
-from ...shared.protocol.frames import ByeFrame, NodeFrame, PresenceSnapshot, Resync
+from ...shared.protocol.frames import ByeFrame, NodeFrame, PresenceSnapshot, Resync, StatusFrame
 from ...shared.publication import NO_HISTORY, StartPosition
 from ...shared.sessions import CloseOrder
 from ..delivery.outbox import Outbox
@@ -158,6 +158,8 @@ class Connection:
             self.answer(welcome)
         else:
             self._accept(self.encoding.frame(welcome))
+        if self._context.bus_status.state == "down":
+            self.send(StatusFrame("down"))
 
     def _accept(self, first: Chunk | None) -> None:
         self._is_accepted = True

@@ -15,6 +15,7 @@ from ..operations.history import HistoryQueries
 from ..operations.presence import PresenceQueries
 from ..operations.publishing import Publishing
 from ..protocols.session import NodeTerms
+from .bus_status import BusStatus
 from .session_limits import SessionLeases
 from .timers import TimerWheel
 
@@ -78,6 +79,7 @@ class ConnectionContext:
     hub: Hub
     tracker: ChannelTracker
     session_leases: SessionLeases
+    bus_status: BusStatus
     wheel: TimerWheel
     clock: Clock
     outbox_limits: OutboxLimits

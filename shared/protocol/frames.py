@@ -236,6 +236,19 @@ class Resync:
         }
 
 
+BusState = Literal["up", "down"]
+
+
+@dataclass(frozen=True, slots=True)
+class StatusFrame:
+    """The `status` frame: the node is without Redis (`down`), or has it again (`up`)."""
+
+    bus: BusState
+
+    def as_object(self) -> Object:
+        return {"type": "status", "bus": self.bus}
+
+
 @dataclass(frozen=True, slots=True)
 class PingFrame:
     def as_object(self) -> Object:
@@ -277,6 +290,7 @@ NodeFrame = (
     | UserEvent
     | PresenceCount
     | Resync
+    | StatusFrame
     | PingFrame
     | PongFrame
     | ByeFrame

@@ -27,6 +27,7 @@ from tannoy.fanout.scripts import (
     REMEMBER_GONE,
 )
 from tannoy.fanout.server_life import ServerLives
+from tannoy.node.connections.bus_status import BusStatus
 from tannoy.node.connections.context import CommandContext, ConnectionContext, ConnectionCounters, JoinContext
 from tannoy.node.connections.control_handler import Answer, ControlHandler
 from tannoy.node.connections.session_limits import SessionLeases
@@ -114,6 +115,7 @@ class UnitNode:
         self.subscriptions = ChannelSubscriptions(self.link, on_dropped=self.tracker.drop)
         self.link.on_confirmed = self.subscriptions.confirm
         self.wheel = TimerWheel(self.clock)
+        self.bus_status = BusStatus()
         self.control = Control(
             KEYSPACE,
             self.publisher,
@@ -155,6 +157,7 @@ class UnitNode:
             hub=self.hub,
             tracker=self.tracker,
             session_leases=self.session_leases,
+            bus_status=self.bus_status,
             wheel=self.wheel,
             clock=self.clock,
             outbox_limits=self.outbox_limits,
