@@ -1,9 +1,11 @@
-// The state of the connection: a word in the bar, and a banner with the reason of a loss and the time of the next try.
+// The state of the connection: a word in the bar, and a banner with the reason of a loss and the time of the next try, or
+// while the node is without Redis.
 
 import { $, setText } from "./dom.js";
 
 const COUNTDOWN_INTERVAL_MS = 250;
 const STATE_WORDS = { idle: "Not connected", connecting: "Connecting", live: "Live", waiting: "Reconnecting", ended: "Ended" };
+const BUS_DOWN = "This node can't reach Redis. You stay connected, but nothing can be sent until it is back.";
 const REASONS = {
   1009: "A message was too large",
   1012: "This node is restarting",
@@ -30,7 +32,7 @@ export class ConnectionStatus {
     setInterval(() => this.#updateCountdown(), COUNTDOWN_INTERVAL_MS);
   }
 
-  update(state) {
+  update(state, isBusDown) {
     this.#state = state;
     const word = $("state");
     if (word.dataset.state !== state.name) {
@@ -40,9 +42,16 @@ export class ConnectionStatus {
     setText($("node"), state.name === "live" ? state.node : "");
     if (state.name === "waiting" || state.name === "ended") this.#isInterrupted = true;
     if (state.name === "live" || state.name === "idle") this.#isInterrupted = false;
-    $("banner").hidden = !this.#isInterrupted;
-    $("banner").dataset.state = state.name;
+    $("banner").hidden = !this.#isInterrupted && !isBusDown;
+    $("banner").dataset.state = isBusDown ? "down" : state.name;
+    if (isBusDown) this.#showBusDown();
     this.#updateCountdown();
+  }
+
+  #showBusDown() {
+    $("banner-action").hidden = true;
+    $("banner-text").setAttribute("role", "alert");
+    setText($("banner-text"), BUS_DOWN);
   }
 
   #updateCountdown() {

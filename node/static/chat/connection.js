@@ -45,6 +45,7 @@ export class Connection {
   #bye = null;
   #requests = new Map(); // command id -> {resolve, reject, timer}
   #nextId = 1;
+  #messageMaxBytes = Infinity;
   #receivedAt = 0;
   #silenceLimit = WELCOME_WITHIN_S;
   #silenceTimer = 0;
@@ -86,6 +87,8 @@ export class Connection {
   /** Sends a command and resolves with its `ok`, or rejects with a CommandError. */
   request(command) {
     if (!this.#live) return Promise.reject(disconnected());
+    // The node would not refuse it, but close the connection.
+    if (this.excessBytes(command) > 0) return Promise.reject(new CommandError({ code: "too_large", message: "too large" }));
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
@@ -95,6 +98,12 @@ export class Connection {
       this.#requests.set(id, { resolve, reject, timer });
       this.#send({ ...command, id });
     });
+  }
+
+  /** Bytes by which a command is larger than the node accepts, whatever its id will be; 0 or less if it is not. */
+  excessBytes(command) {
+    const longest = JSON.stringify({ ...command, id: Number.MAX_SAFE_INTEGER });
+    return new TextEncoder().encode(longest).length - this.#messageMaxBytes;
   }
 
   #send(frame) {
@@ -126,8 +135,9 @@ export class Connection {
     this.#onFrame(frame);
   }
 
-  #handleWelcome({ node, ping_interval: pingInterval }) {
+  #handleWelcome({ node, ping_interval: pingInterval, message_max_bytes: messageMaxBytes }) {
     this.#live = true;
+    this.#messageMaxBytes = messageMaxBytes ?? Infinity;
     this.#setSilenceLimit((pingInterval ?? 25) + SILENCE_GRACE_S);
     this.#stableTimer = setTimeout(() => { this.#failures = 0; }, STABLE_AFTER_S * 1000);
     this.#onState({ name: "live", node });

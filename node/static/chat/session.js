@@ -22,6 +22,7 @@ export class Session {
   conversations = new Map();
   shown = null;
   state = { name: "idle" };
+  isBusDown = false; // the node is without Redis
   me = { sessionId: null, userId: null, username: null };
   #wasLive = false;
 
@@ -37,6 +38,7 @@ export class Session {
       welcome: (frame) => this.#handleWelcome(frame),
       message: (frame) => this.handleMessage(frame),
       resync: (frame) => this.handleMessage(frame),
+      status: (frame) => this.#handleStatus(frame),
       error: (frame) => this.onNotice(frame.message),
     };
   }
@@ -64,6 +66,11 @@ export class Session {
   /** Requests the people of the shown conversation, if the page is visible and the list is stale. */
   refreshPeople() {
     if (!document.hidden && this.connection.live && this.shown?.joined && this.shown.kind !== "private") this.shown.people.refreshIfStale();
+  }
+
+  /** Bytes by which a text is too long to be sent; 0 or less if it is not. */
+  excessBytes(conversation, text) {
+    return this.connection.excessBytes(conversation.buildCommand({ text, key: randomKey() }));
   }
 
   sendMessage(conversation, text) {
@@ -123,7 +130,13 @@ export class Session {
 
   #handleState(state) {
     this.state = state;
+    this.isBusDown = false; // a node says so behind its `welcome`
     if (state.name !== "live") for (const conversation of this.conversations.values()) conversation.interrupt();
+    this.onChange();
+  }
+
+  #handleStatus({ bus }) {
+    this.isBusDown = bus === "down";
     this.onChange();
   }
 

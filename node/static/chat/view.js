@@ -33,7 +33,7 @@ export class View {
   update(session) {
     this.#session = session;
     this.#drawShown(session?.shown ?? null);
-    this.#connectionStatus.update(session?.state ?? { name: "idle" });
+    this.#connectionStatus.update(session?.state ?? { name: "idle" }, session?.isBusDown ?? false);
     this.#drawComposer();
     this.#peopleView.update(this.#shown, session);
     this.#drawTabs($("room-tabs"), session?.rooms ?? []);
@@ -103,7 +103,7 @@ export class View {
     const text = $("text");
     text.addEventListener("input", () => {
       this.#fitTextBox();
-      this.#drawHint();
+      this.#drawComposer();
       if (text.value.trim() !== "" && this.#session?.connection.live && this.#shown) this.#session.sendTyping(this.#shown);
     });
     text.addEventListener("keydown", (event) => {
@@ -142,13 +142,13 @@ export class View {
     $("latest").hidden = isAtTheEnd;
   }
 
-  /** Sends the text of the box. Without a connection it stays in the box. */
+  /** Sends the text of the box. Without a connection, or if it is too long, it stays in the box. */
   #sendText() {
     const box = $("text");
     const text = box.value.trim();
     if (text === "" || !this.#shown) return;
-    if (!this.#session.connection.live) {
-      this.#drawHint();
+    if (!this.#session.connection.live || this.#excessBytes() > 0) {
+      this.#drawComposer();
       return;
     }
     box.value = "";
@@ -194,15 +194,24 @@ export class View {
   #drawComposer() {
     const cannotWrite = !this.#shown || (this.#shown.kind === "private" && this.#shown.name === "");
     $("text").disabled = cannotWrite;
-    $("send").disabled = cannotWrite || !this.#session?.connection.live;
-    this.#drawHint();
+    const excess = this.#excessBytes();
+    $("send").disabled = cannotWrite || !this.#session?.connection.live || excess > 0;
+    this.#drawHint(excess);
   }
 
-  #drawHint() {
+  /** Bytes by which the text of the box is too long to be sent; 0 or less if it is not. */
+  #excessBytes() {
+    const text = $("text").value.trim();
+    return text === "" || !this.#shown ? 0 : this.#session.excessBytes(this.#shown, text);
+  }
+
+  #drawHint(excess) {
     const waiting = $("text").value.trim() !== "" && this.#shown && !this.#session?.connection.live;
     const hint = $("hint");
-    hint.classList.toggle("hint-offline", Boolean(waiting));
-    setText(hint, waiting ? "Not connected. Your text stays here until the connection is back." : "Enter sends, Shift + Enter starts a new line");
+    hint.classList.toggle("hint-offline", Boolean(waiting) || excess > 0);
+    if (waiting) setText(hint, "Not connected. Your text stays here until the connection is back.");
+    else if (excess > 0) setText(hint, `Too long to send, by ${excess} ${excess === 1 ? "byte" : "bytes"}.`);
+    else setText(hint, "Enter sends, Shift + Enter starts a new line");
   }
 
   #drawTabs(list, conversations) {
