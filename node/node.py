@@ -18,41 +18,34 @@ from typing import Any
 import structlog
 
 from ..fanout.backend import backend_of
-from ..fanout.bus import Bus, BusEvents, BusRules
-from ..fanout.history.reader import HistoryRules
+from ..fanout.bus import Bus, BusEvents
 from ..fanout.lease_times import DEFAULT_TIMES, LeaseTimes
-from ..fanout.presence.calls import PresenceRules
 from ..fanout.presence.presence import Present
-from ..fanout.redis.address import AnyAddress, parse_address
-from ..fanout.redis.credentials import load_credentials
 from ..fanout.timeouts import DEFAULT_TIMEOUTS, Timeouts
-from ..shared.channels import ChannelKind, OwnerKind
+from ..shared.channels import ChannelKind
 from ..shared.clock import Clock, SystemClock, rfc3339
-from ..shared.errors import MalformedBytes, StartError, Unavailable
+from ..shared.errors import MalformedBytes, Unavailable
 from ..shared.keyspace import Keyspace
 from ..shared.names import NodeId
 from ..shared.nodes import NodeInfo
-from ..shared.policy import Limit, LimitPolicy
 from ..shared.settings import Settings
 from .admission.handshake import AcceptedThenClosed, Admission, Admitted, Handshake, Rejected
 from .auth.hosts import is_loopback
-from .connections.bus_status import BusStatus, StatusBroadcast
+from .composition import (
+    bus_rules,
+    connection_context,
+    operations_of,
+    read_address,
+    relay_of,
+    status_broadcast_of,
+)
 from .connections.connection import Connection
-from .connections.context import CommandContext, ConnectionContext, ConnectionCounters, JoinContext
 from .connections.control_handler import ControlHandler
 from .connections.rejected import RejectedConnection
-from .connections.session_limits import SessionLeases
 from .connections.timers import TimerWheel
 from .delivery.hub import Hub
-from .delivery.outbox import OutboxLimits
-from .delivery.relay import Relay
 from .lifecycle.drain import drain_sessions
-from .operations.history import HistoryQueries
-from .operations.pages import page_bytes
-from .operations.presence import PresenceQueries
-from .operations.publishing import Publishing
 from .protocols.encoding import encoding_of
-from .protocols.session import NodeTerms
 from .statistics import NodeStatistics
 from .transports.base import ClientTransport, TransportListener
 
@@ -104,66 +97,27 @@ class Node:
             describe=self.describe,
             list_present=self._present,
         )
-        address = _address(settings)
+        address = read_address(settings)
         self.keyspace = Keyspace(settings.redis_prefix, address.database)
         backend = backend_of(address, self.keyspace, command_timeout=timeouts.command)
-        rules = _bus_rules(settings, lease_times, timeouts)
+        rules = bus_rules(settings, lease_times, timeouts)
         bus = self.bus = Bus(
             backend, self.keyspace, rules, events, incarnation=self.incarnation, name=self.node_id, clock=self.clock
         )
-        self.relay = Relay(
-            self.hub,
-            pause_link=bus.link.pause_reading,
-            resume_link=bus.link.resume_reading,
-            fence_if_expired=bus.leases.fence_if_expired,
-        )
-        self.publishing = Publishing(bus.publisher, bus.control, self.clock)
-        session_leases = SessionLeases(bus.leases, bus.limits, bus.disconnects, node_id=self.node_id, clock=self.clock)
-        listed_max = max(settings.presence_events_max, settings.presence_inline_max)
-        self._counters = ConnectionCounters()
-        outbox_limits = OutboxLimits(settings.outbox_max_bytes, settings.slow_policy)
-        page_max_bytes = page_bytes(settings.outbox_max_bytes)
-        self.history_queries = HistoryQueries(bus.history, page_max_bytes=page_max_bytes)
-        self.presence_queries = PresenceQueries(
-            bus.presence, bus.limits, listed_max=listed_max, page_max_bytes=page_max_bytes
-        )
-        bus_status = BusStatus()
-        self._status_broadcast = StatusBroadcast(
-            bus_status,
-            self.hub,
-            is_usable=lambda: bus.not_ready_reason is None,
-            fence_if_expired=bus.leases.fence_if_expired,
-            clock=self.clock,
-        )
-        self.context = ConnectionContext(
-            terms=NodeTerms(self.node_id, _whole_if_possible(settings.ping_interval), settings.message_max_bytes),
+        self.relay = relay_of(bus, self.hub)
+        self.operations = operations_of(bus, settings, self.clock)
+        self._status_broadcast = status_broadcast_of(bus, self.hub, self.clock)
+        self.context = connection_context(
+            bus,
+            settings,
+            self.clock,
+            node_id=self.node_id,
             hub=self.hub,
-            tracker=bus.tracker,
-            session_leases=session_leases,
-            bus_status=bus_status,
             wheel=self.wheel,
-            clock=self.clock,
-            outbox_limits=outbox_limits,
-            joins=JoinContext(
-                hub=self.hub,
-                subscriptions=bus.subscriptions,
-                tracker=bus.tracker,
-                history=bus.history,
-                presence=bus.presence,
-                inline_max=settings.presence_inline_max,
-                recover_max_bytes=outbox_limits.max_bytes,
-                admits_without_bus=bus.leases.admits_without_bus,
-            ),
-            commands=CommandContext(
-                publishing=self.publishing,
-                history_queries=self.history_queries,
-                presence_queries=self.presence_queries,
-                clock=self.clock,
-                counters=self._counters,
-            ),
-            counters=self._counters,
+            bus_status=self._status_broadcast.status,
+            operations=self.operations,
         )
-        self.control_handler = ControlHandler(self.hub, self.keyspace, session_leases)
+        self.control_handler = ControlHandler(self.hub, self.keyspace, self.context.session_leases)
         self._admission = Admission(self.keyspace, settings.allowed_origins, is_local=is_loopback(settings.host))
         self._warns_of_host = is_loopback(settings.host)
 
@@ -171,7 +125,7 @@ class Node:
 
     def admit(self, handshake: Handshake) -> Admitted | AcceptedThenClosed | Rejected:
         self._warn_if_reached_elsewhere(handshake.server_host)
-        if self.is_draining or self._counters.open >= self.settings.node_max_sessions:
+        if self.is_draining or self.context.counters.open >= self.settings.node_max_sessions:
             message = "the node is draining" if self.is_draining else "this node has as many sessions as it may have"
             return Rejected(503, Unavailable(message), retry_after=1)
         return self._admission.decide(handshake)
@@ -299,44 +253,13 @@ class Node:
             hub=self.hub.statistics(),
             relay=self.relay.statistics(),
             wheel=self.wheel.statistics(),
-            connections=self._counters.statistics(),
+            connections=self.context.counters.statistics(),
             outbox=self.context.outbox_limits.statistics(),
             bus=self.bus.statistics(),
         )
-
-
-def _address(settings: Settings) -> AnyAddress:
-    try:
-        name = settings.redis_credentials
-        provider = None if name is None else load_credentials(name)
-    except ValueError as error:
-        raise StartError(f"TANNOY_REDIS_CREDENTIALS={settings.redis_credentials} {error}") from error
-    try:
-        return parse_address(settings.redis_url.get_secret_value(), provider)
-    except ValueError as error:
-        raise StartError(f"TANNOY_REDIS_URL: {error}") from error
-
-
-def _bus_rules(settings: Settings, times: LeaseTimes, timeouts: Timeouts) -> BusRules:
-    return BusRules(
-        secret=settings.cluster_secret.get_secret_value().encode(),
-        limits={
-            OwnerKind.AGENT: Limit(settings.agent_max_sessions, settings.agent_limit_policy),
-            OwnerKind.USER: Limit(settings.user_max_sessions, LimitPolicy.REJECT),
-        },
-        mode=settings.limit_mode,
-        presence=PresenceRules(settings.presence_inline_max, settings.presence_events_max, settings.presence_grace),
-        history=HistoryRules(settings.history_size, settings.history_ttl, times.recovery_ms),
-        times=times,
-        timeouts=timeouts,
-    )
 
 
 def _host_name() -> str:
     """Return the host's name, with what names may not contain replaced."""
     name = "".join(c if c.isascii() and (c.isalnum() or c in "-.") else "-" for c in socket.gethostname())
     return name[:64] or "node"
-
-
-def _whole_if_possible(seconds: float) -> float:
-    return int(seconds) if seconds == int(seconds) else seconds

@@ -52,7 +52,7 @@ class StatusBroadcast:
         fence_if_expired: Callable[[], bool],
         clock: Clock,
     ) -> None:
-        self._status = status
+        self.status = status
         self._hub = hub
         self._is_usable = is_usable
         self._fence_if_expired = fence_if_expired
@@ -62,11 +62,11 @@ class StatusBroadcast:
         """Look at the bus every CHECK_PERIOD. Never returns."""
         while True:
             await asyncio.sleep(CHECK_PERIOD)
-            if self._status.update(self._clock.monotonic(), is_usable=self._is_usable()):
+            if self.status.update(self._clock.monotonic(), is_usable=self._is_usable()):
                 await self._send_to_all()
 
     async def _send_to_all(self) -> None:
-        frame, chunks = StatusFrame(self._status.state), dict[Encoding, Chunk]()
+        frame, chunks = StatusFrame(self.status.state), dict[Encoding, Chunk]()
         for members in batched(tuple(self._hub.sessions()), SLICE):
             self._fence_if_expired()
             for member in members:

@@ -35,7 +35,7 @@ async def _publish(node: Node, channel: Channel, fields: Object) -> Object:
     exclude = "" if fields.get("exclude_session") is None else parse_session(fields["exclude_session"])
     author = _parse_author(fields)
     content, key = require_field(fields, "content"), parse_key(fields)
-    return position_fields(await node.publishing.publish(channel, author, content, key=key, exclude=exclude))
+    return position_fields(await node.operations.publishing.publish(channel, author, content, key=key, exclude=exclude))
 
 
 async def get_room_history(node: Node, request: Request) -> Object:
@@ -50,7 +50,7 @@ async def _read_history(node: Node, request: Request, channel: Channel) -> Objec
     query = request.query_params
     check_fields(dict(query), "limit", "before", "since")
     history_query = parse_history_query({name: int(text) if _is_number(text) else text for name, text in query.items()})
-    return await node.history_queries.read_page(channel, history_query)
+    return await node.operations.history_queries.read_page(channel, history_query)
 
 
 _is_number = re.compile(r"[0-9]{1,18}").fullmatch
@@ -74,14 +74,14 @@ async def send_to_session(node: Node, request: Request) -> Object:
     session_id = parse_session(request.path_params["session_id"])
     fields = await read_object(node, request, "content", "user_id", "username")
     agent, author, content = node.keyspace.agent(agent_id), _parse_author(fields), require_field(fields, "content")
-    return {"sessions": await node.publishing.send_to_session(agent, session_id, author, content)}
+    return {"sessions": await node.operations.publishing.send_to_session(agent, session_id, author, content)}
 
 
 async def send_to_user(node: Node, request: Request) -> Object:
     user_id = parse_user(request.path_params["user_id"])
     fields = await read_object(node, request, "content", "user_id", "username")
     author, content = _parse_author(fields), require_field(fields, "content")
-    return {"sessions": await node.publishing.send_to_user(user_id, author, content)}
+    return {"sessions": await node.operations.publishing.send_to_user(user_id, author, content)}
 
 
 async def publish_many(node: Node, request: Request) -> Object:

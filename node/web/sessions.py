@@ -30,12 +30,12 @@ async def get_room(node: Node, request: Request) -> Object:
 
 async def get_presence(node: Node, request: Request) -> Object:
     room = node.keyspace.room(parse_room(request.path_params["room"]))
-    return {"room": room.name, **await node.presence_queries.get_room(room)}
+    return {"room": room.name, **await node.operations.presence_queries.get_room(room)}
 
 
 async def get_agent(node: Node, request: Request) -> Object:
     agent = _parse_owner(request)
-    limit, sessions = await node.presence_queries.list_sessions(agent)
+    limit, sessions = await node.operations.presence_queries.list_sessions(agent)
     return {"agent_id": agent.name, **_limit_fields(limit), **await _session_lists(node, agent, sessions)}
 
 

@@ -47,6 +47,7 @@ COVERED_BY: dict[str, str] = {
     "node/cli/exits.py": "tests/cluster/test_command_line.py",
     "node/cli/message_commands.py": "tests/cluster/test_message_commands.py",
     "node/cli/run_commands.py": "tests/cluster/test_up.py",
+    "node/composition.py": "tests/unit/node/test_node.py",
     "node/connections/context.py": "tests/unit/node/connections/test_connection.py",
     "node/connections/inbound.py": "tests/unit/node/connections/test_command_loop_bounds.py",
     "node/lifecycle/signals.py": "tests/cluster/test_drain.py",

@@ -1,0 +1,144 @@
+"""How the parts of a node are composed from its settings: the rules of its bus, and what its connections share."""
+
+from dataclasses import dataclass
+
+from ..fanout.bus import Bus, BusRules
+from ..fanout.history.reader import HistoryRules
+from ..fanout.lease_times import LeaseTimes
+from ..fanout.presence.calls import PresenceRules
+from ..fanout.redis.address import AnyAddress, parse_address
+from ..fanout.redis.credentials import load_credentials
+from ..fanout.timeouts import Timeouts
+from ..shared.channels import OwnerKind
+from ..shared.clock import Clock
+from ..shared.errors import StartError
+from ..shared.names import NodeId
+from ..shared.policy import Limit, LimitPolicy
+from ..shared.settings import Settings
+from .connections.bus_status import BusStatus, StatusBroadcast
+from .connections.context import CommandContext, ConnectionContext, ConnectionCounters, JoinContext
+from .connections.session_limits import SessionLeases
+from .connections.timers import TimerWheel
+from .delivery.hub import Hub
+from .delivery.outbox import OutboxLimits
+from .delivery.relay import Relay
+from .operations.history import HistoryQueries
+from .operations.pages import page_bytes
+from .operations.presence import PresenceQueries
+from .operations.publishing import Publishing
+from .protocols.session import NodeTerms
+
+
+def read_address(settings: Settings) -> AnyAddress:
+    """Where Redis is, and how to log in. Raises StartError."""
+    try:
+        name = settings.redis_credentials
+        provider = None if name is None else load_credentials(name)
+    except ValueError as error:
+        raise StartError(f"TANNOY_REDIS_CREDENTIALS={settings.redis_credentials} {error}") from error
+    try:
+        return parse_address(settings.redis_url.get_secret_value(), provider)
+    except ValueError as error:
+        raise StartError(f"TANNOY_REDIS_URL: {error}") from error
+
+
+def bus_rules(settings: Settings, times: LeaseTimes, timeouts: Timeouts) -> BusRules:
+    return BusRules(
+        secret=settings.cluster_secret.get_secret_value().encode(),
+        limits={
+            OwnerKind.AGENT: Limit(settings.agent_max_sessions, settings.agent_limit_policy),
+            OwnerKind.USER: Limit(settings.user_max_sessions, LimitPolicy.REJECT),
+        },
+        mode=settings.limit_mode,
+        presence=PresenceRules(settings.presence_inline_max, settings.presence_events_max, settings.presence_grace),
+        history=HistoryRules(settings.history_size, settings.history_ttl, times.recovery_ms),
+        times=times,
+        timeouts=timeouts,
+    )
+
+
+def relay_of(bus: Bus, hub: Hub) -> Relay:
+    """What takes the deliveries of the bus to the hub's rosters."""
+    return Relay(
+        hub,
+        pause_link=bus.link.pause_reading,
+        resume_link=bus.link.resume_reading,
+        fence_if_expired=bus.leases.fence_if_expired,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """What clients and back ends may ask of the cluster."""
+
+    publishing: Publishing
+    history_queries: HistoryQueries
+    presence_queries: PresenceQueries
+
+
+def operations_of(bus: Bus, settings: Settings, clock: Clock) -> Operations:
+    page_max_bytes = page_bytes(settings.outbox_max_bytes)
+    listed_max = max(settings.presence_events_max, settings.presence_inline_max)
+    return Operations(
+        Publishing(bus.publisher, bus.control, clock),
+        HistoryQueries(bus.history, page_max_bytes=page_max_bytes),
+        PresenceQueries(bus.presence, bus.limits, listed_max=listed_max, page_max_bytes=page_max_bytes),
+    )
+
+
+def status_broadcast_of(bus: Bus, hub: Hub, clock: Clock) -> StatusBroadcast:
+    return StatusBroadcast(
+        BusStatus(),
+        hub,
+        is_usable=lambda: bus.not_ready_reason is None,
+        fence_if_expired=bus.leases.fence_if_expired,
+        clock=clock,
+    )
+
+
+def connection_context(
+    bus: Bus,
+    settings: Settings,
+    clock: Clock,
+    *,
+    node_id: NodeId,
+    hub: Hub,
+    wheel: TimerWheel,
+    bus_status: BusStatus,
+    operations: Operations,
+) -> ConnectionContext:
+    """What the connections of a node share."""
+    outbox_limits = OutboxLimits(settings.outbox_max_bytes, settings.slow_policy)
+    counters = ConnectionCounters()
+    return ConnectionContext(
+        terms=NodeTerms(node_id, _whole_if_possible(settings.ping_interval), settings.message_max_bytes),
+        hub=hub,
+        tracker=bus.tracker,
+        session_leases=SessionLeases(bus.leases, bus.limits, bus.disconnects, node_id=node_id, clock=clock),
+        bus_status=bus_status,
+        wheel=wheel,
+        clock=clock,
+        outbox_limits=outbox_limits,
+        joins=JoinContext(
+            hub=hub,
+            subscriptions=bus.subscriptions,
+            tracker=bus.tracker,
+            history=bus.history,
+            presence=bus.presence,
+            inline_max=settings.presence_inline_max,
+            recover_max_bytes=outbox_limits.max_bytes,
+            admits_without_bus=bus.leases.admits_without_bus,
+        ),
+        commands=CommandContext(
+            publishing=operations.publishing,
+            history_queries=operations.history_queries,
+            presence_queries=operations.presence_queries,
+            clock=clock,
+            counters=counters,
+        ),
+        counters=counters,
+    )
+
+
+def _whole_if_possible(seconds: float) -> float:
+    return int(seconds) if seconds == int(seconds) else seconds
