@@ -32,6 +32,7 @@ from ..protocols.encoding import Encoding
 from ..protocols.session import Session
 from .context import CommandContext
 from .inbound import BadFrameCounter, InboundQueue
+from .keepalive import Keepalive
 
 IN_FLIGHT_MAX = 64
 """Commands of one connection that Redis has not confirmed yet; further ones wait."""
@@ -63,6 +64,8 @@ class CommandOwner(Protocol):
 
     @property
     def outbox(self) -> Outbox: ...
+    @property
+    def keepalive(self) -> Keepalive: ...
     def answer(self, node_frame: NodeFrame) -> None:
         """Send the answer to a command."""
         ...
@@ -73,10 +76,6 @@ class CommandOwner(Protocol):
         ...
 
     def leave_channel(self, joined: JoinedChannel) -> None: ...
-    def confirm_ping(self) -> None:
-        """The client has answered the node's ping."""
-        ...
-
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
 
@@ -179,7 +178,7 @@ class CommandLoop:
                     context.history_queries.read_page(channel, page), id, lambda fields: fields, READ_WEIGHT
                 )
             case PongReceived():
-                connection.confirm_ping()
+                connection.keepalive.confirm_ping()
             case _:
                 assert_never(effect)
 

@@ -10,26 +10,24 @@ from enum import Enum, auto
 import structlog
 
 from ...fanout.leases.lease import Lease
-from ...shared.channels import Owner, OwnerKind
 from ...shared.codes import CLOSE_RULES, CloseCode
-from ...shared.errors import LimitReached, Refused, internal_error
+from ...shared.errors import Refused, internal_error
 from ...shared.names import UserId
-from ...shared.protocol.frames import ByeFrame, NodeFrame, PresenceSnapshot, Resync, StatusFrame
+from ...shared.protocol.frames import ByeFrame, NodeFrame, PresenceSnapshot, StatusFrame
 from ...shared.publication import NO_HISTORY, StartPosition
 from ...shared.sessions import CloseOrder
 from ..delivery.outbox import Outbox
-from ..delivery.watermark import Watermark
 from ..protocols.effects import JoinChannel, JoinedChannel
 from ..protocols.encoding import Encoding
 from ..protocols.framing import Chunk
 from ..protocols.session import Session
-from ..transports.base import CLOSE_DEADLINE, ClientTransport
+from ..transports.base import ClientTransport
 from .command_loop import CommandLoop
 from .context import ConnectionContext
-from .join import Join, join_channel, leave_channel
+from .join import Join, find_resyncs, join_channel, leave_channel
+from .keepalive import Keepalive
+from .session_limits import order_of_refusal
 
-PONG_DEADLINE = 10.0
-"""Seconds in which a client has to answer the node's ping."""
 RETRY_AFTER = (1.0, 2.0)
 """Seconds after which a client that was refused may connect again, spread so that not all of them do so at once."""
 
@@ -44,22 +42,21 @@ class _State(Enum):
 
 
 class Connection:
-    """A TransportListener, a Member of the hub, a CommandOwner, and Timed by the wheel."""
+    """A TransportListener, a Member of the hub, a CommandOwner, and a KeepaliveOwner."""
 
     __slots__ = (
         "_commands",
         "_context",
         "_is_accepted",
-        "_is_ping_out",
         "_leases",
         "_state",
         "_task",
         "_transport",
         "connected_at",
         "encoding",
+        "keepalive",
         "outbox",
         "session",
-        "tick",
     )
 
     def __init__(
@@ -70,14 +67,13 @@ class Connection:
         self.outbox = Outbox(
             transport, context.outbox_limits, session.session_id, on_overflow=self._overflow, on_skipped=self._resync
         )
-        self.tick = 0
         self.connected_at = context.clock.now()
         self._context = context
         self._transport = transport
         self._commands = CommandLoop(self, context.commands)
         self._state = _State.OPENING
         self._is_accepted = False
-        self._is_ping_out = False
+        self.keepalive = Keepalive(self, context.wheel, context.terms.ping_interval)
         self._task: asyncio.Task[None] | None = None  # opens the connection, or joins a channel
         self._leases: tuple[Lease, ...] = ()
         context.counters.open += 1
@@ -91,6 +87,14 @@ class Connection:
         return self._state is _State.OPEN
 
     @property
+    def is_opening(self) -> bool:
+        return self._state is _State.OPENING
+
+    @property
+    def waits_for_node(self) -> bool:
+        return self._commands.waits_for_node
+
+    @property
     def is_busy(self) -> bool:
         return self._task is not None or self._state is _State.OPENING
 
@@ -102,7 +106,7 @@ class Connection:
     def may_serve(self) -> bool:
         return not self._leases or self._context.session_leases.may_serve
 
-    def _fence_if_expired(self) -> bool:
+    def fence_if_expired(self) -> bool:
         """Begin input and timers of a session with this; True: it holds leases that may be another's by now."""
         return bool(self._leases) and self._context.session_leases.fence_if_expired()
 
@@ -111,7 +115,7 @@ class Connection:
     def on_opened(self) -> None:
         context = self._context
         context.hub.register(self)
-        context.wheel.schedule(self, context.terms.ping_interval)
+        self.keepalive.start()
         is_limited = context.session_leases.are_limited(self.session)
         if is_limited:
             self._accept(None)  # acquiring a lease may take a while
@@ -145,11 +149,8 @@ class Connection:
 
     def _fail_to_open(self, code: CloseCode, refusal: Refused | None = None) -> None:
         self._task = None
-        order = None
-        if isinstance(refusal, LimitReached):
-            order = CloseOrder(code, Owner(OwnerKind(refusal.kind), refusal.name), refusal.count)
         if self.may_serve:  # if not, the fence closes it, and that is the reason to be remembered
-            self.close(code, order=order)
+            self.close(code, order=order_of_refusal(code, refusal))
 
     def _welcome(self, snapshot: PresenceSnapshot | None, start: StartPosition) -> None:
         self._state = _State.OPEN
@@ -195,10 +196,8 @@ class Connection:
             self._commands.resume()
 
     def _send_missed(self, join: Join | None) -> None:
-        """Send what was published between the client's position and now, and what was buffered during the join."""
-        if join is not None and (join.start.missed or join.buffered) and self.is_open:
-            publications = (*join.start.missed, *join.buffered)
-            self.outbox.write_answer(self.encoding.publications_for(publications, self.session.session_id))
+        if join is not None and join.missed and self.is_open:
+            self.outbox.write_answer(self.encoding.publications_for(join.missed, self.session.session_id))
 
     def leave_channel(self, joined: JoinedChannel) -> None:
         self.session.remove_joined(joined)
@@ -207,20 +206,18 @@ class Connection:
     # ---- TransportListener
 
     def on_message(self, payload: bytes, binary: bool) -> None:
-        if not self.has_ended and not self._fence_if_expired():
+        if not self.has_ended and not self.fence_if_expired():
             self._commands.handle_frame(payload, binary)
 
     def on_ping(self, payload: bytes) -> None:
-        if not self._fence_if_expired():
-            pong = self._transport.pong(payload)
-            if pong is not None:
-                self.outbox.write_direct(pong)
+        if not self.fence_if_expired() and (pong := self._transport.pong(payload)) is not None:
+            self.outbox.write_direct(pong)
 
     def on_writing_paused(self) -> None:
         self.outbox.pause()
 
     def on_writing_resumed(self) -> None:
-        if not self._fence_if_expired():
+        if not self.fence_if_expired():
             self.outbox.resume()
             self._commands.resume()
 
@@ -236,7 +233,7 @@ class Connection:
     def on_closed(self) -> None:
         self._end()
         self._state = _State.CLOSED
-        self._context.wheel.cancel(self)
+        self.keepalive.stop()
         self._context.counters.open -= 1
         self.on_close_sent()
 
@@ -245,6 +242,9 @@ class Connection:
 
     def resume_reading(self) -> None:
         self._transport.resume_reading()
+
+    def abort(self) -> None:
+        self._transport.abort()
 
     # ---- output for this session alone
 
@@ -255,13 +255,8 @@ class Connection:
         self.outbox.write_direct(self.encoding.frame(node_frame))
 
     def _resync(self) -> None:
-        """Send `resync` for each channel: deliveries were dropped."""
-        for joined in tuple(self.session.joined.values()):  # a frame too many closes, and leaves them all
-            position = self._context.tracker.position(joined.channel)
-            if position is not None and self.is_open:
-                # What is still to be delivered up to there is not for it.
-                position = self._context.hub.skip_to(joined.channel, self, Watermark(0, *position))
-            self.send(Resync(joined.channel, "too slow to read: messages were dropped", position))
+        for resync in find_resyncs(self._context.joins, self):
+            self.send(resync)
 
     # ---- the end
 
@@ -282,7 +277,7 @@ class Connection:
         else:
             self._accept(bye)
         self._transport.close(code, CLOSE_RULES[code].reason)
-        self._context.wheel.schedule(self, CLOSE_DEADLINE)
+        self.keepalive.wait_for_close()
         self._context.session_leases.remember(self.session, code, order)
         _log.debug("closing", session=self.session.session_id, user=self.user_id, code=int(code))
 
@@ -304,27 +299,3 @@ class Connection:
 
     def _overflow(self) -> None:
         self.close(CloseCode.TOO_SLOW)
-
-    # ---- keepalive
-
-    def on_due(self, now: float) -> None:
-        if self._state is _State.CLOSING:
-            self._transport.abort()
-        elif self._fence_if_expired():
-            return
-        elif self._is_ping_out and not (self.outbox.has_progressed() or self._commands.waits_for_node):
-            self.close(CloseCode.NO_PONG)
-        elif self._is_ping_out or self._state is _State.OPENING:
-            # The ping may be behind a large answer, of which the client has read a part; its pong may be behind
-            # commands that wait for the node; and nothing is sent before `welcome`.
-            self._context.wheel.schedule(self, PONG_DEADLINE)
-        else:
-            self._is_ping_out = True
-            self.outbox.has_progressed()  # from now on
-            self.outbox.write_direct(self.encoding.ping)
-            self._context.wheel.schedule(self, PONG_DEADLINE)
-
-    def confirm_ping(self) -> None:
-        if self._is_ping_out:
-            self._is_ping_out = False
-            self._context.wheel.schedule(self, self._context.terms.ping_interval)

@@ -6,7 +6,7 @@ position is found before the session becomes present: it receives what others pu
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -28,6 +28,11 @@ class Join(NamedTuple):
     snapshot: PresenceSnapshot | None
     start: StartPosition
     buffered: Sequence[Publication]
+
+    @property
+    def missed(self) -> tuple[Publication, ...]:
+        """What was published between the client's position and now, and what was buffered during the join."""
+        return (*self.start.missed, *self.buffered)
 
 
 async def join_channel(context: JoinContext, member: Member, effect: JoinChannel) -> Join:
@@ -86,6 +91,16 @@ def leave_channel(context: JoinContext, member: Member, joined: JoinedChannel) -
     context.subscriptions.release(joined.channel.address)
     if joined.channel.kind is ChannelKind.ROOM and not joined.observes:
         context.presence.leave(joined.channel, joined.number)
+
+
+def find_resyncs(context: JoinContext, member: Member) -> Iterator[Resync]:
+    """Yield a `resync` for each channel of a member for which deliveries were dropped."""
+    for joined in tuple(member.session.joined.values()):  # a frame too many closes, and leaves them all
+        position = context.tracker.position(joined.channel)
+        if position is not None and member.is_open:
+            # What is still to be delivered up to there is not for it.
+            position = context.hub.skip_to(joined.channel, member, Watermark(0, *position))
+        yield Resync(joined.channel, "too slow to read: messages were dropped", position)
 
 
 async def _list_present(context: JoinContext, room: Channel) -> PresenceSnapshot:

@@ -11,6 +11,7 @@ from ...fanout.leases.manager import LeaseManager
 from ...shared.channels import Owner, OwnerKind
 from ...shared.clock import Clock, rfc3339
 from ...shared.codes import CLOSE_RULES, CloseCode, DisconnectRule
+from ...shared.errors import LimitReached, Refused
 from ...shared.names import NodeId
 from ...shared.sessions import CloseOrder, Disconnect, SessionInfo
 from ..auth.identity import is_guest
@@ -35,6 +36,13 @@ def agent_of(session: Session) -> Owner | None:
         return None
     assert session.home is not None
     return Owner(OwnerKind.AGENT, session.home.name)
+
+
+def order_of_refusal(code: CloseCode, refusal: Refused | None) -> CloseOrder | None:
+    """What is remembered of a session that was refused: the limit that it met, if that was the reason."""
+    if not isinstance(refusal, LimitReached):
+        return None
+    return CloseOrder(code, Owner(OwnerKind(refusal.kind), refusal.name), refusal.count)
 
 
 class SessionLeases:

@@ -67,7 +67,6 @@ async def test_nothing_is_sent_while_the_lease_is_being_acquired() -> None:
     node = UnitNode()
     client = connect_without_reply(node)
     await asyncio.sleep(9)
-    client.connection.on_due(node.clock.monotonic())
     assert (client.received(), client.transport.closed_with) == ([], None)
 
 
