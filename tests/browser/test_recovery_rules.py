@@ -4,77 +4,22 @@ The test plays the node.
 """
 
 import re
-from dataclasses import dataclass
 
 import pytest
-from playwright.async_api import Locator, expect
+from playwright.async_api import expect
 
-from tests.browser.scripted import Frame, ScriptedNode, open_on
+from tests.browser.lobby_log import (
+    LONG_ENOUGH_TO_ASK_AGAIN,
+    MAY_BE_MISSING,
+    Log,
+    node_with,
+    reconnect,
+    send_messages,
+    shows,
+)
+from tests.browser.scripted import ScriptedNode, open_on
 from tests.browser.tabs import Tab, Tabs
 from tests.support.cluster import Cluster
-
-PAGE = 50
-MAY_BE_MISSING = "Some messages may be missing here."
-LONG_ENOUGH_TO_ASK_AGAIN = "00:05"
-
-
-@dataclass
-class Log:
-    """What the lobby keeps: `first` to `head`, each a message of Bob with the text "<epoch> <offset>"."""
-
-    epoch: str
-    first: int
-    head: int
-    began: int = 1
-    """The offset of the first message of the epoch; those before are of the one before, called "old"."""
-
-    def message(self, offset: int) -> Frame:
-        epoch = self.epoch if offset >= self.began else "old"
-        return {
-            "type": "message",
-            "room": "lobby",
-            "user_id": "bob",
-            "username": "Bob",
-            "session_id": "session-of-bob",
-            "content": {"text": f"{epoch} {offset}"},
-            "timestamp": f"2026-01-0{1 if epoch == 'old' else 2}T12:{offset // 60:02}:{offset % 60:02}.000Z",
-            "offset": offset,
-        }
-
-    def page(self, command: Frame) -> Frame:
-        kept = range(max(self.first, command.get("since", 0) + 1), min(self.head + 1, command.get("before", 10**6)))
-        limit = command["limit"]
-        asked = kept[:limit] if "since" in command else kept[-limit:]
-        return {"messages": [self.message(offset) for offset in asked], "epoch": self.epoch, "offset": self.head}
-
-    def texts(self, first: int, last: int) -> list[str]:
-        return [self.message(offset)["content"]["text"] for offset in range(first, last + 1)]
-
-
-def node_with(log: Log) -> ScriptedNode:
-    return ScriptedNode(oks={"join": {"epoch": log.epoch, "offset": log.head}, "history": log.page})
-
-
-def send_messages(node: ScriptedNode, log: Log, *offsets: int) -> None:
-    for offset in offsets:
-        node.send(**log.message(offset))
-
-
-async def reconnect(node: ScriptedNode, tab: Tab, log: Log, *, recovered: bool) -> None:
-    """Close the connection; the page reconnects, and the node answers `join` with the head of `log`."""
-    node.oks = {"join": {"epoch": log.epoch, "offset": log.head, "recovered": recovered}, "history": log.page}
-    name = f"scripted-{len(node.sockets) + 1}"
-    await node.end(4003, "no pong", retry_after=0)
-    await expect(tab.part("node-name")).to_have_text(name)
-    await tab.is_in_its_rooms()
-
-
-async def shows(tab: Tab, *lines: str) -> None:
-    """Messages and remarks between them, from the top, and nothing else."""
-    await expect(
-        tab.page.get_by_test_id(re.compile("^(message-text|gap|note)$")).and_(tab.page.locator(":visible"))
-    ).to_have_text(list(lines))
-
 
 # ---- reconnecting
 
@@ -278,181 +223,6 @@ async def test_a_history_that_its_node_cannot_read_is_shown_as_one_gap(cluster: 
         node.send(type="resync", room="lobby", epoch=None, offset=None, reason="too slow")
     node.send_message("and then", offset=2)
     await shows(tab, "old 1", MAY_BE_MISSING, "and then")
-
-
-# ---- earlier messages
-
-
-async def test_the_last_messages_are_shown_above_new_ones(cluster: Cluster, tabs: Tabs) -> None:
-    log = Log("old", 1, 3)
-    node = node_with(log)
-    node.unanswered.add("history")
-    tab = await open_on(node, cluster, tabs)
-    await node.wait_for("history")
-    send_messages(node, log, 4)
-    await tab.shows_message("old 4")
-    node.answer(node.received("history")[0])
-    await shows(tab, *log.texts(1, 4))
-    await expect(tab.part("no-older")).to_be_visible()
-    assert node.received("history")[0] == {"type": "history", "room": "lobby", "before": 4, "limit": PAGE, "id": 2}
-
-
-async def test_older_messages_are_loaded_until_there_are_none(cluster: Cluster, tabs: Tabs) -> None:
-    log = Log("old", 11, 120)
-    node = node_with(log)
-    tab = await open_on(node, cluster, tabs)
-    await shows(tab, *log.texts(71, 120))
-    await tab.part("load-older").click()
-    await shows(tab, *log.texts(21, 120))
-    await expect(tab.message("old 71")).to_be_in_viewport()
-    await tab.part("load-older").click()
-    await shows(tab, *log.texts(11, 120))
-    await expect(tab.part("load-older")).to_be_hidden()
-    await expect(tab.part("no-older")).to_be_attached()
-
-
-async def test_a_page_of_another_log_is_not_shown(cluster: Cluster, tabs: Tabs) -> None:
-    old = Log("old", 1, 120)
-    node = node_with(old)
-    tab = await open_on(node, cluster, tabs)
-    await shows(tab, *old.texts(71, 120))
-    node.oks["history"] = Log("new", 1, 200).page
-    await tab.part("load-older").click()
-    await expect(tab.part("no-older")).to_be_attached()
-    await shows(tab, *old.texts(71, 120))
-
-
-async def test_older_messages_that_cannot_be_loaded_can_be_asked_for_again(cluster: Cluster, tabs: Tabs) -> None:
-    log = Log("old", 1, 60)
-    node = node_with(log)
-    tab = await open_on(node, cluster, tabs)
-    await shows(tab, *log.texts(11, 60))
-    node.unanswered.add("history")
-    await tab.part("load-older").click()
-    await node.wait_for("history", times=2)
-    node.refuse(node.received("history")[-1], "internal")
-    await expect(tab.part("load-older")).to_contain_text("Try again")
-    node.unanswered.clear()
-    await tab.part("load-older").click()
-    await shows(tab, *log.texts(1, 60))
-
-
-async def test_a_first_page_lost_with_its_connection_is_read_after_the_reconnect(cluster: Cluster, tabs: Tabs) -> None:
-    log = Log("old", 1, 3)
-    node = node_with(log)
-    node.unanswered.add("history")
-    tab = await open_on(node, cluster, tabs)
-    await node.wait_for("history")
-    node.unanswered.clear()
-    await reconnect(node, tab, log, recovered=True)
-    await shows(tab, *log.texts(1, 3))
-
-
-async def test_messages_removed_for_500_newer_ones_can_be_loaded_again(cluster: Cluster, tabs: Tabs) -> None:
-    log = Log("old", 1, 10)
-    node = node_with(log)
-    tab = await open_on(node, cluster, tabs)
-    await shows(tab, *log.texts(1, 10))
-    log.head = 510
-    send_messages(node, log, *range(11, 511))
-    await expect(tab.part("message")).to_have_count(500)
-    await expect(tab.part("message-text").first).to_have_text("old 11")
-    await tab.part("load-older").click()
-    await expect(tab.part("message-text").first).to_have_text("old 1")
-    await expect(tab.part("message")).to_have_count(510)
-
-
-async def test_earlier_messages_are_not_counted_as_unread(cluster: Cluster, tabs: Tabs) -> None:
-    log = Log("old", 1, 3)
-    node = node_with(log)
-    tab = await open_on(node, cluster, tabs, rooms="ops,lobby")
-    send_messages(node, log, 4)
-    await expect(tab.room("lobby").get_by_test_id("unread")).to_have_text("1")
-
-
-# ---- own messages
-
-
-def send_again(tab: Tab) -> Locator:
-    return tab.part("send-again").and_(tab.page.locator(":visible"))
-
-
-def own(log: Log, offset: int, text: str, *, session: str) -> Frame:
-    whose = {"user_id": "ada", "username": "Ada", "session_id": session, "content": {"text": text}}
-    return log.message(offset) | whose
-
-
-async def test_an_own_message_of_a_lost_connection_moves_to_its_position(cluster: Cluster, tabs: Tabs) -> None:
-    log = Log("old", 1, 1)
-    node = node_with(log)
-    tab = await open_on(node, cluster, tabs)
-    await tab.shows_message("old 1")
-    node.unanswered.add("message")
-    await tab.say("did you get this?")
-    await node.wait_for("message")
-    log.head = 3
-    await reconnect(node, tab, log, recovered=True)
-    await expect(send_again(tab)).to_be_visible()
-    send_messages(node, log, 2)
-    node.send(**own(log, 3, "did you get this?", session="session-1"))
-    await shows(tab, "old 1", "1 message while you were away", "old 2", "did you get this?")
-    await expect(send_again(tab)).to_have_count(0)
-
-
-async def test_a_message_sent_again_is_shown_once_where_the_first_try_was_published(
-    cluster: Cluster, tabs: Tabs
-) -> None:
-    log = Log("old", 1, 1)
-    node = node_with(log)
-    tab = await open_on(node, cluster, tabs)
-    await tab.shows_message("old 1")
-    node.unanswered.add("message")
-    await tab.say("only once")
-    await node.wait_for("message")
-    log.head = 2
-    await reconnect(node, tab, log, recovered=True)
-    await send_again(tab).click()
-    await node.wait_for("message", times=2)
-    node.send(**own(log, 2, "only once", session="session-1"))
-    send_messages(node, log, 3)
-    await shows(tab, "old 1", "only once", "old 3")
-    node.send(type="ok", id=node.received("message")[-1]["id"], epoch="old", offset=2)
-    send_messages(node, log, 4)
-    await shows(tab, "old 1", "only once", "old 3", "old 4")
-    first, second = node.received("message")
-    assert first["key"] == second["key"]
-
-
-async def test_a_confirmed_message_that_is_here_under_another_session_is_shown_once(
-    cluster: Cluster, tabs: Tabs
-) -> None:
-    """The text does not distinguish another tab's echo from ours: the position does."""
-    log = Log("old", 1, 1)
-    node = node_with(log)
-    tab = await open_on(node, cluster, tabs)
-    await tab.shows_message("old 1")
-    node.unanswered.add("message")
-    await tab.say("only once")
-    await node.wait_for("message")
-    node.send(**own(log, 2, "only once", session="session-0"))
-    await expect(tab.part("message")).to_have_count(3)
-    node.send(type="ok", id=node.received("message")[-1]["id"], epoch="old", offset=2)
-    await shows(tab, "old 1", "only once")
-
-
-async def test_a_message_sent_again_moves_to_the_end(cluster: Cluster, tabs: Tabs) -> None:
-    log = Log("old", 1, 1)
-    node = node_with(log)
-    node.refusals = ["unavailable"]
-    tab = await open_on(node, cluster, tabs)
-    await tab.say("at last")
-    await expect(send_again(tab)).to_be_visible()
-    send_messages(node, log, 2)
-    await shows(tab, "old 1", "at last", "old 2")
-    node.unanswered.add("message")
-    await send_again(tab).click()
-    send_messages(node, log, 3)
-    await shows(tab, "old 1", "old 2", "old 3", "at last")
 
 
 # ---- agents
