@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-import socketio  # type: ignore[import-untyped]
+import socketio  # type: ignore[import-untyped]  # python-socketio has no types
 import uvicorn
 
 ROOM = "bench"

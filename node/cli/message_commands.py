@@ -5,7 +5,7 @@ Each imports the client and the settings when it is called: `--help` needs neith
 
 import json
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -140,6 +140,7 @@ def _send_message(target: str, content: object, optional: dict[str, str | None],
 
     settings = load_settings_or_fail()
     body = {"content": content} | {name: value for name, value in optional.items() if value is not None}
+    _check_text(body)
     try:
         client = ApiClient(_cluster_url(url, settings), settings.api_key.get_secret_value())
         if has_history(target):
@@ -151,6 +152,16 @@ def _send_message(target: str, content: object, optional: dict[str, str | None],
     typer.echo(f"delivered to {sessions} session{'' if sessions == 1 else 's'}")
     if sessions == 0:
         sys.exit(1)
+
+
+def _check_text(body: dict[str, Any]) -> None:
+    """Refuse what no node can represent: an argument that is not UTF-8, or half a surrogate pair in JSON."""
+    for name, value in body.items():
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            lacking = error.object[error.start : error.end]
+            fail(f"{name} contains {lacking!r}, which is no character: it has to be valid UTF-8")
 
 
 def _check_target(target: str, *kinds: str) -> str:
@@ -165,7 +176,9 @@ def _read_content(given: str, is_text: bool) -> object:
     from ...client.api_client import parse_content
 
     try:
-        return parse_content(sys.stdin.read() if given == "-" else given, is_text=is_text)
+        return parse_content(sys.stdin.buffer.read().decode() if given == "-" else given, is_text=is_text)
+    except UnicodeDecodeError as error:
+        fail(f"standard input, at byte {error.start}, is not UTF-8")
     except BadRequest as error:
         fail(error.message)
 

@@ -123,6 +123,37 @@ async def test_content_may_come_from_standard_input(cluster: Cluster) -> None:
     await in_room.close()
 
 
+async def test_standard_input_that_is_not_utf_8_is_an_error_of_one_sentence(cluster: Cluster) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tannoy", "publish", "room:bytes", "-", "--url", cluster.nodes[0].url),
+        env=environment({}),
+        stdin=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, errors = await process.communicate(b"caf\xe9")
+
+    assert process.returncode == 1
+    assert errors == b"tannoy: standard input, at byte 3, is not UTF-8\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("caf\udce9",), r"content contains '\udce9', which is no character"),
+        (("--text", "caf\udce9"), r"content contains '\udce9', which is no character"),
+        (('{"half": "\\ud83d"}',), r"content contains '\ud83d', which is no character"),
+        (("x", "--username", "caf\udce9"), r"username contains '\udce9', which is no character"),
+        (("x", "--key", "caf\udce9"), r"key contains '\udce9', which is no character"),
+    ],
+)
+def test_what_is_not_utf_8_is_refused_by_its_name(words: tuple[str, ...], complaint: str) -> None:
+    ended = run_tannoy("publish", "room:bytes", *words)
+
+    assert ended.returncode == 1
+    assert is_one_sentence(ended.stderr)
+    assert complaint in ended.stderr
+
+
 # ---- proxies
 
 
