@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import Callable, Collection
 
 from ...shared.channels import Owner
+from ..batches import batched
 from ..redis.pipeline import CommandSender
 from .calls import LeaseCalls
 from .lease import Lease
 from .limits import Limits
 from .registry import LeaseRegistry
 from .releases import ReleaseQueue
+
+OWNERS_AT_ONCE = 512
+"""Owners whose leases are stated together: few round trips, and no burst that holds up a heartbeat."""
 
 
 class LeaseRestating:
@@ -35,9 +39,11 @@ class LeaseRestating:
         Leases that Redis counts as this process's without reason are freed. Those that it lacks are added with
         `add_missing` (it may have forgotten them), else they are lost. Raises Unavailable, or what `commands` raises.
         """
-        for part in partitions:
-            owners = self._registry.owners_in(part) | await self._calls.list_owners(commands, part)
-            await asyncio.gather(*(self._restate_owner(commands, owner, add_missing) for owner in owners))
+        # Not one partition after the other: how long it takes must not grow with the distance to Redis.
+        listed = await asyncio.gather(*(self._calls.list_owners(commands, part) for part in partitions))
+        owners = set[Owner]().union(*listed, *map(self._registry.owners_in, partitions))
+        for group in batched(list(owners), OWNERS_AT_ONCE):
+            await asyncio.gather(*(self._restate_owner(commands, owner, add_missing) for owner in group))
 
     async def _restate_owner(self, commands: CommandSender, owner: Owner, add_missing: bool) -> None:
         # A copy: sessions may come and go before the answer. Leases numbered above `newest` are not part of this.

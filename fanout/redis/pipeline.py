@@ -19,8 +19,11 @@ from .reconnect import keep_connected
 from .script import Script, load_scripts
 from .sentinel import Target
 
-CONNECT_TIMEOUT = 1.0
-"""Seconds to connect and log in, and again to load the scripts: a node that starts waits 5 seconds for all of it."""
+CONNECT_TIMEOUT = 2.0
+"""Seconds to connect and log in, and again to load the scripts.
+
+Behind Sentinels and with TLS it takes up to eight round trips to connect, each of which may take 0.2 seconds.
+"""
 PREPARE_TIMEOUT = 3.0
 """Seconds for `on_connected`, which may have to state all leases of a node."""
 BACKOFF_BASE = 0.05

@@ -17,8 +17,8 @@ from ...shared.errors import TannoyError
 from .address import RedisAddress, SentinelAddress
 from .query import QueryServer, query_all
 
-ANSWER_WITHIN = 0.5
-"""Seconds that a Sentinel has to answer."""
+ANSWER_WITHIN = 1.0
+"""Seconds that a Sentinel has to answer: three to five round trips, each of which may take 0.2."""
 QUERY_PERIOD = 1.0
 """Seconds between two queries to Sentinels while connections are open."""
 

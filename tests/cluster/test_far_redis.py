@@ -1,0 +1,71 @@
+"""A Redis that is 200 ms away is reached, and everything works over it."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from tests.support.cluster import NodeProcess, Transport
+from tests.support.delaying_proxy import DelayingProxy
+from tests.support.node import PRODUCT
+from tests.support.redis_servers import MASTER, RedisServer, Watched, binary_of
+from tests.support.waiting import eventually
+
+ROUND_TRIP = 0.2
+SETTINGS = {"AGENT_MAX_SESSIONS": "2", "PRESENCE_GRACE": "0"}
+
+
+@asynccontextmanager
+async def a_node(url: str) -> AsyncGenerator[NodeProcess]:
+    """With the times of the product, which are what a distance could exceed."""
+    node = NodeProcess("n1", Transport.FAST, {"REDIS_URL": url, **SETTINGS}, times=PRODUCT)
+    try:
+        await node.start()
+        yield node
+    finally:
+        await node.close()
+
+
+async def _is_connected(server: RedisServer) -> bool:
+    clients: bytes = await server.run("CLIENT", "LIST")
+    return all(b"tannoy-%b-" % name in clients for name in (b"publisher", b"history", b"counted"))
+
+
+async def everything_works(node: NodeProcess) -> None:
+    speaker, listener = await node.connect("/ws/chat/lobby"), await node.connect("/ws/chat/lobby?user_id=bob")
+    await speaker.ok("message", content="hello")
+    assert (await listener.expect("message"))["content"] == "hello"
+    assert (await speaker.ok("private", to="bob", content="hi"))["sessions"] == 1
+    await node.connect("/ws/agents/a1")
+
+
+async def test_a_node_starts_and_works(anyio_backend: str) -> None:
+    async with (
+        RedisServer(binary_of("valkey")) as server,
+        DelayingProxy(server.port, round_trip=ROUND_TRIP) as far,
+        a_node(f"redis://127.0.0.1:{far.port}") as node,
+    ):
+        await everything_works(node)
+
+
+async def test_a_node_comes_back_and_states_its_leases_after_its_redis_has_lost_all_data(anyio_backend: str) -> None:
+    async with (
+        RedisServer(binary_of("valkey")) as server,
+        DelayingProxy(server.port, round_trip=ROUND_TRIP) as far,
+        a_node(f"redis://127.0.0.1:{far.port}") as node,
+    ):
+        holder = await node.connect("/ws/agents/a0")
+        await server.run("FLUSHALL")
+        await server.run("CLIENT", "KILL", "TYPE", "normal")
+
+        await eventually(lambda: _is_connected(server), what="the node has connected anew")
+        await eventually(node.is_ready, what="the node is ready again")
+        await everything_works(node)
+        assert (await holder.ok("private", to="nobody", content=1))["sessions"] == 0
+
+
+async def test_a_node_starts_whose_sentinels_are_far(anyio_backend: str) -> None:
+    async with (
+        Watched(binary_of("redis-7.0"), replicas=0, sentinels=1) as redis,
+        DelayingProxy(redis.sentinels[0].port, round_trip=ROUND_TRIP) as far,
+        a_node(f"redis+sentinel://127.0.0.1:{far.port}/{MASTER}") as node,
+    ):
+        await everything_works(node)
