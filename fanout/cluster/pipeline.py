@@ -143,6 +143,8 @@ class ClusterPipeline(PartitionRouter):
         error = answer.exception()
         if error is None:
             self._in_flight.answer(command, answer.result())
+            if command.queue.returned:
+                self._in_flight.fail_overtaken(command.queue.returned, command)
         elif not isinstance(error, CommandFailed):
             raise error
         elif (redirection := self._redirection_of(error, server)) is not None:

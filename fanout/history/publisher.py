@@ -6,8 +6,9 @@ from ...shared.channels import Channel
 from ...shared.keyspace import Keyspace
 from ...shared.publication import Position, Publication
 from ..pubsub.envelope import pack_publication
+from ..redis.answers import read_later
 from ..redis.connection import Reply
-from ..redis.pipeline import AnyPipeline, read_later
+from ..redis.pipeline import AnyPipeline
 from ..scripts import PUBLISH, PUBLISH_ONCE
 from .reader import HistoryRules, read_position
 

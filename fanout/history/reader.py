@@ -15,8 +15,9 @@ from ...shared.protocol.commands import OFFSET_MAX, HistoryQuery
 from ...shared.publication import Position, Publication, StartPosition
 from ..lease_times import DEFAULT_TIMES
 from ..pubsub.envelope import unpack_numbered
+from ..redis.answers import read_later
 from ..redis.connection import Reply
-from ..redis.pipeline import AnyPipeline, read_later
+from ..redis.pipeline import AnyPipeline
 from ..scripts import HISTORY_READ, SERVER_DOUBT
 
 HEAD_TTL = 3600

@@ -24,7 +24,8 @@ from ...shared.protocol.frames import PresenceSnapshot
 from ..batches import batched
 from ..lease_times import DEFAULT_TIMES, LeaseTimes
 from ..pubsub.envelope import read_users
-from ..redis.pipeline import AnyPipeline, read_later
+from ..redis.answers import read_later
+from ..redis.pipeline import AnyPipeline
 from .calls import PresenceCalls, PresenceRules
 from .sweeper import Sweeper, SweeperStatistics
 

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from ...shared.errors import Unavailable
 from .connection import Reply, Word
@@ -31,6 +31,16 @@ class RedisCommand:
         self.size = sum(len(word) for word in words if isinstance(word, bytes)) + COMMAND_OVERHEAD_BYTES
         self.deadline = loop.time() + timeout
         self.answer: asyncio.Future[Reply] = loop.create_future()
+
+    @property
+    def order_key(self) -> tuple[Word, ...]:
+        """The key by which the order of commands matters, or nothing.
+
+        Of several keys of a script that is the second: the first is that of the server, which all channels share.
+        """
+        if self.words[0] != "EVALSHA":
+            return self.words[1:2]
+        return self.words[4:5] if cast(int, self.words[2]) > 1 else self.words[3:4]
 
 
 C = TypeVar("C", bound=RedisCommand)
@@ -82,6 +92,16 @@ class InFlight(Generic[C]):
         if not command.answer.done():
             self._failed += 1
             command.answer.set_exception(error)
+
+    def fail_overtaken(self, refused: Iterable[C], executed: C) -> None:
+        """Fail those of the refused commands to the same key that were sent before one that Redis has executed.
+
+        Redis answers one connection in order, so all that were refused before its answer came were sent before it. To
+        send them again would change the order of a channel: of its messages some were refused and later ones were not.
+        """
+        for command in refused:
+            if command.order_key == executed.order_key:
+                self.fail(command, CommandFailed("the bus has carried out a later command before this one"))
 
     def forget_done(self) -> None:
         """Stop counting the commands that are done, up to the oldest one that is not."""

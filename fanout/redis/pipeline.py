@@ -9,9 +9,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Protocol
 
-from ...shared.errors import MalformedBytes, TannoyError, Unavailable
+from ...shared.errors import TannoyError
 from .connection import RedisConnection, Reply, Word, connect, pack
 from .errors import CommandFailed, RedisError
 from .in_flight import COMMAND_TIMEOUT, InFlight, RedisCommand
@@ -31,8 +31,6 @@ BACKOFF_CAP = 1.0
 """Seconds between two attempts to connect: commands fail after half a second, so the pause stays about as short."""
 
 _ASKING = pack(("ASKING",))
-
-T = TypeVar("T")
 
 
 class _Command(RedisCommand):
@@ -136,6 +134,9 @@ class Pipeline:
         self._in_flight: InFlight[_Command] = InFlight(self._replace_connection)
         self._flush_is_due = False
         self._takes_script_flags = True  # of the last connection
+        self._to_repeat: list[_Command] = []  # whose script Redis had lost, in order; sent again before `_unsent`
+        self._lost_scripts: set[Script] = set()  # to be loaded in front of them
+        self._is_held = False  # nothing is sent until all that was sent before is answered
 
     def run_script(self, script: Script, keys: tuple[bytes, ...], arguments: tuple[Word, ...]) -> asyncio.Future[Reply]:
         """Send EVALSHA. The future raises CommandFailed."""
@@ -168,10 +169,13 @@ class Pipeline:
     def _flush(self) -> None:
         self._flush_is_due = False
         connection = self.connection
-        if connection is None or connection.lost.done():
+        if connection is None or connection.lost.done() or self._is_held:
             return
         unsent, self._unsent = self._unsent, []
         packed: list[bytes] = []
+        while self._lost_scripts:  # in the same write as the commands, so that hardly anything can come between
+            connection.expect(_ignore)
+            packed.append(pack(("SCRIPT", "LOAD", self._lost_scripts.pop().source)))
         for command in unsent:
             if not command.answer.done():
                 if command.asking:
@@ -187,28 +191,46 @@ class Pipeline:
             return
         if not isinstance(reply, TannoyError):
             self._in_flight.answer(command, reply)
+            if self._to_repeat:
+                self._in_flight.fail_overtaken(self._to_repeat, command)
         elif isinstance(reply, RedisError) and command.script is not None and reply.code == "NOSCRIPT":
-            # The script has not run, so to run it now is not a retry.
-            if not connection.takes_script_flags:  # the command was accepted before this was known
-                command.script = command.script.plain
-                command.words = (command.words[0], command.script.digest, *command.words[2:])
-            connection.send("SCRIPT", "LOAD", command.script.source).add_done_callback(_retrieve_exception)
-            self._unsent.insert(0, command)
-            self._flush()
+            self._hold(connection, command, command.script)
         else:
             refusal = reply if isinstance(reply, RedisError) else None
             self._in_flight.fail(command, CommandFailed(f"the bus did not confirm: {_reason(reply)}", refusal=refusal))
         self._in_flight.forget_done()
 
+    def _hold(self, connection: RedisConnection, command: _Command, script: Script) -> None:
+        """Redis had lost the script, so the command has not run, and to run it now is not a retry.
+
+        Nothing is sent until all that was sent behind it is answered too: then what was refused goes first.
+        """
+        if not connection.takes_script_flags:  # the command was accepted before this was known
+            script = command.script = script.plain
+            command.words = (command.words[0], script.digest, *command.words[2:])
+        self._to_repeat.append(command)
+        self._lost_scripts.add(script)
+        if not self._is_held:
+            self._is_held = True
+            connection.send("PING").add_done_callback(self._resume)
+
+    def _resume(self, answer: "asyncio.Future[Reply]") -> None:
+        if not answer.cancelled():
+            answer.exception()  # retrieved: the commands that follow report any failure
+        self._is_held = False
+        self._unsent[:0], self._to_repeat = self._to_repeat, []
+        self._flush()
+
     def _replace_connection(self) -> None:
         """A reply is overdue. Those behind it would be late too: the next connection answers sooner."""
         self._unsent = [command for command in self._unsent if not command.answer.done()]
+        self._to_repeat = [command for command in self._to_repeat if not command.answer.done()]
         if self.connection is not None:
             self.connection.abort()
 
     def return_unsent(self) -> None:
         """Fail the commands that still wait for a connection; their CommandFailed says that they were not sent."""
-        unsent, self._unsent = self._unsent, []
+        unsent, self._unsent, self._to_repeat = [*self._to_repeat, *self._unsent], [], []
         for command in unsent:
             self._in_flight.fail(command, CommandFailed("the connection to Redis is lost", is_returned=True))
         self._in_flight.forget_done()
@@ -264,33 +286,4 @@ def _reason(error: TannoyError) -> str:
 
 
 def _ignore(reply: Reply) -> None:
-    """Of ASKING: if it fails, the command behind it fails too, and says why."""
-
-
-def _retrieve_exception(done: "asyncio.Future[Reply]") -> None:
-    """Keep asyncio from logging the exception. The command that follows reports any failure."""
-    if not done.cancelled():
-        done.exception()
-
-
-def read_later(answer: "asyncio.Future[Reply]", read: Callable[[Reply], T]) -> "asyncio.Future[T]":
-    """A future for what `read` makes of the answer.
-
-    It raises Unavailable: what `answer` raises, or that `read` raised Unavailable, MalformedBytes or ValueError.
-    """
-    result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-
-    def on_answer(answer: "asyncio.Future[Reply]") -> None:
-        error = answer.exception()
-        if result.done():
-            return
-        if error is not None:
-            result.set_exception(error)
-            return
-        try:
-            result.set_result(read(answer.result()))
-        except (Unavailable, MalformedBytes, ValueError) as refusal:
-            result.set_exception(Unavailable(str(refusal)))
-
-    answer.add_done_callback(on_answer)
-    return result
+    """Of ASKING and SCRIPT LOAD: if it fails, the command behind it fails too, and says why."""

@@ -3,7 +3,7 @@
 import asyncio
 
 from ...fanout.history.reader import HistoryPage, HistoryReader
-from ...fanout.redis.pipeline import read_later
+from ...fanout.redis.answers import read_later
 from ...shared.channels import Channel
 from ...shared.protocol.codec import decode_publication
 from ...shared.protocol.commands import HistoryQuery

@@ -11,7 +11,7 @@ from tannoy.fanout.pubsub.envelope import pack_publication
 from tannoy.fanout.redis.errors import CommandFailed
 from tannoy.fanout.redis.in_flight import COMMAND_TIMEOUT, MAX_BYTES
 from tannoy.fanout.redis.pipeline import Pipeline
-from tannoy.fanout.scripts import PUBLISH_ONCE
+from tannoy.fanout.scripts import PUBLISH, PUBLISH_ONCE
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName
@@ -106,6 +106,37 @@ async def test_a_script_that_redis_has_lost_is_loaded_and_called_again(redis: Me
         redis.replies[b"EVALSHA"] = b":1\r\n"
         await confirmed
     assert len(redis.arguments_of("SCRIPT")) >= 2
+
+
+@on_manual_time
+async def test_what_redis_refused_without_the_script_goes_before_what_came_later(redis: MemoryRedis) -> None:
+    redis.replies[b"EVALSHA"] = b"-NOSCRIPT No matching script.\r\n"
+    async with running() as publisher:
+        early = [publisher.publish(LOBBY, publication(b"early %d" % n), key=f"{n}") for n in range(3)]
+        await turns(2)
+        redis.replies[b"EVALSHA"] = b":1\r\n"
+        redis.commands.clear()
+        late = publisher.publish(LOBBY, publication(b"late"), key="late")
+        await asyncio.gather(*early, late)
+    assert [call[4] for call in redis.arguments_of("EVALSHA")] == [
+        *(packed(b"early %d" % n) for n in range(3)),
+        packed(b"late"),
+    ]
+
+
+@pytest.mark.parametrize(("later", "outcome"), [("same", CommandFailed), ("other", bytes)])
+@on_manual_time
+async def test_a_publish_that_a_later_one_of_its_channel_has_overtaken_fails(
+    redis: MemoryRedis, monkeypatch: pytest.MonkeyPatch, later: str, outcome: type
+) -> None:
+    replies = iter([b"-NOSCRIPT No matching script.\r\n"])  # another node loads it before the second command
+    async with running() as publisher:
+        monkeypatch.setattr(redis, "reply", lambda command: next(replies, b"$2\r\nok\r\n"))
+        first, second = (
+            publisher.pipeline.run_script(PUBLISH, (b"server", head, b"log"), ()) for head in (b"same", later.encode())
+        )
+        results = await asyncio.gather(first, second, return_exceptions=True)
+    assert [type(result) for result in results] == [outcome, bytes]
 
 
 @on_manual_time

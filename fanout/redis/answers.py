@@ -1,0 +1,33 @@
+"""What a caller makes of the answer to a command, as a future of its own."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from ...shared.errors import MalformedBytes, Unavailable
+from .connection import Reply
+
+T = TypeVar("T")
+
+
+def read_later(answer: "asyncio.Future[Reply]", read: Callable[[Reply], T]) -> "asyncio.Future[T]":
+    """A future for what `read` makes of the answer.
+
+    It raises Unavailable: what `answer` raises, or that `read` raised Unavailable, MalformedBytes or ValueError.
+    """
+    result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+    def on_answer(answer: "asyncio.Future[Reply]") -> None:
+        error = answer.exception()
+        if result.done():
+            return
+        if error is not None:
+            result.set_exception(error)
+            return
+        try:
+            result.set_result(read(answer.result()))
+        except (Unavailable, MalformedBytes, ValueError) as refusal:
+            result.set_exception(Unavailable(str(refusal)))
+
+    answer.add_done_callback(on_answer)
+    return result
