@@ -24,6 +24,10 @@ HEAD_TTL = 3600
 """Seconds for which a channel's head outlives its last message, at least. Nodes that follow the channel renew it."""
 READ_MAX = 1000
 """Entries in one read."""
+READ_MAX_BYTES = 512 * 1024
+"""Bytes of the entries in one read, in both wire formats: 64 reads at once are received well within their deadline."""
+PAGE_MAX_BYTES = 2 * 1024 * 1024
+"""The same for a page that a client asks for: about 1 MiB in each wire format, which is as much as an answer holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,8 @@ class HistoryPage:
 
     head: Position
     entries: tuple[Publication, ...]
+    is_cut: bool = False
+    """Entries that were asked for are left out, because of their bytes."""
 
     def continues(self, position: Position) -> bool:
         """Nothing is missing between `position` and the last entry or, without entries, the head."""
@@ -88,18 +94,21 @@ class HistoryReader:
 
     def head(self, channel: Channel) -> asyncio.Future[Position]:
         """The position of the channel's last message. A channel without a head gets one: offset 0 of a new epoch."""
-        return read_later(self._run(channel, 0, "+", 0, "first"), lambda reply: read_position(reply[0]))
+        return read_later(self._run(channel, 0, "+", 0, "first", 0), lambda reply: read_position(reply[0]))
 
     def since(self, channel: Channel, offset: int) -> asyncio.Future[HistoryPage]:
-        """The first READ_MAX messages after `offset` that are kept."""
-        return read_later(self._run(channel, offset + 1, "+", READ_MAX, "first"), _read_page)
+        """The first messages after `offset` that are kept: READ_MAX, or READ_MAX_BYTES and at least one."""
+        return read_later(self._run(channel, offset + 1, "+", READ_MAX, "first", READ_MAX_BYTES), _read_page)
 
     def page(self, channel: Channel, query: HistoryQuery) -> asyncio.Future[HistoryPage]:
-        """The first messages after `since`, or the last ones before `before`; at most `limit`."""
+        """The first messages after `since`, or the last ones before `before`.
+
+        At most `limit`, and PAGE_MAX_BYTES, but at least one.
+        """
         lowest = 0 if query.since is None else query.since + 1
         highest = "+" if query.before is None else max(query.before - 1, 0)
         which = "last" if query.since is None else "first"
-        return read_later(self._run(channel, lowest, highest, query.limit, which), _read_page)
+        return read_later(self._run(channel, lowest, highest, query.limit, which, PAGE_MAX_BYTES), _read_page)
 
     async def recover(self, channel: Channel, position: Position, max_bytes: int) -> StartPosition:
         """All messages after `position`, or none of them.
@@ -139,9 +148,9 @@ class HistoryReader:
         await asyncio.gather(*(self.pipeline.send("EXPIRE", self._keyspace.history(c).head, ttl) for c in channels))
 
     def _run(
-        self, channel: Channel, lowest: int, highest: int | str, count: int, which: str
+        self, channel: Channel, lowest: int, highest: int | str, count: int, which: str, max_bytes: int
     ) -> "asyncio.Future[Reply]":
-        arguments = (lowest, highest, count, which, self.rules.head_ttl, self.rules.recovery_ms)
+        arguments = (lowest, highest, count, which, self.rules.head_ttl, self.rules.recovery_ms, max_bytes)
         return self.pipeline.run_script(HISTORY_READ, self._keyspace.history(channel), arguments)
 
 
@@ -165,7 +174,7 @@ def read_head(stored: StoredHead) -> Position | None:
 
 
 def _read_page(reply: Reply) -> HistoryPage:
-    """The page in a reply of HISTORY_READ: [`EPOCH OFFSET`, [[`OFFSET-0`, [field, envelope]], …]]."""
+    """The page in a reply of HISTORY_READ: [`EPOCH OFFSET`, [[`OFFSET-0`, [field, envelope]], …], is_cut]."""
     head = read_position(reply[0])
     entries = [unpack_numbered(fields[1], head.epoch, int(bytes(id).partition(b"-")[0])) for id, fields in reply[1]]
-    return HistoryPage(head, tuple(entries))
+    return HistoryPage(head, tuple(entries), reply[2] == 1)

@@ -1,22 +1,46 @@
 -- Read from a channel's history, or only its head. A channel without a head gets one.
 -- KEYS  the three of history_common.lua
 -- ARGV  1 lowest offset  2 highest offset, or '+'  3 entries at most (0: only the head)  4 'first' or 'last': which of
---       them  5 seconds to keep a new head  6 milliseconds for which a new server grants no leases
--- Returns {'EPOCH OFFSET', entries in ascending order}   O(entries)
+--       them  5 seconds to keep a new head  6 milliseconds for which a new server grants no leases  7 bytes of the
+--       entries at most, but for the first of them
+-- Returns {'EPOCH OFFSET', entries in ascending order, 1 if entries are left out because of their bytes, else 0}
+--         O(entries)
 local epoch, offset, is_new = position(ARGV[6])
 local head = epoch .. ' ' .. string.format('%.0f', offset)
 if is_new then
   redis.call('SET', HEAD, head, 'EX', ARGV[5])
 end
-local count = tonumber(ARGV[3])
-if count == 0 then
-  return { head, {} }
+local left, bytes_left = tonumber(ARGV[3]), tonumber(ARGV[7])
+local is_rising = ARGV[4] == 'first'
+local verb, from, to = 'XRANGE', ARGV[1], ARGV[2]
+if not is_rising then
+  verb, from, to = 'XREVRANGE', to, from
 end
-if ARGV[4] == 'first' then
-  return { head, redis.call('XRANGE', LOG, ARGV[1], ARGV[2], 'COUNT', count) }
+-- In pieces, since the size of entries shows only when they are read: one, and then as many as may fit.
+local entries, piece, is_cut = {}, 1, 0
+while left > 0 and is_cut == 0 do
+  local found = redis.call(verb, LOG, from, to, 'COUNT', math.min(piece, left))
+  local size = 0
+  for _, entry in ipairs(found) do
+    size = math.max(size, #entry[2][2])
+    bytes_left = bytes_left - #entry[2][2]
+    if bytes_left < 0 and #entries > 0 then
+      is_cut = 1
+      break
+    end
+    entries[#entries + 1] = entry
+  end
+  left = #found < math.min(piece, left) and 0 or left - #found
+  if left > 0 and is_cut == 0 then
+    from = '(' .. found[#found][1]
+    piece = math.max(1, math.min(32 * piece, math.floor(bytes_left / size)))
+  end
 end
-local falling, rising = redis.call('XREVRANGE', LOG, ARGV[2], ARGV[1], 'COUNT', count), {}
-for i = #falling, 1, -1 do
-  rising[#rising + 1] = falling[i]
+if is_rising then
+  return { head, entries, is_cut }
 end
-return { head, rising }
+local rising = {}
+for i = #entries, 1, -1 do
+  rising[#rising + 1] = entries[i]
+end
+return { head, rising, is_cut }

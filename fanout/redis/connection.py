@@ -144,6 +144,11 @@ class RedisConnection(asyncio.Protocol):
         return answer
 
     @property
+    def is_receiving(self) -> bool:
+        """Part of a reply has come, and the rest of it has not."""
+        return self._reader.has_data()
+
+    @property
     def is_reading(self) -> bool:
         return self._transport is not None and self._transport.is_reading()
 

@@ -222,10 +222,14 @@ class Pipeline:
         self._flush()
 
     def _replace_connection(self) -> None:
-        """A reply is overdue. Those behind it would be late too: the next connection answers sooner."""
+        """A reply is overdue. Those behind it would be late too: the next connection answers sooner.
+
+        But not where part of a reply has come: a large one is late alone, and what else was asked for is not lost with
+        it. If the rest does not come, RoleWatch ends the connection.
+        """
         self._unsent = [command for command in self._unsent if not command.answer.done()]
         self._to_repeat = [command for command in self._to_repeat if not command.answer.done()]
-        if self.connection is not None:
+        if self.connection is not None and not self.connection.is_receiving:
             self.connection.abort()
 
     def return_unsent(self) -> None:

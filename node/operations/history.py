@@ -43,7 +43,7 @@ class HistoryQueries:
     def _page_fields(self, page: HistoryPage, query: HistoryQuery) -> Object:
         entries, has_more = fit(page.entries, _size_of, self._page_max_bytes, last=query.since is None)
         fields: Object = {"messages": [decode_publication(entry) for entry in entries], **page.head.as_fields()}
-        return fields | {"more": True} if has_more else fields
+        return fields | {"more": True} if has_more or page.is_cut else fields
 
 
 def _size_of(entry: Publication) -> int:

@@ -91,7 +91,7 @@ class ScriptedHistory(ScriptedPipeline):
             log.head = Position(self.next_epoch, 0 if log.head is None else log.head.offset)
         lowest, count = int(call.words[0]), int(call.words[2])
         entries = [[b"%d-0" % n, [b"m", message_envelope()]] for n in log.kept if n >= lowest][:count]
-        return [self._head(head), entries]
+        return [self._head(head), entries, 0]
 
 
 class TrackerDriver:

@@ -182,7 +182,7 @@ async def test_messages_that_history_lacks_give_a_resync_with_the_position_behin
 @on_manual_time
 async def test_a_page_of_an_epoch_that_has_ended_meanwhile_is_ignored() -> None:
     node = TrackerDriver()
-    node.history_redis.reply_with(HISTORY_READ, [b"life-1 13", []], node.history_redis.read)
+    node.history_redis.reply_with(HISTORY_READ, [b"life-1 13", [], 0], node.history_redis.read)
     node.history_redis.hold(HISTORY_READ)
     node.follow(LOBBY, at=10)
     node.deliver_batch(LOBBY, 13)

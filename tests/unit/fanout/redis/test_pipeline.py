@@ -298,3 +298,15 @@ async def test_a_cancelled_publish_does_not_shift_the_replies_of_the_others(redi
         second = publisher.send(LOBBY.address, b"2")
         given_up.cancel()
         assert await second == 2
+
+
+@on_manual_time
+async def test_a_large_reply_that_is_late_costs_no_connection(redis: MemoryRedis) -> None:
+    async with running() as publisher:
+        redis.replies[b"GET"] = b"$10\r\nhalf "
+        large = publisher.pipeline.send("GET", "large")
+        with pytest.raises(Unavailable):
+            await large
+        redis.replies[b"GET"] = b"later\r\n$5\r\nsmall\r\n"
+        assert await publisher.pipeline.send("GET", "small") == b"small"
+    assert redis.connection_attempts == 1

@@ -166,7 +166,7 @@ async def test_first_recovery_sets_the_position_of_the_node() -> None:
 async def test_session_that_recovers_while_its_epoch_ends_is_sent_resync_into_the_next() -> None:
     node = UnitNode()
     await connect_to_room(node)
-    node.history_redis.reply_with(HISTORY_READ, [b"%b %d" % (EPOCH.encode(), HEAD.offset), []])
+    node.history_redis.reply_with(HISTORY_READ, [b"%b %d" % (EPOCH.encode(), HEAD.offset), [], 0])
     node.history_redis.hold(HISTORY_READ)
     client = ClientDriver(node, Endpoint.ROOM, session_id="s2", recover=HEAD)
     await turns()
