@@ -8,6 +8,7 @@
 -- which every heartbeat returns, and all of them do; the room is rebuilt one lease later.
 local grace, lease_ms = tonumber(ARGV[4]), tonumber(ARGV[5])
 local FIRST_PROCESS = 11
+local AT_ONCE = 2000 -- words of one command, an even number
 
 -- Without all heartbeats it is not known which sessions there are.
 local since = redis.call('ZSCORE', HEARTBEATS, '.since')
@@ -47,38 +48,62 @@ local function users_of_sessions()
   for at = FIRST_PROCESS, #KEYS do
     for _, entry in ipairs(redis.call('HVALS', KEYS[at])) do
       local user_id, came, name = read_session(entry)
-      local one = found[user_id] or { 0, came, name }
-      if tonumber(came) < tonumber(one[2]) then
-        one[2], one[3] = came, name
+      local one = found[user_id]
+      if not one then
+        found[user_id] = { 1, came, name }
+      else
+        one[1] = one[1] + 1
+        if tonumber(came) < tonumber(one[2]) then
+          one[2], one[3] = came, name
+        end
       end
-      one[1] = one[1] + 1
-      found[user_id] = one
       sessions = sessions + 1
     end
   end
   return found, sessions
 end
 
--- Users that are known keep since when they are here and their name; those without sessions begin to leave.
+-- Users that are known keep since when they are here and their name; those without sessions begin to leave. A room may
+-- be large, so only what differs is written, in few commands.
 local function rebuild()
   local present, sessions = users_of_sessions()
-  for _, user_id in ipairs(redis.call('HKEYS', USERS)) do
-    local _, came, name = user(user_id)
-    if not present[user_id] then
-      set_user(user_id, 0, came, name)
-      if not redis.call('ZSCORE', LEAVING, user_id) then
-        begin_leave(user_id, now + grace)
-      end
-    end
-  end
+  local users, leaves, known = {}, {}, redis.call('HGETALL', USERS)
+  local is_leaving = {}
   for _, user_id in ipairs(redis.call('ZRANGE', LEAVING, 0, -1)) do
-    if present[user_id] or redis.call('HEXISTS', USERS, user_id) == 0 then
-      end_leave(user_id)
+    is_leaving[user_id] = true
+  end
+
+  local function write(user_id, entry)
+    users[#users + 1], users[#users + 2] = user_id, entry
+  end
+
+  for at = 1, #known, 2 do
+    local user_id, one = known[at], present[known[at]]
+    local since_and_name = known[at + 1]:match('|.*$')
+    local entry = digits(one and one[1] or 0) .. since_and_name
+    if entry ~= known[at + 1] then
+      write(user_id, entry)
+    end
+    if not one and not is_leaving[user_id] then
+      leaves[#leaves + 1], leaves[#leaves + 2] = digits(now + grace), user_id
+    end
+    if one then
+      present[user_id] = nil
+    else
+      is_leaving[user_id] = nil
     end
   end
   for user_id, one in pairs(present) do
-    local _, came, name = user(user_id)
-    set_user(user_id, one[1], came or one[2], name or one[3])
+    write(user_id, digits(one[1]) .. '|' .. one[2] .. '|' .. one[3])
+  end
+  for user_id in pairs(is_leaving) do -- it has sessions, or is not known any more
+    redis.call('ZREM', LEAVING, user_id)
+  end
+  for at = 1, #users, AT_ONCE do
+    redis.call('HSET', USERS, unpack(users, at, math.min(at + AT_ONCE - 1, #users)))
+  end
+  for at = 1, #leaves, AT_ONCE do
+    redis.call('ZADD', LEAVING, unpack(leaves, at, math.min(at + AT_ONCE - 1, #leaves)))
   end
   redis.call('HSET', META, 's', sessions, 'u', redis.call('HLEN', USERS), 'l', redis.call('ZCARD', LEAVING))
   redis.call('HDEL', META, 'lost')

@@ -1,5 +1,6 @@
 """presence_check.lua on a real Valkey: a room whose keys vanish is rebuilt from the sessions of all processes."""
 
+import asyncio
 import itertools
 from collections.abc import AsyncGenerator
 
@@ -207,3 +208,12 @@ async def test_nothing_is_left_of_a_room_that_is_empty(room: CheckedRoom, valkey
     await room.check()
     keys = await room.remaining_keys()
     assert {key for key in keys if not key.endswith(":server")} == set()
+
+
+async def test_a_room_of_thousands_is_rebuilt(room: CheckedRoom) -> None:
+    await asyncio.gather(*(room.join("n2", number, f"user-{number}") for number in range(3, 2103)))
+    await room.delete("users")
+    await room.check()
+    await room.let_processes_state()
+    assert await room.check() == 1
+    assert len(await room.users(3000)) == 2102
