@@ -168,7 +168,10 @@ def _bases(record: Record) -> dict[tuple[str, str], int]:
 
 
 def _check_page(page: Page, kept_after: int) -> Iterator[Violation]:
-    """Offsets increase by one, and size and end are as requested. After `kept_after` no message may be missing."""
+    """Offsets increase by one, and size and end are as requested, unless the page says that there is more.
+
+    After `kept_after` no message may be missing.
+    """
     offsets, window = page.entries.offsets, page.window
     last = page.head.offset if window.before is None else min(page.head.offset, window.before - 1)
     wrong: str | None = None
@@ -184,7 +187,7 @@ def _check_page(page: Page, kept_after: int) -> Iterator[Violation]:
             wrong = f"it does not end with {last}"
     elif not window.since < offsets[0] <= max(window.since, kept_after) + 1:
         wrong = "it does not begin where it should"
-    elif offsets[-1] != last and len(offsets) < window.limit:
+    elif offsets[-1] != last and len(offsets) < window.limit and not page.has_more:
         wrong = f"it ends before {last}"
     if wrong is not None:
         span = f"{offsets[0]}..{offsets[-1]}" if len(offsets) else "nothing"

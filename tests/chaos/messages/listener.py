@@ -176,4 +176,4 @@ def page_of(answer: dict[str, Any], channel: str, node: str, asked_at: float, wi
     head, entries = Position.of(answer), Messages()
     for message in answer["messages"]:
         entries.add(asked_at, message)
-    return None if head is None else Page(channel, node, asked_at, window, head, entries)
+    return None if head is None else Page(channel, node, asked_at, window, head, entries, answer.get("more", False))

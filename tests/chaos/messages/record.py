@@ -135,6 +135,8 @@ class Page:
     window: Window
     head: Position
     entries: Messages
+    has_more: bool = False
+    """The node has left out messages, because the page would have been too large in bytes."""
 
 
 class Head(NamedTuple):

@@ -68,11 +68,19 @@ class RecordBuilder(Record):
         self.acknowledged.append(Acknowledged(post, position, at, 1))
         return self
 
-    def page(self, offsets: Sequence[int], window: Window, head: Position = NINTH, *, at: float = 5.0) -> Self:
+    def page(
+        self,
+        offsets: Sequence[int],
+        window: Window,
+        head: Position = NINTH,
+        *,
+        at: float = 5.0,
+        has_more: bool = False,
+    ) -> Self:
         entries = Messages()
         for offset in offsets:
             entries.add(at, {**message_frame(offset), "offset": offset})
-        self.pages.append(Page(CHANNEL, "n2", at, window, head, entries))
+        self.pages.append(Page(CHANNEL, "n2", at, window, head, entries, has_more))
         return self
 
     def fault(self, kind: FaultKind, began: float, until: float, target: str = "n1") -> Self:

@@ -104,6 +104,12 @@ def test_pages_other_than_requested_are_bad(offsets: list[int], window: Window) 
     assert RecordBuilder(kept=5).subscription(1).page(offsets, window).verdict == [Kind.BAD_PAGE]
 
 
+@pytest.mark.parametrize(("offsets", "verdict"), [([6, 7], []), ([], [Kind.BAD_PAGE]), ([7, 8], [Kind.BAD_PAGE])])
+def test_page_that_says_that_there_is_more_may_end_early(offsets: list[int], verdict: list[Kind]) -> None:
+    record = RecordBuilder(kept=5).subscription(1).page(offsets, Window(5, since=5), has_more=True)
+    assert record.verdict == verdict
+
+
 def test_page_may_lack_messages_from_before_the_epoch() -> None:
     record = RecordBuilder(kept=5).fault(EMPTY, 0.5, 0.9).subscription(1, 2, Position(F, 7), 8, 9)
     assert record.page([], Window(5), Position(F, 7)).page([8, 9], Window(5, since=5), Position(F, 9)).verdict == []
