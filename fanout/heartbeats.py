@@ -10,7 +10,7 @@ from ..shared.nodes import NodeInfo
 from .redis.connection import Reply
 from .redis.pipeline import CommandSender
 from .scripts import HEARTBEAT, NODE_TELL, NODES_LIST
-from .server_life import SeenBeats
+from .server_life import SeenData
 
 HEARTBEAT_SCRIPTS = (HEARTBEAT, NODE_TELL, NODES_LIST)
 """The scripts that a pipeline has to load for these calls."""
@@ -26,8 +26,8 @@ class Heartbeat:
     """Nodes whose heartbeat holds, with this one."""
     life: str | None
     """Of the server (`server_life.py`). None: it has lost data, and has not been asked since."""
-    beats: int
-    """Heartbeats that this partition has recorded, with this one."""
+    seen: SeenData
+    """The data of this partition, with this heartbeat."""
     losses: int
     """How often keys of the partition were found to be lost: where it changes, all nodes state what they hold."""
 
@@ -40,7 +40,7 @@ class HeartbeatCalls:
         self.incarnation = incarnation
 
     def beat(
-        self, commands: CommandSender, partition: int, milliseconds: int, seen: SeenBeats
+        self, commands: CommandSender, partition: int, milliseconds: int, seen: SeenData
     ) -> "asyncio.Future[Reply]":
         """A heartbeat that holds for so long; 0 ends it at once. `parse_heartbeat` reads the answer."""
         keys = (self._keyspace.heartbeats(partition), self._keyspace.server(partition))
@@ -58,6 +58,6 @@ class HeartbeatCalls:
 
 
 def parse_heartbeat(reply: Reply) -> Heartbeat:
-    before, nodes_alive, life, beats, losses = reply
+    before, nodes_alive, life, born, beats, losses = reply
     life = bytes(life).decode() or None
-    return Heartbeat(bytes(before) == b"alive", int(nodes_alive), life, int(beats), int(losses))
+    return Heartbeat(bytes(before) == b"alive", int(nodes_alive), life, SeenData(int(born), int(beats)), int(losses))

@@ -233,7 +233,7 @@ class Membership:
                 continue
             heartbeat = found[part] = parse_heartbeat(reply)
             if heartbeat.life is not None:
-                self._lives.note_beats(part, heartbeat.life, heartbeat.beats)
+                self._lives.note_seen(part, heartbeat.seen)
             has_lost_keys = heartbeat.losses != self._losses[part]
             if (has_lost_keys or not heartbeat.was_alive) and self._known_lives[part] is not None:
                 self._overdue.add(part)

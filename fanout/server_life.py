@@ -3,8 +3,8 @@
 A promoted replica, or a server that came back with an old dump or with none, begins another life
 (`lua/server_common.lua`). Leases and epochs of a life do not count in the next one.
 
-Redis shows it by its replication id. Where a service tells none, the heartbeats do: their count in the data of a life
-never falls unless data was lost, so each node remembers the highest one and states it with every question.
+Redis shows it by its replication id. Where a service tells none, the data does: when its life was born, and the count
+of its heartbeats, never fall unless data was lost. So each node remembers the latest and states it with every question.
 """
 
 import asyncio
@@ -23,11 +23,13 @@ UNKNOWN_IDENTITY = b"?"
 """Stored in place of a replication id where the server tells none."""
 
 
-class SeenBeats(NamedTuple):
-    """How many heartbeats a partition had recorded when a node last looked, and in which life."""
+class SeenData(NamedTuple):
+    """The latest data of a partition that a node has seen: in order, later data is greater."""
 
-    life: str = ""
+    born: int = 0
+    """When its life began, in microseconds of Redis' clock."""
     beats: int = 0
+    """Heartbeats recorded in it."""
 
 
 class ServerLives:
@@ -38,7 +40,7 @@ class ServerLives:
         self._clock = clock
         self._recovery_ms = times.recovery_ms
         self._recovered_at = -math.inf
-        self._seen = [SeenBeats()] * PARTITIONS
+        self._seen = [SeenData()] * PARTITIONS
 
     async def on_connected(self, commands: CommandSender, partitions: Sequence[int]) -> None:
         """Raises what `commands` raises."""
@@ -54,18 +56,19 @@ class ServerLives:
             for part in partitions
         )
         replies = await asyncio.gather(*questions)
-        wait = max((int(milliseconds) for _, milliseconds in replies), default=0) / 1000
+        wait = max((int(milliseconds) for _, milliseconds, _, _ in replies), default=0) / 1000
+        for part, (_, _, born, beats) in zip(partitions, replies, strict=True):
+            self.note_seen(part, SeenData(int(born), int(beats)))
         self._recovered_at = max(self._recovered_at, self._clock.monotonic() + wait)
-        return {part: bytes(life).decode() for part, (life, _) in zip(partitions, replies, strict=True)}
+        return {part: bytes(life).decode() for part, (life, *_) in zip(partitions, replies, strict=True)}
 
-    def seen(self, partition: int) -> SeenBeats:
+    def seen(self, partition: int) -> SeenData:
         """What the data of a partition has to contain still."""
         return self._seen[partition]
 
-    def note_beats(self, partition: int, life: str, beats: int) -> None:
-        """A heartbeat has found so many in the data. Answers may come out of order: the highest of a life counts."""
-        before = self._seen[partition]
-        self._seen[partition] = SeenBeats(life, max(beats, before.beats) if life == before.life else beats)
+    def note_seen(self, partition: int, data: SeenData) -> None:
+        """An answer has shown this data. Answers may come out of order: the latest data counts."""
+        self._seen[partition] = max(self._seen[partition], data)
 
     @property
     def recovers_for(self) -> float:

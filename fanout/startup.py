@@ -21,7 +21,7 @@ from .redis.script import load_scripts
 from .redis.sentinel import MasterDiscovery, NoMaster, Target
 from .redis.server_description import NO_EVICTION, ServerDescription, describe_server
 from .scripts import SERVER_ENSURE
-from .server_life import UNKNOWN_IDENTITY, SeenBeats
+from .server_life import UNKNOWN_IDENTITY, SeenData
 
 _SLOT_IS_MOVING = ("MOVED", "ASK", "TRYAGAIN")
 _RIGHTS = "docs/redis.md lists the rights that a node needs"
@@ -159,7 +159,7 @@ async def skip_recovery(address: AnyAddress, prefix: str, timeout: float) -> Non
                 await load_scripts(connection, (SERVER_ENSURE,))
                 commands = DirectCommands(connection)
                 keys = ((keyspace.server(part),) for part in partitions)
-                arguments = (0, *SeenBeats())
+                arguments = (0, *SeenData())
                 await asyncio.gather(*(commands.run_script(SERVER_ENSURE, key, arguments) for key in keys))
         finally:
             connection.abort()

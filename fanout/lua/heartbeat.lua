@@ -1,9 +1,10 @@
 -- Record the heartbeat of a node.
--- KEYS  1 heartbeats  2 server   ARGV  1 incarnation  2 milliseconds for which the heartbeat holds  3 life and  4 beats
---       that the node has seen last
--- Returns  {before, alive, life, beats, losses}: 'alive', 'expired' or 'unknown', the state of the node until now; how
---          many nodes are alive now; the life of the server (''  if it has lost data); its heartbeats so far; how often
---          keys of the partition were found to be lost, so that all nodes have to state what they hold.   O(log nodes)
+-- KEYS  1 heartbeats  2 server   ARGV  1 incarnation  2 milliseconds for which the heartbeat holds  3 when the last life
+--       was born and  4 the beats that the node has seen
+-- Returns  {before, alive, life, born, beats, losses}: 'alive', 'expired' or 'unknown', the state of the node until now;
+--          how many nodes are alive now; the life of the server ('' if it has lost data); when it was born; its heartbeats
+--          so far; how often keys of the partition were found to be lost, so that all nodes have to state what they hold.
+-- O(log nodes)
 --
 -- The member '.since' has the negative time (ms) since when this key exists: if the key is deleted, nodes that are not in
 -- it yet are not taken for dead (lease_common.lua).
@@ -15,11 +16,13 @@ redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[1])
 redis.call('ZADD', KEYS[1], 'NX', -now, '.since')
 
 -- The data is older than what the node has seen of it: the life ends, and no lease is granted until the next has begun.
-local stored = redis.call('HMGET', KEYS[2], 'life', 'beats', 'losses')
-local life, beats = stored[1], tonumber(stored[2] or 0)
-if life and life == ARGV[3] and beats < tonumber(ARGV[4]) then
+local stored = redis.call('HMGET', KEYS[2], 'life', 'born', 'beats', 'losses')
+local life, born, beats = stored[1], tonumber(stored[2] or 0), tonumber(stored[3] or 0)
+local latest = tonumber(ARGV[3] or 0)
+if life and (born < latest or born == latest and beats < tonumber(ARGV[4] or 0)) then
   redis.call('HDEL', KEYS[2], 'life', 'until')
   life = nil
 end
 local alive = redis.call('ZCOUNT', KEYS[1], now, '+inf')
-return { before, alive, life or '', redis.call('HINCRBY', KEYS[2], 'beats', 1), tonumber(stored[3] or 0) }
+beats = redis.call('HINCRBY', KEYS[2], 'beats', 1)
+return { before, alive, life or '', stored[2] or '0', beats, tonumber(stored[4] or 0) }

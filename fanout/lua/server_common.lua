@@ -2,12 +2,12 @@
 -- dump or without one, has another replication id than the one in its data: then a new life begins, and leases and
 -- epochs of the old one are not relied on.
 --
--- Some managed services tell no replication id. There the data bears witness: each heartbeat raises `beats`, and a node
--- remembers the highest number that it has seen in a life. A lower one in the data of the same life shows that the data
--- is older than that.
+-- Some managed services tell no replication id. There the data bears witness: each heartbeat raises `beats`, a life is
+-- `born` after the one before, and a node remembers the latest of both that it has seen. An earlier one in the data shows
+-- that the data is older than that.
 -- server, a hash:  id     the replication id that was found last; '?': the server told none
 --                  life   random; another one after each possible loss of data
---                  born   when this life began, in microseconds
+--                  born   when this life began, in microseconds: more than of any life before
 --                  until  until then (ms) no new leases are granted, so that nodes can state what they hold
 --                  beats  how many heartbeats were recorded in this partition, of all nodes
 
@@ -17,17 +17,18 @@ local function replication_id()
   return type(info) == 'string' and info:match('master_replid:(%x+)') or '?'
 end
 
--- The life of this server. If it begins now, no new leases are granted for `wait` milliseconds. `seen_life` and
+-- The life of this server. If it begins now, no new leases are granted for `wait` milliseconds. `seen_born` and
 -- `seen_beats`: what a node has seen in this partition; nil: it does not say.   O(1), 8 µs for INFO
-local function ensure_life(server, wait, seen_life, seen_beats)
+local function ensure_life(server, wait, seen_born, seen_beats)
   local id = replication_id()
-  local stored = redis.call('HMGET', server, 'id', 'life', 'beats')
-  local is_older = stored[2] == seen_life and tonumber(stored[3] or 0) < tonumber(seen_beats or 0)
+  local stored = redis.call('HMGET', server, 'id', 'life', 'born', 'beats')
+  local born, latest = tonumber(stored[3] or 0), tonumber(seen_born or 0)
+  local is_older = born < latest or born == latest and tonumber(stored[4] or 0) < tonumber(seen_beats or 0)
   if stored[1] == id and stored[2] and not is_older then
     return stored[2]
   end
   local time = redis.call('TIME')
-  local born = string.format('%.0f', time[1] * 1000000 + time[2])
+  born = string.format('%.0f', math.max(time[1] * 1000000 + time[2], born + 1, latest + 1))
   local life = redis.sha1hex(id .. born .. server):sub(1, 10)
   local wait_until = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(wait))
   redis.call('HSET', server, 'id', id, 'life', life, 'born', born, 'until', wait_until)

@@ -1,9 +1,10 @@
 -- Compare the server with the identity in its data, and with what the calling node has seen of it. Called at the
 -- beginning of every connection.
--- KEYS  1 server   ARGV  1 milliseconds for which a new server grants no leases  2 life and  3 beats that the node has
---       seen last
--- Returns {life, milliseconds until it grants leases}   O(1)
+-- KEYS  1 server   ARGV  1 milliseconds for which a new server grants no leases  2 when the last life was born and  3
+--       the beats that the node has seen
+-- Returns {life, milliseconds until it grants leases, when it was born, beats}   O(1)
 local life = ensure_life(KEYS[1], ARGV[1], ARGV[2], ARGV[3])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-return { life, math.max(0, redis.call('HGET', KEYS[1], 'until') - now) }
+local stored = redis.call('HMGET', KEYS[1], 'until', 'born', 'beats')
+return { life, math.max(0, stored[1] - now), stored[2], stored[3] or '0' }

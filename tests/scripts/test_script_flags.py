@@ -52,7 +52,7 @@ async def test_scripts_are_loaded_and_run_whether_their_flags_are_taken_or_not(
     try:
         await load_scripts(connection, SCRIPTS)
         assert connection.takes_script_flags is takes_flags
-        life, _ = await DirectCommands(connection).run_script(SERVER_ENSURE, KEY, (0,))
+        life, *_ = await DirectCommands(connection).run_script(SERVER_ENSURE, KEY, (0,))
         assert life
     finally:
         connection.abort()
@@ -64,8 +64,8 @@ async def test_a_script_that_was_called_before_the_server_was_known_runs(server:
     pipeline = Pipeline(address, name="test", scripts=SCRIPTS, command_timeout=PATIENCE)
     called_early = pipeline.run_script(SERVER_ENSURE, KEY, (0,))
     async with running(pipeline):
-        first, _ = await called_early
-        second, _ = await pipeline.run_script(SERVER_ENSURE, KEY, (0,))
+        first, *_ = await called_early
+        second, *_ = await pipeline.run_script(SERVER_ENSURE, KEY, (0,))
     assert first == second
 
 
@@ -75,7 +75,7 @@ async def test_a_script_that_the_server_has_lost_runs(valkey: Valkey, server: tu
     async with running(pipeline):
         await pipeline.connected.wait()
         await valkey.run("SCRIPT", "FLUSH")
-        life, _ = await pipeline.run_script(SERVER_ENSURE, KEY, (0,))
+        life, *_ = await pipeline.run_script(SERVER_ENSURE, KEY, (0,))
     assert life
 
 

@@ -32,7 +32,7 @@ async def own_id(valkey: Valkey) -> str:
 
 async def life(valkey: Valkey) -> bytes:
     """The server life, read as every new connection reads it."""
-    known, _ = await run(valkey, SERVER_ENSURE, 5500)
+    known, *_ = await run(valkey, SERVER_ENSURE, 5500)
     return bytes(known)
 
 

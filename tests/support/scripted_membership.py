@@ -113,13 +113,13 @@ class ScriptedMembership:
 
         def answer(call: Call) -> list[object]:
             if PART_OF[call.keys[0]] in only:
-                return [before.encode(), 3, server.encode(), 1, losses]
-            return [b"alive", 3, b"one", 1, 0]
+                return [before.encode(), 3, server.encode(), 1, 1, losses]
+            return [b"alive", 3, b"one", 1, 1, 0]
 
         def ensure(call: Call) -> list[object]:
             if SERVER_OF[call.keys[0]] not in only:
-                return [b"one", 0]
-            return [server.encode(), 0] if server else [AFTER_LOSS.encode(), DEFAULT_TIMES.recovery_ms]
+                return [b"one", 0, 1, 0]
+            return [server.encode(), 0, 1, 0] if server else [AFTER_LOSS.encode(), DEFAULT_TIMES.recovery_ms, 2, 0]
 
         self.redis.reply_with(HEARTBEAT, answer)
         self.redis.reply_with(SERVER_ENSURE, ensure)

@@ -57,7 +57,11 @@ def epoch_not_bound_to_server() -> None:
     async def end_none(self: HistoryReader, channel: Channel, epoch: str) -> None: ...
 
     patch_scripts(b"if stored[1] == id and stored[2] and not is_older then", b"if stored[2] then")
-    patch_script("HEARTBEAT", b"if life and life == ARGV[3] and beats < tonumber(ARGV[4]) then", b"if false then")
+    patch_script(
+        "HEARTBEAT",
+        b"if life and (born < latest or born == latest and beats < tonumber(ARGV[4] or 0)) then",
+        b"if false then",
+    )
     patch(HistoryReader, "end_epochs", end_none)
 
 

@@ -6,7 +6,7 @@ import orjson
 import pytest
 from tannoy.fanout.lease_times import DEFAULT_TIMES
 from tannoy.fanout.scripts import HEARTBEAT, NODE_TELL, NODES_LIST, SERVER_ENSURE
-from tannoy.fanout.server_life import SeenBeats
+from tannoy.fanout.server_life import SeenData
 from tannoy.shared.channels import PARTITIONS
 from tannoy.shared.nodes import NodeInfo
 
@@ -36,24 +36,24 @@ async def test_a_heartbeat_is_sent_in_every_partition() -> None:
 @on_manual_time
 async def test_a_heartbeat_and_a_new_connection_state_the_most_beats_that_were_seen_in_this_life() -> None:
     process = ScriptedMembership()
-    process.redis.reply_with(HEARTBEAT, [b"alive", 1, b"one", 7, 0])
+    process.redis.reply_with(HEARTBEAT, [b"alive", 1, b"one", 3, 7, 0])
     await process.connect()
-    process.redis.reply_with(HEARTBEAT, [b"alive", 1, b"one", 5, 0])
+    process.redis.reply_with(HEARTBEAT, [b"alive", 1, b"one", 3, 5, 0])
     await process.beat()
     process.redis.calls.clear()
     await process.connect()
-    assert {tuple(call[-2:]) for call in process.redis.arguments_of(HEARTBEAT)} == {(b"one", b"7")}
-    assert {tuple(call[-2:]) for call in process.redis.arguments_of(SERVER_ENSURE)} == {(b"one", b"7")}
+    assert {tuple(call[-2:]) for call in process.redis.arguments_of(HEARTBEAT)} == {(b"3", b"7")}
+    assert {tuple(call[-2:]) for call in process.redis.arguments_of(SERVER_ENSURE)} == {(b"3", b"7")}
 
 
 @on_manual_time
 async def test_the_beats_of_another_life_are_counted_from_what_its_data_says() -> None:
     process = ScriptedMembership()
-    process.redis.reply_with(HEARTBEAT, [b"alive", 1, b"one", 7, 0])
+    process.redis.reply_with(HEARTBEAT, [b"alive", 1, b"one", 3, 7, 0])
     await process.connect()
-    process.redis.reply_with(HEARTBEAT, [b"alive", 1, b"two", 5, 0])
+    process.redis.reply_with(HEARTBEAT, [b"alive", 1, b"two", 4, 5, 0])
     await process.beat()
-    assert {process.lives.seen(part) for part in ALL} == {SeenBeats("two", 5)}
+    assert {process.lives.seen(part) for part in ALL} == {SeenData(4, 5)}
 
 
 @on_manual_time
@@ -69,7 +69,7 @@ async def test_the_description_of_the_node_is_sent_with_the_heartbeat() -> None:
 @on_manual_time
 async def test_nodes_alive_is_the_highest_count_of_any_partition() -> None:
     process = ScriptedMembership()
-    process.redis.reply_with(HEARTBEAT, *([b"alive", nodes % 5, b"one", 1, 0] for nodes in range(PARTITIONS)))
+    process.redis.reply_with(HEARTBEAT, *([b"alive", nodes % 5, b"one", 1, 1, 0] for nodes in range(PARTITIONS)))
     await process.connect()
     assert process.membership.nodes_alive == 4
 
@@ -116,7 +116,7 @@ async def test_no_heartbeat_is_queued_without_a_connection() -> None:
 async def test_leave_ends_the_heartbeat_in_every_partition() -> None:
     process = ScriptedMembership()
     await process.membership.leave(process.redis)
-    assert process.redis.arguments_of(HEARTBEAT) == [[b"me", b"0", b"", b"0"]] * PARTITIONS
+    assert process.redis.arguments_of(HEARTBEAT) == [[b"me", b"0", b"0", b"0"]] * PARTITIONS
 
 
 @on_manual_time

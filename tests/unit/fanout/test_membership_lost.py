@@ -59,7 +59,7 @@ async def test_a_connection_lost_in_its_first_heartbeat_extends_nothing() -> Non
 @on_manual_time
 async def test_the_recovery_of_a_server_lasts_as_long_as_that_of_any_partition() -> None:
     process = ScriptedMembership()
-    process.redis.reply_with(SERVER_ENSURE, [b"one", DEFAULT_TIMES.recovery_ms], [b"one", 0])
+    process.redis.reply_with(SERVER_ENSURE, [b"one", DEFAULT_TIMES.recovery_ms, 1, 0], [b"one", 0, 1, 0])
     await process.connect()
     assert process.lives.recovers_for == pytest.approx(RECOVERY_SECONDS)
     await asyncio.sleep(RECOVERY_SECONDS - 1)
@@ -198,13 +198,13 @@ async def test_a_failed_restate_after_an_expiry_in_redis_is_retried_with_the_nex
 async def test_an_expiry_found_by_a_heartbeat_that_fails_is_restated_by_the_next(fails: str) -> None:
     process = ScriptedMembership()
     await process.connect()
-    answers: list[object] = [[b"alive", 1, b"one", 1, 0] for _ in ALL]
-    answers[7] = [b"expired", 1, b"one", 1, 0]
+    answers: list[object] = [[b"alive", 1, b"one", 1, 1, 0] for _ in ALL]
+    answers[7] = [b"expired", 1, b"one", 1, 1, 0]
     if "heartbeat" in fails:
         answers[8] = Unavailable("not now")
     else:
         process.redis.reply_with(NODE_TELL, Unavailable("not now"), 1)
-    process.redis.reply_with(HEARTBEAT, *answers, [b"alive", 1, b"one", 1, 0])
+    process.redis.reply_with(HEARTBEAT, *answers, [b"alive", 1, b"one", 1, 1, 0])
     await process.beat()
     assert process.membership.statistics().missed == 1
     await process.beat()
@@ -266,7 +266,9 @@ async def test_a_partition_without_a_life_makes_the_lives_of_all_be_read_again()
     process = ScriptedMembership()
     await process.connect()
     process.answer_heartbeats(before="unknown", server="", only=[7])
-    process.redis.reply_with(SERVER_ENSURE, lambda call: [b"two" if SERVER_OF[call.keys[0]] in (3, 7) else b"one", 0])
+    process.redis.reply_with(
+        SERVER_ENSURE, lambda call: [b"two" if SERVER_OF[call.keys[0]] in (3, 7) else b"one", 0, 1, 0]
+    )
     await process.beat()
     assert process.restated == [([3, 7], True)]
 
@@ -277,7 +279,7 @@ async def test_a_server_of_the_known_life_gets_no_leases_added(before: str, rest
     process = ScriptedMembership()
     await process.connect()
     process.answer_heartbeats(before=before, server="", only=[7])
-    process.redis.reply_with(SERVER_ENSURE, [b"one", 0])
+    process.redis.reply_with(SERVER_ENSURE, [b"one", 0, 1, 0])
     await process.beat()
     assert process.restated == restated
 
