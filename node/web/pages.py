@@ -1,12 +1,16 @@
-"""The chat page: static files, with the headers that a page needs."""
+"""The chat page: static files, read once, with the headers that a page needs.
 
+They are served from memory: a node whose open files are used up serves its page too.
+"""
+
+import hashlib
+import mimetypes
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
 STATIC = Path(__file__).parent.parent / "static" / "chat"
 PAGE_HEADERS = {
@@ -19,18 +23,22 @@ PAGE_HEADERS = {
 """Sent with the page and with each of its files."""
 
 
-class _StaticFiles(StaticFiles):
-    """Static files, sent with PAGE_HEADERS."""
+def _serve(file: Path) -> Callable[[Request], Awaitable[Response]]:
+    """An endpoint that answers with the content that `file` has now, or with 304 to who has it."""
+    content = file.read_bytes()
+    headers = {**PAGE_HEADERS, "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"'}
+    content_type, _ = mimetypes.guess_type(file.name)
 
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        response = await super().get_response(path, scope)
-        response.headers.update(PAGE_HEADERS)
-        return response
+    async def endpoint(request: Request) -> Response:
+        known = request.headers.get("if-none-match", "").split(",")
+        if headers["ETag"] in (tag.strip().removeprefix("W/") for tag in known):
+            return Response(status_code=304, headers=headers)
+        return Response(content, headers=headers, media_type=content_type)
 
-
-async def _get_chat_page(request: Request) -> Response:
-    return FileResponse(STATIC / "index.html", headers=PAGE_HEADERS)
+    return endpoint
 
 
 def page_routes() -> list[BaseRoute]:
-    return [Route("/", _get_chat_page), Mount("/static", _StaticFiles(directory=STATIC))]
+    files = [path for path in STATIC.rglob("*") if path.is_file()]
+    routes = [Route(f"/static/{path.relative_to(STATIC).as_posix()}", _serve(path)) for path in files]
+    return [Route("/", _serve(STATIC / "index.html")), *routes]
