@@ -24,7 +24,7 @@ from .lifecycle.logs import configure_logs
 from .lifecycle.signals import run_before_signal_handlers
 from .node import Node
 from .problems import CONTENT_TYPE, encode_http_problem
-from .setting_warnings import find_warnings
+from .setting_warnings import find_file_warnings, find_warnings
 from .transports.asgi_websocket import websocket_routes
 from .web.health import health_routes
 from .web.pages import page_routes
@@ -80,8 +80,8 @@ def create_app(settings: Settings | None = None, *, make_node: Callable[[Setting
 
 
 def log_warnings(settings: Settings, variables: Mapping[str, str]) -> None:
-    """Log what `find_warnings` finds."""
-    for warning in find_warnings(settings, variables):
+    """Log what `find_warnings` and `find_file_warnings` find."""
+    for warning in (*find_warnings(settings, variables), *find_file_warnings(settings)):
         _log.warning(warning)
 
 
@@ -97,12 +97,15 @@ def create_app_of(node: Node) -> Starlette:
 
 def _build_app(settings: Settings, lifespan: StatefulLifespan[Starlette]) -> Starlette:
     routes = [*websocket_routes(), *health_routes(), *api_routes(), *page_routes()]
-    return Starlette(
+    app = Starlette(
         routes=routes,
         lifespan=lifespan,
         middleware=[Middleware(_CheckStarted)],
         exception_handlers={HTTPException: _handle_http_error, Exception: _handle_internal_error},
     )
+    # A redirect would name the scheme and host that the node sees, which behind TLS or a proxy are not the client's.
+    app.router.redirect_slashes = False
+    return app
 
 
 async def _handle_http_error(request: Request, error: Exception) -> Response:

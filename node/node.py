@@ -29,7 +29,9 @@ from ..shared.keyspace import Keyspace
 from ..shared.names import NodeId
 from ..shared.nodes import NodeInfo
 from ..shared.settings import Settings
-from .admission.handshake import AcceptedThenClosed, Admission, Admitted, Handshake, Rejected
+from .admission.capacity import Capacity
+from .admission.handshake import AcceptedThenClosed, Admission, Admitted, Handshake, Rejected, record_refusal
+from .admission.refusals import RefusalLog
 from .auth.hosts import is_loopback
 from .composition import (
     bus_rules,
@@ -86,6 +88,7 @@ class Node:
         self.has_failed = False
         self._on_failure = on_failure
         self._lease_times = lease_times
+        self._version = version("tannoy")  # read once: no heartbeat may need to open a file
         self._started_at = rfc3339(self.clock.now())
         self._last_load = (time.process_time(), time.monotonic())
 
@@ -118,6 +121,8 @@ class Node:
             operations=self.operations,
         )
         self.control_handler = ControlHandler(self.hub, self.keyspace, self.context.session_leases)
+        self.refusals = RefusalLog(self.clock)
+        self._capacity = Capacity(settings.node_max_sessions)
         self._admission = Admission(self.keyspace, settings.allowed_origins, is_local=is_loopback(settings.host))
         self._warns_of_host = is_loopback(settings.host)
 
@@ -125,10 +130,11 @@ class Node:
 
     def admit(self, handshake: Handshake) -> Admitted | AcceptedThenClosed | Rejected:
         self._warn_if_reached_elsewhere(handshake.server_host)
-        if self.is_draining or self.context.counters.open >= self.settings.node_max_sessions:
-            message = "the node is draining" if self.is_draining else "this node has as many sessions as it may have"
-            return Rejected(503, Unavailable(message), retry_after=1)
-        return self._admission.decide(handshake)
+        lack = self._capacity.find_lack(self.context.counters.open, is_draining=self.is_draining)
+        decision = lack or self._admission.decide(handshake)
+        if not isinstance(decision, Admitted):
+            record_refusal(self.refusals, handshake, decision)
+        return decision
 
     def _warn_if_reached_elsewhere(self, server_host: str | None) -> None:
         """Warn once if the server below listens elsewhere than TANNOY_HOST says, by which warnings at start go."""
@@ -160,7 +166,7 @@ class Node:
             sessions=hub.sessions,
             channels=hub.channels,
             load=round((cpu - last_cpu) / max(now - last_now, 0.001), 3),
-            version=version("tannoy"),
+            version=self._version,
             draining=self.is_draining,
             ready=self.not_ready_reason is None,
             started_at=self._started_at,
@@ -198,6 +204,7 @@ class Node:
         try:
             await self.bus.wait_until_ready()
             tasks.append(self._keep(self._check_node_id, "node-id", may_end=True))
+            self._capacity.measure_files()
             _log.info("node is ready", node=self.node_id)
             yield
         finally:
@@ -255,6 +262,7 @@ class Node:
             wheel=self.wheel.statistics(),
             connections=self.context.counters.statistics(),
             outbox=self.context.outbox_limits.statistics(),
+            refused=self.refusals.statistics(),
             bus=self.bus.statistics(),
         )
 

@@ -1,13 +1,16 @@
-"""RFC 6455 framing without I/O: bytes → messages and control frames, and back.
+"""RFC 6455 without I/O: bytes → messages and control frames, and back; the key of the opening handshake.
 
 The server's side only: received frames are masked, sent ones are not, so one frame can be sent to every socket. No
 extension is supported, so the three reserved bits have to be zero.
 """
 
+import base64
+import binascii
 import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from hashlib import sha1
 
 from websockets.speedups import apply_mask
 
@@ -27,6 +30,7 @@ class Opcode(IntEnum):
     PONG = 10
 
 
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # §1.3
 _FIN, _MASKED = 0x80, 0x80
 # §7.4: the codes below 3000 that a close frame may contain. 1004-1006 and 1015 are reserved, others not registered.
 _CLOSE_CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
@@ -159,6 +163,22 @@ def _parse_close(payload: bytes) -> Event:
         raise ProtocolViolation(CloseCode.PROTOCOL_ERROR, "a close frame with an invalid code")
     _check_utf8(payload[2:])
     return Event(Opcode.CLOSE, payload[2:], code)
+
+
+# ---- the opening handshake
+
+
+def is_key(key: str) -> bool:
+    """Whether this is a value for Sec-WebSocket-Key."""
+    try:
+        return len(base64.b64decode(key, validate=True)) == 16
+    except (binascii.Error, ValueError):
+        return False
+
+
+def accept_token(key: str) -> bytes:
+    """The value of Sec-WebSocket-Accept for this key."""
+    return base64.b64encode(sha1(key.encode() + _GUID, usedforsecurity=False).digest())
 
 
 # ---- frames to send

@@ -1,9 +1,23 @@
-"""What an operator is told at start about settings: those that are unsafe, without effect, unknown or left out."""
+"""What an operator is told at start about settings: those that are unsafe, without effect, unknown or left out.
+
+That the limit of open files is too low is told here too.
+"""
 
 from collections.abc import Mapping
 
 from ..shared.settings import Settings, find_service_links, settings_without_effect, unknown_settings
 from .auth.hosts import is_loopback
+from .lifecycle.files import OTHERS, file_limit, sessions_possible
+
+
+def find_file_warnings(settings: Settings) -> list[str]:
+    """Return a sentence if the limit of open files, as it is now, admits fewer sessions than the settings."""
+    if (possible := sessions_possible(OTHERS)) >= settings.node_max_sessions:
+        return []
+    return [
+        f"{file_limit()} open files are allowed (ulimit -n), enough for about {possible} sessions of the "
+        f"TANNOY_NODE_MAX_SESSIONS={settings.node_max_sessions}: newcomers beyond get 503"
+    ]
 
 
 def find_warnings(settings: Settings, variables: Mapping[str, str]) -> list[str]:

@@ -1,5 +1,6 @@
 """The statistics of a node: of the node itself, its parts, and its bus."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from ..fanout.bus import BusStatistics
@@ -24,6 +25,8 @@ class NodeStatistics:
     wheel: TimerWheelStatistics
     connections: ConnectionStatistics
     outbox: OutboxStatistics
+    refused: Mapping[str, int]
+    """Handshakes and unreadable requests that were refused, by reason (`node/admission/refusals.py`)."""
     bus: BusStatistics
 
     def as_object(self) -> Object:

@@ -5,11 +5,11 @@ the connection is therefore accepted, sent `error` and `bye`, and closed.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote
 
 from ...shared.codes import CloseCode, ErrorCode
-from ...shared.errors import BadName, Refused
+from ...shared.errors import BadName, BadRequest, Refused, Unavailable
 from ...shared.keyspace import Keyspace
 from ...shared.names import parse_agent, parse_room
 from ...shared.origins import AllowedOrigins, is_of_host
@@ -18,10 +18,15 @@ from ...shared.publication import UNKNOWN_POSITION, Position
 from ..auth.hosts import is_loopback, strip_port
 from ..auth.identity import identify_client
 from ..protocols.session import Endpoint, Session
+from ..rfc6455 import is_key
+from .refusals import Reason, RefusalLog
 
 WS_PATH = "/ws"
 CHAT_PREFIX = "/ws/chat/"
 AGENTS_PREFIX = "/ws/agents/"
+ENDPOINTS = "/ws, /ws/chat/ROOM and /ws/agents/AGENT are"
+UPGRADE_HEADERS: Mapping[str, str] = {"Upgrade": "websocket", "Connection": "Upgrade"}
+"""What an answer 426 has to carry (RFC 9110 §15.5.22)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +65,43 @@ class Rejected:
 
     status: int
     refusal: Refused
-    retry_after: int | None = None
-    """Whole seconds, for the header Retry-After."""
+    reason: Reason
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Further headers of the answer."""
 
 
-def is_endpoint(path: str) -> bool:
-    """Whether a path is one of the WebSocket endpoints (`docs/protocol.md §2`)."""
-    return path == WS_PATH or path.startswith((CHAT_PREFIX, AGENTS_PREFIX))
+def record_refusal(log: RefusalLog, handshake: Handshake, decision: AcceptedThenClosed | Rejected) -> None:
+    """Count and log a handshake that was not admitted."""
+    if isinstance(decision, AcceptedThenClosed):
+        reason, status = Reason.NAME, int(decision.code)
+    else:
+        reason, status = decision.reason, decision.status
+    log.record(reason, handshake.headers.get("origin"), status, decision.refusal.message)
+
+
+def unavailable(message: str, reason: Reason) -> Rejected:
+    """Another node, or this one a second later, may take the client."""
+    return Rejected(503, Unavailable(message), reason, {"Retry-After": "1"})
+
+
+NO_FILES = unavailable("this node has as many open files as it may have", Reason.FILES)
+
+
+def check_upgrade(headers: Mapping[str, str]) -> Rejected | None:
+    """Check what RFC 6455 §4.2.1 asks of a handshake over HTTP/1.1, beside its method and the header Upgrade."""
+    if (version := headers.get("sec-websocket-version", "")) != "13":
+        message = f"Sec-WebSocket-Version is {version!r:.40}: this node speaks 13"
+        return Rejected(426, BadRequest(message), Reason.HANDSHAKE, {"Sec-WebSocket-Version": "13", **UPGRADE_HEADERS})
+    if not is_key(headers.get("sec-websocket-key", "")):
+        return Rejected(400, BadRequest("Sec-WebSocket-Key has to be 16 bytes in Base64"), Reason.HANDSHAKE)
+    if not headers.get("host"):
+        return Rejected(400, BadRequest("the handshake has no Host"), Reason.HANDSHAKE)
+    return None
+
+
+def _is_below_ws(path: str) -> bool:
+    """Whether somebody who asks for this path means one of the endpoints, perhaps misspelt."""
+    return f"{path.lstrip('/')}/".startswith("ws/")
 
 
 class Admission:
@@ -85,8 +120,14 @@ class Admission:
         origin = handshake.headers.get("origin")
         if origin is not None and not self._is_allowed(origin, handshake):
             message = f"pages of {origin!r:.100} may not connect: TANNOY_ALLOWED_ORIGINS lists the allowed origins"
-            return Rejected(403, Refused(message, code=ErrorCode.FORBIDDEN))
+            return Rejected(403, Refused(message, code=ErrorCode.FORBIDDEN), Reason.ORIGIN)
+        if not _is_below_ws(handshake.path):
+            message = f"{handshake.path!r:.100} is no WebSocket endpoint: {ENDPOINTS}"
+            return Rejected(404, BadRequest(message), Reason.PATH)
         wire, subprotocol = _negotiate_wire_format(handshake.headers.get("sec-websocket-protocol", ""))
+        if wire is None:
+            message = f"none of the offered subprotocols is known: {' and '.join(WIRE_FORMATS)} are"
+            return Rejected(400, BadRequest(message), Reason.SUBPROTOCOL)
         try:
             return Admitted(self._create_session(handshake), wire, subprotocol)
         except BadName as refusal:
@@ -118,8 +159,8 @@ class Admission:
             return Session(
                 Endpoint.AGENT, identify_client(query), agent, self._keyspace, recover=_parse_position(query)
             )
-        if path != WS_PATH:
-            raise BadName(f"{path!r:.100} is not an endpoint: /ws, /ws/chat/ROOM and /ws/agents/AGENT are")
+        if path.removesuffix("/") != WS_PATH:
+            raise BadName(f"{path!r:.100} is not an endpoint: {ENDPOINTS}")
         query.pop("session_id", None)
         return Session(Endpoint.ROOMS, identify_client(query), None, self._keyspace)
 
@@ -143,10 +184,15 @@ def _parse_query(query: str) -> dict[str, str]:
     return {name: value for name, _, value in (field.partition("=") for field in query.split("&"))}
 
 
-def _negotiate_wire_format(offered: str) -> tuple[WireFormat, str | None]:
-    """The first offered subprotocol that is known; a client that offers none of them gets JSON."""
-    if offered:
-        for protocol in offered.split(","):
-            if wire := WIRE_FORMATS.get(protocol.strip()):
-                return wire, wire.subprotocol
-    return JSON, None
+def _negotiate_wire_format(offered: str) -> tuple[WireFormat | None, str | None]:
+    """The first offered subprotocol that is known, or None; a client that offers nothing gets JSON.
+
+    A browser fails a connection that echoes none of the subprotocols that it offered, and shows no reason.
+    """
+    protocols = [protocol for protocol in map(str.strip, offered.split(",")) if protocol]
+    if not protocols:
+        return JSON, None
+    for protocol in protocols:
+        if wire := WIRE_FORMATS.get(protocol):
+            return wire, wire.subprotocol
+    return None, None

@@ -46,13 +46,15 @@ def up(
     from rich.console import Console
 
     from ...shared.variables import read_variables
+    from ..lifecycle.files import raise_file_limit
     from ..server.supervisor import Supervisor
-    from ..setting_warnings import find_warnings
+    from ..setting_warnings import find_file_warnings, find_warnings
 
     settings = load_settings_or_fail(port=port, host=host)
     if settings.port + nodes > 65535:
         fail(f"--port {settings.port} leaves no room for {nodes} nodes: node i also listens on port + i")
-    for warning in find_warnings(settings, read_variables(os.environ)):
+    raise_file_limit()  # the nodes inherit it
+    for warning in (*find_warnings(settings, read_variables(os.environ)), *find_file_warnings(settings)):
         warn(warning, color="yellow")
     console = Console(highlight=False)
     exit_with(lambda: asyncio.run(Supervisor(settings, nodes, console).run()))
@@ -80,6 +82,7 @@ def node(
     """
     from ...shared.variables import read_variables
     from ..app import log_warnings
+    from ..lifecycle.files import raise_file_limit
     from ..lifecycle.logs import configure_logs
     from ..server.uvicorn_server import run_node
 
@@ -88,6 +91,7 @@ def node(
         configure_logs(settings)
     except StartError as error:
         fail(str(error))
+    raise_file_limit()
     if while_stdin_is_open:  # the supervisor has printed the warnings, once for all its nodes
         threading.Thread(target=_stop_with_stdin, daemon=True).start()
     else:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import gc
-import resource
 import socket
 from collections.abc import Callable, Generator
 
@@ -11,11 +10,14 @@ import uvicorn
 
 from ...shared.settings import Settings
 from ..app import create_app_of
+from ..lifecycle.files import raise_file_limit
 from ..lifecycle.signals import handle_signals
 from ..node import Node
-from ..transports.uvicorn_websocket import TannoyWebSocketProtocol
+from .http_protocol import TannoyHttpProtocol
 from .listeners import BACKLOG, listen
 
+KEEP_ALIVE_TIMEOUT = 75
+"""Seconds that a connection of the HTTP API may be idle: more than the 60 s for which most clients keep one."""
 SHUTDOWN_TIMEOUT = 5
 """Seconds that uvicorn waits for open connections and tasks at the end."""
 
@@ -40,22 +42,23 @@ def run_node(
 
     `shared_port`: a second port to listen on, together with the other nodes of this machine.
     """
+    raise_file_limit()
     node = make_node(settings)
     application = create_app_of(node)
     listeners = [listen(settings.host, settings.port)]
     if shared_port is not None:
         listeners.append(listen(settings.host, shared_port, shared=True))
-    _raise_file_limit()
     config = uvicorn.Config(
         application,
         loop="uvloop",
-        http="httptools",
-        ws=TannoyWebSocketProtocol,
+        http=TannoyHttpProtocol,
+        ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
         backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_TIMEOUT,
         timeout_graceful_shutdown=SHUTDOWN_TIMEOUT,
     )
     config.load()
@@ -73,13 +76,6 @@ async def _serve(node: Node, server: _Server, listeners: list[socket.socket]) ->
         tune_garbage_collector()
         await server.serve(sockets=listeners)
     return 1 if node.has_failed else 0
-
-
-def _raise_file_limit() -> None:
-    """Raise the limit of open files, of which each connection needs one, as far as the system allows."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def tune_garbage_collector() -> None:

@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ...shared.codes import CLOSE_RULES, CloseCode
-from ..admission.handshake import AGENTS_PREFIX, CHAT_PREFIX, WS_PATH, Handshake, Rejected
+from ..admission.handshake import Handshake, Rejected
 from ..problems import CONTENT_TYPE, encode_problem
 from ..protocols.framing import ASGI_MESSAGES, AsgiMessages, Chunk
 from .base import ConnectionFactory, TransportListener
@@ -132,8 +132,7 @@ async def serve(websocket: WebSocket) -> None:
     decision = node.admit(handshake_of(websocket))
     if isinstance(decision, Rejected):
         body = encode_problem(decision.status, decision.refusal)
-        headers = {} if decision.retry_after is None else {"Retry-After": str(decision.retry_after)}
-        await websocket.send_denial_response(Response(body, decision.status, headers, CONTENT_TYPE))
+        await websocket.send_denial_response(Response(body, decision.status, decision.headers, CONTENT_TYPE))
         return
     await websocket.accept(decision.subprotocol)
     transport = AsgiWebSocketTransport(websocket, node.write_high_water)
@@ -179,8 +178,5 @@ def handshake_of(websocket: WebSocket) -> Handshake:
 
 
 def websocket_routes() -> list[BaseRoute]:
-    return [
-        WebSocketRoute(WS_PATH, serve),
-        WebSocketRoute(CHAT_PREFIX + "{room:path}", serve),
-        WebSocketRoute(AGENTS_PREFIX + "{agent_id:path}", serve),
-    ]
+    """One route for all paths, so that a handshake for a wrong one is answered by the node too."""
+    return [WebSocketRoute("/{path:path}", serve)]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ..admission.handshake import AcceptedThenClosed, Admitted, Handshake, Rejected
+from ..admission.refusals import RefusalLog
 from ..protocols.framing import Chunk, Framing
 
 CLOSE_DEADLINE = 5.0
@@ -85,6 +86,10 @@ class ConnectionFactory(Protocol):
 
     message_max_bytes: int
     write_high_water: int
+    refusals: RefusalLog
 
-    def admit(self, handshake: Handshake) -> Admitted | AcceptedThenClosed | Rejected: ...
+    def admit(self, handshake: Handshake) -> Admitted | AcceptedThenClosed | Rejected:
+        """Decide on a handshake; a refusal is recorded. What a transport refuses by itself it records itself."""
+        ...
+
     def connect(self, transport: ClientTransport, decision: Admitted | AcceptedThenClosed) -> TransportListener: ...

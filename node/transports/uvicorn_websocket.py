@@ -1,31 +1,22 @@
-"""The fast transport: a WebSocket protocol class for uvicorn (`ws=`), with callbacks alone.
+"""The fast transport: a WebSocket protocol class below uvicorn, with callbacks alone.
 
-uvicorn accepts the connection, parses the HTTP request and passes both to this class. It serves the endpoints of
-Tannoy without a task, a queue or an ASGI scope per socket; it passes any other path to uvicorn's own class. The node
-is found in the state of the lifespan, under the key "node".
+`node/server/http_protocol.py` reads the request and passes a handshake to this class, which serves it without a task,
+a queue or an ASGI scope per socket.
 """
 
 import asyncio
-import base64
-import binascii
-from collections.abc import Callable
-from hashlib import sha1
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any, cast
-
-from uvicorn.config import Config
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from uvicorn.server import ServerState
+from typing import cast
 
 from ...shared.errors import ProtocolViolation
-from ..admission.handshake import Handshake, Rejected, is_endpoint
-from ..problems import encode_problem
+from ..admission.handshake import Handshake, Rejected, check_upgrade, record_refusal
+from ..problems import CONTENT_TYPE, encode_problem
 from ..protocols.framing import WEBSOCKET_FRAMES, Chunk
-from ..rfc6455 import FrameReader, Opcode, close_frame, frame
+from ..rfc6455 import FrameReader, Opcode, accept_token, close_frame, frame
 from .base import CLOSE_DEADLINE, ConnectionFactory, TransportListener
 
 TRANSPORT_HIGH_WATER = 65_536  # what asyncio and uvloop set by themselves
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
 
 
 class TannoyWebSocketProtocol(asyncio.Protocol):
@@ -35,33 +26,21 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
 
     __slots__ = (
         "_answer",
-        "_hand_over",
         "_has_failed",
         "_listener",
         "_node",
-        "_other",
         "_reader",
         "_transport",
         "_we_closed",
     )
 
-    def __init__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        self._node = cast(ConnectionFactory, app_state.get("node"))
-        self._hand_over: Callable[[], WebSocketsSansIOProtocol] | None = lambda: WebSocketsSansIOProtocol(
-            config, server_state, app_state, _loop
-        )
+    def __init__(self, node: ConnectionFactory) -> None:
+        self._node = node
         self._reader: FrameReader | None = None
         self._listener: TransportListener | None = None
         self._answer = b""  # to the opening handshake
         self._we_closed = False
         self._has_failed = False
-        self._other: WebSocketsSansIOProtocol | None = None
 
     # ---- asyncio.Protocol
 
@@ -69,10 +48,7 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        if self._has_failed:
-            return
-        if self._reader is None:
-            self._handshake(data)
+        if self._has_failed or self._reader is None:
             return
         try:
             for event in self._reader.feed(data):
@@ -100,8 +76,6 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
         listener, self._listener = self._listener, None
         if listener is not None:
             listener.on_closed()
-        if self._other is not None:
-            self._other.connection_lost(exc)  # before `set_protocol` took effect
 
     # ---- ClientTransport
 
@@ -138,42 +112,29 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
 
     # ---- opening and closing handshake
 
-    def _handshake(self, head: bytes) -> None:
-        handshake, method = _parse_request(head)
-        if not is_endpoint(handshake.path):
-            self._give_to_uvicorn(head)
-            return
-        self._hand_over = None
-        key = handshake.headers.get("sec-websocket-key", "")
-        version = handshake.headers.get("sec-websocket-version", "")
-        if version != "13" or not _is_key(key) or method != "GET":
-            self._reject(426 if version != "13" else 400, b"sec-websocket-version: 13\r\n", _BAD_HANDSHAKE)
+    def open(self, handshake: Handshake, rejected: Rejected | None) -> None:
+        """Answer the opening handshake, with `rejected` unless it is None.
+
+        Called once, when this is the protocol of its transport.
+        """
+        if rejected := rejected or check_upgrade(handshake.headers):
+            record_refusal(self._node.refusals, handshake, rejected)
+            self._reject(rejected)
             return
         decision = self._node.admit(handshake)
         if isinstance(decision, Rejected):
-            wait = b"" if decision.retry_after is None else b"retry-after: %d\r\n" % decision.retry_after
-            self._reject(decision.status, wait, encode_problem(decision.status, decision.refusal))
+            self._reject(decision)
             return
         if self._node.write_high_water != TRANSPORT_HIGH_WATER:
             self._transport.set_write_buffer_limits(high=self._node.write_high_water)
         self._reader = FrameReader(self._node.message_max_bytes)
         self._listener = self._node.connect(self, decision)
-        self._answer = _accept(key, decision.subprotocol)
+        self._answer = _accept(handshake.headers["sec-websocket-key"], decision.subprotocol)
         self._listener.on_opened()
 
-    def _give_to_uvicorn(self, head: bytes) -> None:
-        assert self._hand_over is not None
-        other = self._other = self._hand_over()
-        other.connection_made(self._transport)
-        other.data_received(head)
-        # uvicorn sets us as the transport's protocol when this call returns: its own class has to come after.
-        asyncio.get_running_loop().call_soon(self._transport.set_protocol, other)
-
-    def _reject(self, status: int, headers: bytes, body: bytes) -> None:
-        status_line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
-        length = f"content-length: {len(body)}\r\n".encode()
-        more = headers + b"content-type: application/problem+json\r\nconnection: close\r\n\r\n"
-        self._transport.write(status_line + length + more + body)
+    def _reject(self, rejected: Rejected) -> None:
+        body = encode_problem(rejected.status, rejected.refusal)
+        self._transport.write(encode_answer(rejected.status, rejected.headers, body))
         self._transport.close()
 
     def _fail(self, violation: ProtocolViolation) -> None:
@@ -202,36 +163,19 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
             asyncio.get_running_loop().call_later(CLOSE_DEADLINE, self._transport.abort)
 
 
-_BAD_HANDSHAKE = (
-    b'{"title":"Bad Request","status":400,"code":"bad_request","detail":"not a WebSocket handshake of version 13"}'
-)
-
-
-def _parse_request(head: bytes) -> tuple[Handshake, str]:
-    """Read the request that uvicorn has parsed, checked, and put together again, with names in lower case."""
-    request_line, *lines = head.decode("latin-1").split("\r\n")
-    method, target, _ = request_line.split(" ", 2)
-    path, _, query = target.partition("?")
-    headers: dict[str, str] = {}
-    for line in lines:
-        name, _, value = line.partition(": ")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return Handshake(path, query, headers), method
-
-
-def _is_key(key: str) -> bool:
-    try:
-        return len(base64.b64decode(key, validate=True)) == 16
-    except (binascii.Error, ValueError):
-        return False
+def encode_answer(status: int, headers: Mapping[str, str], body: bytes) -> bytes:
+    """An HTTP answer with a problem document, behind which the connection is closed."""
+    fields = {**headers, "Content-Type": CONTENT_TYPE, "Content-Length": str(len(body))}
+    fields["Connection"] = ", ".join(filter(None, (headers.get("Connection"), "close")))
+    head = "".join(f"{name.lower()}: {value}\r\n" for name, value in fields.items())
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{head}\r\n".encode() + body
 
 
 def _accept(key: str, subprotocol: str | None) -> bytes:
-    token = base64.b64encode(sha1(key.encode() + _GUID, usedforsecurity=False).digest())
     chosen = f"sec-websocket-protocol: {subprotocol}\r\n".encode() if subprotocol else b""
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: "
-        + token
+        + accept_token(key)
         + b"\r\n"
         + chosen
         + b"\r\n"

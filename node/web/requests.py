@@ -5,7 +5,7 @@ from typing import cast
 
 import orjson
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from ...shared.codes import ErrorCode
@@ -30,6 +30,8 @@ def json_endpoint(handle: Handler) -> Callable[[Request], Awaitable[Response]]:
             return Response(orjson.dumps(await handle(node, request)), media_type="application/json")
         except Refused as refusal:
             return problem_response(refusal)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody receives it
 
     return endpoint
 

@@ -1,9 +1,12 @@
 """The routes of the HTTP API: methods and paths under `/api/v1`, and their handlers."""
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route, Router
 
 from ...shared.protocol.frames import Object
+from ..admission.handshake import UPGRADE_HEADERS, WS_PATH
 from ..node import Node
 from . import messages, sessions
 from .requests import Handler, json_endpoint
@@ -33,6 +36,23 @@ async def _get_diagnostics(node: Node, request: Request) -> Object:
     return node.statistics().as_object()
 
 
+async def _get_websocket_endpoint(request: Request) -> Response:
+    """Answer a request without upgrade for a path of the WebSocket endpoints."""
+    # HTTP/2 has neither header: a handshake there is a CONNECT (RFC 8441).
+    headers = UPGRADE_HEADERS if request.scope["http_version"].startswith("1") else None
+    raise HTTPException(
+        426,
+        f"{request.url.path!r:.100} is for WebSocket connections. If this was one, a proxy on its way did not pass on "
+        "its headers Upgrade and Connection, over HTTP/1.1",
+        headers,
+    )
+
+
 def api_routes() -> list[BaseRoute]:
     routes = [Route(path, json_endpoint(handle), methods=[method]) for method, path, handle in _ROUTES]
-    return [Mount("/api/v1", routes=routes), Route("/diagnostics", json_endpoint(_get_diagnostics))]
+    return [
+        Mount("/api/v1", Router(routes, redirect_slashes=False)),
+        Route("/diagnostics", json_endpoint(_get_diagnostics)),
+        Route(WS_PATH, _get_websocket_endpoint),
+        Route(WS_PATH + "/{name:path}", _get_websocket_endpoint),
+    ]

@@ -46,24 +46,6 @@ async def test_the_announced_length_of_a_frame_is_not_allocated(one_node: Cluste
     assert await one_node.nodes[0].count("hub", "sessions") == 0
 
 
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        ({"Sec_WebSocket_Version": "12"}, 426),
-        ({"Sec_WebSocket_Key": "short"}, 400),
-        ({"Sec_WebSocket_Key": ""}, 400),
-    ],
-)
-async def test_a_bad_websocket_handshake_is_refused(one_node: Cluster, headers: dict[str, str], status: int) -> None:
-    async with RawSocket.to(one_node.nodes[0].port) as socket:
-        assert await socket.handshake("/ws", **headers) == status
-
-
-async def test_an_unknown_websocket_path_is_not_found(one_node: Cluster) -> None:
-    async with RawSocket.to(one_node.nodes[0].port) as socket:
-        assert await socket.handshake("/elsewhere") in (403, 404)
-
-
 async def test_bye_arrives_although_the_client_is_still_sending(one_node: Cluster) -> None:
     """A reset would make the client's system drop `bye`: megabytes are still under way when the node closes."""
     async with RawSocket.to(one_node.nodes[0].port) as socket:

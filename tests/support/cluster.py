@@ -48,7 +48,7 @@ def _command(transport: Transport, port: int, mutant: str | None, times: Times) 
             return ["tests.support.node", "--port", str(port)]
         case Transport.PORTABLE:
             server = ["uvicorn", "--ws", "websockets-sansio", "--ws-ping-interval", "0", "--log-level", "warning"]
-            return [*server, "--factory", factory, "--port", str(port)]
+            return [*server, "--http", "h11", "--timeout-keep-alive", "75", "--factory", factory, "--port", str(port)]
         case Transport.HYPERCORN:
             return ["hypercorn", f"{factory}()", "--bind", f"127.0.0.1:{port}"]
 

@@ -8,10 +8,12 @@ from typing import TypedDict
 import uvicorn
 from starlette.applications import Starlette
 from tannoy.node.admission.handshake import AcceptedThenClosed, Admitted, Handshake
+from tannoy.node.admission.refusals import RefusalLog
 from tannoy.node.protocols.session import Endpoint, Session
 from tannoy.node.rfc6455 import Opcode, frame
+from tannoy.node.server.http_protocol import TannoyHttpProtocol
 from tannoy.node.transports.base import ClientTransport, TransportListener
-from tannoy.node.transports.uvicorn_websocket import TannoyWebSocketProtocol
+from tannoy.shared.clock import SystemClock
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import SessionId, UserId
 from tannoy.shared.protocol.codec import JSON
@@ -51,6 +53,7 @@ class EchoAcceptor:
 
     message_max_bytes = MESSAGE_MAX_BYTES
     write_high_water = 65_536
+    refusals = RefusalLog(SystemClock())
 
     def admit(self, handshake: Handshake) -> Admitted:
         author = Author(UserId("echo"), "echo", SessionId("echo"))
@@ -71,4 +74,6 @@ async def lifespan(app: Starlette) -> AsyncGenerator[State]:
 
 if __name__ == "__main__":
     application = Starlette(lifespan=lifespan)
-    uvicorn.run(application, port=int(sys.argv[1]), ws=TannoyWebSocketProtocol, loop="uvloop", log_level="warning")
+    uvicorn.run(
+        application, port=int(sys.argv[1]), http=TannoyHttpProtocol, ws="none", loop="uvloop", log_level="warning"
+    )

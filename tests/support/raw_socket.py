@@ -44,6 +44,10 @@ class RawSocket:
         }
         lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
         await self.send("\r\n".join(lines).encode())
+        return await self.status()
+
+    async def status(self) -> int:
+        """The HTTP status of the answer to a handshake that has been sent."""
         async with asyncio.timeout(PATIENCE):
             head = await self._reader.readuntil(b"\r\n\r\n")
         return int(head.split()[1])

@@ -1,7 +1,8 @@
 """Which settings an operator is told about at start."""
 
 import pytest
-from tannoy.node.setting_warnings import find_warnings
+from tannoy.node.lifecycle import files
+from tannoy.node.setting_warnings import find_file_warnings, find_warnings
 from tannoy.shared.settings import Settings
 
 
@@ -33,3 +34,16 @@ def test_a_node_with_a_key_is_not_warned_of_it() -> None:
 )
 def test_variables_that_have_no_effect_are_named_in_one_sentence(variables: dict[str, str], sentence: str) -> None:
     assert find_warnings(Settings(), variables) == [sentence]
+
+
+def test_a_limit_of_files_that_admits_fewer_sessions_than_the_settings_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tannoy.node.setting_warnings.file_limit", lambda: 1024)
+    monkeypatch.setattr(files, "file_limit", lambda: 1024)
+
+    (sentence,) = find_file_warnings(Settings(node_max_sessions=867))
+
+    assert "1024 open files are allowed" in sentence
+    assert "about 866 sessions of the TANNOY_NODE_MAX_SESSIONS=867" in sentence
+    assert find_file_warnings(Settings(node_max_sessions=866)) == []

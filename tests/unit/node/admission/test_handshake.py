@@ -1,7 +1,15 @@
 """Whether an opening handshake is admitted: origin, wire format, names."""
 
 import pytest
-from tannoy.node.admission.handshake import AcceptedThenClosed, Admission, Admitted, Handshake, Rejected, is_endpoint
+from tannoy.node.admission.handshake import (
+    AcceptedThenClosed,
+    Admission,
+    Admitted,
+    Handshake,
+    Rejected,
+    check_upgrade,
+)
+from tannoy.node.admission.refusals import Reason
 from tannoy.node.protocols.session import Endpoint
 from tannoy.shared.codes import CloseCode, ErrorCode
 from tannoy.shared.keyspace import Keyspace
@@ -170,9 +178,6 @@ def test_a_rejection_shows_no_more_than_the_beginning_of_a_long_origin() -> None
         ("graphql-ws, tannoy.v1.msgpack", MSGPACK, "tannoy.v1.msgpack"),
         ("bearer, some.token, tannoy.v1.json", JSON, "tannoy.v1.json"),
         ("  tannoy.v1.json  ", JSON, "tannoy.v1.json"),
-        ("graphql-ws", JSON, None),
-        ("tannoy.v2.json", JSON, None),
-        ("Tannoy.V1.Json", JSON, None),
         (",,", JSON, None),
         ("", JSON, None),
     ],
@@ -182,6 +187,14 @@ def test_the_first_offered_subprotocol_that_is_known_is_selected(
 ) -> None:
     decision = admitted(decide(sec_websocket_protocol=offered))
     assert (decision.wire, decision.subprotocol) == (wire, echoed)
+
+
+@pytest.mark.parametrize("offered", ["graphql-ws", "tannoy.v2.json", "Tannoy.V1.Json", "bearer, tannoy.v1.jso"])
+def test_an_offer_of_unknown_subprotocols_only_is_rejected_with_the_known_ones(offered: str) -> None:
+    decision = decide(sec_websocket_protocol=offered)
+    assert isinstance(decision, Rejected)
+    assert (decision.status, decision.reason) == (400, Reason.SUBPROTOCOL)
+    assert "tannoy.v1.json and tannoy.v1.msgpack are" in decision.refusal.message
 
 
 def test_without_an_offer_json_is_selected_and_no_subprotocol_echoed() -> None:
@@ -198,18 +211,32 @@ def test_a_refusal_is_sent_in_the_negotiated_wire_format() -> None:
 # ---- paths and names
 
 
-@pytest.mark.parametrize("path", ["/ws", "/ws/chat/lobby", "/ws/agents/42", "/ws/chat/", "/ws/agents/a/b"])
-def test_a_documented_path_is_an_endpoint(path: str) -> None:
-    assert is_endpoint(path)
+@pytest.mark.parametrize("path", ["/", "", "/WS", "/wss", "/other/ws", "/w", "/%77s", "/.ws", "ws.example/ws"])
+def test_a_path_that_is_not_below_ws_is_rejected(path: str) -> None:
+    decision = decide(path)
+    assert isinstance(decision, Rejected)
+    assert (decision.status, decision.reason) == (404, Reason.PATH)
 
 
-@pytest.mark.parametrize("path", ["/", "", "/ws/", "/WS", "/ws/chat", "/ws/agents", "/wss", "/other/ws", "/ws/rooms/a"])
-def test_any_other_path_is_not_an_endpoint(path: str) -> None:
-    assert not is_endpoint(path)
+@pytest.mark.parametrize(
+    "path", ["//ws", "//ws/", "/ws//", "/ws/chat", "/ws/agents", "/ws/rooms/a", "//ws/chat/a", "/ws//chat/a"]
+)
+def test_a_path_below_ws_that_is_no_endpoint_is_accepted_then_closed(path: str) -> None:
+    decision = decide(path)
+    assert isinstance(decision, AcceptedThenClosed)
+    assert decision.code is CloseCode.FORBIDDEN
+    assert "is not an endpoint: /ws, /ws/chat/ROOM and /ws/agents/AGENT are" in decision.refusal.message
 
 
-def test_a_session_of_ws_has_no_home_channel() -> None:
-    session = admitted(decide("/ws")).session
+def test_a_rejection_shows_no_more_than_the_beginning_of_a_long_path() -> None:
+    decision = decide("/" + "x" * 100_000)
+    assert isinstance(decision, Rejected)
+    assert len(decision.refusal.message) < 300
+
+
+@pytest.mark.parametrize("path", ["/ws", "/ws/"])
+def test_a_session_of_ws_has_no_home_channel(path: str) -> None:
+    session = admitted(decide(path)).session
     assert (session.endpoint, session.home) == (Endpoint.ROOMS, None)
 
 
@@ -290,3 +317,29 @@ def test_a_node_that_is_reached_at_another_address_admits_the_pages_of_its_host(
     headers = {"host": "10.0.0.1:8000", "origin": "http://10.0.0.1:8000"}
     decision = Admission(KEYSPACE, (), is_local=True).decide(Handshake("/ws", "", headers, server_host))
     assert isinstance(decision, Admitted) is admitted
+
+
+# ---- RFC 6455 §4.2.1
+
+UPGRADE = {"host": HOST, "sec-websocket-version": "13", "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ=="}
+
+
+def test_a_handshake_as_rfc_6455_has_it_is_not_rejected() -> None:
+    assert check_upgrade(UPGRADE) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "status"),
+    [
+        ("sec-websocket-version", ["12", "013", "13, 13", "8, 13", ""], 426),
+        ("sec-websocket-key", ["short", "", "dGhlIHNhbXBsZSBub25jZQ==, dGhlIHNhbXBsZSBub25jZQ==", "é"], 400),
+        ("host", [""], 400),
+    ],
+)
+def test_a_handshake_that_rfc_6455_forbids_is_rejected(name: str, values: list[str], status: int) -> None:
+    without = {key: value for key, value in UPGRADE.items() if key != name}
+    for headers in ({**UPGRADE, name: value} for value in values):
+        rejected = check_upgrade(headers)
+        assert rejected is not None
+        assert (rejected.status, rejected.reason) == (status, Reason.HANDSHAKE)
+    assert check_upgrade(without) is not None

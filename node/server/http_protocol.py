@@ -1,0 +1,225 @@
+"""uvicorn's HTTP protocol class, with what a node promises beyond it.
+
+- WebSocket handshakes go to the fast transport. Any other upgrade is ignored (RFC 9110 §7.8): the request is served.
+- The head of a request is bounded in bytes and in time.
+- A target in absolute form is served (RFC 9112 §3.2.2).
+- When the files of the process are used up, newcomers get an answer, and leave soon.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, cast
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from ...shared.codes import ErrorCode
+from ...shared.errors import BadRequest, Refused
+from ..admission.handshake import NO_FILES, Handshake
+from ..admission.refusals import Reason
+from ..lifecycle.files import file_limit, is_reserved, reserve_of
+from ..problems import encode_problem
+from ..transports.base import CLOSE_DEADLINE, ConnectionFactory
+from ..transports.uvicorn_websocket import TannoyWebSocketProtocol, encode_answer
+
+HEAD_MAX_BYTES = 65_536
+"""The largest head of a request: its first line and its headers."""
+HEAD_TIMEOUT = 30.0
+"""Seconds in which the head of a request has to be complete, from the connect or its first byte on."""
+RESERVE_TIMEOUT = 5.0
+"""The same for a connection that has a file of the reserve."""
+
+
+class TannoyHttpProtocol(HttpToolsProtocol):
+    """One connection until it is a WebSocket. The node is in the state of the lifespan, under the key "node"."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._node = cast(ConnectionFactory, app_state.get("node"))
+        self._held = 0  # bytes since the parser last passed on a whole head or a part of a body
+        self._has_passed_on = False
+        self._has_refused = False
+        self._is_in_body = False
+        self._is_in_reserve = False
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    # ---- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(cast("asyncio.Transport", transport))
+        number = transport.get_extra_info("socket").fileno()
+        self._is_in_reserve = is_reserved(number)
+        if self._is_in_reserve and number >= (limit := file_limit()) - reserve_of(limit) // 2:
+            # Not even time for its request, or newcomers that send none would use up the reserve.
+            self._refuse(NO_FILES.status, NO_FILES.refusal, NO_FILES.reason, NO_FILES.headers)
+            return
+        self._start_head_timer()
+
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        while data and not self._has_refused:
+            room = HEAD_MAX_BYTES - self._held
+            piece, data = (data, b"") if len(data) <= room else (data[:room], data[room:])
+            self._has_passed_on = False
+            try:
+                self.parser.feed_data(piece)
+            except httptools.HttpParserUpgrade as stop:
+                self._held = 0
+                data = self._handle_upgrade(piece[stop.args[0] :] + data)
+                continue
+            except httptools.HttpParserError as error:
+                self._refuse(400, BadRequest(f"this is not HTTP/1.1: {error}"), Reason.REQUEST)
+                return
+            self._held = 0 if self._has_passed_on else self._held + len(piece)
+            if self._held >= HEAD_MAX_BYTES:
+                message = f"the head of a request may have at most {HEAD_MAX_BYTES} bytes"
+                self._refuse(431, Refused(message, code=ErrorCode.TOO_LARGE), Reason.REQUEST)
+            elif self._held == 0:
+                self._stop_head_timer()
+            elif self._head_timer is None and not self._is_answering():
+                self._start_head_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_head_timer()
+        super().connection_lost(exc)
+
+    # ---- what the parser calls
+
+    def on_headers_complete(self) -> None:
+        self._has_passed_on = True
+        self._stop_head_timer()
+        if not self.url.startswith(b"/"):
+            self._use_origin_form()
+        if self.parser.should_upgrade():
+            return  # the parser stops behind this head, for `_handle_upgrade`
+        self._is_in_body = True
+        super().on_headers_complete()
+        if self._is_in_reserve:
+            self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        self._has_passed_on = True
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._has_passed_on = True
+        self._is_in_body = False
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
+
+    # ---- upgrades
+
+    def _handle_upgrade(self, rest: bytes) -> bytes:
+        """Pass a WebSocket handshake on; parse any other request again, without its upgrade. Returns what is to parse.
+
+        `rest` is what follows the head.
+        """
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self._refuse(501, BadRequest("this is no proxy: there is no CONNECT"), Reason.REQUEST)
+            return b""
+        version = self.parser.get_http_version()
+        is_get = method == b"GET" and version == "1.1" and not self._is_answering()
+        if is_get and b"websocket" in self._list_tokens(b"upgrade"):
+            self._open_websocket(rest)
+            return b""
+        connection = [token for token in self._list_tokens(b"connection") if token != b"upgrade"]
+        fields = [(name, value) for name, value in self.headers if name not in (b"upgrade", b"connection")]
+        fields += [(b"connection", token) for token in connection]
+        lines = [b"%s: %s\r\n" % field for field in fields]
+        head = b"%s %s HTTP/%s\r\n%s\r\n" % (method, self.url, version.encode(), b"".join(lines))
+        self.parser = _new_parser(self)
+        self.parser.feed_data(head)
+        return rest
+
+    def _open_websocket(self, rest: bytes) -> None:
+        headers: dict[str, str] = {}
+        for raw_name, raw_value in self.headers:
+            name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        path, _, query = self.url.decode("latin-1").partition("?")
+        self.connections.discard(self)
+        self.parser = cast("httptools.HttpRequestParser", None)  # it holds this object
+        socket = TannoyWebSocketProtocol(self._node)
+        socket.connection_made(self.transport)
+        self.transport.set_protocol(socket)
+        socket.open(Handshake(path, query, headers), NO_FILES if self._is_in_reserve else None)
+        if rest:
+            socket.data_received(rest)
+
+    def _is_answering(self) -> bool:
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        return cycle is not None and not cycle.response_complete
+
+    def _list_tokens(self, wanted: bytes) -> list[bytes]:
+        """The tokens of a header that is a list, in lower case."""
+        values = b",".join(value for name, value in self.headers if name == wanted)
+        return [token for token in (token.strip() for token in values.lower().split(b",")) if token]
+
+    def _use_origin_form(self) -> None:
+        """Replace a target in absolute form by its path and query, and the header Host by the target's authority."""
+        scheme, separator, rest = self.url.partition(b"://")
+        if not separator or scheme.lower() not in (b"http", b"https", b"ws", b"wss"):
+            return
+        authority = rest.partition(b"/")[0].partition(b"?")[0]
+        path = rest[len(authority) :]
+        self.url = path if path.startswith(b"/") else b"/" + path
+        self.headers[:] = [(b"host", authority), *(field for field in self.headers if field[0] != b"host")]
+
+    # ---- refusals
+
+    def _refuse(self, status: int, refusal: Refused, reason: Reason, headers: Mapping[str, str] | None = None) -> None:
+        """Answer with a problem document, and ignore what else the peer sends.
+
+        Only the sending half is closed, for CLOSE_DEADLINE: a full close would answer what the peer still sends with a
+        reset, on which its system may discard the answer.
+        """
+        self._has_refused = True
+        self._stop_head_timer()
+        self._node.refusals.record(reason, None, status, refusal.message)
+        has_begun_answer = self._is_in_body  # or has ended it already
+        if self._is_answering():
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            has_begun_answer = self.cycle.response_started or bool(self.pipeline)
+        if has_begun_answer:
+            self.transport.close()
+            return
+        self.transport.write(encode_answer(status, headers or {}, encode_problem(status, refusal)))
+        if self._is_in_reserve:
+            self.transport.close()
+        else:
+            self.flow.resume_reading()
+            self.transport.write_eof()
+            self.loop.call_later(CLOSE_DEADLINE, self.transport.abort)
+
+    def _start_head_timer(self) -> None:
+        seconds = RESERVE_TIMEOUT if self._is_in_reserve else HEAD_TIMEOUT
+        self._head_timer = self.loop.call_later(seconds, self._on_head_timeout)
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _on_head_timeout(self) -> None:
+        self._head_timer = None
+        if self._held:
+            self._refuse(408, BadRequest("the head of the request did not arrive in time"), Reason.REQUEST)
+        else:
+            self.transport.close()
+
+
+def _new_parser(protocol: HttpToolsProtocol) -> httptools.HttpRequestParser:
+    """A parser as uvicorn sets it up."""
+    parser = httptools.HttpRequestParser(protocol)
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    return parser

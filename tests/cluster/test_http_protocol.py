@@ -1,0 +1,208 @@
+"""What a node promises for HTTP itself, below its API: on the fast transport, where no other server decides."""
+
+import base64
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.cluster import Cluster
+from tests.support.raw_http import RawHttp
+from tests.support.raw_socket import RawSocket
+
+HEAD_MAX_BYTES = 65_536
+PIECE = b"x" * 65_536
+HANDSHAKE = (
+    "Upgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Version: 13\n"
+    f"Sec-WebSocket-Key: {base64.b64encode(bytes(16)).decode()}"
+)
+
+
+@pytest.fixture
+def port(one_node: Cluster) -> int:
+    return one_node.nodes[0].port
+
+
+def _peak_memory(pid: int) -> int:
+    """Bytes that were resident at most."""
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+# ---- the size of a head
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "GET /health/live HTTP/1.1\nHost: localhost\nX: ",
+        "GET /health/live HTTP/1.1\nHost: localhost\nX",
+        "GET /health/live?",
+        f"GET /ws HTTP/1.1\nHost: localhost\n{HANDSHAKE}\nX: ",
+        "GET /ws?",
+    ],
+    ids=["value", "name", "target", "handshake value", "handshake target"],
+)
+async def test_a_head_over_64_kilobytes_is_refused_at_once_however_large_it_is_meant_to_be(
+    one_node: Cluster, port: int, start: str
+) -> None:
+    before = _peak_memory(one_node.nodes[0].pid)
+    async with RawHttp.to(port) as http:
+        await http.send(start.replace("\n", "\r\n").encode())
+        for _ in range(500):
+            await http.send(PIECE)
+        answer = await http.answer()
+
+    assert (answer.status, answer.json()["status"], answer.json()["code"]) == (431, 431, "too_large")
+    assert answer.headers["connection"] == "close"
+    assert _peak_memory(one_node.nodes[0].pid) - before < 10_000_000
+
+
+async def test_headers_over_64_kilobytes_together_are_refused(port: int) -> None:
+    async with RawHttp.to(port) as http:
+        answer = await http.request("GET / HTTP/1.1\nHost: localhost\n" + "X-Header: 1\n" * 200_000)
+
+    assert answer.status == 431
+
+
+async def test_trailers_over_64_kilobytes_are_refused(port: int) -> None:
+    async with RawHttp.to(port) as http:
+        await http.send(
+            b"POST /api/v1/rooms/a/messages HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: "
+        )
+        for _ in range(20):
+            await http.send(PIECE)
+
+        assert (await http.answer()).status == 431
+
+
+@pytest.mark.parametrize(("size", "status"), [(HEAD_MAX_BYTES, 200), (HEAD_MAX_BYTES + 1, 431)])
+async def test_the_largest_head_has_64_kilobytes(port: int, size: int, status: int) -> None:
+    start, end = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nX: ", b"\r\n\r\n"
+    async with RawHttp.to(port) as http:
+        for _ in range(2 if status == 200 else 1):  # the second one on the same connection counts anew
+            await http.send(start + b"x" * (size - len(start) - len(end)) + end)
+            assert (await http.answer()).status == status
+
+
+async def test_a_body_is_not_bounded_by_the_size_of_a_head(port: int) -> None:
+    body = b'{"messages":[%s]}' % b",".join([b'{"room":"large","content":"%s"}' % (b"x" * 60_000)] * 10)
+    head = f"POST /api/v1/messages HTTP/1.1\nHost: localhost\nContent-Length: {len(body)}"
+    async with RawHttp.to(port) as http:
+        answer = await http.request(head, body)
+
+    assert (answer.status, len(answer.json()["results"])) == (200, 10)
+
+
+# ---- what can't be read
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+        (b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400),
+        (b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n", 501),
+    ],
+    ids=["TLS", "bad length", "CONNECT"],
+)
+async def test_a_request_that_is_none_gets_a_problem_document(port: int, request_bytes: bytes, status: int) -> None:
+    async with RawHttp.to(port) as http:
+        await http.send(request_bytes)
+        answer = await http.answer()
+
+        assert (answer.status, answer.json()["status"]) == (status, status)
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+# ---- forms of the target
+
+
+@pytest.mark.parametrize("target", ["http://localhost/health/live", "HTTP://localhost:8000/health/live?a=b"])
+async def test_a_target_in_absolute_form_is_served(port: int, target: str) -> None:
+    async with RawHttp.to(port) as http:
+        assert (await http.request(f"GET {target} HTTP/1.1\nHost: localhost")).status == 200
+
+
+@pytest.mark.parametrize("scheme", ["http", "ws"])
+async def test_a_handshake_in_absolute_form_is_admitted(port: int, scheme: str) -> None:
+    async with RawSocket.to(port) as socket:
+        assert await socket.handshake(f"{scheme}://127.0.0.1/ws/chat/lobby?user_id=ada") == 101
+        assert (await socket.object())["user_id"] == "ada"
+
+
+@pytest.mark.parametrize(("authority", "status"), [("127.0.0.1", 101), ("evil.example", 403)])
+async def test_the_origin_is_compared_with_the_host_of_a_target_in_absolute_form(
+    port: int, authority: str, status: int
+) -> None:
+    async with RawSocket.to(port) as socket:
+        target = f"http://{authority}/ws"
+        assert await socket.handshake(target, Host="other.example", Origin="http://127.0.0.1") == status
+
+
+async def test_a_target_in_absolute_form_makes_no_client_a_local_one(port: int) -> None:
+    async with RawHttp.to(port) as http:
+        answer = await http.request("GET http://evil.example/diagnostics HTTP/1.1\nHost: localhost")
+
+    assert answer.status == 403
+
+
+# ---- forms of a handshake
+
+
+async def test_a_handshake_may_offer_other_protocols_too_and_repeat_headers(port: int) -> None:
+    handshake = HANDSHAKE.replace("Upgrade: websocket", "Upgrade: h2c, WebSocket") + "\nConnection: keep-alive"
+    async with RawHttp.to(port) as http:
+        assert (await http.request(f"GET /ws HTTP/1.1\nHost: localhost\n{handshake}")).status == 101
+
+
+async def test_frames_that_come_with_the_handshake_are_read(port: int) -> None:
+    ping = b"\x89\x82\0\0\0\0hi"
+    async with RawSocket.to(port) as socket:
+        head = "\r\n".join(["GET /ws HTTP/1.1", "Host: localhost", *HANDSHAKE.splitlines(), "", ""]).encode()
+        await socket.send(head + ping)
+        assert await socket.status() == 101
+
+        frames = [await socket.frame(), await socket.frame()]
+
+    assert (10, b"hi") in frames
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        ("GET /health/live HTTP/1.0\nHost: localhost", 200),
+        ("GET /ws HTTP/1.0\nHost: localhost", 426),
+        ("POST /ws HTTP/1.1\nHost: localhost\nContent-Length: 0", 405),
+        ("POST /api/v1/rooms/a/messages HTTP/1.1\nHost: localhost\nContent-Length: 2", 400),
+    ],
+)
+async def test_a_handshake_of_another_method_or_version_is_an_ordinary_request(
+    port: int, head: str, status: int
+) -> None:
+    async with RawHttp.to(port) as http:
+        assert (await http.request(f"{head}\n{HANDSHAKE}", b"{}" if "Length: 2" in head else b"")).status == status
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "status"),
+    [
+        ("Sec-WebSocket-Version", "12", 426),
+        ("Sec-WebSocket-Version", "", 426),
+        ("Sec-WebSocket-Key", "short", 400),
+        ("Sec-WebSocket-Key", "", 400),
+        ("Host", "", 400),
+    ],
+)
+async def test_a_handshake_that_rfc_6455_forbids_gets_a_problem_document_of_its_status(
+    port: int, name: str, value: str, status: int
+) -> None:
+    fields = dict(line.split(": ") for line in f"Host: localhost\n{HANDSHAKE}".splitlines()) | {name: value}
+    async with RawHttp.to(port) as http:
+        answer = await http.request("GET /ws HTTP/1.1\n" + "\n".join(f"{name}: {fields[name]}" for name in fields))
+
+    assert (answer.status, answer.json()["status"], answer.json()["code"]) == (status, status, "bad_request")
+    if status == 426:
+        assert (answer.headers["upgrade"], answer.headers["sec-websocket-version"]) == ("websocket", "13")
+        assert answer.headers["connection"] == "Upgrade, close"
