@@ -131,7 +131,11 @@ async def test_a_publish_that_a_later_one_of_its_channel_has_overtaken_fails(
 ) -> None:
     replies = iter([b"-NOSCRIPT No matching script.\r\n"])  # another node loads it before the second command
     async with running() as publisher:
-        monkeypatch.setattr(redis, "reply", lambda command: next(replies, b"$2\r\nok\r\n"))
+
+        def reply(command: object) -> bytes:
+            return next(replies, b"$2\r\nok\r\n")
+
+        monkeypatch.setattr(redis, "reply", reply)
         first, second = (
             publisher.pipeline.run_script(PUBLISH, (b"server", head, b"log"), ()) for head in (b"same", later.encode())
         )
