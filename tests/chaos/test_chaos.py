@@ -12,7 +12,8 @@ from tests.chaos.messages.totals import Minimum as MessagesMinimum
 CONNECTS = 2500
 MINUTES_MAX = 6.0
 """After which a run ends, enough or not: on an idle machine each takes one."""
-LIMITS = LimitsMinimum(connects=CONNECTS, accepts=500, refusals=50, evictions=200, faults=len(AGAINST_LIMITS))
+KINDS = len(AGAINST_LIMITS)
+LIMITS = LimitsMinimum(connects=CONNECTS, accepts=500, refusals=50, evictions=200, faults=KINDS, kinds=KINDS)
 DELIVERIES = 20_000
 MESSAGES = MessagesMinimum.of_run(DELIVERIES, len(AGAINST_MESSAGES))
 

@@ -61,8 +61,9 @@ class MessagesCheck(Check):
 
             async def is_enough() -> bool:
                 workload.check()
-                count = sum(1 for _ in self.history.of(Fault))
-                return injecting.done() or (self._record.deliveries >= plan.deliveries and count >= plan.faults)
+                kinds = [fault.kind for fault in self.history.of(Fault)]
+                has_faults = len(kinds) >= plan.faults and len(set(kinds)) >= self._minimum.kinds
+                return injecting.done() or (self._record.deliveries >= plan.deliveries and has_faults)
 
             await becomes_true(is_enough, late - time.monotonic())
         stage.record_dead_nodes()

@@ -207,7 +207,7 @@ class Minimum:
         return cls(
             deliveries=deliveries,
             faults=faults,
-            kinds=min(faults, 8),
+            kinds=min(faults, len(FaultKind)),
             acknowledged=deliveries // 50,
             recovered=deliveries // 5000,
             repeated=deliveries // 5000,
