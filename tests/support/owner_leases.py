@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+from tannoy.fanout.heartbeats import parse_heartbeat
 from tannoy.fanout.lease_times import DEFAULT_TIMES
 from tannoy.fanout.redis.script import Script
 from tannoy.fanout.scripts import (
@@ -50,7 +51,7 @@ class OwnerLeases:
 
     async def losses(self, node: str) -> int:
         """How often keys of the partition were found to be lost, as the heartbeat of this node returns it."""
-        return int((await self._beat(node, ALIVE_MS))[4])
+        return parse_heartbeat(await self._beat(node, ALIVE_MS)).losses
 
     async def _beat(self, node: str, ms: int) -> list[Any]:
         part = OWNER.partition
