@@ -8,6 +8,7 @@ import pytest
 from tannoy.fanout.history.reader import HistoryRules
 from tannoy.fanout.scripts import PUBLISH
 from tannoy.shared.errors import Unavailable
+from tannoy.shared.publication import Position
 
 from tests.support.history_room import HISTORY_SCRIPTS, HistoryRoom
 from tests.support.redis_pipeline import open_pipeline
@@ -46,7 +47,7 @@ async def flushing(valkey: Valkey, *, load_again: bool) -> AsyncGenerator[None]:
 
 async def publish_bursts(room: HistoryRoom) -> set[int]:
     """The numbers of the messages that were confirmed."""
-    answers: list[asyncio.Future[object]] = []
+    answers: list[asyncio.Future[Position | None]] = []
     for burst in range(BURSTS):
         answers += [
             asyncio.ensure_future(room.publish(number, rules=RULES))
