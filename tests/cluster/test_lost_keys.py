@@ -28,6 +28,8 @@ KINDS = (
     *("head", "log", "once"),
 )
 """What stands behind the tag in the names of keys: all that there are, as a test compares with Redis."""
+READ_BY_NOBODY = "probe"
+"""The key of a node's probe, which is written anew each second, and lives no longer."""
 LIMIT = 2
 """Sessions of each agent: as an operator has set it, where the nodes' setting allows 10."""
 FULL = 1013
@@ -125,7 +127,7 @@ class World:
         """All keys of the agent and the room, and those of their partitions; of the list of nodes too."""
         parts = {Owner(OwnerKind.AGENT, self._name).partition, KEYSPACE.room(RoomName(self._name)).partition}
         tags = {KEYSPACE.heartbeats(part).partition(b"}")[0] for part in parts}
-        keys = await self._valkey.run("KEYS", "*")
+        keys = [key for key in await self._valkey.run("KEYS", "*") if kind_of(key) != READ_BY_NOBODY]
         return [key for key in keys if key.partition(b"}")[0] in tags or kind_of(key) == "node-info"]
 
     async def _presence(self, node: NodeProcess) -> dict[str, int]:
