@@ -15,7 +15,7 @@ from tannoy.shared.names import AgentId, RoomName
 
 from tests.support.certificates import Certificates
 from tests.support.cluster import NodeProcess
-from tests.support.node import PRODUCT
+from tests.support.node import PRODUCT, STEADY
 from tests.support.redis_cluster import RedisCluster
 from tests.support.redis_servers import SERVERS, RedisServer, binary_of, two_nodes
 from tests.support.traffic import Traffic
@@ -65,7 +65,7 @@ def _report(what: str, traffic: Traffic) -> None:
 
 
 async def test_a_slot_that_moves_there_and_back_leaves_no_hole(redis: RedisCluster) -> None:
-    async with two_nodes(redis.url, times=PRODUCT, HISTORY_SIZE="5000") as nodes:
+    async with two_nodes(redis.url, times=STEADY, HISTORY_SIZE="5000") as nodes:
         await _know_the_cluster(nodes)
         home, away = await redis.owner_of(LOBBY), await _another(redis, LOBBY)
         await redis.fill(LOBBY, 200)
@@ -82,7 +82,7 @@ async def test_a_slot_that_moves_there_and_back_leaves_no_hole(redis: RedisClust
 async def test_a_moved_slot_keeps_its_history_and_its_leases(redis: RedisCluster) -> None:
     """A slot that moved has lost nothing: no history is read again, and no session waits for a lease."""
     agent = next(n for n in range(9999) if KEYSPACE.agent(AgentId(str(n))).partition == LOBBY)
-    async with two_nodes(redis.url, times=PRODUCT) as nodes:
+    async with two_nodes(redis.url, times=STEADY) as nodes:
         await _know_the_cluster(nodes)
         client = await nodes[0].connect("/ws/chat/lobby")
         before = await client.ok("message", content="before")
