@@ -68,8 +68,9 @@ local function set_user(user_id, count, since, name)
   end
 end
 
+-- Subtracted from 0: Redis 7.0 refuses the -0 that the minus of Lua makes of 0.
 local function remove_user(user_id)
-  redis.call('HINCRBY', META, 'u', -redis.call('HDEL', USERS, user_id))
+  redis.call('HINCRBY', META, 'u', 0 - redis.call('HDEL', USERS, user_id))
 end
 
 local function begin_leave(user_id, shown_at)
@@ -77,7 +78,7 @@ local function begin_leave(user_id, shown_at)
 end
 
 local function end_leave(user_id)
-  redis.call('HINCRBY', META, 'l', -redis.call('ZREM', LEAVING, user_id))
+  redis.call('HINCRBY', META, 'l', 0 - redis.call('ZREM', LEAVING, user_id))
 end
 
 -- Who the session is, since when, and its username.
@@ -151,7 +152,7 @@ local function remove_sessions(taken, shown_at)
       end
     end
   end
-  redis.call('HINCRBY', META, 's', digits(-sessions))
+  redis.call('HINCRBY', META, 's', digits(0 - sessions))
   if leaves then
     sweep_at(shown_at)
   end
