@@ -146,7 +146,7 @@ def runs(subscription: Subscription) -> Iterator[tuple[str, int, int]]:
 
 
 def positions(record: Record) -> Iterator[tuple[str, Position, float]]:
-    """All positions that clients received: channel, position, time."""
+    """All positions that clients received: channel, position, and the latest time at which it came."""
     for subscription in record.subscriptions:
         if subscription.start is not None:
             yield subscription.channel, subscription.start, subscription.at
@@ -154,7 +154,7 @@ def positions(record: Record) -> Iterator[tuple[str, Position, float]]:
             if resync.position is not None:
                 yield subscription.channel, resync.position, resync.at
     for page in record.pages:
-        yield page.channel, page.head, page.asked_at
+        yield page.channel, page.head, page.asked_at + READ_WITHIN
     for each in record.acknowledged:
         yield each.post.channel, each.position, each.at
 
