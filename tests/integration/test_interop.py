@@ -23,12 +23,12 @@ CONTENT = {
 
 
 @pytest.fixture(scope="session")
-def javascript() -> Path:
-    """The folder of the JavaScript client, with its packages installed."""
+def javascript(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the JavaScript client, with its packages installed: one for each worker of pytest-xdist."""
     npm = shutil.which("npm")
     if npm is None:
         pytest.skip("no `npm` on the PATH: the JavaScript client needs it")
-    folder = PROJECT / ".cache" / "interop"
+    folder = tmp_path_factory.mktemp("interop")
     shutil.copytree(SOURCE, folder, dirs_exist_ok=True)
     subprocess.run([npm, "ci", "--silent", "--no-audit", "--no-fund"], cwd=folder, check=True, timeout=300)
     return folder
