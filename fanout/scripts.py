@@ -17,7 +17,7 @@ Returns [`EPOCH OFFSET`, [[id, [field, envelope]], …]].
 PUBLISH_ONCE = load_script("publish_once")
 """KEYS: of the idempotency key. ARGV: channel, envelope, seconds. Returns 1 (published) or 0 (was published before)."""
 
-HEARTBEAT = load_script("heartbeat", allow_oom=True)
+HEARTBEAT = load_script("heartbeat", head="server_common", allow_oom=True)
 """KEYS: heartbeats, server. ARGV: incarnation, milliseconds, born and beats seen.
 
 Returns [before, alive, life, born, beats, losses].
@@ -26,7 +26,7 @@ Returns [before, alive, life, born, beats, losses].
 SERVER_ENSURE = load_script("server_ensure", head="server_common", allow_oom=True)
 """KEYS: server. ARGV: milliseconds, born and beats seen. Returns [life, milliseconds until leases, born, beats]."""
 
-SERVER_DOUBT = load_script("server_doubt", allow_oom=True)
+SERVER_DOUBT = load_script("server_doubt", head="server_common", allow_oom=True)
 """KEYS: server. ARGV: life. Returns 1 (it has ended) or 0 (another one had begun)."""
 
 SERVER_ADOPT = load_script("server_adopt", head="server_common", allow_oom=True)

@@ -17,12 +17,11 @@ redis.call('ZADD', KEYS[1], 'NX', -now, '.since')
 
 -- The data is older than what the node has seen of it: the life ends, and no lease is granted until the next has begun.
 local stored = redis.call('HMGET', KEYS[2], 'life', 'born', 'beats', 'losses')
-local life, born, beats = stored[1], tonumber(stored[2] or 0), tonumber(stored[3] or 0)
-local latest = tonumber(ARGV[3] or 0)
-if life and (born < latest or born == latest and beats < tonumber(ARGV[4] or 0)) then
-  redis.call('HDEL', KEYS[2], 'life', 'until')
+local life = stored[1]
+if life and is_older(stored[2], stored[3], ARGV[3], ARGV[4]) then
+  end_life(KEYS[2])
   life = nil
 end
 local alive = redis.call('ZCOUNT', KEYS[1], now, '+inf')
-beats = redis.call('HINCRBY', KEYS[2], 'beats', 1)
+local beats = redis.call('HINCRBY', KEYS[2], 'beats', 1)
 return { before, alive, life or '', stored[2] or '0', beats, tonumber(stored[4] or 0) }

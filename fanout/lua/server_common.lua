@@ -17,18 +17,29 @@ local function replication_id()
   return type(info) == 'string' and info:match('master_replid:(%x+)') or '?'
 end
 
+-- Whether data in which the life was `born` and that has so many `beats` is older than what a node has seen of it. What is
+-- missing counts as 0.
+local function is_older(born, beats, seen_born, seen_beats)
+  local at, seen_at = tonumber(born or 0), tonumber(seen_born or 0)
+  return at < seen_at or at == seen_at and tonumber(beats or 0) < tonumber(seen_beats or 0)
+end
+
+-- The next script that needs a life begins one.
+local function end_life(server)
+  redis.call('HDEL', server, 'life', 'until')
+end
+
 -- The life of this server. If it begins now, no new leases are granted for `wait` milliseconds. `seen_born` and
 -- `seen_beats`: what a node has seen in this partition; nil: it does not say.   O(1), 8 µs for INFO
 local function ensure_life(server, wait, seen_born, seen_beats)
   local id = replication_id()
   local stored = redis.call('HMGET', server, 'id', 'life', 'born', 'beats')
-  local born, latest = tonumber(stored[3] or 0), tonumber(seen_born or 0)
-  local is_older = born < latest or born == latest and tonumber(stored[4] or 0) < tonumber(seen_beats or 0)
-  if stored[1] == id and stored[2] and not is_older then
+  if stored[1] == id and stored[2] and not is_older(stored[3], stored[4], seen_born, seen_beats) then
     return stored[2]
   end
   local time = redis.call('TIME')
-  born = string.format('%.0f', math.max(time[1] * 1000000 + time[2], born + 1, latest + 1))
+  local latest = math.max(tonumber(stored[3] or 0), tonumber(seen_born or 0))
+  local born = string.format('%.0f', math.max(time[1] * 1000000 + time[2], latest + 1))
   local life = redis.sha1hex(id .. born .. server):sub(1, 10)
   local wait_until = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(wait))
   redis.call('HSET', server, 'id', id, 'life', life, 'born', born, 'until', wait_until)

@@ -56,12 +56,11 @@ def epoch_not_bound_to_server() -> None:
 
     async def end_none(self: HistoryReader, channel: Channel, epoch: str) -> None: ...
 
-    patch_scripts(b"if stored[1] == id and stored[2] and not is_older then", b"if stored[2] then")
-    patch_script(
-        "HEARTBEAT",
-        b"if life and (born < latest or born == latest and beats < tonumber(ARGV[4] or 0)) then",
-        b"if false then",
+    of_same_server = (
+        b"if stored[1] == id and stored[2] and not is_older(stored[3], stored[4], seen_born, seen_beats) then"
     )
+    patch_scripts(of_same_server, b"if stored[2] then")
+    patch_script("HEARTBEAT", b"if life and is_older(stored[2], stored[3], ARGV[3], ARGV[4]) then", b"if false then")
     patch(HistoryReader, "end_epochs", end_none)
 
 
