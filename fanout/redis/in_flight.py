@@ -32,6 +32,12 @@ class RedisCommand:
         self.deadline = loop.time() + timeout
         self.answer: asyncio.Future[Reply] = loop.create_future()
 
+    def drop_script_flags(self) -> None:
+        """Call the script as it is loaded on a server that refuses its flags. Other commands stay as they are."""
+        if self.script is not None:
+            self.script = self.script.plain
+            self.words = (self.words[0], self.script.digest, *self.words[2:])
+
     @property
     def order_key(self) -> tuple[Word, ...]:
         """The key by which the order of commands matters, or nothing.

@@ -155,10 +155,9 @@ class Pipeline:
 
         `asking` puts ASKING in front of it, for the server of a Redis Cluster to which the slot is being migrated.
         """
-        if script is not None and not self._takes_script_flags:
-            script = script.plain
-            words = (words[0], script.digest, *words[2:])
         command = _Command(words, script, self.command_timeout, asking)
+        if not self._takes_script_flags:
+            command.drop_script_flags()
         if self._in_flight.admit(command):
             self._unsent.append(command)
             if not self._flush_is_due:
@@ -206,8 +205,8 @@ class Pipeline:
         Nothing is sent until all that was sent behind it is answered too: then what was refused goes first.
         """
         if not connection.takes_script_flags:  # the command was accepted before this was known
-            script = command.script = script.plain
-            command.words = (command.words[0], script.digest, *command.words[2:])
+            command.drop_script_flags()
+            script = script.plain
         self._to_repeat.append(command)
         self._lost_scripts.add(script)
         if not self._is_held:
