@@ -100,9 +100,8 @@ class Membership:
         self._known_lives: list[str | None] = [None] * PARTITIONS  # as of the last good heartbeat
         self._sent = [-math.inf] * PARTITIONS  # when the last good heartbeat was sent
         self._losses = [0] * PARTITIONS  # how often keys of the partition were lost, as of the last heartbeat
-        self._overdue: set[int] = (
-            set()
-        )  # where this process was not alive, or keys were lost, until it has restated there
+        # Partitions in which this process was not alive, or keys were lost, until it has restated there.
+        self._overdue: set[int] = set()
         self._expiry_timer: asyncio.TimerHandle | None = None
         self._is_due = asyncio.Event()
         self._beats = 0
