@@ -4,7 +4,7 @@ A script in a browser can read neither status nor body of a refused handshake. W
 the connection is therefore accepted, sent `error` and `bye`, and closed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote
 
@@ -68,6 +68,14 @@ class Rejected:
     reason: Reason
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     """Further headers of the answer."""
+
+
+def join_headers(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Headers by name; the values of one that is repeated are joined by commas (RFC 9110 §5.3)."""
+    headers: dict[str, str] = {}
+    for name, value in fields:
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 def record_refusal(log: RefusalLog, handshake: Handshake, decision: AcceptedThenClosed | Rejected) -> None:

@@ -7,7 +7,6 @@
 """
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any, cast
 
 import httptools
@@ -17,12 +16,11 @@ from uvicorn.server import ServerState
 
 from ...shared.codes import ErrorCode
 from ...shared.errors import BadRequest, Refused
-from ..admission.handshake import NO_FILES, Handshake
+from ..admission.handshake import NO_FILES, Handshake, Rejected, join_headers
 from ..admission.refusals import Reason
 from ..lifecycle.files import file_limit, is_reserved, reserve_of
-from ..problems import encode_problem
 from ..transports.base import CLOSE_DEADLINE, ConnectionFactory
-from ..transports.uvicorn_websocket import TannoyWebSocketProtocol, encode_answer
+from ..transports.uvicorn_websocket import TannoyWebSocketProtocol, encode_rejected
 
 HEAD_MAX_BYTES = 65_536
 """The largest head of a request: its first line and its headers."""
@@ -59,7 +57,7 @@ class TannoyHttpProtocol(HttpToolsProtocol):
         self._is_in_reserve = is_reserved(number)
         if self._is_in_reserve and number >= (limit := file_limit()) - reserve_of(limit) // 2:
             # Not even time for its request, or newcomers that send none would use up the reserve.
-            self._refuse(NO_FILES.status, NO_FILES.refusal, NO_FILES.reason, NO_FILES.headers)
+            self._refuse(NO_FILES)
             return
         self._start_head_timer()
 
@@ -76,12 +74,12 @@ class TannoyHttpProtocol(HttpToolsProtocol):
                 data = self._handle_upgrade(piece[stop.args[0] :] + data)
                 continue
             except httptools.HttpParserError as error:
-                self._refuse(400, BadRequest(f"this is not HTTP/1.1: {error}"), Reason.REQUEST)
+                self._refuse(Rejected(400, BadRequest(f"this is not HTTP/1.1: {error}"), Reason.REQUEST))
                 return
             self._held = 0 if self._has_passed_on else self._held + len(piece)
             if self._held >= HEAD_MAX_BYTES:
                 message = f"the head of a request may have at most {HEAD_MAX_BYTES} bytes"
-                self._refuse(431, Refused(message, code=ErrorCode.TOO_LARGE), Reason.REQUEST)
+                self._refuse(Rejected(431, Refused(message, code=ErrorCode.TOO_LARGE), Reason.REQUEST))
             elif self._held == 0:
                 self._stop_head_timer()
             elif self._head_timer is None and not self._is_answering():
@@ -124,7 +122,7 @@ class TannoyHttpProtocol(HttpToolsProtocol):
         """
         method = self.parser.get_method()
         if method == b"CONNECT":
-            self._refuse(501, BadRequest("this is no proxy: there is no CONNECT"), Reason.REQUEST)
+            self._refuse(Rejected(501, BadRequest("this is no proxy: there is no CONNECT"), Reason.REQUEST))
             return b""
         version = self.parser.get_http_version()
         is_get = method == b"GET" and version == "1.1" and not self._is_answering()
@@ -141,10 +139,7 @@ class TannoyHttpProtocol(HttpToolsProtocol):
         return rest
 
     def _open_websocket(self, rest: bytes) -> None:
-        headers: dict[str, str] = {}
-        for raw_name, raw_value in self.headers:
-            name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        headers = join_headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in self.headers)
         path, _, query = self.url.decode("latin-1").partition("?")
         self.connections.discard(self)
         self.parser = cast("httptools.HttpRequestParser", None)  # it holds this object
@@ -176,7 +171,7 @@ class TannoyHttpProtocol(HttpToolsProtocol):
 
     # ---- refusals
 
-    def _refuse(self, status: int, refusal: Refused, reason: Reason, headers: Mapping[str, str] | None = None) -> None:
+    def _refuse(self, rejected: Rejected) -> None:
         """Answer with a problem document, and ignore what else the peer sends.
 
         Only the sending half is closed, for CLOSE_DEADLINE: a full close would answer what the peer still sends with a
@@ -184,7 +179,7 @@ class TannoyHttpProtocol(HttpToolsProtocol):
         """
         self._has_refused = True
         self._stop_head_timer()
-        self._node.refusals.record(reason, None, status, refusal.message)
+        self._node.refusals.record(rejected.reason, None, rejected.status, rejected.refusal.message)
         has_begun_answer = self._is_in_body  # or has ended it already
         if self._is_answering():
             self.cycle.disconnected = True
@@ -193,7 +188,7 @@ class TannoyHttpProtocol(HttpToolsProtocol):
         if has_begun_answer:
             self.transport.close()
             return
-        self.transport.write(encode_answer(status, headers or {}, encode_problem(status, refusal)))
+        self.transport.write(encode_rejected(rejected))
         if self._is_in_reserve:
             self.transport.close()
         else:
@@ -213,7 +208,8 @@ class TannoyHttpProtocol(HttpToolsProtocol):
     def _on_head_timeout(self) -> None:
         self._head_timer = None
         if self._held:
-            self._refuse(408, BadRequest("the head of the request did not arrive in time"), Reason.REQUEST)
+            message = "the head of the request did not arrive in time"
+            self._refuse(Rejected(408, BadRequest(message), Reason.REQUEST))
         else:
             self.transport.close()
 

@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ...shared.codes import CLOSE_RULES, CloseCode
-from ..admission.handshake import Handshake, Rejected
+from ..admission.handshake import Handshake, Rejected, join_headers
 from ..problems import CONTENT_TYPE, encode_problem
 from ..protocols.framing import ASGI_MESSAGES, AsgiMessages, Chunk
 from .base import ConnectionFactory, TransportListener
@@ -164,15 +164,12 @@ async def _run(transport: AsgiWebSocketTransport, max_bytes: int) -> None:
 
 def handshake_of(websocket: WebSocket) -> Handshake:
     """Return the opening handshake; its path is without the prefix of a mount or a proxy."""
-    headers: dict[str, str] = {}
-    for name, value in websocket.headers.items():
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
     raw_path: bytes = websocket.scope.get("raw_path") or quote(websocket.scope["path"]).encode()
     raw_path = raw_path.removeprefix(quote(websocket.scope.get("root_path", "")).encode())
     return Handshake(
         raw_path.partition(b"?")[0].decode("latin-1"),
         websocket.scope["query_string"].decode("latin-1"),
-        headers,
+        join_headers(websocket.headers.items()),
         server[0] if (server := websocket.scope.get("server")) else None,
     )
 

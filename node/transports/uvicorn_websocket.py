@@ -5,7 +5,7 @@ a queue or an ASGI scope per socket.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import cast
 
@@ -133,8 +133,7 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
         self._listener.on_opened()
 
     def _reject(self, rejected: Rejected) -> None:
-        body = encode_problem(rejected.status, rejected.refusal)
-        self._transport.write(encode_answer(rejected.status, rejected.headers, body))
+        self._transport.write(encode_rejected(rejected))
         self._transport.close()
 
     def _fail(self, violation: ProtocolViolation) -> None:
@@ -163,8 +162,9 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
             asyncio.get_running_loop().call_later(CLOSE_DEADLINE, self._transport.abort)
 
 
-def encode_answer(status: int, headers: Mapping[str, str], body: bytes) -> bytes:
+def encode_rejected(rejected: Rejected) -> bytes:
     """An HTTP answer with a problem document, behind which the connection is closed."""
+    status, headers, body = rejected.status, rejected.headers, encode_problem(rejected.status, rejected.refusal)
     fields = {**headers, "Content-Type": CONTENT_TYPE, "Content-Length": str(len(body))}
     fields["Connection"] = ", ".join(filter(None, (headers.get("Connection"), "close")))
     head = "".join(f"{name.lower()}: {value}\r\n" for name, value in fields.items())
