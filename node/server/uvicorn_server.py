@@ -10,7 +10,6 @@ import uvicorn
 
 from ...shared.settings import Settings
 from ..app import create_app_of
-from ..lifecycle.files import raise_file_limit
 from ..lifecycle.signals import handle_signals
 from ..node import Node
 from .http_protocol import TannoyHttpProtocol
@@ -42,7 +41,6 @@ def run_node(
 
     `shared_port`: a second port to listen on, together with the other nodes of this machine.
     """
-    raise_file_limit()
     node = make_node(settings)
     application = create_app_of(node)
     listeners = [listen(settings.host, settings.port)]

@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from tannoy.fanout.lease_times import DEFAULT_TIMES, LeaseTimes
 from tannoy.fanout.timeouts import DEFAULT_TIMEOUTS, Timeouts
 from tannoy.node import app
+from tannoy.node.lifecycle.files import raise_file_limit
 from tannoy.node.lifecycle.logs import configure_logs
 from tannoy.node.node import Node
 from tannoy.node.server.uvicorn_server import run_node
@@ -83,6 +84,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, required=True)
     settings = load_settings(port=parser.parse_args().port)
     configure_logs(settings)
+    raise_file_limit()
     return run_node(settings, make_node=_make_node)
 
 
