@@ -17,6 +17,9 @@ from .exits import fail, load_settings_or_fail, warn
 if TYPE_CHECKING:
     from ...shared.settings import Settings
 
+Content = Annotated[str, typer.Argument(help="JSON, or a text that is sent as a string; - reads standard input")]
+Text = Annotated[bool, typer.Option("--text", help="Send the content as a string, even if it is valid JSON.")]
+Username = Annotated[str | None, typer.Option(help="Username of the author.")]
 Key = Annotated[
     str | None,
     typer.Option(help="Idempotency key: a message with the same key is published once.", show_default=False),
@@ -29,12 +32,10 @@ Url = Annotated[
 
 def publish(
     target: Annotated[str, typer.Argument(help="room:NAME or agent:ID")],
-    content: Annotated[str, typer.Argument(help="JSON, or a text that is sent as a string; - reads standard input")],
+    content: Content,
     key: Key = None,
-    text: Annotated[
-        bool, typer.Option("--text", help="Send the content as a string, even if it is valid JSON.")
-    ] = False,
-    username: Annotated[str | None, typer.Option(help="Username of the author.")] = None,
+    text: Text = False,
+    username: Username = None,
     url: Url = None,
 ) -> None:
     """Publish a message to a room or to all sessions of an agent, and print its position in the history as JSON.
@@ -56,12 +57,10 @@ def publish(
 
 def send(
     target: Annotated[str, typer.Argument(help="agent:ID, agent:ID/SESSION or user:ID")],
-    content: Annotated[str, typer.Argument(help="JSON, or a text that is sent as a string; - reads standard input")],
+    content: Content,
     key: Key = None,
-    text: Annotated[
-        bool, typer.Option("--text", help="Send the content as a string, even if it is valid JSON.")
-    ] = False,
-    username: Annotated[str | None, typer.Option(help="Username of the author.")] = None,
+    text: Text = False,
+    username: Username = None,
     url: Url = None,
 ) -> None:
     """Send a message to sessions: all of an agent, a single one, or all of a user.
