@@ -16,12 +16,6 @@ from tests.support.valkey import Valkey
 from tests.support.waiting import PATIENCE
 
 
-@pytest.fixture(scope="module")
-async def valkey(anyio_backend: str) -> AsyncGenerator[Valkey]:
-    async with Valkey() as running:
-        yield running
-
-
 @pytest.fixture
 async def pipeline(valkey: Valkey) -> AsyncGenerator[Pipeline]:
     async with open_pipeline(valkey, HISTORY_SCRIPTS) as pipeline:

@@ -1,18 +1,10 @@
 """The lease scripts on a real Valkey: which session gets a lease, which waits, and which is evicted."""
 
-from collections.abc import AsyncGenerator
-
 import pytest
 from tannoy.fanout.lease_times import DEFAULT_TIMES
 
 from tests.support.owner_leases import OwnerLeases
 from tests.support.valkey import Valkey
-
-
-@pytest.fixture(scope="module")
-async def valkey(anyio_backend: str) -> AsyncGenerator[Valkey]:
-    async with Valkey() as running:
-        yield running
 
 
 @pytest.fixture

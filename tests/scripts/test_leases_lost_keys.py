@@ -1,7 +1,5 @@
 """Keys of an agent's leases vanish from a real Valkey: no limit is exceeded, and what nodes hold is counted again."""
 
-from collections.abc import AsyncGenerator
-
 import pytest
 from tannoy.fanout.lease_times import DEFAULT_TIMES
 
@@ -11,12 +9,6 @@ from tests.support.valkey import Valkey
 A, B, C = "n1|1|a", "n2|1|b", "n2|2|c"
 OF_LEASES = [("held",), ("info",), ("state",), ("held", "info"), ("held", "state"), ("info", "state")]
 """Whatever of these is left says that something was lost."""
-
-
-@pytest.fixture(scope="module")
-async def valkey(anyio_backend: str) -> AsyncGenerator[Valkey]:
-    async with Valkey() as running:
-        yield running
 
 
 class TwoHolders(OwnerLeases):

@@ -33,12 +33,6 @@ COUNT_SECONDS = 0.999
 Open = Callable[..., Awaitable[PresenceRoom]]
 
 
-@pytest.fixture(scope="module")
-async def valkey(anyio_backend: str) -> AsyncGenerator[Valkey]:
-    async with Valkey() as running:
-        yield running
-
-
 @pytest.fixture
 async def pipeline(valkey: Valkey) -> AsyncGenerator[Pipeline]:
     async with open_pipeline(valkey, PRESENCE_SCRIPTS) as pipeline:

@@ -71,12 +71,6 @@ class CheckedRoom(PresenceRoom):
 ALL = {"ada": 2, "bob": 1, "cyd": 0}
 
 
-@pytest.fixture(scope="module")
-async def valkey(anyio_backend: str) -> AsyncGenerator[Valkey]:
-    async with Valkey() as running:
-        yield running
-
-
 @pytest.fixture
 async def pipeline(valkey: Valkey) -> AsyncGenerator[Pipeline]:
     async with open_pipeline(valkey, PRESENCE_SCRIPTS) as pipeline:
