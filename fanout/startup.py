@@ -50,6 +50,8 @@ async def check_server(address: Target, probe: StartupProbe, *, timeout: float) 
     try:
         async with asyncio.timeout(timeout):
             connection = await connect(address, name="tannoy-check", on_pushes=lambda _: None, timeout=timeout)
+            if connection.role_watch is not None:
+                connection.role_watch.stop()  # `timeout` is how long a slow server may take here
             try:
                 description = await _ask_description(connection, host)
                 if description.is_too_old:

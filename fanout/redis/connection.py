@@ -73,6 +73,8 @@ class RedisConnection(asyncio.Protocol):
         """False: the server has refused the flags of a script (`script.py`), and its scripts are loaded without."""
         self.greeting: dict[bytes, Reply] = {}
         """The reply to HELLO: `server`, `version`, `mode`, `role` and more, as far as the server tells them."""
+        self.role_watch: RoleWatch | None = None
+        """What gives the connection up if its server does not answer, or is no master any more; set once logged in."""
 
     # ---- asyncio.Protocol
 
@@ -243,7 +245,7 @@ async def _open_to_master(
         _log.warning("leaving this Redis server", redis=str(server), reason=why)
         connection.abort(f"{server} {why}")
 
-    watch = RoleWatch(
+    connection.role_watch = watch = RoleWatch(
         query=connection.send,
         asks_role=connection.role_refusal is None,
         is_reading=lambda: connection.is_reading,

@@ -8,9 +8,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from tannoy.fanout.pubsub.link_state import PLAIN
 from tannoy.fanout.redis.address import RedisAddress, parse_address
 from tannoy.fanout.redis.connection import connect
 from tannoy.fanout.redis.errors import RedisError
+from tannoy.fanout.redis.pipeline import CommandSender
+from tannoy.fanout.startup import StartupProbe, check_server
 
 from tests.support.certificates import Certificates
 from tests.support.cluster import PROJECT, environment
@@ -18,6 +21,7 @@ from tests.support.feature_tour import use_all_features
 from tests.support.node import HASTY
 from tests.support.ports import free_port
 from tests.support.redis_servers import MASTER, SERVERS, RedisServer, Watched, binary_of, two_nodes
+from tests.support.valkey import Valkey
 from tests.support.waiting import PATIENCE, eventually
 
 _ADMIN = {"username": "admin", "password": "admin"}
@@ -169,6 +173,18 @@ async def test_a_replica_is_an_error_of_one_sentence(server: str) -> None:
         await eventually(lambda: _follows(replica), what="the replica has its master's data")
         sentence = _fails_to_start(replica.url)
     assert f"is a replica of 127.0.0.1:{master.port}, and a node needs the master" in sentence
+
+
+async def test_a_server_that_stalls_for_less_than_the_deadline_passes_the_check_at_start(anyio_backend: str) -> None:
+    milliseconds_of_three_unanswered_pings = 3500
+    async with Valkey() as valkey:
+
+        async def stall(commands: CommandSender) -> None:
+            await valkey.run("CLIENT", "PAUSE", str(milliseconds_of_three_unanswered_pings), "ALL")
+            await commands.send("PING")
+
+        probe = StartupProbe(b"test:check", PLAIN, stall, b"test:server")
+        assert await check_server(valkey.address, probe, timeout=PATIENCE) == []
 
 
 async def _follows(replica: RedisServer) -> bool:
