@@ -78,7 +78,7 @@ class Listening:
     @property
     def jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What has to run, by name."""
-        return {"link": self.link.run, "tracker": self.tracker.run}
+        return {"link": self.link.run, "comparison": self.tracker.comparison.run}
 
     @property
     def not_ready_reason(self) -> str | None:
@@ -103,4 +103,4 @@ class Listening:
         self.subscriptions.confirm(channels)
 
     def on_live(self) -> None:
-        self.tracker.compare_soon()
+        self.tracker.comparison.compare_soon()  # each channel may have missed messages meanwhile

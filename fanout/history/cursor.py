@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterable
 from enum import Enum, auto
 from itertools import dropwhile
 
+from ...shared.channels import Channel
 from ...shared.publication import Position, Publication
 from .reader import HistoryPage
 
@@ -217,3 +218,15 @@ class Cursor:
         self._read_up_to = head.offset
         self.has_lost_data = False
         return self._reset(head, RESTARTED)
+
+
+class TrackedChannel:
+    """A channel with its cursor, and the state of the hole that is being filled."""
+
+    __slots__ = ("channel", "cursor", "hole_since", "is_queued")
+
+    def __init__(self, channel: Channel, cursor: Cursor) -> None:
+        self.channel = channel
+        self.cursor = cursor
+        self.hole_since: float | None = None  # monotonic seconds; None: there is no hole
+        self.is_queued = False  # its history is being read, or will be

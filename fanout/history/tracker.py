@@ -1,8 +1,6 @@
 """The cursors of all channels of this node: live messages go through them, and their holes are filled from history.
 
-A hole shows itself with the next message. After the last message of all there is none; so each second the heads of all
-channels are read, and then the link sends a barrier (`Link.send_barrier`). What was published up to a head has come
-before the barrier ends, or never will: a cursor behind its head then has a hole, proven without a guess about time.
+A hole shows itself with the next message. After the last message of all there is none: `comparison.py` finds it then.
 """
 
 import asyncio
@@ -10,7 +8,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
 import structlog
 
@@ -20,47 +17,23 @@ from ...shared.errors import MalformedBytes, Unavailable
 from ...shared.protocol.codec import encode_frame
 from ...shared.protocol.frames import Resync
 from ...shared.publication import Position, Publication
-from ..batches import batched
 from ..pubsub.envelope import unpack_delivery
 from ..pubsub.link_state import Batch
-from .cursor import Cursor, CursorState
-from .reader import HistoryPage, HistoryReader, StoredHead, read_head
+from .comparison import BarrierSender, HeadComparison
+from .cursor import Cursor, CursorState, TrackedChannel
+from .reader import HistoryPage, HistoryReader
 
-BARRIER_PERIOD = 1.0
-"""Seconds between two comparisons of all heads."""
 FILLS_AT_ONCE = 64
 """Holes that are filled at the same time; further ones wait, so that their pages do not pile up in memory."""
 FILL_DEADLINE = 2.0
 """Seconds from finding a hole until it has to be filled: live messages wait behind it."""
 FILL_AGAIN_AFTER = 0.1
 """Seconds between two attempts to fill a hole."""
-RENEW_EVERY = 600.0
-"""Seconds between two renewals of the heads' time to live, which is an hour or more."""
-HEADS_PER_COMMAND = 512
-"""Heads that are read with one command."""
 
 Deliveries = list[tuple[bytes, Publication]]
 """What may be delivered to clients, in order: (address of the channel, publication)."""
 
 _log = structlog.get_logger("tannoy.history")
-
-
-class BarrierSender(Protocol):
-    """What the tracker needs of the link."""
-
-    def send_barrier(self, partition: int) -> asyncio.Future[bool]: ...
-
-
-class TrackedChannel:
-    """A channel with its cursor, and the state of the hole that is being filled."""
-
-    __slots__ = ("channel", "cursor", "hole_since", "is_queued")
-
-    def __init__(self, channel: Channel, cursor: Cursor) -> None:
-        self.channel = channel
-        self.cursor = cursor
-        self.hole_since: float | None = None  # monotonic seconds; None: there is no hole
-        self.is_queued = False  # its history is being read, or will be
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,26 +59,23 @@ class ChannelTrackerStatistics:
 
 
 class ChannelTracker:
-    """Needs `run` running. `deliver` gets messages in order and without holes."""
+    """Needs `comparison.run` running. `deliver` gets messages in order and without holes."""
 
     def __init__(
         self, history: HistoryReader, link: BarrierSender, *, clock: Clock, deliver: Callable[[Deliveries], None]
     ) -> None:
         self._history = history
-        self._link = link
         self._clock = clock
         self._deliver = deliver
         self._tracked: dict[bytes, TrackedChannel] = {}
         self._queue: deque[TrackedChannel] = deque()
         self._reading = 0
-        self._barrier_due = asyncio.Event()
         self._slowest_fill = 0.0
         self._malformed = 0
         self._holes = 0
         self._filled = 0
         self._resyncs = 0
-        self._barriers = 0
-        self._proven = 0
+        self.comparison = HeadComparison(history, link, self._tracked, clock=clock, deliver=self._deliver_and_check)
 
     # ---- channels
 
@@ -162,7 +132,7 @@ class ChannelTracker:
                 deliveries += [(address, publication) for publication in cursor.handle_message(message)]
                 self._check_hole(one)
                 if cursor.has_lost_data:
-                    self._barrier_due.set()
+                    self.comparison.compare_soon()
         self._deliver(deliveries)
 
     def _deliver_and_check(self, tracked: TrackedChannel, publications: list[Publication]) -> None:
@@ -225,97 +195,6 @@ class ChannelTracker:
         elif tracked.cursor.state is CursorState.FILLING:
             asyncio.get_running_loop().call_later(FILL_AGAIN_AFTER, self._check_hole, tracked)
 
-    # ---- the barrier
-
-    def compare_soon(self) -> None:
-        """The link was away, so each of its channels may have a hole: do not wait for the next BARRIER_PERIOD."""
-        self._barrier_due.set()
-
-    async def run(self) -> None:
-        """Compare all heads, again and again. Never returns."""
-        renewed = self._clock.monotonic()
-        while True:
-            try:
-                async with asyncio.timeout(BARRIER_PERIOD):
-                    await self._barrier_due.wait()
-            except TimeoutError:
-                pass
-            self._barrier_due.clear()
-            try:
-                await self._compare_all()
-                if self._clock.monotonic() - renewed > RENEW_EVERY:
-                    renewed = self._clock.monotonic()
-                    await self._renew()
-            except Unavailable as error:
-                _log.debug("could not compare the heads", error=str(error))
-
-    async def _compare_all(self) -> None:
-        """Raises Unavailable."""
-        partitions = self._by_partition()
-        await asyncio.gather(*(self._compare(partition, members) for partition, members in partitions.items()))
-        self._barriers += 1
-
-    def _by_partition(self) -> dict[int, list[TrackedChannel]]:
-        partitions: dict[int, list[TrackedChannel]] = {}
-        for tracked in self._tracked.values():
-            partitions.setdefault(tracked.channel.partition, []).append(tracked)
-        return partitions
-
-    async def _compare(self, partition: int, members: list[TrackedChannel]) -> None:
-        """Compare the channels of one partition with their heads. Raises Unavailable."""
-        positions = [tracked.cursor.position for tracked in members]
-        heads: list[StoredHead] = []
-        for batch in batched(members, HEADS_PER_COMMAND):
-            heads += await self._history.heads([tracked.channel for tracked in batch])
-        if not await self._link.send_barrier(partition):
-            return
-        headless: list[TrackedChannel] = []
-        overtaken: list[TrackedChannel] = []
-        for tracked, position, stored in zip(members, positions, heads, strict=True):
-            if self._tracked.get(tracked.channel.address) is not tracked or tracked.cursor.epoch != position.epoch:
-                continue  # dropped, or in a new epoch: the head that was read says nothing about it
-            head = read_head(stored)
-            if head is None:
-                if tracked.cursor.state is not CursorState.UNKNOWN or tracked.cursor.reset_on_start:
-                    headless.append(tracked)
-            elif head.epoch == position.epoch and (head.offset < position.offset or tracked.cursor.has_lost_data):
-                overtaken.append(tracked)
-            else:
-                self._prove(tracked, head)
-        if overtaken:
-            await self._end_epochs(overtaken)
-        await self._restart(headless + overtaken)
-
-    async def _end_epochs(self, overtaken: list[TrackedChannel]) -> None:
-        """Redis has lost messages that these channels have delivered: a server that can't be told from the one before
-        has older data. So nothing in their partition goes on in its epoch. Raises Unavailable.
-        """
-        first = overtaken[0]
-        _log.error("Redis has lost messages: new epochs begin", channel=first.channel.name, offset=first.cursor.offset)
-        await self._history.end_epochs(first.channel, first.cursor.epoch)
-
-    async def _restart(self, headless: list[TrackedChannel]) -> None:
-        """Begin new epochs for channels without a head: it is gone, or of a server that may have lost the end of it.
-
-        Raises Unavailable.
-        """
-        for batch in batched(headless, HEADS_PER_COMMAND):
-            heads = await asyncio.gather(*(self._history.head(tracked.channel) for tracked in batch))
-            for tracked, head in zip(batch, heads, strict=True):
-                if self._tracked.get(tracked.channel.address) is tracked:
-                    self._prove(tracked, head)
-
-    def _prove(self, tracked: TrackedChannel, head: Position) -> None:
-        was_following = tracked.cursor.state is CursorState.FOLLOWING
-        self._deliver_and_check(tracked, tracked.cursor.handle_barrier(head))
-        if was_following and tracked.cursor.state is CursorState.FILLING:
-            self._proven += 1
-
-    async def _renew(self) -> None:
-        """Raises Unavailable."""
-        for channels in batched([tracked.channel for tracked in self._tracked.values()], HEADS_PER_COMMAND):
-            await self._history.renew(channels)
-
     def statistics(self) -> ChannelTrackerStatistics:
         return ChannelTrackerStatistics(
             followed=len(self._tracked),
@@ -325,6 +204,6 @@ class ChannelTracker:
             holes=self._holes,
             filled=self._filled,
             resyncs=self._resyncs,
-            barriers=self._barriers,
-            proven=self._proven,
+            barriers=self.comparison.barriers,
+            proven=self.comparison.proven,
         )

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from tannoy.fanout.history.tracker import BARRIER_PERIOD
+from tannoy.fanout.history.comparison import BARRIER_PERIOD
 from tannoy.shared.names import RoomName
 
 from tests.support.clock import turns
@@ -15,13 +15,13 @@ LOBBY = KEYSPACE.room(RoomName("lobby"))
 
 @asynccontextmanager
 async def comparing(node: TrackerDriver) -> AsyncGenerator[None]:
-    """Run the tracker until it has read the heads once and waits for its barrier."""
-    task = asyncio.create_task(node.tracker.run())
+    """Run the comparison until it has read the heads once and waits for its barrier."""
+    task = asyncio.create_task(node.tracker.comparison.run())
     await next_barrier()
     try:
         yield
     finally:
-        assert not task.done(), "the tracker has stopped by itself"
+        assert not task.done(), "the comparison has stopped by itself"
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 

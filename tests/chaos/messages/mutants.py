@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from tannoy.fanout.history.comparison import HeadComparison
 from tannoy.fanout.history.cursor import Cursor, CursorState
 from tannoy.fanout.history.reader import HistoryPage, HistoryReader
-from tannoy.fanout.history.tracker import ChannelTracker, Deliveries
+from tannoy.fanout.history.tracker import Deliveries
 from tannoy.node.connections.connection import Connection
 from tannoy.node.delivery.hub import Hub
 from tannoy.node.delivery.relay import Relay
@@ -45,10 +46,10 @@ def dedupe_off() -> None:
 def barrier_off() -> None:
     """The barrier never runs: a hole is noticed with the next message, or never."""
 
-    async def sleep_for_ever(self: ChannelTracker) -> None:
+    async def sleep_for_ever(self: HeadComparison) -> None:
         await asyncio.Event().wait()
 
-    patch(ChannelTracker, "run", sleep_for_ever)
+    patch(HeadComparison, "run", sleep_for_ever)
 
 
 def epoch_not_bound_to_server() -> None:

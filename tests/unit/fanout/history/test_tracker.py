@@ -1,4 +1,4 @@
-"""The tracker: live messages, and holes filled from history. The barrier has a file of its own."""
+"""The tracker: live messages, and holes filled from history."""
 
 from tannoy.fanout.history.reader import READ_MAX
 from tannoy.fanout.history.tracker import FILLS_AT_ONCE

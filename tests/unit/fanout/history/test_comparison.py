@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from tannoy.fanout.history import tracker as tracker_module
-from tannoy.fanout.history.tracker import BARRIER_PERIOD
+from tannoy.fanout.history import comparison as comparison_module
+from tannoy.fanout.history.comparison import BARRIER_PERIOD
 from tannoy.fanout.scripts import HISTORY_READ, SERVER_DOUBT
 from tannoy.shared.names import RoomName
 from tannoy.shared.publication import Position
@@ -80,7 +80,7 @@ async def test_heads_are_compared_at_once_after_the_link_was_away() -> None:
         await end_barriers(node)
         node.history_redis.log_of(LOBBY).append(13)
         node.delivered()
-        node.tracker.compare_soon()
+        node.tracker.comparison.compare_soon()
         await turns()
         await end_barriers(node)
         assert (node.delivered(), len(node.proofs)) == ([13], 2)
@@ -88,7 +88,7 @@ async def test_heads_are_compared_at_once_after_the_link_was_away() -> None:
 
 @on_manual_time
 async def test_each_partition_has_its_own_reads_and_barrier(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracker_module, "HEADS_PER_COMMAND", 3)
+    monkeypatch.setattr(comparison_module, "HEADS_PER_COMMAND", 3)
     rooms = [KEYSPACE.room(RoomName(f"room-{number}")) for number in range(200)]
     node = TrackerDriver()
     for room in rooms:

@@ -1,6 +1,6 @@
-"""Heads are kept for as long as a node follows their channels: the tracker renews them."""
+"""Heads are kept for as long as a node follows their channels: the comparison renews them."""
 
-from tannoy.fanout.history.tracker import BARRIER_PERIOD, RENEW_EVERY
+from tannoy.fanout.history.comparison import BARRIER_PERIOD, RENEW_EVERY
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.names import RoomName
 from tannoy.shared.publication import Position
