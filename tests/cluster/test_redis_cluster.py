@@ -1,8 +1,6 @@
 """Two nodes on a Redis Cluster of three masters: everything works over all of them."""
 
 import re
-import subprocess
-import sys
 from collections.abc import AsyncGenerator
 
 import pytest
@@ -11,12 +9,13 @@ from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName
 
 from tests.support.client import Client
-from tests.support.cluster import PROJECT, NodeProcess, environment
+from tests.support.cluster import PROJECT, NodeProcess
+from tests.support.command_line import error_at_start
 from tests.support.ports import free_port
 from tests.support.redis_cluster import RedisCluster
 from tests.support.redis_servers import SERVERS, RedisServer, binary_of, two_nodes
 from tests.support.traffic import Traffic
-from tests.support.waiting import PATIENCE, eventually
+from tests.support.waiting import eventually
 
 KEYSPACE = Keyspace("tannoy")
 ROOMS = [
@@ -131,25 +130,9 @@ async def test_both_nodes_know_of_each_other(deployment: Deployment) -> None:
 # ---- errors at start
 
 
-def _fails_to_start(url: str) -> str:
-    """The sentence with which a node ends."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "tannoy", "node", "--port", str(free_port())],
-        env=environment({"REDIS_URL": url}) | {"COLUMNS": "200", "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert ended.returncode == 1
-    assert "Traceback" not in ended.stderr
-    (sentence,) = [line for line in ended.stderr.splitlines() if line.startswith("tannoy: ")]
-    return sentence
-
-
 def test_seeds_that_do_not_answer_are_named() -> None:
     ports = [free_port() for _ in range(2)]
-    sentence = _fails_to_start(f"redis+cluster://127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}")
+    sentence = error_at_start(f"redis+cluster://127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}")
     assert "(TANNOY_REDIS_URL) can't be found" in sentence
     for port in ports:
         assert f"127.0.0.1:{port}: [Errno 111] Connect" in sentence
@@ -158,7 +141,7 @@ def test_seeds_that_do_not_answer_are_named() -> None:
 @pytest.mark.parametrize("server", SERVERS)
 async def test_a_single_server_as_a_cluster_is_an_error_of_one_sentence(server: str) -> None:
     async with RedisServer(binary_of(server)) as alone:
-        sentence = _fails_to_start(alone.url.replace("redis://", "redis+cluster://"))
+        sentence = error_at_start(alone.url.replace("redis://", "redis+cluster://"))
     assert "is no part of one: its URL begins with redis://" in sentence
 
 
@@ -166,16 +149,16 @@ async def test_a_single_server_as_a_cluster_is_an_error_of_one_sentence(server: 
 async def test_a_cluster_without_some_of_its_slots_is_an_error_of_one_sentence(server: str) -> None:
     async with RedisServer(binary_of(server), "cluster-enabled yes", f"cluster-port {free_port()}") as half:
         await half.run("CLUSTER", "ADDSLOTSRANGE", "0", "8191")
-        assert "has slots that no server serves" in _fails_to_start(half.url.replace("redis://", "redis+cluster://"))
+        assert "has slots that no server serves" in error_at_start(half.url.replace("redis://", "redis+cluster://"))
 
 
 async def test_a_url_of_one_server_of_a_cluster_is_an_error_of_one_sentence(deployment: Deployment) -> None:
-    sentence = _fails_to_start(deployment.redis.masters[0].url)
+    sentence = error_at_start(deployment.redis.masters[0].url)
     assert "is part of a Redis Cluster: then the URL has to begin with redis+cluster://" in sentence
 
 
 async def test_wrong_credentials_are_an_error_of_one_sentence(deployment: Deployment) -> None:
-    sentence = _fails_to_start(deployment.redis.url.replace("//", "//tannoy:hunter2@"))
+    sentence = error_at_start(deployment.redis.url.replace("//", "//tannoy:hunter2@"))
     assert "WRONGPASS" in sentence
     assert "hunter2" not in sentence
 

@@ -1,8 +1,6 @@
 """Redis as users run it: 7.0 and Valkey, with a user of few rights, over TLS, behind Sentinels; and what goes wrong."""
 
 import re
-import subprocess
-import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -16,10 +14,10 @@ from tannoy.fanout.redis.pipeline import CommandSender
 from tannoy.fanout.startup import StartupProbe, check_server
 
 from tests.support.certificates import Certificates
-from tests.support.cluster import PROJECT, environment
+from tests.support.cluster import PROJECT
+from tests.support.command_line import error_at_start
 from tests.support.feature_tour import use_all_features
 from tests.support.node import HASTY
-from tests.support.ports import free_port
 from tests.support.redis_servers import MASTER, SERVERS, RedisServer, Watched, binary_of, two_nodes
 from tests.support.valkey import Valkey
 from tests.support.waiting import PATIENCE, eventually
@@ -104,23 +102,6 @@ async def test_nodes_serve_rooms_private_messages_and_limits(setup: str, tmp_pat
 # ---- errors at start
 
 
-def _fails_to_start(url: str) -> str:
-    """The sentence with which a node ends."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "tannoy", "node", "--port", str(free_port())],
-        env=environment({"REDIS_URL": url}) | {"COLUMNS": "200", "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert ended.returncode == 1
-    assert "Traceback" not in ended.stderr
-    assert "secret" not in ended.stderr
-    (sentence,) = [line for line in ended.stderr.splitlines() if line.startswith("tannoy: ")]
-    return sentence
-
-
 @pytest.mark.parametrize(
     ("missing", "instead", "named"),
     [
@@ -138,7 +119,7 @@ async def test_a_missing_right_is_named_and_the_node_does_not_start(
     user = _documented_user()
     assert missing in user
     async with RedisServer(binary_of(server), user.replace(missing, instead)) as redis:
-        sentence = _fails_to_start(redis.url.replace("//", "//tannoy:secret@"))
+        sentence = error_at_start(redis.url.replace("//", "//tannoy:secret@"))
     assert f"Redis at 127.0.0.1:{redis.port} (TANNOY_REDIS_URL) does not let us do what a node does: " in sentence
     assert named.lower() in sentence.lower()
     assert "docs/redis.md" in sentence
@@ -162,7 +143,7 @@ async def test_a_node_without_a_right_that_it_can_do_without_warns_and_starts(se
 async def test_wrong_credentials_are_an_error_of_one_sentence(server: str) -> None:
     async with RedisServer(binary_of(server), _documented_user(), _NO_DEFAULT_USER) as redis:
         for login in ("", "tannoy:wrong@"):
-            sentence = _fails_to_start(redis.url.replace("//", f"//{login}"))
+            sentence = error_at_start(redis.url.replace("//", f"//{login}"))
             assert "wants other credentials" in sentence
 
 
@@ -171,7 +152,7 @@ async def test_a_replica_is_an_error_of_one_sentence(server: str) -> None:
     binary = binary_of(server)
     async with RedisServer(binary) as master, RedisServer(binary, f"replicaof 127.0.0.1 {master.port}") as replica:
         await eventually(lambda: _follows(replica), what="the replica has its master's data")
-        sentence = _fails_to_start(replica.url)
+        sentence = error_at_start(replica.url)
     assert f"is a replica of 127.0.0.1:{master.port}, and a node needs the master" in sentence
 
 
@@ -201,7 +182,7 @@ async def test_a_server_that_is_still_loading_is_refused_until_it_has_loaded(ser
         await redis.run("SAVE")
         redis.kill()
         await redis.start()
-        assert "LOADING" in _fails_to_start(redis.url)
+        assert "LOADING" in error_at_start(redis.url)
         await redis.run("CONFIG", "SET", "key-load-delay", "0")
         address = parse_address(redis.url)
         assert isinstance(address, RedisAddress)
@@ -223,11 +204,11 @@ async def test_a_server_that_is_still_loading_is_refused_until_it_has_loaded(ser
 async def test_sentinels_without_the_master_are_an_error_with_the_reason_of_each(server: str) -> None:
     async with Watched(binary_of(server), replicas=1, sentinels=1) as redis:
         port = redis.sentinels[0].port
-        unknown = _fails_to_start(f"redis+sentinel://127.0.0.1:{port},127.0.0.1:1/another")
+        unknown = error_at_start(f"redis+sentinel://127.0.0.1:{port},127.0.0.1:1/another")
         assert f"no Sentinel names a master 'another' (127.0.0.1:{port}: knows no master of this name;" in unknown
         assert "127.0.0.1:1: " in unknown
 
-        mistaken = _fails_to_start(f"redis://127.0.0.1:{port}")
+        mistaken = error_at_start(f"redis://127.0.0.1:{port}")
         assert "is a Sentinel: its URL begins with redis+sentinel://" in mistaken
 
 
@@ -236,12 +217,12 @@ async def test_a_failed_tls_handshake_is_an_error_of_one_sentence(tmp_path: Path
     authority = certificates.authority[0]
     async with RedisServer(binary_of("redis-7.0"), tls=certificates) as redis:
         address = f"127.0.0.1:{redis.port}"
-        unknown_authority = _fails_to_start(f"rediss://{address}")
+        unknown_authority = error_at_start(f"rediss://{address}")
         assert "can't agree on TLS: " in unknown_authority
         assert "?ssl_ca_certs=FILE names who vouches for the server" in unknown_authority
-        assert "(TANNOY_REDIS_URL) can't " in _fails_to_start(f"redis://{address}")
-        assert "(TANNOY_REDIS_URL) " in _fails_to_start(f"rediss://{address}?ssl_ca_certs={authority}")
+        assert "(TANNOY_REDIS_URL) can't " in error_at_start(f"redis://{address}")
+        assert "(TANNOY_REDIS_URL) " in error_at_start(f"rediss://{address}?ssl_ca_certs={authority}")
     async with RedisServer(binary_of("valkey")) as redis:
         assert (
-            "does it speak tls" in _fails_to_start(f"rediss://127.0.0.1:{redis.port}?ssl_ca_certs={authority}").lower()
+            "does it speak tls" in error_at_start(f"rediss://127.0.0.1:{redis.port}?ssl_ca_certs={authority}").lower()
         )

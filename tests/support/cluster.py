@@ -37,7 +37,7 @@ class Transport(StrEnum):
 
 
 def _command(transport: Transport, port: int, mutant: str | None, times: Times) -> list[str]:
-    """What `python -m` runs. With the product's times it is what a user would run."""
+    """What `python -m` runs. With the product's times it is what a user would run, in a process forked for it."""
     if mutant is not None:
         return ["tests.chaos.mutant", mutant, "--port", str(port)]
     factory = "tannoy.node.app:create_app" if times == PRODUCT else "tests.support.node:create_app"
@@ -91,7 +91,7 @@ class NodeProcess:
 
     async def start(self) -> None:
         command = _command(self._transport, self.port, self._mutant, self._times)
-        if self._times == PRODUCT or self._transport is Transport.HYPERCORN:
+        if self._transport is Transport.HYPERCORN:
             self._process = processes.start(
                 [sys.executable, "-m", *command],
                 cwd=tempfile.gettempdir(),

@@ -16,13 +16,20 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import IO
 
-PRELOADED = ("tests.support.node", "tests.chaos.mutant", "uvicorn.main", "tannoy.node.transports.asgi_websocket")
+PRELOADED = (
+    "tests.support.node",
+    "tests.chaos.mutant",
+    "uvicorn.main",
+    "tannoy.node.transports.asgi_websocket",
+    "tannoy.node.cli.main",
+)
 """What a node needs to have imported. What is missing here is imported by each node for itself."""
 _REQUEST_MAX = 1 << 17
 """Bytes of a request; its environment is most of it."""
@@ -63,18 +70,36 @@ class ForkServer:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._requests: socket.socket | None = None
+        self._lock = threading.Lock()  # a test may run commands in threads
 
-    def start(self, command: Sequence[str], *, env: Mapping[str, str], output: IO[bytes]) -> ForkedProcess:
-        """`python -m COMMAND…` with this environment, in the folder for temporary files."""
-        requests = self._requests or self._start_server()
+    def start(
+        self, command: Sequence[str], *, env: Mapping[str, str], output: IO[bytes], errors: IO[bytes] | None = None
+    ) -> ForkedProcess:
+        """`python -m COMMAND…` with this environment, in the folder for temporary files. `errors` goes to `output`."""
         request = json.dumps({"command": list(command), "env": dict(env)}).encode()
         assert len(request) <= _REQUEST_MAX
         ours, theirs = os.pipe()
-        socket.send_fds(requests, [request], [output.fileno(), theirs])
+        with self._lock:
+            requests = self._requests or self._start_server()
+            socket.send_fds(requests, [request], [output.fileno(), (errors or output).fileno(), theirs])
+            pid = requests.recv(16)
         os.close(theirs)
-        if not (pid := requests.recv(16)):
+        if not pid:
             raise RuntimeError("the server that forks nodes has ended; its traceback is on stderr")
         return ForkedProcess(int(pid), ours)
+
+    def run(
+        self, command: Sequence[str], *, env: Mapping[str, str], timeout: float
+    ) -> "subprocess.CompletedProcess[str]":
+        """The same, until it has ended. Raises subprocess.TimeoutExpired."""
+        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+            process = self.start(command, env=env, output=output, errors=errors)
+            try:
+                code = process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+                raise
+            return subprocess.CompletedProcess(command, code, _text(output), _text(errors))
 
     def stop(self) -> None:
         if self._requests is not None and self._process is not None:
@@ -94,10 +119,15 @@ class ForkServer:
 server = ForkServer()
 
 
+def _text(output: IO[bytes]) -> str:
+    output.seek(0)
+    return output.read().decode()
+
+
 # ---- the server
 
 
-def _run(command: Sequence[str], env: Mapping[str, str], output: int) -> None:
+def _run(command: Sequence[str], env: Mapping[str, str], output: int, errors: int) -> None:
     """Become the process that was asked for. Never returns."""
     code = 1
     try:
@@ -105,7 +135,7 @@ def _run(command: Sequence[str], env: Mapping[str, str], output: int) -> None:
         for number in (signal.SIGCHLD, signal.SIGHUP, signal.SIGQUIT):
             signal.signal(number, signal.SIG_DFL)
         null = os.open(os.devnull, os.O_RDONLY)
-        for source, target in ((null, 0), (output, 1), (output, 2)):
+        for source, target in ((null, 0), (output, 1), (errors, 2)):
             os.dup2(source, target)
         os.chdir(tempfile.gettempdir())
         os.environ.clear()
@@ -143,10 +173,10 @@ def serve(requests: socket.socket) -> None:
             _report_ends(statuses)
         if requests.fileno() not in ready:
             continue
-        request, received, _, _ = socket.recv_fds(requests, _REQUEST_MAX, 2)
+        request, received, _, _ = socket.recv_fds(requests, _REQUEST_MAX, 3)
         if not request:
             return
-        output, status = received
+        output, errors, status = received
         asked = json.loads(request)
         if (pid := os.fork()) == 0:
             os.setpgid(0, 0)
@@ -154,9 +184,10 @@ def serve(requests: socket.socket) -> None:
             requests.close()
             for descriptor in (wake, woken, status, *statuses.values()):
                 os.close(descriptor)
-            _run(asked["command"], asked["env"], output)
+            _run(asked["command"], asked["env"], output, errors)
         _lead_group(pid)
         os.close(output)
+        os.close(errors)
         statuses[pid] = status
         requests.send(str(pid).encode())
 
