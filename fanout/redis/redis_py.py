@@ -32,8 +32,15 @@ class _Connection(Connection):
     async def disconnect(self, nowait: bool = True, *rest: Any, **why: Any) -> None:
         await super().disconnect(True, *rest, **why)
 
+    async def send_packed_command(self, *command: Any, **options: Any) -> None:
+        """Raises ConnectionError also where the peer has reset the connection: uvloop raises RuntimeError then."""
+        try:
+            await super().send_packed_command(*command, **options)
+        except RuntimeError as closed:
+            raise NoConnection(f"the connection was closed before the command was sent: {closed}") from closed
 
-class _TlsConnection(SSLConnection):
+
+class _TlsConnection(_Connection, SSLConnection):
     """The same with a context of our own, and a name for the certificate that may differ from the host."""
 
     def __init__(self, *, context: ssl.SSLContext, tls_name: str, **options: Any) -> None:
@@ -45,9 +52,6 @@ class _TlsConnection(SSLConnection):
         names = {"server_hostname": self._tls_name, "ssl_shutdown_timeout": SHUTDOWN_TIMEOUT}
         inherited = super()._connection_arguments()  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
         return {**cast("Mapping[str, Any]", inherited), **names}
-
-    async def disconnect(self, nowait: bool = True, *rest: Any, **why: Any) -> None:
-        await super().disconnect(True, *rest, **why)
 
 
 async def ask(route: Route, commands: Sequence[Sequence[str]]) -> list[Any]:
