@@ -25,6 +25,11 @@ class KeepaliveOwner(Protocol):
         ...
 
     @property
+    def has_ended(self) -> bool:
+        """From its close frame on."""
+        ...
+
+    @property
     def waits_for_node(self) -> bool:
         """Whether frames of the client wait for the node."""
         ...
@@ -42,7 +47,7 @@ class KeepaliveOwner(Protocol):
 class Keepalive:
     """A part of a connection. Timed by the wheel."""
 
-    __slots__ = ("_connection", "_interval", "_is_closing", "_is_ping_out", "_wheel", "tick")
+    __slots__ = ("_connection", "_interval", "_is_ping_out", "_wheel", "tick")
 
     def __init__(self, connection: KeepaliveOwner, wheel: TimerWheel, interval: float) -> None:
         """`interval`: seconds between two pings."""
@@ -51,7 +56,6 @@ class Keepalive:
         self._wheel = wheel
         self._interval = interval
         self._is_ping_out = False
-        self._is_closing = False
 
     def start(self) -> None:
         self._wheel.schedule(self, self._interval)
@@ -64,7 +68,6 @@ class Keepalive:
 
     def wait_for_close(self) -> None:
         """The close frame has been written: give the client CLOSE_DEADLINE to answer it."""
-        self._is_closing = True
         self._wheel.schedule(self, CLOSE_DEADLINE)
 
     def stop(self) -> None:
@@ -72,7 +75,7 @@ class Keepalive:
 
     def on_due(self, now: float) -> None:
         connection = self._connection
-        if self._is_closing:
+        if connection.has_ended:
             connection.abort()
         elif connection.fence_if_expired():
             return

@@ -121,6 +121,7 @@ class OpeningConnection:
     outbox: Outbox
     encoding: Encoding
     is_opening: bool = True
+    has_ended: bool = False
     waits_for_node: bool = False
 
     def fence_if_expired(self) -> bool:
