@@ -1,6 +1,7 @@
 """One connection of a client, over any transport: from its handshake over its leases and its pings to its end.
 
-It has a command loop for what the client sends, and at most one task: while it opens, or joins a channel.
+`command_loop.py` handles what the client sends. While the connection opens, or joins a channel, it has a task
+(`connection_task.py`).
 """
 
 import asyncio
@@ -11,7 +12,6 @@ import structlog
 
 from ...fanout.leases.lease import Lease
 from ...shared.codes import CLOSE_RULES, CloseCode
-from ...shared.errors import Refused, internal_error
 from ...shared.names import UserId
 from ...shared.protocol.frames import ByeFrame, NodeFrame, PresenceSnapshot, StatusFrame
 from ...shared.publication import NO_HISTORY, StartPosition
@@ -23,10 +23,10 @@ from ..protocols.framing import Chunk
 from ..protocols.session import Session
 from ..transports.base import ClientTransport
 from .command_loop import CommandLoop
+from .connection_task import join_and_answer, open_connection
 from .context import ConnectionContext
-from .join import Join, find_resyncs, join_channel, leave_channel
+from .join import find_resyncs, leave_channel
 from .keepalive import Keepalive
-from .session_limits import order_of_refusal
 
 RETRY_AFTER = (1.0, 2.0)
 """Seconds after which a client that was refused may connect again, spread so that not all of them do so at once."""
@@ -42,16 +42,16 @@ class _State(Enum):
 
 
 class Connection:
-    """A TransportListener, a Member of the hub, a CommandOwner, and a KeepaliveOwner."""
+    """A TransportListener, a Member of the hub, a CommandOwner, a KeepaliveOwner, and a TaskOwner."""
 
     __slots__ = (
-        "_commands",
         "_context",
         "_is_accepted",
         "_leases",
         "_state",
         "_task",
         "_transport",
+        "commands",
         "connected_at",
         "encoding",
         "keepalive",
@@ -70,7 +70,7 @@ class Connection:
         self.connected_at = context.clock.now()
         self._context = context
         self._transport = transport
-        self._commands = CommandLoop(self, context.commands)
+        self.commands = CommandLoop(self, context.commands)
         self._state = _State.OPENING
         self._is_accepted = False
         self.keepalive = Keepalive(self, context.wheel, context.terms.ping_interval)
@@ -92,7 +92,7 @@ class Connection:
 
     @property
     def waits_for_node(self) -> bool:
-        return self._commands.waits_for_node
+        return self.commands.waits_for_node
 
     @property
     def is_busy(self) -> bool:
@@ -120,39 +120,21 @@ class Connection:
         if is_limited:
             self._accept(None)  # acquiring a lease may take a while
         if is_limited or self.session.home is not None:
-            self._task = asyncio.get_running_loop().create_task(self._open(is_limited))
+            self._task = asyncio.get_running_loop().create_task(open_connection(self, context.joins))
         else:
-            self._welcome(None, NO_HISTORY)
-            self._commands.resume()
+            self.welcome(None, NO_HISTORY)
+            self.commands.resume()
 
-    async def _open(self, is_limited: bool) -> None:
-        """Acquire the session's leases, join its home, and send `welcome`."""
-        home, join = self.session.home, None
-        try:
-            if is_limited:
-                leases = self._context.session_leases
-                self._leases = await leases.acquire(self.session, self.connected_at, self._lose_lease)
-            if home is not None and self.may_serve:
-                join = await join_channel(self._context.joins, self, JoinChannel(home, None, self.session.recover))
-                self.session.add_joined(join.channel)
-        except Refused as refusal:
-            self._fail_to_open(CloseCode.TRY_AGAIN_LATER, refusal)
-            return
-        except Exception:
-            self._fail_to_open(CloseCode.INTERNAL)
-            raise  # a fault of ours: the event loop logs it
+    async def acquire_leases(self) -> None:
+        """Acquire the leases that the session needs. Raises Refused."""
+        leases = self._context.session_leases
+        if leases.are_limited(self.session):
+            self._leases = await leases.acquire(self.session, self.connected_at, self._lose_lease)
+
+    def end_task(self) -> None:
         self._task = None
-        if self.may_serve:
-            self._welcome(None if join is None else join.snapshot, NO_HISTORY if join is None else join.start)
-            self._send_missed(join)
-            self._commands.resume()
 
-    def _fail_to_open(self, code: CloseCode, refusal: Refused | None = None) -> None:
-        self._task = None
-        if self.may_serve:  # if not, the fence closes it, and that is the reason to be remembered
-            self.close(code, order=order_of_refusal(code, refusal))
-
-    def _welcome(self, snapshot: PresenceSnapshot | None, start: StartPosition) -> None:
+    def welcome(self, snapshot: PresenceSnapshot | None, start: StartPosition) -> None:
         self._state = _State.OPEN
         welcome = self.session.welcome(self._context.terms, snapshot, start)
         if self._is_accepted:
@@ -169,35 +151,8 @@ class Connection:
     # ---- channels
 
     def start_join(self, effect: JoinChannel) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._join(effect))
-
-    async def _join(self, effect: JoinChannel) -> None:
-        """Join a channel, and answer the command."""
-        try:
-            join = await join_channel(self._context.joins, self, effect)
-        except Refused as refusal:
-            self._fail_to_join(effect, refusal)
-            return
-        except Exception:
-            self._fail_to_join(effect, internal_error())
-            raise  # a fault of ours: the event loop logs it
-        self._task = None
-        self.session.add_joined(join.channel)
-        if self.may_serve:
-            if ok := self.session.join_ok(join.channel.channel, effect.id, join.snapshot, join.start):
-                self.answer(ok)
-            self._send_missed(join)
-            self._commands.resume()
-
-    def _fail_to_join(self, effect: JoinChannel, refusal: Refused) -> None:
-        self._task = None
-        if self.may_serve:
-            self._commands.refuse(effect.id, refusal)
-            self._commands.resume()
-
-    def _send_missed(self, join: Join | None) -> None:
-        if join is not None and join.missed and self.is_open:
-            self.outbox.write_answer(self.encoding.publications_for(join.missed, self.session.session_id))
+        joining = join_and_answer(self, self._context.joins, effect)
+        self._task = asyncio.get_running_loop().create_task(joining)
 
     def leave_channel(self, joined: JoinedChannel) -> None:
         self.session.remove_joined(joined)
@@ -207,7 +162,7 @@ class Connection:
 
     def on_message(self, payload: bytes, binary: bool) -> None:
         if not self.has_ended and not self.fence_if_expired():
-            self._commands.handle_frame(payload, binary)
+            self.commands.handle_frame(payload, binary)
 
     def on_ping(self, payload: bytes) -> None:
         if not self.fence_if_expired() and (pong := self._transport.pong(payload)) is not None:
@@ -219,7 +174,7 @@ class Connection:
     def on_writing_resumed(self) -> None:
         if not self.fence_if_expired():
             self.outbox.resume()
-            self._commands.resume()
+            self.commands.resume()
 
     def on_violation(self, code: int, reason: str) -> None:
         _log.debug("broke RFC 6455", session=self.session.session_id, reason=reason)
@@ -291,7 +246,7 @@ class Connection:
             self._task = None
         for joined in tuple(self.session.joined.values()):
             self.leave_channel(joined)
-        self._commands.discard_waiting()
+        self.commands.discard_waiting()
         self._context.hub.unregister(self)
 
     def _lose_lease(self, order: CloseOrder) -> None:
