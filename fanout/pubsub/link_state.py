@@ -17,6 +17,7 @@ What becomes of one channel, by what is wanted and what Redis has acknowledged l
     yes     subscribed    none                         subscribed: its messages come
     yes     unsubscribed  none                         sharded: revoked; else SUBSCRIBE is sent again
     no      unsubscribed  none                         gone: nothing is kept of it
+    no      subscribed    none                         UNSUBSCRIBE is sent
     any     any           one or more                  undecided: Redis answers in order, so the last answer decides
 """
 
@@ -262,6 +263,8 @@ class LinkState:
         self._restoring.discard(channel)
         if self.is_subscribed(channel):
             events.subscribed.append(channel)
+        elif channel in self._acknowledged:
+            self._changed.add(channel)  # not wanted: a revocation was counted as the answer to its SUBSCRIBE
         elif channel not in self._wanted:
             events.unsubscribed.append(channel)
         elif self._verbs.is_sharded:
@@ -271,12 +274,10 @@ class LinkState:
 
     def _count_answer(self, channel: bytes) -> bool:
         """One command about this channel is answered. True if none is unanswered now."""
-        left = self._unanswered.get(channel, 0) - 1
+        left = self._unanswered.pop(channel, 0) - 1
         if left > 0:
             self._unanswered[channel] = left
-            return False
-        self._unanswered.pop(channel, None)
-        return True
+        return left <= 0
 
     # ---- echo
 

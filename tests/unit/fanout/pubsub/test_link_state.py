@@ -118,6 +118,21 @@ def test_an_unwanted_channel_that_redis_unsubscribes_stays_unsubscribed() -> Non
     assert sent(state) == []
 
 
+def test_a_late_subscription_to_an_unwanted_channel_is_undone() -> None:
+    state = connected(A)
+    state.unsubscribe(A)
+    data_to_send(state)
+    state.subscribe(A)
+    data_to_send(state)
+    state.handle_pushes(push("unsubscribe", A))
+    state.handle_pushes(push("unsubscribe", A))
+    state.unsubscribe(A)
+    assert sent(state) == []
+    assert state.handle_pushes(push("subscribe", A)).unsubscribed == []
+    assert sent(state) == [[b"UNSUBSCRIBE", A]]
+    assert state.handle_pushes(push("unsubscribe", A)).unsubscribed == [A]
+
+
 # ---- batches
 
 
