@@ -1,10 +1,10 @@
 """The proxy that requests to a cluster go through: that of `http_proxy`, `https_proxy` and `no_proxy`."""
 
 from dataclasses import dataclass
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from ..shared.ip_addresses import parse_ip_address
 from .errors import ClientError
 
 
@@ -46,10 +46,8 @@ def describe_way(proxy: Proxy | None) -> str:
 def _is_loopback(host: str) -> bool:
     if host == "localhost" or host.endswith(".localhost"):
         return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+    address = parse_ip_address(host)
+    return address is not None and address.is_loopback
 
 
 def _is_usable(url: str) -> bool:

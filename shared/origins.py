@@ -5,7 +5,9 @@ Origins are compared as browsers write them: in lower case, without the default 
 
 import re
 from collections.abc import Iterable
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address
+
+from .ip_addresses import is_ip_address
 
 ANY = "*"
 NULL = "null"
@@ -89,13 +91,6 @@ def check_allowed_origin(entry: str) -> None:
         )
     scheme, _, site = origin.partition("://")
     host = site.partition("]")[0] + "]" if site.startswith("[") else site.partition(":")[0]
-    if (wildcard or scheme in _DEFAULT_PORTS) and not (_is_domain(host) or (not wildcard and _is_address(host))):
+    is_host = _is_domain(host) or (not wildcard and is_ip_address(host.strip("[]")))
+    if (wildcard or scheme in _DEFAULT_PORTS) and not is_host:
         raise ValueError(f"{entry!r} can't match: {host!r} is not a host name" + ("" if wildcard else " or IP address"))
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host.strip("[]"))
-    except ValueError:
-        return False
-    return True

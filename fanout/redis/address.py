@@ -17,10 +17,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from ...shared.ip_addresses import is_ip_address
 from ...shared.settings import REDIS_SCHEMES
 from .credentials import SETTING as CREDENTIALS_SETTING
 from .credentials import ProvidedCredentials
-from .host import HOST_MAX, is_ip_address, why_no_host
+from .host import HOST_MAX, why_no_host
 from .tls import TlsOptions
 from .url_parameters import IN_A_PASSWORD, read_database, read_flag, read_parameters, read_tls
 

@@ -12,10 +12,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from ...shared.ip_addresses import is_ip_address
 from .address import RedisAddress
 from .credentials import CREDENTIALS_TIMEOUT
 from .errors import CannotConnect, ConnectionLost, RedisError
-from .host import is_ip_address
 
 SHARE_MIN = 0.25
 """Seconds that each address has at least. With very many addresses an attempt does not come to the last ones."""

@@ -1,17 +1,7 @@
 """What may be the host of a server: a host name or an IP address, from a URL, a Sentinel or a server of a cluster."""
 
-from ipaddress import ip_address
-
 HOST_MAX = 253
 """Characters of a host name, as DNS has it."""
-
-
-def is_ip_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def why_no_host(host: str) -> str | None:

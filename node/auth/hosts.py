@@ -1,6 +1,8 @@
 """Hosts: whether an address or a name is this machine's."""
 
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address
+
+from ...shared.ip_addresses import parse_ip_address
 
 
 def is_loopback(host: str | None) -> bool:
@@ -13,10 +15,8 @@ def is_loopback(host: str | None) -> bool:
         return False
     if host == "localhost":
         return True
-    try:
-        return ip_address(normalize_address(host)).is_loopback
-    except ValueError:
-        return False
+    address = parse_ip_address(normalize_address(host))
+    return address is not None and address.is_loopback
 
 
 def normalize_address(host: str) -> str:

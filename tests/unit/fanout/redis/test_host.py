@@ -1,7 +1,7 @@
 """Which texts may be the host of a server."""
 
 import pytest
-from tannoy.fanout.redis.host import is_ip_address, why_no_host
+from tannoy.fanout.redis.host import why_no_host
 
 GOOD = [
     "h",
@@ -27,8 +27,3 @@ def test_what_no_resolver_takes_is_no_host(host: str) -> None:
     reason = why_no_host(host)
     assert reason is not None
     assert reason.startswith("is no host name: ")
-
-
-@pytest.mark.parametrize(("host", "expected"), [("10.0.0.1", True), ("::1", True), ("h", False), ("1.2.3", False)])
-def test_an_address_is_told_from_a_name(host: str, expected: bool) -> None:
-    assert is_ip_address(host) is expected
