@@ -5,10 +5,8 @@ for the partition: `on_connected` has run for it, and a moved partition has kept
 that a server certainly has not executed (MOVED, ASK, TRYAGAIN, CLUSTERDOWN, or given back unsent) returns to its queue
 and is sent again, in the order in which it came. No other command is ever sent twice.
 
-A command counts twice, here and in the pipeline of its master, each with a deadline and a bound on bytes. The one here
-begins when the command is accepted and is what its caller sees; it goes on across redirections. The one of the master
-begins when the command is sent, and finds out that this master does not answer. So they can't be one: the first says
-nothing about a server, and the second must not end with the first where a command has waited in its queue.
+A command is counted once, and has one deadline, from when it is accepted until it is answered. Neither depends on how
+often it is sent, nor on which master it is sent to.
 """
 
 import asyncio
@@ -24,7 +22,7 @@ from ...shared.keyspace import partition_of
 from ..redis.address import RedisAddress
 from ..redis.connection import RedisConnection, Reply, Word
 from ..redis.errors import CommandFailed
-from ..redis.in_flight import COMMAND_TIMEOUT, InFlight
+from ..redis.in_flight import COMMAND_TIMEOUT, OVERTAKEN, InFlight, overtaken
 from ..redis.pipeline import OnConnected, PipelineStatistics
 from ..redis.script import Script
 from ..scripts import SERVER_ADOPT
@@ -94,7 +92,7 @@ class ClusterPipeline(PartitionRouter):
     def connection_to(self, server: RedisAddress) -> RedisConnection | None:
         """The connection that takes commands to a master now."""
         master = self._masters.get(server)
-        return master.pipeline.connection if master else None
+        return master.writer.connection if master else None
 
     async def run(self) -> None:
         """Keep a connection to each master for ever. Raises only what no retry can mend."""
@@ -130,30 +128,39 @@ class ClusterPipeline(PartitionRouter):
     def _forget_overdue(self) -> None:
         for queue in self._queues:
             queue.forget_done()
+        for master in self._masters:
+            master.writer.drop_done()
 
     def _send(self, command: QueuedCommand, server: RedisAddress, *, asking: bool = False) -> None:
         command.queue.in_flight += 1
+        command.asking = asking
         if asking:
             self._ask_servers.add(server)
-        answer = self._masters.open(server).pipeline.submit(command.words, command.script, asking=asking)
-        answer.add_done_callback(partial(self._handle_answer, command, server))
+        self._masters.open(server).writer.write(command)
 
-    def _handle_answer(self, command: QueuedCommand, server: RedisAddress, answer: "asyncio.Future[Reply]") -> None:
-        command.queue.in_flight -= 1
-        error = answer.exception()
-        if error is None:
-            self._in_flight.answer(command, answer.result())
-            if command.queue.returned:
-                self._in_flight.fail_overtaken(command.queue.returned, command)
-        elif not isinstance(error, CommandFailed):
-            raise error
-        elif (redirection := self._redirection_of(error, server)) is not None:
-            self._return(command, redirection)
-        else:
-            self._in_flight.fail(command, error)
+    def _handle_answer(self, command: QueuedCommand, reply: Reply) -> None:
+        queue = command.queue
+        self._in_flight.answer(command, reply)
+        if queue.returned:
+            for each in overtaken(queue.returned, command):
+                self._in_flight.fail(each, CommandFailed(OVERTAKEN))
+        self._handle_end(queue)
+
+    def _handle_failure(self, server: RedisAddress, command: QueuedCommand, error: CommandFailed) -> None:
+        if not command.answer.done():
+            redirection = self._redirection_of(error, server)
+            if redirection is not None:
+                self._return(command, redirection)
+            else:
+                self._in_flight.fail(command, error)
+        self._handle_end(command.queue)
+
+    def _handle_end(self, queue: PartitionQueue) -> None:
+        """A server is done with a command that it was sent."""
+        queue.in_flight -= 1
         self._in_flight.forget_done()
-        if not command.queue.is_open:
-            self._send_waiting(command.queue)
+        if not queue.is_open:
+            self._send_waiting(queue)
 
     def _redirection_of(self, error: CommandFailed, server: RedisAddress) -> Redirection | None:
         """Where to send a command that `server` certainly did not execute. None: it may have."""
@@ -167,6 +174,7 @@ class ClusterPipeline(PartitionRouter):
         queue = command.queue
         self._redirected += 1
         queue.returned.append(command)
+        command.connection = None  # it waits for no reply
         command.ask_server = redirection.server if redirection.kind is RedirectionKind.ASK else None
         match redirection.kind:
             case RedirectionKind.MOVED:
@@ -197,9 +205,10 @@ class ClusterPipeline(PartitionRouter):
             server,
             name=self._name,
             scripts=self._scripts,
+            on_answered=self._handle_answer,
+            on_failed=self._handle_failure,
             on_state=self._on_master_state,
             check=self._check_master,
-            command_timeout=self.command_timeout,
         )
 
     def _on_master_state(self, master: MasterPipeline, connected: bool) -> None:
@@ -211,7 +220,7 @@ class ClusterPipeline(PartitionRouter):
         for queue in self._queues:
             if queue.owner == master.server:
                 queue.owner = None
-        master.pipeline.return_unsent()
+        master.writer.return_unsent()
         self._topology.refresh_soon()
         self._update_connected()
 
@@ -239,7 +248,7 @@ class ClusterPipeline(PartitionRouter):
         if former is None or new is None or new.identity is None:
             return
         if new.identity.was_known_before(self._topology.previous_refresh_at):
-            self._moved_partitions[queue.partition] = MovedPartition(former.pipeline, new.identity)
+            self._moved_partitions[queue.partition] = MovedPartition(former.writer, new.identity)
 
     def _unchecked(self, master: MasterPipeline) -> list[int]:
         """The partitions of a master for which it has not been checked."""
@@ -248,11 +257,8 @@ class ClusterPipeline(PartitionRouter):
 
     async def _check_master(self, master: MasterPipeline) -> None:
         attempts = 0
-        if master.is_connected and master.identity is None:
-            try:
-                master.identity = await identity_of(master.pipeline)
-            except Unavailable:
-                pass  # without its identity no epoch is kept
+        if master.writer.connection is not None and master.identity is None:
+            master.identity = await identity_of(master.writer.connection, self.command_timeout)
         while master.is_connected and (partitions := self._unchecked(master)):
             attempts += 1
             groups = [partitions] if attempts <= CHECKS_TOGETHER else [[part] for part in partitions]
@@ -269,7 +275,7 @@ class ClusterPipeline(PartitionRouter):
         try:
             for moved in set(moved_partitions.values()):
                 server_keys = [self._server_key(part) for part, each in moved_partitions.items() if each == moved]
-                await keep_epoch_of_moved_slot(commands, moved, server_keys)
+                await keep_epoch_of_moved_slot(commands, moved, server_keys, self.command_timeout)
             await self._on_connected(commands, partitions)
         except Unavailable as error:
             _log.debug("could not check a master", redis=str(master.server), error=error.message)

@@ -18,10 +18,12 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from ..redis.connection import Reply
-from ..redis.errors import CommandFailed
-from ..redis.pipeline import CommandSender, Pipeline
+from ..redis.command_writer import CommandWriter
+from ..redis.connection import RedisConnection, Reply
+from ..redis.errors import ConnectionLost, RedisError
+from ..redis.pipeline import CommandSender
 from ..scripts import SERVER_ADOPT
+from .partition_queue import QueuedCommand
 
 KNOWN_TO_ALL_WITHIN = 2.0
 """Seconds within which all servers of a cluster know of a move, several times over: a slot map may be that old."""
@@ -46,35 +48,42 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class MovedPartition:
-    """A partition that has moved. `old_owner` is the pipeline to the master from which it came.
+    """A partition that has moved. `old_owner` holds the connection to the master from which it came.
 
     `new_owner` is the identity that the master to which it came had before.
     """
 
-    old_owner: Pipeline
+    old_owner: CommandWriter[QueuedCommand]
     new_owner: Identity
 
 
-async def identity_of(pipeline: Pipeline) -> Identity | None:
-    """None: the server is no master. Raises CommandFailed."""
-    found = _read_identity(await pipeline.submit(("INFO", "replication"), None))
+async def identity_of(connection: RedisConnection, within: float) -> Identity | None:
+    """None: the server is no master, or does not tell it within so many seconds."""
+    try:
+        async with asyncio.timeout(within):
+            found = _read_identity(await connection.send("INFO", "replication"))
+    except (RedisError, ConnectionLost, TimeoutError):
+        return None
     return None if found is None else Identity(found.group(1), asyncio.get_running_loop().time())
 
 
 async def keep_epoch_of_moved_slot(
-    commands: CommandSender, moved: MovedPartition, server_keys: Collection[bytes]
+    commands: CommandSender, moved: MovedPartition, server_keys: Collection[bytes], within: float
 ) -> None:
-    """Let the epochs of moved partitions go on at their new master if the proof holds. Raises CommandFailed.
+    """Let the epochs of moved partitions go on at their new master if the proof holds. Raises what `commands` raises.
 
-    `commands` go to the new master; `server_keys` hold the identity of the server, one for each moved partition.
+    `commands` go to the new master; `server_keys` hold the identity of the server, one for each moved partition. The
+    old master has to answer `within` so many seconds.
     """
-    reads = (moved.old_owner.submit(("HGET", key, "life"), None) for key in server_keys)
-    old_owner, *answers = await asyncio.gather(identity_of(moved.old_owner), *reads, return_exceptions=True)
+    connection = moved.old_owner.connection
+    if connection is None:
+        return
+    reads = (asyncio.wait_for(connection.send("HGET", key, "life"), within) for key in server_keys)
+    old_owner, *answers = await asyncio.gather(identity_of(connection, within), *reads, return_exceptions=True)
     if isinstance(old_owner, Identity) and all(map(_says_moved, answers)):
         arguments = (old_owner.id, moved.new_owner.id)
         await asyncio.gather(*(commands.run_script(SERVER_ADOPT, (key,), arguments) for key in server_keys))
 
 
 def _says_moved(answer: Reply) -> bool:
-    refusal = answer.refusal if isinstance(answer, CommandFailed) else None
-    return refusal is not None and refusal.code == "MOVED"
+    return isinstance(answer, RedisError) and answer.code == "MOVED"

@@ -4,10 +4,11 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Generic, TypeVar, cast
 
 from ...shared.errors import Unavailable
-from .connection import Reply, Word
+from .connection import RedisConnection, Reply, Word
 from .errors import CommandFailed
 from .script import Script
 
@@ -17,17 +18,29 @@ MAX_BYTES = 32 * 1024 * 1024
 """Bytes of all commands in flight in one pipeline; a command that would exceed them fails at once."""
 COMMAND_OVERHEAD_BYTES = 256
 """Bytes that each command counts besides its own, so that many empty commands are bounded too."""
+REPLY_IS_LATE_AFTER = COMMAND_TIMEOUT / 2
+"""Seconds after which a missing reply says something about the server: a round trip may take 0.2 (`docs/redis.md`)."""
+
+OVERTAKEN = "the bus has carried out a later command before this one"
+"""Why a command of those that `overtaken` returns fails."""
 
 
 class RedisCommand:
-    """One command until it is answered. `script` is the one that its EVALSHA calls; `timeout` is in seconds."""
+    """One command until it is answered. `script` is the one that its EVALSHA calls; `timeout` is in seconds.
 
-    __slots__ = ("answer", "deadline", "script", "size", "words")
+    `connection` is the one whose reply it waits for since `sent_at`. With `asking`, ASKING goes in front of it, for the
+    server of a Redis Cluster to which the slot is being migrated.
+    """
+
+    __slots__ = ("answer", "asking", "connection", "deadline", "script", "sent_at", "size", "words")
 
     def __init__(self, words: tuple[Word, ...], script: Script | None, timeout: float = COMMAND_TIMEOUT) -> None:
         loop = asyncio.get_running_loop()
         self.words = words
         self.script = script
+        self.asking = False
+        self.connection: RedisConnection | None = None
+        self.sent_at = 0.0
         self.size = sum(len(word) for word in words if isinstance(word, bytes)) + COMMAND_OVERHEAD_BYTES
         self.deadline = loop.time() + timeout
         self.answer: asyncio.Future[Reply] = loop.create_future()
@@ -37,6 +50,18 @@ class RedisCommand:
         if self.script is not None:
             self.script = self.script.plain
             self.words = (self.words[0], self.script.digest, *self.words[2:])
+
+    def end_silent_connection(self) -> None:
+        """The reply is overdue. Those behind it would be late too: the next connection answers sooner.
+
+        But not where the command was sent only just before its deadline. Nor where part of a reply has come: a large
+        one is late alone, and what else was asked for is not lost with it. If the rest does not come, RoleWatch ends
+        the connection.
+        """
+        connection = self.connection
+        if connection is None or connection.is_receiving or self.deadline - self.sent_at < REPLY_IS_LATE_AFTER:
+            return
+        connection.abort()
 
     @property
     def order_key(self) -> tuple[Word, ...]:
@@ -50,6 +75,15 @@ class RedisCommand:
 
 
 C = TypeVar("C", bound=RedisCommand)
+
+
+def overtaken(refused: Iterable[C], executed: RedisCommand) -> list[C]:
+    """Those of the refused commands to the same key that were sent before one that Redis has executed.
+
+    Redis answers one connection in order, so all that were refused before its answer came were sent before it. To send
+    them again would change the order of a channel: of its messages some were refused and later ones were not.
+    """
+    return [command for command in refused if command.order_key == executed.order_key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +133,6 @@ class InFlight(Generic[C]):
             self._failed += 1
             command.answer.set_exception(error)
 
-    def fail_overtaken(self, refused: Iterable[C], executed: C) -> None:
-        """Fail those of the refused commands to the same key that were sent before one that Redis has executed.
-
-        Redis answers one connection in order, so all that were refused before its answer came were sent before it. To
-        send them again would change the order of a channel: of its messages some were refused and later ones were not.
-        """
-        for command in refused:
-            if command.order_key == executed.order_key:
-                self.fail(command, CommandFailed("the bus has carried out a later command before this one"))
-
     def forget_done(self) -> None:
         """Stop counting the commands that are done, up to the oldest one that is not."""
         commands = self._commands
@@ -121,13 +145,14 @@ class InFlight(Generic[C]):
     def _check_deadlines(self) -> None:
         self._timer = None
         loop = asyncio.get_running_loop()
-        failed = self._failed
-        for command in self._commands:
-            if command.deadline > loop.time():
-                break
+        now = loop.time()
+        expired = takewhile(lambda command: command.deadline <= now, self._commands)
+        overdue = [command for command in expired if not command.answer.done()]
+        for command in overdue:
             self.fail(command, CommandFailed("the bus did not confirm in time"))
+            command.end_silent_connection()
         self.forget_done()
-        if self._failed > failed:
+        if overdue:
             self._on_overdue()
         if self._commands and self._timer is None:
             self._timer = loop.call_at(self._commands[0].deadline, self._check_deadlines)

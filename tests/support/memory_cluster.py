@@ -119,6 +119,6 @@ class MemoryCluster:
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch) -> MemoryCluster:
     cluster = MemoryCluster()
-    for module in ("redis.pipeline", "pubsub.link"):
+    for module in ("redis.command_writer", "pubsub.link"):
         monkeypatch.setattr(f"tannoy.fanout.{module}.connect", cluster.connect)
     return cluster

@@ -28,7 +28,7 @@ def redis(monkeypatch: pytest.MonkeyPatch) -> MemoryRedis:
     """A Redis in which no room is ever due."""
     memory = MemoryRedis()
     memory.replies[b"EVALSHA"] = NOTHING_DUE
-    monkeypatch.setattr("tannoy.fanout.redis.pipeline.connect", memory.connect)
+    monkeypatch.setattr("tannoy.fanout.redis.command_writer.connect", memory.connect)
     return memory
 
 

@@ -28,7 +28,7 @@ NO_HISTORY = HistoryRules(0, 300)
 @pytest.fixture
 def redis(monkeypatch: pytest.MonkeyPatch) -> MemoryRedis:
     memory = MemoryRedis()
-    monkeypatch.setattr("tannoy.fanout.redis.pipeline.connect", memory.connect)
+    monkeypatch.setattr("tannoy.fanout.redis.command_writer.connect", memory.connect)
     return memory
 
 

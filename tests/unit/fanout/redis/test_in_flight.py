@@ -1,0 +1,35 @@
+"""What a missed deadline says about the connection: something only if Redis had the time to answer."""
+
+import asyncio
+
+import pytest
+from tannoy.fanout.redis.connection import RedisConnection
+from tannoy.fanout.redis.in_flight import COMMAND_TIMEOUT
+from tannoy.fanout.redis.pipeline import Pipeline
+from tannoy.shared.errors import Unavailable
+
+from tests.support.clock import on_manual_time
+from tests.support.memory_redis import NOWHERE, MemoryRedis
+
+
+@pytest.fixture
+def redis(monkeypatch: pytest.MonkeyPatch) -> MemoryRedis:
+    memory = MemoryRedis()
+    monkeypatch.setattr("tannoy.fanout.redis.command_writer.connect", memory.connect)
+    return memory
+
+
+@on_manual_time
+async def test_a_command_that_waited_for_a_connection_does_not_cost_it_at_its_deadline(redis: MemoryRedis) -> None:
+    async def prepare(connection: RedisConnection) -> None:
+        await asyncio.sleep(COMMAND_TIMEOUT * 0.8)
+
+    redis.replies[b"ECHO"] = b""  # no answer
+    pipeline = Pipeline(NOWHERE, name="test", scripts=(), on_connected=prepare)
+    task = asyncio.create_task(pipeline.run())
+    with pytest.raises(Unavailable):
+        await pipeline.send("ECHO", "late")
+    assert redis.arguments_of("ECHO") == [[b"late"]]
+    await asyncio.sleep(COMMAND_TIMEOUT)
+    assert redis.connection_attempts == 1
+    task.cancel()
