@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.cluster import Cluster, NodeProcess, Transport
-from tests.support.node import PRODUCT
+from tests.support.node import PRODUCT, STEADY
 from tests.support.raw_http import RawHttp
 from tests.support.raw_socket import RawSocket
 from tests.support.waiting import eventually
@@ -44,7 +44,7 @@ async def _limit_files(http: RawHttp, limit: int | None = None) -> None:
 
 @pytest.fixture(params=list(Transport), ids=str)
 async def node(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[NodeProcess]:
-    async with Cluster(nodes=1, transport=request.param, times=PRODUCT) as running:
+    async with Cluster(nodes=1, transport=request.param, times=STEADY) as running:
         yield running.nodes[0]
 
 
@@ -72,7 +72,7 @@ async def test_newcomers_over_the_limit_get_503_and_sessions_go_on(node: NodePro
 
 async def test_each_newcomer_of_a_burst_over_the_limit_gets_an_answer() -> None:
     """On the fast transport. Other servers accept more than they have files for, and close what they can't accept."""
-    async with Cluster(nodes=1, times=PRODUCT) as running, AsyncExitStack() as stack:
+    async with Cluster(nodes=1, times=STEADY) as running, AsyncExitStack() as stack:
         node = running.nodes[0]
         async with RawHttp.to(node.port) as http:
             await _limit_files(http, LIMIT)
@@ -85,7 +85,7 @@ async def test_each_newcomer_of_a_burst_over_the_limit_gets_an_answer() -> None:
 
 
 async def test_silent_newcomers_over_the_limit_do_not_keep_others_from_an_answer() -> None:
-    async with Cluster(nodes=1, times=PRODUCT) as running, AsyncExitStack() as stack:
+    async with Cluster(nodes=1, times=STEADY) as running, AsyncExitStack() as stack:
         node = running.nodes[0]
         async with RawHttp.to(node.port) as http:
             await _limit_files(http, LIMIT)

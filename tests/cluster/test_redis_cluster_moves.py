@@ -102,7 +102,7 @@ async def test_a_moved_slot_keeps_its_history_and_its_leases(redis: RedisCluster
 
 async def test_a_slot_that_stays_half_moved_still_delivers(redis: RedisCluster) -> None:
     """Its keys are at the new master, its subscribers still at the old one: the log is what brings the messages."""
-    async with two_nodes(redis.url, times=PRODUCT) as nodes:
+    async with two_nodes(redis.url, times=STEADY) as nodes:
         source, to = await redis.owner_of(LOBBY), await _another(redis, LOBBY)
         clients = [await node.connect(f"/ws/chat/lobby?user_id={node.name}") for node in nodes]
         await clients[0].ok("message", content="before")
@@ -119,7 +119,7 @@ async def test_a_slot_that_stays_half_moved_still_delivers(redis: RedisCluster) 
 
 
 async def test_a_node_starts_while_a_slot_is_half_way(redis_7: RedisCluster) -> None:
-    async with two_nodes(redis_7.url, times=PRODUCT) as nodes:
+    async with two_nodes(redis_7.url, times=STEADY) as nodes:
         source, to = await redis_7.owner_of(LOBBY), await _another(redis_7, LOBBY)
         client = await nodes[0].connect("/ws/chat/lobby")
         await client.ok("message", content="before")
@@ -135,7 +135,7 @@ async def test_a_node_starts_while_a_slot_is_half_way(redis_7: RedisCluster) -> 
 
 
 async def test_without_history_a_moved_room_delivers_again_in_order(redis_7: RedisCluster) -> None:
-    async with two_nodes(redis_7.url, times=PRODUCT, HISTORY_SIZE="0") as nodes:
+    async with two_nodes(redis_7.url, times=STEADY, HISTORY_SIZE="0") as nodes:
         traffic = await Traffic.start(nodes, "lobby")
         await redis_7.move(LOBBY, await _another(redis_7, LOBBY))
         await traffic.wait_until_all_receive()
@@ -145,7 +145,7 @@ async def test_without_history_a_moved_room_delivers_again_in_order(redis_7: Red
 
 
 async def test_control_messages_are_delivered_after_a_move_of_their_slot(redis_7: RedisCluster) -> None:
-    async with two_nodes(redis_7.url, times=PRODUCT) as nodes:
+    async with two_nodes(redis_7.url, times=STEADY) as nodes:
         ada = await nodes[0].connect("/ws?user_id=ada")
         bob = await nodes[1].connect("/ws?user_id=bob")
         await redis_7.move(0, await _another(redis_7, 0))
@@ -180,7 +180,7 @@ async def test_a_master_whose_replica_takes_over_leaves_no_silent_hole(server: s
 
 async def test_a_new_master_takes_slots_over(redis_7: RedisCluster) -> None:
     """The cluster grows: a server that no node knows gets some slots, one after the other."""
-    async with two_nodes(redis_7.url, times=PRODUCT) as nodes:
+    async with two_nodes(redis_7.url, times=STEADY) as nodes:
         new = await redis_7.grow()
         traffic = await Traffic.start(nodes, "lobby")
         for partition in (LOBBY, (LOBBY + 1) % 64, 0):
@@ -196,7 +196,7 @@ async def test_a_new_master_takes_slots_over(redis_7: RedisCluster) -> None:
 async def test_a_cluster_over_tls(tmp_path: Path) -> None:
     certificates = Certificates(tmp_path)
     async with RedisCluster(binary_of("redis-7.0"), tls=certificates) as redis:
-        async with two_nodes(f"rediss+cluster://{redis.hosts}?{certificates.parameters}", times=PRODUCT) as nodes:
+        async with two_nodes(f"rediss+cluster://{redis.hosts}?{certificates.parameters}", times=STEADY) as nodes:
             traffic = await Traffic.start(nodes, "lobby")
             await traffic.stop()
     assert traffic.each_once_in_order()

@@ -8,7 +8,7 @@ import pytest
 from tests.chaos.harness.proxy import Part, Proxy
 from tests.cluster.conftest import READY_AGAIN_SECONDS
 from tests.support.cluster import NodeProcess
-from tests.support.node import PRODUCT
+from tests.support.node import STEADY
 from tests.support.ports import free_port
 from tests.support.redis_cluster import RedisCluster
 from tests.support.redis_servers import RedisServer, binary_of, two_nodes
@@ -57,7 +57,7 @@ async def one_server(server: str) -> AsyncGenerator[Switchable]:
         RedisServer(binary, *REPLICA) as former,
         RedisServer(binary, *REPLICA) as other,
         Proxy(former.port) as proxy,
-        two_nodes(f"redis://127.0.0.1:{proxy.port}", times=PRODUCT, PRESENCE_GRACE="0") as nodes,
+        two_nodes(f"redis://127.0.0.1:{proxy.port}", times=STEADY, PRESENCE_GRACE="0") as nodes,
     ):
         switchable = Switchable(proxy, former, other, nodes)
         await switchable.follow()
@@ -74,7 +74,7 @@ async def two_clusters(server: str) -> AsyncGenerator[Switchable]:
         former, other = [(await stack.enter_async_context(cluster)).masters[0] for cluster in both]
         proxy.point_at(former.port)
         url = f"redis+cluster://127.0.0.1:{proxy.port}"
-        nodes = await stack.enter_async_context(two_nodes(url, times=PRODUCT, PRESENCE_GRACE="0"))
+        nodes = await stack.enter_async_context(two_nodes(url, times=STEADY, PRESENCE_GRACE="0"))
         yield Switchable(proxy, former, other, nodes)
 
 

@@ -54,7 +54,7 @@ OFTEN_REPAIRED = LeaseTimes(round_seconds=8.0)
 SLOW_START = Times(OFTEN_REPAIRED, Timeouts(start=PATIENCE))
 """For the checker of tests/chaos, which is about the product's times, and starts dozens of nodes at once."""
 STEADY = Times(OFTEN_REPAIRED, Timeouts(command=3.0, response=3.0, subscribe=5.0, start=PATIENCE))
-"""For the scenarios of the checker: a busy machine answers in time, and what a scenario stalls still fails."""
+"""For tests in which Redis fails and that are not about how soon: a busy machine answers in time, what hangs fails."""
 PATIENT = Times(timeouts=_PATIENT)
 """For tests in which Redis works: it may take as long for an answer as a busy machine needs."""
 HASTY_LEASES = LeaseTimes(
