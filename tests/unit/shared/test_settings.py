@@ -1,43 +1,14 @@
-"""docs/protocol.md §8: settings from the environment or `.env`; a bad value stops the start and says what would do."""
+"""docs/protocol.md §8: the values of settings; a bad one stops the start and says what would do."""
 
-import os
-import traceback
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pydantic import SecretStr, ValidationError
-from tannoy.shared.errors import StartError
 from tannoy.shared.policy import LimitMode, LimitPolicy, SlowPolicy
-from tannoy.shared.settings import (
-    NOT_IN_EFFECT,
-    LogFormat,
-    Settings,
-    SettingValues,
-    load_settings,
-    settings_without_effect,
-    unknown_settings,
-)
+from tannoy.shared.settings import NOT_IN_EFFECT, LogFormat, Settings, load_settings
 
-Environment = pytest.MonkeyPatch
-SECRET = "hunter2hunter2"
+from tests.support.setting_variables import Environment, complaint
 
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Environment:
-    """An empty folder, and nothing of ours in the environment."""
-    for name in os.environ:
-        if name.startswith("TANNOY_"):
-            monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    return monkeypatch
-
-
-def complaint() -> str:
-    with pytest.raises(StartError) as caught:
-        load_settings()
-    return str(caught.value)
-
+pytestmark = pytest.mark.usefixtures("environment")
 
 DEFAULTS = {
     "redis_prefix": "tannoy",
@@ -168,91 +139,10 @@ def test_each_bad_value_has_a_line_of_its_own(environment: Environment) -> None:
     assert [line.partition("=")[0] for line in sorted(complaint().splitlines())] == ["TANNOY_LOG_FORMAT", "TANNOY_PORT"]
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "redis://h",
-        "rediss://h:1/2",
-        "unix:///run/redis.sock",
-        "redis+sentinel://h1,[::1]:1/m",
-        "redis+cluster://h1:1,[::1]",
-        "rediss+cluster://h1",
-    ],
-)
-def test_a_redis_url_of_a_known_scheme_is_read(environment: Environment, url: str) -> None:
-    environment.setenv("TANNOY_REDIS_URL", url)
-    assert load_settings().redis_url.get_secret_value() == url
-
-
-@pytest.mark.parametrize("url", ["localhost:6379", "http://h", "redis+ring://h"])
-def test_a_redis_url_of_another_scheme_is_refused(environment: Environment, url: str) -> None:
-    environment.setenv("TANNOY_REDIS_URL", url)
-    message = complaint()
-    assert message.startswith("TANNOY_REDIS_URL: ")
-    assert "redis://, rediss://, unix://, redis+sentinel://" in message
-
-
-@pytest.mark.parametrize("url", [f"http://u:{SECRET}@h", f"redis+ring://:{SECRET}@h"])
-def test_a_refused_redis_url_does_not_show_its_password(environment: Environment, url: str) -> None:
-    environment.setenv("TANNOY_REDIS_URL", url)
-    assert SECRET not in complaint()
-
-
-@pytest.mark.parametrize("url", [f"http://u:{SECRET}@h", f"redis+ring://:{SECRET}@h"])
-def test_the_traceback_of_a_refused_redis_url_does_not_show_its_password(environment: Environment, url: str) -> None:
-    environment.setenv("TANNOY_REDIS_URL", url)
-    with pytest.raises(StartError) as caught:
-        load_settings()
-    assert SECRET not in "".join(traceback.format_exception(caught.value))
-
-
-def test_settings_do_not_show_their_secrets(environment: Environment) -> None:
-    for name in ("REDIS_URL", "CLUSTER_SECRET", "API_KEY"):
-        environment.setenv(f"TANNOY_{name}", f"redis://:{SECRET}@h")
-    settings = load_settings()
-    assert SECRET not in f"{settings!r} {settings} {settings.model_dump()}"
-
-
 def test_settings_can_not_be_changed() -> None:
     settings = load_settings()
     with pytest.raises(Exception, match="frozen"):
         settings.port = 1
-
-
-def test_dotenv_is_read(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("TANNOY_PORT=8123\nTANNOY_API_KEY='quoted'\nOTHER=1\n")
-    settings = load_settings()
-    assert (settings.port, settings.api_key) == (8123, SecretStr("quoted"))
-
-
-def test_the_environment_takes_precedence_over_dotenv(environment: Environment, tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("TANNOY_PORT=8123\n")
-    environment.setenv("TANNOY_PORT", "8124")
-    assert load_settings().port == 8124
-
-
-def test_an_override_takes_precedence_over_the_environment(environment: Environment) -> None:
-    environment.setenv("TANNOY_PORT", "8124")
-    assert load_settings(port=8125).port == 8125
-
-
-def test_an_override_of_none_is_ignored(environment: Environment) -> None:
-    environment.setenv("TANNOY_PORT", "8124")
-    assert load_settings(port=None).port == 8124
-
-
-def test_a_bad_override_is_refused_like_a_bad_variable() -> None:
-    with pytest.raises(StartError, match="TANNOY_PORT=0: "):
-        load_settings(port=0)
-
-
-def test_settings_without_effect_are_listed() -> None:
-    names = ["TANNOY_RATE_MESSAGES", "TANNOY_PORT", "TANNOY_JWT_SECRET"]
-    assert settings_without_effect(names) == ["TANNOY_JWT_SECRET", "TANNOY_RATE_MESSAGES"]
-
-
-def test_a_misspelt_setting_is_listed() -> None:
-    assert unknown_settings(["TANNOY_PROT", "TANNOY_PORT", "TANNOY_HISTORY_SIZE"]) == ["TANNOY_PROT"]
 
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
@@ -271,20 +161,6 @@ def test_white_space_around_a_value_is_removed(
     assert getattr(load_settings(), field) == value
 
 
-@pytest.mark.parametrize("name", ["api_key", "cluster_secret", "redis_url"])
-def test_white_space_around_a_secret_is_removed(environment: Environment, name: str) -> None:
-    environment.setenv(f"TANNOY_{name.upper()}", f" redis://{SECRET}\n")
-    assert getattr(load_settings(), name).get_secret_value() == f"redis://{SECRET}"
-
-
-@pytest.mark.parametrize("key", ["two words", "sécret", "line\nfeed"])
-def test_an_api_key_that_no_header_can_carry_is_refused_without_showing_it(environment: Environment, key: str) -> None:
-    environment.setenv("TANNOY_API_KEY", key)
-    assert complaint() == (
-        "TANNOY_API_KEY: has to consist of visible ASCII characters, since callers send it in an HTTP header"
-    )
-
-
 def test_a_value_that_is_not_utf_8_is_refused_with_its_bytes_escaped(environment: Environment) -> None:
     environment.setenv("TANNOY_NODE_ID", "caf\udce9")
     assert complaint().startswith("TANNOY_NODE_ID=caf\\udce9: ")
@@ -293,28 +169,6 @@ def test_a_value_that_is_not_utf_8_is_refused_with_its_bytes_escaped(environment
 def test_the_port_of_a_service_link_is_left_out(environment: Environment) -> None:
     environment.setenv("TANNOY_PORT", "tcp://10.96.0.12:8000")
     assert "port" not in load_settings().model_fields_set
-
-
-def test_an_unknown_argument_is_refused() -> None:
-    arguments: Any = {"prot": 1}
-    with pytest.raises(ValidationError, match="prot"):
-        Settings(**arguments)
-
-
-def test_arguments_are_converted_like_variables() -> None:
-    settings = Settings(redis_url="rediss://h", slow_policy="skip", log_file="log", allowed_origins=["https://a.b/"])
-    assert settings.redis_url.get_secret_value() == "rediss://h"
-    assert (settings.slow_policy, settings.log_file) == (SlowPolicy.SKIP, Path("log"))
-    assert settings.allowed_origins == ("https://a.b",)
-
-
-def test_the_environment_is_not_read_for_arguments(environment: Environment) -> None:
-    environment.setenv("TANNOY_PORT", "8124")
-    assert Settings().port == 8000
-
-
-def test_the_arguments_that_type_checkers_know_are_all_settings() -> None:
-    assert SettingValues.__annotations__.keys() == Settings.model_fields.keys()
 
 
 DOCUMENTED = """
