@@ -1,0 +1,24 @@
+"""Handshakes, and what a node that allows certain origins decides on them."""
+
+from tannoy.node.admission.handshake import AcceptedThenClosed, Admission, Admitted, Handshake, Rejected
+from tannoy.shared.keyspace import Keyspace
+
+KEYSPACE = Keyspace("tannoy")
+HOST = "chat.example:8000"
+
+Decision = Admitted | AcceptedThenClosed | Rejected
+
+
+def decide(
+    path: str = "/ws", query: str = "", *, allowed: tuple[str, ...] = (), host: str | None = HOST, **headers: str
+) -> Decision:
+    """The decision on a handshake. A header `sec_websocket_protocol` is sent as `sec-websocket-protocol`."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    if host is not None:
+        named["host"] = host
+    return Admission(KEYSPACE, allowed).decide(Handshake(path, query, named))
+
+
+def admitted(decision: Decision) -> Admitted:
+    assert isinstance(decision, Admitted), decision
+    return decision
