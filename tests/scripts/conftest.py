@@ -1,9 +1,18 @@
+import itertools
 from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 
 import pytest
+from tannoy.fanout.presence.calls import PRESENCE_SCRIPTS, PresenceRules
+from tannoy.fanout.redis.pipeline import Pipeline
+from tannoy.shared.keyspace import Keyspace
 
 from tests.support.owner_leases import OwnerLeases
+from tests.support.presence_room import RULES, OpenRoom, PresenceRoom
+from tests.support.redis_pipeline import open_pipeline
 from tests.support.valkey import Valkey
+
+_prefixes = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
@@ -26,3 +35,29 @@ async def evicting(valkey: Valkey) -> OwnerLeases:
     await owner.identify_server()
     await owner.send_heartbeats("n1", "n2", "n3")
     return owner
+
+
+@pytest.fixture
+async def presence_pipeline(valkey: Valkey) -> AsyncGenerator[Pipeline]:
+    async with open_pipeline(valkey, PRESENCE_SCRIPTS) as pipeline:
+        yield pipeline
+
+
+@pytest.fixture
+async def open_room(valkey: Valkey, presence_pipeline: Pipeline) -> AsyncGenerator[OpenRoom]:
+    """`await open_room(grace=…, events_max=…, inline_max=…)`: a room that no other test uses."""
+    async with AsyncExitStack() as stack:
+
+        async def open_it(
+            *, grace: float = 0, events_max: int = RULES.events_max, inline_max: int = RULES.inline_max
+        ) -> PresenceRoom:
+            rules = PresenceRules(inline_max=inline_max, events_max=events_max, grace=grace)
+            keyspace = Keyspace(f"p{next(_prefixes)}")
+            return await stack.enter_async_context(PresenceRoom.open(valkey, presence_pipeline, keyspace, rules))
+
+        yield open_it
+
+
+@pytest.fixture
+async def room(open_room: OpenRoom) -> PresenceRoom:
+    return await open_room()

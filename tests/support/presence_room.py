@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
@@ -16,10 +16,14 @@ from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName, UserId
 
 from tests.support.valkey import Valkey
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, eventually
 
 ALIVE_MS = 60_000
 RULES = PresenceRules(inline_max=50, events_max=1000, grace=0)
+SHORT = 0.05
+"""Seconds of grace in tests that wait for a leave."""
+LONG = 60.0
+"""Seconds of grace that do not end during a test."""
 Frame = dict[str, Any]
 _END = b"end of test messages"
 
@@ -134,3 +138,28 @@ class PresenceRoom:
         """All keys of the prefix except the heartbeats."""
         keys = await self._valkey.run("KEYS", self.channel.address.split(b":")[0] + b":*")
         return {key.decode() for key in keys if not key.endswith(b":nodes")}
+
+
+OpenRoom = Callable[..., Awaitable[PresenceRoom]]
+
+
+async def sweep_until(room: PresenceRoom, count: int = 1) -> None:
+    """Sweep until that many leaves have been announced."""
+    shown = [0]
+
+    async def swept() -> bool:
+        shown[0] += await room.sweep()
+        return shown[0] >= count
+
+    await eventually(swept, what=f"{count} leaves are shown")
+    assert shown[0] == count
+
+
+async def wait_on_redis_clock(room: PresenceRoom, seconds: float) -> None:
+    """On the clock of Redis."""
+    end = await room.now_ms() + seconds * 1000
+
+    async def passed() -> bool:
+        return await room.now_ms() > end
+
+    await eventually(passed, what=f"{seconds:g} s pass")
