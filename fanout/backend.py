@@ -40,8 +40,11 @@ class RedisBackend(Protocol):
 
     def pipeline(self, *, name: str, scripts: tuple[Script, ...], on_connected: OnConnected) -> AnyPipeline: ...
 
-    async def servers(self) -> Sequence[tuple[Target, Sequence[int]]]:
-        """The servers that hold our data, each with its partitions. Raises StartError where they can't be found."""
+    async def servers(self, answer_within: float) -> Sequence[tuple[Target, Sequence[int]]]:
+        """The servers that hold our data, each with its partitions; `answer_within` is in seconds.
+
+        Raises StartError where they can't be found.
+        """
         ...
 
     @property
@@ -95,7 +98,7 @@ class SingleServer:
         self._pipelines.append(pipeline)
         return pipeline
 
-    async def servers(self) -> Sequence[tuple[Target, Sequence[int]]]:
+    async def servers(self, answer_within: float) -> Sequence[tuple[Target, Sequence[int]]]:
         return [(self._target, _ALL)]
 
     @property
@@ -141,10 +144,10 @@ class ClusterBackend:
         self._pipelines.append(pipeline)
         return pipeline
 
-    async def servers(self) -> Sequence[tuple[Target, Sequence[int]]]:
+    async def servers(self, answer_within: float) -> Sequence[tuple[Target, Sequence[int]]]:
         at = f"Redis at {self._cluster.address} (TANNOY_REDIS_URL)"
         try:
-            await self._cluster.refresh()
+            await self._cluster.refresh(answer_within)
         except NoCluster as error:
             raise StartError(f"{at} can't be found: {error}") from error
         if not self._cluster.slot_map.is_whole:

@@ -170,7 +170,7 @@ class Bus:
 
     async def check(self) -> None:
         """Connect once to each server, without retries, and do what a node needs to do. Raises StartError."""
-        for server, partitions in await self._backend.servers():
+        for server, partitions in await self._backend.servers(self._start_timeout):
             ensure = partial(self._lives.on_connected, partitions=partitions)
             first = partitions[0]
             probe = StartupProbe(

@@ -154,7 +154,7 @@ async def skip_recovery(address: AnyAddress, prefix: str, timeout: float) -> Non
     Raises what `connect` raises, and StartError.
     """
     keyspace = Keyspace(prefix, address.database)
-    for server, partitions in await backend_of(address, keyspace).servers():
+    for server, partitions in await backend_of(address, keyspace).servers(timeout):
         connection = await connect(server, name="tannoy-start", on_pushes=lambda _: None, timeout=timeout)
         try:
             async with asyncio.timeout(timeout):

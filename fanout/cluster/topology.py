@@ -116,8 +116,8 @@ class ClusterTopology:
     def _until_next_round(self) -> float:
         return random.uniform(0.8, 1.2) * (PERIOD if self._is_well else PERIOD_IN_TROUBLE)
 
-    async def refresh(self) -> None:
-        """Read the slot map once. Raises NoCluster."""
+    async def refresh(self, answer_within: float = ANSWER_WITHIN) -> None:
+        """Read the slot map once; wait `answer_within` seconds for a server that answers late. Raises NoCluster."""
         at_once = 1 if self._is_well else ASKED_AT_ONCE
         self._refresh_due.clear()
         hint, self._hint = self._hint, None
@@ -127,9 +127,9 @@ class ClusterTopology:
         random.shuffle(known)
         if hint is not None:
             known = [hint, *(server for server in known if server != hint)]
-        maps, reasons = await self._ask_several(known[:at_once])
+        maps, reasons = await self._ask_several(known[:at_once], answer_within)
         if not maps and len(known) > at_once:
-            maps, more = await self._ask_several(known[at_once:])
+            maps, more = await self._ask_several(known[at_once:], answer_within)
             reasons |= more
         if not maps:
             why = "; ".join(f"{server}: {reason}" for server, reason in reasons.items())
@@ -150,18 +150,18 @@ class ClusterTopology:
         self.previous_refresh_at, self._refreshed_at = self._refreshed_at, read_at
 
     async def _ask_several(
-        self, servers: Sequence[RedisAddress]
+        self, servers: Sequence[RedisAddress], within: float
     ) -> tuple[dict[RedisAddress, SlotMap], dict[RedisAddress, str]]:
         """The slot maps of the servers that gave one, and the reasons of the others."""
-        answers = await query_all(servers, self._query, within=ANSWER_WITHIN)
+        answers = await query_all(servers, lambda server: self._query(server, within), within=within)
         maps = {server: answer for server, answer in answers.items() if isinstance(answer, SlotMap)}
         return maps, {server: answer for server, answer in answers.items() if isinstance(answer, str)}
 
-    async def _query(self, server: RedisAddress) -> SlotMap | str:
+    async def _query(self, server: RedisAddress, within: float) -> SlotMap | str:
         """The slot map of a server, or the reason why it gives none."""
         try:
-            async with asyncio.timeout(ANSWER_WITHIN):
-                slots, info = await self._ask(server, _COMMANDS, ANSWER_WITHIN)
+            async with asyncio.timeout(within):
+                slots, info = await self._ask(server, _COMMANDS, within)
         except TimeoutError:
             return "does not answer"
         except (OSError, TannoyError) as error:

@@ -32,7 +32,9 @@ async def query_server(server: RedisAddress, commands: Commands, within: float) 
 
     # Who asks stops to wait after `within` seconds, so a provider that hangs has to be told of before.
     login_within = CREDENTIALS_SHARE * within
-    return await try_routes(server, lambda route: ask(route, commands), timeout=within, login_within=login_within)
+    return await try_routes(
+        server, lambda route: ask(route, commands, within), timeout=within, login_within=login_within
+    )
 
 
 async def query_all(

@@ -20,8 +20,6 @@ from redis.maint_notifications import MaintNotificationsConfig
 from .dial import Route
 from .errors import ConnectionLost, RedisError
 
-SOCKET_TIMEOUT = 2.0
-"""Seconds that redis-py waits to connect and for each reply. Its callers wait less; its own default would be 5."""
 SHUTDOWN_TIMEOUT = 1.0
 """Seconds that a TLS connection to a frozen server is kept after it was closed."""
 
@@ -54,8 +52,10 @@ class _TlsConnection(_Connection, SSLConnection):
         return {**cast("Mapping[str, Any]", inherited), **names}
 
 
-async def ask(route: Route, commands: Sequence[Sequence[str]]) -> list[Any]:
+async def ask(route: Route, commands: Sequence[Sequence[str]], timeout: float) -> list[Any]:
     """One reply for each command; an error is a RedisError in the list. They are written in one go.
+
+    redis-py waits `timeout` seconds to connect and for each reply: who calls this bounds all of it.
 
     redis-py converts the replies of some commands of one word (PING becomes True), and leaves all others as they are.
 
@@ -72,8 +72,8 @@ async def ask(route: Route, commands: Sequence[Sequence[str]]) -> list[Any]:
         port=route.server.port,
         protocol=3,
         retry=Retry(NoBackoff(), 0),
-        socket_timeout=SOCKET_TIMEOUT,
-        socket_connect_timeout=SOCKET_TIMEOUT,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
         maint_notifications_config=MaintNotificationsConfig(enabled=False),
         driver_info=None,
         **options,

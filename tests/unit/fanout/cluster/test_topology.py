@@ -92,6 +92,19 @@ async def test_a_frozen_server_delays_a_round_only_briefly(servers: Servers) -> 
 
 
 @on_manual_time
+async def test_a_server_may_take_the_time_for_an_answer_that_the_caller_gives() -> None:
+    async def ask_late(server: RedisAddress, commands: Sequence[Sequence[str]], within: float) -> list[Any]:
+        await asyncio.sleep(4 * ANSWER_WITHIN)
+        return await Servers().ask(server, commands, within)
+
+    cluster = ClusterTopology(ADDRESS, ask_late)
+    with pytest.raises(NoCluster, match="does not answer"):
+        await cluster.refresh()
+    await cluster.refresh(answer_within=5 * ANSWER_WITHIN)
+    assert cluster.slot_map.masters
+
+
+@on_manual_time
 async def test_a_whole_map_counts_more_than_a_newer_one_with_gaps(servers: Servers) -> None:
     servers.views |= {A: (A, 4), B: (B, 5), C: (A, 4)}
     servers.with_gaps.add(B)

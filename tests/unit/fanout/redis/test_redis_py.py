@@ -10,6 +10,8 @@ from tannoy.fanout.redis.dial import Route
 from tannoy.fanout.redis.errors import ConnectionLost
 from tannoy.fanout.redis.redis_py import ask
 
+from tests.support.waiting import PATIENCE
+
 
 async def _serve_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.read()
@@ -31,7 +33,7 @@ def test_a_connection_that_is_reset_before_the_first_command_is_lost(monkeypatch
             host, port = server.sockets[0].getsockname()
             address = RedisAddress(host, port, None, None, 0, None)
             with pytest.raises(ConnectionLost, match="closed before the command was sent"):
-                await ask(Route(address, host, None, None, None), [("PING",)])
+                await ask(Route(address, host, None, None, None), [("PING",)], PATIENCE)
 
     monkeypatch.setattr(asyncio, "open_connection", open_and_reset)
     uvloop.run(ask_server())
