@@ -5,8 +5,8 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command "make lock"
 PYTEST := $(BIN)/python -m pytest
-# Tests of real processes wait most of the time: more workers than cores, on two of them.
-WORKERS ?= 4
+# Tests of real processes wait most of the time: three workers per core, of two of them.
+WORKERS ?= 6
 GROUPED := --dist loadgroup --no-loadscope-reorder
 IN_PARALLEL := --numprocesses $(WORKERS) $(GROUPED)
 # The checker's runs are about times: beside them run only tests that start no nodes.
