@@ -3,7 +3,7 @@
 import hmac
 import struct
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import msgpack
 from hypothesis import given
@@ -84,10 +84,12 @@ def pack_anything(value: Any) -> bytes:
         case _Extension():
             return b"\xc7" + bytes((len(value.data), 5)) + value.data
         case dict():
-            pairs = b"".join(pack_anything(key) + pack_anything(item) for key, item in value.items())  # pyright: ignore
-            return b"\xde" + struct.pack(">H", len(value)) + pairs  # pyright: ignore
+            members = cast("dict[object, object]", value)
+            pairs = b"".join(pack_anything(key) + pack_anything(item) for key, item in members.items())
+            return b"\xde" + struct.pack(">H", len(members)) + pairs
         case list():
-            return b"\xdc" + struct.pack(">H", len(value)) + b"".join(map(pack_anything, value))  # pyright: ignore
+            items = cast("list[object]", value)
+            return b"\xdc" + struct.pack(">H", len(items)) + b"".join(map(pack_anything, items))
         case _:
             return msgpack.packb(value)
 

@@ -37,7 +37,7 @@ def test_version_is_that_of_the_installed_distribution() -> None:
 
 def test_an_unknown_name_is_an_attribute_error_that_names_it() -> None:
     with pytest.raises(AttributeError, match="'tannoy' has no attribute 'nothing'"):
-        _ = tannoy.nothing  # pyright: ignore
+        _ = tannoy.nothing
 
 
 def test_python_m_tannoy_is_the_command() -> None:

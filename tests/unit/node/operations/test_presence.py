@@ -1,6 +1,7 @@
 """The presence of a channel, for the `presence` command and the HTTP API."""
 
 from dataclasses import replace
+from typing import cast
 
 import orjson
 import pytest
@@ -105,10 +106,10 @@ async def test_presence_of_a_room_that_does_not_fit_into_one_answer_is_cut_and_s
     flat = [part for number in range(100) for part in (b"user-%02d" % number, b"1|%d|%s" % (MS + number, b"x" * 100))]
     node.redis.reply_with(PRESENCE_LIST, [17, 100, 100, flat])
     presence = await queries(node, page_max_bytes=5000).get_channel(ROOM)
-    users = presence["users"]
-    assert isinstance(users, list)
+    assert isinstance(presence["users"], list)
+    users = cast("list[dict[str, object]]", presence["users"])
     assert 0 < len(orjson.dumps(users)) <= 5000
-    assert [user["user_id"] for user in users] == [f"user-{number:02}" for number in range(len(users))]  # pyright: ignore
+    assert [user["user_id"] for user in users] == [f"user-{number:02}" for number in range(len(users))]
     assert (presence["users_count"], presence["more"]) == (100, True)
 
 
