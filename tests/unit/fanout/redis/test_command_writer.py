@@ -36,13 +36,6 @@ class Writer(CommandWriter[RedisCommand]):
         return command
 
 
-@pytest.fixture
-def redis(monkeypatch: pytest.MonkeyPatch) -> MemoryRedis:
-    memory = MemoryRedis()
-    monkeypatch.setattr("tannoy.fanout.redis.command_writer.connect", memory.connect)
-    return memory
-
-
 @asynccontextmanager
 async def running() -> AsyncGenerator[Writer]:
     writer = Writer()
