@@ -42,7 +42,7 @@ async def room(redis: Redis) -> Channel:
 
 
 async def call(redis: Redis, *words: object) -> Any:
-    return await redis.execute_command(*words)  # type: ignore[no-untyped-call]  # pyright: ignore
+    return await redis.execute_command(*words)  # type: ignore[no-untyped-call]
 
 
 async def publish(redis: Redis, room: Channel, key: str, payload: bytes, *, seconds: int = 300) -> int:
