@@ -88,9 +88,6 @@ end
 
 -- A session that connects again replaces its own lease, and never counts twice.
 if namesake then
-  if redis.call('HEXISTS', STATE, 'n|' .. namesake) == 1 then
-    return displace(namesake)
-  end
   if redis.call('ZSCORE', HELD, namesake) then
     local other = newcomer_for(namesake)
     if not other then
@@ -103,6 +100,9 @@ if namesake then
     end
     redis.call('HSET', STATE, 'n|' .. other, spare, 'v|' .. spare, other)
     return wait_for(namesake, '')
+  end
+  if redis.call('HEXISTS', STATE, 'n|' .. namesake) == 1 then
+    return displace(namesake)
   end
 end
 

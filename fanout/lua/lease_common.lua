@@ -10,6 +10,9 @@
 -- Any of these keys may be deleted from outside: evicted, or by a clean-up script. `state` counts the members of `held`
 -- and `info`; where they differ, something was lost, and what is left is not relied on (`forget_owner`).
 --
+-- Redis does not roll a script back where it refuses one of its commands, as it does if its user has lost a right. So
+-- the order of writes matters: what is written before such a command is harmless, or makes these counts differ.
+--
 -- ARGV  those of the script below it; the last one is for how long a heartbeat holds, in ms
 -- Returns nothing by itself; each function is O(log n), free_dead_leases O(n)
 -- KEYS  1 heartbeats zset  incarnation → when its heartbeat expires (ms of Redis TIME); .since: see heartbeat.lua
@@ -95,11 +98,11 @@ local function tidy_up()
 end
 
 -- Keys of the owner were lost, so what is left says nothing: each node states its leases with its next heartbeat, or is
--- fenced, before the first new one is granted.
+-- fenced, before the first new one is granted. Without the keys nothing shows the loss any more, so they go last.
 local function forget_owner()
-  redis.call('DEL', HELD, INFO, STATE)
-  redis.call('HSET', SERVER, 'lost|' .. OWNER, string.format('%.0f', now))
   redis.call('HINCRBY', SERVER, 'losses', 1)
+  redis.call('HSET', SERVER, 'lost|' .. OWNER, string.format('%.0f', now))
+  redis.call('DEL', HELD, INFO, STATE)
 end
 
 local counted = redis.call('HMGET', STATE, '.held', '.infos')
@@ -149,8 +152,8 @@ local function newcomer_for(victim)
   return newcomer or nil
 end
 
--- Free a lease whose socket is closed, or whose node is dead. A newcomer that waits for it is granted in the same step;
--- returns that lease, or ''.
+-- Free a lease whose socket is closed, or whose node is dead. A newcomer that waits for it is granted in the same step,
+-- and waits until it is: one that neither waits nor holds a lease would be closed. Returns that lease, or ''.
 local function free_lease(lease)
   if redis.call('ZREM', HELD, lease) == 1 then
     redis.call('HINCRBY', STATE, '.held', -1)
@@ -160,9 +163,8 @@ local function free_lease(lease)
   if not newcomer then
     return ''
   end
-  local generation = redis.call('HGET', STATE, 'g|' .. newcomer)
+  hold(newcomer, redis.call('HGET', STATE, 'g|' .. newcomer))
   cancel_wait(newcomer)
-  hold(newcomer, generation)
   return newcomer
 end
 

@@ -6,17 +6,13 @@
 local lease, generation = ARGV[1], ARGV[2]
 
 local held = redis.call('ZSCORE', HELD, lease)
-if held then
-  if generation ~= '' and string.format('%.0f', held) ~= generation then
-    return ''
-  end
-  local granted = free_lease(lease)
-  tidy_up()
-  return granted
+if held and generation ~= '' and string.format('%.0f', held) ~= generation then
+  return ''
 end
-if redis.call('HEXISTS', STATE, 'n|' .. lease) == 1 then
-  forget(lease)
+if not held then
   cancel_wait(lease)
-  tidy_up()
 end
-return ''
+-- Also of a lease that is not held: an acquire or a release of it that Redis refused half-way may have left some of it.
+local granted = free_lease(lease)
+tidy_up()
+return granted

@@ -49,7 +49,9 @@ end
 
 for _, field in ipairs(redis.call('HKEYS', STATE)) do
   local newcomer = field:match('^n|(.*)$')
-  if newcomer and is_unstated(newcomer) then
+  if newcomer and redis.call('ZSCORE', HELD, newcomer) then
+    cancel_wait(newcomer) -- Redis has refused that when the lease was granted
+  elseif newcomer and is_unstated(newcomer) then
     forget(newcomer)
     cancel_wait(newcomer)
   end
@@ -59,6 +61,15 @@ for _, lease in ipairs(redis.call('ZRANGE', HELD, 0, -1)) do
     local newcomer = free_lease(lease)
     if newcomer ~= '' then
       table.insert(granted, newcomer)
+    end
+  end
+end
+
+-- What was refused half-way may have left the description of a lease that is neither held nor waits.
+if redis.call('HLEN', INFO) > redis.call('ZCARD', HELD) then
+  for _, lease in ipairs(redis.call('HKEYS', INFO)) do
+    if not redis.call('ZSCORE', HELD, lease) and redis.call('HEXISTS', STATE, 'n|' .. lease) == 0 then
+      forget(lease)
     end
   end
 end

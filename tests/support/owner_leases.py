@@ -110,6 +110,14 @@ class OwnerLeases:
         """Oldest first."""
         return [lease.decode() for lease in await self._valkey.run("ZRANGE", self.keys("n1").held, "0", "-1")]
 
+    async def descriptions(self) -> set[str]:
+        """The leases that are described."""
+        return {lease.decode() for lease in await self._valkey.run("HKEYS", self.keys("n1").info)}
+
+    async def state(self) -> set[str]:
+        """The fields of `state` (lease_common.lua)."""
+        return {field.decode() for field in await self._valkey.run("HKEYS", self.keys("n1").state)}
+
     async def existing_keys(self) -> set[str]:
         """Those keys of the owner, as node n1 passes them, that exist."""
         keys = self.keys("n1")._asdict().items()

@@ -4,6 +4,8 @@ import asyncio
 import signal
 import subprocess
 import tempfile
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -86,6 +88,15 @@ class Valkey:
     async def run(self, *words: str | bytes) -> Any:
         """Any command."""
         return await self.client.execute_command(*words)  # type: ignore[no-untyped-call]  # redis-py has no type for it
+
+    @asynccontextmanager
+    async def refusing(self, right: str) -> AsyncGenerator[None]:
+        """Its user has no right to this command meanwhile, in scripts too."""
+        await self.run("ACL", "SETUSER", "default", f"-{right}")
+        try:
+            yield
+        finally:
+            await self.run("ACL", "SETUSER", "default", f"+{right}")
 
     async def subscribers(self, channel: bytes) -> int:
         """Links that are subscribed to `channel`, as Redis counts them."""
