@@ -36,8 +36,9 @@ local function is_whole()
   for at = FIRST_PROCESS, #KEYS do
     sessions = sessions + redis.call('HLEN', KEYS[at])
   end
-  local counted = redis.call('HMGET', META, 's', 'u', 'l')
-  return tonumber(counted[1] or 0) == sessions
+  local counted = redis.call('HMGET', META, 's', 'u', 'l', 'unshown')
+  return not counted[4]
+    and tonumber(counted[1] or 0) == sessions
     and tonumber(counted[2] or 0) == redis.call('HLEN', USERS)
     and tonumber(counted[3] or 0) == redis.call('ZCARD', LEAVING)
 end
@@ -105,8 +106,8 @@ local function rebuild()
   for at = 1, #leaves, AT_ONCE do
     redis.call('ZADD', LEAVING, unpack(leaves, at, math.min(at + AT_ONCE - 1, #leaves)))
   end
-  redis.call('HSET', META, 's', sessions, 'u', redis.call('HLEN', USERS), 'l', redis.call('ZCARD', LEAVING))
-  redis.call('HDEL', META, 'lost')
+  local counts = { 's', sessions, 'u', redis.call('HLEN', USERS), 'l', redis.call('ZCARD', LEAVING) }
+  redis.call('HSET', META, 'unshown', '1', unpack(counts))
 end
 
 local was_whole = is_whole()
@@ -115,24 +116,23 @@ if was_whole then
   redis.call('HDEL', META, 'lost')
 elseif not lost or math.abs(now - lost) < lease_ms then
   if not lost then
-    redis.call('HSET', META, 'lost', digits(now))
     redis.call('HINCRBY', SERVER, 'losses', 1)
+    redis.call('HSET', META, 'lost', digits(now))
   end
   return 0
 else
   rebuild()
+  publish_restated()
+  redis.call('HDEL', META, 'unshown', 'lost')
 end
 
+if redis.call('EXISTS', SESSIONS) == 1 then
+  redis.call('SADD', ON, ROOM)
+else
+  redis.call('SREM', ON, ROOM)
+end
 if not forget_if_empty() then
-  if redis.call('EXISTS', SESSIONS) == 1 then
-    redis.call('SADD', ON, ROOM)
-  else
-    redis.call('SREM', ON, ROOM)
-  end
   keep()
-  if not was_whole then
-    publish_restated()
-  end
   schedule()
 end
 return 1

@@ -7,6 +7,9 @@
 -- Any of these keys may be deleted from outside: evicted, or by a clean-up script. `meta` counts the members of others, so
 -- that presence_check.lua finds what was lost; it then rebuilds the room from the `sessions` of all processes.
 --
+-- Redis does not roll a script back where it refuses one of its commands, as it does if its user has lost a right. So
+-- each change ends with what counts it, behind its event: until then the counts differ, and the check finds that too.
+--
 -- ARGV  1 room  2 inline_max: users that are listed at most  3 events_max: users beyond which only counts are published
 --       …       those of the script below it
 -- Returns nothing by itself; each function is O(log n), and O(inline_max) where it publishes a change
@@ -19,6 +22,7 @@
 --                          pending: a count has to be published  big: changes are published as counts
 --                          s: sessions  u, l: how many members users and leaving have
 --                          lost: when the check found that these do not agree (ms)
+--                          unshown: the room was rebuilt, and no event has said so yet
 --       7 server     hash  born: since when this server has its data (microseconds)
 --       8 channel          on which changes are published (a channel, not a key)
 --       9 sessions   hash  NUMBER → USER\nSINCE|NAME: the sessions of one process in the room
@@ -68,15 +72,11 @@ local function set_user(user_id, count, since, name)
   end
 end
 
--- Subtracted from 0: Redis 7.0 refuses the -0 that the minus of Lua makes of 0.
-local function remove_user(user_id)
-  redis.call('HINCRBY', META, 'u', 0 - redis.call('HDEL', USERS, user_id))
-end
-
 local function begin_leave(user_id, shown_at)
   redis.call('HINCRBY', META, 'l', redis.call('ZADD', LEAVING, digits(shown_at), user_id))
 end
 
+-- Subtracted from 0: Redis 7.0 refuses the -0 that the minus of Lua makes of 0.
 local function end_leave(user_id)
   redis.call('HINCRBY', META, 'l', 0 - redis.call('ZREM', LEAVING, user_id))
 end
@@ -108,9 +108,9 @@ local function publish_count()
     sweep_at(next_count)
     return
   end
-  redis.call('HDEL', META, 'pending')
   redis.call('HSET', META, 'counted', digits(now))
   publish('count', redis.call('HLEN', USERS), raise_version(1))
+  redis.call('HDEL', META, 'pending')
 end
 
 -- A user has joined or left: publish that as an event, or as a count.
@@ -152,24 +152,26 @@ local function remove_sessions(taken, shown_at)
       end
     end
   end
-  redis.call('HINCRBY', META, 's', digits(0 - sessions))
   if leaves then
     sweep_at(shown_at)
   end
+  redis.call('HINCRBY', META, 's', digits(0 - sessions))
 end
 
 -- Show the leaves of these users, in order, until `events_max` events were published. Returns how many leaves were
 -- shown, and how many of them by an event.
 local function show_leaves(user_ids, events_max)
-  local count, shown, published = redis.call('HLEN', USERS), 0, 0
+  local count, shown, published, removed = redis.call('HLEN', USERS), 0, 0, 0
   for _, user_id in ipairs(user_ids) do
     if published == events_max then
       break
     end
     local sessions, _, name = user(user_id)
+    if sessions == 0 then
+      removed = removed + redis.call('HDEL', USERS, user_id)
+    end
     end_leave(user_id)
     if sessions == 0 then
-      remove_user(user_id)
       count, shown = count - 1, shown + 1
       if count <= EVENTS_MAX then
         changed('left', user_id, name)
@@ -179,6 +181,9 @@ local function show_leaves(user_ids, events_max)
   end
   if shown > published and count > EVENTS_MAX then
     changed()
+  end
+  if removed > 0 then
+    redis.call('HINCRBY', META, 'u', 0 - removed)
   end
   return shown, published
 end

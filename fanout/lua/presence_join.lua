@@ -12,8 +12,9 @@ if not expiry or tonumber(expiry) <= now then
   return false
 end
 
+-- The room first: of a process that dies, sessions are looked for in the rooms that are noted.
+local is_new_room = redis.call('SADD', ON, ROOM) == 1
 if redis.call('HSETNX', SESSIONS, number, user_id .. '\n' .. digits(now) .. '|' .. username) == 1 then
-  redis.call('HINCRBY', META, 's', 1)
   local count, since, name = user(user_id)
   if count then
     -- That it began to leave was not published, so neither is that it is back. Its username stays the one shown before.
@@ -27,9 +28,10 @@ if redis.call('HSETNX', SESSIONS, number, user_id .. '\n' .. digits(now) .. '|' 
       changed('joined', user_id, username)
     end
   end
-  if redis.call('SADD', ON, ROOM) == 1 then
+  if is_new_room then
     keep()
   end
+  redis.call('HINCRBY', META, 's', 1)
 end
 
 local count = redis.call('HLEN', USERS)
