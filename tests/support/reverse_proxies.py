@@ -1,0 +1,108 @@
+"""Real proxies in front of nodes, as Debian packages them: nginx and HAProxy. Each serves on loopback."""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support import processes
+from tests.support.ports import free_port
+from tests.support.waiting import eventually
+
+_NGINX = """
+daemon off;
+master_process off;
+error_log stderr warn;
+pid {folder}/pid;
+events {{ }}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/body;
+  proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi;
+  scgi_temp_path {folder}/scgi;
+  upstream nodes {{ {servers} }}
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{
+      proxy_pass http://nodes;
+      {lines}
+    }}
+  }}
+}}
+"""
+NGINX_PASSES_UPGRADES = (
+    "proxy_http_version 1.1;",
+    "proxy_set_header Upgrade $http_upgrade;",
+    "proxy_set_header Connection upgrade;",
+)
+NGINX_NAMES_CLIENTS = ("proxy_set_header Host $host;", "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;")
+_HAPROXY = """
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 60s
+  timeout server 60s
+  timeout tunnel 1h
+frontend public
+  bind 127.0.0.1:{port}
+  option forwardfor
+  default_backend nodes
+backend nodes
+{servers}
+"""
+
+
+@asynccontextmanager
+async def nginx(ports: Sequence[int], *lines: str) -> AsyncGenerator[int]:
+    """In front of the nodes on these ports; `lines` stand in its location. Gives its port."""
+    with tempfile.TemporaryDirectory(prefix="tannoy-nginx-") as folder:
+        port, file = free_port(), Path(folder) / "nginx.conf"
+        servers = " ".join(f"server 127.0.0.1:{each};" for each in ports)
+        file.write_text(_NGINX.format(folder=folder, port=port, servers=servers, lines="\n      ".join(lines)))
+        async with _running(_binary("nginx"), ("-e", "stderr", "-p", folder, "-c", str(file)), port):
+            yield port
+
+
+@asynccontextmanager
+async def haproxy(ports: Sequence[int]) -> AsyncGenerator[int]:
+    """In front of the nodes on these ports, as `deploy/haproxy.cfg` has it. Gives its port."""
+    with tempfile.TemporaryDirectory(prefix="tannoy-haproxy-") as folder:
+        port, file = free_port(), Path(folder) / "haproxy.cfg"
+        servers = "\n".join(f"  server node-{each} 127.0.0.1:{each}" for each in ports)
+        file.write_text(_HAPROXY.format(port=port, servers=servers))
+        async with _running(_binary("haproxy"), ("-db", "-f", str(file)), port):
+            yield port
+
+
+def _binary(name: str) -> str:
+    found = shutil.which(name, path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
+    if found is None:
+        pytest.skip(f"no `{name}` here: this test needs Debian's package of that name")
+    return found
+
+
+@asynccontextmanager
+async def _running(binary: str, arguments: Sequence[str], port: int) -> AsyncGenerator[None]:
+    process = processes.start([binary, *arguments], output=subprocess.DEVNULL)
+    try:
+        async with httpx.AsyncClient() as http:
+
+            async def answers() -> bool:
+                assert process.poll() is None, f"{binary} has ended: its messages are on stderr"
+                try:
+                    await http.get(f"http://127.0.0.1:{port}/health/live")
+                except httpx.TransportError:
+                    return False
+                return True
+
+            await eventually(answers, what=f"{binary} serves")
+        yield
+    finally:
+        processes.end_group(process)
