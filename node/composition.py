@@ -113,7 +113,6 @@ def connection_context(
     return ConnectionContext(
         terms=NodeTerms(node_id, _whole_if_possible(settings.ping_interval), settings.message_max_bytes),
         hub=hub,
-        tracker=bus.tracker,
         session_leases=SessionLeases(bus.leases, bus.limits, bus.disconnects, node_id=node_id, clock=clock),
         bus_status=bus_status,
         wheel=wheel,

@@ -77,7 +77,6 @@ class ConnectionContext:
 
     terms: NodeTerms
     hub: Hub
-    tracker: ChannelTracker
     session_leases: SessionLeases
     bus_status: BusStatus
     wheel: TimerWheel

@@ -155,7 +155,6 @@ class UnitNode:
         self.context = ConnectionContext(
             terms=NodeTerms(NodeId("n1"), PING_INTERVAL, MESSAGE_MAX_BYTES),
             hub=self.hub,
-            tracker=self.tracker,
             session_leases=self.session_leases,
             bus_status=self.bus_status,
             wheel=self.wheel,
