@@ -57,7 +57,6 @@ class Cursor:
         "_reset",
         "_waiting",
         "_waiting_bytes",
-        "duplicates",
         "epoch",
         "has_lost_data",
         "offset",
@@ -69,7 +68,6 @@ class Cursor:
         self.state = CursorState.UNKNOWN
         self.epoch = ""
         self.offset = 0
-        self.duplicates = 0
         self.reset_on_start = False
         """A session was admitted without a position: the channel gets a `resync` once the position is known."""
         self.has_lost_data = False
@@ -97,7 +95,6 @@ class Cursor:
         if message.epoch != self.epoch:
             return [self._restart(Position(message.epoch, message.offset - 1)), *self.handle_message(message)]
         if message.offset <= self.offset:
-            self.duplicates += 1
             self.has_lost_data |= message.offset > self._read_up_to
             return []
         if self.state is CursorState.FOLLOWING and message.offset == self.offset + 1:
