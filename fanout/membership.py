@@ -20,6 +20,7 @@ from ..shared.clock import Clock
 from ..shared.errors import Unavailable
 from ..shared.keyspace import Keyspace
 from ..shared.nodes import NodeInfo
+from ..shared.waiting import wait_up_to
 from .heartbeats import Heartbeat, HeartbeatCalls, parse_heartbeat
 from .lease_times import DEFAULT_TIMES, LeaseTimes
 from .redis.errors import reason_of, words_of
@@ -170,11 +171,7 @@ class Membership:
     async def run(self, pipeline: AnyPipeline) -> None:
         """A heartbeat every `heartbeat_seconds`, for ever."""
         while True:
-            try:
-                async with asyncio.timeout(self._times.heartbeat_seconds):
-                    await self._is_due.wait()
-            except TimeoutError:
-                pass
+            await wait_up_to(self._times.heartbeat_seconds, self._is_due)
             self._is_due.clear()
             if pipeline.connected.is_set():
                 try:

@@ -16,6 +16,7 @@ import structlog
 
 from ...shared.channels import PARTITIONS
 from ...shared.errors import TannoyError
+from ...shared.waiting import wait_up_to
 from ..redis.address import ClusterAddress, RedisAddress
 from ..redis.query import QueryServer, query_all, query_server
 from .slots import SlotMap, read_slots
@@ -89,11 +90,7 @@ class ClusterTopology:
         """Keep the slot map up to date, for ever."""
         was_read = True
         while True:
-            try:
-                async with asyncio.timeout(self._until_next_round()):
-                    await self._refresh_due.wait()
-            except TimeoutError:
-                pass
+            await wait_up_to(self._until_next_round(), self._refresh_due)
             try:
                 await self.refresh()
                 was_read = True

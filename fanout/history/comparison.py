@@ -15,6 +15,7 @@ import structlog
 from ...shared.clock import Clock
 from ...shared.errors import Unavailable
 from ...shared.publication import Position, Publication
+from ...shared.waiting import wait_up_to
 from ..batches import batched
 from .cursor import Cursor, CursorState, TrackedChannel
 from .reader import HistoryReader, StoredHead, read_head
@@ -91,11 +92,7 @@ class HeadComparison:
         """Compare all heads, again and again. Never returns."""
         renewed = self._clock.monotonic()
         while True:
-            try:
-                async with asyncio.timeout(BARRIER_PERIOD):
-                    await self._is_due.wait()
-            except TimeoutError:
-                pass
+            await wait_up_to(BARRIER_PERIOD, self._is_due)
             self._is_due.clear()
             try:
                 await self._compare_all()

@@ -1,12 +1,12 @@
 """Acquire a lease from Redis: what each of its answers means for a session, until the session holds the lease."""
 
-import asyncio
 import random
 from collections.abc import Callable
 
 from ...shared.codes import CloseCode
 from ...shared.errors import LimitReached, Unavailable
 from ...shared.sessions import CloseOrder
+from ...shared.waiting import wait_up_to
 from ..control.requests import Evict, Notice
 from ..membership import Membership
 from .calls import Displaced, Fenced, Full, Held, LeaseCalls, Recovering, Wait
@@ -53,7 +53,7 @@ class LeaseAcquirer:
                         lease.generation = generation
                         return
                     self._membership.beat_soon()
-                    await self._wait_for_wake(lease, HEARTBEAT_WAIT_SECONDS)
+                    await wait_up_to(HEARTBEAT_WAIT_SECONDS, lease.wake)
                 case Full(count, max_sessions):
                     raise LimitReached(lease.owner.kind, lease.owner.name, count, max_sessions)
                 case Wait(victim, displaced, count):
@@ -61,13 +61,13 @@ class LeaseAcquirer:
                     self._send_evict(lease, victim, count)
                     if displaced is not None:
                         self._send_evict(lease, displaced, count)
-                    await self._wait_for_wake(lease, ASK_AGAIN_SECONDS)
+                    await wait_up_to(ASK_AGAIN_SECONDS, lease.wake)
                 case Recovering(milliseconds):
                     has_waited = False
                     if milliseconds is None:
                         self._membership.beat_soon()  # a heartbeat that finds no server life has it made
                     seconds = max(HEARTBEAT_WAIT_SECONDS, (milliseconds or 0) / 1000)
-                    await self._wait_for_wake(lease, seconds + random.uniform(0.0, RECOVERY_SPREAD_SECONDS))
+                    await wait_up_to(seconds + random.uniform(0.0, RECOVERY_SPREAD_SECONDS), lease.wake)
                 case Displaced(by_same_session):
                     if self._membership.term == term:
                         # The notice to close this session got lost, or has not come yet.
@@ -77,14 +77,7 @@ class LeaseAcquirer:
                 case Fenced():
                     has_waited = False
                     self._membership.beat_soon()
-                    await self._wait_for_wake(lease, HEARTBEAT_WAIT_SECONDS)
-
-    async def _wait_for_wake(self, lease: Lease, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await lease.wake.wait()
-        except TimeoutError:
-            pass  # Redis is asked in either case
+                    await wait_up_to(HEARTBEAT_WAIT_SECONDS, lease.wake)
 
     def _send_evict(self, newcomer: Lease, victim: str, count: int) -> None:
         same = session_of(victim) == newcomer.session

@@ -27,6 +27,7 @@ from ...fanout.redis.embedded import EmbeddedValkey
 from ...fanout.startup import skip_recovery
 from ...shared.errors import StartError
 from ...shared.settings import Settings
+from ...shared.waiting import wait_up_to
 from .listeners import listen
 
 STOP_TIMEOUT = 10.0
@@ -136,7 +137,7 @@ class Supervisor:
                 self._stop.set()
                 return
             self._console.print(f"{node.name} exited ({_describe_exit(code)}); restarting it")
-            await self._sleep(RESTART_DELAY)
+            await wait_up_to(RESTART_DELAY, self._stop)
 
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -196,7 +197,7 @@ class Supervisor:
             async with asyncio.timeout(FIRST_START_TIMEOUT):
                 while not self._stop.is_set() and any(node.state != "ready" for node in self._nodes):
                     await self._refresh()
-                    await self._sleep(0.1)
+                    await wait_up_to(0.1, self._stop)
         except TimeoutError as error:
             raise StartError(f"the nodes were not ready within {FIRST_START_TIMEOUT:g} seconds") from error
         if self._has_failed:
@@ -215,15 +216,7 @@ class Supervisor:
             while not self._stop.is_set():
                 await self._refresh()
                 live.update(self._table(), refresh=True)
-                await self._sleep(REFRESH_INTERVAL)
-
-    async def _sleep(self, seconds: float) -> None:
-        """Sleep until `seconds` have passed or the supervisor is stopped."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stop.wait()
-        except TimeoutError:
-            return
+                await wait_up_to(REFRESH_INTERVAL, self._stop)
 
     async def _refresh(self) -> None:
         await asyncio.gather(*(self._update(node) for node in self._nodes if node.process is not None))
