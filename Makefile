@@ -40,7 +40,7 @@ test: env ## all tests, against a real Valkey, real sockets and real node proces
 	$(PYTEST) --numprocesses 3 $(GROUPED) tests/chaos $(WITHOUT_NODES)
 	$(PYTEST) $(IN_PARALLEL) --ignore=tests/chaos $(addprefix --ignore=,$(WITHOUT_NODES))
 
-test-unit: env ## pure tests, on a clock in the test's hand: seconds
+test-unit: env ## pure tests, on a clock in the test's hand: about a minute
 	$(PYTEST) tests/unit tests/property
 
 test-integration: env ## the Lua scripts on a real server, and three real nodes on every transport
