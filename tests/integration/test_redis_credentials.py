@@ -151,7 +151,7 @@ async def test_a_cluster_and_a_provider_that_hangs_are_an_error_that_names_the_p
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))
     async with RedisCluster(binary_of("redis-7.0"), masters=1) as redis:
         sentence = await _failure_to_start(redis.url, HANGING)
-    assert f"TANNOY_REDIS_CREDENTIALS={HANGING} has given no credentials within 0.75 s" in sentence
+    assert f"TANNOY_REDIS_CREDENTIALS={HANGING} has given no credentials within 3.75 s" in sentence
 
 
 async def _failure_to_start(url: str, provider: str) -> str:
