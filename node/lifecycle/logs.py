@@ -14,7 +14,8 @@ from .log_file import LogFile
 def configure_logs(settings: Settings) -> None:
     """Configure logging of the process; call once. Raises StartError.
 
-    Both formats escape control characters, so that a value from a client can't forge a line.
+    Both formats escape control characters, so that a value from a client can't forge a line, and show tracebacks
+    without local variables, among which there may be secrets.
     """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -54,4 +55,5 @@ def _renderers(settings: Settings) -> list[Any]:
     first = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     if settings.log_format is LogFormat.JSON:
         return [first, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    return [first, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty() and settings.log_file is None)]
+    colors = sys.stderr.isatty() and settings.log_file is None
+    return [first, structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)]

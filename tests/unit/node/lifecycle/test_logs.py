@@ -60,6 +60,24 @@ def test_console_output_escapes_line_breaks(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text().count("\n") == 1
 
 
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_a_traceback_shows_no_local_variables(tmp_path: Path, log_format: str) -> None:
+    configure(tmp_path / "log", log_format=log_format)
+
+    def fail() -> None:
+        api_key = "hunter" + "2"
+        raise ValueError(f"a key of {len(api_key)} characters")
+
+    try:
+        fail()
+    except ValueError:
+        structlog.get_logger("tannoy.test").exception("it failed")
+
+    logged = (tmp_path / "log").read_text()
+    assert "ValueError: a key of 7 characters" in logged
+    assert "hunter2" not in logged
+
+
 def test_records_below_the_level_are_left_out(tmp_path: Path) -> None:
     configure(tmp_path / "log", log_level="ERROR")
 
