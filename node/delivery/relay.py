@@ -67,7 +67,7 @@ class _Batch:
         return sum(len(publication.encoded.json) for publication in self.publications)
 
 
-class _Sweep:
+class _SlicedDelivery:
     """A delivery in slices to a large roster: the current batch, the outboxes left, and the next batches."""
 
     __slots__ = ("batch", "queued", "remaining", "roster")
@@ -106,7 +106,7 @@ class Relay:
         self._resume_link = resume_link
         self._fence_if_expired = fence_if_expired
         self._slice = slice_size
-        self._sweeps: dict[bytes, _Sweep] = {}
+        self._sliced: dict[bytes, _SlicedDelivery] = {}
         self._backlog_bytes = 0
         self._link_paused = False
         self._messages = 0
@@ -125,17 +125,17 @@ class Relay:
                 self._deliver_batch(roster, _Batch(publications))
 
     def _deliver_batch(self, roster: Roster, batch: _Batch) -> None:
-        sweep = self._sweeps.get(roster.channel.address)
-        if sweep is not None and sweep.roster is not roster:
-            self._drop_sweep(sweep)  # all members have left that roster, and this is a new one of the same channel
-            sweep = None
-        if sweep is not None:
-            sweep.queued.append(batch)
+        sliced = self._sliced.get(roster.channel.address)
+        if sliced is not None and sliced.roster is not roster:
+            self._stop_delivery(sliced)  # all members have left that roster, and this is a new one of the same channel
+            sliced = None
+        if sliced is not None:
+            sliced.queued.append(batch)
             self._add_to_backlog(batch)
         elif len(roster) > self._slice:
-            sweep = self._sweeps[roster.channel.address] = _Sweep(roster, batch)
+            sliced = self._sliced[roster.channel.address] = _SlicedDelivery(roster, batch)
             self._add_to_backlog(batch)
-            self._deliver_slice(sweep)
+            self._deliver_slice(sliced)
         else:
             roster.begin_delivery(batch.publications)
             for encoding, outboxes in tuple(roster.outboxes.items()):
@@ -159,36 +159,36 @@ class Relay:
 
     # ---- slices
 
-    def _deliver_slice(self, sweep: _Sweep) -> None:
+    def _deliver_slice(self, sliced: _SlicedDelivery) -> None:
         self._fence_if_expired()
-        roster, address = sweep.roster, sweep.roster.channel.address
-        if self._sweeps.get(address) is not sweep:
+        roster, address = sliced.roster, sliced.roster.channel.address
+        if self._sliced.get(address) is not sliced:
             return
         if self._hub.rosters.get(address) is not roster:
-            self._drop_sweep(sweep)
+            self._stop_delivery(sliced)
             return
-        now, sweep.remaining = sweep.remaining[: self._slice], sweep.remaining[self._slice :]
-        self._write_slice(roster, now, sweep.batch)
-        if not sweep.remaining:
-            self._remove_from_backlog(sweep.batch)
-            roster.complete_delivery(sweep.batch.end)
-            if not sweep.queued:
-                del self._sweeps[address]
+        now, sliced.remaining = sliced.remaining[: self._slice], sliced.remaining[self._slice :]
+        self._write_slice(roster, now, sliced.batch)
+        if not sliced.remaining:
+            self._remove_from_backlog(sliced.batch)
+            roster.complete_delivery(sliced.batch.end)
+            if not sliced.queued:
+                del self._sliced[address]
                 return
-            queued = [publication for batch in sweep.queued for publication in batch.publications]
-            sweep.queued.clear()
-            sweep.begin(_Batch(queued))
-        asyncio.get_running_loop().call_soon(self._deliver_slice, sweep)
+            queued = [publication for batch in sliced.queued for publication in batch.publications]
+            sliced.queued.clear()
+            sliced.begin(_Batch(queued))
+        asyncio.get_running_loop().call_soon(self._deliver_slice, sliced)
 
-    def _drop_sweep(self, sweep: _Sweep) -> None:
+    def _stop_delivery(self, sliced: _SlicedDelivery) -> None:
         """Stop the delivery to a roster that has no members any more."""
-        for batch in (sweep.batch, *sweep.queued):
+        for batch in (sliced.batch, *sliced.queued):
             self._remove_from_backlog(batch)
-        del self._sweeps[sweep.roster.channel.address]
+        del self._sliced[sliced.roster.channel.address]
 
     def _write_slice(self, roster: Roster, sockets: list[tuple[Encoding, Outbox]], batch: _Batch) -> None:
         for encoding, outboxes in tuple(roster.outboxes.items()):
-            # Nothing is written to a member that has left since the sweep began.
+            # Nothing is written to a member that has left since the delivery began.
             members = tuple(outbox for its, outbox in sockets if its is encoding and outbox in outboxes)
             if members:
                 self._write_batch(roster, encoding, members, batch)

@@ -128,20 +128,20 @@ async def test_newcomer_receives_each_event_once_in_every_order_of_steps_with_sl
 
 
 @on_manual_time
-async def test_session_that_joins_during_a_sweep_receives_its_batch_once() -> None:
+async def test_session_that_joins_during_a_sliced_delivery_receives_its_batch_once() -> None:
     room = RoomDriver(slice_size=1)
     for number in range(3):
         room.join(f"old{number}")
     newcomer = room.begin_join()
-    room.deliver([message(1)])  # its sweep has begun: it is copied to the join buffer
-    room.deliver([message(2)])  # waits behind the sweep
+    room.deliver([message(1)])  # the first slice is written: it is copied to the join buffer
+    room.deliver([message(2)])  # waits behind its slices
     room.complete_join(newcomer, 0)
     await turns(20)
     assert received(newcomer) == [1, 2]
 
 
 @on_manual_time
-async def test_session_that_rejoins_during_a_sweep_receives_no_event_of_its_snapshot() -> None:
+async def test_session_that_rejoins_during_a_sliced_delivery_receives_no_event_of_its_snapshot() -> None:
     room = RoomDriver(slice_size=1)
     members = [room.join(f"old{number}") for number in range(4)]
     room.deliver([event(5), event(6)])

@@ -163,11 +163,11 @@ async def test_member_that_skips_receives_no_message_that_it_knows() -> None:
     assert received(newcomer) == [4]
 
 
-# ---- a room that all members leave during a sweep
+# ---- a room that all members leave during a sliced delivery
 
 
 @on_manual_time
-async def test_session_that_joins_a_room_left_during_a_sweep_receives_nothing_that_it_knows() -> None:
+async def test_session_that_joins_a_room_left_during_a_sliced_delivery_receives_nothing_that_it_knows() -> None:
     room = TrackedRoomDriver(slice_size=1)
     members = [room.join(f"s{number}") for number in range(4)]
     room.deliver_batch(1)

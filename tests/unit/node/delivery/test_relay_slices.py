@@ -67,7 +67,7 @@ async def test_member_that_leaves_before_its_slice_receives_nothing() -> None:
 
 
 @on_manual_time
-async def test_member_that_joins_during_a_sweep_receives_later_messages_alone() -> None:
+async def test_member_that_joins_during_a_sliced_delivery_receives_later_messages_alone() -> None:
     driver = RelayDriver(slice_size=1)
     for _ in range(3):
         driver.join()
@@ -88,7 +88,7 @@ async def test_excluded_session_receives_nothing_with_slices() -> None:
 
 
 @on_manual_time
-async def test_roster_left_by_all_during_a_sweep_has_no_backlog() -> None:
+async def test_roster_left_by_all_during_a_sliced_delivery_has_no_backlog() -> None:
     driver = RelayDriver(slice_size=1)
     members = [driver.join() for _ in range(4)]
     driver.deliver("1")
@@ -122,7 +122,7 @@ async def test_link_is_paused_by_a_backlog_and_resumed_when_it_has_halved(monkey
 
 
 @on_manual_time
-async def test_link_is_resumed_if_all_members_leave_during_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_link_is_resumed_if_all_members_leave_during_a_sliced_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay_module, "BACKLOG_MAX_BYTES", 100)
     driver = RelayDriver(slice_size=1)
     members = [driver.join() for _ in range(3)]
