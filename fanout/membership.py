@@ -29,8 +29,7 @@ from .server_life import ServerLives
 
 TIMER_GRAIN_SECONDS = 0.001
 """Added to the timer of the expiry: uvloop rounds to milliseconds, and a timer that fires early has to be set again."""
-ALL = range(PARTITIONS)
-"""All partitions."""
+ALL_PARTITIONS = range(PARTITIONS)
 
 _log = structlog.get_logger("tannoy.membership")
 
@@ -175,7 +174,7 @@ class Membership:
             self._is_due.clear()
             if pipeline.connected.is_set():
                 try:
-                    await self._beat(pipeline, ALL)
+                    await self._beat(pipeline, ALL_PARTITIONS)
                 except Unavailable as error:
                     self._missed += 1
                     self.refusal = reason_of(error)
@@ -259,7 +258,7 @@ class Membership:
 
     async def leave(self, pipeline: AnyPipeline) -> None:
         """End the heartbeat, so that other nodes may take over at once. Raises Unavailable."""
-        await asyncio.gather(*(self._calls.beat(pipeline, part, 0, self._lives.seen(part)) for part in ALL))
+        await asyncio.gather(*(self._calls.beat(pipeline, part, 0, self._lives.seen(part)) for part in ALL_PARTITIONS))
 
     async def list_nodes(self, pipeline: AnyPipeline) -> list[NodeInfo]:
         """The nodes whose heartbeat holds. Raises Unavailable, and MalformedBytes for a node of another version."""

@@ -22,11 +22,11 @@ from ..fanout.bus import Bus, BusEvents
 from ..fanout.lease_times import DEFAULT_TIMES, LeaseTimes
 from ..fanout.presence.presence import Present
 from ..fanout.timeouts import DEFAULT_TIMEOUTS, Timeouts
-from ..shared.channels import ChannelKind
+from ..shared.channels import Channel, ChannelKind
 from ..shared.clock import Clock, SystemClock, rfc3339
 from ..shared.errors import MalformedBytes, Unavailable
 from ..shared.keyspace import Keyspace
-from ..shared.names import NodeId
+from ..shared.names import NodeId, UserId
 from ..shared.nodes import NodeInfo
 from ..shared.settings import Settings
 from .admission.capacity import Capacity
@@ -98,7 +98,7 @@ class Node:
             deliver=lambda batch: self.relay.deliver(batch),
             answer_request=lambda request: self.control_handler.handle_request(request),
             describe=self.describe,
-            list_present=self._present,
+            list_present=self._list_present,
         )
         address = read_address(settings)
         self.keyspace = Keyspace(settings.redis_prefix, address.database)
@@ -130,8 +130,8 @@ class Node:
 
     def admit(self, handshake: Handshake) -> Admitted | AcceptedThenClosed | Rejected:
         self._warn_if_reached_elsewhere(handshake.server_host)
-        lack = self._capacity.find_lack(self.context.counters.open, is_draining=self.is_draining)
-        decision = lack or self._admission.decide(handshake)
+        refusal = self._capacity.find_refusal(self.context.counters.open, is_draining=self.is_draining)
+        decision = refusal or self._admission.decide(handshake)
         if not isinstance(decision, Admitted):
             record_refusal(self.refusals, handshake, decision)
         return decision
@@ -172,10 +172,10 @@ class Node:
             started_at=self._started_at,
         )
 
-    def _present(self, partitions: Collection[int]) -> Mapping[int, Present]:
+    def _list_present(self, partitions: Collection[int]) -> Mapping[int, Present]:
         """Return this node's sessions in the rooms of these partitions."""
         wanted = frozenset(partitions)
-        present: dict[int, dict[Any, dict[int, Any]]] = {}
+        present: dict[int, dict[Channel, dict[int, tuple[UserId, str]]]] = {}
         for member in self.hub.sessions():
             for joined in member.session.joined.values():
                 part = joined.channel.partition

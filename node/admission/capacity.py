@@ -19,8 +19,8 @@ class Capacity:
         """Call this once all files are open that are not those of clients."""
         self._other_files = next_file()
 
-    def find_lack(self, sessions: int, *, is_draining: bool) -> Rejected | None:
-        """Why no further client is taken; `sessions` are those that are open."""
+    def find_refusal(self, sessions: int, *, is_draining: bool) -> Rejected | None:
+        """Return how any newcomer is refused now; None: it is not. `sessions` are those that are open."""
         if is_draining:
             return _DRAINING
         if sessions >= self._max_sessions:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from tannoy.fanout.anti_entropy import GROUP, AntiEntropy
 from tannoy.fanout.disconnects import DisconnectLog
 from tannoy.fanout.lease_times import DEFAULT_TIMES
-from tannoy.fanout.membership import ALL
+from tannoy.fanout.membership import ALL_PARTITIONS
 from tannoy.fanout.presence.calls import PresenceRules
 from tannoy.fanout.presence.presence import Presence, Present
 from tannoy.fanout.scripts import LEASE_RELEASE, LEASE_REPAIR, PRESENCE_CHECK, PRESENCE_JOIN, REMEMBER_GONE
@@ -17,8 +17,8 @@ from tests.support.records import disconnect
 from tests.support.scripted_leases import KEYSPACE, OWNER, ScriptedLeases
 from tests.support.scripted_redis import Call
 
-ROOMS = {KEYSPACE.rooms_of_node(part, "me"): part for part in ALL}
-OWNERS = {KEYSPACE.owners_of_node(part, "me"): part for part in ALL}
+ROOMS = {KEYSPACE.rooms_of_node(part, "me"): part for part in ALL_PARTITIONS}
+OWNERS = {KEYSPACE.owners_of_node(part, "me"): part for part in ALL_PARTITIONS}
 LOBBY = KEYSPACE.room(RoomName("lobby"))
 TURN_SECONDS = DEFAULT_TIMES.repair_seconds
 
@@ -66,7 +66,7 @@ class ScriptedAntiEntropy:
 async def test_each_partition_is_restated_once_in_a_round() -> None:
     scripted = ScriptedAntiEntropy()
     await scripted.run(DEFAULT_TIMES.round_seconds + TURN_SECONDS / 2)
-    assert scripted.owners_compared[: len(ALL)] == list(ALL)
+    assert scripted.owners_compared[: len(ALL_PARTITIONS)] == list(ALL_PARTITIONS)
     assert scripted.anti_entropy.statistics().rounds == 1
 
 
@@ -81,11 +81,11 @@ async def test_marked_partitions_are_restated_at_once_and_unmarked() -> None:
 @on_manual_time
 async def test_marked_partitions_are_restated_in_batches_of_two_groups() -> None:
     scripted = ScriptedAntiEntropy()
-    scripted.to_restate.update(ALL)
+    scripted.to_restate.update(ALL_PARTITIONS)
     await scripted.run(TURN_SECONDS / 2)
     assert scripted.owners_compared == list(range(2 * GROUP))
     await scripted.run(TURN_SECONDS * 3)
-    assert sorted(scripted.owners_compared) == list(ALL)
+    assert sorted(scripted.owners_compared) == list(ALL_PARTITIONS)
 
 
 @on_manual_time

@@ -36,7 +36,7 @@ def _reason(found: Rejected | None) -> Reason | None:
 def test_a_client_is_taken_unless_the_node_drains_or_is_full(
     max_sessions: int, sessions: int, is_draining: bool, reason: Reason | None
 ) -> None:
-    found = Capacity(max_sessions).find_lack(sessions, is_draining=is_draining)
+    found = Capacity(max_sessions).find_refusal(sessions, is_draining=is_draining)
 
     assert _reason(found) is reason
     assert found is None or (found.status, found.headers) == (503, {"Retry-After": "1"})
