@@ -34,7 +34,7 @@ async def get_presence(node: Node, request: Request) -> Object:
 
 
 async def get_agent(node: Node, request: Request) -> Object:
-    agent = _parse_owner(request)
+    agent = _parse_agent_owner(request)
     limit, sessions = await node.operations.presence_queries.list_sessions(agent)
     return {"agent_id": agent.name, **_limit_fields(limit), **await _session_lists(node, agent, sessions)}
 
@@ -48,7 +48,7 @@ async def get_user(node: Node, request: Request) -> Object:
 
 
 async def set_limit(node: Node, request: Request) -> Object:
-    agent = _parse_owner(request)
+    agent = _parse_agent_owner(request)
     fields = await read_object(node, request, "max_sessions", "policy")
     limit = Limit(
         _parse_max_sessions(require_field(fields, "max_sessions")), _parse_policy(require_field(fields, "policy"))
@@ -58,11 +58,11 @@ async def set_limit(node: Node, request: Request) -> Object:
 
 
 async def close_agent_sessions(node: Node, request: Request) -> Object:
-    return {"sessions": await node.bus.control.close_sessions(_parse_owner(request), None)}
+    return {"sessions": await node.bus.control.close_sessions(_parse_agent_owner(request), None)}
 
 
 async def close_agent_session(node: Node, request: Request) -> Object:
-    agent, session_id = _parse_owner(request), parse_session(request.path_params["session_id"])
+    agent, session_id = _parse_agent_owner(request), parse_session(request.path_params["session_id"])
     closed = await node.bus.control.close_sessions(agent, session_id)
     if closed == 0:
         raise not_found(f"agent {agent.name} has no session {session_id} on any node")
@@ -87,7 +87,7 @@ async def _session_lists(node: Node, owner: Owner, sessions: list[SessionInfo]) 
     }
 
 
-def _parse_owner(request: Request) -> Owner:
+def _parse_agent_owner(request: Request) -> Owner:
     return Owner(OwnerKind.AGENT, parse_agent(request.path_params["agent_id"]))
 
 
