@@ -68,21 +68,17 @@ class Hub:
         roster = self.rosters.get(channel.address)
         return channel if roster is None else roster.channel
 
-    def add(self, channel: Channel, member: Member) -> bool:
-        """Make it a member; True: it is the first one."""
-        first = channel.address not in self.rosters
+    def add(self, channel: Channel, member: Member) -> None:
         self._roster(channel).outboxes.setdefault(member.encoding, set()).add(member.outbox)
-        return first
 
-    def remove(self, channel: Channel, member: Member) -> bool:
-        """Remove a member; True: it was the last one, and no session is joining."""
+    def remove(self, channel: Channel, member: Member) -> None:
         roster = self.rosters[channel.address]
         outboxes = roster.outboxes[member.encoding]
         outboxes.remove(member.outbox)
         roster.ahead.pop(member.outbox, None)
         if not outboxes:
             del roster.outboxes[member.encoding]
-        return self._drop_if_empty(roster)
+        self._drop_if_empty(roster)
 
     def begin_join(self, channel: Channel, member: Member) -> JoinBuffer:
         """Buffer what the channel delivers from now on, until the session's snapshot is there."""
@@ -131,11 +127,9 @@ class Hub:
             roster = self.rosters[channel.address] = Roster(channel)
         return roster
 
-    def _drop_if_empty(self, roster: Roster) -> bool:
-        if roster.outboxes or roster.joining:
-            return False
-        del self.rosters[roster.channel.address]
-        return True
+    def _drop_if_empty(self, roster: Roster) -> None:
+        if not (roster.outboxes or roster.joining):
+            del self.rosters[roster.channel.address]
 
     def statistics(self) -> HubStatistics:
         return HubStatistics(sessions=len(self._sessions), users=len(self._users), channels=len(self.rosters))
