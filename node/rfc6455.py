@@ -58,8 +58,12 @@ class FrameReader:
         self._opcode = Opcode.TEXT
         self._decoder: codecs.IncrementalDecoder | None = None  # fails at the first bad byte of a fragmented text
 
-    def feed(self, data: bytes) -> Iterator[Event]:
-        """Yield the events that `data` completes. Raises ProtocolViolation; then the connection has to be closed."""
+    def feed(self, data: bytes) -> Iterator[Event | None]:
+        """Yield for each frame that `data` completes its event; None: it is a fragment that completes no message.
+
+        No frame is looked at before the one in front of it has been taken. Raises ProtocolViolation; then the
+        connection has to be closed.
+        """
         if self._buffer is not None:
             self._buffer += data
             if len(self._buffer) < self._needed:
@@ -76,9 +80,7 @@ class FrameReader:
                 break
             payload = apply_mask(data[start : start + length], data[start - 4 : start])
             position = start + length
-            event = self._handle_frame(opcode, fin, payload)
-            if event is not None:
-                yield event
+            yield self._handle_frame(opcode, fin, payload)
         if position < end:
             self._buffer, self._needed = bytearray(data[position:]), needed
 

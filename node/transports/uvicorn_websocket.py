@@ -2,10 +2,14 @@
 
 `node/server/http_protocol.py` reads the request and passes a handshake to this class, which serves it without a task,
 a queue or an ASGI scope per socket.
+
+The event loop hands one socket up to some megabytes in one turn. So that no socket keeps the others waiting, each has
+a share: when it is used up the rest of what was read waits for the next turn, and nothing more is read until then.
 """
 
 import asyncio
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import cast
 
@@ -13,10 +17,14 @@ from ...shared.errors import ProtocolViolation
 from ..admission.handshake import Handshake, Rejected, check_upgrade, record_refusal
 from ..problems import CONTENT_TYPE, encode_problem
 from ..protocols.framing import WEBSOCKET_FRAMES, Chunk
-from ..rfc6455 import FrameReader, Opcode, accept_token, close_frame, frame
+from ..rfc6455 import Event, FrameReader, Opcode, accept_token, close_frame, frame
 from .base import CLOSE_DEADLINE, ConnectionFactory, TransportListener
 
 TRANSPORT_HIGH_WATER = 65_536  # what asyncio and uvloop set by themselves
+SHARE_FRAMES = 64
+"""Frames of one socket between two breaks, in which the other sockets have their turn."""
+SHARE_BYTES = 65_536
+"""Bytes of their payloads: one frame may exceed it, the next one waits."""
 
 
 class TannoyWebSocketProtocol(asyncio.Protocol):
@@ -26,12 +34,17 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
 
     __slots__ = (
         "_answer",
+        "_bytes_left",
+        "_frames_left",
         "_has_failed",
+        "_is_paused",
         "_listener",
         "_node",
         "_reader",
+        "_rest",
         "_transport",
         "_we_closed",
+        "_will_continue",
     )
 
     def __init__(self, node: ConnectionFactory) -> None:
@@ -41,6 +54,10 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
         self._answer = b""  # to the opening handshake
         self._we_closed = False
         self._has_failed = False
+        self._frames_left, self._bytes_left = SHARE_FRAMES, SHARE_BYTES
+        self._rest: Iterator[Event | None] | None = None  # frames that were read, and wait
+        self._will_continue = False  # `_continue` has been scheduled
+        self._is_paused = False  # by the listener
 
     # ---- asyncio.Protocol
 
@@ -50,19 +67,62 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._has_failed or self._reader is None:
             return
+        frames = self._reader.feed(data)
+        if self._rest is not None:
+            self._rest = itertools.chain(self._rest, frames)
+        else:
+            self._handle_frames(frames)
+
+    def _handle_frames(self, frames: Iterator[Event | None]) -> None:
+        """Handle frames until the share is used up or the listener pauses; the rest waits."""
         try:
-            for event in self._reader.feed(data):
-                if event.opcode <= Opcode.BINARY:
-                    if not self._we_closed and self._listener is not None:
-                        self._listener.on_message(event.payload, event.opcode is Opcode.BINARY)
-                elif event.opcode is Opcode.PING:
-                    if not self._we_closed and self._listener is not None:
-                        self._listener.on_ping(event.payload)
-                elif event.opcode is Opcode.CLOSE:
-                    self._peer_closed(event.code)
+            for event in frames:
+                self._frames_left -= 1
+                if event is not None:
+                    self._bytes_left -= len(event.payload)
+                    if event.opcode <= Opcode.BINARY:
+                        if not self._we_closed and self._listener is not None:
+                            self._listener.on_message(event.payload, event.opcode is Opcode.BINARY)
+                    elif event.opcode is Opcode.PING:
+                        if not self._we_closed and self._listener is not None:
+                            self._listener.on_ping(event.payload)
+                    elif event.opcode is Opcode.CLOSE:
+                        self._peer_closed(event.code)
+                        return
+                if self._is_paused or self._frames_left <= 0 or self._bytes_left <= 0:
+                    self._keep_rest(frames)
                     return
         except ProtocolViolation as violation:
             self._fail(violation)
+
+    def _keep_rest(self, frames: Iterator[Event | None]) -> None:
+        self._rest = frames
+        if not self._transport.is_closing() and self._transport.is_reading():
+            self._transport.pause_reading()
+        if not self._is_paused:
+            self._continue_soon()
+
+    def _continue_soon(self) -> None:
+        """In the next turn of the event loop, when the other sockets have had theirs."""
+        if not self._will_continue:
+            self._will_continue = True
+            asyncio.get_running_loop().call_soon(self._continue)
+
+    def _continue(self) -> None:
+        self._will_continue = False
+        self._frames_left, self._bytes_left = SHARE_FRAMES, SHARE_BYTES
+        rest = self._rest
+        if rest is None or self._is_paused:
+            return
+        self._rest = None
+        self._handle_frames(rest)
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Read from the socket again, unless what was read before still waits."""
+        is_due = self._rest is None and not self._is_paused and not self._transport.is_closing()
+        if is_due and not self._transport.is_reading():
+            self._transport.resume_reading()
 
     def pause_writing(self) -> None:
         if self._listener is not None:
@@ -73,6 +133,7 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
             self._listener.on_writing_resumed()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._rest = None
         listener, self._listener = self._listener, None
         if listener is not None:
             listener.on_closed()
@@ -93,12 +154,16 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
         return self._transport.get_write_buffer_size()
 
     def pause_reading(self) -> None:
+        self._is_paused = True
         if not self._transport.is_closing() and self._transport.is_reading():
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        if not self._transport.is_closing() and not self._transport.is_reading():
-            self._transport.resume_reading()
+        self._is_paused = False
+        if self._rest is not None:
+            self._continue_soon()
+        else:
+            self._read_on()
 
     def close(self, code: int, reason: str) -> None:
         self._we_closed = True

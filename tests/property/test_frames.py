@@ -56,7 +56,8 @@ def outcome(chunks: list[bytes]) -> Outcome:
     try:
         for chunk in chunks:
             for event in reader.feed(chunk):
-                events.append(event)  # events before a violation have to be kept
+                if event is not None:
+                    events.append(event)  # events before a violation have to be kept
             assert buffered(reader) <= MAX + OVERHEAD
     except ProtocolViolation as violation:
         return events, violation.code

@@ -58,7 +58,6 @@ COVERED_BY: dict[str, str] = {
     "node/server/supervisor.py": "tests/cluster/test_up.py",
     "node/server/uvicorn_server.py": "tests/cluster/test_drain.py",
     "node/transports/base.py": "tests/integration/test_rooms.py",
-    "node/transports/uvicorn_websocket.py": "tests/cluster/test_autobahn.py",
     "node/web/health.py": "tests/integration/test_http.py",
     "node/web/messages.py": "tests/integration/test_http.py",
     "node/web/pages.py": "tests/integration/test_http.py",

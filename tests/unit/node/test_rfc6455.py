@@ -14,7 +14,7 @@ MAX = 200_000
 def read(*chunks: bytes, max_bytes: int = MAX) -> list[Event]:
     """All events of a fresh reader."""
     reader = FrameReader(max_bytes)
-    return [event for chunk in chunks for event in reader.feed(chunk)]
+    return [event for chunk in chunks for event in reader.feed(chunk) if event is not None]
 
 
 def violation(*chunks: bytes, max_bytes: int = MAX) -> CloseCode:
