@@ -24,19 +24,25 @@ async def print_frames(subscription: Subscription, *, raw: bool) -> None:
             if isinstance(frame, StatusLine):
                 errors.print(Text(_make_printable(frame.text)))
             elif raw:
-                console.out(json.dumps(frame, ensure_ascii=is_ascii), highlight=False)
+                console.out(_encode_json(frame, is_ascii=is_ascii), highlight=False)
             elif frame["type"] not in NOT_PRINTED:
                 console.print(_format_frame(frame))
 
 
 def _format_frame(frame: Frame) -> Text:
     if frame["type"] != "message":
-        return Text(json.dumps(frame, ensure_ascii=False), style="dim")
+        return Text(_encode_json(frame), style="dim")
     content = frame["content"]
-    text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
-    author = frame["username"] or frame["user_id"] or "–"
+    text = _make_printable(content) if isinstance(content, str) else _encode_json(content)
+    author = _make_printable(frame["username"] or frame["user_id"] or "–")
     time = frame["timestamp"][11:19]
-    return Text.assemble((time, "dim"), " ", (f"{author}:", "cyan"), " ", _make_printable(text))
+    return Text.assemble((time, "dim"), " ", (f"{author}:", "cyan"), " ", text)
+
+
+def _encode_json(value: object, *, is_ascii: bool = False) -> str:
+    """JSON that can't control this terminal: characters that do not print are escaped, so the value is the same."""
+    text = json.dumps(value, ensure_ascii=is_ascii)
+    return text if text.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 def _make_printable(text: str) -> str:

@@ -64,6 +64,23 @@ async def test_control_characters_are_replaced(capsys: pytest.CaptureFixture[str
     assert (out, err) == ("08:15:30 Ada: \ufffd[31mred\n", "\ufffdbell\n")
 
 
+UNPRINTABLE = "\x1b[2J\x7f\x9b\x90\u202e\U000e0001"
+"""Characters that clear a screen, begin a control sequence or turn the direction of text around."""
+
+
+@pytest.mark.parametrize("raw", [False, True])
+async def test_characters_that_do_not_print_are_escaped_in_json(raw: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    frame = {"type": "private", "user_id": "eve", "content": UNPRINTABLE}
+    out, _ = await printed(capsys, frame, raw=raw)
+    assert json.loads(out) == frame
+    assert out.rstrip("\n").isprintable()
+
+
+async def test_control_characters_in_a_username_are_replaced(capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = await printed(capsys, {**MESSAGE, "username": UNPRINTABLE})
+    assert out.rstrip("\n").isprintable()
+
+
 async def test_status_lines_are_printed_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert await printed(capsys, StatusLine("reconnected")) == ("", "reconnected\n")
 
