@@ -27,7 +27,7 @@ def authorize_request(
     anywhere: what a proxy has forwarded is refused, as far as its headers show that it has.
     """
     if not api_key:
-        if _is_local(headers, client_host, server_host) and "origin" not in headers:
+        if _is_local(headers, client_host, server_host) and not _is_of_foreign_page(headers):
             return
         message = "no TANNOY_API_KEY is set, so only clients on this machine are served: no web pages, and no proxies"
         raise Refused(message, code=ErrorCode.FORBIDDEN)
@@ -43,6 +43,11 @@ def _is_local(headers: Mapping[str, str], client_host: str | None, server_host: 
     host = normalize_address(strip_port(headers.get("host", "")))
     is_local_client = is_loopback(client_host) or normalize_address(client_host) == server
     return is_local_client and (is_loopback(host) or host == server)
+
+
+def _is_of_foreign_page(headers: Mapping[str, str]) -> bool:
+    """Browsers send no Origin with the GET of an image or a script, but the relation of its page to this host."""
+    return "origin" in headers or headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
 
 
 def _is_forwarding(name: str) -> bool:

@@ -65,6 +65,19 @@ def test_without_a_key_a_client_of_a_unix_socket_is_refused() -> None:
     assert refusal_code("", {"host": "localhost"}, None) is ErrorCode.FORBIDDEN
 
 
+@pytest.mark.parametrize(
+    ("relation", "code"),
+    [
+        ("cross-site", ErrorCode.FORBIDDEN),
+        ("same-site", ErrorCode.FORBIDDEN),
+        ("same-origin", None),
+        ("none", None),
+    ],
+)
+def test_without_a_key_what_another_page_embeds_is_refused(relation: str, code: ErrorCode | None) -> None:
+    assert refusal_code("", {**LOCAL, "sec-fetch-site": relation}, "127.0.0.1") is code
+
+
 def test_with_a_key_what_a_proxy_has_forwarded_is_authorized() -> None:
     headers = {"x-forwarded-for": "10.0.0.1", "authorization": f"Bearer {KEY}"}
     assert refusal_code(KEY, headers, None) is None
