@@ -33,8 +33,8 @@ def check_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def check_target(target: str, kinds: tuple[str, ...]) -> str:
-    """Return the target if it is of one of `kinds` (room, agent, session, user).
+def check_target(target: str, kinds: tuple[str, ...]) -> None:
+    """Check that the target is of one of `kinds` (room, agent, session, user).
 
     Raises ValueError; its text is a sentence for the user.
     """
@@ -46,7 +46,6 @@ def check_target(target: str, kinds: tuple[str, ...]) -> str:
         publish_path(target)
     except (BadName, BadRequest) as error:
         raise ValueError(error.message) from error
-    return target
 
 
 def publish_path(target: str) -> str:

@@ -163,9 +163,9 @@ def _check_text(body: dict[str, Any]) -> None:
             fail(f"{name} contains {lacking!r}, which is no character: it has to be valid UTF-8")
 
 
-def _check_target(target: str, *kinds: str) -> str:
+def _check_target(target: str, *kinds: str) -> None:
     try:
-        return check_target(target, kinds)
+        check_target(target, kinds)
     except ValueError as error:
         fail(str(error))
 
