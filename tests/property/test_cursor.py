@@ -25,6 +25,8 @@ from tannoy.fanout.history.cursor import Cursor, CursorState
 from tannoy.fanout.history.reader import HistoryPage
 from tannoy.shared.publication import EncodedMessage, Position, Publication
 
+from tests.support.cursors import reset
+
 LOG_MAX = 6
 READ_MAX = 3
 SETTLED_AFTER = 20
@@ -33,10 +35,6 @@ SETTLED_AFTER = 20
 
 def message(position: Position) -> Publication:
     return Publication(EncodedMessage(b"m", b""), epoch=position.epoch, offset=position.offset)
-
-
-def reset(position: Position, reason: str) -> Publication:
-    return Publication(EncodedMessage(reason.encode(), b""), epoch=position.epoch, offset=position.offset, resets=True)
 
 
 @dataclass

@@ -1,18 +1,15 @@
 """LinkState with the sharded pub/sub of a Redis Cluster: one slot per command, and slots that move away."""
 
 from tannoy.fanout.pubsub.link_state import CHANNELS_PER_COMMAND, SHARDED, LinkState
-from tannoy.fanout.redis.connection import Pushes
 from tannoy.shared.keyspace import Keyspace, partition_of
 from tannoy.shared.names import RoomName
+
+from tests.support.link_states import push
 
 KEYSPACE = Keyspace("tannoy")
 ECHO, OTHER_ECHO = KEYSPACE.echo("i1", 1), KEYSPACE.echo("i1", 2)
 ROOMS = [KEYSPACE.room(RoomName(f"r{number}")).address for number in range(3000)]
 LOBBY = ROOMS[0]
-
-
-def push(kind: str, *channels: bytes, payload: bytes | int = 1) -> Pushes:
-    return [[kind.encode(), channel, payload] for channel in channels]
 
 
 def connected(*wanted: bytes) -> LinkState:

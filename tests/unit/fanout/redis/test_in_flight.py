@@ -12,13 +12,6 @@ from tests.support.clock import on_manual_time
 from tests.support.memory_redis import NOWHERE, MemoryRedis
 
 
-@pytest.fixture
-def redis(monkeypatch: pytest.MonkeyPatch) -> MemoryRedis:
-    memory = MemoryRedis()
-    monkeypatch.setattr("tannoy.fanout.redis.command_writer.connect", memory.connect)
-    return memory
-
-
 @on_manual_time
 async def test_a_command_that_waited_for_a_connection_does_not_cost_it_at_its_deadline(redis: MemoryRedis) -> None:
     async def prepare(connection: RedisConnection) -> None:
