@@ -88,7 +88,7 @@ CLOSE_RULES: dict[CloseCode, CloseRule] = {
     CloseCode.INVALID_DATA: CloseRule("invalid UTF-8 in a text frame", False),
     CloseCode.TOO_LARGE: CloseRule("message too large", True),
     CloseCode.INTERNAL: CloseRule("internal error", True),
-    CloseCode.TRY_AGAIN_LATER: CloseRule("connection limit reached, or node overloaded", True),
+    CloseCode.TRY_AGAIN_LATER: CloseRule("connection limit reached, node overloaded, or Redis not available", True),
     CloseCode.DRAINING: CloseRule("node is draining", True),
     CloseCode.TOO_SLOW: CloseRule("too slow to read", True),
     CloseCode.NO_PONG: CloseRule("no pong", True),
