@@ -5,7 +5,7 @@ for what is counted exactly (heartbeats, leases, presence).
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -33,9 +33,10 @@ from .membership import MembershipStatistics
 from .messaging import Messaging
 from .presence.calls import PresenceRules
 from .presence.presence import PresenceStatistics
+from .probe import coordination_probe
 from .pubsub.any_link import LinkStatistics
 from .pubsub.subscriptions import ChannelSubscriptionsStatistics
-from .redis.pipeline import PipelineStatistics
+from .redis.pipeline import CommandSender, PipelineStatistics
 from .server_life import ServerLives
 from .startup import StartupProbe, check_server
 from .timeouts import DEFAULT_TIMEOUTS, Timeouts
@@ -171,15 +172,18 @@ class Bus:
     async def check(self) -> None:
         """Connect once to each server, without retries, and do what a node needs to do. Raises StartError."""
         for server, partitions in await self._backend.servers(self._start_timeout):
-            ensure = partial(self._lives.on_connected, partitions=partitions)
-            first = partitions[0]
+            run_scripts, first = partial(self._run_scripts, partitions), partitions[0]
             probe = StartupProbe(
-                self._keyspace.echo("check", first), self._backend.verbs, ensure, self._keyspace.server(first)
+                self._keyspace.echo("check", first), self._backend.verbs, run_scripts, self._keyspace.server(first)
             )
             for warning in await check_server(server, probe, timeout=self._start_timeout):
                 _log.warning(warning, redis=str(server))
                 if warning not in self.warnings:
                     self.warnings.append(warning)
+
+    async def _run_scripts(self, partitions: Sequence[int], commands: CommandSender) -> None:
+        await self._lives.on_connected(commands, partitions)
+        await coordination_probe(commands, self._keyspace)(partitions[0])
 
     async def wait_until_ready(self) -> None:
         """Return when all connections are up, and Redis grants leases. Raises StartError."""

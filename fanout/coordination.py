@@ -24,7 +24,8 @@ from .leases.manager import LeaseManager
 from .membership import Membership
 from .presence.calls import PRESENCE_SCRIPTS, PresenceRules
 from .presence.presence import Presence
-from .scripts import REMEMBER_GONE, SERVER_ENSURE
+from .probe import Probe, coordination_probe
+from .scripts import COORDINATION_PROBE, REMEMBER_GONE, SERVER_ENSURE
 from .server_life import ServerLives
 
 
@@ -65,7 +66,10 @@ class Coordination:
         )
         self.pipeline = backend.pipeline(
             name=f"tannoy-counted-{name}",
-            scripts=(SERVER_ENSURE, *HEARTBEAT_SCRIPTS, *LEASE_SCRIPTS, REMEMBER_GONE, *PRESENCE_SCRIPTS),
+            scripts=(
+                *(SERVER_ENSURE, COORDINATION_PROBE, REMEMBER_GONE),
+                *(*HEARTBEAT_SCRIPTS, *LEASE_SCRIPTS, *PRESENCE_SCRIPTS),
+            ),
             on_connected=self.membership.on_connected,
         )
         calls = LeaseCalls(self.pipeline, keyspace, incarnation=incarnation, times=times)
@@ -80,6 +84,8 @@ class Coordination:
             times=times,
         )
         self.membership.attach(self.leases)
+        probe = coordination_probe(self.pipeline, keyspace)
+        self._probe = Probe("leases and no presence", self.pipeline, probe, lambda: backend.first_partitions)
         self.presence = Presence(self.pipeline, keyspace, incarnation=incarnation, rules=rules.presence, times=times)
         self.disconnects = DisconnectLog(self.pipeline, keyspace)
         self.anti_entropy = AntiEntropy(
@@ -93,6 +99,7 @@ class Coordination:
             "counted": self.pipeline.run,
             "heartbeat": self._send_heartbeats,
             "presence": self.presence.run,
+            "coordination probe": self._probe.run,
             "repair": self.anti_entropy.run,
         }
 
@@ -104,8 +111,10 @@ class Coordination:
         """None: the last heartbeat was confirmed, and the connection takes commands."""
         if not self.pipeline.connected.is_set():
             return "Redis takes no heartbeats"
-        refusal = self.membership.refusal
-        return None if refusal is None else f"Redis takes no heartbeats: {refusal}"
+        if self.membership.refusal is not None:
+            return f"Redis takes no heartbeats: {self.membership.refusal}"
+        refusal = self._probe.refusal
+        return None if refusal is None else f"Redis takes no leases and no presence: {refusal}"
 
     async def list_nodes(self) -> list[NodeInfo]:
         """The nodes whose heartbeat holds. Raises Unavailable, and MalformedBytes for a node of another version."""

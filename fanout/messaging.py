@@ -10,7 +10,7 @@ from ..shared.keyspace import Keyspace
 from .backend import RedisBackend
 from .history.publisher import Publisher
 from .history.reader import HistoryReader, HistoryRules
-from .publish_probe import PublishProbe
+from .probe import Probe, publish_probe
 from .scripts import HISTORY_READ, PUBLISH, PUBLISH_ONCE, SERVER_DOUBT, SERVER_ENSURE
 from .server_life import ServerLives
 
@@ -26,8 +26,9 @@ class Messaging:
             scripts=(SERVER_ENSURE, PUBLISH, PUBLISH_ONCE),
             on_connected=lives.on_connected,
         )
-        self._probe = PublishProbe(self.publishing, keyspace, lambda: backend.first_partitions)
         self.publisher = Publisher(self.publishing, keyspace, rules)
+        probe = publish_probe(self.publishing, keyspace)
+        self._probe = Probe("publishes", self.publishing, probe, lambda: backend.first_partitions)
         self.reading = backend.pipeline(
             name=f"tannoy-history-{name}",
             scripts=(SERVER_ENSURE, SERVER_DOUBT, HISTORY_READ),

@@ -1,4 +1,4 @@
-"""Whether Redis takes publishes, found out before a client has to: by publishing to nobody, each second.
+"""Whether Redis takes what a node needs of it, found out before a client has to: by trying it, each second.
 
 A connection that answers is not enough. Redis refuses writes while it is out of memory, can't save its data, has too
 few replicas or is one itself, and the user of the node may lack a right; heartbeats may go through all the same.
@@ -6,50 +6,75 @@ few replicas or is one itself, and the user of the node may lack a right; heartb
 
 import asyncio
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
 from ..shared.errors import Unavailable
 from ..shared.keyspace import Keyspace
+from .redis.connection import Reply
 from .redis.errors import reason_of, words_of
-from .redis.pipeline import AnyPipeline
-from .scripts import PUBLISH_ONCE
+from .redis.pipeline import AnyPipeline, CommandSender
+from .scripts import COORDINATION_PROBE, PUBLISH_ONCE
 
 PERIOD = 1.0
-"""Seconds between two probes, and for which a probe's key is kept."""
+"""Seconds between two probes, and for which the key of a publish is kept."""
 
 _log = structlog.get_logger("tannoy.bus")
 
 
-class PublishProbe:
-    """Needs `run` running. `partitions` gives one partition of each master."""
+class Probe:
+    """Needs `run` running. `what` stands in the log: Redis takes no `what`.
 
-    def __init__(self, pipeline: AnyPipeline, keyspace: Keyspace, partitions: Callable[[], Sequence[int]]) -> None:
+    `send` tries it in one partition, and raises Unavailable. `partitions` gives one partition of each master.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        pipeline: AnyPipeline,
+        send: Callable[[int], Awaitable[object]],
+        partitions: Callable[[], Sequence[int]],
+    ) -> None:
         self.refusal: str | None = None
-        """Why the last probe has failed; None: it was published."""
+        """Why the last probe has failed; None: Redis took it."""
+        self._what = what
         self._pipeline = pipeline
-        self._keyspace = keyspace
+        self._send = send
         self._partitions = partitions
-        self._process = secrets.token_hex(8)
 
     async def run(self) -> None:
         """Probe for ever, while the pipeline is connected."""
         while True:
             await self._pipeline.connected.wait()
             try:
-                await asyncio.gather(*map(self._publish, self._partitions()))
+                await asyncio.gather(*map(self._send, self._partitions()))
             except Unavailable as error:
                 if self.refusal is None:
-                    _log.warning("Redis takes no publishes", error=words_of(error))
+                    _log.warning(f"Redis takes no {self._what}", error=words_of(error))
                 self.refusal = reason_of(error)
             else:
                 if self.refusal is not None:
-                    _log.info("Redis takes publishes again")
+                    _log.info(f"Redis takes {self._what} again")
                 self.refusal = None
             await asyncio.sleep(PERIOD)
 
-    async def _publish(self, partition: int) -> None:
-        """As a message is: a script writes a key and publishes. Raises Unavailable."""
-        name = self._keyspace.probe(partition, self._process)
-        await self._pipeline.run_script(PUBLISH_ONCE, (name,), (name, b"", int(PERIOD)))
+
+def publish_probe(commands: CommandSender, keyspace: Keyspace) -> Callable[[int], Awaitable[Reply]]:
+    """As a message is: a script writes a key and publishes. What it sends raises what `commands` raises."""
+    process = secrets.token_hex(8)
+
+    def send(partition: int) -> Awaitable[Reply]:
+        name = keyspace.probe(partition, process)
+        return commands.run_script(PUBLISH_ONCE, (name,), (name, b"", int(PERIOD)))
+
+    return send
+
+
+def coordination_probe(commands: CommandSender, keyspace: Keyspace) -> Callable[[int], Awaitable[Reply]]:
+    """All that the scripts of leases and presence call. What it sends raises what `commands` raises."""
+
+    def send(partition: int) -> Awaitable[Reply]:
+        return commands.run_script(COORDINATION_PROBE, (keyspace.probe(partition, "coordination"),), ())
+
+    return send

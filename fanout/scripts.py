@@ -41,6 +41,9 @@ NODES_LIST = load_script("nodes_list", allow_oom=True)
 REMEMBER_GONE = load_script("remember_gone")
 """KEYS: gone. ARGV: entry, how many are kept, seconds."""
 
+COORDINATION_PROBE = load_script("coordination_probe")
+"""KEYS: of the probe. Returns 1: the scripts of leases and presence may call what they do."""
+
 LEASE_ACQUIRE = load_script("lease_acquire", head="lease_common")
 """KEYS: of the owner. ARGV: lease, info, max, policy, owner, has waited, lease in ms.
 

@@ -20,7 +20,7 @@ from .redis.pipeline import CommandSender, DirectCommands
 from .redis.script import load_scripts
 from .redis.sentinel import MasterDiscovery, NoMaster, Target
 from .redis.server_description import NO_EVICTION, ServerDescription, describe_server
-from .scripts import SERVER_ENSURE
+from .scripts import COORDINATION_PROBE, SERVER_ENSURE
 from .server_life import UNKNOWN_IDENTITY, SeenData
 
 _SLOT_IS_MOVING = ("MOVED", "ASK", "TRYAGAIN")
@@ -31,14 +31,15 @@ _find_unknown_command = re.compile(r"unknown command [`'\"]?([\w|-]+)", re.IGNOR
 
 @dataclass(frozen=True, slots=True)
 class StartupProbe:
-    """What every node needs to do: subscribe and publish on `channel`, and run SERVER_ENSURE, which `ensure` does.
+    """What every node needs to do: subscribe and publish on `channel`, and run scripts.
 
-    `server_key` is where SERVER_ENSURE stores which server it has found.
+    `run_scripts` runs SERVER_ENSURE and COORDINATION_PROBE. `server_key` is where SERVER_ENSURE stores which server it
+    has found.
     """
 
     channel: bytes
     verbs: Verbs
-    ensure: Callable[[CommandSender], Awaitable[None]]
+    run_scripts: Callable[[CommandSender], Awaitable[None]]
     server_key: bytes
 
 
@@ -79,8 +80,8 @@ async def _run_probe(connection: RedisConnection, probe: StartupProbe, descripti
     await connection.send(probe.verbs.publish, probe.channel, b"")
     if refusals:
         raise refusals[0]
-    await load_scripts(connection, (SERVER_ENSURE,))
-    await probe.ensure(DirectCommands(connection))
+    await load_scripts(connection, (SERVER_ENSURE, COORDINATION_PROBE))
+    await probe.run_scripts(DirectCommands(connection))
     tells_identity = await connection.send("HGET", probe.server_key, "id") != UNKNOWN_IDENTITY
     return list(_warnings(connection, description, tells_identity=tells_identity))
 

@@ -14,6 +14,7 @@
     {prefix}:{tag}:node:INCARNATION Redis channel: control messages to one node
     {prefix}:{tag}:echo:INCARNATION Redis channel: the echo of one node's link
     {prefix}:{tag}:probe:PROCESS    a key, and a Redis channel that nobody is subscribed to
+    {prefix}:{tag}:probe:coordination  a key of all nodes, of changing type
 
 Redis' databases share one pub/sub: so that the nodes of two databases do not hear each other, all names of a database
 other than 0 begin with {prefix}:db{number}:{tag} instead, for instance `tannoy:db1:{tag}:room:lobby`.
@@ -154,9 +155,9 @@ class Keyspace:
         """Hash: the identity of the Redis server and its data, and the end of the recovery time after a data loss."""
         return self._in_partition(part, "server")
 
-    def probe(self, part: int, process: str) -> bytes:
-        """A key, and a Redis channel without subscribers: whether Redis takes publishes of this process."""
-        return self._in_partition(part, f"probe:{process}")
+    def probe(self, part: int, name: str) -> bytes:
+        """A key, and a Redis channel without subscribers: whether Redis takes what a node needs of it."""
+        return self._in_partition(part, f"probe:{name}")
 
     def node_info(self) -> bytes:
         """Hash: incarnation → description of the node (JSON). In the partition 0, with its heartbeats."""

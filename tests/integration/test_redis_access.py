@@ -110,6 +110,7 @@ async def test_nodes_serve_rooms_private_messages_and_limits(setup: str, tmp_pat
         ("+@pubsub", "", "publish"),
         ("+@scripting", "", "script|load"),
         ("+time", "", ""),
+        ("+@write", "+@write -sadd", ""),
     ],
 )
 @pytest.mark.parametrize("server", SERVERS)

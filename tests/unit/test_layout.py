@@ -16,7 +16,7 @@ COVERED_BY: dict[str, str] = {
     "fanout/heartbeats.py": "tests/unit/fanout/test_membership_beats.py",
     "fanout/listening.py": "tests/cluster/test_holes.py",
     "fanout/messaging.py": "tests/cluster/test_faults.py",
-    "fanout/publish_probe.py": "tests/integration/test_refusals.py",
+    "fanout/probe.py": "tests/integration/test_refusals.py",
     "fanout/server_life.py": "tests/unit/fanout/test_membership_data_lost.py",
     "fanout/cluster/master_pipeline.py": "tests/unit/fanout/cluster/test_pipeline.py",
     "fanout/cluster/per_master.py": "tests/unit/fanout/cluster/test_link.py",
