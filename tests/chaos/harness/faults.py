@@ -188,27 +188,27 @@ class Faults:
         stage = self._stage
         match planned.kind:
             case FaultKind.FREEZE_REDIS:
-                fault = await stage.freeze_redis()
+                fault = await stage.redis.freeze()
                 await self._wait(planned.seconds)
-                stage.thaw_redis(fault)
+                stage.redis.thaw(fault)
             case FaultKind.EMPTY_REDIS:
-                fault = await stage.kill_redis()
+                fault = await stage.redis.kill()
                 await self._wait(planned.seconds)
-                await stage.restart_redis_empty(fault)
+                await stage.redis.restart_empty(fault)
             case FaultKind.STALE_REDIS:
-                fault = await stage.save_redis()
+                fault = await stage.redis.save()
                 await self._wait(planned.seconds)
-                await stage.restart_redis_stale(fault)
+                await stage.redis.restart_stale(fault)
             case FaultKind.FAILOVER:
-                fault, replica = await stage.start_lagging_replica()
+                fault, replica = await stage.redis.start_lagging_replica()
                 await self._wait(planned.seconds)
-                await stage.fail_over(fault, replica)
+                await stage.redis.fail_over(fault, replica)
             case FaultKind.SLOW_CLIENT:
                 assert self._slow_down is not None
                 await self._slow_down(lambda: self._wait(planned.seconds))
             case FaultKind.VANISH:
-                await stage.delete_some_keys(self._chance)
+                await stage.redis.delete_some_keys(self._chance)
             case FaultKind.KILL_PUBSUB | FaultKind.KILL_NORMAL | FaultKind.FLUSH_SCRIPTS:
-                await stage.run_redis_command(planned.kind)
+                await stage.redis.run_command(planned.kind)
             case _:
                 raise LookupError(f"{planned.kind} is a fault of a node")

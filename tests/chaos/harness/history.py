@@ -5,6 +5,7 @@ time at which the kernel received them (`connection.py`), not the time at which 
 sockets are in their true order, however busy the run was. Events are appended in the order of reading.
 """
 
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -214,12 +215,23 @@ class History:
         self.events: list[Event] = []
         self.base_ns = time.time_ns()
         self._began = time.monotonic_ns()
+        self._faults = itertools.count(1)
 
     def now(self) -> float:
         return (time.time_ns() - self.base_ns) / 1e9
 
     def add(self, event: Event) -> None:
         self.events.append(event)
+
+    def record_fault(self, kind: FaultKind, target: str) -> int:
+        """A fault is in effect now. Returns its number."""
+        number = next(self._faults)
+        self.add(Fault(self.now(), number, kind, target))
+        return number
+
+    def record_healed(self, fault: int, *, after: float = 0.0) -> None:
+        """The fault is about to be removed. `after`: the seconds for which its effects may last."""
+        self.add(Healed(self.now() + after, fault))
 
     def of(self, kind: type[Some]) -> Iterator[Some]:
         """All events of one kind, in the order in which they were appended."""

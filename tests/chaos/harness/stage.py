@@ -1,9 +1,7 @@
 """The cluster under test: a Valkey, nodes, and a proxy to Valkey for each node. Every fault is added to the history."""
 
 import asyncio
-import itertools
 import os
-import random
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -15,17 +13,14 @@ import httpx
 from tannoy.fanout.redis.address import parse_address
 from tannoy.fanout.startup import skip_recovery
 
-from tests.chaos.harness.history import Fault, FaultKind, Healed, History, NodeDied
-from tests.chaos.harness.lost_keys import MENDED_WITHIN, choose_keys
+from tests.chaos.harness.history import FaultKind, History, NodeDied
 from tests.chaos.harness.proxy import Part, Proxy, Way
-from tests.chaos.harness.replica import Replica
+from tests.chaos.harness.staged_redis import StagedRedis
 from tests.support.cluster import NodeProcess, Transport
 from tests.support.node import SLOW_START, Times
-from tests.support.valkey import Valkey
 from tests.support.waiting import PATIENCE, eventually
 
 STARTS_MAX = 10
-COMMAND_TIMEOUT = 3.0
 HTTP_TIMEOUT = 5.0
 """Seconds for an answer of a node, which may be frozen."""
 PORT_TAKEN = "Address already in use"
@@ -49,31 +44,25 @@ class Stage:
         times: Times = SLOW_START,
     ) -> None:
         self.history = history
-        self.valkey = Valkey()
         self.nodes: list[NodeProcess] = []
         self.proxies: list[Proxy] = []
+        self.redis = StagedRedis(history, self.proxies)
         self.down: set[str] = set()
         """Names of nodes that cannot answer because they are killed or frozen."""
-        self.data_losses = 0
-        """How often Redis was restarted empty."""
-        self.data_lost = asyncio.Event()
-        """Set with every loss."""
         self._count = nodes
         self._mutant = mutant
         self._settings = {"LOG_LEVEL": "WARNING", "RATE_CONNECTS": "0", "RATE_MESSAGES": "0", **(settings or {})}
         self._own = own
         self._times = times
-        self._numbers = itertools.count(1)
         self._stack: AsyncExitStack
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            await self.valkey.__aenter__()
-            stack.push_async_callback(self._close_valkey)
+            await stack.enter_async_context(self.redis)
             # No node was there before, so none has to wait until all have stated what they hold.
-            await skip_recovery(parse_address(self.valkey.url), "tannoy", PATIENCE)
+            await skip_recovery(parse_address(self.redis.valkey.url), "tannoy", PATIENCE)
             for _ in range(self._count):
-                self.proxies.append(await stack.enter_async_context(Proxy(self.valkey.port)))
+                self.proxies.append(await stack.enter_async_context(Proxy(self.redis.valkey.port)))
             starts = (self._start_node(number, stack) for number in range(self._count))
             self.nodes += await asyncio.gather(*starts)
             self._stack = stack.pop_all()
@@ -106,10 +95,6 @@ class Stage:
     ) -> None:
         await self._stack.aclose()
 
-    async def _close_valkey(self) -> None:
-        """Close the current server: a failover replaces it."""
-        await self.valkey.__aexit__(None, None, None)
-
     def live_nodes(self) -> list[NodeProcess]:
         return [node for node in self.nodes if node.name not in self.down]
 
@@ -127,28 +112,20 @@ class Stage:
 
     # ---- faults; each method returns once the fault is in effect, with the number by which it is removed
 
-    def record_fault(self, kind: FaultKind, target: str) -> int:
-        number = next(self._numbers)
-        self.history.add(Fault(self.history.now(), number, kind, target))
-        return number
-
-    def record_healed(self, number: int) -> None:
-        self.history.add(Healed(self.history.now(), number))
-
     async def freeze_node(self, node: NodeProcess) -> int:
         self.down.add(node.name)
         os.kill(node.pid, signal.SIGSTOP)
         await eventually(lambda: _is_stopped(node.pid), within=2, what=f"{node.name} is stopped")
-        return self.record_fault(FaultKind.FREEZE_NODE, node.name)
+        return self.history.record_fault(FaultKind.FREEZE_NODE, node.name)
 
     def thaw_node(self, node: NodeProcess, fault: int) -> None:
-        self.record_healed(fault)
+        self.history.record_healed(fault)
         os.kill(node.pid, signal.SIGCONT)
         self.down.discard(node.name)
 
     async def kill_node(self, node: NodeProcess) -> int:
         self.down.add(node.name)
-        fault = self.record_fault(FaultKind.KILL_NODE, node.name)
+        fault = self.history.record_fault(FaultKind.KILL_NODE, node.name)
         await node.kill()
         return fault
 
@@ -164,99 +141,18 @@ class Stage:
         else:
             raise AssertionError(f"{node.name} does not start:\n{node.log()[-2000:]}")
         self.down.discard(node.name)
-        self.record_healed(fault)
-
-    async def freeze_redis(self) -> int:
-        self.valkey.freeze()
-        return self.record_fault(FaultKind.FREEZE_REDIS, "redis")
-
-    def thaw_redis(self, fault: int) -> None:
-        self.record_healed(fault)
-        self.valkey.thaw()
-
-    async def kill_redis(self) -> int:
-        """Kill it; `restart_redis_empty` starts it again without data."""
-        fault = self.record_fault(FaultKind.EMPTY_REDIS, "redis")
-        self.valkey.kill()
-        return fault
-
-    async def restart_redis_empty(self, fault: int) -> None:
-        await self.valkey.start()
-        self.data_losses += 1
-        self.data_lost.set()
-        self.record_healed(fault)
-
-    async def save_redis(self) -> int:
-        """Save the data with which `restart_redis_stale` will start it again."""
-        fault = self.record_fault(FaultKind.STALE_REDIS, "redis")
-        async with asyncio.timeout(COMMAND_TIMEOUT):
-            await self.valkey.run("SAVE")
-        return fault
-
-    async def restart_redis_stale(self, fault: int) -> None:
-        config: dict[bytes, bytes] = await self.valkey.run("CONFIG", "GET", "dir")
-        self.valkey.kill()
-        await self.valkey.start()
-        (Path(config[b"dir"].decode()) / "dump.rdb").unlink()  # a later kill may have to restart without data
-        self.record_healed(fault)
-
-    async def delete_some_keys(self, chance: random.Random) -> None:
-        """Delete some keys, as an eviction or a clean-up script does. `lost_keys.py` has which."""
-        async with asyncio.timeout(COMMAND_TIMEOUT):
-            keys = [key.decode() for key in await self.valkey.run("KEYS", "*")]
-            await self._delete(choose_keys(keys, chance))
-
-    async def delete_keys(self, *patterns: str) -> None:
-        """Delete the keys whose names, without their tag, match; there has to be one for each."""
-        async with asyncio.timeout(COMMAND_TIMEOUT):
-            found = [await self.valkey.run("KEYS", "*}:" + pattern) for pattern in patterns]
-            assert all(found), f"no key for one of {patterns}"
-            await self._delete([key.decode() for keys in found for key in keys])
-
-    async def _delete(self, keys: list[str]) -> None:
-        """What is lost is missing until it is rebuilt, so the fault lasts as long as that may take."""
-        fault = self.record_fault(FaultKind.VANISH, " ".join(("redis", *keys)))
-        await self.valkey.run("DEL", *keys)
-        self.history.add(Healed(self.history.now() + MENDED_WITHIN, fault))
-
-    async def start_lagging_replica(self) -> tuple[int, Replica]:
-        """Start a replica, and stop its replication once it has all data."""
-        fault = self.record_fault(FaultKind.FAILOVER, "redis")
-        replica = await Replica(self.valkey).start()
-        replica.stop_replication()
-        return fault, replica
-
-    async def fail_over(self, fault: int, replica: Replica) -> None:
-        """Kill the master and promote the replica: writes since `start_lagging_replica` are lost."""
-        old = self.valkey
-        old.kill()
-        self.valkey = await replica.promote()
-        for proxy in self.proxies:
-            proxy.point_at(self.valkey.port)
-        self.record_healed(fault)
-        await old.__aexit__(None, None, None)
-
-    async def run_redis_command(self, kind: FaultKind) -> None:
-        """Inject one of the faults that are a Redis command."""
-        words = {
-            FaultKind.KILL_PUBSUB: ("CLIENT", "KILL", "TYPE", "pubsub"),
-            FaultKind.KILL_NORMAL: ("CLIENT", "KILL", "TYPE", "normal"),
-            FaultKind.FLUSH_SCRIPTS: ("SCRIPT", "FLUSH"),
-        }[kind]
-        async with asyncio.timeout(COMMAND_TIMEOUT):
-            await self.valkey.run(*words)
-        self.record_healed(self.record_fault(kind, "redis"))
+        self.history.record_healed(fault)
 
     def stall_link(self, node: NodeProcess, way: Way) -> int:
         self.proxies[self.nodes.index(node)].stall(way)
-        return self.record_fault(FaultKind.STALL_LINK, node.name)
+        return self.history.record_fault(FaultKind.STALL_LINK, node.name)
 
     def stall_part(self, node: NodeProcess, part: Part, way: Way) -> int:
         self.proxies[self.nodes.index(node)].stall(way, part)
-        return self.record_fault(FaultKind.STALL_PART, f"{node.name} {part}")
+        return self.history.record_fault(FaultKind.STALL_PART, f"{node.name} {part}")
 
     def resume_link(self, node: NodeProcess, fault: int, part: Part | None = None) -> None:
-        self.record_healed(fault)
+        self.history.record_healed(fault)
         self.proxies[self.nodes.index(node)].flow(part)
 
     def lose_link(self, node: NodeProcess) -> int:
@@ -264,12 +160,12 @@ class Stage:
         proxy = self.proxies[self.nodes.index(node)]
         proxy.stall(Way.BOTH, Part.LINK)
         proxy.reset(Part.LINK)
-        return self.record_fault(FaultKind.LOSE_LINK, node.name)
+        return self.history.record_fault(FaultKind.LOSE_LINK, node.name)
 
     def hold_replies(self, node: NodeProcess, part: Part | None) -> int:
         """Hold back the replies to a node until `drop_replies` discards them. `part`: of one connection alone."""
         self.proxies[self.nodes.index(node)].stall(Way.FROM_REDIS, part)
-        return self.record_fault(FaultKind.CUT_REPLIES, f"{node.name} {part or 'all'}")
+        return self.history.record_fault(FaultKind.CUT_REPLIES, f"{node.name} {part or 'all'}")
 
     def drop_replies(self, node: NodeProcess, part: Part | None, fault: int) -> None:
         proxy = self.proxies[self.nodes.index(node)]
@@ -277,9 +173,9 @@ class Stage:
         self.resume_link(node, fault, part)
 
     def reset_link(self, node: NodeProcess) -> None:
-        fault = self.record_fault(FaultKind.RESET_LINK, node.name)
+        fault = self.history.record_fault(FaultKind.RESET_LINK, node.name)
         self.proxies[self.nodes.index(node)].reset()
-        self.record_healed(fault)
+        self.history.record_healed(fault)
 
 
 async def _is_ready(node: NodeProcess) -> bool:

@@ -96,8 +96,8 @@ async def redis_restarted_empty(scene: Scene) -> None:
     """Redis is restarted empty, and is not reachable for the node that holds the place."""
     old = await scene.connect("n1")
     stall = scene.stage.stall_link(scene.n1, Way.BOTH)
-    empty = await scene.stage.kill_redis()
-    await scene.stage.restart_redis_empty(empty)
+    empty = await scene.stage.redis.kill()
+    await scene.stage.redis.restart_empty(empty)
     await scene.connect_with_retries("n2")
     await scene.publish()
     await scene.wait_closed(old)
@@ -107,7 +107,7 @@ async def redis_restarted_empty(scene: Scene) -> None:
 async def leases_vanish(scene: Scene) -> None:
     """The leases of an agent vanish from Redis while it has as many sessions as it may."""
     old = await scene.connect("n1")
-    await scene.stage.delete_keys(f"held:agent:{scene.agent.name}")
+    await scene.stage.redis.delete_keys(f"held:agent:{scene.agent.name}")
     await scene.start_connecting("n2").wait_welcomed(PATIENCE)
     await scene.publish(3)
     await scene.wait_closed(old, 1.0)
@@ -181,7 +181,7 @@ async def sessions_of_a_room_vanish(scene: Scene) -> None:
     """The sessions of one node in a room vanish from Redis, and then one of them ends."""
     await scene.join_room("n2", "observer")
     tab, _ = await scene.join_room("n1", "ada"), await scene.join_room("n1", "bob")
-    await scene.stage.delete_keys(f"in:*:room:{scene.room}")
+    await scene.stage.redis.delete_keys(f"in:*:room:{scene.room}")
     tab.close()
     await scene.audit_room(MENDED_WITHIN)
 
@@ -190,7 +190,7 @@ async def users_of_a_room_vanish(scene: Scene) -> None:
     """The users of a room vanish from Redis."""
     await scene.join_room("n2", "observer")
     await scene.join_room("n1", "ada")
-    await scene.stage.delete_keys(f"users:room:{scene.room}")
+    await scene.stage.redis.delete_keys(f"users:room:{scene.room}")
     await scene.audit_room(MENDED_WITHIN)
 
 

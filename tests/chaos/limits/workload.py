@@ -87,21 +87,21 @@ class Limits:
 
     async def apply(self) -> bool:
         """Set them if necessary; returns whether all are set."""
-        data_losses = self._stage.data_losses
+        data_losses = self._stage.redis.data_losses
         if self._applied_at == data_losses:
             return True
         if not all([await set_limit(self._stage, agent) for agent in self._agents]):
             return False
-        if self._stage.data_losses == data_losses:
+        if self._stage.redis.data_losses == data_losses:
             self._applied_at = data_losses
         return self._applied_at == data_losses
 
     async def run(self) -> None:
         """Runs until it is cancelled."""
         while True:
-            self._stage.data_lost.clear()
+            self._stage.redis.data_lost.clear()
             await becomes_true(self.apply, inf)
-            await self._stage.data_lost.wait()
+            await self._stage.redis.data_lost.wait()
 
 
 class Publisher:

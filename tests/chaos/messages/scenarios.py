@@ -150,11 +150,11 @@ async def lagging_replica_promoted(scene: Scene) -> None:
     """A replica without the last messages is promoted, and further messages get the same offsets."""
     listeners = await scene.connect("n1"), await scene.connect("n2")
     await scene.publish(3)
-    fault, replica = await scene.stage.start_lagging_replica()
+    fault, replica = await scene.stage.redis.start_lagging_replica()
     await scene.publish(3)
     for listener in listeners:
         await scene.wait_for_offset(listener, 6)
-    await scene.stage.fail_over(fault, replica)
+    await scene.stage.redis.fail_over(fault, replica)
     await scene.publish(5)
 
 
@@ -166,7 +166,7 @@ async def new_epoch_while_the_link_is_stalled(scene: Scene) -> None:
     former = position_of(stayed)
     stall = scene.stage.stall_part(scene.n1, Part.LINK, Way.FROM_REDIS)
     await scene.publish(2)
-    await scene.stage.delete_keys(f"head:{ROOM_NAME}", f"log:{ROOM_NAME}")
+    await scene.stage.redis.delete_keys(f"head:{ROOM_NAME}", f"log:{ROOM_NAME}")
     await scene.publish(5)
     await scene.connect("n1", former)
     scene.stage.resume_link(scene.n1, stall, Part.LINK)
@@ -180,7 +180,7 @@ async def log_vanishes_with_messages_that_are_missing(scene: Scene) -> None:
     await scene.publish(2)
     heal = await scene.cut_link()
     await scene.publish(2)
-    await scene.stage.delete_keys(f"log:{ROOM_NAME}")
+    await scene.stage.redis.delete_keys(f"log:{ROOM_NAME}")
     await heal()
     await scene.publish()
 
@@ -192,7 +192,7 @@ async def client_returns_after_its_log_has_vanished(scene: Scene) -> None:
     await scene.wait_for_offset(listener, 2)
     listener.close()
     await scene.publish(2)
-    await scene.stage.delete_keys(f"log:{ROOM_NAME}")
+    await scene.stage.redis.delete_keys(f"log:{ROOM_NAME}")
     await scene.publish(2)
     await scene.connect("n2", position_of(listener))
 
@@ -215,13 +215,13 @@ async def slow_client(scene: Scene) -> None:
     slow = await scene.connect("n1", small_buffers=True)
     await scene.publish()
     await scene.wait_for_offset(slow, 1)
-    fault = scene.stage.record_fault(FaultKind.SLOW_CLIENT, slow.client)
+    fault = scene.stage.history.record_fault(FaultKind.SLOW_CLIENT, slow.client)
     slow.pause_reading()
     for _ in range(100):
         await scene.publish(size=LARGE)
         if await scene.n1.count("outbox", "overflowed"):
             break
-    scene.stage.record_healed(fault)
+    scene.stage.history.record_healed(fault)
     slow.resume_reading()
     await scene.publish(3)
 

@@ -144,10 +144,10 @@ class Workload:
         client = self._chance.choice(there)
         listener = client.listener
         assert listener is not None
-        fault = self._context.stage.record_fault(FaultKind.SLOW_CLIENT, client.name)
+        fault = self._context.stage.history.record_fault(FaultKind.SLOW_CLIENT, client.name)
         listener.pause_reading()
         await until()
-        self._context.stage.record_healed(fault)
+        self._context.stage.history.record_healed(fault)
         listener.resume_reading()
 
     # ---- the end
