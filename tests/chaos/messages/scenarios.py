@@ -16,7 +16,13 @@ from tests.chaos.harness.stage import Stage
 from tests.chaos.harness.violation import Kind, Violation
 from tests.chaos.messages.client import RunContext
 from tests.chaos.messages.record import Record
-from tests.chaos.messages.scene import PATIENCE, ROOM_NAME, SOON, Scene, position_of
+from tests.chaos.messages.scene import PATIENCE, SOON, Scene, position_of
+from tests.chaos.messages.server_steps import (
+    client_returns_after_its_log_has_vanished,
+    lagging_replica_promoted,
+    log_vanishes_with_messages_that_are_missing,
+    new_epoch_while_the_link_is_stalled,
+)
 from tests.chaos.messages.verify import verify
 from tests.support.node import STEADY
 from tests.support.waiting import eventually
@@ -141,60 +147,6 @@ async def publish_during_join(scene: Scene) -> None:
 
 async def _has_sessions(scene: Scene, count: int) -> bool:
     return await scene.n1.count("hub", "sessions") == count
-
-
-# ---- loss of data
-
-
-async def lagging_replica_promoted(scene: Scene) -> None:
-    """A replica without the last messages is promoted, and further messages get the same offsets."""
-    listeners = await scene.connect("n1"), await scene.connect("n2")
-    await scene.publish(3)
-    fault, replica = await scene.stage.redis.start_lagging_replica()
-    await scene.publish(3)
-    for listener in listeners:
-        await scene.wait_for_offset(listener, 6)
-    await scene.stage.redis.fail_over(fault, replica)
-    await scene.publish(5)
-
-
-async def new_epoch_while_the_link_is_stalled(scene: Scene) -> None:
-    """History is deleted, a joining client learns the new epoch, and its node has not received earlier messages yet."""
-    stayed = await scene.connect("n1")
-    await scene.publish(3)
-    await scene.wait_for_offset(stayed, 3)
-    former = position_of(stayed)
-    stall = scene.stage.stall_part(scene.n1, Part.LINK, Way.FROM_REDIS)
-    await scene.publish(2)
-    await scene.stage.redis.delete_keys(f"head:{ROOM_NAME}", f"log:{ROOM_NAME}")
-    await scene.publish(5)
-    await scene.connect("n1", former)
-    scene.stage.resume_link(scene.n1, stall, Part.LINK)
-    await scene.wait_for_offset(stayed, 5)
-    await scene.publish(3)
-
-
-async def log_vanishes_with_messages_that_are_missing(scene: Scene) -> None:
-    """The link is lost for two messages, and the log vanishes before they are read from it."""
-    await scene.connect("n1")
-    await scene.publish(2)
-    heal = await scene.cut_link()
-    await scene.publish(2)
-    await scene.stage.redis.delete_keys(f"log:{ROOM_NAME}")
-    await heal()
-    await scene.publish()
-
-
-async def client_returns_after_its_log_has_vanished(scene: Scene) -> None:
-    """A client has missed messages, of which the log has only the last ones any more."""
-    listener = await scene.connect("n1")
-    await scene.publish(2)
-    await scene.wait_for_offset(listener, 2)
-    listener.close()
-    await scene.publish(2)
-    await scene.stage.redis.delete_keys(f"log:{ROOM_NAME}")
-    await scene.publish(2)
-    await scene.connect("n2", position_of(listener))
 
 
 # ---- publishing and slow clients

@@ -1,0 +1,55 @@
+"""The steps of scenarios in which Redis loses data. `scenarios.py` has their mutants."""
+
+from tests.chaos.harness.proxy import Part, Way
+from tests.chaos.messages.scene import ROOM_NAME, Scene, position_of
+
+
+async def lagging_replica_promoted(scene: Scene) -> None:
+    """A replica without the last messages is promoted, and further messages get the same offsets."""
+    listeners = await scene.connect("n1"), await scene.connect("n2")
+    await scene.publish(3)
+    fault, replica = await scene.stage.redis.start_lagging_replica()
+    await scene.publish(3)
+    for listener in listeners:
+        await scene.wait_for_offset(listener, 6)
+    await scene.stage.redis.fail_over(fault, replica)
+    await scene.publish(5)
+
+
+async def new_epoch_while_the_link_is_stalled(scene: Scene) -> None:
+    """History is deleted, a joining client learns the new epoch, and its node has not received earlier messages yet."""
+    stayed = await scene.connect("n1")
+    await scene.publish(3)
+    await scene.wait_for_offset(stayed, 3)
+    former = position_of(stayed)
+    stall = scene.stage.stall_part(scene.n1, Part.LINK, Way.FROM_REDIS)
+    await scene.publish(2)
+    await scene.stage.redis.delete_keys(f"head:{ROOM_NAME}", f"log:{ROOM_NAME}")
+    await scene.publish(5)
+    await scene.connect("n1", former)
+    scene.stage.resume_link(scene.n1, stall, Part.LINK)
+    await scene.wait_for_offset(stayed, 5)
+    await scene.publish(3)
+
+
+async def log_vanishes_with_messages_that_are_missing(scene: Scene) -> None:
+    """The link is lost for two messages, and the log vanishes before they are read from it."""
+    await scene.connect("n1")
+    await scene.publish(2)
+    heal = await scene.cut_link()
+    await scene.publish(2)
+    await scene.stage.redis.delete_keys(f"log:{ROOM_NAME}")
+    await heal()
+    await scene.publish()
+
+
+async def client_returns_after_its_log_has_vanished(scene: Scene) -> None:
+    """A client has missed messages, of which the log has only the last ones any more."""
+    listener = await scene.connect("n1")
+    await scene.publish(2)
+    await scene.wait_for_offset(listener, 2)
+    listener.close()
+    await scene.publish(2)
+    await scene.stage.redis.delete_keys(f"log:{ROOM_NAME}")
+    await scene.publish(2)
+    await scene.connect("n2", position_of(listener))
