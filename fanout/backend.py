@@ -26,7 +26,8 @@ _ALL = range(PARTITIONS)
 
 
 class RedisBackend(Protocol):
-    """Makes links and pipelines. `echo_channel` gives the channel of a link's echo in a partition.
+    """Makes links and pipelines. `echo_channel` gives the channel of a link's echo in a partition; `reader` is the
+    pipeline by which heads are read.
 
     A link proves that all pipelines of its backend reach the server that it receives from.
     """
@@ -35,7 +36,13 @@ class RedisBackend(Protocol):
     """Of the links: plain or sharded pub/sub."""
 
     def link(
-        self, *, name: str, echo_channel: Callable[[int], bytes], clock: Clock, listener: LinkListener
+        self,
+        *,
+        name: str,
+        echo_channel: Callable[[int], bytes],
+        clock: Clock,
+        listener: LinkListener,
+        reader: AnyPipeline,
     ) -> AnyLink: ...
 
     def pipeline(self, *, name: str, scripts: tuple[Script, ...], on_connected: OnConnected) -> AnyPipeline: ...
@@ -77,13 +84,22 @@ class SingleServer:
         self._command_timeout = command_timeout
         self._pipelines: list[Pipeline] = []
 
-    def link(self, *, name: str, echo_channel: Callable[[int], bytes], clock: Clock, listener: LinkListener) -> AnyLink:
+    def link(
+        self,
+        *,
+        name: str,
+        echo_channel: Callable[[int], bytes],
+        clock: Clock,
+        listener: LinkListener,
+        reader: AnyPipeline,
+    ) -> AnyLink:
         return Link(
             self._target,
             name=name,
             echo_channel=echo_channel(0),
             clock=clock,
             listener=listener,
+            publish_barrier=reader.publish,
             command_connections=lambda: (each.connection for each in self._pipelines if each.connection),
         )
 
@@ -121,13 +137,22 @@ class ClusterBackend:
         self._cluster = ClusterTopology(address)
         self._pipelines: list[ClusterPipeline] = []
 
-    def link(self, *, name: str, echo_channel: Callable[[int], bytes], clock: Clock, listener: LinkListener) -> AnyLink:
+    def link(
+        self,
+        *,
+        name: str,
+        echo_channel: Callable[[int], bytes],
+        clock: Clock,
+        listener: LinkListener,
+        reader: AnyPipeline,
+    ) -> AnyLink:
         return ClusterLink(
             self._cluster,
             name=name,
             echo_channel=echo_channel,
             clock=clock,
             listener=listener,
+            publish_barrier=reader.publish,
             command_connections=lambda server: (c for each in self._pipelines if (c := each.connection_to(server))),
         )
 

@@ -49,6 +49,7 @@ class Listening:
             echo_channel=partial(keyspace.echo, incarnation),
             clock=clock,
             listener=self,
+            reader=messaging.reading,
         )
         self.tracker = ChannelTracker(messaging.history, self.link, clock=clock, deliver=deliver)
         self.subscriptions = ChannelSubscriptions(

@@ -26,6 +26,7 @@ from ...shared.channels import PARTITIONS
 from ...shared.clock import Clock
 from ...shared.keyspace import partition_of
 from ..pubsub.any_link import LinkListener, LinkStatistics
+from ..pubsub.barriers import PublishNonce
 from ..pubsub.link import Link
 from ..pubsub.link_state import SHARDED
 from ..redis.address import RedisAddress
@@ -60,7 +61,8 @@ class ClusterLink:
     """Used like a Link. Needs `run` running, and that of `topology`.
 
     `echo_channel` gives the name of the echo channel in a partition; `command_connections` the connections of pipelines
-    to a master, which have to go to the same server as the link to that master.
+    to a master, which have to go to the same server as the link to that master; `publish_barrier` publishes over those
+    by which heads are read.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class ClusterLink:
         echo_channel: Callable[[int], bytes],
         clock: Clock,
         listener: LinkListener,
+        publish_barrier: PublishNonce,
         command_connections: Callable[[RedisAddress], Iterable[RedisConnection]] = lambda server: (),
     ) -> None:
         self.live = asyncio.Event()
@@ -81,6 +84,7 @@ class ClusterLink:
         self._clock = clock
         self.deliver_batch = listener.deliver_batch
         self._listener = listener
+        self._publish_barrier = publish_barrier
         self._command_connections = command_connections
         self._links: PerMaster[_MasterLink] = PerMaster(self._make)
         self._wanted: list[set[bytes]] = [set() for _ in range(PARTITIONS)]
@@ -168,6 +172,7 @@ class ClusterLink:
             echo_channel=self._echo_channel(echo_partition),
             clock=self._clock,
             listener=self,
+            publish_barrier=self._publish_barrier,
             on_lost=self._on_lost,
             on_revoked=partial(self._on_revoked, server),
             on_unsubscribed=partial(self._on_unsubscribed, server),

@@ -13,7 +13,8 @@ What happens to a numbered message, or to the head of history, by the state of t
     FILLING    ahead: waits                               ignored                         delivered; no hole → FOLLOWING
 
 In FOLLOWING and FILLING a message that is not ahead of the position is a duplicate and is dropped; a message or head of
-another epoch restarts the cursor there with a `resync`; messages of the epoch before are dropped.
+another epoch restarts the cursor there with a `resync`; messages of the epoch before are dropped. A page of another
+epoch is ignored: it may come from a server that the link has left.
 
 Invariants: all messages up to `offset` were delivered, or a `resync` says that they may be missing. Waiting messages
 are in ascending order and ahead of `offset`. In FILLING, something ahead of `offset` is waiting or `_missing_up_to` it.
@@ -150,10 +151,8 @@ class Cursor:
 
     def handle_page(self, page: HistoryPage) -> list[Publication]:
         """History after `offset`, read while this was FILLING. Where history can't have what is missing, it goes on."""
-        if self.state is not CursorState.FILLING:
+        if self.state is not CursorState.FILLING or page.head.epoch != self.epoch:
             return []
-        if page.head.epoch != self.epoch:
-            return [self._restart(page.head)]
         self._read_up_to = page.head.offset  # not only the page's end: the link may bring all of it
         before, deliveries = self.offset, self._advance(page.entries)
         if page.is_complete and page.head.offset > self.offset:

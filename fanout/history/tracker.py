@@ -174,11 +174,15 @@ class ChannelTracker:
         if self._tracked.get(tracked.channel.address) is not tracked:
             pass  # it was dropped meanwhile; if it is tracked again, that is from another position on
         elif isinstance(error, Unavailable):
-            self._read_again(tracked, error)
+            self._read_again(tracked, str(error))
         elif error is not None:
             raise error
         elif tracked.cursor.epoch != epoch:
             self._check_hole(tracked)  # the link has brought a new epoch, and the page is of the old one
+        elif reading.result().head.epoch != epoch:
+            # Either epoch may be the former one, if this was read on another server: a barrier shows which.
+            self.comparison.compare_soon()
+            self._read_again(tracked, "the log is of another epoch")
         else:
             page = reading.result()
             self._filled += len(page.entries)
@@ -188,9 +192,9 @@ class ChannelTracker:
                 self._slowest_fill = max(self._slowest_fill, self._clock.monotonic() - hole_since)
         self._read_next()
 
-    def _read_again(self, tracked: TrackedChannel, error: Unavailable) -> None:
+    def _read_again(self, tracked: TrackedChannel, why: str) -> None:
         if tracked.hole_since is not None and self._clock.monotonic() - tracked.hole_since > FILL_DEADLINE:
-            _log.error("a hole could not be filled", channel=tracked.channel.name, error=str(error))
+            _log.error("a hole could not be filled", channel=tracked.channel.name, error=why)
             self._deliver_and_check(tracked, tracked.cursor.give_up())
         elif tracked.cursor.state is CursorState.FILLING:
             asyncio.get_running_loop().call_later(FILL_AGAIN_AFTER, self._check_hole, tracked)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import Any
 
 import structlog
 
@@ -12,7 +13,7 @@ from ..redis.errors import RedisError
 from ..redis.reconnect import keep_connected
 from ..redis.sentinel import Target
 from .any_link import LinkListener, LinkStatistics
-from .barriers import Barriers
+from .barriers import Barriers, PublishNonce
 from .link_state import ECHO_PERIOD, PLAIN, LinkEvents, LinkState, Verbs
 
 CONNECT_TIMEOUT = 2.0
@@ -35,6 +36,7 @@ class Link:
 
     `command_connections` gives the connections of pipelines that have to go to the same server as the link. Where they
     go elsewhere, those to the server that was reached earlier are closed: the newest one shows where the address leads.
+    `publish_barrier` publishes over the one of them by which heads are read.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Link:
         echo_channel: bytes,
         clock: Clock,
         listener: LinkListener,
+        publish_barrier: PublishNonce,
         on_lost: Callable[[], None] = lambda: None,
         on_revoked: Callable[[list[bytes]], None] = lambda channels: None,
         on_unsubscribed: Callable[[list[bytes]], None] = lambda channels: None,
@@ -63,6 +66,7 @@ class Link:
         self._on_revoked = on_revoked
         self._on_unsubscribed = on_unsubscribed
         self._command_connections = command_connections
+        self._publish_over_reader = publish_barrier
         self._barriers = Barriers(self._publish_barrier)
         self._connection: RedisConnection | None = None
         self._flush_is_due = False
@@ -100,16 +104,14 @@ class Link:
         """True once all messages have come that were published on a partition's channels before this call.
 
         Redis sends what it publishes to one connection in the order of publishing, so every message that was published
-        before the nonce of this barrier comes before the nonce does. False: the connection was lost, and it is unknown.
+        before the nonce of this barrier comes before the nonce does. It comes only if heads are read on the server of
+        this link. False: a connection was lost, or they go to different servers, and it is unknown.
         """
         del partition  # one connection receives the channels of all partitions
         return self._barriers.send()
 
-    def _publish_barrier(self, nonce: bytes) -> bool:
-        if self._connection is None:
-            return False
-        self._publish_echo(self._connection, nonce)
-        return True
+    def _publish_barrier(self, nonce: bytes) -> "asyncio.Future[Any] | None":
+        return self._publish_over_reader(self.state.echo, nonce) if self.state.is_subscribed(self.state.echo) else None
 
     def pause_reading(self) -> None:
         """Leave incoming messages with Redis, which bounds them by its client output buffer limit."""
@@ -147,6 +149,7 @@ class Link:
                     _log.warning("an echo did not come back: dropping the link to Redis", redis=str(self._target))
                     break
                 if nonce:
+                    self._barriers.begin_echo()
                     self._publish_echo(connection, nonce)
                     self._publish_proofs()
                 await asyncio.wait((connection.lost,), timeout=ECHO_PERIOD)
@@ -212,6 +215,8 @@ class Link:
             self._listener.deliver_batch(events.deliveries)
         for nonce in events.barriers:
             self._barriers.handle_nonce(nonce)
+        if events.echoed:
+            self._barriers.end_echo()
         self._report_unsubscribed(events)
         self._flush()
         if self.state.is_live and not self.live.is_set():

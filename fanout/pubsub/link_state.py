@@ -82,6 +82,8 @@ class LinkEvents:
     """Wanted channels whose subscription Redis has acknowledged."""
     barriers: list[bytes] = field(default_factory=list[bytes])
     """Nonces of barriers that have come back."""
+    echoed: bool = False
+    """The last nonce of the link's own has come back."""
     elsewhere: Sequence[RedisConnection] = ()
     """Command connections that go to another server than this link."""
     revoked: list[bytes] = field(default_factory=list[bytes])
@@ -249,7 +251,7 @@ class LinkState:
     def _handle_echo(self, payload: bytes, events: LinkEvents) -> None:
         if payload == b"%d" % self._nonce:
             self._sent_at = None
-            self._echoed = True
+            self._echoed = events.echoed = True
             events.elsewhere = self.proof.end()
         elif payload.startswith(BARRIER_PREFIX):
             events.barriers.append(payload)

@@ -61,6 +61,7 @@ class ScriptedLink(Link):
             echo_channel=ECHO,
             clock=clock,
             listener=RecordingListener(),
+            publish_barrier=Pipeline(NOWHERE, name="test", scripts=()).publish,
         )
         self.subscribed: set[bytes] = set()
         """The channels that Redis has subscribed for this link."""

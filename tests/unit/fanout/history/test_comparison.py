@@ -142,6 +142,19 @@ async def test_a_head_of_another_epoch_gives_a_resync() -> None:
 
 
 @on_manual_time
+async def test_a_log_of_another_epoch_gives_a_resync_only_after_a_barrier() -> None:
+    node = behind()
+    async with comparing(node):
+        await end_barriers(node, succeeded=False)
+        node.history_redis.log_of(LOBBY).head = Position("life-2", 20)
+        node.deliver_batch(LOBBY, 13)
+        await turns()
+        assert (node.delivered(), len(node.proofs)) == ([], 2)
+        await end_barriers(node)
+        assert node.delivered() == ["life-2/20"]
+
+
+@on_manual_time
 async def test_a_missing_head_begins_a_new_epoch_with_a_resync() -> None:
     node = behind()
     node.history_redis.log_of(LOBBY).head = None

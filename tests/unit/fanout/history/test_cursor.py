@@ -178,11 +178,11 @@ def test_a_hole_of_an_ended_epoch_is_none_in_the_next() -> None:
     assert driver.state == (FOLLOWING, "new", 2)
 
 
-def test_a_page_of_another_epoch_restarts_the_cursor() -> None:
+def test_a_page_of_another_epoch_is_ignored() -> None:
     driver = CursorDriver(10)
     driver.bring(13)
-    assert driver.read_page(12, 11, 12, epoch="new") == [f"new/12 {RESTARTED}"]
-    assert driver.state == (FOLLOWING, "new", 12)
+    assert driver.read_page(12, 11, 12, epoch="new") == []
+    assert driver.read_page(13, 11, 12, 13) == [11, 12, 13]
 
 
 # ---- offsets that come twice

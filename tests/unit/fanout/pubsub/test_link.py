@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from tannoy.fanout.pubsub.link import BACKOFF_CAP, Link
-from tannoy.fanout.pubsub.link_state import BARRIER_PREFIX
+from tannoy.fanout.pubsub.link_state import ECHO_PERIOD
 
 from tests.support.clock import manual_clock, on_manual_time, turns
 from tests.support.memory_redis import NOWHERE, MemoryRedis
@@ -23,6 +24,12 @@ class PubSubRedis(MemoryRedis):
         super().__init__()
         self.delays = False
         self.delayed: list[tuple[bytes, bytes]] = []
+        self.barriers: list[bytes] = []
+        """The nonces of barriers that were published, and their answers."""
+        self.answers: list[asyncio.Future[Any]] = []
+        self.leaves_unconfirmed = False
+        self.is_another_server = False
+        """What is published over the connection by which heads are read does not come over the link."""
 
     def reply(self, command: list[bytes]) -> bytes:
         if command[0] == b"SUBSCRIBE":
@@ -30,10 +37,24 @@ class PubSubRedis(MemoryRedis):
                 self.push(b"subscribe", channel, b"1")
             return b""
         if command[0] == b"PUBLISH":
-            self.delayed.append((command[1], command[2]))
-            if not self.delays:
-                self.bring()
+            self._publish(command[1], command[2])
         return super().reply(command)
+
+    def _publish(self, channel: bytes, payload: bytes) -> None:
+        self.delayed.append((channel, payload))
+        if not self.delays:
+            self.bring()
+
+    def publish_barrier(self, channel: bytes, nonce: bytes) -> "asyncio.Future[Any]":
+        """Published over the connection by which heads are read; confirmed at once, or when the test does so."""
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.barriers.append(nonce)
+        self.answers.append(answer)
+        if not self.leaves_unconfirmed:
+            answer.set_result(1)
+        if not self.is_another_server:
+            self._publish(channel, nonce)
+        return answer
 
     def bring(self, count: int | None = None) -> None:
         """Send all that was delayed, or the first `count` messages of it."""
@@ -41,14 +62,9 @@ class PubSubRedis(MemoryRedis):
         for channel, payload in now:
             self.push(b"message", channel, payload)
 
-    @property
-    def barriers(self) -> list[bytes]:
-        """The nonces of barriers that were published."""
-        return [nonce for _, nonce in self.arguments_of("PUBLISH") if nonce.startswith(BARRIER_PREFIX)]
-
 
 class ConnectedLink:
-    def __init__(self) -> None:
+    def __init__(self, redis: PubSubRedis) -> None:
         self.listener = RecordingListener()
         self.link = Link(
             NOWHERE,
@@ -56,6 +72,7 @@ class ConnectedLink:
             echo_channel=ECHO,
             clock=manual_clock(),
             listener=self.listener,
+            publish_barrier=redis.publish_barrier,
         )
         self.link.subscribe(LOBBY)
 
@@ -85,8 +102,8 @@ def redis(monkeypatch: pytest.MonkeyPatch) -> PubSubRedis:
 
 
 @asynccontextmanager
-async def listening() -> AsyncGenerator[ConnectedLink]:
-    node = ConnectedLink()
+async def listening(redis: PubSubRedis) -> AsyncGenerator[ConnectedLink]:
+    node = ConnectedLink(redis)
     task = asyncio.create_task(node.link.run())
     await node.reconnect()
     try:
@@ -99,7 +116,7 @@ async def listening() -> AsyncGenerator[ConnectedLink]:
 
 @on_manual_time
 async def test_a_barrier_waits_until_its_nonce_has_come_back(redis: PubSubRedis) -> None:
-    async with listening() as node:
+    async with listening(redis) as node:
         redis.delays = True
         barrier = node.send_barrier()
         await turns()
@@ -110,7 +127,7 @@ async def test_a_barrier_waits_until_its_nonce_has_come_back(redis: PubSubRedis)
 
 @on_manual_time
 async def test_a_barrier_does_not_end_with_an_earlier_nonce(redis: PubSubRedis) -> None:
-    async with listening() as node:
+    async with listening(redis) as node:
         redis.delays = True
         early = node.send_barrier()
         await turns()
@@ -125,7 +142,7 @@ async def test_a_barrier_does_not_end_with_an_earlier_nonce(redis: PubSubRedis) 
 
 @on_manual_time
 async def test_a_barrier_does_not_end_with_the_echo_of_the_link(redis: PubSubRedis) -> None:
-    async with listening() as node:
+    async with listening(redis) as node:
         redis.delays = True
         await asyncio.sleep(0.6)  # a nonce of its own is out
         barrier = node.send_barrier()
@@ -139,7 +156,7 @@ async def test_a_barrier_does_not_end_with_the_echo_of_the_link(redis: PubSubRed
 
 @on_manual_time
 async def test_a_message_published_before_a_barrier_is_delivered_before_it_ends(redis: PubSubRedis) -> None:
-    async with listening() as node:
+    async with listening(redis) as node:
         redis.delays = True
         redis.delayed.append((LOBBY, b"published before"))
         barrier = node.send_barrier()
@@ -151,7 +168,7 @@ async def test_a_message_published_before_a_barrier_is_delivered_before_it_ends(
 
 @on_manual_time
 async def test_barriers_of_one_loop_turn_share_a_nonce(redis: PubSubRedis) -> None:
-    async with listening() as node:
+    async with listening(redis) as node:
         barriers = [node.send_barrier() for _ in range(64)]
         assert await asyncio.gather(*barriers) == [True] * 64
         assert len(redis.barriers) == 1
@@ -159,7 +176,7 @@ async def test_barriers_of_one_loop_turn_share_a_nonce(redis: PubSubRedis) -> No
 
 @on_manual_time
 async def test_a_cancelled_barrier_leaves_the_others_of_its_turn(redis: PubSubRedis) -> None:
-    async with listening() as node:
+    async with listening(redis) as node:
         given_up, other = node.send_barrier(), node.send_barrier()
         given_up.cancel()
         assert await outcome(other) is True
@@ -167,7 +184,7 @@ async def test_a_cancelled_barrier_leaves_the_others_of_its_turn(redis: PubSubRe
 
 @on_manual_time
 async def test_a_barrier_fails_when_its_connection_is_lost(redis: PubSubRedis) -> None:
-    async with listening() as node:
+    async with listening(redis) as node:
         redis.delays = True
         barrier = node.send_barrier()
         await turns()
@@ -177,7 +194,7 @@ async def test_a_barrier_fails_when_its_connection_is_lost(redis: PubSubRedis) -
 
 @on_manual_time
 async def test_a_barrier_in_the_turn_of_the_loss_fails(redis: PubSubRedis) -> None:
-    async with listening() as node:
+    async with listening(redis) as node:
         redis.break_connection()
         barrier = node.send_barrier()
         redis.refuses_connections = True
@@ -186,7 +203,7 @@ async def test_a_barrier_in_the_turn_of_the_loss_fails(redis: PubSubRedis) -> No
 
 @on_manual_time
 async def test_a_barrier_without_a_connection_fails(redis: PubSubRedis) -> None:
-    async with listening() as node:
+    async with listening(redis) as node:
         redis.refuses_connections = True
         redis.break_connection()
         await turns()
@@ -194,8 +211,49 @@ async def test_a_barrier_without_a_connection_fails(redis: PubSubRedis) -> None:
 
 
 @on_manual_time
+async def test_a_barrier_fails_when_redis_does_not_confirm_its_nonce(redis: PubSubRedis) -> None:
+    async with listening(redis) as node:
+        redis.is_another_server = redis.leaves_unconfirmed = True
+        barrier = node.send_barrier()
+        await asyncio.sleep(4 * ECHO_PERIOD)
+        assert not barrier.done()
+        redis.answers[-1].set_exception(ConnectionResetError())
+        assert await outcome(barrier) is False
+
+
+@on_manual_time
+async def test_a_barrier_fails_when_heads_are_read_on_another_server(redis: PubSubRedis) -> None:
+    async with listening(redis) as node:
+        redis.is_another_server = True
+        barrier = node.send_barrier()
+        await asyncio.sleep(2.5 * ECHO_PERIOD)
+        assert barrier.done()
+        assert await outcome(barrier) is False
+
+
+@on_manual_time
+async def test_an_echo_that_was_sent_before_a_barrier_does_not_end_it(redis: PubSubRedis) -> None:
+    async with listening(redis) as node:
+        redis.delays = True
+        await asyncio.sleep(1.2 * ECHO_PERIOD)  # a nonce of its own is out
+        redis.is_another_server = True
+        barrier = node.send_barrier()
+        await turns()
+        redis.bring()
+        await turns()
+        assert not barrier.done()
+
+
+@on_manual_time
+async def test_a_barrier_before_the_echo_channel_is_subscribed_fails(redis: PubSubRedis) -> None:
+    node = ConnectedLink(redis)
+    assert await outcome(node.send_barrier()) is False
+    assert redis.barriers == []
+
+
+@on_manual_time
 async def test_a_nonce_of_an_earlier_connection_does_not_end_a_barrier(redis: PubSubRedis) -> None:
-    async with listening() as node:
+    async with listening(redis) as node:
         redis.delays = True
         lost = node.send_barrier()
         await turns()
@@ -215,7 +273,7 @@ async def test_a_nonce_of_an_earlier_connection_does_not_end_a_barrier(redis: Pu
 
 @on_manual_time
 async def test_on_live_is_called_after_each_reconnect(redis: PubSubRedis) -> None:
-    async with listening() as node:
+    async with listening(redis) as node:
         assert node.listener.times_live == 1
         redis.break_connection()
         await turns()
