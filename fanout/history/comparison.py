@@ -111,6 +111,7 @@ class HeadComparison:
     async def _compare(self, partition: int, members: list[TrackedChannel]) -> None:
         """Compare the channels of one partition with their heads. Raises Unavailable."""
         positions = [tracked.cursor.position for tracked in members]
+        strayed = [tracked.strayed for tracked in members]
         heads: list[StoredHead] = []
         for batch in batched(members, HEADS_PER_COMMAND):
             heads += await self._history.heads([tracked.channel for tracked in batch])
@@ -118,7 +119,7 @@ class HeadComparison:
             return
         missing: list[TrackedChannel] = []
         lost: list[TrackedChannel] = []
-        for tracked, before, stored in zip(members, positions, heads, strict=True):
+        for tracked, before, stray, stored in zip(members, positions, strayed, heads, strict=True):
             if not self._is_tracked(tracked):
                 continue
             head = read_head(stored)
@@ -129,9 +130,27 @@ class HeadComparison:
                 lost.append(tracked)
             elif verdict is HeadVerdict.VALID and head is not None:
                 self._apply(tracked, head)
+                if stray is not None and stray == tracked.strayed:
+                    self._lead_back(tracked, before.epoch)
+            if verdict is not HeadVerdict.VALID and stray == tracked.strayed:
+                tracked.strayed = None  # a `resync` has led all sessions to the cursor, or will
         if lost:
             await self._end_epochs(lost)
         await self._begin_epochs(missing + lost)
+
+    def _lead_back(self, tracked: TrackedChannel, epoch: str) -> None:
+        """A session had begun in another epoch before heads were compared. `epoch`: that of the cursor, until then.
+
+        Where it is the present one still, the other was read on a server that the link has left: a `resync` leads the
+        session, and all others of the channel, to where the cursor is.
+        """
+        cursor = tracked.cursor
+        if cursor.state is CursorState.FILLING:
+            return  # the next comparison does it
+        is_former = cursor.epoch == epoch != tracked.strayed
+        tracked.strayed = None
+        if is_former:
+            self._deliver(tracked, [cursor.resync()])
 
     def _is_tracked(self, tracked: TrackedChannel) -> bool:
         """Whether it was not dropped meanwhile; if its channel is tracked again, that is from another position on."""

@@ -176,6 +176,10 @@ class Cursor:
 
     # ---- from both
 
+    def resync(self) -> Publication:
+        """Lead to its position whoever is in another epoch."""
+        return self._reset(self.position, RESTARTED)
+
     def _advance(self, messages: Iterable[Publication]) -> list[Publication]:
         """Deliver messages that were not delivered yet, with a `resync` where one is missing between them."""
         deliveries: list[Publication] = []
@@ -219,10 +223,11 @@ class Cursor:
 class TrackedChannel:
     """A channel with its cursor, and the state of the hole that is being filled."""
 
-    __slots__ = ("channel", "cursor", "hole_since", "is_queued")
+    __slots__ = ("channel", "cursor", "hole_since", "is_queued", "strayed")
 
     def __init__(self, channel: Channel, cursor: Cursor) -> None:
         self.channel = channel
         self.cursor = cursor
         self.hole_since: float | None = None  # monotonic seconds; None: there is no hole
         self.is_queued = False  # its history is being read, or will be
+        self.strayed: str | None = None  # a session has begun in this epoch, which was not that of the cursor

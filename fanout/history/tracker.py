@@ -95,6 +95,8 @@ class ChannelTracker:
     def start_at(self, channel: Channel, head: Position) -> None:
         """The head of the channel, read after its subscription was acknowledged."""
         if tracked := self._tracked.get(channel.address):
+            if tracked.cursor.state is not CursorState.UNKNOWN and head.epoch != tracked.cursor.epoch:
+                tracked.strayed = head.epoch
             self._deliver_and_check(tracked, tracked.cursor.start_at(head))
 
     def reset_on_start(self, channel: Channel) -> None:

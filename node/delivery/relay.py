@@ -41,12 +41,13 @@ class RelayStatistics:
 class _Batch:
     """What one read of the link brought for a channel; framed once per encoding, for any number of sockets."""
 
-    __slots__ = ("_chunks", "end", "excluded", "publications")
+    __slots__ = ("_chunks", "end", "excluded", "publications", "resets")
 
     def __init__(self, publications: list[Publication]) -> None:
         self.publications = publications
         self.excluded = {publication.exclude for publication in publications if publication.exclude}
         self.end = Watermark.after(publications)
+        self.resets = any(publication.resets for publication in publications)
         self._chunks: dict[Encoding, Chunk] = {}
 
     def chunk(self, encoding: Encoding) -> Chunk:
@@ -140,7 +141,7 @@ class Relay:
             roster.begin_delivery(batch.publications)
             for encoding, outboxes in tuple(roster.outboxes.items()):
                 self._write_batch(roster, encoding, tuple(outboxes), batch)
-            roster.complete_delivery(batch.end)
+            roster.complete_delivery(batch.end, resets=batch.resets)
 
     def _write_batch(self, roster: Roster, encoding: Encoding, outboxes: tuple[Outbox, ...], batch: _Batch) -> None:
         """Write a batch to outboxes of one encoding. They are a copy: a write may remove an outbox from its roster."""
@@ -171,7 +172,7 @@ class Relay:
         self._write_slice(roster, now, sliced.batch)
         if not sliced.remaining:
             self._remove_from_backlog(sliced.batch)
-            roster.complete_delivery(sliced.batch.end)
+            roster.complete_delivery(sliced.batch.end, resets=sliced.batch.resets)
             if not sliced.queued:
                 del self._sliced[address]
                 return

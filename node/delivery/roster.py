@@ -122,10 +122,10 @@ class Roster:
         for buffer in self.joining.values():
             buffer.extend(publications)
 
-    def complete_delivery(self, end: Watermark) -> None:
+    def complete_delivery(self, end: Watermark, *, resets: bool) -> None:
         """Note that all members have been given everything up to `end`, and forget who is not ahead any more.
 
-        Versions and offsets rise, so nothing lower is delivered later.
+        Versions and offsets rise, so nothing lower is delivered later. `resets`: a `resync` was among it.
         """
         if end == NOTHING_SEEN:
             return
@@ -133,7 +133,7 @@ class Roster:
         before = self.delivered
         self.delivered = Watermark(version or before.version, epoch or before.epoch, offset if epoch else before.offset)
         if self.ahead:
-            if before.epoch not in ("", self.delivered.epoch):  # members of another epoch were led into this one
+            if resets:  # members of another epoch were led into this one
                 now = self.delivered.epoch
                 self.ahead = {
                     outbox: seen if seen.epoch == now else Watermark(seen.version)

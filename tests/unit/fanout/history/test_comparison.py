@@ -155,6 +155,37 @@ async def test_a_log_of_another_epoch_gives_a_resync_only_after_a_barrier() -> N
 
 
 @on_manual_time
+async def test_a_session_that_began_in_an_epoch_of_a_former_server_gets_a_resync_after_a_barrier() -> None:
+    node = behind()
+    node.deliver_batch(LOBBY, 11, 12)
+    node.tracker.start_at(LOBBY, Position("former", 30))
+    async with comparing(node):
+        assert node.delivered() == [11, 12]
+        await end_barriers(node)
+        assert node.delivered() == [f"{EPOCH}/12"]
+        await next_barrier()
+        await end_barriers(node)
+        assert node.delivered() == []
+
+
+@pytest.mark.parametrize("comes_over_the_link", [True, False])
+@on_manual_time
+async def test_a_session_that_began_in_the_next_epoch_gets_one_resync(comes_over_the_link: bool) -> None:
+    node = behind()
+    node.deliver_batch(LOBBY, 11, 12)
+    node.tracker.start_at(LOBBY, Position("life-2", 12))
+    node.delivered()
+    if comes_over_the_link:
+        node.deliver_batch(LOBBY, 13, epoch="life-2")
+    node.history_redis.log_of(LOBBY).head = Position("life-2", 13)
+    async with comparing(node):
+        await end_barriers(node)
+        await next_barrier()
+        await end_barriers(node)
+        assert node.delivered() == (["life-2/12", 13] if comes_over_the_link else ["life-2/13"])
+
+
+@on_manual_time
 async def test_a_missing_head_begins_a_new_epoch_with_a_resync() -> None:
     node = behind()
     node.history_redis.log_of(LOBBY).head = None

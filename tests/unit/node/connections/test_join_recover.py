@@ -3,9 +3,10 @@
 import pytest
 from tannoy.fanout.scripts import HISTORY_READ
 from tannoy.node.protocols.session import Endpoint
-from tannoy.shared.protocol.codec import WireFormat
+from tannoy.shared.protocol.codec import WireFormat, encode_frame
 from tannoy.shared.protocol.commands import OFFSET_MAX
-from tannoy.shared.publication import Position
+from tannoy.shared.protocol.frames import Resync
+from tannoy.shared.publication import Position, Publication
 
 from tests.support.client_driver import ClientDriver, both_wire_formats, connect_to_room, position_of
 from tests.support.clock import on_manual_time, turns
@@ -178,3 +179,19 @@ async def test_session_that_recovers_while_its_epoch_ends_is_sent_resync_into_th
     assert position_of(welcome) == HEAD_FIELDS | {"recovered": True}
     assert (resync["type"], position_of(resync)) == ("resync", {"epoch": "life-2", "offset": 0})
     assert [first, *client.received()] == [message_frame(1), message_frame(2), message_frame(3)]
+
+
+@on_manual_time
+async def test_session_that_was_recovered_from_a_former_server_is_delivered_to_after_a_resync() -> None:
+    node = UnitNode()
+    await connect_to_room(node)
+    node.deliver_batch(ROOM, 1, epoch="life-2")
+    client = ClientDriver(node, Endpoint.ROOM, session_id="s2", recover=HEAD)
+    (welcome,) = await client.receive_after_acknowledge()
+    assert position_of(welcome) == HEAD_FIELDS | {"recovered": True}
+
+    resync = encode_frame(Resync(ROOM, "lost", Position("life-2", 1)))
+    node.relay.deliver([(ROOM.address, Publication(resync, epoch="life-2", offset=1, resets=True))])
+    node.deliver_batch(ROOM, 2, epoch="life-2")
+
+    assert [(frame["type"], frame["offset"]) for frame in client.received()] == [("resync", 1), ("message", 2)]
