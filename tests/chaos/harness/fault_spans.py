@@ -25,6 +25,11 @@ def fault_spans_of(history: History) -> list[FaultSpan]:
     return [FaultSpan(f.at, healed.get(f.fault, NEVER), f.kind, f.target) for f in history.of(Fault)]
 
 
+def was_calm(faults: Iterable[FaultSpan], since: float, until: float) -> bool:
+    """Whether none of the faults was in effect in this time."""
+    return not any(span.began <= until and span.until >= since for span in faults)
+
+
 @dataclass(slots=True)
 class FaultTimeline:
     """The fault spans of a run, for queries by time."""
@@ -49,7 +54,7 @@ class FaultTimeline:
 
     def was_calm(self, since: float, until: float) -> bool:
         """Whether no fault of any kind was in effect in this time."""
-        return not any(each.began <= until and each.until >= since for each in self.spans)
+        return was_calm(self.spans, since, until)
 
     def has_only_freezes(self, since: float, until: float) -> bool:
         """Whether nothing else than frozen nodes kept nodes from sending heartbeats in this time."""

@@ -8,7 +8,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from tests.chaos.harness.history import FaultKind
+from tests.chaos.harness.history import SWITCHES, FaultKind
 from tests.chaos.harness.proxy import Part, Way
 from tests.chaos.harness.stage import Stage
 from tests.support.cluster import NodeProcess
@@ -26,6 +26,8 @@ AGAINST_LIMITS = (
     FaultKind.RESET_LINK,
     FaultKind.FLUSH_SCRIPTS,
     FaultKind.VANISH,
+    FaultKind.SWITCH_TO_EMPTY,
+    FaultKind.SWITCH_TO_COPY,
 )
 AGAINST_MESSAGES = tuple(FaultKind)
 """All faults of one Redis and its nodes. The migration of slots of a Redis Cluster is not among them."""
@@ -59,13 +61,17 @@ WAYS = (Way.BOTH, Way.TO_REDIS, Way.FROM_REDIS)
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One fault. `node`: index of the victim, if it is a node; `part`: one of its connections, None: all four."""
+    """One fault. `node`: index of the victim, if it is a node; `part`: one of its connections, None: all four.
+
+    `staying`: of each node, the connection that stays on the former server.
+    """
 
     kind: FaultKind
     node: int
     seconds: float
     way: Way
     part: Part | None = None
+    staying: tuple[Part | None, ...] = ()
 
     @property
     def victim(self) -> object:
@@ -97,6 +103,8 @@ def schedule(seed: int, nodes: int, of: Sequence[FaultKind]) -> Iterator[Step]:
             return replace(planned, part=chance.choice(PARTS))
         if kind is FaultKind.CUT_REPLIES:
             return replace(planned, part=chance.choice((None, *Part)))
+        if kind in SWITCHES:
+            return replace(planned, staying=tuple(chance.choice((None, *Part)) for _ in range(nodes)))
         return planned
 
     while True:
@@ -203,6 +211,9 @@ class Faults:
                 fault, replica = await stage.redis.start_lagging_replica()
                 await self._wait(planned.seconds)
                 await stage.redis.fail_over(fault, replica)
+            case FaultKind.SWITCH_TO_EMPTY | FaultKind.SWITCH_TO_COPY:
+                fault = await stage.redis.switch(planned.kind, planned.staying)
+                await stage.redis.end_switch(fault)
             case FaultKind.SLOW_CLIENT:
                 assert self._slow_down is not None
                 await self._slow_down(lambda: self._wait(planned.seconds))

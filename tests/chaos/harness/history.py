@@ -43,6 +43,12 @@ class FaultKind(StrEnum):
     CUT_REPLIES = "cut_replies"  # Redis executes what a node sends, and the replies are lost
     SLOW_CLIENT = "slow_client"
     VANISH = "vanish"  # some keys are deleted
+    # The address leads to another server from now on, and one connection of some nodes stays on the former one.
+    SWITCH_TO_EMPTY = "switch_to_empty"  # which has no data
+    SWITCH_TO_COPY = "switch_to_copy"  # which was a replica
+
+
+SWITCHES = (FaultKind.SWITCH_TO_EMPTY, FaultKind.SWITCH_TO_COPY)
 
 
 class Attempt(NamedTuple):

@@ -143,6 +143,15 @@ class Stage:
         self.down.discard(node.name)
         self.history.record_healed(fault)
 
+    async def switch_server(self, node: NodeProcess, staying: Part) -> None:
+        """Let the addresses lead to a copy of Redis, while one connection of a node stays on the former server.
+
+        Returns when the node has left that, or should have.
+        """
+        parts = [staying if each is node else None for each in self.nodes]
+        fault = await self.redis.switch(FaultKind.SWITCH_TO_COPY, parts)
+        await self.redis.end_switch(fault)
+
     def stall_link(self, node: NodeProcess, way: Way) -> int:
         self.proxies[self.nodes.index(node)].stall(way)
         return self.history.record_fault(FaultKind.STALL_LINK, node.name)

@@ -2,17 +2,22 @@
 
 import asyncio
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tests.chaos.harness.history import FaultKind, History
 from tests.chaos.harness.lost_keys import MENDED_WITHIN, choose_keys
-from tests.chaos.harness.proxy import Proxy
+from tests.chaos.harness.proxy import Part, Proxy
 from tests.chaos.harness.replica import Replica
+from tests.chaos.harness.waiting import becomes_true
 from tests.support.valkey import Valkey
 
 COMMAND_TIMEOUT = 3.0
+NOTICED_WITHIN = 2.5
+"""Seconds in which a node leaves a server to which its address does not lead any more (docs/redis.md)."""
+_NAME_OF_A_NODE = b" name=tannoy-"
 
 
 class StagedRedis:
@@ -24,11 +29,13 @@ class StagedRedis:
     def __init__(self, history: History, proxies: list[Proxy]) -> None:
         self.valkey = Valkey()
         self.data_losses = 0
-        """How often Redis was restarted empty."""
+        """How often Redis has lost its data."""
         self.data_lost = asyncio.Event()
         """Set with every loss."""
         self._history = history
         self._proxies = proxies
+        self._former: list[Valkey] = []
+        """Servers to which the proxies led before a switch; they go on until the end of the run."""
 
     async def __aenter__(self) -> Self:
         await self.valkey.__aenter__()
@@ -37,7 +44,8 @@ class StagedRedis:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.valkey.__aexit__(None, None, None)  # the present one: a failover replaces it
+        for each in (self.valkey, *self._former):
+            await each.__aexit__(None, None, None)
 
     async def freeze(self) -> int:
         self.valkey.freeze()
@@ -55,9 +63,12 @@ class StagedRedis:
 
     async def restart_empty(self, fault: int) -> None:
         await self.valkey.start()
+        self._note_loss()
+        self._history.record_healed(fault)
+
+    def _note_loss(self) -> None:
         self.data_losses += 1
         self.data_lost.set()
-        self._history.record_healed(fault)
 
     async def save(self) -> int:
         """Save the data with which `restart_stale` will start it again."""
@@ -84,17 +95,53 @@ class StagedRedis:
         """Kill the master and promote the replica: writes since `start_lagging_replica` are lost."""
         old = self.valkey
         old.kill()
-        self.valkey = await replica.promote()
-        for proxy in self._proxies:
-            proxy.point_at(self.valkey.port)
+        self._lead_to(await replica.promote())
         self._history.record_healed(fault)
         await old.__aexit__(None, None, None)
 
+    def _lead_to(self, other: Valkey) -> None:
+        """New connections go to another server."""
+        self.valkey = other
+        for proxy in self._proxies:
+            proxy.point_at(other.port)
+
+    async def switch(self, kind: FaultKind, staying: Sequence[Part | None]) -> int:
+        """Let the proxies lead to another server, without data or with a copy. The former one goes on.
+
+        Of each node, in the order of the proxies, the connection in `staying` stays there. All others break.
+        """
+        fault = self._history.record_fault(kind, "redis")
+        self._former.append(self.valkey)
+        self._lead_to(await self._copy() if kind is FaultKind.SWITCH_TO_COPY else await Valkey().__aenter__())
+        for proxy, stays in zip(self._proxies, staying, strict=True):
+            for part in Part:
+                if part is not stays:
+                    proxy.reset(part)
+        return fault
+
+    async def _copy(self) -> Valkey:
+        replica = await Replica(self.valkey).start()
+        return await replica.promote()
+
+    async def end_switch(self, fault: int) -> None:
+        """The fault lasts until all nodes have left the former servers, or should have left them."""
+        await becomes_true(self._is_former_left, NOTICED_WITHIN)
+        self._note_loss()
+        self._history.record_healed(fault)
+
+    async def _is_former_left(self) -> bool:
+        lists = [await each.run("CLIENT", "LIST") for each in self._former]
+        return not any(_NAME_OF_A_NODE in clients for clients in lists)
+
     async def delete_some_keys(self, chance: random.Random) -> None:
-        """Delete some keys, as an eviction or a clean-up script does. `lost_keys.py` has which."""
+        """Delete some keys, as an eviction or a clean-up script does. `lost_keys.py` has which.
+
+        A Redis that has just lost all of its data may have none yet: then no fault occurs.
+        """
         async with asyncio.timeout(COMMAND_TIMEOUT):
             keys = [key.decode() for key in await self.valkey.run("KEYS", "*")]
-            await self._delete(choose_keys(keys, chance))
+            if keys:
+                await self._delete(choose_keys(keys, chance))
 
     async def delete_keys(self, *patterns: str) -> None:
         """Delete the keys whose names, without their tag, match; there has to be one for each."""

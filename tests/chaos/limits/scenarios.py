@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.chaos.harness.history import History
 from tests.chaos.harness.lost_keys import MENDED_WITHIN
-from tests.chaos.harness.proxy import Way
+from tests.chaos.harness.proxy import Part, Way
 from tests.chaos.harness.stage import Stage
 from tests.chaos.harness.violation import Kind, Violation
 from tests.chaos.harness.waiting import becomes_true
@@ -113,6 +113,15 @@ async def leases_vanish(scene: Scene) -> None:
     await scene.wait_closed(old, 1.0)
 
 
+async def leases_stay_on_the_former_server(scene: Scene) -> None:
+    """The address leads to another server, and the connection with the leases of a node stays on the former one."""
+    old = await scene.connect("n1")
+    await scene.stage.switch_server(scene.n1, Part.COUNTED)
+    await scene.connect_with_retries("n2")
+    await scene.publish(3)
+    await scene.wait_closed(old)
+
+
 async def same_session_id_twice(scene: Scene) -> None:
     """A session connects twice under one name; the limit would allow two sessions."""
     old = await scene.connect("n1", "tab")
@@ -177,6 +186,14 @@ async def node_with_users_killed(scene: Scene) -> None:
     await scene.audit_room(DEAD_SWEPT_WITHIN)
 
 
+async def link_stays_on_the_former_server(scene: Scene) -> None:
+    """The address leads to another server, and the connection with the events of a node stays on the former one."""
+    await scene.join_room("n1", "observer")
+    await scene.stage.switch_server(scene.n1, Part.LINK)
+    await scene.join_room("n2", "ada")
+    await scene.audit_room()
+
+
 async def sessions_of_a_room_vanish(scene: Scene) -> None:
     """The sessions of one node in a room vanish from Redis, and then one of them ends."""
     await scene.join_room("n2", "observer")
@@ -238,6 +255,8 @@ SCENARIOS = (
     Scenario("heartbeats_outlive_node", node_killed, frozenset({Kind.NOT_ADMITTED}), "reject"),
     Scenario("no_recovery_wait", redis_restarted_empty, _OVER),
     Scenario("lost_leases_unnoticed", leases_vanish, _OVER, "reject"),
+    Scenario("server_proof_off", leases_stay_on_the_former_server, _OVER),
+    Scenario("server_proof_off", link_stays_on_the_former_server, frozenset({Kind.STALE_VIEW})),
     Scenario("rooms_unchecked", users_of_a_room_vanish, frozenset({Kind.PRESENCE})),
     Scenario(None, sessions_of_a_room_vanish, frozenset()),
     Scenario("same_session_id_counts_twice", same_session_id_twice, frozenset({Kind.DUPLICATE_NAME}), max_sessions=2),

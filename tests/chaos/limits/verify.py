@@ -164,8 +164,9 @@ def protocol(
     for frame in history.of(UnexpectedFrame):
         session = by_session[frame.session]
         yield Violation(Kind.UNEXPECTED, frame.at, session.agent or session.room or "", f"{frame.what}: {session}")
-    # A Redis that was restarted empty has lost the agents' own limits and policies.
-    emptied_at = min((t.began for t in timeline.spans if t.kind is FaultKind.EMPTY_REDIS), default=NEVER)
+    # An empty Redis has lost the agents' own limits and policies.
+    empty = (FaultKind.EMPTY_REDIS, FaultKind.SWITCH_TO_EMPTY)
+    emptied_at = min((t.began for t in timeline.spans if t.kind in empty), default=NEVER)
     for session in sessions:
         if session.end not in (End.BYE, End.CLOSED):
             continue

@@ -8,13 +8,15 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 
-from tests.chaos.harness.fault_spans import NEVER, FaultSpan
+from tests.chaos.harness.fault_spans import NEVER, FaultSpan, was_calm
 from tests.chaos.harness.lost_keys import has_lost
 from tests.chaos.harness.violation import Kind, Violation
 from tests.chaos.messages.record import Acknowledged, Messages, Page, Position, Record, Subscription
 
 READ_WITHIN = 5.0
 """Seconds from the request of a page until Redis has read it, at most."""
+UNITED_AFTER = 6.0
+"""Seconds after the last fault by which all connections of all nodes go to one server."""
 
 _Seen = tuple[int, int, str]
 """The number of a message, the digest of its frame, and who received it first."""
@@ -69,6 +71,7 @@ class Contents:
             yield from self._check_acknowledgement(each)
         yield from self._published_once()
         yield from self._lost()
+        yield from self._parted()
 
     def _record_run(
         self, channel: str, epoch: str, messages: Messages, begin: int, end: int, who: str
@@ -132,6 +135,26 @@ class Contents:
             if before and offsets[before - 1] > head.offset:
                 what = f"{Position(head.epoch, offsets[before - 1])} was acknowledged,and a later head is {head}"
                 yield Violation(Kind.LOST, asked_at, channel, what)
+
+    def _parted(self) -> Iterator[Violation]:
+        """In calm times a message is acknowledged in the epoch that pages show later: else they are of two servers.
+
+        Not where it had to be repeated: then the first attempt may have been in an earlier epoch.
+        """
+        acknowledged: dict[str, list[Acknowledged]] = defaultdict(list)
+        for each in sorted(self._record.acknowledged, key=lambda each: each.at):
+            if each.tries == 1:
+                acknowledged[each.post.channel].append(each)
+        for page in self._record.pages:
+            its = acknowledged[page.channel]
+            for index in range(bisect_left(its, page.asked_at, key=lambda each: each.at) - 1, -1, -1):
+                each = its[index]
+                if not was_calm(self._faults, each.at - UNITED_AFTER, page.asked_at):
+                    break
+                if each.position.epoch != page.head.epoch:
+                    what = f"{each.position} was acknowledged, and a later head on {page.node} is {page.head}"
+                    yield Violation(Kind.LOST, each.at, page.channel, what)
+                    break
 
 
 def runs(subscription: Subscription) -> Iterator[tuple[str, int, int]]:

@@ -8,6 +8,7 @@ from tannoy.fanout.history.comparison import HeadComparison
 from tannoy.fanout.history.cursor import Cursor, CursorState
 from tannoy.fanout.history.reader import HistoryPage, HistoryReader
 from tannoy.fanout.history.tracker import Deliveries
+from tannoy.fanout.pubsub.server_proof import ServerProof
 from tannoy.node.connections.connection import Connection
 from tannoy.node.delivery.hub import Hub
 from tannoy.node.delivery.relay import Relay
@@ -55,7 +56,7 @@ def barrier_off() -> None:
 def epoch_not_bound_to_server() -> None:
     """Any server with any data counts as the server of the current epoch, whatever its data and messages show."""
 
-    async def end_none(self: HistoryReader, channel: Channel, epoch: str) -> None: ...
+    async def end_none(self: HistoryReader, channel: Channel, epoch: str, over: object = None) -> None: ...
 
     of_same_server = (
         b"if stored[1] == id and stored[2] and not is_older(stored[3], stored[4], seen_born, seen_beats) then"
@@ -63,6 +64,15 @@ def epoch_not_bound_to_server() -> None:
     patch_scripts(of_same_server, b"if stored[2] then")
     patch_script("HEARTBEAT", b"if life and is_older(stored[2], stored[3], ARGV[3], ARGV[4]) then", b"if false then")
     patch(HistoryReader, "end_epochs", end_none)
+
+
+def server_proof_off() -> None:
+    """Nothing proves that all connections of a node reach one server."""
+
+    def find_none_elsewhere(self: ServerProof[Any]) -> list[Any]:
+        return []
+
+    patch(ServerProof, "end", find_none_elsewhere)
 
 
 def partial_recovery() -> None:
@@ -146,6 +156,7 @@ MUTANTS: dict[str, Callable[[], None]] = {
         dedupe_off,
         barrier_off,
         epoch_not_bound_to_server,
+        server_proof_off,
         partial_recovery,
         recovered_without_messages,
         fill_skips_one,

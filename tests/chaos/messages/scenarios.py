@@ -19,9 +19,11 @@ from tests.chaos.messages.record import Record
 from tests.chaos.messages.scene import PATIENCE, SOON, Scene, position_of
 from tests.chaos.messages.server_steps import (
     client_returns_after_its_log_has_vanished,
+    history_stays_on_the_former_server,
     lagging_replica_promoted,
     log_vanishes_with_messages_that_are_missing,
     new_epoch_while_the_link_is_stalled,
+    publisher_stays_on_the_former_server,
 )
 from tests.chaos.messages.verify import verify
 from tests.support.node import STEADY
@@ -224,6 +226,8 @@ SCENARIOS = (
     Scenario("recovered_messages_repeated", client_returns_ahead_of_the_link, frozenset({Kind.DUPLICATE})),
     Scenario("join_drops_messages", publish_during_join, _HOLE),
     Scenario("epoch_not_bound_to_server", lagging_replica_promoted, frozenset({Kind.CONFLICTING})),
+    Scenario("server_proof_off", publisher_stays_on_the_former_server, frozenset({Kind.LOST})),
+    Scenario("server_proof_off", history_stays_on_the_former_server, frozenset({Kind.BEHIND})),
     Scenario(None, new_epoch_while_the_link_is_stalled, frozenset()),
     Scenario(None, log_vanishes_with_messages_that_are_missing, frozenset()),
     Scenario("partial_recovery", client_returns_after_its_log_has_vanished, _HOLE),

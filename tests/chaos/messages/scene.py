@@ -64,10 +64,12 @@ class Scene:
         await eventually(is_welcomed, within=PATIENCE, what=f"a listener is admitted on {node}")
         return attempts[-1]
 
-    async def publish(self, times: int = 1, size: int = 8) -> None:
-        """Publish messages one after the other, each until it is acknowledged."""
+    async def publish(self, times: int = 1, size: int = 8) -> Position | None:
+        """Publish messages one after the other, each until it is acknowledged. Returns the position of the last one."""
+        position: Position | None = None
         for _ in range(times):
-            await self.author.publish(self.author.new_post(ROOM_NAME, size, keyed=True), self.n2)
+            position = await self.author.publish(self.author.new_post(ROOM_NAME, size, keyed=True), self.n2)
+        return position
 
     async def wait_for_offset(self, listener: Listener, offset: int) -> None:
         """Wait until the listener has the position `offset`."""

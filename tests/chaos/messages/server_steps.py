@@ -1,7 +1,13 @@
-"""The steps of scenarios in which Redis loses data. `scenarios.py` has their mutants."""
+"""The steps of scenarios in which Redis loses data, or is another server. `scenarios.py` has their mutants."""
+
+import asyncio
 
 from tests.chaos.harness.proxy import Part, Way
-from tests.chaos.messages.scene import ROOM_NAME, Scene, position_of
+from tests.chaos.harness.waiting import becomes_true
+from tests.chaos.messages.contents import UNITED_AFTER
+from tests.chaos.messages.scene import ROOM_NAME, SOON, Scene, position_of
+
+# ---- loss of data
 
 
 async def lagging_replica_promoted(scene: Scene) -> None:
@@ -53,3 +59,32 @@ async def client_returns_after_its_log_has_vanished(scene: Scene) -> None:
     await scene.stage.redis.delete_keys(f"log:{ROOM_NAME}")
     await scene.publish(2)
     await scene.connect("n2", position_of(listener))
+
+
+# ---- another server
+
+
+async def publisher_stays_on_the_former_server(scene: Scene) -> None:
+    """The address leads to another server, and the connection over which a node publishes stays on the former one."""
+    listener = await scene.connect("n1")
+    await scene.publish(2)
+    await scene.wait_for_offset(listener, 2)
+    await scene.stage.switch_server(scene.n2, Part.PUBLISHER)
+
+    async def is_published_to_the_listener() -> bool:
+        published = await scene.publish()
+        return published is not None and published.epoch == position_of(listener).epoch
+
+    await becomes_true(is_published_to_the_listener, UNITED_AFTER + SOON)
+
+
+async def history_stays_on_the_former_server(scene: Scene) -> None:
+    """Messages are published while the address leads to another server, and a node still reads the former one."""
+    listener = await scene.connect("n1")
+    await scene.publish(2)
+    await scene.wait_for_offset(listener, 2)
+    switching = asyncio.create_task(scene.stage.switch_server(scene.n1, Part.HISTORY))
+    while not switching.done():
+        await scene.publish()
+    await switching
+    await scene.publish(3)

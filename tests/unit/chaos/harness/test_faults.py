@@ -5,7 +5,8 @@ from itertools import islice
 import pytest
 
 from tests.chaos.harness.faults import AGAINST_LIMITS, AGAINST_MESSAGES, LENGTHS, Planned, Step, schedule
-from tests.chaos.harness.history import FaultKind
+from tests.chaos.harness.history import SWITCHES, FaultKind
+from tests.chaos.harness.proxy import Part
 
 
 def steps(seed: int, count: int) -> list[Step]:
@@ -43,3 +44,11 @@ def test_fault_lengths_are_within_their_bounds() -> None:
     for fault in planned(3, 500):
         shortest, longest = LENGTHS.get(fault.kind, (0.0, 0.0))
         assert shortest <= fault.seconds <= longest
+
+
+def test_any_connection_of_each_node_may_stay_on_the_former_server() -> None:
+    switches = [fault.staying for fault in planned(3, 2000) if fault.kind in SWITCHES]
+
+    assert len(switches) > 50
+    assert all(set(of_a_node) == {None, *Part} for of_a_node in zip(*switches, strict=True))
+    assert all(fault.staying == () for fault in planned(3, 200) if fault.kind not in SWITCHES)

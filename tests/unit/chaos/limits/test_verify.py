@@ -157,8 +157,9 @@ def test_eviction_under_reject_is_a_violation() -> None:
     assert HistoryBuilder(policy="reject").session(1, 2, BYE, 4500).verdict == [Kind.WRONG_CODE]
 
 
-def test_eviction_under_reject_is_none_after_redis_lost_the_policy() -> None:
-    history = HistoryBuilder(policy="reject").session(1, 2, BYE, 4500).fault(1.5, 1.6, FaultKind.EMPTY_REDIS, "redis")
+@pytest.mark.parametrize("kind", [FaultKind.EMPTY_REDIS, FaultKind.SWITCH_TO_EMPTY])
+def test_eviction_under_reject_is_none_after_redis_lost_the_policy(kind: FaultKind) -> None:
+    history = HistoryBuilder(policy="reject").session(1, 2, BYE, 4500).fault(1.5, 1.6, kind, "redis")
     assert history.verdict == []
 
 

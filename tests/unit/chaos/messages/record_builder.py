@@ -63,9 +63,11 @@ class RecordBuilder(Record):
             subscription.ended_at = at + STEP
         return self
 
-    def acknowledgement(self, number: int, position: Position, *, at: float = 1.0, keyed: bool = True) -> Self:
+    def acknowledgement(
+        self, number: int, position: Position, *, at: float = 1.0, keyed: bool = True, tries: int = 1
+    ) -> Self:
         post = Post(number, CHANNEL, 5, "key" if keyed else None)
-        self.acknowledged.append(Acknowledged(post, position, at, 1))
+        self.acknowledged.append(Acknowledged(post, position, at, tries))
         return self
 
     def page(

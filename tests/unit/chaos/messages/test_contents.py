@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.chaos.harness.history import FaultKind
 from tests.chaos.harness.violation import Kind
 from tests.chaos.messages.record import Position, Window
 from tests.unit.chaos.messages.record_builder import CHANNEL, EMPTY, E, F, RecordBuilder, message_frame
@@ -148,3 +149,25 @@ def test_message_may_be_published_twice_after_its_idempotency_key_has_vanished(
 ) -> None:
     record = RecordBuilder().subscription((1, 5), (2, 5)).lost_key("once", at=1.0, channel=f"{CHANNEL}:digest")
     assert record.acknowledgement(5, Position(E, 2), at=2.0, keyed=keyed).verdict == verdict
+
+
+# ---- one server
+
+
+def test_message_acknowledged_in_another_epoch_than_that_of_later_pages_is_lost() -> None:
+    record = RecordBuilder().fault(FaultKind.SWITCH_TO_COPY, 0.5, 0.9, "redis")
+    record.acknowledgement(3, Position(E, 3), at=8.0).page([1, 2], Window(9), Position(F, 2), at=9.0)
+    assert record.verdict == [Kind.LOST]
+
+
+@pytest.mark.parametrize("until", [2.5, 9.5])
+def test_message_may_be_lost_with_the_former_server_until_all_have_left_it(until: float) -> None:
+    record = RecordBuilder().fault(FaultKind.SWITCH_TO_COPY, 0.5, until, "redis")
+    record.acknowledgement(3, Position(E, 3), at=8.0).page([1, 2], Window(9), Position(F, 2), at=9.0)
+    assert record.verdict == []
+
+
+def test_repeated_message_may_be_acknowledged_in_the_epoch_of_its_first_attempt() -> None:
+    record = RecordBuilder().fault(FaultKind.SWITCH_TO_COPY, 0.5, 0.9, "redis")
+    record.acknowledgement(2, Position(E, 2), at=8.0, tries=2).page([1, 2], Window(9), Position(F, 2), at=9.0)
+    assert record.verdict == []

@@ -5,6 +5,7 @@ import pytest
 from tests.chaos.harness.history import FaultKind
 from tests.chaos.harness.violation import Kind
 from tests.chaos.messages.record import Position, Resync, Window
+from tests.chaos.messages.verify import EPOCHS_PER_SWITCH
 from tests.unit.chaos.messages.record_builder import EMPTY, E, F, RecordBuilder, message_frame
 
 
@@ -181,6 +182,13 @@ def test_more_epochs_than_losses_of_data_are_needless() -> None:
     record = RecordBuilder().fault(FaultKind.RESET_LINK, 0.5, 0.9).subscription(1, Position(F, 0), (1, 11))
     assert record.verdict == [Kind.NEEDLESS]
     assert record.fault(EMPTY, 0.5, 0.9).verdict == []
+
+
+@pytest.mark.parametrize(("epochs", "verdict"), [(EPOCHS_PER_SWITCH, []), (EPOCHS_PER_SWITCH + 1, [Kind.NEEDLESS])])
+def test_a_switch_explains_several_epochs(epochs: int, verdict: list[Kind]) -> None:
+    record = RecordBuilder().fault(FaultKind.SWITCH_TO_COPY, 0.5, 2.9, "redis")
+    record.subscription(1, *(Position(f"life.{number}", 1) for number in range(epochs)))
+    assert record.verdict == verdict
 
 
 # ---- protocol
