@@ -14,8 +14,8 @@ _INFO = "TESTS-INFO"
 _OPTIONS = (
     *("--rename-command", "INFO", _INFO),
     *("--rename-command", "ROLE", ""),
-    *("--rename-command", "SELECT", ""),
-    *("--user", "default", "on", "nopass", "~*", "&*", "+@all", "-client|no-evict"),
+    # Not SELECT by a new name: a master sends it in front of its first transaction, which a replica then discards.
+    *("--user", "default", "on", "nopass", "~*", "&*", "+@all", "-client|no-evict", "-select"),
 )
 
 ABOUT_THE_REPLICATION_ID = (
