@@ -52,6 +52,7 @@ class Listening:
             reader=messaging.reading,
         )
         self.tracker = ChannelTracker(messaging.history, self.link, clock=clock, deliver=deliver)
+        messaging.check_before_use(self.tracker.comparison.end_lost_epochs)
         self.subscriptions = ChannelSubscriptions(
             self.link, on_dropped=self.tracker.drop, acknowledge_timeout=timeouts.subscribe
         )

@@ -3,7 +3,7 @@
 This is all that a back end needs; a node builds the other layers upon it.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from ..shared.keyspace import Keyspace
@@ -11,6 +11,7 @@ from .backend import RedisBackend
 from .history.publisher import Publisher
 from .history.reader import HistoryReader, HistoryRules
 from .probe import Probe, publish_probe
+from .redis.pipeline import CommandSender, OnConnected
 from .scripts import HISTORY_READ, PUBLISH, PUBLISH_ONCE, SERVER_DOUBT, SERVER_ENSURE
 from .server_life import ServerLives
 
@@ -21,10 +22,12 @@ class Messaging:
     def __init__(
         self, backend: RedisBackend, keyspace: Keyspace, rules: HistoryRules, lives: ServerLives, *, name: str
     ) -> None:
+        self._lives = lives
+        self._checks: list[OnConnected] = []
         self.publishing = backend.pipeline(
             name=f"tannoy-publisher-{name}",
-            scripts=(SERVER_ENSURE, PUBLISH, PUBLISH_ONCE),
-            on_connected=lives.on_connected,
+            scripts=(SERVER_ENSURE, SERVER_DOUBT, PUBLISH, PUBLISH_ONCE),
+            on_connected=self._prepare,
         )
         self.publisher = Publisher(self.publishing, keyspace, rules)
         probe = publish_probe(self.publishing, keyspace)
@@ -32,9 +35,18 @@ class Messaging:
         self.reading = backend.pipeline(
             name=f"tannoy-history-{name}",
             scripts=(SERVER_ENSURE, SERVER_DOUBT, HISTORY_READ),
-            on_connected=lives.on_connected,
+            on_connected=self._prepare,
         )
         self.history = HistoryReader(self.reading, keyspace, rules)
+
+    def check_before_use(self, check: OnConnected) -> None:
+        """From now on `check` is called on each new connection, before anything is published on it or read."""
+        self._checks.append(check)
+
+    async def _prepare(self, commands: CommandSender, partitions: Sequence[int]) -> None:
+        await self._lives.on_connected(commands, partitions)
+        for check in self._checks:
+            await check(commands, partitions)
 
     @property
     def jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:

@@ -6,7 +6,7 @@ without a guess about time.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import Enum, auto
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from ...shared.errors import Unavailable
 from ...shared.publication import Position, Publication
 from ...shared.waiting import wait_up_to
 from ..batches import batched
+from ..redis.pipeline import CommandSender
 from .cursor import Cursor, CursorState, TrackedChannel
 from .reader import HistoryReader, StoredHead, read_head
 
@@ -164,6 +165,27 @@ class HeadComparison:
         first = lost[0]
         _log.error("Redis has lost messages: new epochs begin", channel=first.channel.name, offset=first.cursor.offset)
         await self._history.end_epochs(first.channel, first.cursor.epoch)
+
+    async def end_lost_epochs(self, commands: CommandSender, partitions: Collection[int]) -> None:
+        """To be called before a new connection is used: its server may lack messages that were delivered here.
+
+        Where it tells no replication id, nothing else shows that in time, and it would give their offsets to others.
+        Raises what `commands` raises.
+        """
+        for partition, members in _group_by_partition(self._tracked.values()).items():
+            if partition in partitions:
+                for batch in batched(members, HEADS_PER_COMMAND):
+                    await self._end_epochs_lacking(batch, commands)
+
+    async def _end_epochs_lacking(self, members: Sequence[TrackedChannel], commands: CommandSender) -> None:
+        positions = [tracked.cursor.position for tracked in members]
+        heads = await self._history.heads([tracked.channel for tracked in members], commands)
+        for tracked, before, stored in zip(members, positions, heads, strict=True):
+            if judge_head(tracked.cursor, before, read_head(stored)) is HeadVerdict.DATA_LOST:
+                _log.error("Redis lacks messages: new epochs begin", channel=tracked.channel.name, offset=before.offset)
+                await self._history.end_epochs(tracked.channel, before.epoch, commands)
+                self.compare_soon()
+                return
 
     async def _begin_epochs(self, missing: list[TrackedChannel]) -> None:
         """Begin new epochs for channels without a head, by reading it. Raises Unavailable."""

@@ -17,7 +17,7 @@ from ..lease_times import DEFAULT_TIMES
 from ..pubsub.envelope import unpack_numbered
 from ..redis.answers import read_later
 from ..redis.connection import Reply
-from ..redis.pipeline import AnyPipeline
+from ..redis.pipeline import AnyPipeline, CommandSender
 from ..scripts import HISTORY_READ, SERVER_DOUBT
 
 HEAD_TTL = 3600
@@ -129,18 +129,22 @@ class HistoryReader:
                 return StartPosition(page.head, recovered=True, missed=tuple(missed))
             position = Position(position.epoch, missed[-1].offset)
 
-    async def heads(self, channels: Sequence[Channel]) -> list[StoredHead]:
-        """The heads of channels that all lie in one partition, as they are stored."""
+    async def heads(self, channels: Sequence[Channel], over: CommandSender | None = None) -> list[StoredHead]:
+        """The heads of channels that all lie in one partition, as they are stored.
+
+        `over`, here and below: what to ask instead of the own pipeline; then what that raises is raised.
+        """
         keys = [self._keyspace.history(channel) for channel in channels]
+        asked = over or self.pipeline
         life, heads = await asyncio.gather(
-            self.pipeline.send("HGET", keys[0].server, "life"), self.pipeline.send("MGET", *(key.head for key in keys))
+            asked.send("HGET", keys[0].server, "life"), asked.send("MGET", *(key.head for key in keys))
         )
         return [StoredHead(life, head) for head in heads]
 
-    async def end_epochs(self, channel: Channel, epoch: str) -> None:
+    async def end_epochs(self, channel: Channel, epoch: str, over: CommandSender | None = None) -> None:
         """Redis has lost messages of this epoch: no epoch of the channel's partition goes on."""
         life, _, _ = epoch.rpartition("-")
-        await self.pipeline.run_script(SERVER_DOUBT, (self._keyspace.history(channel).server,), (life,))
+        await (over or self.pipeline).run_script(SERVER_DOUBT, (self._keyspace.history(channel).server,), (life,))
 
     async def renew(self, channels: Iterable[Channel]) -> None:
         """Extend the time to live of the heads of these channels."""

@@ -15,7 +15,6 @@ COVERED_BY: dict[str, str] = {
     "fanout/coordination.py": "tests/cluster/test_limits_and_redis.py",
     "fanout/heartbeats.py": "tests/unit/fanout/test_membership_beats.py",
     "fanout/listening.py": "tests/cluster/test_holes.py",
-    "fanout/messaging.py": "tests/cluster/test_faults.py",
     "fanout/probe.py": "tests/integration/test_refusals.py",
     "fanout/server_life.py": "tests/unit/fanout/test_membership_data_lost.py",
     "fanout/cluster/master_pipeline.py": "tests/unit/fanout/cluster/test_pipeline.py",
