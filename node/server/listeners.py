@@ -6,6 +6,11 @@ from ...shared.errors import StartError
 
 BACKLOG = 4096
 """Connections that may wait to be accepted."""
+SEND_BUFFER_BYTES = 131_072
+"""SO_SNDBUF of each connection; the kernel doubles it for its own use. By itself it would take some megabytes from a
+node for a peer that does not read, before the first byte counts against `OUTBOX_MAX_BYTES`."""
+UNREAD_TIMEOUT_MS = 60_000
+"""TCP_USER_TIMEOUT: the kernel ends a connection whose peer has acknowledged, or read, nothing for so long."""
 
 
 def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
@@ -17,6 +22,10 @@ def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # What is accepted inherits these two.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_TIMEOUT_MS)
     if shared:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:

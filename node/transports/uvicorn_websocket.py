@@ -9,7 +9,10 @@ a share: when it is used up the rest of what was read waits for the next turn, a
 
 import asyncio
 import itertools
+import socket
+import struct
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http import HTTPStatus
 from typing import cast
 
@@ -25,6 +28,8 @@ SHARE_FRAMES = 64
 """Frames of one socket between two breaks, in which the other sockets have their turn."""
 SHARE_BYTES = 65_536
 """Bytes of their payloads: one frame may exceed it, the next one waits."""
+_RESET = struct.pack("ii", 1, 0)
+"""The value of SO_LINGER with which a close sends RST, and drops what has not been sent."""
 
 
 class TannoyWebSocketProtocol(asyncio.Protocol):
@@ -173,6 +178,9 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
             self._listener.on_close_sent()
 
     def abort(self) -> None:
+        """End the connection with a reset. After a FIN the kernel would keep what the peer has not read for minutes."""
+        with suppress(OSError):  # the peer has reset it already
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._transport.abort()
 
     # ---- opening and closing handshake
@@ -224,7 +232,7 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
         self._transport.close()
         if self._transport.get_write_buffer_size():
             # The peer has sent its close frame and reads no more: `close` alone would wait for ever.
-            asyncio.get_running_loop().call_later(CLOSE_DEADLINE, self._transport.abort)
+            asyncio.get_running_loop().call_later(CLOSE_DEADLINE, self.abort)
 
 
 def encode_rejected(rejected: Rejected) -> bytes:
