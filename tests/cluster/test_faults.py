@@ -8,7 +8,7 @@ import pytest
 
 from tests.cluster.conftest import READY_AGAIN_SECONDS
 from tests.support.client import Client
-from tests.support.cluster import Cluster, NodeProcess, Transport
+from tests.support.cluster import Cluster, NodeProcess, Transport, all_ready
 from tests.support.node import PRODUCT
 from tests.support.waiting import eventually, value_becomes
 
@@ -21,10 +21,6 @@ UNAVAILABLE_SECONDS = 0.5
 async def cluster(request: pytest.FixtureRequest) -> AsyncGenerator[Cluster]:
     async with Cluster(nodes=3, transport=request.param, times=PRODUCT) as running:
         yield running
-
-
-async def _all_ready(cluster: Cluster) -> bool:
-    return all([await node.is_ready() for node in cluster.nodes])
 
 
 async def _none_ready(cluster: Cluster) -> bool:
@@ -79,7 +75,7 @@ async def test_redis_frozen_then_killed_and_restarted_costs_no_connection(cluste
     cluster.valkey.kill()
     await _publishing_fails_honestly(clients[0])
     await cluster.valkey.start()
-    await eventually(lambda: _all_ready(cluster), within=READY_AGAIN_SECONDS, what="every node is ready again")
+    await eventually(lambda: all_ready(cluster.nodes), within=READY_AGAIN_SECONDS, what="every node is ready again")
 
     await _all_receive(cluster, clients, "after")
     assert await cluster.total("hub", "sessions") == len(clients)
@@ -93,7 +89,7 @@ async def test_a_freeze_that_ends_heals_without_a_restart(cluster: Cluster) -> N
     cluster.valkey.freeze()
     await eventually(lambda: _none_ready(cluster), within=NOT_READY_SECONDS, what="readiness is red on every node")
     cluster.valkey.thaw()
-    await eventually(lambda: _all_ready(cluster), within=READY_AGAIN_SECONDS, what="every node is ready again")
+    await eventually(lambda: all_ready(cluster.nodes), within=READY_AGAIN_SECONDS, what="every node is ready again")
 
     await _all_receive(cluster, clients, "after")
     for client in clients:
@@ -105,7 +101,7 @@ async def test_a_link_that_redis_closes_is_replaced_with_all_its_channels(cluste
 
     for kind in ("pubsub", "normal"):
         await cluster.valkey.run("CLIENT", "KILL", "TYPE", kind)
-        await eventually(lambda: _all_ready(cluster), within=READY_AGAIN_SECONDS, what="every node is ready again")
+        await eventually(lambda: all_ready(cluster.nodes), within=READY_AGAIN_SECONDS, what="every node is ready again")
         await _all_receive(cluster, clients, f"after {kind}")
 
     for client in clients:
@@ -124,7 +120,7 @@ async def test_a_join_while_redis_is_away_is_refused_and_leaves_nothing_behind(c
     assert (bye["code"], bye["retry_after"] > 0, code) == (1013, True, 1013)
 
     cluster.valkey.thaw()
-    await eventually(lambda: _all_ready(cluster), within=READY_AGAIN_SECONDS, what="every node is ready again")
+    await eventually(lambda: all_ready(cluster.nodes), within=READY_AGAIN_SECONDS, what="every node is ready again")
     await value_becomes(lambda: cluster.nodes[0].count("subscriptions", "channels"), 0)
     await client.ok("join", room="room.0")
     await client.close()

@@ -10,7 +10,7 @@ import pytest
 from tests.chaos.harness.proxy import Part, Proxy, Way
 from tests.cluster.conftest import LONG_HISTORY, READY_AGAIN_SECONDS
 from tests.support.client import Client, Frame
-from tests.support.cluster import Cluster, NodeProcess, Transport
+from tests.support.cluster import Cluster, NodeProcess, Transport, all_ready
 from tests.support.node import STEADY
 from tests.support.room_messages import has_content, offsets_and_contents, publish_batch, receive_until
 from tests.support.waiting import eventually, value_becomes
@@ -37,10 +37,6 @@ async def fragile(anyio_backend: str) -> AsyncGenerator[Cluster]:
 @pytest.fixture
 def room() -> str:
     return f"room.{next(_rooms)}"
-
-
-async def all_ready(cluster: Cluster) -> bool:
-    return all([await node.is_ready() for node in cluster.nodes])
 
 
 async def members(cluster: Cluster, room: str) -> list[Client]:
@@ -114,7 +110,7 @@ async def test_a_confirmed_message_is_delivered_after_a_freeze_of_redis(cluster:
         assert answer["code"] == "unavailable"
         unconfirmed += 1
     cluster.valkey.thaw()
-    await eventually(lambda: all_ready(cluster), within=READY_AGAIN_SECONDS, what="every node is ready again")
+    await eventually(lambda: all_ready(cluster.nodes), within=READY_AGAIN_SECONDS, what="every node is ready again")
     answers += [await author.ok("message", room=room, content=content) for content in (*range(20, 40), "last")]
 
     assert unconfirmed
@@ -144,7 +140,7 @@ async def test_a_redis_that_lost_data_causes_resyncs_and_repeats_no_position(
     fragile.valkey.kill()
     await value_becomes(lambda: fragile.total("link", "live"), 0, within=READY_AGAIN_SECONDS)
     await fragile.valkey.start()
-    await eventually(lambda: all_ready(fragile), within=READY_AGAIN_SECONDS, what="every node is ready again")
+    await eventually(lambda: all_ready(fragile.nodes), within=READY_AGAIN_SECONDS, what="every node is ready again")
     new = await publish_batch(fragile.nodes[1], room, *range(11, 21))
 
     first = 1 if kept == "nothing" else 6

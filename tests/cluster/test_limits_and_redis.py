@@ -158,7 +158,7 @@ async def test_two_nodes_of_one_name_keep_the_limit_and_the_second_logs_an_error
         second.rename(first.name)
         await second.start()
 
-        await eventually(lambda: _logs(second, NAMESAKE), what="the second node has noticed")
+        await eventually(lambda: second.has_logged(NAMESAKE), what="the second node has noticed")
         await _fill(cluster, agent)
         await _refused(second, f"/ws/agents/{agent}")
 
@@ -170,12 +170,8 @@ async def test_a_node_that_replaces_a_killed_one_does_not_take_it_for_another_of
         before = node.log().count(looked)
         await node.start()
 
-        await eventually(lambda: _logs(node, looked, before + 1), what="it has looked")
+        await eventually(lambda: node.has_logged(looked, before + 1), what="it has looked")
         assert NAMESAKE not in node.log()
-
-
-async def _logs(node: NodeProcess, text: str, times: int = 1) -> bool:
-    return node.log().count(text) >= times
 
 
 async def test_in_available_mode_sockets_stay_and_the_surplus_closes_afterwards(agent: str) -> None:

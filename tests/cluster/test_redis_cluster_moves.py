@@ -14,7 +14,7 @@ from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import AgentId, RoomName
 
 from tests.support.certificates import Certificates
-from tests.support.cluster import NodeProcess
+from tests.support.cluster import NodeProcess, all_ready
 from tests.support.node import PRODUCT, STEADY
 from tests.support.redis_cluster import RedisCluster
 from tests.support.redis_servers import SERVERS, RedisServer, binary_of, two_nodes
@@ -54,10 +54,6 @@ async def _know_the_cluster(nodes: list[NodeProcess]) -> None:
             return await node.count("cluster", "rounds") >= LOOKS_UNTIL_KNOWN
 
         await eventually(has_looked, what="the masters have been known for a while")
-
-
-async def _all_ready(nodes: list[NodeProcess]) -> bool:
-    return all([await node.is_ready() for node in nodes])
 
 
 def _report(what: str, traffic: Traffic) -> None:
@@ -166,7 +162,7 @@ async def test_a_master_whose_replica_takes_over_leaves_no_silent_hole(server: s
         lost = await redis.owner_of(LOBBY)
         fault(lost)
         await traffic.wait_until_all_receive()
-        await eventually(lambda: _all_ready(nodes), what="both nodes are ready again")
+        await eventually(lambda: all_ready(nodes), what="both nodes are ready again")
         if fault is RedisServer.freeze:
             lost.thaw()
         await traffic.wait_until_all_receive()

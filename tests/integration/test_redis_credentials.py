@@ -13,7 +13,6 @@ from tannoy.fanout.redis.errors import RedisError
 from tannoy.fanout.startup import skip_recovery
 
 from tests.support import credential_providers
-from tests.support.client import Client
 from tests.support.cluster import PROJECT, NodeProcess, Transport
 from tests.support.command_line import run_tannoy_async
 from tests.support.credential_providers import give
@@ -22,6 +21,7 @@ from tests.support.ports import free_port
 from tests.support.redis_cluster import RedisCluster
 from tests.support.redis_connections import connected, server_at
 from tests.support.redis_servers import SERVERS, RedisServer, binary_of
+from tests.support.room_messages import publishes
 from tests.support.waiting import PATIENCE, eventually
 
 PROVIDER = f"{credential_providers.__name__}:FromFile"
@@ -57,11 +57,6 @@ async def _node_with_a_provider(redis: RedisServer) -> AsyncGenerator[NodeProces
         await node.close()
 
 
-async def _publishes(client: Client) -> bool:
-    answer = await client.call("message", content="again")
-    return bool(answer["type"] == "ok")
-
-
 @pytest.mark.parametrize("server", SERVERS)
 async def test_a_node_comes_back_with_the_password_that_its_provider_gives_then(server: str, login: Path) -> None:
     give(login, "app first")
@@ -72,19 +67,15 @@ async def test_a_node_comes_back_with_the_password_that_its_provider_gives_then(
             await redis.run("ACL", "SETUSER", "app", "resetpass", ">second", **_ADMIN)
             give(login, "The token service is away")
             await redis.run("CLIENT", "KILL", "USER", "app", **_ADMIN)
-            await eventually(lambda: _logs(node, "PermissionError: The token service is away"), what="it says why")
+            await eventually(lambda: node.has_logged("PermissionError: The token service is away"), what="it says why")
             give(login, "app first")
             await eventually(lambda: _refused(redis), what="the expired password is refused")
             give(login, "app second")
-            await eventually(lambda: _publishes(ada), what="messages are published again")
+            await eventually(lambda: publishes(ada), what="messages are published again")
             await eventually(node.is_ready, what="the node is ready")
             log = node.log()
     assert "first" not in log
     assert "second" not in log
-
-
-async def _logs(node: NodeProcess, text: str) -> bool:
-    return text in node.log()
 
 
 async def _refused(redis: RedisServer) -> bool:

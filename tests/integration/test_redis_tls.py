@@ -13,12 +13,12 @@ from tannoy.fanout.redis.query import query_server
 from tannoy.fanout.startup import skip_recovery
 
 from tests.support.certificates import Certificates
-from tests.support.client import Client
 from tests.support.cluster import NodeProcess, Transport
 from tests.support.node import PATIENT
 from tests.support.redis_cluster import RedisCluster
 from tests.support.redis_connections import connected, server_at
 from tests.support.redis_servers import MASTER, RedisServer, Watched, binary_of, two_nodes
+from tests.support.room_messages import publishes
 from tests.support.waiting import PATIENCE, eventually
 
 
@@ -58,9 +58,9 @@ async def test_a_node_goes_on_while_its_certificate_is_being_replaced(tmp_path: 
             certificate.write_text(whole[: len(whole) // 2])
             redis.kill()
             await redis.start()
-            await eventually(lambda: _logs(node, "can't be read"), what="it says why")
+            await eventually(lambda: node.has_logged("can't be read"), what="it says why")
             certificate.write_text(whole)
-            await eventually(lambda: _publishes(ada), what="messages are published again")
+            await eventually(lambda: publishes(ada), what="messages are published again")
         finally:
             await node.close()
 
@@ -128,12 +128,3 @@ async def _hear_each_other(nodes: list[NodeProcess]) -> None:
     bob = await nodes[1].connect("/ws/chat/lobby?user_id=bob")
     await ada.ok("message", content="hello")
     assert await bob.contents(1) == ["hello"]
-
-
-async def _publishes(client: Client) -> bool:
-    answer = await client.call("message", content="again")
-    return bool(answer["type"] == "ok")
-
-
-async def _logs(node: NodeProcess, text: str) -> bool:
-    return text in node.log()

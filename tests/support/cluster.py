@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from enum import StrEnum
 from pathlib import Path
@@ -130,6 +130,9 @@ class NodeProcess:
         self._log.seek(0)
         return self._log.read().decode(errors="replace")
 
+    async def has_logged(self, text: str, times: int = 1) -> bool:
+        return self.log().count(text) >= times
+
     async def connect(self, path: str, **options: Any) -> Client:
         """A client whose `welcome` has come; it ends with the node at the latest."""
         client = await Client.open(self.ws_url + path, **options)
@@ -177,6 +180,10 @@ class NodeProcess:
         if self._process is not None:
             await self.kill()
         self._log.close()
+
+
+async def all_ready(nodes: Iterable[NodeProcess]) -> bool:
+    return all([await node.is_ready() for node in nodes])
 
 
 class Cluster:

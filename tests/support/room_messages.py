@@ -15,6 +15,12 @@ async def publish_batch(node: NodeProcess, room: str, *contents: object, **field
     return results
 
 
+async def publishes(client: Client) -> bool:
+    """Whether a message that the client publishes now is confirmed."""
+    answer = await client.call("message", content="again")
+    return bool(answer["type"] == "ok")
+
+
 async def receive_messages(client: Client, count: int) -> list[Frame]:
     return [await client.expect("message") for _ in range(count)]
 
