@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
+from urllib.parse import urlsplit
 
 FIRST_PORT = 10_000
 BLOCK = 100
@@ -62,6 +63,12 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def port_of(url: str) -> int:
+    port = urlsplit(url).port
+    assert port is not None
+    return port
 
 
 def free_port() -> int:

