@@ -2,6 +2,7 @@
 
 - WebSocket handshakes go to the fast transport. Any other upgrade is ignored (RFC 9110 §7.8): the request is served.
 - The head of a request is bounded in bytes and in time.
+- Few requests wait for the answers to those before them.
 - A target in absolute form is served (RFC 9112 §3.2.2).
 - When the files of the process are used up, newcomers get an answer, and leave soon.
 """
@@ -26,8 +27,14 @@ HEAD_MAX_BYTES = 65_536
 """The largest head of a request: its first line and its headers."""
 HEAD_TIMEOUT = 30.0
 """Seconds in which the head of a request has to be complete, from the connect or its first byte on."""
+PIPELINED_MAX = 8
+"""Requests that wait for an answer behind another one. What a client sends behind them is ignored (RFC 9112 §9.6)."""
 RESERVE_TIMEOUT = 5.0
 """The same for a connection that has a file of the reserve."""
+
+
+class _TooManyPipelinedError(Exception):
+    """Stops the parser."""
 
 
 class TannoyHttpProtocol(HttpToolsProtocol):
@@ -74,6 +81,9 @@ class TannoyHttpProtocol(HttpToolsProtocol):
                 data = self._handle_upgrade(piece[stop.args[0] :] + data)
                 continue
             except httptools.HttpParserError as error:
+                if isinstance(error.__context__, _TooManyPipelinedError):
+                    self._close_behind_pipeline()
+                    return
                 self._refuse(Rejected(400, BadRequest(f"this is not HTTP/1.1: {error}"), Reason.REQUEST))
                 return
             self._held = 0 if self._has_passed_on else self._held + len(piece)
@@ -90,6 +100,11 @@ class TannoyHttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     # ---- what the parser calls
+
+    def on_message_begin(self) -> None:
+        if len(self.pipeline) >= PIPELINED_MAX:
+            raise _TooManyPipelinedError
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self._has_passed_on = True
@@ -195,6 +210,12 @@ class TannoyHttpProtocol(HttpToolsProtocol):
             self.flow.resume_reading()
             self.transport.write_eof()
             self.loop.call_later(CLOSE_DEADLINE, self.transport.abort)
+
+    def _close_behind_pipeline(self) -> None:
+        """Answer the requests that wait, the last one with `Connection: close`, and ignore what else the peer sends."""
+        self._has_refused = True
+        self._stop_head_timer()
+        self.cycle.keep_alive = False
 
     def _start_head_timer(self) -> None:
         seconds = RESERVE_TIMEOUT if self._is_in_reserve else HEAD_TIMEOUT

@@ -206,3 +206,30 @@ async def test_a_handshake_that_rfc_6455_forbids_gets_a_problem_document_of_its_
     if status == 426:
         assert (answer.headers["upgrade"], answer.headers["sec-websocket-version"]) == ("websocket", "13")
         assert answer.headers["connection"] == "Upgrade, close"
+
+
+# ---- pipelining
+
+ANSWERED = 9
+"""The request that is being answered, and eight behind it."""
+
+
+async def test_a_few_pipelined_requests_are_answered_in_order_and_the_connection_stays(port: int) -> None:
+    paths = ["/health/live", "/nowhere", "/health/ready"]
+    async with RawHttp.to(port) as http:
+        await http.send("".join(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n" for path in paths).encode())
+
+        assert [(await http.answer()).status for _ in paths] == [200, 404, 200]
+        assert (await http.request("GET /health/live HTTP/1.1\nHost: a")).status == 200
+
+
+async def test_behind_many_pipelined_requests_the_connection_is_closed(one_node: Cluster, port: int) -> None:
+    before = _peak_memory(one_node.nodes[0].pid)
+    async with RawHttp.to(port) as http:
+        await http.send(b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n" * 5_000)
+        answers = [await http.answer() for _ in range(ANSWERED)]
+
+        assert [answer.status for answer in answers] == [200] * ANSWERED
+        assert [answer.headers.get("connection") for answer in answers] == [None] * (ANSWERED - 1) + ["close"]
+        assert await http.is_ended()
+    assert _peak_memory(one_node.nodes[0].pid) - before < 2_000_000
