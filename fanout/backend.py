@@ -15,7 +15,7 @@ from .cluster.pipeline import ClusterPipeline
 from .cluster.topology import ClusterTopology, ClusterTopologyStatistics, NoCluster
 from .pubsub.any_link import AnyLink, LinkListener
 from .pubsub.link import Link
-from .pubsub.link_state import PLAIN, SHARDED, Verbs
+from .pubsub.verbs import PLAIN, SHARDED, Verbs
 from .redis.address import AnyAddress, ClusterAddress, SentinelAddress
 from .redis.in_flight import COMMAND_TIMEOUT
 from .redis.pipeline import AnyPipeline, DirectCommands, OnConnected, Pipeline

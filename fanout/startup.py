@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ..shared.errors import StartError
 from ..shared.keyspace import Keyspace
 from .backend import backend_of
-from .pubsub.link_state import Verbs
+from .pubsub.verbs import Verbs
 from .redis.address import AnyAddress, RedisAddress
 from .redis.connection import RedisConnection, connect
 from .redis.errors import NO_RIGHT_IN_SCRIPT, CannotConnect, ConnectionLost, NotMaster, RedisError

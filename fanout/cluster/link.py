@@ -28,7 +28,7 @@ from ...shared.keyspace import partition_of
 from ..pubsub.any_link import LinkListener, LinkStatistics
 from ..pubsub.barriers import PublishNonce
 from ..pubsub.link import Link
-from ..pubsub.link_state import SHARDED
+from ..pubsub.verbs import SHARDED
 from ..redis.address import RedisAddress
 from ..redis.connection import RedisConnection
 from .per_master import PerMaster

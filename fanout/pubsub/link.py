@@ -14,7 +14,8 @@ from ..redis.reconnect import keep_connected
 from ..redis.sentinel import Target
 from .any_link import LinkListener, LinkStatistics
 from .barriers import Barriers, PublishNonce
-from .link_state import ECHO_PERIOD, PLAIN, LinkEvents, LinkState, Verbs
+from .link_state import ECHO_PERIOD, LinkEvents, LinkState
+from .verbs import PLAIN, Verbs
 
 CONNECT_TIMEOUT = 2.0
 """Seconds to connect and log in: more than a pipeline has, since no client waits for the link."""

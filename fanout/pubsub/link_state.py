@@ -21,56 +21,24 @@ What becomes of one channel, by what is wanted and what Redis has acknowledged l
     any     any           one or more                  undecided: Redis answers in order, so the last answer decides
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...shared.keyspace import partition_of
-from ..batches import batched
 from ..redis.connection import Pushes, RedisConnection
 from .server_proof import PROOF_PREFIX, ServerProof
+from .verbs import PLAIN, Verbs
 
 ECHO_PERIOD = 0.5
 """Seconds between two nonces on the echo channel: a frozen Redis is found out within two seconds."""
 ECHO_DEADLINE = 1.5
 """Seconds that a nonce may take to come back: three periods, since a burst of messages may be in front of it."""
-CHANNELS_PER_COMMAND = 512
-"""Channels in one SUBSCRIBE: long enough to be cheap, short enough not to stall Redis."""
 
 BARRIER_PREFIX = b"p"
 """First byte of the nonces that `Link.send_barrier` publishes; those of the link's own echo are decimal digits."""
 
 Batch = list[tuple[bytes, bytes]]
 """Deliveries in the order in which Redis sent them: (channel, payload)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verbs:
-    """The commands of plain or sharded pub/sub, and the kind of push that holds a message.
-
-    `slot_of`, for sharded pub/sub, gives the slot of a channel: all channels of one command have to share it.
-    """
-
-    subscribe: str
-    unsubscribe: str
-    publish: str
-    message: bytes
-    slot_of: Callable[[bytes], int] | None = None
-
-    @property
-    def is_sharded(self) -> bool:
-        return self.slot_of is not None
-
-    def group(self, channels: Iterable[bytes]) -> list[list[bytes]]:
-        """The channels of each command, in order: at most CHANNELS_PER_COMMAND, and of one slot if sharded."""
-        slots: dict[int, list[bytes]] = {}
-        for channel in channels:
-            slots.setdefault(self.slot_of(channel) if self.slot_of else 0, []).append(channel)
-        return [piece for together in slots.values() for piece in batched(together, CHANNELS_PER_COMMAND)]
-
-
-PLAIN = Verbs("SUBSCRIBE", "UNSUBSCRIBE", "PUBLISH", b"message")
-SHARDED = Verbs("SSUBSCRIBE", "SUNSUBSCRIBE", "SPUBLISH", b"smessage", partition_of)
 
 
 @dataclass(slots=True)

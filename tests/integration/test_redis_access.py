@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tannoy.fanout.pubsub.link_state import PLAIN
+from tannoy.fanout.pubsub.verbs import PLAIN
 from tannoy.fanout.redis.address import RedisAddress, parse_address
 from tannoy.fanout.redis.connection import connect
 from tannoy.fanout.redis.errors import RedisError

@@ -30,6 +30,7 @@ COVERED_BY: dict[str, str] = {
     "fanout/leases/releases.py": "tests/unit/fanout/leases/test_manager_lost.py",
     "fanout/leases/restating.py": "tests/unit/fanout/leases/test_manager_repair.py",
     "fanout/pubsub/any_link.py": "tests/unit/fanout/pubsub/test_link.py",
+    "fanout/pubsub/verbs.py": "tests/unit/fanout/pubsub/test_link_state_sharded.py",
     "fanout/pubsub/barriers.py": "tests/unit/fanout/pubsub/test_link.py",
     "fanout/presence/calls.py": "tests/scripts/test_presence.py",
     "fanout/presence/sweeper.py": "tests/scripts/test_presence_process.py",

@@ -7,7 +7,7 @@ import pytest
 from tannoy.fanout.history.reader import HistoryRules
 from tannoy.fanout.messaging import Messaging
 from tannoy.fanout.pubsub.any_link import AnyLink, LinkListener
-from tannoy.fanout.pubsub.link_state import PLAIN
+from tannoy.fanout.pubsub.verbs import PLAIN
 from tannoy.fanout.redis.pipeline import AnyPipeline, CommandSender, OnConnected
 from tannoy.fanout.redis.script import Script
 from tannoy.fanout.redis.sentinel import Target

@@ -4,7 +4,8 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from tannoy.fanout.pubsub.link_state import CHANNELS_PER_COMMAND, LinkState
+from tannoy.fanout.pubsub.link_state import LinkState
+from tannoy.fanout.pubsub.verbs import CHANNELS_PER_COMMAND
 
 from tests.support.link_states import ECHO, A, B, connected, push
 from tests.support.memory_redis import read_commands

@@ -1,6 +1,7 @@
 """LinkState with the sharded pub/sub of a Redis Cluster: one slot per command, and slots that move away."""
 
-from tannoy.fanout.pubsub.link_state import CHANNELS_PER_COMMAND, SHARDED, LinkState
+from tannoy.fanout.pubsub.link_state import LinkState
+from tannoy.fanout.pubsub.verbs import CHANNELS_PER_COMMAND, SHARDED
 from tannoy.shared.keyspace import Keyspace, partition_of
 from tannoy.shared.names import RoomName
 
