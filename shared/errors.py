@@ -12,6 +12,7 @@ TannoyError
 ├── MissingExtra            an extra of the package is not installed (`extras.py`)
 ├── BadCommand              a client's frame that is not a command (`protocol/commands.py`)
 ├── ClientError             a request of the client failed (`client/errors.py`)
+├── TooManyPipelined        stops the parser of an HTTP connection (`node/server/http_protocol.py`)
 └── ConnectionLost, CannotConnect, RedisError, NoMaster, NoCluster
                             what a connection to Redis can fail with (`fanout/redis`, `fanout/cluster`)
 """

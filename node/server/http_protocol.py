@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from ...shared.codes import ErrorCode
-from ...shared.errors import BadRequest, Refused
+from ...shared.errors import BadRequest, Refused, TannoyError
 from ..admission.handshake import NO_FILES, Handshake, Rejected, join_headers
 from ..admission.refusals import Reason
 from ..lifecycle.files import file_limit, is_reserved, reserve_of
@@ -33,7 +33,7 @@ RESERVE_TIMEOUT = 5.0
 """The same for a connection that has a file of the reserve."""
 
 
-class _TooManyPipelinedError(Exception):
+class TooManyPipelined(TannoyError):
     """Stops the parser."""
 
 
@@ -81,7 +81,7 @@ class TannoyHttpProtocol(HttpToolsProtocol):
                 data = self._handle_upgrade(piece[stop.args[0] :] + data)
                 continue
             except httptools.HttpParserError as error:
-                if isinstance(error.__context__, _TooManyPipelinedError):
+                if isinstance(error.__context__, TooManyPipelined):
                     self._close_behind_pipeline()
                     return
                 self._refuse(Rejected(400, BadRequest(f"this is not HTTP/1.1: {error}"), Reason.REQUEST))
@@ -103,7 +103,7 @@ class TannoyHttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         if len(self.pipeline) >= PIPELINED_MAX:
-            raise _TooManyPipelinedError
+            raise TooManyPipelined
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
