@@ -7,18 +7,19 @@ below does the framing, so the chunks of this transport are ASGI messages.
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 from urllib.parse import quote
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ...shared.codes import CLOSE_RULES, CloseCode
 from ..admission.handshake import Handshake, Rejected, join_headers
 from ..problems import CONTENT_TYPE, encode_problem
 from ..protocols.framing import ASGI_MESSAGES, AsgiMessages, Chunk
-from .base import ConnectionFactory, TransportListener
+from .base import SHARE_BYTES, SHARE_FRAMES, ConnectionFactory, TransportListener
 
 
 class AsgiWebSocketTransport:
@@ -107,23 +108,32 @@ class AsgiWebSocketTransport:
                 self.listener.on_writing_resumed()
 
     async def read_all(self, max_bytes: int) -> None:
-        """Pass received messages to the listener until the peer has disconnected."""
+        """Pass received messages to the listener until the peer has disconnected.
+
+        `receive` does not wait where the server has queued some, so the other sockets would not get their turn.
+        """
+        messages_left, bytes_left = SHARE_FRAMES, SHARE_BYTES
         while True:
             await self._readable.wait()
-            message = await self._websocket.receive()
+            message: Message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
                 return
-            self._hand_over(message, max_bytes)
+            text = message.get("text")
+            payload: bytes = message["bytes"] if text is None else text.encode()
+            self._hand_over(payload, binary=text is None, max_bytes=max_bytes)
+            messages_left, bytes_left = messages_left - 1, bytes_left - len(payload)
+            if messages_left <= 0 or bytes_left <= 0:
+                await asyncio.sleep(0)
+                messages_left, bytes_left = SHARE_FRAMES, SHARE_BYTES
 
-    def _hand_over(self, message: Any, max_bytes: int) -> None:
-        listener, text = self.listener, message.get("text")
+    def _hand_over(self, payload: bytes, *, binary: bool, max_bytes: int) -> None:
+        listener = self.listener
         if listener is None or self._closing is not None:
             return
-        payload: bytes = message["bytes"] if text is None else text.encode()
         if len(payload) > max_bytes:
             listener.on_violation(CloseCode.TOO_LARGE, CLOSE_RULES[CloseCode.TOO_LARGE].reason)
         else:
-            listener.on_message(payload, text is None)
+            listener.on_message(payload, binary)
 
 
 async def serve(websocket: WebSocket) -> None:

@@ -21,13 +21,9 @@ from ..admission.handshake import Handshake, Rejected, check_upgrade, record_ref
 from ..problems import CONTENT_TYPE, encode_problem
 from ..protocols.framing import WEBSOCKET_FRAMES, Chunk
 from ..rfc6455 import Event, FrameReader, Opcode, accept_token, close_frame, frame
-from .base import CLOSE_DEADLINE, ConnectionFactory, TransportListener
+from .base import CLOSE_DEADLINE, SHARE_BYTES, SHARE_FRAMES, ConnectionFactory, TransportListener
 
 TRANSPORT_HIGH_WATER = 65_536  # what asyncio and uvloop set by themselves
-SHARE_FRAMES = 64
-"""Frames of one socket between two breaks, in which the other sockets have their turn."""
-SHARE_BYTES = 65_536
-"""Bytes of their payloads: one frame may exceed it, the next one waits."""
 _RESET = struct.pack("ii", 1, 0)
 """The value of SO_LINGER with which a close sends RST, and drops what has not been sent."""
 

@@ -1,9 +1,15 @@
-"""What the portable transport reads from an ASGI scope."""
+"""The portable transport: what it reads from an ASGI scope, and how much before the others have their turn."""
+
+import asyncio
+from typing import Any, cast
 
 import pytest
 from starlette.types import Message, Scope
-from starlette.websockets import WebSocket
-from tannoy.node.transports.asgi_websocket import handshake_of
+from starlette.websockets import WebSocket, WebSocketState
+from tannoy.node.transports.asgi_websocket import AsgiWebSocketTransport, handshake_of
+from tannoy.node.transports.base import SHARE_BYTES, SHARE_FRAMES, TransportListener
+
+from tests.support.clock import on_manual_time, turns
 
 
 async def _nothing() -> Message:
@@ -35,3 +41,34 @@ def test_the_path_is_that_of_the_endpoint_wherever_it_is_mounted(
     handshake = handshake_of(_websocket(path, raw_path, root_path))
 
     assert (handshake.path, handshake.query) == ("/ws/chat/a%20b", "a=b")
+
+
+class MessageCounter:
+    """A listener."""
+
+    def __init__(self) -> None:
+        self.messages = 0
+
+    def on_message(self, payload: bytes, binary: bool) -> None:
+        self.messages += 1
+
+
+@pytest.mark.parametrize(("text", "share"), [("x", SHARE_FRAMES), ("x" * SHARE_BYTES, 1)], ids=["many", "large"])
+@on_manual_time
+async def test_a_socket_of_which_the_server_has_queued_much_waits_for_the_next_turn(text: str, share: int) -> None:
+    async def receive_queued() -> Message:
+        return {"type": "websocket.receive", "text": text}
+
+    scope: Scope = {"type": "websocket", "path": "/", "headers": []}
+    websocket = WebSocket(scope, receive_queued, _nowhere)
+    websocket.client_state = websocket.application_state = WebSocketState.CONNECTED
+    transport, listener = AsgiWebSocketTransport(websocket, 65_536), MessageCounter()
+    transport.listener = cast(TransportListener, cast(Any, listener))
+    reading = asyncio.create_task(transport.read_all(2 * SHARE_BYTES))
+
+    await turns(1)
+    assert listener.messages == share
+    await turns(1)
+    assert listener.messages == 2 * share
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)

@@ -6,13 +6,8 @@ from typing import Any, cast
 
 import pytest
 from tannoy.node.admission.handshake import Handshake
-from tannoy.node.transports.base import ClientTransport, ConnectionFactory
-from tannoy.node.transports.uvicorn_websocket import (
-    SHARE_BYTES,
-    SHARE_FRAMES,
-    TRANSPORT_HIGH_WATER,
-    TannoyWebSocketProtocol,
-)
+from tannoy.node.transports.base import SHARE_BYTES, SHARE_FRAMES, ClientTransport, ConnectionFactory
+from tannoy.node.transports.uvicorn_websocket import TRANSPORT_HIGH_WATER, TannoyWebSocketProtocol
 from tannoy.shared.codes import CloseCode
 
 from tests.support.client_frames import CONTINUATION, PING, TEXT, client_frame
