@@ -47,6 +47,7 @@ from .connections.rejected import RejectedConnection
 from .connections.timers import TimerWheel
 from .delivery.hub import Hub
 from .lifecycle.drain import drain_sessions
+from .lifecycle.log_queue import log_statistics
 from .protocols.encoding import encoding_of
 from .statistics import NodeStatistics
 from .transports.base import ClientTransport, TransportListener
@@ -263,6 +264,7 @@ class Node:
             connections=self.context.counters.statistics(),
             outbox=self.context.outbox_limits.statistics(),
             refused=self.refusals.statistics(),
+            log=log_statistics(),
             bus=self.bus.statistics(),
         )
 

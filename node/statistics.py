@@ -10,6 +10,7 @@ from .connections.timers import TimerWheelStatistics
 from .delivery.hub import HubStatistics
 from .delivery.outbox import OutboxStatistics
 from .delivery.relay import RelayStatistics
+from .lifecycle.bounded_writer import WriterStatistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class NodeStatistics:
     outbox: OutboxStatistics
     refused: Mapping[str, int]
     """Handshakes and unreadable requests that were refused, by reason (`node/admission/refusals.py`)."""
+    log: WriterStatistics
+    """Of the process' log."""
     bus: BusStatistics
 
     def as_object(self) -> Object:

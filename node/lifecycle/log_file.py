@@ -1,68 +1,76 @@
-"""The file of TANNOY_LOG_FILE, which tools such as logrotate move away while it is written to."""
+"""Where a log is written to: standard error, or a file that tools such as logrotate move away meanwhile."""
 
-import logging
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
+
+from .bounded_writer import write_all
 
 
-class LogFile(logging.StreamHandler[TextIO]):
-    """Appends to the file at a path, and opens it anew when another file is there, or none.
+class StandardError:
+    """If it was closed when the process began, what is written is discarded."""
 
-    While it can't be opened anew, writing goes on in the file that is open, which says so once.
-    """
+    def __init__(self) -> None:
+        stderr = sys.__stderr__
+        self._descriptor = os.open(os.devnull, os.O_WRONLY) if stderr is None else os.dup(stderr.fileno())
 
-    def __init__(self, path: Path) -> None:
+    def write(self, text: bytes) -> None:
         """Raises OSError."""
-        super().__init__(_open(path))
-        self._path = path
-        self._is_stuck = False
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Called with the lock of the handler held."""
-        if not self._is_at_path():
-            self._reopen()
-        super().emit(record)
-
-    def reopen(self) -> None:
-        """Open the path anew, whatever is there."""
-        self.acquire()
-        try:
-            self._reopen()
-        finally:
-            self.release()
+        write_all(self._descriptor, text)
 
     def close(self) -> None:
-        super().close()
-        self.stream.close()
+        os.close(self._descriptor)
+
+
+class LogFile:
+    """Appends to the file at a path, and opens it anew when another file is there, or none.
+
+    While it can't be opened anew, writing goes on in the file that is open, which says so once, in a line that
+    `encode_error` makes.
+    """
+
+    def __init__(self, path: Path, encode_error: Callable[[str], bytes]) -> None:
+        """Raises OSError."""
+        self._path = path
+        self._encode_error = encode_error
+        self._descriptor = _open(path)
+        self._is_to_be_reopened = False
+        self._is_stuck = False
+
+    def write(self, text: bytes) -> None:
+        """Called by one thread. Raises OSError."""
+        if self._is_to_be_reopened or not self._is_at_path():
+            self._is_to_be_reopened = False
+            self._reopen()
+        write_all(self._descriptor, text)
+
+    def reopen_with_next_write(self) -> None:
+        """Open the path anew, whatever is there. Called by any thread."""
+        self._is_to_be_reopened = True
+
+    def close(self) -> None:
+        os.close(self._descriptor)
 
     def _is_at_path(self) -> bool:
         try:
-            return os.path.samestat(os.stat(self._path), os.fstat(self.stream.fileno()))
+            return os.path.samestat(os.stat(self._path), os.fstat(self._descriptor))
         except OSError:
             return False
 
     def _reopen(self) -> None:
         try:
-            stream = _open(self._path)
+            descriptor = _open(self._path)
         except OSError as error:
             if not self._is_stuck:
                 self._is_stuck = True
                 message = f"TANNOY_LOG_FILE={self._path}: {error.strerror}; writing goes on in the file that was open"
-                super().emit(logging.LogRecord("tannoy.logs", logging.ERROR, __file__, 0, message, None, None))
+                write_all(self._descriptor, self._encode_error(message))
             return
         self._is_stuck = False
-        self.stream.close()
-        self.stream = stream
+        os.close(self._descriptor)
+        self._descriptor = descriptor
 
 
-def reopen_log_files() -> bool:
-    """Open the files that this process logs to anew. False: it logs to none."""
-    files = [handler for handler in logging.getLogger().handlers if isinstance(handler, LogFile)]
-    for file in files:
-        file.reopen()
-    return bool(files)
-
-
-def _open(path: Path) -> TextIO:
-    return path.open("a", encoding="utf-8", errors="backslashreplace")
+def _open(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)

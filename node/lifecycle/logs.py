@@ -8,7 +8,8 @@ import structlog
 
 from ...shared.errors import StartError
 from ...shared.settings import LogFormat, Settings
-from .log_file import LogFile
+from .log_file import LogFile, StandardError
+from .log_queue import LineEncoder, QueuedLog
 
 
 def configure_logs(settings: Settings) -> None:
@@ -29,10 +30,9 @@ def configure_logs(settings: Settings) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = _create_handler(settings)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_renderers(settings)))
+    formatter = structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_renderers(settings))
     root = logging.getLogger()
-    root.handlers = [handler]
+    root.handlers = [_create_handler(settings, formatter)]
     root.setLevel(settings.log_level)
     # The access log contains the query of each request, which may contain a token.
     logging.getLogger("uvicorn.access").disabled = True
@@ -40,11 +40,13 @@ def configure_logs(settings: Settings) -> None:
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
 
 
-def _create_handler(settings: Settings) -> logging.Handler:
+def _create_handler(settings: Settings, formatter: logging.Formatter) -> QueuedLog:
     if settings.log_file is None:
-        return logging.StreamHandler(sys.stderr)
+        encoding = "utf-8" if sys.__stderr__ is None else sys.__stderr__.encoding
+        return QueuedLog(StandardError(), LineEncoder(formatter, encoding))
+    encoder = LineEncoder(formatter, "utf-8")
     try:
-        return LogFile(settings.log_file)
+        return QueuedLog(LogFile(settings.log_file, encoder.encode_error), encoder)
     except OSError as error:
         raise StartError(
             f"TANNOY_LOG_FILE={settings.log_file}: {error.strerror}; the folder of the file has to exist"

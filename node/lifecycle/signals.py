@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from .log_file import reopen_log_files
+from .log_queue import reopen_log_file
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 """Signals that a server handles itself."""
@@ -49,7 +49,7 @@ def handle_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) ->
             stop()
 
     def hang_up() -> None:
-        if not reopen_log_files():
+        if not reopen_log_file():
             stop_once()
 
     ending = find_ending_signals()

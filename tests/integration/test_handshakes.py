@@ -6,6 +6,7 @@ from tests.support.client import Client
 from tests.support.cluster import NodeProcess
 from tests.support.raw_http import Answer, RawHttp
 from tests.support.raw_socket import RawSocket
+from tests.support.waiting import eventually
 
 HANDSHAKE = "\n".join(
     (
@@ -90,5 +91,12 @@ async def test_a_refused_handshake_is_logged_once_for_each_reason_and_origin_and
     assert {reason: after[reason] - before[reason] for reason in after if after[reason] != before[reason]} == {
         "origin": 6
     }
-    lines = [line for line in nodes[1].log().splitlines() if "refused a client" in line and name in line]
-    assert sorted(f"{side}." in line for line in lines for side in "a") == [False, True]
+
+    def lines() -> list[str]:
+        return [line for line in nodes[1].log().splitlines() if "refused a client" in line and name in line]
+
+    async def are_two() -> bool:
+        return len(lines()) >= 2
+
+    await eventually(are_two, what="two lines")
+    assert sorted(f"{side}." in line for line in lines() for side in "a") == [False, True]

@@ -63,7 +63,7 @@ class NodeProcess:
     """One node. It keeps its port and its name over kills and restarts.
 
     `mutant`: start it with a safety taken out, by its name in `tests/chaos/mutant.py`. `times`: its internal
-    ones. `http_timeout`: seconds for an answer of its API.
+    ones. `http_timeout`: seconds for an answer of its API. `output`: where its output goes, which `log` reads.
     """
 
     def __init__(
@@ -75,6 +75,7 @@ class NodeProcess:
         mutant: str | None = None,
         times: Times = PRODUCT,
         http_timeout: float = PATIENCE,
+        output: IO[bytes] | None = None,
     ) -> None:
         self.name = name
         self.port = free_port()
@@ -87,11 +88,12 @@ class NodeProcess:
         self._settings = {**settings, "NODE_ID": name}
         self._clients: list[Client] = []
         self._process: processes.Process | None = None
-        self._log: IO[bytes] = tempfile.TemporaryFile()  # closed with the node
+        self._log: IO[bytes] = output or tempfile.TemporaryFile()  # closed with the node
 
     async def start(self) -> None:
         command = _command(self._transport, self.port, self._mutant, self._times)
-        if self._transport is Transport.HYPERCORN:
+        # A forked node has the file objects of the server, which may have been made for a file and not for a pipe.
+        if self._transport is Transport.HYPERCORN or not self._log.seekable():
             self._process = processes.start(
                 [sys.executable, "-m", *command],
                 cwd=tempfile.gettempdir(),

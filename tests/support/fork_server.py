@@ -8,6 +8,7 @@ of its own like any other: its environment, arguments and output are those of th
 import gc
 import importlib
 import json
+import logging
 import os
 import runpy
 import select
@@ -151,6 +152,7 @@ def _run(command: Sequence[str], env: Mapping[str, str], output: int, errors: in
     except BaseException:
         traceback.print_exc()
     finally:
+        logging.shutdown()  # what the interpreter does at its end
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
