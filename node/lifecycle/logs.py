@@ -34,6 +34,9 @@ def configure_logs(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers = [_create_handler(settings, formatter)]
     root.setLevel(settings.log_level)
+    # uvicorn's own command has given it a handler, with which the event loop would wait for whoever reads the log.
+    logging.getLogger("uvicorn").handlers = []
+    logging.getLogger("uvicorn").propagate = True
     # The access log contains the query of each request, which may contain a token.
     logging.getLogger("uvicorn.access").disabled = True
     for chatty in ("uvicorn.error", "asyncio"):

@@ -41,7 +41,7 @@ async def valkey(anyio_backend: str) -> AsyncGenerator[Valkey]:
         yield running
 
 
-@pytest.mark.parametrize("transport", [Transport.FAST], ids=str)
+@pytest.mark.parametrize("transport", [Transport.FAST, Transport.PORTABLE], ids=str)
 async def test_a_node_whose_log_is_not_read_starts_serves_and_stops(
     transport: Transport, valkey: Valkey, full_pipe: IO[bytes]
 ) -> None:

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Generator
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,18 @@ def test_requests_are_never_logged_since_a_query_may_contain_a_token(tmp_path: P
     logging.getLogger("uvicorn.access").info("GET /ws?token=secret")
 
     assert written(tmp_path / "log") == ""
+
+
+def test_what_uvicorn_logs_under_its_own_command_goes_to_the_log_alone(tmp_path: Path) -> None:
+    own = logging.StreamHandler(StringIO())
+    logging.getLogger("uvicorn").addHandler(own)
+    logging.getLogger("uvicorn").propagate = False
+    configure(tmp_path / "log")
+
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+
+    assert "Invalid HTTP request received." in written(tmp_path / "log")
+    assert own.stream.getvalue() == ""
 
 
 def test_a_file_in_a_missing_folder_is_a_start_error(tmp_path: Path) -> None:
