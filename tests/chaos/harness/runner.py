@@ -7,6 +7,7 @@ import asyncio
 import sys
 import time
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -16,7 +17,7 @@ from typing import Any, Protocol
 from tests.chaos.harness.connection import ConnectionRegistry
 from tests.chaos.harness.faults import Faults
 from tests.chaos.harness.history import Fault, History
-from tests.chaos.harness.pacing import ticks
+from tests.chaos.harness.pacing import LoopLag, ticks
 from tests.chaos.harness.stage import Stage
 from tests.chaos.harness.tasks import Tasks
 from tests.chaos.harness.violation import Violation
@@ -58,6 +59,8 @@ class Report:
     seconds: float
     clock_drift: float
     unstamped: int
+    loop_lag: float
+    """Seconds for which the run itself stood still, at most: until then nothing gets through its proxies to Redis."""
 
     @property
     def exit_code(self) -> int:
@@ -80,13 +83,20 @@ class Report:
             f"faults       {sum(faults.values())}: {', '.join(f'{kind} {n}' for kind, n in sorted(faults.items()))}",
             *self.totals.as_lines(self.seconds),
             f"clock        was set by {self.clock_drift * 1000:.3f} ms meanwhile, {self.unstamped} reads unstamped",
-            f"violations   {len(self.violations)}",
+            f"loop         stood still for {self.loop_lag:.1f} s at most",
+            f"violations   {len(self.violations)}{_by_kind(self.violations)}",
             *(f"  {violation}" for violation in self.violations[:SHOWN_MAX]),
         ]
         if self.rejected_for:
             lines += ["REJECTED: too little happened to prove anything", *(f"  {why}" for why in self.rejected_for)]
         lines.append(("PASS", "FAIL", "REJECTED")[self.exit_code])
         return "\n".join(lines)
+
+
+def _by_kind(violations: list[Violation]) -> str:
+    """Also of those that are not written out."""
+    counts = Counter(violation.kind for violation in violations)
+    return "".join(f", {kind} {count}" for kind, count in sorted(counts.items()))
 
 
 class Check(ABC):
@@ -134,9 +144,10 @@ async def run(check: Check, show_progress: ShowProgress | None = None) -> Report
     """Run a check, and judge it."""
     plan, history, registry = check.plan, check.history, check.registry
     began = time.monotonic()
-    progress = Tasks()
+    progress, lag = Tasks(), LoopLag()
     async with check.stage() as stage:
         progress.start(_show_progress(check, show_progress or _write_to_stderr, began))
+        progress.start(lag.watch())
         try:
             await check.run(stage, began + plan.minutes * 60)
             stage.record_dead_nodes()
@@ -150,7 +161,16 @@ async def run(check: Check, show_progress: ShowProgress | None = None) -> Report
     rejected_for, drift = check.rejected_for(), history.clock_drift
     if abs(drift) > CLOCK_DRIFT_MAX:
         rejected_for.append(f"the clock was set by {drift:.3f} s: the order of events is not known")
-    return Report(plan, check.totals(), check.verify(), rejected_for, round(seconds, 1), drift, registry.unstamped)
+    return Report(
+        plan,
+        check.totals(),
+        check.verify(),
+        rejected_for,
+        round(seconds, 1),
+        drift,
+        registry.unstamped,
+        round(lag.longest, 2),
+    )
 
 
 @asynccontextmanager
