@@ -20,8 +20,9 @@ from .verbs import PLAIN, Verbs
 CONNECT_TIMEOUT = 2.0
 """Seconds to connect and log in: more than a pipeline has, since no client waits for the link."""
 BACKOFF_BASE = 0.1
-BACKOFF_CAP = 2.0
-"""Seconds between two attempts to connect, from about the base to the cap."""
+BACKOFF_CAP = 1.0
+"""Seconds between two attempts to connect, from about the base to the cap: no more than a pipeline waits, so that
+deliveries do not stay away for longer than publishes."""
 _NOT_SERVED_CODES = frozenset(("MOVED", "CLUSTERDOWN"))
 """Codes of errors by which a server of a Redis Cluster says that it does not serve the slot, or not now."""
 
