@@ -84,7 +84,9 @@ class TannoyHttpProtocol(HttpToolsProtocol):
                 if isinstance(error.__context__, TooManyPipelined):
                     self._close_behind_pipeline()
                     return
-                self._refuse(Rejected(400, BadRequest(f"this is not HTTP/1.1: {error}"), Reason.REQUEST))
+                reason = error.__context__
+                bad = reason if isinstance(reason, BadRequest) else BadRequest(f"this is not HTTP/1.1: {error}")
+                self._refuse(Rejected(400, bad, Reason.REQUEST))
                 return
             self._held = 0 if self._has_passed_on else self._held + len(piece)
             if self._held >= HEAD_MAX_BYTES:
@@ -109,6 +111,7 @@ class TannoyHttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._has_passed_on = True
         self._stop_head_timer()
+        self._check_host()
         if not self.url.startswith(b"/"):
             self._use_origin_form()
         if self.parser.should_upgrade():
@@ -117,6 +120,12 @@ class TannoyHttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self._is_in_reserve:
             self.cycle.keep_alive = False
+
+    def _check_host(self) -> None:
+        """RFC 9112 §3.2. Raises BadRequest, which stops the parser."""
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+            raise BadRequest(f"a request has to have one Host, and this one has {hosts}")
 
     def on_body(self, body: bytes) -> None:
         self._has_passed_on = True
@@ -142,7 +151,10 @@ class TannoyHttpProtocol(HttpToolsProtocol):
         version = self.parser.get_http_version()
         is_get = method == b"GET" and version == "1.1" and not self._is_answering()
         if is_get and b"websocket" in self._list_tokens(b"upgrade"):
-            self._open_websocket(rest)
+            if self._has_body():
+                self._refuse(Rejected(400, BadRequest("a WebSocket handshake has no body"), Reason.HANDSHAKE))
+            else:
+                self._open_websocket(rest)
             return b""
         connection = [token for token in self._list_tokens(b"connection") if token != b"upgrade"]
         fields = [(name, value) for name, value in self.headers if name not in (b"upgrade", b"connection")]
@@ -164,6 +176,10 @@ class TannoyHttpProtocol(HttpToolsProtocol):
         socket.open(Handshake(path, query, headers), NO_FILES if self._is_in_reserve else None)
         if rest:
             socket.data_received(rest)
+
+    def _has_body(self) -> bool:
+        lengths = [value for name, value in self.headers if name in (b"content-length", b"transfer-encoding")]
+        return lengths not in ([], [b"0"])
 
     def _is_answering(self) -> bool:
         cycle = cast("RequestResponseCycle | None", self.cycle)

@@ -233,3 +233,33 @@ async def test_behind_many_pipelined_requests_the_connection_is_closed(one_node:
         assert [answer.headers.get("connection") for answer in answers] == [None] * (ANSWERED - 1) + ["close"]
         assert await http.is_ended()
     assert _peak_memory(one_node.nodes[0].pid) - before < 2_000_000
+
+
+# ---- heads that two readers could take for different requests
+
+
+@pytest.mark.parametrize("hosts", ["", "Host: localhost\nHost: evil.example\n"], ids=["none", "two"])
+@pytest.mark.parametrize(
+    "start", ["GET /api/v1/nodes HTTP/1.1\n", f"GET /ws HTTP/1.1\n{HANDSHAKE}\n"], ids=["api", "ws"]
+)
+async def test_a_request_without_a_host_or_with_two_is_refused(port: int, start: str, hosts: str) -> None:
+    async with RawHttp.to(port) as http:
+        answer = await http.request(start + hosts)
+
+    assert (answer.status, answer.json()["code"]) == (400, "bad_request")
+    assert "Host" in answer.json()["detail"]
+
+
+async def test_http_1_0_needs_no_host(port: int) -> None:
+    async with RawHttp.to(port) as http:
+        assert (await http.request("GET /health/live HTTP/1.0")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("field", "body"), [("Content-Length: 5", b"hello"), ("Transfer-Encoding: chunked", b"5\r\nhello\r\n0\r\n\r\n")]
+)
+async def test_a_handshake_with_a_body_is_refused(port: int, field: str, body: bytes) -> None:
+    async with RawHttp.to(port) as http:
+        answer = await http.request(f"GET /ws HTTP/1.1\nHost: localhost\n{HANDSHAKE}\n{field}", body)
+
+    assert (answer.status, answer.json()["detail"]) == (400, "a WebSocket handshake has no body")
