@@ -42,12 +42,12 @@ def up(
       TANNOY_REDIS_URL=redis://127.0.0.1:6379 tannoy up
     """
     import asyncio
-
-    from rich.console import Console
+    from contextlib import closing
 
     from ...shared.variables import read_variables
     from ..lifecycle.files import raise_file_limit
     from ..server.supervisor import Supervisor
+    from ..server.terminal_output import TerminalOutput
     from ..setting_warnings import find_file_warnings, find_warnings
 
     settings = load_settings_or_fail(port=port, host=host)
@@ -56,8 +56,12 @@ def up(
     raise_file_limit()  # the nodes inherit it
     for warning in (*find_warnings(settings, read_variables(os.environ)), *find_file_warnings(settings)):
         warn(warning, color="yellow")
-    console = Console(highlight=False)
-    exit_with(lambda: asyncio.run(Supervisor(settings, nodes, console).run()))
+
+    def run() -> int:
+        with closing(TerminalOutput(sys.stdout)) as output:
+            return asyncio.run(Supervisor(settings, nodes, output).run())
+
+    exit_with(run)
 
 
 def node(

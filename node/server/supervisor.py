@@ -14,7 +14,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -29,6 +28,7 @@ from ...shared.errors import StartError
 from ...shared.settings import Settings
 from ...shared.waiting import wait_up_to
 from .listeners import listen
+from .terminal_output import TerminalOutput
 
 STOP_TIMEOUT = 10.0
 """Seconds that nodes have to stop before they are killed."""
@@ -37,7 +37,7 @@ VOUCH_TIMEOUT = 5.0
 RESTART_DELAY = 1.0
 """Seconds between the exit of a node and its next start."""
 REFRESH_INTERVAL = 1.0
-"""Seconds between two updates of the table."""
+"""Seconds between two updates of the table; without one, between two looks whether the output is read again."""
 FIRST_START_TIMEOUT = 30.0
 """Seconds in which all nodes have to become ready."""
 LINE_MAX_BYTES = 65_536
@@ -78,9 +78,9 @@ class _SupervisedNode:
 class Supervisor:
     """Runs `nodes` node processes. Call `run` once."""
 
-    def __init__(self, settings: Settings, nodes: int, console: Console) -> None:
+    def __init__(self, settings: Settings, nodes: int, output: TerminalOutput) -> None:
         self._settings = settings
-        self._console = console
+        self._output = output
         self._nodes = [_SupervisedNode(f"node-{number}", settings.port + number) for number in range(1, nodes + 1)]
         self._stop = asyncio.Event()
         self._has_failed = False
@@ -104,7 +104,7 @@ class Supervisor:
             if not self._stop.is_set():
                 self._announce()
                 await self._show_table()
-        self._console.print("All processes have stopped.")
+        self._output.print("All processes have stopped.")
         return 1 if self._has_failed else 0
 
     async def _build_environment(self, stack: AsyncExitStack) -> dict[str, str]:
@@ -136,12 +136,12 @@ class Supervisor:
                 self._has_failed = True  # the node has printed the reason
                 self._stop.set()
                 return
-            self._console.print(f"{node.name} exited ({_describe_exit(code)}); restarting it")
+            self._output.print(f"{node.name} exited ({_describe_exit(code)}); restarting it")
             await wait_up_to(RESTART_DELAY, self._stop)
 
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._console.print(f"the supervisor failed: {error!r}")
+            self._output.print(f"the supervisor failed: {error!r}")
             self._has_failed = True
             self._stop.set()
 
@@ -158,7 +158,7 @@ class Supervisor:
                 lines, rest = [*lines, rest], b""
             for line in lines:
                 text = Text.from_ansi(line.decode(errors="replace").rstrip())
-                self._console.print(Text.assemble((f"{node.name} ", "cyan"), text), soft_wrap=True)
+                self._output.print(Text.assemble((f"{node.name} ", "cyan"), text), source=node.name)
 
     async def _start(self, node: _SupervisedNode, environment: Mapping[str, str]) -> asyncio.subprocess.Process:
         node.starts += 1
@@ -205,17 +205,20 @@ class Supervisor:
 
     def _announce(self) -> None:
         nodes = ", ".join(f"{node.name} also on {node.port}" for node in self._nodes)
-        self._console.print(f"[bold]Tannoy is at {self._url}[/bold]  ({nodes})", soft_wrap=True)
-        self._console.print(f"The nodes are connected by {self._redis}. Ctrl-C stops all processes.", soft_wrap=True)
+        self._output.print(f"[bold]Tannoy is at {self._url}[/bold]  ({nodes})")
+        self._output.print(f"The nodes are connected by {self._redis}. Ctrl-C stops all processes.")
 
     async def _show_table(self) -> None:
-        if not self._console.is_terminal:
-            await self._stop.wait()
+        if not self._output.console.is_terminal:
+            while not self._stop.is_set():
+                self._output.catch_up()
+                await wait_up_to(REFRESH_INTERVAL, self._stop)
             return
-        with Live(self._table(), console=self._console, auto_refresh=False, transient=True) as live:
+        with Live(self._table(), console=self._output.console, auto_refresh=False, transient=True) as live:
             while not self._stop.is_set():
                 await self._refresh()
-                live.update(self._table(), refresh=True)
+                if self._output.catch_up():
+                    live.update(self._table(), refresh=True)
                 await wait_up_to(REFRESH_INTERVAL, self._stop)
 
     async def _refresh(self) -> None:

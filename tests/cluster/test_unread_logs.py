@@ -1,20 +1,27 @@
 """Nodes whose output nobody reads: a terminal that is paused, a container runtime that has stalled."""
 
+import asyncio
 import os
+import signal
+import sys
 from collections.abc import AsyncGenerator, Generator
 from contextlib import suppress
 from typing import IO, Any
 
+import httpx
 import pytest
 from tannoy.fanout.redis.address import parse_address
 from tannoy.fanout.startup import skip_recovery
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName
 
-from tests.support.cluster import NodeProcess, Transport
+from tests.support import processes
+from tests.support.client import Client
+from tests.support.cluster import NodeProcess, Transport, environment
+from tests.support.ports import free_ports_in_a_row
 from tests.support.raw_http import RawHttp
 from tests.support.valkey import Valkey
-from tests.support.waiting import PATIENCE, value_becomes
+from tests.support.waiting import PATIENCE, eventually, value_becomes
 
 BAD_DELIVERIES = 5000
 BAD_REQUESTS = 200
@@ -66,13 +73,62 @@ async def _flood(node: NodeProcess, valkey: Valkey) -> None:
     for _ in range(BAD_REQUESTS):
         async with RawHttp.to(node.port) as http:
             assert (await http.request("BAD")).status == 400
+    await _publish_malformed(valkey)
+
+    async def malformed() -> int:
+        return await node.count("tracker", "malformed")
+
+    await value_becomes(malformed, BAD_DELIVERIES)
+
+
+async def _publish_malformed(valkey: Valkey) -> None:
+    """Into a room."""
     channel = Keyspace("tannoy").room(RoomName("lobby")).address
     pipeline: Any = valkey.client.pipeline(transaction=False)
     for _ in range(BAD_DELIVERIES):
         pipeline.publish(channel, b"bad")
     await pipeline.execute()
 
-    async def malformed() -> int:
-        return await node.count("tracker", "malformed")
 
-    await value_becomes(malformed, BAD_DELIVERIES)
+async def test_up_whose_output_is_not_read_starts_a_killed_node_again_and_stops(
+    valkey: Valkey, full_pipe: IO[bytes]
+) -> None:
+    port = free_ports_in_a_row(3)
+    process = processes.start(
+        [sys.executable, "-m", "tannoy", "up", "--nodes", "2", "--port", str(port)],
+        env=environment({"REDIS_URL": valkey.url}),
+        output=full_pipe,
+    )
+    try:
+        first = await _pid_of_ready_node(port + 1)
+        second = await _pid_of_ready_node(port + 2)
+        client = await Client.open(f"ws://127.0.0.1:{port + 2}/ws/chat/lobby")
+        await client.welcomed()
+        await _publish_malformed(valkey)
+        os.kill(first, signal.SIGKILL)
+
+        assert await _pid_of_ready_node(port + 1, other_than=first) != first
+        assert await _pid_of_ready_node(port + 2) == second
+        await client.ok("message", content="still here")
+        assert await client.contents(1) == ["still here"]
+        await client.close()
+        process.send_signal(signal.SIGINT)
+        assert await asyncio.to_thread(process.wait, PATIENCE) == 0
+    finally:
+        processes.end_group(process)
+
+
+async def _pid_of_ready_node(port: int, *, other_than: int | None = None) -> int:
+    found: list[int] = []
+
+    async def is_ready() -> bool:
+        try:
+            async with httpx.AsyncClient() as http:
+                state = (await http.get(f"http://127.0.0.1:{port}/diagnostics")).json()
+        except httpx.TransportError:
+            return False
+        found[:] = [state["pid"]]
+        return bool(state["ready"] and state["pid"] != other_than)
+
+    await eventually(is_ready, what=f"the node on port {port} is ready")
+    return found[0]
