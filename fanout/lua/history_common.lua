@@ -7,11 +7,17 @@
 -- their offsets again. The new epoch goes on counting where the data ends, so the rest of the log stays readable.
 local SERVER, HEAD, LOG = KEYS[1], KEYS[2], KEYS[3]
 
+-- Beyond this, Lua does not count exactly. No channel gets there.
+local OFFSET_END = 2 ^ 53
+
 -- The epoch, the last offset, and whether the epoch begins now. `wait`: see server_common.lua. An invalid head counts
 -- as missing; without a head the offsets in the log are unknown, so the log is deleted.
 local function position(wait)
   local life = redis.call('HGET', SERVER, 'life') or ensure_life(SERVER, wait)
-  local epoch, offset = (redis.call('GET', HEAD) or ''):match('^(%S+) (%d+)$')
+  local epoch, offset = (redis.call('GET', HEAD) or ''):match('^([%w-]+) (%d+)$')
+  if epoch and tonumber(offset) >= OFFSET_END then
+    epoch, offset = nil, nil
+  end
   if epoch and epoch:sub(1, #life) == life then
     return epoch, tonumber(offset), false
   end

@@ -6,7 +6,7 @@
 --
 -- For a Redis Cluster redis/script.py replaces `redis.call('PUBLISH'` by SPUBLISH: keep this spelling in all scripts.
 local before = KEYS[4] and redis.call('GET', KEYS[4])
-if before then
+if before and (before == '1' or before:match('^[%w-]+ %d+$')) then
   return before
 end
 
@@ -14,10 +14,10 @@ end
 local head, life = redis.call('GET', HEAD), redis.call('HGET', SERVER, 'life')
 local epoch, offset
 if head and life and head:sub(1, #life) == life then
-  local space = head:find(' ', 1, true) or 0
-  epoch, offset = head:sub(1, space - 1), tonumber(head:sub(space + 1))
+  epoch, offset = head:match('^([%w-]+) (%d+)$')
+  offset = tonumber(offset)
 end
-if not offset then
+if not offset or offset >= OFFSET_END then
   epoch, offset = position(ARGV[6])
 end
 
@@ -26,7 +26,19 @@ local new_head = epoch .. ' ' .. number
 -- The head first: a script is not rolled back where Redis refuses one of its commands, and a log that is ahead of its
 -- head would take no message any more.
 redis.call('SET', HEAD, new_head, 'EX', ARGV[5])
-redis.call('XADD', LOG, 'MAXLEN', ARGV[3], number .. '-0', 'm', ARGV[2])
+local added = redis.pcall('XADD', LOG, 'MAXLEN', ARGV[3], number .. '-0', 'm', ARGV[2])
+if type(added) == 'table' and added.err:find('equal or smaller', 1, true) then
+  -- Something else has written to the log, or to the head: where the messages of the epoch end is not known any more.
+  redis.call('DEL', HEAD)
+  epoch, offset = position(ARGV[6])
+  number = string.format('%.0f', offset + 1)
+  new_head = epoch .. ' ' .. number
+  redis.call('SET', HEAD, new_head, 'EX', ARGV[5])
+  added = redis.pcall('XADD', LOG, 'MAXLEN', ARGV[3], number .. '-0', 'm', ARGV[2])
+end
+if type(added) == 'table' then
+  return added
+end
 redis.call('EXPIRE', LOG, ARGV[4])
 if KEYS[4] then
   redis.call('SET', KEYS[4], new_head, 'EX', ARGV[7])
