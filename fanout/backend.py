@@ -21,6 +21,7 @@ from .redis.in_flight import COMMAND_TIMEOUT
 from .redis.pipeline import AnyPipeline, DirectCommands, OnConnected, Pipeline
 from .redis.script import Script
 from .redis.sentinel import MasterDiscovery, Target
+from .unreadable import UnreadableData
 
 _ALL = range(PARTITIONS)
 
@@ -34,6 +35,8 @@ class RedisBackend(Protocol):
 
     verbs: Verbs
     """Of the links: plain or sharded pub/sub."""
+    unreadable: UnreadableData
+    """What its pipelines, and all that reads through them, have found."""
 
     def link(
         self,
@@ -80,6 +83,7 @@ def backend_of(address: AnyAddress, keyspace: Keyspace, *, command_timeout: floa
 class SingleServer:
     def __init__(self, target: Target, command_timeout: float = COMMAND_TIMEOUT) -> None:
         self.verbs = PLAIN
+        self.unreadable = UnreadableData()
         self._target = target
         self._command_timeout = command_timeout
         self._pipelines: list[Pipeline] = []
@@ -109,6 +113,7 @@ class SingleServer:
             name=name,
             scripts=scripts,
             on_connected=lambda connection: on_connected(DirectCommands(connection), _ALL),
+            on_refused=self.unreadable.on_refused,
             command_timeout=self._command_timeout,
         )
         self._pipelines.append(pipeline)
@@ -132,6 +137,7 @@ class SingleServer:
 class ClusterBackend:
     def __init__(self, address: ClusterAddress, keyspace: Keyspace, command_timeout: float = COMMAND_TIMEOUT) -> None:
         self.verbs = SHARDED
+        self.unreadable = UnreadableData()
         self._command_timeout = command_timeout
         self._keyspace = keyspace
         self._cluster = ClusterTopology(address)
@@ -164,6 +170,7 @@ class ClusterBackend:
             scripts=scripts,
             on_connected=on_connected,
             server_key=server_key,
+            on_refused=self.unreadable.on_refused,
             command_timeout=self._command_timeout,
         )
         self._pipelines.append(pipeline)

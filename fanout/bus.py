@@ -5,7 +5,7 @@ for what is counted exactly (heartbeats, leases, presence).
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -91,6 +91,8 @@ class BusStatistics:
     presence: PresenceStatistics
     disconnects: DisconnectLogStatistics
     repair: AntiEntropyStatistics
+    unreadable: Mapping[str, int]
+    """Values in Redis that were skipped or removed since the start, by kind of key (`unreadable.py`)."""
     cluster: ClusterTopologyStatistics | None
     """None: Redis is not a cluster."""
 
@@ -114,7 +116,7 @@ class Bus:
         self._backend = backend
         self._start_timeout = rules.timeouts.start
         self._keyspace = keyspace
-        self._lives = ServerLives(keyspace, clock=clock, times=rules.times)
+        self._lives = ServerLives(keyspace, clock=clock, times=rules.times, unreadable=backend.unreadable)
         self._messaging = Messaging(backend, keyspace, rules.history, self._lives, name=name)
         self._listening = Listening(
             backend,
@@ -200,7 +202,7 @@ class Bus:
             await asyncio.sleep(wait)
 
     async def list_nodes(self) -> list[NodeInfo]:
-        """The nodes whose heartbeat holds. Raises Unavailable, and MalformedBytes for a node of another version."""
+        """The nodes whose heartbeat holds. Raises Unavailable."""
         return await self._coordination.list_nodes()
 
     async def leave(self) -> None:
@@ -226,5 +228,6 @@ class Bus:
             presence=self.presence.statistics(),
             disconnects=self.disconnects.statistics(),
             repair=coordination.anti_entropy.statistics(),
+            unreadable=self._backend.unreadable.statistics(),
             cluster=self._backend.statistics(),
         )

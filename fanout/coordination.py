@@ -25,7 +25,7 @@ from .membership import Membership
 from .presence.calls import PRESENCE_SCRIPTS, PresenceRules
 from .presence.presence import Presence
 from .probe import Probe, coordination_probe
-from .scripts import COORDINATION_PROBE, REMEMBER_GONE, SERVER_ENSURE
+from .scripts import COORDINATION_PROBE, REMEMBER_GONE, SERVER_ENSURE, UNREADABLE_REMOVE
 from .server_life import ServerLives
 
 
@@ -67,12 +67,12 @@ class Coordination:
         self.pipeline = backend.pipeline(
             name=f"tannoy-counted-{name}",
             scripts=(
-                *(SERVER_ENSURE, COORDINATION_PROBE, REMEMBER_GONE),
+                *(SERVER_ENSURE, COORDINATION_PROBE, UNREADABLE_REMOVE, REMEMBER_GONE),
                 *(*HEARTBEAT_SCRIPTS, *LEASE_SCRIPTS, *PRESENCE_SCRIPTS),
             ),
             on_connected=self.membership.on_connected,
         )
-        calls = LeaseCalls(self.pipeline, keyspace, incarnation=incarnation, times=times)
+        calls = LeaseCalls(self.pipeline, keyspace, incarnation=incarnation, times=times, unreadable=backend.unreadable)
         self.limits = Limits(calls, defaults=rules.limits, send_notice=send_notice)
         self.leases = LeaseManager(
             calls,
@@ -86,8 +86,15 @@ class Coordination:
         self.membership.attach(self.leases)
         probe = coordination_probe(self.pipeline, keyspace)
         self._probe = Probe("leases and no presence", self.pipeline, probe, lambda: backend.first_partitions)
-        self.presence = Presence(self.pipeline, keyspace, incarnation=incarnation, rules=rules.presence, times=times)
-        self.disconnects = DisconnectLog(self.pipeline, keyspace)
+        self.presence = Presence(
+            self.pipeline,
+            keyspace,
+            incarnation=incarnation,
+            rules=rules.presence,
+            times=times,
+            unreadable=backend.unreadable,
+        )
+        self.disconnects = DisconnectLog(self.pipeline, keyspace, backend.unreadable)
         self.anti_entropy = AntiEntropy(
             self.pipeline, self.membership, self.leases, self.presence, self.disconnects, list_present, times
         )
@@ -117,7 +124,7 @@ class Coordination:
         return None if refusal is None else f"Redis takes no leases and no presence: {refusal}"
 
     async def list_nodes(self) -> list[NodeInfo]:
-        """The nodes whose heartbeat holds. Raises Unavailable, and MalformedBytes for a node of another version."""
+        """The nodes whose heartbeat holds. Raises Unavailable."""
         return await self.membership.list_nodes(self.pipeline)
 
     async def leave(self) -> None:

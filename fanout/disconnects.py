@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import orjson
 
 from ..shared.channels import Owner
-from ..shared.errors import Unavailable
+from ..shared.errors import MalformedBytes, Unavailable
 from ..shared.keyspace import Keyspace
 from ..shared.sessions import Disconnect
 from .redis.connection import Reply
 from .redis.pipeline import AnyPipeline
 from .scripts import REMEMBER_GONE
+from .unreadable import UnreadableData
 
 KEPT = 50
 """Entries of one owner."""
@@ -39,7 +40,8 @@ class DisconnectLogStatistics:
 class DisconnectLog:
     """Needs `send_pending` to be called now and then."""
 
-    def __init__(self, pipeline: AnyPipeline, keyspace: Keyspace) -> None:
+    def __init__(self, pipeline: AnyPipeline, keyspace: Keyspace, unreadable: UnreadableData | None = None) -> None:
+        self._unreadable = unreadable or UnreadableData()
         self._pipeline = pipeline
         self._keyspace = keyspace
         self._pending: deque[tuple[Owner, bytes]] = deque()
@@ -74,9 +76,15 @@ class DisconnectLog:
             self._send(owner, entry)
 
     async def recent(self, owner: Owner) -> list[Disconnect]:
-        """Newest first. Raises Unavailable, and MalformedBytes where something else has written there."""
-        entries = await self._pipeline.send("LRANGE", self._keyspace.disconnects(owner), 0, KEPT - 1)
-        return [Disconnect.parse(orjson.loads(entry)) for entry in entries]
+        """Newest first. Raises Unavailable."""
+        key = self._keyspace.disconnects(owner)
+        found: list[Disconnect] = []
+        for entry in await self._pipeline.send("LRANGE", key, 0, KEPT - 1):
+            try:
+                found.append(Disconnect.parse(orjson.loads(entry)))
+            except (MalformedBytes, orjson.JSONDecodeError):
+                self._unreadable.note(key, entry)  # the list is trimmed with each entry that comes
+        return found
 
     def statistics(self) -> DisconnectLogStatistics:
         return DisconnectLogStatistics(

@@ -92,7 +92,7 @@ class Membership:
         self.to_restate: set[int] = set()
         """Partitions in which something may have been lost; anti-entropy takes out those that it has restated."""
         self._lives = lives
-        self._calls = HeartbeatCalls(keyspace, incarnation)
+        self._calls = HeartbeatCalls(keyspace, incarnation, lives.unreadable)
         self._clock = clock
         self._holder: LeaseHolder = _NoHolder()
         self._describe = describe
@@ -261,7 +261,7 @@ class Membership:
         await asyncio.gather(*(self._calls.beat(pipeline, part, 0, self._lives.seen(part)) for part in ALL_PARTITIONS))
 
     async def list_nodes(self, pipeline: AnyPipeline) -> list[NodeInfo]:
-        """The nodes whose heartbeat holds. Raises Unavailable, and MalformedBytes for a node of another version."""
+        """The nodes whose heartbeat holds. Raises Unavailable."""
         return await self._calls.list_nodes(pipeline)
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from .history.publisher import Publisher
 from .history.reader import HistoryReader, HistoryRules
 from .probe import Probe, publish_probe
 from .redis.pipeline import CommandSender, OnConnected
-from .scripts import HISTORY_READ, PUBLISH, PUBLISH_ONCE, SERVER_DOUBT, SERVER_ENSURE
+from .scripts import HISTORY_READ, PUBLISH, PUBLISH_ONCE, SERVER_DOUBT, SERVER_ENSURE, UNREADABLE_REMOVE
 from .server_life import ServerLives
 
 
@@ -26,7 +26,7 @@ class Messaging:
         self._checks: list[OnConnected] = []
         self.publishing = backend.pipeline(
             name=f"tannoy-publisher-{name}",
-            scripts=(SERVER_ENSURE, SERVER_DOUBT, PUBLISH, PUBLISH_ONCE),
+            scripts=(SERVER_ENSURE, SERVER_DOUBT, UNREADABLE_REMOVE, PUBLISH, PUBLISH_ONCE),
             on_connected=self._prepare,
         )
         self.publisher = Publisher(self.publishing, keyspace, rules)
@@ -34,7 +34,7 @@ class Messaging:
         self._probe = Probe("publishes", self.publishing, probe, lambda: backend.first_partitions)
         self.reading = backend.pipeline(
             name=f"tannoy-history-{name}",
-            scripts=(SERVER_ENSURE, SERVER_DOUBT, HISTORY_READ),
+            scripts=(SERVER_ENSURE, SERVER_DOUBT, UNREADABLE_REMOVE, HISTORY_READ),
             on_connected=self._prepare,
         )
         self.history = HistoryReader(self.reading, keyspace, rules)

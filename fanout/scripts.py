@@ -38,6 +38,9 @@ NODE_TELL = load_script("node_tell", allow_oom=True)
 NODES_LIST = load_script("nodes_list", allow_oom=True)
 """KEYS: heartbeats, node-info. Returns the JSON of each living node."""
 
+UNREADABLE_REMOVE = load_script("unreadable_remove", allow_oom=True)
+"""KEYS: any of one partition. ARGV: the kind of each. Returns how many values it has removed from each."""
+
 REMEMBER_GONE = load_script("remember_gone")
 """KEYS: gone. ARGV: entry, how many are kept, seconds."""
 

@@ -18,6 +18,7 @@ from ..shared.keyspace import Keyspace
 from .lease_times import DEFAULT_TIMES, LeaseTimes
 from .redis.pipeline import CommandSender
 from .scripts import SERVER_ENSURE
+from .unreadable import UnreadableData
 
 UNKNOWN_IDENTITY = b"?"
 """Stored in place of a replication id where the server tells none."""
@@ -35,7 +36,15 @@ class SeenData(NamedTuple):
 class ServerLives:
     """All that writes to Redis calls `on_connected` on each new connection, before its first command."""
 
-    def __init__(self, keyspace: Keyspace, *, clock: Clock, times: LeaseTimes = DEFAULT_TIMES) -> None:
+    def __init__(
+        self,
+        keyspace: Keyspace,
+        *,
+        clock: Clock,
+        times: LeaseTimes = DEFAULT_TIMES,
+        unreadable: UnreadableData | None = None,
+    ) -> None:
+        self.unreadable = unreadable or UnreadableData()
         self._keyspace = keyspace
         self._clock = clock
         self._recovery_ms = times.recovery_ms
@@ -51,9 +60,10 @@ class ServerLives:
 
         Raises what `commands` raises.
         """
+        keys = ((part, (self._keyspace.server(part),)) for part in partitions)
         questions = (
-            commands.run_script(SERVER_ENSURE, (self._keyspace.server(part),), (self._recovery_ms, *self.seen(part)))
-            for part in partitions
+            self.unreadable.run(commands, SERVER_ENSURE, key, (self._recovery_ms, *self.seen(part)))
+            for part, key in keys
         )
         replies = await asyncio.gather(*questions)
         wait = max((int(milliseconds) for _, milliseconds, _, _ in replies), default=0) / 1000

@@ -20,7 +20,7 @@ from .redis.pipeline import CommandSender, DirectCommands
 from .redis.script import load_scripts
 from .redis.sentinel import MasterDiscovery, NoMaster, Target
 from .redis.server_description import NO_EVICTION, ServerDescription, describe_server
-from .scripts import COORDINATION_PROBE, SERVER_ENSURE
+from .scripts import COORDINATION_PROBE, SERVER_ENSURE, UNREADABLE_REMOVE
 from .server_life import UNKNOWN_IDENTITY, SeenData
 
 _SLOT_IS_MOVING = ("MOVED", "ASK", "TRYAGAIN")
@@ -80,7 +80,7 @@ async def _run_probe(connection: RedisConnection, probe: StartupProbe, descripti
     await connection.send(probe.verbs.publish, probe.channel, b"")
     if refusals:
         raise refusals[0]
-    await load_scripts(connection, (SERVER_ENSURE, COORDINATION_PROBE))
+    await load_scripts(connection, (SERVER_ENSURE, COORDINATION_PROBE, UNREADABLE_REMOVE))
     await probe.run_scripts(DirectCommands(connection))
     tells_identity = await connection.send("HGET", probe.server_key, "id") != UNKNOWN_IDENTITY
     return list(_warnings(connection, description, tells_identity=tells_identity))

@@ -24,7 +24,7 @@ from ..fanout.presence.presence import Present
 from ..fanout.timeouts import DEFAULT_TIMEOUTS, Timeouts
 from ..shared.channels import Channel, ChannelKind
 from ..shared.clock import Clock, SystemClock, rfc3339
-from ..shared.errors import MalformedBytes, Unavailable
+from ..shared.errors import Unavailable
 from ..shared.keyspace import Keyspace
 from ..shared.names import NodeId, UserId
 from ..shared.nodes import NodeInfo
@@ -239,7 +239,7 @@ class Node:
         await asyncio.sleep(self._lease_times.lease_seconds + self._lease_times.margin_seconds)
         try:
             nodes = await self.bus.list_nodes()
-        except (Unavailable, MalformedBytes):
+        except Unavailable:
             return
         if any(node.node == self.node_id and node.incarnation != self.incarnation for node in nodes):
             _log.error("another node of this cluster has the same TANNOY_NODE_ID: give each its own", node=self.node_id)

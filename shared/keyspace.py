@@ -65,6 +65,12 @@ def partition_of(name: bytes) -> int:
     return _PARTITIONS_OF_TAGS[name[start : name.index(b"}", start)]]
 
 
+def kind_of_key(name: bytes) -> str:
+    """What stands behind the tag in the name of a key: `due`, or `held`. Empty: it was not built here."""
+    _, tag, rest = name.partition(b"}:")
+    return rest.partition(b":")[0].decode("ascii", "replace") if tag else ""
+
+
 class LeaseKeys(NamedTuple):
     """KEYS of the lease scripts; `fanout/lua/lease_common.lua` describes each one."""
 

@@ -23,7 +23,7 @@ from ..redis.address import RedisAddress
 from ..redis.connection import RedisConnection, Reply, Word
 from ..redis.errors import CommandFailed
 from ..redis.in_flight import COMMAND_TIMEOUT, OVERTAKEN, InFlight, overtaken
-from ..redis.pipeline import OnConnected, PipelineStatistics
+from ..redis.pipeline import OnConnected, OnRefused, PipelineStatistics, ignore_refusal
 from ..redis.script import Script
 from ..scripts import SERVER_ADOPT
 from .master_pipeline import MasterPipeline
@@ -64,6 +64,7 @@ class ClusterPipeline(PartitionRouter):
         scripts: tuple[Script, ...],
         on_connected: OnConnected,
         server_key: Callable[[int], bytes],
+        on_refused: OnRefused = ignore_refusal,
         command_timeout: float = COMMAND_TIMEOUT,
     ) -> None:
         super().__init__(partial(self._accept, is_check=False))
@@ -74,7 +75,7 @@ class ClusterPipeline(PartitionRouter):
         self._name = name
         self._scripts = (*(script.sharded for script in scripts), SERVER_ADOPT)
         self._on_connected = on_connected
-        self._server_key = server_key
+        self._server_key, self._on_refused = server_key, on_refused
         self._queues = [PartitionQueue(part) for part in range(PARTITIONS)]
         self._in_flight: InFlight[QueuedCommand] = InFlight(self._forget_overdue)
         self._masters: PerMaster[MasterPipeline] = PerMaster(self._make)
@@ -153,6 +154,8 @@ class ClusterPipeline(PartitionRouter):
                 self._return(command, redirection)
             else:
                 self._in_flight.fail(command, error)
+                if error.refusal is not None:
+                    self._on_refused(self, command.words, error.refusal)
         self._handle_end(command.queue)
 
     def _handle_end(self, queue: PartitionQueue) -> None:
@@ -242,8 +245,7 @@ class ClusterPipeline(PartitionRouter):
 
     def _note_move(self, queue: PartitionQueue, owner: RedisAddress | None) -> None:
         """Remember from where the partition has come, if that may prove that nothing of it was lost."""
-        former = self._masters.get(queue.owner) if queue.owner else None
-        new = self._masters.get(owner) if owner else None
+        former, new = (self._masters.get(server) if server else None for server in (queue.owner, owner))
         self._moved_partitions.pop(queue.partition, None)
         if former is None or new is None or new.identity is None:
             return

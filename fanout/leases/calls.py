@@ -15,7 +15,8 @@ from ..lease_times import DEFAULT_TIMES, LeaseTimes
 from ..redis.connection import Reply
 from ..redis.pipeline import AnyPipeline, CommandSender
 from ..scripts import LEASE_ACQUIRE, LEASE_LIMIT, LEASE_LIST, LEASE_RELEASE, LEASE_REPAIR
-from .lease import Lease, owner_key, parse_owner_key
+from ..unreadable import UnreadableData, parse_owner_member
+from .lease import Lease, owner_key
 
 LEASE_SCRIPTS = (LEASE_ACQUIRE, LEASE_RELEASE, LEASE_REPAIR, LEASE_LIMIT, LEASE_LIST)
 """The scripts that a pipeline has to load for these calls."""
@@ -90,11 +91,18 @@ class Repaired:
 
 
 class LeaseCalls:
-    """Every call raises Unavailable, or what `commands` raises; MalformedBytes and ValueError for another answer."""
+    """Every call raises Unavailable, or what `commands` raises."""
 
     def __init__(
-        self, pipeline: AnyPipeline, keyspace: Keyspace, *, incarnation: str, times: LeaseTimes = DEFAULT_TIMES
+        self,
+        pipeline: AnyPipeline,
+        keyspace: Keyspace,
+        *,
+        incarnation: str,
+        times: LeaseTimes = DEFAULT_TIMES,
+        unreadable: UnreadableData | None = None,
     ) -> None:
+        self._unreadable = unreadable or UnreadableData()
         self.pipeline = pipeline
         self._keyspace = keyspace
         self._incarnation = incarnation
@@ -142,13 +150,20 @@ class LeaseCalls:
         words = (default.max_sessions, default.policy, self._lease_ms)
         reply = await self.pipeline.run_script(LEASE_LIST, self._keys(owner), words)
         max_sessions, policy, infos = reply
-        sessions = [SessionInfo.parse(orjson.loads(info)) for info in infos]
+        sessions: list[SessionInfo] = []
+        for info in infos:
+            try:
+                sessions.append(SessionInfo.parse(orjson.loads(info)))
+            except (MalformedBytes, orjson.JSONDecodeError):
+                self._unreadable.note(self._keyspace.leases(owner, self._incarnation).info, info)
         return Limit(int(max_sessions), _policy(policy)), sessions
 
     async def list_owners(self, commands: CommandSender, partition: int) -> set[Owner]:
         """The owners in a partition of which this process holds leases, as Redis knows it."""
         key = self._keyspace.owners_of_node(partition, self._incarnation)
-        return set(map(parse_owner_key, await commands.send("SMEMBERS", key)))
+        owners = {member: parse_owner_member(member, partition) for member in await commands.send("SMEMBERS", key)}
+        await self._unreadable.remove(commands, "SREM", key, *(member for member, owner in owners.items() if not owner))
+        return {owner for owner in owners.values() if owner is not None}
 
     def _keys(self, owner: Owner) -> tuple[bytes, ...]:
         return self._keyspace.leases(owner, self._incarnation)
@@ -157,11 +172,11 @@ class LeaseCalls:
 def parse_acquired(reply: Reply) -> Acquired:
     match reply:
         case [b"held", generation]:
-            return Held(str(generation, "ascii"))
+            return Held(_name(generation))
         case [b"full", count, max_sessions]:
             return Full(int(count), int(max_sessions))
         case [b"wait", victim, displaced, count, _]:
-            return Wait(str(victim, "utf-8"), str(displaced, "utf-8") or None, int(count))
+            return Wait(_name(victim), _name(displaced) or None, int(count))
         case [b"recovering", milliseconds]:
             return Recovering(None if int(milliseconds) < 0 else int(milliseconds))
         case [b"displaced", newest_of_session]:
@@ -174,11 +189,16 @@ def parse_acquired(reply: Reply) -> Acquired:
 
 def parse_granted(reply: Reply) -> str | None:
     """The waiting lease to which LEASE_RELEASE has granted what was released."""
-    return str(reply, "utf-8") or None
+    return _name(reply) or None
 
 
 def _names(leases: Iterable[bytes]) -> list[str]:
-    return [str(name, "utf-8") for name in leases]
+    return [_name(name) for name in leases]
+
+
+def _name(lease: bytes) -> str:
+    """A lease whose name is no text is none of any process: notices about it reach nobody, and it runs out."""
+    return lease.decode(errors="replace")
 
 
 def _policy(word: bytes) -> LimitPolicy:

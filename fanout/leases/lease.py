@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ...shared.channels import Owner, OwnerKind
+from ...shared.channels import Owner
 from ...shared.sessions import CloseOrder
 
 
@@ -38,12 +38,6 @@ class Lease:
 def owner_key(owner: Owner) -> str:
     """The owner as a member of the set of owners of which a process holds leases."""
     return f"{owner.kind}:{owner.name}"
-
-
-def parse_owner_key(key: bytes) -> Owner:
-    """Raises ValueError."""
-    kind, _, name = key.decode().partition(":")
-    return Owner(OwnerKind(kind), name)
 
 
 def incarnation_of(lease: str) -> str:

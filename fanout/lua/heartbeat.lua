@@ -16,12 +16,13 @@ redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[1])
 redis.call('ZADD', KEYS[1], 'NX', -now, '.since')
 
 -- The data is older than what the node has seen of it: the life ends, and no lease is granted until the next has begun.
-local stored = redis.call('HMGET', KEYS[2], 'life', 'born', 'beats', 'losses')
-local life = stored[1]
+local stored = redis.call('HMGET', KEYS[2], 'life', 'born', 'beats', 'losses', 'until')
+local life = is_life(stored[1]) and stored[5] and stored[1]
+local born, losses = string.format('%.0f', stored_number(stored[2])), stored_number(stored[4])
 if life and is_older(stored[2], stored[3], ARGV[3], ARGV[4]) then
   end_life(KEYS[2])
   life = nil
 end
 local alive = redis.call('ZCOUNT', KEYS[1], now, '+inf')
 local beats = redis.call('HINCRBY', KEYS[2], 'beats', 1)
-return { before, alive, life or '', stored[2] or '0', beats, tonumber(stored[4] or 0) }
+return { before, alive, life or '', born, beats, losses }

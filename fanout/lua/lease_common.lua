@@ -54,8 +54,9 @@ local function may_be_alive(lease)
   return not since or math.abs(now + tonumber(since)) < LEASE_MS
 end
 
+-- Another name than a node gives ends the script: unreadable_remove.lua then removes it.
 local function session_of(lease)
-  return lease:match('^[^|]*|[^|]*|(.*)$')
+  return lease:match('^[^|]+|%d+|([!-~]+)$') or error('a stored lease has no name of one')
 end
 
 -- Rises even if a failover has lost the last increments: the counter or the clock, whichever is ahead. Below 2^53, so
@@ -82,9 +83,12 @@ end
 -- For how long this owner gets no new leases, in ms: nodes are stating those that they hold. 0 or less: they have.
 local function lost_for()
   local lost = redis.call('HGET', SERVER, 'lost|' .. OWNER)
-  local ms = lost and math.min(lost + LEASE_MS - now, LEASE_MS) or 0
+  local ms = lost and lost + LEASE_MS - now or 0
   if lost and ms <= 0 then
     redis.call('HDEL', SERVER, 'lost|' .. OWNER)
+  elseif ms > LEASE_MS then -- the clock of the server was set back
+    redis.call('HSET', SERVER, 'lost|' .. OWNER, string.format('%.0f', now))
+    ms = LEASE_MS
   end
   return ms
 end
@@ -194,18 +198,23 @@ local function set_limit(max, policy)
   redis.call('HSET', LIMITS, OWNER, max .. ' ' .. policy)
 end
 
+-- Whether an operator can have set it. Another one counts as lost.
+local function is_limit(max, policy)
+  return max and #max <= 9 and max:match('^%d+$') and (policy == 'reject' or policy == 'evict_oldest')
+end
+
 -- The limit that was set for the owner, or else the node's setting. It stands in two keys; one that was lost is written
 -- again from the other.
 local function limit(max, policy)
   local own = redis.call('HMGET', LIMIT, 'max', 'policy')
-  if own[1] and own[2] then
+  if is_limit(own[1], own[2]) then
     if redis.call('HEXISTS', LIMITS, OWNER) == 0 then
       set_limit(own[1], own[2])
     end
     return tonumber(own[1]), own[2]
   end
   local copied_max, copied_policy = (redis.call('HGET', LIMITS, OWNER) or ''):match('^(%d+) (%S+)$')
-  if copied_max then
+  if is_limit(copied_max, copied_policy) then
     set_limit(copied_max, copied_policy)
     return tonumber(copied_max), copied_policy
   end

@@ -27,7 +27,7 @@ local function schedule()
     sweep_at(tonumber(next_leave))
   end
   if redis.call('HEXISTS', META, 'pending') == 1 then
-    sweep_at(tonumber(redis.call('HGET', META, 'counted') or '0') + COUNT_EVERY)
+    sweep_at(stored_number(META, 'counted') + COUNT_EVERY)
   end
 end
 
@@ -80,7 +80,7 @@ local function rebuild()
 
   for at = 1, #known, 2 do
     local user_id, one = known[at], present[known[at]]
-    local since_and_name = known[at + 1]:match('|.*$')
+    local since_and_name = known[at + 1]:match('|%d+|.*$') or error('a stored user is none')
     local entry = digits(one and one[1] or 0) .. since_and_name
     if entry ~= known[at + 1] then
       write(user_id, entry)
@@ -111,7 +111,7 @@ local function rebuild()
 end
 
 local was_whole = is_whole()
-local lost = redis.call('HGET', META, 'lost')
+local lost = redis.call('HEXISTS', META, 'lost') == 1 and stored_number(META, 'lost')
 if was_whole then
   redis.call('HDEL', META, 'lost')
 elseif not lost or math.abs(now - lost) < lease_ms then

@@ -40,15 +40,24 @@ local function digits(number)
   return string.format('%.0f', number)
 end
 
+-- A number of meta or server, 0 where it is missing. What is none ends the script: unreadable_remove.lua then removes it.
+local function stored_number(key, field)
+  local number = tonumber(redis.call('HGET', key, field) or 0)
+  if not number or number ~= number or math.abs(number) >= 2 ^ 53 then
+    error('a stored number is none')
+  end
+  return number
+end
+
 -- The version of the room: contiguous while the room has users. It begins with the clock in microseconds: no room
 -- changes more often than that, so a room that was emptied or lost never begins below where it ended; nor does one that
 -- came back from an old dump, since then the server has a new life. Below 2^53 until 2255.
 local function version()
-  local stored = redis.call('HGET', META, 'v')
-  if not stored then
+  local stored = stored_number(META, 'v')
+  if stored == 0 then
     return time[1] * 1000000 + time[2]
   end
-  return math.max(tonumber(stored), tonumber(redis.call('HGET', SERVER, 'born') or '0'))
+  return math.max(stored, stored_number(SERVER, 'born'))
 end
 
 local function raise_version(by)
@@ -63,6 +72,9 @@ local function user(user_id)
     return nil
   end
   local count, since, name = entry:match('^(%d+)|(%d+)|(.*)$')
+  if not count then
+    error('a stored user is none')
+  end
   return tonumber(count), since, name
 end
 
@@ -83,7 +95,11 @@ end
 
 -- Who the session is, since when, and its username.
 local function read_session(entry)
-  return entry:match('^([^\n]*)\n(%d+)|(.*)$')
+  local user_id, since, name = entry:match('^([^\n]*)\n(%d+)|(.*)$')
+  if not user_id then
+    error('a stored session is none')
+  end
+  return user_id, since, name
 end
 
 -- Keys of the room that no process checks any more expire after a day.
@@ -102,7 +118,7 @@ local function publish(...)
 end
 
 local function publish_count()
-  local next_count = tonumber(redis.call('HGET', META, 'counted') or '0') + COUNT_EVERY
+  local next_count = stored_number(META, 'counted') + COUNT_EVERY
   if now < next_count and next_count - now <= COUNT_EVERY then
     redis.call('HSET', META, 'pending', '1')
     sweep_at(next_count)
@@ -190,7 +206,7 @@ end
 
 -- Delete all keys of a room without users. Returns whether it was one. Sessions without users: the users were lost.
 local function forget_if_empty()
-  if redis.call('EXISTS', USERS) == 1 or tonumber(redis.call('HGET', META, 's') or '0') > 0 then
+  if redis.call('EXISTS', USERS) == 1 or stored_number(META, 's') > 0 then
     return false
   end
   redis.call('DEL', LEAVING, META)

@@ -9,4 +9,4 @@ if count <= INLINE_MAX then
 elseif INLINE_MAX > 0 then
   users = redis.call('HRANDFIELD', USERS, INLINE_MAX, 'WITHVALUES')
 end
-return { version(), count, tonumber(redis.call('HGET', META, 's') or '0'), users }
+return { version(), count, stored_number(META, 's'), users }

@@ -22,6 +22,6 @@ if next_leave then
   sweep_at(math.max(tonumber(next_leave), published == EVENTS_AT_ONCE and now + REST or now))
 end
 if redis.call('HEXISTS', META, 'pending') == 1 then
-  sweep_at(tonumber(redis.call('HGET', META, 'counted')) + COUNT_EVERY)
+  sweep_at(stored_number(META, 'counted') + COUNT_EVERY)
 end
 return shown

@@ -17,11 +17,25 @@ local function replication_id()
   return type(info) == 'string' and info:match('master_replid:(%x+)') or '?'
 end
 
+-- A number of the hash, 0 where it is missing. What is none ends the script: unreadable_remove.lua then removes it.
+local function stored_number(text)
+  local number = tonumber(text or 0)
+  if not number or number ~= number or math.abs(number) >= 2 ^ 53 then
+    error('a stored number is none')
+  end
+  return number
+end
+
+-- A life is part of the epochs of its channels, which have no spaces.
+local function is_life(text)
+  return text and text:match('^%x+$') ~= nil
+end
+
 -- Whether data in which the life was `born` and that has so many `beats` is older than what a node has seen of it. What is
 -- missing counts as 0.
 local function is_older(born, beats, seen_born, seen_beats)
-  local at, seen_at = tonumber(born or 0), tonumber(seen_born or 0)
-  return at < seen_at or at == seen_at and tonumber(beats or 0) < tonumber(seen_beats or 0)
+  local at, seen_at = stored_number(born), tonumber(seen_born or 0)
+  return at < seen_at or at == seen_at and stored_number(beats) < tonumber(seen_beats or 0)
 end
 
 -- The next script that needs a life begins one.
@@ -33,12 +47,12 @@ end
 -- `seen_beats`: what a node has seen in this partition; nil: it does not say.   O(1), 8 µs for INFO
 local function ensure_life(server, wait, seen_born, seen_beats)
   local id = replication_id()
-  local stored = redis.call('HMGET', server, 'id', 'life', 'born', 'beats')
-  if stored[1] == id and stored[2] and not is_older(stored[3], stored[4], seen_born, seen_beats) then
+  local stored = redis.call('HMGET', server, 'id', 'life', 'born', 'beats', 'until')
+  if stored[1] == id and is_life(stored[2]) and stored[5] and not is_older(stored[3], stored[4], seen_born, seen_beats) then
     return stored[2]
   end
   local time = redis.call('TIME')
-  local latest = math.max(tonumber(stored[3] or 0), tonumber(seen_born or 0))
+  local latest = math.max(stored_number(stored[3]), tonumber(seen_born or 0))
   local born = string.format('%.0f', math.max(time[1] * 1000000 + time[2], latest + 1))
   local life = redis.sha1hex(id .. born .. server):sub(1, 10)
   local wait_until = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(wait))

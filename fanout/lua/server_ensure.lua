@@ -7,4 +7,12 @@ local life = ensure_life(KEYS[1], ARGV[1], ARGV[2], ARGV[3])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local stored = redis.call('HMGET', KEYS[1], 'until', 'born', 'beats')
-return { life, math.max(0, stored[1] - now), stored[2], stored[3] or '0' }
+local wait, longest = math.max(0, stored_number(stored[1]) - now), tonumber(ARGV[1])
+if longest > 0 and wait > longest then -- the clock of the server was set back
+  wait = longest
+  redis.call('HSET', KEYS[1], 'until', string.format('%.0f', now + wait))
+end
+local function digits(text)
+  return string.format('%.0f', stored_number(text))
+end
+return { life, wait, digits(stored[2]), digits(stored[3]) }

@@ -7,8 +7,10 @@ from typing import Any
 
 from ...shared.channels import Channel
 from ...shared.keyspace import Keyspace
-from ...shared.names import UserId
+from ...shared.names import RoomName, UserId
+from ...shared.protocol.frames import PresentUser
 from ..lease_times import DEFAULT_TIMES, LeaseTimes
+from ..pubsub.envelope import is_user, read_users
 from ..redis.connection import Reply, Word
 from ..redis.pipeline import AnyPipeline
 from ..redis.script import Script
@@ -22,6 +24,7 @@ from ..scripts import (
     PRESENCE_LIST,
     PRESENCE_SWEEP,
 )
+from ..unreadable import UnreadableData, parse_incarnation, parse_number, parse_room_member
 
 PRESENCE_SCRIPTS = (
     PRESENCE_JOIN,
@@ -34,6 +37,10 @@ PRESENCE_SCRIPTS = (
     PRESENCE_FORGET,
 )
 """The scripts that a pipeline for presence has to load."""
+
+
+SINCE = b".since"
+"""A member of the set of heartbeats that is no process (`lua/heartbeat.lua`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +60,14 @@ class PresenceCalls:
     """
 
     def __init__(
-        self, pipeline: AnyPipeline, keyspace: Keyspace, rules: PresenceRules, times: LeaseTimes = DEFAULT_TIMES
+        self,
+        pipeline: AnyPipeline,
+        keyspace: Keyspace,
+        rules: PresenceRules,
+        times: LeaseTimes = DEFAULT_TIMES,
+        unreadable: UnreadableData | None = None,
     ) -> None:
+        self.unreadable = unreadable or UnreadableData()
         self.pipeline = pipeline
         self.keyspace = keyspace
         self._rules = rules
@@ -98,8 +111,40 @@ class PresenceCalls:
 
     async def list_processes(self, part: int) -> list[str]:
         """The processes that have heartbeats in a partition, dead ones until they are forgotten. In order."""
-        members = await self.pipeline.send("ZRANGE", self.keyspace.heartbeats(part), 0, -1)
-        return sorted(name for member in members if not (name := member.decode()).startswith("."))
+        key = self.keyspace.heartbeats(part)
+        members = await self.pipeline.send("ZRANGE", key, 0, -1)
+        names = {member: parse_incarnation(member) for member in members if member != SINCE}
+        await self.unreadable.remove(self.pipeline, "ZREM", key, *(member for member in names if not names[member]))
+        return sorted(name for name in names.values() if name)
+
+    async def read_rooms(self, verb: str, key: bytes, part: int, members: Sequence[bytes]) -> list[RoomName]:
+        """The rooms that members of a set of rooms name. What names none in this partition is removed, with `verb`."""
+        rooms = {member: parse_room_member(member, part) for member in members}
+        await self.unreadable.remove(self.pipeline, verb, key, *(member for member in rooms if not rooms[member]))
+        return [room for room in rooms.values() if room]
+
+    async def read_numbers(self, key: bytes) -> set[int]:
+        """The numbers of a process's sessions in a room. What is no number is removed."""
+        numbers = {field: parse_number(field) for field in await self.pipeline.send("HKEYS", key)}
+        odd = [field for field, number in numbers.items() if number is None]
+        await self.unreadable.remove(self.pipeline, "HDEL", key, *odd)
+        return {number for number in numbers.values() if number is not None}
+
+    def read_users(self, room: Channel, flat: list[bytes]) -> tuple[PresentUser, ...]:
+        """The users in a reply. An entry that is none is left out, and removed."""
+        try:
+            return read_users(flat)
+        except ValueError:
+            pass
+        key = self.keyspace.presence(room).users
+        readable: list[bytes] = []
+        for user_id, entry in zip(flat[::2], flat[1::2], strict=True):
+            if is_user(user_id, entry):
+                readable += (user_id, entry)
+            else:
+                self.unreadable.note(key, entry)
+                self.pipeline.send("HDEL", key, user_id).add_done_callback(_ignore)
+        return read_users(readable)
 
     def sweep_room(self, room: Channel) -> asyncio.Future[int]:
         """How many leaves were shown."""
@@ -128,3 +173,9 @@ class PresenceCalls:
 
     def _words(self, room: Channel) -> tuple[Word, ...]:
         return (room.name, self._rules.inline_max, self._rules.events_max)
+
+
+def _ignore(done: "asyncio.Future[Reply]") -> None:
+    """What was not removed now is found again."""
+    if not done.cancelled():
+        done.exception()

@@ -23,14 +23,16 @@ from ...shared.names import RoomName, UserId
 from ...shared.protocol.frames import PresenceSnapshot
 from ..batches import batched
 from ..lease_times import DEFAULT_TIMES, LeaseTimes
-from ..pubsub.envelope import read_users
 from ..redis.answers import read_later
 from ..redis.pipeline import AnyPipeline
+from ..unreadable import UnreadableData, parse_room_member
 from .calls import PresenceCalls, PresenceRules
 from .sweeper import Sweeper, SweeperStatistics
 
 SESSIONS_AT_ONCE = 500
 """Joins or leaves that are sent together when many have to be repeated or restated."""
+USERS_MAX = 2**53
+"""More users than any room has: a score that no node has written."""
 ROOMS_AT_ONCE = 64
 """Rooms whose sessions are compared together."""
 
@@ -65,11 +67,12 @@ class Presence:
         incarnation: str,
         rules: PresenceRules,
         times: LeaseTimes = DEFAULT_TIMES,
+        unreadable: UnreadableData | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._keyspace = keyspace
         self._incarnation = incarnation
-        self._calls = PresenceCalls(pipeline, keyspace, rules, times)
+        self._calls = PresenceCalls(pipeline, keyspace, rules, times, unreadable)
         self._sweep_seconds = times.sweep_seconds
         self._sweeper = Sweeper(self._calls)
         self._joining: set[int] = set()
@@ -93,7 +96,7 @@ class Presence:
         if self._restating:
             self._changed.add(number)
         joining = self._calls.join(room, self._incarnation, number, user_id, username)
-        snapshot = read_later(joining, _snapshot_of_join)
+        snapshot = read_later(joining, partial(self._snapshot_of_join, room))
         # One loop turn later: until then the caller has not noted the session.
         joining.add_done_callback(lambda _: asyncio.get_running_loop().call_soon(self._joining.discard, number))
         snapshot.add_done_callback(partial(self._roll_back_if_failed, room, number))
@@ -128,7 +131,7 @@ class Presence:
 
     def snapshot(self, room: Channel, limit: int) -> asyncio.Future[PresenceSnapshot]:
         """The users of the room: `limit` of them at most, drawn at random if there are more. Raises Unavailable."""
-        return read_later(self._calls.list_users(room, limit), _snapshot_of_list)
+        return read_later(self._calls.list_users(room, limit), partial(self._snapshot_of_list, room))
 
     async def count(self, room: Channel) -> tuple[int, int]:
         """(users, sessions) in the room. Raises Unavailable."""
@@ -142,8 +145,23 @@ class Presence:
             *(self._pipeline.send("ZCARD", key) for key in keys),
             *(self._pipeline.send("ZRANGE", key, 0, limit - 1, "REV", "WITHSCORES") for key in keys),
         )
-        found = [(RoomName(name.decode()), int(users)) for fullest in replies[PARTITIONS:] for name, users in fullest]
+        found = [
+            (room, int(users))
+            for part, fullest in enumerate(replies[PARTITIONS:])
+            for name, users in fullest
+            if (room := parse_room_member(name, part)) and 0 < users < USERS_MAX
+        ]
         return heapq.nsmallest(limit, found, key=lambda entry: (-entry[1], entry[0])), sum(replies[:PARTITIONS])
+
+    def _snapshot_of_join(self, room: Channel, reply: list[Any] | None) -> PresenceSnapshot:
+        if reply is None:
+            raise Unavailable("the heartbeat of this node has expired")
+        version, users_count, flat = reply
+        return PresenceSnapshot(version, users_count, None if flat is None else self._calls.read_users(room, flat))
+
+    def _snapshot_of_list(self, room: Channel, reply: list[Any]) -> PresenceSnapshot:
+        version, users_count, _, flat = reply
+        return PresenceSnapshot(version, users_count, self._calls.read_users(room, flat))
 
     # ---- periodic work
 
@@ -180,10 +198,12 @@ class Presence:
         self._restating += 1
         self._changed |= self._joining
         try:
-            known = await self._pipeline.send("SMEMBERS", self._keyspace.rooms_of_node(partition, self._incarnation))
-            names = sorted({name.decode() for name in known} | rooms.keys())
+            key = self._keyspace.rooms_of_node(partition, self._incarnation)
+            members = await self._pipeline.send("SMEMBERS", key)
+            known = set(await self._calls.read_rooms("SREM", key, partition, members))
+            names = sorted(known | {RoomName(name) for name in rooms})
             for batch in batched(names, ROOMS_AT_ONCE):
-                channels = [self._keyspace.room(RoomName(name)) for name in batch]
+                channels = [self._keyspace.room(name) for name in batch]
                 for room, stored in zip(channels, await self._numbers_in(channels), strict=True):
                     mine = rooms.get(room.name, {})
                     await self._remove(room, stored - mine.keys() - self._changed)
@@ -197,8 +217,7 @@ class Presence:
     async def _numbers_in(self, rooms: list[Channel]) -> list[set[int]]:
         """The numbers of the sessions of this process that Redis has in each of the rooms."""
         keys = [self._keyspace.sessions_of_node(room, self._incarnation) for room in rooms]
-        replies = await asyncio.gather(*(self._pipeline.send("HKEYS", key) for key in keys))
-        return [set(map(int, reply)) for reply in replies]
+        return await asyncio.gather(*map(self._calls.read_numbers, keys))
 
     async def _remove(self, room: Channel, numbers: set[int]) -> None:
         for batch in batched(sorted(numbers), SESSIONS_AT_ONCE):
@@ -220,15 +239,17 @@ class Presence:
             if None in await asyncio.gather(*joins):
                 raise Unavailable("the heartbeat of this node has expired")
 
-    async def _check(self, partition: int, mine: set[str]) -> bool:
+    async def _check(self, partition: int, mine: set[RoomName]) -> bool:
         """Whether the rooms of this process, and its share of the others, agree with the sessions of all processes."""
-        processes, listed = await asyncio.gather(
-            self._calls.list_processes(partition), self._pipeline.send("ZRANGE", self._keyspace.rooms(partition), 0, -1)
+        key = self._keyspace.rooms(partition)
+        processes, members = await asyncio.gather(
+            self._calls.list_processes(partition), self._pipeline.send("ZRANGE", key, 0, -1)
         )
-        others = (name for member in listed if self._is_mine_to_check(name := member.decode(), processes))
+        listed = await self._calls.read_rooms("ZREM", key, partition, members)
+        others = (name for name in listed if self._is_mine_to_check(name, processes))
         is_right = True
         for batch in batched(sorted(mine.union(others)), ROOMS_AT_ONCE):
-            rooms = [self._keyspace.room(RoomName(name)) for name in batch]
+            rooms = [self._keyspace.room(name) for name in batch]
             checked = await asyncio.gather(*(self._calls.check(room, self._incarnation, processes) for room in rooms))
             is_right = is_right and all(checked)
         return is_right
@@ -240,6 +261,7 @@ class Presence:
     def statistics(self) -> PresenceStatistics:
         swept = self._sweeper.statistics()
         return PresenceStatistics(
+            sweeps=swept.sweeps,
             rooms_swept=swept.rooms_swept,
             leaves_shown=swept.leaves_shown,
             rooms_of_dead_swept=swept.rooms_of_dead_swept,
@@ -250,15 +272,3 @@ class Presence:
             joins_rolled_back=self._rolled_back,
             restated=self._restated,
         )
-
-
-def _snapshot_of_join(reply: list[Any] | None) -> PresenceSnapshot:
-    if reply is None:
-        raise Unavailable("the heartbeat of this node has expired")
-    version, users_count, flat = reply
-    return PresenceSnapshot(version, users_count, None if flat is None else read_users(flat))
-
-
-def _snapshot_of_list(reply: list[Any]) -> PresenceSnapshot:
-    version, users_count, _, flat = reply
-    return PresenceSnapshot(version, users_count, read_users(flat))

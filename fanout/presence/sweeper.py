@@ -7,8 +7,8 @@ two processes run it, and the rooms of a dead process are drawn at random, so th
 import asyncio
 from dataclasses import dataclass
 
-from ...shared.channels import PARTITIONS, Channel
-from ...shared.names import RoomName
+from ...shared.channels import PARTITIONS
+from ..unreadable import parse_incarnation
 from .calls import PresenceCalls
 
 ROOMS_PER_SWEEP = 64
@@ -17,6 +17,8 @@ ROOMS_PER_SWEEP = 64
 
 @dataclass(frozen=True, slots=True)
 class SweeperStatistics:
+    sweeps: int
+    """Sweeps over all partitions since the start."""
     rooms_swept: int
     """Rooms that were due and were swept by this process."""
     leaves_shown: int
@@ -30,6 +32,7 @@ class SweeperStatistics:
 class Sweeper:
     def __init__(self, calls: PresenceCalls) -> None:
         self._calls = calls
+        self._sweeps = 0
         self._rooms = 0
         self._leaves = 0
         self._dead_rooms = 0
@@ -39,26 +42,28 @@ class Sweeper:
         """Sweep all partitions once: ask them all at once, then do one room after another. Raises Unavailable."""
         due = await asyncio.gather(*(self._calls.claim_due(part) for part in range(PARTITIONS)))
         for part, (rooms, dead) in enumerate(due):
-            for name in rooms:
-                self._leaves += await self._calls.sweep_room(self._room(name))
+            due_key = self._calls.keyspace.due(part)
+            for room in await self._calls.read_rooms("ZREM", due_key, part, rooms):
+                self._leaves += await self._calls.sweep_room(self._calls.keyspace.room(room))
                 self._rooms += 1
-            for incarnation in dead:
-                await self._remove_dead(part, incarnation.decode())
+            for member in dead:
+                await self._remove_dead(part, member)
+        self._sweeps += 1
 
-    async def _remove_dead(self, part: int, incarnation: str) -> None:
+    async def _remove_dead(self, part: int, member: bytes) -> None:
         """Remove a dead process from ROOMS_PER_SWEEP of its rooms, and forget it after its last room."""
-        calls, rooms = self._calls, self._calls.keyspace.rooms_of_node(part, incarnation)
-        names = await calls.pipeline.send("SRANDMEMBER", rooms, ROOMS_PER_SWEEP)
-        for name in names:
-            room = self._room(name)
-            while await calls.remove_dead(room, incarnation):
+        calls, incarnation = self._calls, parse_incarnation(member)
+        if incarnation is None:
+            await calls.unreadable.remove(calls.pipeline, "ZREM", calls.keyspace.heartbeats(part), member)
+            return
+        key = calls.keyspace.rooms_of_node(part, incarnation)
+        names = await calls.pipeline.send("SRANDMEMBER", key, ROOMS_PER_SWEEP)
+        for name in await calls.read_rooms("SREM", key, part, names):
+            while await calls.remove_dead(calls.keyspace.room(name), incarnation):
                 pass
             self._dead_rooms += 1
         if len(names) < ROOMS_PER_SWEEP:
             self._dead += await calls.forget_dead(part, incarnation)
 
-    def _room(self, name: bytes) -> Channel:
-        return self._calls.keyspace.room(RoomName(name.decode()))
-
     def statistics(self) -> SweeperStatistics:
-        return SweeperStatistics(self._rooms, self._leaves, self._dead_rooms, self._dead)
+        return SweeperStatistics(self._sweeps, self._rooms, self._leaves, self._dead_rooms, self._dead)

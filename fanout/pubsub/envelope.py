@@ -123,6 +123,15 @@ def read_users(flat: object) -> tuple[PresentUser, ...]:
     return tuple(users)
 
 
+def is_user(user_id: bytes, entry: bytes) -> bool:
+    """Whether `read_users` can read this user."""
+    try:
+        _read_user(user_id, entry)
+    except ValueError:
+        return False
+    return True
+
+
 @lru_cache(maxsize=4096)
 def _read_user(user_id: bytes, entry: bytes) -> PresentUser:
     """Cached, since every event of a small room lists the same users again. Raises ValueError."""

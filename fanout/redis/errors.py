@@ -45,6 +45,14 @@ class RedisError(TannoyError):
         code = "NOPERM" if str(self).startswith(NO_RIGHT_IN_SCRIPT) else self.code
         return _REASONS.get(code, "Redis refuses it")
 
+    @property
+    def is_about_data(self) -> bool:
+        """A command or a script expects something else there than Redis holds."""
+        text = str(self)
+        if self.code == "ERR":
+            return "user_script" in text and not text.startswith(NO_RIGHT_IN_SCRIPT)
+        return self.code == "WRONGTYPE"
+
 
 class NotMaster(RedisError):
     """The server is a replica or a Sentinel. The message is the end of a sentence that begins with its address."""

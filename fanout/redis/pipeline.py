@@ -12,7 +12,7 @@ from typing import Protocol
 
 from .command_writer import CommandWriter
 from .connection import RedisConnection, Reply, Word
-from .errors import CommandFailed
+from .errors import CommandFailed, RedisError
 from .in_flight import COMMAND_TIMEOUT, InFlight, RedisCommand
 from .script import Script
 from .sentinel import Target
@@ -47,6 +47,14 @@ OnConnected = Callable[[CommandSender, Sequence[int]], Awaitable[None]]
 
 Raises what `commands` raises.
 """
+
+
+OnRefused = Callable[[CommandSender, tuple[Word, ...], RedisError], None]
+"""(the pipeline, words of a command, what Redis says): called when Redis has refused a command."""
+
+
+def ignore_refusal(commands: CommandSender, words: tuple[Word, ...], refusal: RedisError) -> None:
+    """An OnRefused for a pipeline whose callers alone act on what is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +101,11 @@ class Pipeline:
         name: str,
         scripts: tuple[Script, ...],
         on_connected: Callable[[RedisConnection], Awaitable[None]] | None = None,
+        on_refused: OnRefused = ignore_refusal,
         command_timeout: float = COMMAND_TIMEOUT,
     ) -> None:
         self.command_timeout = command_timeout
+        self._on_refused = on_refused
         self._writer: CommandWriter[RedisCommand] = CommandWriter(
             target,
             name=name,
@@ -138,6 +148,8 @@ class Pipeline:
     def _handle_failure(self, command: RedisCommand, error: CommandFailed) -> None:
         self._in_flight.fail(command, error)
         self._in_flight.forget_done()
+        if error.refusal is not None:
+            self._on_refused(self, command.words, error.refusal)
 
     async def run(self) -> None:
         """Keep a connection for ever. Raises only what no retry can mend."""

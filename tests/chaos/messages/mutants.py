@@ -59,7 +59,8 @@ def epoch_not_bound_to_server() -> None:
     async def end_none(self: HistoryReader, channel: Channel, epoch: str, over: object = None) -> None: ...
 
     of_same_server = (
-        b"if stored[1] == id and stored[2] and not is_older(stored[3], stored[4], seen_born, seen_beats) then"
+        b"if stored[1] == id and is_life(stored[2]) and stored[5] "
+        b"and not is_older(stored[3], stored[4], seen_born, seen_beats) then"
     )
     patch_scripts(of_same_server, b"if stored[2] then")
     patch_script("HEARTBEAT", b"if life and is_older(stored[2], stored[3], ARGV[3], ARGV[4]) then", b"if false then")

@@ -13,6 +13,7 @@ from tannoy.fanout.redis.script import Script
 from tannoy.fanout.redis.sentinel import Target
 from tannoy.fanout.scripts import SERVER_ENSURE
 from tannoy.fanout.server_life import ServerLives
+from tannoy.fanout.unreadable import UnreadableData
 from tannoy.shared.clock import Clock
 
 from tests.support.clock import manual_clock, on_manual_time
@@ -25,6 +26,7 @@ class RecordingBackend:
 
     def __init__(self) -> None:
         self.verbs = PLAIN
+        self.unreadable = UnreadableData()
         self.first_partitions: Sequence[int] = (0,)
         self.jobs: Mapping[str, Callable[[], Coroutine[Any, Any, None]]] = {}
         self.on_connected: dict[str, OnConnected] = {}

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 
 from tannoy.shared.channels import PARTITIONS, ChannelKind, partition
-from tannoy.shared.keyspace import PARTITION_TAGS, Keyspace, key_slot
+from tannoy.shared.keyspace import PARTITION_TAGS, Keyspace, key_slot, kind_of_key
 from tannoy.shared.names import AgentId, RoomName
 
 SLOTS = 16_384
@@ -124,3 +124,15 @@ def test_the_presence_keys_of_a_room_are_in_its_partition() -> None:
     assert len(set(keys)) == 7
     assert keys[6] == keys.server == keyspace.server(room.partition)
     assert {key.partition(b"}")[0] for key in keys} == {keyspace.heartbeats(room.partition).partition(b"}")[0]}
+
+
+def test_the_kind_of_a_key_is_what_stands_behind_its_tag() -> None:
+    room = keyspace.room(RoomName("a:b"))
+    assert kind_of_key(keyspace.due(3)) == "due"
+    assert kind_of_key(keyspace.node_info()) == "node-info"
+    assert kind_of_key(keyspace.sessions_of_node(room, "me")) == "in"
+    assert kind_of_key(keyspace.presence(room).meta) == "presence"
+
+
+def test_a_name_that_was_not_built_here_has_no_kind() -> None:
+    assert kind_of_key(b"somebody:else") == ""

@@ -31,3 +31,23 @@ def test_the_code_of_an_error_is_the_first_word_of_its_text(text: str, code: str
 )
 def test_the_reason_of_a_refusal_is_told_without_the_words_of_redis(text: str, reason: str) -> None:
     assert RedisError(text).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "is_about_data"),
+    [
+        ("WRONGTYPE Operation against a key holding the wrong kind of value", True),
+        ("ERR user_script:12: attempt to compare nil with number script: a9, on @user_script:12.", True),
+        ("ERR hash value is not an integer script: a9, on @user_script:3.", True),
+        (
+            "ERR The user executing the script can't access at least one of the keys script: a9, on @user_script:3.",
+            False,
+        ),
+        ("ERR unknown command", False),
+        ("OOM command not allowed when used memory > 'maxmemory'. script: a9, on @user_script:3.", False),
+    ],
+)
+def test_an_error_is_about_data_where_a_script_or_command_expects_something_else(
+    text: str, is_about_data: bool
+) -> None:
+    assert RedisError(text).is_about_data == is_about_data
