@@ -1,7 +1,8 @@
-"""Nodes whose output nobody reads: a terminal that is paused, a container runtime that has stalled."""
+"""Nodes that have much to log, and whose output nobody reads: a paused terminal, a container runtime that stalls."""
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncGenerator, Generator
@@ -17,7 +18,7 @@ from tannoy.shared.names import RoomName
 
 from tests.support import processes
 from tests.support.client import Client
-from tests.support.cluster import NodeProcess, Transport, environment
+from tests.support.cluster import Cluster, NodeProcess, Transport, environment
 from tests.support.ports import free_ports_in_a_row
 from tests.support.raw_http import RawHttp
 from tests.support.valkey import Valkey
@@ -132,3 +133,23 @@ async def _pid_of_ready_node(port: int, *, other_than: int | None = None) -> int
 
     await eventually(is_ready, what=f"the node on port {port} is ready")
     return found[0]
+
+
+async def test_a_flood_of_bad_deliveries_is_logged_in_a_few_lines_that_count_them() -> None:
+    async with Cluster(nodes=1) as cluster:
+        node = cluster.nodes[0]
+        await node.connect("/ws/chat/lobby")
+        await _publish_malformed(cluster.valkey)
+
+        async def all_are_counted() -> bool:
+            return sum(_logged(node.log())) == BAD_DELIVERIES
+
+        await eventually(all_are_counted, what=f"the log accounts for {BAD_DELIVERIES} bad deliveries")
+        assert len(_logged(node.log())) < BAD_DELIVERIES
+
+
+def _logged(log: str) -> list[int]:
+    """For each line about bad deliveries, how many it is about."""
+    lines = [line for line in log.splitlines() if "dropped a delivery" in line]
+    counts = [re.search(r"(\d+) more within a second", line) for line in lines]
+    return [1 if count is None else int(count[1]) for count in counts]

@@ -9,8 +9,10 @@ import pytest
 from tannoy.node.lifecycle.bounded_writer import WriterStatistics
 from tannoy.node.lifecycle.log_file import LogFile
 from tannoy.node.lifecycle.log_queue import LineEncoder, QueuedLog, log_statistics, reopen_log_file
+from tannoy.node.lifecycle.repeats import WINDOW_SECONDS
 
-from tests.support.waiting import PATIENCE
+from tests.support.clock import ManualClock
+from tests.support.waiting import PATIENCE, eventually
 
 ENCODER = LineEncoder(logging.Formatter("%(levelname)s %(message)s"), "utf-8")
 
@@ -38,8 +40,10 @@ def output() -> Generator[Output]:
     output.may_write.set()
 
 
-def record_of(message: str, *arguments: object) -> logging.LogRecord:
-    return logging.LogRecord("test", logging.WARNING, __file__, 0, message, arguments, None)
+def record_of(
+    message: str, *arguments: object, logger: str = "test", level: int = logging.WARNING
+) -> logging.LogRecord:
+    return logging.LogRecord(logger, level, __file__, 0, message, arguments, None)
 
 
 def test_a_record_is_formatted_as_its_values_are_when_it_is_logged(output: Output) -> None:
@@ -84,6 +88,62 @@ def test_while_the_output_is_stalled_records_beyond_the_bound_are_lost_and_the_l
         *("WARNING 0", "WARNING 1", "WARNING 2"),
         "ERROR 7 records of this log were lost: it was not written fast enough",
     ]
+
+
+def test_of_records_of_one_kind_in_a_second_one_is_written_and_then_how_many_more_there_were(output: Output) -> None:
+    output.may_write.set()
+    clock = ManualClock()
+    log = QueuedLog(output, ENCODER, monotonic=clock.monotonic)
+    for number in range(5):
+        log.handle(record_of("bad %d", number))
+    clock.advance(WINDOW_SECONDS)
+    log.handle(record_of("other"))
+    log.close()
+
+    assert output.text.decode().splitlines() == [
+        "WARNING bad 0",
+        "WARNING 4 more within a second: bad %d",
+        "WARNING other",
+    ]
+
+
+def test_how_many_more_there_were_is_written_at_the_end(output: Output) -> None:
+    output.may_write.set()
+    log = QueuedLog(output, ENCODER, monotonic=ManualClock().monotonic)
+    for _ in range(3):
+        log.handle(record_of("bad"))
+    log.close()
+
+    assert output.text == b"WARNING bad\nWARNING 2 more within a second: bad\n"
+
+
+async def test_how_many_more_there_were_is_written_without_a_further_record(output: Output) -> None:
+    output.may_write.set()
+    clock = ManualClock()
+    log = QueuedLog(output, ENCODER, monotonic=clock.monotonic)
+    log.handle(record_of("bad"))
+    log.handle(record_of("bad"))
+    clock.advance(WINDOW_SECONDS)
+
+    async def is_written() -> bool:
+        return b"1 more within a second: bad" in output.text
+
+    await eventually(is_written, what="the count is written")
+    log.close()
+
+
+@pytest.mark.parametrize(
+    ("logger", "level"),
+    [("test", logging.INFO), ("test", logging.CRITICAL), ("tannoy.admission", logging.WARNING)],
+)
+def test_other_records_are_all_written(output: Output, logger: str, level: int) -> None:
+    output.may_write.set()
+    log = QueuedLog(output, ENCODER, monotonic=ManualClock().monotonic)
+    for _ in range(3):
+        log.handle(record_of("same", logger=logger, level=level))
+    log.close()
+
+    assert output.text.count(b"same\n") == 3
 
 
 def test_the_output_is_closed_once_all_is_written(output: Output) -> None:
