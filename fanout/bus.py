@@ -6,7 +6,7 @@ for what is counted exactly (heartbeats, leases, presence).
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -51,7 +51,7 @@ LEAVE_SECONDS = 1.0
 class BusRules:
     """What the settings say about the bus."""
 
-    secret: bytes
+    secret: bytes = field(repr=False)
     limits: dict[OwnerKind, Limit]
     mode: LimitMode
     presence: PresenceRules

@@ -9,7 +9,7 @@ import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from ...shared.ip_addresses import is_ip_address
@@ -33,7 +33,7 @@ class Route:
 
     server: RedisAddress
     host: str
-    login: tuple[str, str] | None
+    login: tuple[str, str] | None = field(repr=False)
     """User and password; None: without."""
     tls: ssl.SSLContext | None
     tls_name: str | None

@@ -1,7 +1,7 @@
 """The URL of a single server as redis-py reads it. Imported where it is first needed, because redis-py takes 75 ms."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from redis.asyncio.connection import parse_url
@@ -16,7 +16,7 @@ class ServerUrl:
     path: str | None
     """Of a Unix socket."""
     username: str | None
-    password: str | None
+    password: str | None = field(repr=False)
     database: int
 
 

@@ -31,11 +31,14 @@ UPGRADE_HEADERS: Mapping[str, str] = {"Upgrade": "websocket", "Connection": "Upg
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """An opening handshake. `path` and `query` are percent-encoded; names of headers are in lower case."""
+    """An opening handshake. `path` and `query` are percent-encoded; names of headers are in lower case.
+
+    Query and headers may contain a token.
+    """
 
     path: str
-    query: str
-    headers: Mapping[str, str]
+    query: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
     server_host: str | None = None
     """The local address of the connection, where the transport knows it."""
 
