@@ -56,6 +56,7 @@ class BusRules:
     mode: LimitMode
     presence: PresenceRules
     history: HistoryRules
+    message_max_bytes: int
     times: LeaseTimes = DEFAULT_TIMES
     timeouts: Timeouts = DEFAULT_TIMEOUTS
 
@@ -128,6 +129,7 @@ class Bus:
             clock=clock,
             deliver=events.deliver,
             answer_request=events.answer_request,
+            message_max_bytes=rules.message_max_bytes,
             timeouts=rules.timeouts,
         )
         self._coordination = Coordination(

@@ -16,6 +16,12 @@ from .pubsub.link_state import Batch
 from .pubsub.subscriptions import ChannelSubscriptions
 from .timeouts import DEFAULT_TIMEOUTS, Timeouts
 
+ENCODED_TIMES = 16
+"""How much larger than what its author has sent a payload may be. At most it is seven times as large: once in msgpack,
+and once in JSON, which writes a control character in six. The rest is for nodes that have another MESSAGE_MAX_BYTES."""
+PRESENCE_MAX_BYTES = 1024 * 1024
+"""For what is not sent by an author: a change of presence lists up to 1,000 users."""
+
 
 class LeaseGuard(Protocol):
     """What has to be asked before a batch is delivered, and what takes the notices of other nodes."""
@@ -28,6 +34,7 @@ class Listening:
     """Needs the tasks of `jobs` running. Is the LinkListener of its link.
 
     `deliver` gets messages of rooms and agents, in order and without holes; `answer_request` the requests of nodes.
+    `message_max_bytes` is how much an author may send.
     """
 
     def __init__(
@@ -42,8 +49,11 @@ class Listening:
         clock: Clock,
         deliver: Callable[[Deliveries], None],
         answer_request: AnswerRequest,
+        message_max_bytes: int,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
     ) -> None:
+        self._payload_max_bytes = ENCODED_TIMES * message_max_bytes + PRESENCE_MAX_BYTES
+        self._unreadable = backend.unreadable
         self.link: AnyLink = backend.link(
             name=f"tannoy-link-{name}",
             echo_channel=partial(keyspace.echo, incarnation),
@@ -94,12 +104,23 @@ class Listening:
         if self._guard is not None:
             self._guard.fence_if_expired()
         if self._control_channels.isdisjoint([channel for channel, _ in batch]):
-            self.tracker.deliver_batch(batch)
+            self.tracker.deliver_batch(self._without_oversized(batch))
             return
-        self.tracker.deliver_batch([delivery for delivery in batch if delivery[0] not in self._control_channels])
+        deliveries = [delivery for delivery in batch if delivery[0] not in self._control_channels]
+        self.tracker.deliver_batch(self._without_oversized(deliveries))
         for channel, payload in batch:
             if channel in self._control_channels:
                 self.control.handle_message(payload)
+
+    def _without_oversized(self, batch: Batch) -> Batch:
+        """Without payloads that no node has published. If one took the place of a message, that is a hole."""
+        limit = self._payload_max_bytes
+        if all(len(payload) <= limit for _, payload in batch):
+            return batch
+        for channel, payload in batch:
+            if len(payload) > limit:
+                self._unreadable.note(channel, payload)
+        return [delivery for delivery in batch if len(delivery[1]) <= limit]
 
     def on_subscribed(self, channels: list[bytes]) -> None:
         self.subscriptions.confirm(channels)

@@ -52,6 +52,7 @@ def bus_rules(settings: Settings, times: LeaseTimes, timeouts: Timeouts) -> BusR
         mode=settings.limit_mode,
         presence=PresenceRules(settings.presence_inline_max, settings.presence_events_max, settings.presence_grace),
         history=HistoryRules(settings.history_size, settings.history_ttl, times.recovery_ms),
+        message_max_bytes=settings.message_max_bytes,
         times=times,
         timeouts=timeouts,
     )

@@ -38,6 +38,8 @@ _FIXMAP, _FIXMAP_FULL = 0x80, 0x8F
 _CHANGES: dict[bytes, Literal["user_joined", "user_left"]] = {b"joined": "user_joined", b"left": "user_left"}
 _read_entry = re.compile(rb"(\d{1,9})\|(\d{1,14})\|(.*)", re.DOTALL).fullmatch
 _ENVELOPE = struct.Struct(">BBI")
+_COUNT_END = 2**53
+"""Beyond every count and version: clients in JavaScript and the scripts themselves do not count that far exactly."""
 
 
 def pack_publication(publication: Publication) -> bytes:
@@ -97,16 +99,20 @@ def _unpack_presence(data: bytes) -> Publication:
 
 def _read_change(parts: Any) -> UserEvent | PresenceCount:
     match parts:
-        case [bytes(room), b"count", int(users_count), int(version)] if version > 0:
+        case [bytes(room), b"count", int(users_count), int(version)] if _can_be(users_count, version):
             return PresenceCount(RoomName(room.decode()), users_count, version)
         case [bytes(room), bytes(kind), int(users_count), int(version), bytes(user_id), bytes(username), flat] if (
-            version > 0 and kind in _CHANGES
+            _can_be(users_count, version) and kind in _CHANGES
         ):
             users = None if flat is False else read_users(flat)
             who = UserId(user_id.decode()), username.decode()
             return UserEvent(_CHANGES[kind], RoomName(room.decode()), *who, users_count, version, users)
         case _:
             raise ValueError(f"of unknown form: {parts!r:.80}")
+
+
+def _can_be(users_count: int, version: int) -> bool:
+    return 0 <= users_count < _COUNT_END and 0 < version < _COUNT_END
 
 
 def read_users(flat: object) -> tuple[PresentUser, ...]:

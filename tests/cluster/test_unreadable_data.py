@@ -234,6 +234,16 @@ async def test_no_node_ends_and_other_rooms_notice_nothing(case: str, world: Wor
     await eventually(lambda: can_be_used(world.node), what="the room and the agent work again")
 
 
+async def test_a_payload_larger_than_any_message_reaches_nobody(world: World) -> None:
+    room = KEYSPACE.room(RoomName("healthy"))
+    before = (await world.node.diagnostics())["unreadable"].get("room", 0)
+
+    await world.cluster.valkey.run("PUBLISH", room.address, b"\1\0\0\0\0\2{}" + bytes(3_000_000))
+
+    assert await world.heard_by_the_others() == [["message"], ["message"], []]
+    assert (await world.node.diagnostics())["unreadable"]["room"] == before + 1
+
+
 @pytest.mark.parametrize("of_wrong_type", [False, True])
 async def test_a_node_starts_beside_all_of_it(of_wrong_type: bool) -> None:
     """On a server that no other node has cleaned."""

@@ -16,7 +16,7 @@ HOLDERS = [
     ADDRESS,
     Route(ADDRESS, "10.0.0.1", ("ada", SECRET), None, None),
     read_url(f"redis://ada:{SECRET}@h"),
-    BusRules(SECRET.encode(), {}, LimitMode.STRICT, PresenceRules(1, 1, 1.0), HistoryRules(1, 1, 1)),
+    BusRules(SECRET.encode(), {}, LimitMode.STRICT, PresenceRules(1, 1, 1.0), HistoryRules(1, 1, 1), 1),
     Handshake("/ws", f"token={SECRET}", {}),
     Handshake("/ws", "", {"authorization": f"Bearer {SECRET}"}),
 ]
