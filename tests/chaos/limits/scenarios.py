@@ -190,6 +190,8 @@ async def link_stays_on_the_former_server(scene: Scene) -> None:
     """The address leads to another server, and the connection with the events of a node stays on the former one."""
     await scene.join_room("n1", "observer")
     await scene.stage.switch_server(scene.n1, Part.LINK)
+    # An event that comes while n1 has no link is noticed with the next event of the room, and there is none.
+    await becomes_true(scene.stage.all_ready, PATIENCE)
     await scene.join_room("n2", "ada")
     await scene.audit_room()
 
