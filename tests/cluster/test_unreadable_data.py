@@ -69,7 +69,9 @@ HASHES = ("server", "node-info", "info", "state", "limit", "limits", "users", "p
 
 
 def _wrong_type(kind: str) -> Callable[[Keys], Commands]:
-    return lambda keys: [("DEL", keys[kind]), ("SETBIT" if kind not in STRINGS else "SADD", keys[kind], "7", "1")]
+    """In one step: a node may write the key again as soon as it is missing."""
+    script = "redis.call('DEL', KEYS[1]) redis.call(ARGV[1], KEYS[1], 7, 1)"
+    return lambda keys: [("EVAL", script, "1", keys[kind], "SADD" if kind in STRINGS else "SETBIT")]
 
 
 def _member(kind: str, member: str | bytes, score: str = "0") -> Callable[[Keys], Commands]:

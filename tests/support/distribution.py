@@ -12,6 +12,7 @@ import pytest
 BEGIN_FIRST = (
     "tests/chaos",
     "tests/browser",
+    "tests/cluster/test_unreadable_data.py",
     "tests/cluster/test_limits.py",
     "tests/cluster/test_sentinel.py",
     "tests/cluster/test_autobahn.py",
