@@ -24,11 +24,10 @@ if generation then
   return { 'held', string.format('%.0f', generation) }
 end
 
-local waits_until = redis.call('HGET', SERVER, 'until')
-if not waits_until then
+local wait_ms = recovering_for()
+if not wait_ms then
   return { 'recovering', -1 }
 end
-local wait_ms = waits_until - now
 if wait_ms > LEASE_MS then
   -- The clock of the server was set back: wait one full window from now, and no longer.
   wait_ms = LEASE_MS

@@ -93,6 +93,12 @@ local function lost_for()
   return ms
 end
 
+-- For how long the server grants nobody a new lease, in ms, since it may have lost data; nil: it is not identified yet.
+local function recovering_for()
+  local waits_until = redis.call('HGET', SERVER, 'until')
+  return waits_until and waits_until - now
+end
+
 -- Delete the state of an owner without leases, held or waiting. The clock replaces the generation that is forgotten,
 -- and no lease has the same name twice.
 local function tidy_up()
@@ -158,6 +164,9 @@ end
 
 -- Free a lease whose socket is closed, or whose node is dead. A newcomer that waits for it is granted in the same step,
 -- and waits until it is: one that neither waits nor holds a lease would be closed. Returns that lease, or ''.
+--
+-- But not while other nodes may still state leases: what was granted last may be lost with a failed server, and the data
+-- that is left still has a newcomer wait that was granted or displaced there. It is forgotten, and asks again.
 local function free_lease(lease)
   if redis.call('ZREM', HELD, lease) == 1 then
     redis.call('HINCRBY', STATE, '.held', -1)
@@ -165,6 +174,12 @@ local function free_lease(lease)
   forget(lease)
   local newcomer = newcomer_for(lease)
   if not newcomer then
+    return ''
+  end
+  local wait_ms = recovering_for()
+  if not wait_ms or wait_ms > 0 or lost_for() > 0 then
+    forget(newcomer)
+    cancel_wait(newcomer)
     return ''
   end
   hold(newcomer, redis.call('HGET', STATE, 'g|' .. newcomer))

@@ -12,8 +12,8 @@ local max, policy = limit(ARGV[3], ARGV[4])
 
 -- Until all nodes have stated their leases, none is reported as missing or surplus: the server may have lost its data
 -- without knowing it yet, or have restarted with an old dump.
-local waits_until = redis.call('HGET', SERVER, 'until')
-local is_settled = waits_until and tonumber(waits_until) <= now
+local wait_ms = recovering_for()
+local is_settled = wait_ms and wait_ms <= 0
 
 local stated, missing, granted, states_held = {}, {}, {}, false
 for at = 7, #ARGV - 1, 3 do

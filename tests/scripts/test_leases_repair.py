@@ -96,3 +96,29 @@ async def test_repair_during_recovery_reports_no_missing_leases(valkey: Valkey) 
     assert await owner.repair("n1", stated) == [[], [], []]
     await owner.identify_server(wait_ms=5000)
     assert await owner.repair("n1", stated) == [[], [], []]
+
+
+# ---- what a failover has left of those that wait
+
+
+async def test_an_unstated_lease_makes_no_room_for_a_newcomer_during_recovery(evicting: OwnerLeases) -> None:
+    """The former server may have granted it to another session, and its node has not stated that yet."""
+    for lease in ("n1|1|a", "n1|2|b", "n2|1|c"):
+        verdict, *_ = await evicting.acquire(lease)
+    assert verdict == "wait"
+    await evicting.begin_recovery()
+
+    assert await evicting.repair("n1") == [[], [], []]
+    assert await evicting.held() == []
+    assert (await evicting.acquire("n2|1|c", again=True))[0] == "recovering"
+
+
+async def test_a_released_lease_makes_no_room_for_a_newcomer_during_recovery(evicting: OwnerLeases) -> None:
+    _, generation = await evicting.acquire("n1|1|a")
+    await evicting.acquire("n1|2|b")
+    assert (await evicting.acquire("n2|1|c"))[0] == "wait"
+    await evicting.begin_recovery()
+
+    assert await evicting.release("n1|1|a", generation) == ""
+    assert await evicting.held() == ["n1|2|b"]
+    assert (await evicting.acquire("n2|1|c", again=True))[0] == "recovering"

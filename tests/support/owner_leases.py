@@ -64,6 +64,11 @@ class OwnerLeases:
         """Delete these of the keys that `node` passes to a script, as an eviction or a clean-up script does."""
         await self._valkey.run("DEL", *(getattr(self.keys(node), key) for key in keys))
 
+    async def begin_recovery(self) -> None:
+        """As a server does that may have lost data: it grants no leases until all nodes have stated theirs."""
+        until = DEFAULT_TIMES.lease_ms + 1000 * (await self._valkey.run("TIME"))[0]
+        await self._valkey.run("HSET", self.keys("n1").server, "until", str(until))
+
     async def end_recovery(self) -> None:
         """Let the time be over in which nodes state the leases of an owner whose keys were lost."""
         await self._valkey.run("HSET", self.keys("n1").server, f"lost|{OWNER.kind}:{OWNER.name}", "1")
