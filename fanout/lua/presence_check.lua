@@ -1,5 +1,5 @@
 -- Check a room whose keys may have been deleted from outside, and rebuild it if what is left does not agree.
--- KEYS  the ten of presence_common.lua, then `sessions` of each process in heartbeats
+-- KEYS  the ten of presence_common.lua, then `sessions` and `on` of each process in heartbeats
 -- ARGV  1 room  2 inline_max  3 events_max  4 grace period of a leave in ms  5 for how long a heartbeat holds, in ms
 -- Returns 1 if the room is as its sessions say, 0 if it has to be checked again soon.
 -- O(processes), and O(sessions + users) where it is rebuilt
@@ -12,7 +12,7 @@ local AT_ONCE = 2000 -- words of one command, an even number
 
 -- Without all heartbeats it is not known which sessions there are.
 local since = redis.call('ZSCORE', HEARTBEATS, '.since')
-local processes = #KEYS - FIRST_PROCESS + 1
+local processes = (#KEYS - FIRST_PROCESS + 1) / 2
 if not since or math.abs(now + since) < lease_ms or redis.call('ZCARD', HEARTBEATS) ~= processes + 1 then
   return 0
 end
@@ -33,7 +33,7 @@ end
 
 local function is_whole()
   local sessions = 0
-  for at = FIRST_PROCESS, #KEYS do
+  for at = FIRST_PROCESS, #KEYS, 2 do
     sessions = sessions + redis.call('HLEN', KEYS[at])
   end
   local counted = redis.call('HMGET', META, 's', 'u', 'l', 'unshown')
@@ -46,7 +46,7 @@ end
 -- The users of all sessions: user → {sessions, since, name}.
 local function users_of_sessions()
   local found, sessions = {}, 0
-  for at = FIRST_PROCESS, #KEYS do
+  for at = FIRST_PROCESS, #KEYS, 2 do
     for _, entry in ipairs(redis.call('HVALS', KEYS[at])) do
       local user_id, came, name = read_session(entry)
       local one = found[user_id]
@@ -126,9 +126,14 @@ else
   redis.call('HDEL', META, 'unshown', 'lost')
 end
 
-if redis.call('EXISTS', SESSIONS) == 1 then
-  redis.call('SADD', ON, ROOM)
-else
+-- A process compares its sessions in the rooms that are noted in its `on`, and in those that it knows of. So a room is
+-- noted for each process: the note may be lost of one that has left, and whose last leave was lost too.
+for at = FIRST_PROCESS, #KEYS, 2 do
+  if redis.call('EXISTS', KEYS[at]) == 1 and redis.call('SADD', KEYS[at + 1], ROOM) == 1 then
+    redis.call('EXPIRE', KEYS[at + 1], KEEP_SECONDS)
+  end
+end
+if redis.call('EXISTS', SESSIONS) == 0 then
   redis.call('SREM', ON, ROOM)
 end
 if not forget_if_empty() then

@@ -104,10 +104,13 @@ class PresenceCalls:
     def check(self, room: Channel, incarnation: str, processes: Sequence[str]) -> asyncio.Future[int]:
         """1 if the room agrees with its sessions, else 0: check it again soon. `processes`: all with heartbeats."""
         keyspace = self.keyspace
-        own = (keyspace.sessions_of_node(room, incarnation), keyspace.rooms_of_node(room.partition, incarnation))
-        of_all = (keyspace.sessions_of_node(room, process) for process in processes)
+
+        def keys_of(process: str) -> tuple[bytes, bytes]:
+            return keyspace.sessions_of_node(room, process), keyspace.rooms_of_node(room.partition, process)
+
+        of_all = (key for process in processes for key in keys_of(process))
         words = (*self._words(room), self._grace_ms, self._lease_ms)
-        return self.pipeline.run_script(PRESENCE_CHECK, (*self._keys(room), *own, *of_all), words)
+        return self.pipeline.run_script(PRESENCE_CHECK, (*self._keys(room), *keys_of(incarnation), *of_all), words)
 
     async def list_processes(self, part: int) -> list[str]:
         """The processes that have heartbeats in a partition, dead ones until they are forgotten. In order."""

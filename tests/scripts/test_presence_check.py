@@ -160,3 +160,14 @@ async def test_a_room_of_thousands_is_rebuilt(room: CheckedRoom) -> None:
     await room.let_processes_state()
     assert await room.check() == 1
     assert len(await room.users(3000)) == 2102
+
+
+async def test_a_room_is_noted_for_another_process_that_has_lost_its_note(valkey: Valkey, room: CheckedRoom) -> None:
+    """Or that process would not compare a session that is left over there, if it knows of no other one in the room."""
+    noted = room.keyspace.rooms_of_node(room.part, "n1")
+    before = await valkey.run("SMEMBERS", noted)
+    await room.delete("on")
+
+    assert await room.check("n2") == 1
+    assert await valkey.run("SMEMBERS", noted) == before
+    assert await valkey.run("TTL", noted) > 0
