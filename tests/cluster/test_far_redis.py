@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from websockets import ConnectionClosedError
 
-from tests.support.client import Client
+from tests.support.client import Client, Frame
 from tests.support.cluster import NodeProcess, Transport
 from tests.support.delaying_proxy import DelayingProxy
 from tests.support.node import PRODUCT
@@ -35,15 +36,20 @@ async def _is_connected(server: RedisServer) -> bool:
     return all(b"tannoy-%b-" % name in clients for name in (b"publisher", b"history", b"counted"))
 
 
-async def sessions_reached(sender: Client, to: str) -> int:
-    """By a private message, repeated for as long as no node has answered in time: this machine may be busy too."""
-    while (answer := await sender.call("private", to=to, content="hi"))["type"] != "ok":
+async def carry_out(client: Client, command: str, **fields: Any) -> Frame:
+    """Repeat a command for as long as Redis has not answered in time: this machine may be busy too."""
+    while (answer := await client.call(command, **fields))["type"] != "ok":
         assert answer["code"] == "unavailable", answer
-    return int(answer["sessions"])
+    return answer
+
+
+async def sessions_reached(sender: Client, to: str) -> int:
+    """By a private message."""
+    return int((await carry_out(sender, "private", to=to, content="hi"))["sessions"])
 
 
 async def connect(node: NodeProcess, path: str) -> Client:
-    """Repeated like `sessions_reached`: each of the questions that a handshake asks has the product's deadline."""
+    """Repeated likewise: each of the questions that a handshake asks has the product's deadline."""
     while True:
         try:
             return await node.connect(path)
@@ -52,15 +58,9 @@ async def connect(node: NodeProcess, path: str) -> Client:
                 raise
 
 
-async def publish(speaker: Client, content: str) -> None:
-    """Repeated likewise, with the same key, so that it is delivered once."""
-    while (answer := await speaker.call("message", content=content, key=content))["type"] != "ok":
-        assert answer["code"] == "unavailable", answer
-
-
 async def everything_works(node: NodeProcess) -> None:
     speaker, listener = await connect(node, "/ws/chat/lobby"), await connect(node, "/ws/chat/lobby?user_id=bob")
-    await publish(speaker, "hello")
+    await carry_out(speaker, "message", content="hello", key="hello")  # with the key it is delivered once
     assert (await listener.expect("message"))["content"] == "hello"
     assert await sessions_reached(speaker, "bob") == 1
     await connect(node, "/ws/agents/a1")
