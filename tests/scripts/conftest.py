@@ -7,6 +7,7 @@ from tannoy.fanout.presence.calls import PRESENCE_SCRIPTS, PresenceRules
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.shared.keyspace import Keyspace
 
+from tests.support.history_room import HISTORY_SCRIPTS
 from tests.support.owner_leases import OwnerLeases
 from tests.support.presence_room import RULES, OpenRoom, PresenceRoom
 from tests.support.redis_pipeline import open_pipeline
@@ -38,13 +39,14 @@ async def evicting(valkey: Valkey) -> OwnerLeases:
 
 
 @pytest.fixture
-async def presence_pipeline(valkey: Valkey) -> AsyncGenerator[Pipeline]:
-    async with open_pipeline(valkey, PRESENCE_SCRIPTS) as pipeline:
+async def pipeline(valkey: Valkey) -> AsyncGenerator[Pipeline]:
+    """For the scripts of history and of presence."""
+    async with open_pipeline(valkey, (*HISTORY_SCRIPTS, *PRESENCE_SCRIPTS)) as pipeline:
         yield pipeline
 
 
 @pytest.fixture
-async def open_room(valkey: Valkey, presence_pipeline: Pipeline) -> AsyncGenerator[OpenRoom]:
+async def open_room(valkey: Valkey, pipeline: Pipeline) -> AsyncGenerator[OpenRoom]:
     """`await open_room(grace=…, events_max=…, inline_max=…)`: a room that no other test uses."""
     async with AsyncExitStack() as stack:
 
@@ -53,7 +55,7 @@ async def open_room(valkey: Valkey, presence_pipeline: Pipeline) -> AsyncGenerat
         ) -> PresenceRoom:
             rules = PresenceRules(inline_max=inline_max, events_max=events_max, grace=grace)
             keyspace = Keyspace(f"p{next(_prefixes)}")
-            return await stack.enter_async_context(PresenceRoom.open(valkey, presence_pipeline, keyspace, rules))
+            return await stack.enter_async_context(PresenceRoom.open(valkey, pipeline, keyspace, rules))
 
         yield open_it
 

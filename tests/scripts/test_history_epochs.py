@@ -24,12 +24,6 @@ async def valkey(anyio_backend: str) -> AsyncGenerator[Valkey]:
 
 
 @pytest.fixture
-async def pipeline(valkey: Valkey) -> AsyncGenerator[Pipeline]:
-    async with open_pipeline(valkey, HISTORY_SCRIPTS) as pipeline:
-        yield pipeline
-
-
-@pytest.fixture
 async def room(valkey: Valkey, pipeline: Pipeline) -> AsyncGenerator[HistoryRoom]:
     async with HistoryRoom.open(valkey, pipeline) as room:
         yield room

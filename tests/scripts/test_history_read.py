@@ -12,18 +12,11 @@ from tannoy.shared.names import RoomName
 from tannoy.shared.protocol.commands import OFFSET_MAX, HistoryQuery
 from tannoy.shared.publication import Position
 
-from tests.support.history_room import HISTORY_SCRIPTS, HistoryRoom, content_of, envelope_of
-from tests.support.redis_pipeline import open_pipeline
+from tests.support.history_room import HistoryRoom, content_of, envelope_of
 from tests.support.valkey import Valkey
 from tests.support.waiting import PATIENCE
 
 LONG = HistoryRules(3000, 300)
-
-
-@pytest.fixture
-async def pipeline(valkey: Valkey) -> AsyncGenerator[Pipeline]:
-    async with open_pipeline(valkey, HISTORY_SCRIPTS) as pipeline:
-        yield pipeline
 
 
 @pytest.fixture

@@ -6,15 +6,8 @@ import pytest
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.shared.publication import Position
 
-from tests.support.history_room import HISTORY_SCRIPTS, HistoryRoom
-from tests.support.redis_pipeline import open_pipeline
+from tests.support.history_room import HistoryRoom
 from tests.support.valkey import Valkey
-
-
-@pytest.fixture(scope="module")
-async def pipeline(valkey: Valkey) -> AsyncGenerator[Pipeline]:
-    async with open_pipeline(valkey, HISTORY_SCRIPTS) as running:
-        yield running
 
 
 @pytest.fixture

@@ -5,12 +5,11 @@ import itertools
 from collections.abc import AsyncGenerator
 
 import pytest
-from tannoy.fanout.presence.calls import PRESENCE_SCRIPTS, PresenceRules
+from tannoy.fanout.presence.calls import PresenceRules
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.shared.keyspace import Keyspace
 
 from tests.support.checked_room import CheckedRoom
-from tests.support.redis_pipeline import open_pipeline
 from tests.support.valkey import Valkey
 
 _prefixes = itertools.count(1)
@@ -18,12 +17,6 @@ RULES = PresenceRules(inline_max=50, events_max=1000, grace=60.0)
 COUNTED = ["users", "leaving", "presence"]
 """Of these it is counted how many members they have; without one of them the room is rebuilt."""
 ALL = {"ada": 2, "bob": 1, "cyd": 0}
-
-
-@pytest.fixture
-async def pipeline(valkey: Valkey) -> AsyncGenerator[Pipeline]:
-    async with open_pipeline(valkey, PRESENCE_SCRIPTS) as pipeline:
-        yield pipeline
 
 
 @pytest.fixture

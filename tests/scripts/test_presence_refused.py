@@ -6,14 +6,13 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
-from tannoy.fanout.presence.calls import PRESENCE_SCRIPTS, PresenceRules
+from tannoy.fanout.presence.calls import PresenceRules
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import UserId
 
 from tests.support.checked_room import CheckedRoom
-from tests.support.redis_pipeline import open_pipeline
 from tests.support.valkey import Valkey
 
 _prefixes = itertools.count(1)
@@ -101,12 +100,6 @@ class FollowedRoom(CheckedRoom):
 
     async def rooms_of(self, process: str) -> set[bytes]:
         return set(await self._valkey.run("SMEMBERS", self.keyspace.rooms_of_node(self.part, process)))
-
-
-@pytest.fixture
-async def pipeline(valkey: Valkey) -> AsyncGenerator[Pipeline]:
-    async with open_pipeline(valkey, PRESENCE_SCRIPTS) as pipeline:
-        yield pipeline
 
 
 @pytest.fixture(params=[0.0, 60.0], ids=["leaves at once", "grace"])
