@@ -28,11 +28,6 @@ local wait_ms = recovering_for()
 if not wait_ms then
   return { 'recovering', -1 }
 end
-if wait_ms > LEASE_MS then
-  -- The clock of the server was set back: wait one full window from now, and no longer.
-  wait_ms = LEASE_MS
-  redis.call('HSET', SERVER, 'until', string.format('%.0f', now + wait_ms))
-end
 wait_ms = math.max(wait_ms, lost_for())
 if wait_ms > 0 then
   return { 'recovering', wait_ms }

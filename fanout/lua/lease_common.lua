@@ -96,7 +96,12 @@ end
 -- For how long the server grants nobody a new lease, in ms, since it may have lost data; nil: it is not identified yet.
 local function recovering_for()
   local waits_until = redis.call('HGET', SERVER, 'until')
-  return waits_until and waits_until - now
+  local ms = waits_until and waits_until - now
+  if ms and ms > LEASE_MS then -- the clock of the server was set back
+    redis.call('HSET', SERVER, 'until', string.format('%.0f', now + LEASE_MS))
+    ms = LEASE_MS
+  end
+  return ms
 end
 
 -- Delete the state of an owner without leases, held or waiting. The clock replaces the generation that is forgotten,
