@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tannoy.node.delivery.outbox import Outbox, OutboxLimits
 from tannoy.shared.policy import SlowPolicy
 
+from tests.support.outbox_listener import OutboxListener
 from tests.support.recording_transport import RecordingTransport
 
 LIMIT = 200
@@ -50,7 +51,7 @@ def bytes_but_answers(stream: bytes) -> int:
     return total
 
 
-class Run:
+class Run(OutboxListener):
     """An outbox, the frames that were written to it, and what it did with them."""
 
     def __init__(self, policy: SlowPolicy) -> None:
@@ -97,19 +98,6 @@ class Run:
     @property
     def sent(self) -> list[tuple[bytes, int]]:
         return unpacked(self.transport.stream)
-
-    # A TransportListener, as far as a transport that stalls needs one.
-    def on_opened(self, opening: bytes = b"") -> None: ...
-    def on_message(self, payload: bytes, binary: bool) -> None: ...
-    def on_ping(self, payload: bytes) -> None: ...
-    def on_violation(self, code: int, reason: str) -> None: ...
-    def on_close_sent(self) -> None: ...
-    def on_closed(self) -> None: ...
-    def on_writing_paused(self) -> None:
-        self.outbox.pause()
-
-    def on_writing_resumed(self) -> None:
-        self.outbox.resume()
 
 
 def carried_out(policy: SlowPolicy, taken: list[Step]) -> Run:

@@ -4,13 +4,14 @@ import pytest
 from tannoy.node.delivery.outbox import Outbox, OutboxLimits
 from tannoy.shared.policy import SlowPolicy
 
+from tests.support.outbox_listener import OutboxListener
 from tests.support.recording_transport import RecordingTransport
 
 LIMIT = 100
 both_policies = pytest.mark.parametrize("policy", SlowPolicy)
 
 
-class OutboxDriver:
+class OutboxDriver(OutboxListener):
     """An outbox on a recording transport; `skipped` and `overflowed` count what it reports."""
 
     def __init__(self, policy: SlowPolicy, *, high_water: int | None = None) -> None:
@@ -27,16 +28,3 @@ class OutboxDriver:
     def _skip(self) -> None:
         self.skipped += 1
         self.outbox.write_direct(b"<resync>")
-
-    # A TransportListener, for a transport that pauses and resumes.
-    def on_opened(self, opening: bytes = b"") -> None: ...
-    def on_message(self, payload: bytes, binary: bool) -> None: ...
-    def on_ping(self, payload: bytes) -> None: ...
-    def on_violation(self, code: int, reason: str) -> None: ...
-    def on_close_sent(self) -> None: ...
-    def on_closed(self) -> None: ...
-    def on_writing_paused(self) -> None:
-        self.outbox.pause()
-
-    def on_writing_resumed(self) -> None:
-        self.outbox.resume()

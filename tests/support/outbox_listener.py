@@ -1,0 +1,21 @@
+"""A listener of a transport that pauses and resumes, for tests of the outbox alone."""
+
+from tannoy.node.delivery.outbox import Outbox
+
+
+class OutboxListener:
+    """A TransportListener that tells `outbox` what its connection would tell it."""
+
+    outbox: Outbox
+
+    def on_opened(self, opening: bytes = b"") -> None: ...
+    def on_message(self, payload: bytes, binary: bool) -> None: ...
+    def on_ping(self, payload: bytes) -> None: ...
+    def on_violation(self, code: int, reason: str) -> None: ...
+    def on_close_sent(self) -> None: ...
+    def on_closed(self) -> None: ...
+    def on_writing_paused(self) -> None:
+        self.outbox.pause()
+
+    def on_writing_resumed(self) -> None:
+        self.outbox.resume()
