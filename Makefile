@@ -13,7 +13,7 @@ IN_PARALLEL := --numprocesses $(WORKERS) $(GROUPED)
 WITHOUT_NODES := tests/unit tests/property tests/scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help env run test test-unit test-integration test-cluster test-browser test-chaos check format bench chaos lock clean
+.PHONY: help env run test test-unit test-integration test-cluster test-browser test-chaos check format bench chaos attack lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -73,6 +73,9 @@ bench: env ## every benchmark; `make bench ARGS=--quick` for a first look
 
 chaos: env ## runs under faults; `make chaos ARGS='messages --seed 7 --deliveries 1000000 --faults 200'`, or `limits …`
 	$(BIN)/python -m tests.chaos $(ARGS)
+
+attack: env ## every known attack beside a bystander, against its bounds; `make attack ARGS='--sockets 10'`
+	$(BIN)/python -m tests.attack $(ARGS)
 
 lock: env ## resolve the dependencies anew into requirements.lock, and those for running into requirements-run.lock
 	$(INSTALL) uv

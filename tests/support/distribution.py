@@ -11,6 +11,7 @@ import pytest
 
 BEGIN_FIRST = (
     "tests/chaos",
+    "tests/attack",
     "tests/browser",
     "tests/cluster/test_unreadable_data.py",
     "tests/cluster/test_limits.py",

@@ -69,6 +69,10 @@ class Valkey:
         await writer.wait_closed()
         return True
 
+    @property
+    def pid(self) -> int:
+        return self._running.pid
+
     def freeze(self) -> None:
         self._running.send_signal(signal.SIGSTOP)
 

@@ -1,0 +1,77 @@
+"""The command line of the attacks. README.md beside this file describes it.
+
+    python -m tests.attack                          every case, one socket each
+    python -m tests.attack --only F3,F10 --sockets 10
+    python -m tests.attack --only "64 histories"    one case, by its name
+
+Exits with 0 if every case is within its bounds, else with 1.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from tests.attack import duel
+from tests.attack.case import Case
+from tests.attack.cases import CASES
+from tests.attack.table import HEAD, line_of
+from tests.attack.verdict import Result
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.attack", description="Attacks on real nodes.")
+    parser.add_argument("--only", default="", help="faults or names of cases, with commas between them")
+    parser.add_argument("--sockets", type=int, default=1, choices=[1, 10])
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each attack")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file too")
+    parser.add_argument("--list", action="store_true", help="list the cases")
+    return parser.parse_args()
+
+
+def _chosen(only: str) -> list[Case]:
+    words = [word.strip() for word in only.split(",") if word.strip()]
+    chosen = [case for case in CASES if not words or case.fault in words or case.name in words]
+    if not chosen:
+        raise SystemExit(f"no case is called {only!r}: --list names them")
+    return chosen
+
+
+async def _run(cases: list[Case], sockets: int, seconds: float) -> list[Result]:
+    _write(HEAD)
+    results: list[Result] = []
+    for case in cases:
+        result = await duel.run(case, sockets=sockets, seconds=seconds)
+        _write(line_of(result))
+        results.append(result)
+    return results
+
+
+def _write(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _as_json(result: Result) -> dict[str, object]:
+    return {**asdict(result), "expected": sorted(result.expected), "misses": result.misses}
+
+
+def main() -> int:
+    arguments = _arguments()
+    cases = _chosen(arguments.only)
+    if arguments.list:
+        for case in cases:
+            _write(f"{case.fault:<5} {case.name}")
+        return 0
+    results = asyncio.run(_run(cases, arguments.sockets, arguments.seconds))
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps([_as_json(result) for result in results], indent=1) + "\n")
+    missed = [result for result in results if result.misses]
+    _write(f"{len(results)} cases, {len(missed)} beyond their bounds")
+    return int(bool(missed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""The cluster under attack: a Valkey and two nodes, of which one is attacked."""
+
+from typing import Any, Self
+
+import httpx
+
+from tests.support.cluster import Cluster, NodeProcess, Transport
+from tests.support.node import PRODUCT, Times
+from tests.support.valkey import Valkey
+
+SETTINGS = {"LOG_LEVEL": "WARNING", "CLUSTER_SECRET": "of the cluster under attack"}
+SLOW_MICROSECONDS = 1000
+"""Commands of Redis from which on SLOWLOG keeps them."""
+
+
+class Arena:
+    """`async with Arena() as arena:`. `times`: of the nodes."""
+
+    def __init__(self, times: Times = PRODUCT, **settings: str) -> None:
+        self.cluster = Cluster(nodes=2, transport=Transport.FAST, times=times, **SETTINGS, **settings)
+
+    async def __aenter__(self) -> Self:
+        await self.cluster.__aenter__()
+        await self.valkey.run("CONFIG", "SET", "slowlog-log-slower-than", str(SLOW_MICROSECONDS))
+        return self
+
+    async def __aexit__(self, *exception: Any) -> None:
+        await self.cluster.__aexit__(*exception)
+
+    @property
+    def attacked(self) -> NodeProcess:
+        return self.cluster.nodes[0]
+
+    @property
+    def other(self) -> NodeProcess:
+        return self.cluster.nodes[1]
+
+    @property
+    def valkey(self) -> Valkey:
+        return self.cluster.valkey
+
+    async def is_ready(self) -> bool:
+        try:
+            return all([await node.is_ready() for node in self.cluster.nodes])
+        except (AssertionError, httpx.HTTPError):  # it has ended
+            return False

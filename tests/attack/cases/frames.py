@@ -1,0 +1,88 @@
+"""F3, F22: frames that cost the node more than they cost their sender."""
+
+from tests.attack.case import Attacker, Case
+from tests.attack.peer import PIECE, Gone, Spent
+from tests.attack.writing import frame, packed, text
+from tests.support.client_frames import BINARY, CONTINUATION, PING, PONG, TEXT
+
+FLOODER = frozenset({"bye 4505", "bye 1008", "close 1008", "ended"})
+"""How a session ends that sends too much."""
+TOLERATED = FLOODER | {"served"}
+ROOM = "/ws/chat/flooded"
+MSGPACK = "Sec-WebSocket-Protocol: tannoy.v1.msgpack"
+LEAVES_WITHIN = 0.5
+
+
+async def _flood(attacker: Attacker, first: bytes, data: bytes, *headers: str, reads: bool = True) -> str:
+    """Send `first`, then `data` again and again as fast as the node takes it, until it ends this or time is up."""
+    async with attacker.socket(ROOM, *headers) as peer:
+        if not reads:
+            peer.stop_reading()
+        piece = data * max(1, PIECE // len(data))
+        try:
+            await peer.send(first)
+            while attacker.goes_on:
+                await peer.send(piece)
+        except (Gone, Spent):
+            pass
+        peer.read_on()
+        return await peer.ending(LEAVES_WITHIN)
+
+
+def _case(
+    name: str, data: bytes, *headers: str, fault: str = "F3", first: bytes = b"", reads: bool = True, ends_as: str = ""
+) -> Case:
+    async def attack(attacker: Attacker) -> str:
+        return await _flood(attacker, first, data, *headers, reads=reads)
+
+    return Case(name, fault, attack, frozenset({ends_as}) if ends_as else TOLERATED)
+
+
+async def _pongs_in_one_write(attacker: Attacker) -> str:
+    async with attacker.socket(ROOM) as peer:
+        await peer.send(frame(PONG) * (attacker.budget.at_most(3_000_000) // len(frame(PONG))))
+        return await peer.ending(LEAVES_WITHIN)
+
+
+async def _wait_behind_a_join(attacker: Attacker) -> str:
+    """`{}` is malformed, which is only seen once the join before it is done."""
+    async with attacker.socket("/ws") as peer:
+        objects = frame(TEXT, b"{}") * (attacker.budget.at_most(800_000) // len(frame(TEXT, b"{}")))
+        await peer.send(text({"type": "join", "room": f"waiting.{attacker.number}"}) + objects)
+        return await peer.ending(LEAVES_WITHIN)
+
+
+def _nested(depth: int, size: int) -> bytes:
+    """Arrays in arrays, each of which says that it is long."""
+    return b"\x82\xa4type\xa7message\xa7content" + b"\xdd\x00\x00\xff\xff" * depth + b"\xc0" * (size - 5 * depth)
+
+
+NILS = {"type": "message", "content": [None] * 60_000}
+CASES = (
+    Case("3 MB of pongs in one write", "F3", _pongs_in_one_write, TOLERATED),
+    _case("pongs", frame(PONG)),
+    _case("pings", frame(PING)),
+    _case("pings, answers unread", frame(PING), reads=False),
+    _case("pings of 125 bytes", frame(PING, b"x" * 125)),
+    _case("empty fragments", frame(CONTINUATION, fin=False), first=frame(TEXT, b"{", fin=False)),
+    _case("fragments of one byte", frame(CONTINUATION, b" ", fin=False), first=frame(TEXT, b"{", fin=False)),
+    _case("fragments of nothing", frame(CONTINUATION, fin=False), ends_as="bye 1002"),
+    _case("malformed objects", frame(TEXT, b"{}"), ends_as="bye 4505"),
+    _case("objects that are none", frame(TEXT, b"[" * 5000), ends_as="bye 4505"),
+    _case("pings of the protocol", text({"type": "ping"})),
+    _case("pings of the protocol, unread", text({"type": "ping", "id": 1}), reads=False),
+    _case("typing", text({"type": "typing"})),
+    _case("commands of no room", text({"type": "leave", "room": "nowhere"})),
+    _case("messages of 64 kB", text({"type": "message", "content": "x" * 64_000})),
+    _case("messages of 10 bytes", text({"type": "message", "content": "x"})),
+    Case("malformed objects behind a join", "F3", _wait_behind_a_join, TOLERATED),
+    _case("msgpack of 60,000 nils", packed(NILS), MSGPACK, fault="F22"),
+    _case("JSON of 32,000 numbers", text({"type": "message", "content": [1] * 32_000}), fault="F22"),
+    _case("msgpack of nested long arrays", frame(BINARY, _nested(500, 60_000)), MSGPACK, fault="F22"),
+    _case(
+        "msgpack maps of 6,000 keys",
+        packed({"type": "message", "content": {str(n): n for n in range(6000)}}),
+        MSGPACK,
+        fault="F22",
+    ),
+)

@@ -1,0 +1,57 @@
+"""Every attack once, in short: the attacker ends as is designed, and a bystander notices nothing.
+
+How fast the bystander is answered meanwhile is no question here: `make attack` measures that.
+"""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from tests.attack.arena import Arena
+from tests.attack.assault import carry_out
+from tests.attack.bystander import Bystander
+from tests.attack.case import Case
+from tests.attack.cases import CASES
+from tests.attack.meter import Meter
+from tests.support.node import PATIENT
+from tests.support.waiting import PATIENCE, eventually
+
+SECONDS = 0.2
+BUDGET = 400_000
+"""For how long an attacker goes on, and how many bytes it sends at most."""
+GROWN_MAX = 30.0
+"""Megabytes of a node, at the peak of an attack."""
+
+
+@pytest.fixture(scope="module")
+async def arena(anyio_backend: str) -> AsyncGenerator[Arena]:
+    async with Arena(PATIENT) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def bystander(arena: Arena) -> AsyncGenerator[Bystander]:
+    async with Bystander((arena.attacked.port, arena.other.port)) as there:
+        yield there
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.fault} {case.name}")
+async def test_an_attack_ends_as_is_designed_and_a_bystander_notices_nothing(
+    case: Case, arena: Arena, bystander: Bystander
+) -> None:
+    async with case.setting(arena):
+        meter = Meter(arena)
+        await meter.begin()
+        bystander.begin()
+
+        assault = await carry_out(case, arena, seconds=SECONDS, budget=BUDGET, rounds=1, late=PATIENCE)
+
+        await eventually(bystander.has_spoken, what="each session of the bystander has published")
+        window = await bystander.settle(PATIENCE)
+        cost = await meter.end(SECONDS)
+
+    assert assault.outcomes
+    assert assault.outcomes.keys() <= case.ends_as
+    assert (window.lost, window.refused, window.unheard, window.unanswered) == ([], [], [], 0)
+    assert await arena.is_ready()
+    assert cost.grown < GROWN_MAX
