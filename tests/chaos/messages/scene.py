@@ -86,12 +86,18 @@ class Scene:
 
         async def heal() -> None:
             stage.resume_link(victim, fault, Part.LINK)
-            await eventually(is_live, within=SOON, what=f"{victim.name} has its link again")
+            await self.wait_until_link_is_live(node)
+
+        return heal
+
+    async def wait_until_link_is_live(self, node: int = 0) -> None:
+        """Wait until a node receives what is published."""
+        victim = self.stage.nodes[node]
 
         async def is_live() -> bool:
             return bool(await victim.count("link", "live"))
 
-        return heal
+        await eventually(is_live, within=SOON, what=f"{victim.name} has its link")
 
     async def wait_until_consistent(self) -> None:
         """Wait until all nodes and listeners have the same position, and record the positions."""

@@ -6,6 +6,7 @@ from tests.chaos.harness.proxy import Part, Way
 from tests.chaos.harness.waiting import becomes_true
 from tests.chaos.messages.contents import UNITED_AFTER
 from tests.chaos.messages.scene import ROOM_NAME, SOON, Scene, position_of
+from tests.support.waiting import eventually
 
 # ---- loss of data
 
@@ -23,18 +24,27 @@ async def lagging_replica_promoted(scene: Scene) -> None:
 
 
 async def new_epoch_while_the_link_is_stalled(scene: Scene) -> None:
-    """History is deleted, a joining client learns the new epoch, and its node has not received earlier messages yet."""
+    """History is deleted, a joining client learns the new epoch, and its node has not received earlier messages yet.
+
+    A node admits nobody once it has given up its stalled link: where the steps took that long, they begin again.
+    """
     stayed = await scene.connect("n1")
     await scene.publish(3)
     await scene.wait_for_offset(stayed, 3)
-    former = position_of(stayed)
-    stall = scene.stage.stall_part(scene.n1, Part.LINK, Way.FROM_REDIS)
-    await scene.publish(2)
-    await scene.stage.redis.delete_keys(f"head:{ROOM_NAME}", f"log:{ROOM_NAME}")
-    await scene.publish(5)
-    await scene.connect("n1", former)
-    scene.stage.resume_link(scene.n1, stall, Part.LINK)
-    await scene.wait_for_offset(stayed, 5)
+
+    async def client_is_admitted_beside_the_stalled_link() -> bool:
+        await scene.wait_until_link_is_live()
+        former = position_of(stayed)
+        stall = scene.stage.stall_part(scene.n1, Part.LINK, Way.FROM_REDIS)
+        await scene.publish(2)
+        await scene.stage.redis.delete_keys(f"head:{ROOM_NAME}", f"log:{ROOM_NAME}")
+        await scene.publish(5)
+        is_admitted = await scene.start_connecting("n1", former).wait_welcomed(SOON)
+        scene.stage.resume_link(scene.n1, stall, Part.LINK)
+        await scene.wait_for_offset(stayed, 5)
+        return is_admitted
+
+    await eventually(client_is_admitted_beside_the_stalled_link, what="a client is admitted beside the stalled link")
     await scene.publish(3)
 
 
