@@ -63,8 +63,11 @@ class RedisConnection(asyncio.Protocol):
         self._reply_handlers: deque[Callable[[Reply], None]] = deque()  # one for each reply that is still to come
         self._transport: asyncio.Transport | None = None
         self._reason: ConnectionLost | None = None
-        self.opened_at = asyncio.get_running_loop().time()
+        self._now = asyncio.get_running_loop().time
+        self.opened_at = self._now()
         """When it was opened, in seconds of the event loop's clock."""
+        self.replied_at = self.opened_at
+        """When the last bytes came, in seconds of the same clock."""
         self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
         """Done once the connection has ended; the result is the reason, where one is known."""
         self.role_refusal: str | None = None
@@ -82,6 +85,7 @@ class RedisConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
+        self.replied_at = self._now()
         reader = self._reader
         reader.feed(data)
         pushes: Pushes = []

@@ -52,16 +52,17 @@ class RedisCommand:
             self.words = (self.words[0], self.script.digest, *self.words[2:])
 
     def end_silent_connection(self) -> None:
-        """The reply is overdue. Those behind it would be late too: the next connection answers sooner.
+        """The reply is overdue. On a silent connection those behind it would be late too: the next one answers sooner.
 
-        But not where the command was sent only just before its deadline. Nor where part of a reply has come: a large
-        one is late alone, and what else was asked for is not lost with it. If the rest does not come, RoleWatch ends
-        the connection.
+        But not where the command was sent only just before its deadline. Nor where Redis has replied meanwhile, or part
+        of a reply has come: it is busy with what was sent before, or the reply is large. Then the command is late
+        alone, and what else was asked for is not lost with it. If no more comes, RoleWatch ends the connection.
         """
         connection = self.connection
-        if connection is None or connection.is_receiving or self.deadline - self.sent_at < REPLY_IS_LATE_AFTER:
+        if connection is None or connection.is_receiving:
             return
-        connection.abort()
+        if self.deadline - max(self.sent_at, connection.replied_at) >= REPLY_IS_LATE_AFTER:
+            connection.abort()
 
     @property
     def order_key(self) -> tuple[Word, ...]:

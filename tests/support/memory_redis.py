@@ -62,8 +62,12 @@ class MemoryRedis:
 
     def push(self, *words: bytes) -> None:
         """Push a message to the client, as to a subscriber."""
+        self.deliver(b">%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(w), w) for w in words))
+
+    def deliver(self, replies: bytes) -> None:
+        """Reply to commands that came while `mute` was set."""
         if self._transport is not None:
-            self._transport.deliver(b">%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(w), w) for w in words))
+            self._transport.deliver(replies)
 
     def break_connection(self) -> None:
         assert self._transport is not None

@@ -190,3 +190,20 @@ async def test_a_large_reply_that_is_late_costs_no_connection(redis: MemoryRedis
         redis.replies[b"GET"] = b"later\r\n$5\r\nsmall\r\n"
         assert await publisher.pipeline.send("GET", "small") == b"small"
     assert redis.connection_attempts == 1
+
+
+@on_manual_time
+async def test_a_command_that_is_late_behind_others_that_were_answered_fails_alone(redis: MemoryRedis) -> None:
+    async with running_publisher() as publisher:
+        redis.mute = True
+        first = publisher.send(LOBBY.address, b"first")
+        late = publisher.send(LOBBY.address, b"late")
+        await asyncio.sleep(COMMAND_TIMEOUT * 0.9)
+        redis.deliver(b":1\r\n")
+        behind = publisher.send(LOBBY.address, b"behind")
+        assert await first == 1
+        with pytest.raises(Unavailable):
+            await late
+        redis.deliver(b":2\r\n:3\r\n")
+        assert await behind == 3
+    assert redis.connection_attempts == 1
