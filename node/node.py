@@ -263,6 +263,7 @@ class Node:
             wheel=self.wheel.statistics(),
             connections=self.context.counters.statistics(),
             outbox=self.context.outbox_limits.statistics(),
+            publishing=self.operations.publishing.turns.statistics(),
             refused=self.refusals.statistics(),
             log=log_statistics(),
             bus=self.bus.statistics(),

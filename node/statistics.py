@@ -11,6 +11,7 @@ from .delivery.hub import HubStatistics
 from .delivery.outbox import OutboxStatistics
 from .delivery.relay import RelayStatistics
 from .lifecycle.bounded_writer import WriterStatistics
+from .operations.turns import TurnsStatistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class NodeStatistics:
     wheel: TimerWheelStatistics
     connections: ConnectionStatistics
     outbox: OutboxStatistics
+    publishing: TurnsStatistics
+    """Of messages that take turns, in bytes (`node/operations/publishing.py`)."""
     refused: Mapping[str, int]
     """Handshakes and unreadable requests that were refused, by reason (`node/admission/refusals.py`)."""
     log: WriterStatistics

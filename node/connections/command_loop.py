@@ -1,7 +1,8 @@
 """The commands of one connection: frames in, in order, and the effects of the session carried out.
 
-A command that waits for Redis is answered in the callback of a future, and up to IN_FLIGHT_MAX of them wait at once.
-Commands behind a join wait until it is done; when too many wait, the transport stops reading.
+A command that waits for Redis is answered in the callback of a future. Each connection has a share of what is in flight
+at once, in commands and in bytes: whoever uses it up waits, and nobody else does. Commands behind a join, or behind one
+that waits for its turn, wait until that is done; when too many wait, the transport stops reading.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from ...shared.protocol.commands import BadCommand
 from ...shared.protocol.frames import CommandId, ErrorFrame, NodeFrame, Object, OkFrame
 from ..delivery.outbox import Outbox
 from ..operations.history import position_fields
+from ..operations.publishing import OWN_BYTES
 from ..protocols.effects import (
     Effect,
     JoinChannel,
@@ -36,6 +38,8 @@ from .keepalive import Keepalive
 
 IN_FLIGHT_MAX = 64
 """Commands of one connection that Redis has not confirmed yet; further ones wait."""
+IN_FLIGHT_MAX_BYTES = 262_144
+"""Bytes of their frames: one frame may exceed them, the next one waits."""
 READ_WEIGHT = 16
 """For how many commands one counts whose answer is a page: so few pages are read at once that memory is bounded."""
 
@@ -83,12 +87,14 @@ class CommandOwner(Protocol):
 class CommandLoop:
     """A part of a connection."""
 
-    __slots__ = ("_bad_frames", "_connection", "_context", "_in_flight", "_waiting")
+    __slots__ = ("_bad_frames", "_bytes_in_flight", "_connection", "_context", "_in_flight", "_turn", "_waiting")
 
     def __init__(self, connection: CommandOwner, context: CommandContext) -> None:
         self._connection = connection
         self._context = context
         self._in_flight = 0
+        self._bytes_in_flight = 0
+        self._turn: asyncio.Future[None] | None = None  # for which a command waits
         self._waiting: InboundQueue | None = None
         self._bad_frames: BadFrameCounter | None = None
 
@@ -106,7 +112,13 @@ class CommandLoop:
     def _has_to_wait(self) -> bool:
         """Whether the next frame waits: for Redis, or until the client has read its answers."""
         connection = self._connection
-        return connection.is_busy or self._in_flight >= IN_FLIGHT_MAX or connection.outbox.owes_answers
+        return (
+            self._in_flight >= IN_FLIGHT_MAX
+            or self._bytes_in_flight >= IN_FLIGHT_MAX_BYTES
+            or self._turn is not None
+            or connection.is_busy
+            or connection.outbox.owes_answers
+        )
 
     @property
     def waits_for_node(self) -> bool:
@@ -131,6 +143,8 @@ class CommandLoop:
     def discard_waiting(self) -> None:
         """Drop the frames that wait: the connection ends."""
         self._waiting = None
+        if self._turn is not None:
+            self._turn.cancel()
 
     def _handle(self, payload: bytes, binary: bool) -> None:
         connection = self._connection
@@ -141,13 +155,41 @@ class CommandLoop:
             self._count_bad_frame()
             return
         try:
-            self._carry_out(connection.session.handle(command))
+            self._begin(connection.session.handle(command), len(payload))
         except Refused as refusal:
             self.refuse(command.id, refusal)
             if isinstance(refusal, (BadRequest, BadName)):
                 self._count_bad_frame()
 
-    def _carry_out(self, effect: Effect) -> None:
+    def _begin(self, effect: Effect, size: int) -> None:
+        """Carry it out now, or else in its turn. `size`: bytes of the frame that the command came in."""
+        if self._bytes_in_flight + size <= OWN_BYTES or not isinstance(effect, (Publish, SendToUser)):
+            self._carry_out(effect, size)
+            return
+        turn = self._context.publishing.turns.begin(size)
+        if turn is None:
+            self._carry_out_in_turn(effect, size)
+        else:
+            self._turn = turn
+            turn.add_done_callback(partial(self._take_turn, effect, size))
+
+    def _take_turn(self, effect: Publish | SendToUser, size: int, turn: asyncio.Future[None]) -> None:
+        self._turn = None
+        if turn.cancelled():
+            return
+        if not self._connection.is_open or not self._connection.may_serve:
+            self._context.publishing.turns.end(size)
+            return
+        self._carry_out_in_turn(effect, size)
+        self.resume()
+
+    def _carry_out_in_turn(self, effect: Publish | SendToUser, size: int) -> None:
+        done = self._carry_out(effect, size)
+        assert done is not None
+        done.add_done_callback(lambda _: self._context.publishing.turns.end(size))
+
+    def _carry_out(self, effect: Effect, size: int) -> asyncio.Future[Any] | None:
+        """Return what Redis has to answer first, if anything."""
         connection, context = self._connection, self._context
         match effect:
             case Reply(frame):
@@ -160,40 +202,48 @@ class CommandLoop:
                     connection.answer(OkFrame(id, {"room": joined.channel.name}))
             case Publish(channel, content, id, key):
                 confirmed = context.publishing.publish(channel, connection.session.author, content, key=key)
-                self._answer_later(confirmed, id, position_fields)
+                return self._answer_later(confirmed, id, size, position_fields)
             case PublishTyping(room, id):
                 session = connection.session
                 sent = context.publishing.publish_typing(
                     room, session.user_id, session.username, exclude=session.session_id
                 )
-                self._answer_later(sent, id, _no_fields)
+                return self._answer_later(sent, id, size, _no_fields)
             case SendToUser(to, content, id):
                 counted = context.publishing.send_to_user(to, connection.session.author, content)
-                self._answer_later(counted, id, lambda sessions: {"sessions": sessions})
+                return self._answer_later(counted, id, size, lambda sessions: {"sessions": sessions})
             case ReadPresence(channel, id):
                 found = asyncio.ensure_future(context.presence_queries.get_channel(channel))
-                self._answer_later(found, id, lambda fields: fields, READ_WEIGHT)
+                return self._answer_later(found, id, size, lambda fields: fields, READ_WEIGHT)
             case ReadHistory(channel, id, page):
-                self._answer_later(
-                    context.history_queries.read_page(channel, page), id, lambda fields: fields, READ_WEIGHT
-                )
+                read = context.history_queries.read_page(channel, page)
+                return self._answer_later(read, id, size, lambda fields: fields, READ_WEIGHT)
             case PongReceived():
                 connection.keepalive.confirm_ping()
             case _:
                 assert_never(effect)
+        return None
 
     # ---- answers
 
     def _answer_later(
-        self, done: asyncio.Future[Any], id: CommandId | None, fields: Callable[[Any], Object], weight: int = 1
-    ) -> None:
+        self,
+        done: asyncio.Future[Any],
+        id: CommandId | None,
+        size: int,
+        fields: Callable[[Any], Object],
+        weight: int = 1,
+    ) -> asyncio.Future[Any]:
         self._in_flight += weight
-        done.add_done_callback(partial(self._answer, id, fields, weight))
+        self._bytes_in_flight += size
+        done.add_done_callback(partial(self._answer, id, size, fields, weight))
+        return done
 
     def _answer(
-        self, id: CommandId | None, fields: Callable[[Any], Object], weight: int, done: asyncio.Future[Any]
+        self, id: CommandId | None, size: int, fields: Callable[[Any], Object], weight: int, done: asyncio.Future[Any]
     ) -> None:
         self._in_flight -= weight
+        self._bytes_in_flight -= size
         error = done.exception()
         if not self._connection.is_open or not self._connection.may_serve:
             return

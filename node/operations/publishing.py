@@ -15,18 +15,27 @@ from ...shared.names import AgentId, RoomName, SessionId, UserId
 from ...shared.protocol.codec import encode_frame
 from ...shared.protocol.frames import Author, MessageFrame, PrivateFrame, TypingFrame
 from ...shared.publication import Position, Publication
+from .turns import Turns
+
+OWN_BYTES = 16_384
+"""Bytes that each client may have in flight at any time; whatever exceeds them takes turns with that of others."""
+TURNS_BYTES = 1_048_576
+"""Bytes of what takes turns, in flight at once: Redis is done with them long before they could make others late."""
 
 
 class Publishing:
     """Stamps, encodes and publishes. Each operation returns a future that raises Unavailable if Redis is away.
 
-    The order of the calls is the order on the bus: nothing is awaited before the command is written.
+    The order of the calls is the order on the bus: nothing is awaited before the command is written. Callers wait for
+    their turn before that, where they have to.
     """
 
     def __init__(self, publisher: Publisher, control: Control, clock: Clock) -> None:
         self._publisher = publisher
         self._control = control
         self._clock = clock
+        self.turns = Turns(TURNS_BYTES, is_open=publisher.pipeline.connected.is_set)
+        """Of all clients, by the bytes of what exceeds OWN_BYTES."""
 
     def publish(
         self, channel: Channel, author: Author, content: object, *, key: str | None = None, exclude: str = ""

@@ -2,13 +2,15 @@
 
 import pytest
 from tannoy.fanout.scripts import PRESENCE_LIST
-from tannoy.node.connections.command_loop import IN_FLIGHT_MAX, READ_WEIGHT
+from tannoy.node.connections.command_loop import IN_FLIGHT_MAX, IN_FLIGHT_MAX_BYTES, READ_WEIGHT
 from tannoy.node.connections.inbound import BAD_FRAMES_MAX, BAD_FRAMES_WINDOW, WAITING_MAX
+from tannoy.node.operations.publishing import OWN_BYTES, TURNS_BYTES
+from tannoy.shared.errors import Unavailable
 from tannoy.shared.policy import SlowPolicy
 
 from tests.support.client_driver import ClientDriver, connect_to_room
 from tests.support.clock import on_manual_time, turns
-from tests.support.unit_node import ROOM, VERSION, UnitNode
+from tests.support.unit_node import MESSAGE_MAX_BYTES, ROOM, VERSION, UnitNode
 
 # ---- queued commands
 
@@ -55,6 +57,94 @@ async def test_publishes_in_flight_are_bounded_and_the_others_follow_in_order() 
         node.publisher.confirmations[confirmed].set_result(1)
     await turns()
     assert [frame["content"] for frame in client.published] == list(range(IN_FLIGHT_MAX + 10))
+
+
+@on_manual_time
+async def test_bytes_in_flight_are_bounded_and_the_others_follow_in_order() -> None:
+    node = UnitNode()
+    client = await connect_to_room(node)
+    fits = IN_FLIGHT_MAX_BYTES // MESSAGE_MAX_BYTES
+    for number in range(fits + 4):
+        client.send(type="message", content=[number, "x" * (MESSAGE_MAX_BYTES - 100)])
+    assert len(node.publisher.sent) == fits + 1  # the last of them may exceed the bound
+    assert not client.transport.reading
+    for confirmed in range(3):
+        node.publisher.confirmations[confirmed].set_result(1)
+    await turns()
+    assert client.transport.reading
+    assert [frame["content"][0] for frame in client.published] == list(range(fits + 4))
+
+
+def crowded(node: UnitNode) -> int:
+    """Let others have all turns of the node; the weight with which these end."""
+    node.publisher.pipeline.connected.set()
+    assert node.context.commands.publishing.turns.begin(TURNS_BYTES) is None
+    return TURNS_BYTES
+
+
+@on_manual_time
+async def test_a_large_message_waits_for_its_turn_and_the_commands_behind_it_follow_in_order() -> None:
+    node = UnitNode()
+    client = await connect_to_room(node)
+    others = crowded(node)
+    client.send(type="message", content="x" * OWN_BYTES)
+    client.send(type="message", content="behind")
+    assert node.publisher.sent == []
+    node.context.commands.publishing.turns.end(others)
+    await turns()
+    assert [frame["content"] for frame in client.published] == ["x" * OWN_BYTES, "behind"]
+
+
+@on_manual_time
+async def test_a_client_with_little_in_flight_waits_for_no_turn() -> None:
+    node = UnitNode()
+    client = await connect_to_room(node)
+    crowded(node)
+    for number in range(IN_FLIGHT_MAX):
+        client.send(type="message", content=number)
+    assert len(node.publisher.sent) == IN_FLIGHT_MAX
+
+
+@on_manual_time
+async def test_small_messages_take_turns_once_many_bytes_of_their_client_are_in_flight() -> None:
+    node = UnitNode()
+    client = await connect_to_room(node)
+    crowded(node)
+    for number in range(10):
+        client.send(type="message", content=[number, "x" * (OWN_BYTES // 4)])
+    assert len(node.publisher.sent) == 3
+    node.publisher.confirmations[0].set_result(1)
+    await turns()
+    assert len(node.publisher.sent) == 3  # it waits in the order in which all came
+
+
+@on_manual_time
+async def test_the_turn_of_a_large_message_ends_with_its_answer() -> None:
+    node = UnitNode()
+    client = await connect_to_room(node)
+    node.publisher.pipeline.connected.set()
+    client.send(type="message", content="x" * OWN_BYTES)
+    assert node.context.commands.publishing.turns.statistics().under_way > OWN_BYTES
+    node.publisher.confirmations[0].set_exception(Unavailable("in time"))
+    await turns()
+    assert node.context.commands.publishing.turns.statistics().under_way == 0
+
+
+@pytest.mark.parametrize("order", ["first the end", "first the turn"])
+@on_manual_time
+async def test_a_message_whose_client_ends_takes_no_turn(order: str) -> None:
+    node = UnitNode()
+    client = await connect_to_room(node)
+    others = crowded(node)
+    client.send(type="message", content="x" * OWN_BYTES)
+    if order == "first the turn":
+        node.context.commands.publishing.turns.end(others)
+    client.connection.on_closed()
+    if order == "first the end":
+        node.context.commands.publishing.turns.end(others)
+    await turns()
+    assert node.publisher.sent == []
+    assert node.context.commands.publishing.turns.statistics().under_way == 0
 
 
 @on_manual_time
