@@ -2,10 +2,14 @@
 
 import asyncio
 import re
-from typing import cast
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar, cast
 
+import orjson
 from starlette.requests import Request
 
+from ...fanout.batches import batched_by_size
 from ...shared.channels import Channel
 from ...shared.codes import HTTP_STATUS
 from ...shared.errors import BadRequest, Refused
@@ -15,6 +19,7 @@ from ...shared.protocol.decoding import check_value, parse_json
 from ...shared.protocol.frames import Author, Object
 from ..node import Node
 from ..operations.history import position_fields
+from ..operations.publishing import OWN_BYTES
 from ..problems import build_problem
 from .requests import check_fields, read_object
 
@@ -22,6 +27,10 @@ BATCH_MAX = 1000
 """Messages in one `POST /messages`."""
 BATCH_MAX_SIZE = 16
 """The size of one `POST /messages`, in multiples of the size of a message."""
+BATCH_IN_FLIGHT_MAX_BYTES = 262_144
+"""Bytes of one `POST /messages` that Redis has not confirmed: further messages of it wait, and nobody else's do."""
+
+T = TypeVar("T")
 
 
 def _parse_author(fields: Object) -> Author:
@@ -60,13 +69,13 @@ _MESSAGE_FIELDS = ("content", "user_id", "username", "exclude_session", "key")
 async def publish_to_room(node: Node, request: Request) -> Object:
     channel = node.keyspace.room(parse_room(request.path_params["room"]))
     fields = await read_object(node, request, *_MESSAGE_FIELDS)
-    return await _publish(node, channel, fields)
+    return await _take_turn(node, _body_bytes(node, request), lambda: _publish(node, channel, fields))
 
 
 async def publish_to_agent(node: Node, request: Request) -> Object:
     channel = node.keyspace.agent(parse_agent(request.path_params["agent_id"]))
     fields = await read_object(node, request, *_MESSAGE_FIELDS)
-    return await _publish(node, channel, fields)
+    return await _take_turn(node, _body_bytes(node, request), lambda: _publish(node, channel, fields))
 
 
 async def send_to_session(node: Node, request: Request) -> Object:
@@ -74,14 +83,16 @@ async def send_to_session(node: Node, request: Request) -> Object:
     session_id = parse_session(request.path_params["session_id"])
     fields = await read_object(node, request, "content", "user_id", "username")
     agent, author, content = node.keyspace.agent(agent_id), _parse_author(fields), require_field(fields, "content")
-    return {"sessions": await node.operations.publishing.send_to_session(agent, session_id, author, content)}
+    send = partial(node.operations.publishing.send_to_session, agent, session_id, author, content)
+    return {"sessions": await _take_turn(node, _body_bytes(node, request), send)}
 
 
 async def send_to_user(node: Node, request: Request) -> Object:
     user_id = parse_user(request.path_params["user_id"])
     fields = await read_object(node, request, "content", "user_id", "username")
     author, content = _parse_author(fields), require_field(fields, "content")
-    return {"sessions": await node.operations.publishing.send_to_user(user_id, author, content)}
+    send = partial(node.operations.publishing.send_to_user, user_id, author, content)
+    return {"sessions": await _take_turn(node, _body_bytes(node, request), send)}
 
 
 async def publish_many(node: Node, request: Request) -> Object:
@@ -89,8 +100,23 @@ async def publish_many(node: Node, request: Request) -> Object:
     messages = require_field(fields, "messages")
     if not isinstance(messages, list) or len(cast("list[object]", messages)) > BATCH_MAX:
         raise BadRequest(f"messages has to be an array of at most {BATCH_MAX} messages")
-    results = [_publish_one(node, message) for message in cast("list[object]", messages)]
-    return {"results": await asyncio.gather(*results)}
+    sized = [(_size_of(message), message) for message in cast("list[object]", messages)]
+    results: list[Object] = []
+    for batch in batched_by_size(sized, lambda entry: entry[0], BATCH_IN_FLIGHT_MAX_BYTES):
+        publish = partial(_publish_all, node, [message for _, message in batch])
+        results += await _take_turn(node, sum(size for size, _ in batch), publish)
+    return {"results": results}
+
+
+def _size_of(message: object) -> int:
+    try:
+        return len(orjson.dumps(message))
+    except orjson.JSONEncodeError:
+        return 0  # it will be refused
+
+
+async def _publish_all(node: Node, messages: list[object]) -> list[Object]:
+    return await asyncio.gather(*(_publish_one(node, message) for message in messages))
 
 
 async def _publish_one(node: Node, message: object) -> Object:
@@ -110,3 +136,18 @@ async def _publish_one(node: Node, message: object) -> Object:
         return await _publish(node, channel, fields)
     except Refused as refusal:
         return build_problem(HTTP_STATUS[refusal.code], refusal)
+
+
+# ---- turns
+
+
+def _body_bytes(node: Node, request: Request) -> int:
+    length = request.headers.get("content-length", "")
+    return int(length) if _is_number(length) else node.settings.message_max_bytes  # it comes in chunks
+
+
+async def _take_turn(node: Node, size: int, publish: Callable[[], Awaitable[T]]) -> T:
+    """Publish `size` bytes; if they are many, when it is their turn. `docs/protocol.md §4` says who waits."""
+    if size <= OWN_BYTES:
+        return await publish()
+    return await node.operations.publishing.turns.run(size, publish)

@@ -4,7 +4,9 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
+from tests.integration.conftest import Connect
 from tests.support.cluster import Cluster, NodeProcess, Transport
+from tests.support.room_messages import publish_batch
 
 
 @pytest.mark.parametrize(
@@ -112,3 +114,15 @@ async def test_a_request_that_a_proxy_has_forwarded_is_answered_with_the_key(wit
     headers = {"Authorization": "Bearer secret-7", "X-Forwarded-For": "10.0.0.1", "Host": "chat.example"}
 
     assert (await with_key.http.get("/api/v1/nodes", headers=headers)).status_code == 200
+
+
+async def test_a_batch_larger_than_the_share_of_a_client_is_published_in_order(
+    nodes: list[NodeProcess], connect: Connect, name: str
+) -> None:
+    client = await connect(nodes[1], f"/ws/chat/{name}")
+    contents = [[number, "x" * 60_000] for number in range(12)]
+
+    results = await publish_batch(nodes[0], name, *contents)
+
+    assert [result["offset"] for result in results] == list(range(1, 13))
+    assert [content[0] for content in await client.contents(12)] == list(range(12))
