@@ -8,16 +8,18 @@ from tests.support.cluster import Cluster, NodeProcess, Transport
 from tests.support.node import PRODUCT, Times
 from tests.support.valkey import Valkey
 
-SETTINGS = {"LOG_LEVEL": "WARNING", "CLUSTER_SECRET": "of the cluster under attack"}
+SETTINGS = {"LOG_LEVEL": "WARNING"}
+SECRET = {"CLUSTER_SECRET": "of the cluster under attack"}
 SLOW_MICROSECONDS = 1000
 """Commands of Redis from which on SLOWLOG keeps them."""
 
 
 class Arena:
-    """`async with Arena() as arena:`. `times`: of the nodes."""
+    """`async with Arena() as arena:`. `times`: of the nodes. `sealed`: they have a secret."""
 
-    def __init__(self, times: Times = PRODUCT, **settings: str) -> None:
-        self.cluster = Cluster(nodes=2, transport=Transport.FAST, times=times, **SETTINGS, **settings)
+    def __init__(self, times: Times = PRODUCT, *, sealed: bool = False) -> None:
+        settings = {**SETTINGS, **(SECRET if sealed else {})}
+        self.cluster = Cluster(nodes=2, transport=Transport.FAST, times=times, **settings)
 
     async def __aenter__(self) -> Self:
         await self.cluster.__aenter__()

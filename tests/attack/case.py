@@ -57,7 +57,8 @@ class Case:
     """`fault`: its line in the table of faults, such as F3. `attack`: one round of one attacker; returns an outcome.
 
     `ends_as`: the outcomes that are designed, of `Peer.ending` or of the attack's own. `setting`: what is there
-    before anything is measured, for as long as it goes on. `by_client`: whether it needs no access to Redis.
+    before anything is measured, for as long as it goes on. `by_client`: it needs no access to Redis. `sealed`: the
+    cluster has a secret. `is_long`: it takes too long for the tests.
     """
 
     name: str
@@ -66,3 +67,5 @@ class Case:
     ends_as: frozenset[str]
     setting: Callable[[Arena], AbstractAsyncContextManager[None]] = _as_it_is
     by_client: bool = True
+    sealed: bool = False
+    is_long: bool = False

@@ -178,6 +178,19 @@ class Peer(asyncio.Protocol):
             self._something_came.clear()
             await self._something_came.wait()
 
+    async def saw(self, *kinds: str) -> None:
+        """Until one of these has come. Raises Gone."""
+        await self.until(lambda: any(self.seen[kind] for kind in kinds))
+
+    async def ask(self, data: bytes, answers: int = 1, *kinds: str) -> None:
+        """Send, and wait until so many further ones have come, of these kinds or of any. Raises Gone, or Spent."""
+        wanted = self._count(kinds) + answers
+        await self.send(data)
+        await self.until(lambda: self._count(kinds) >= wanted)
+
+    def _count(self, kinds: tuple[str, ...]) -> int:
+        return sum(self.seen[kind] for kind in kinds) if kinds else self.seen.total()
+
     def stop_reading(self) -> None:
         self._transport.pause_reading()
 

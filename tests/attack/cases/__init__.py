@@ -1,6 +1,9 @@
-"""The attacks, a file for each kind. CASES lists all of them, by their faults."""
+"""The attacks, a file for each kind. CASES lists all of them."""
+
+from itertools import chain
 
 from tests.attack.case import Case
-from tests.attack.cases import authors, bodies, frames, heads, reads
+from tests.attack.cases import authors, bodies, forgeries, frames, heads, reads, requests, rooms
 
-CASES: tuple[Case, ...] = (*reads.CASES, *heads.CASES, *frames.CASES, *bodies.CASES, *authors.CASES)
+KINDS = (reads, heads, frames, bodies, forgeries, rooms, authors, requests)
+CASES: tuple[Case, ...] = tuple(chain.from_iterable(kind.CASES for kind in KINDS))

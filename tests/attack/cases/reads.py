@@ -18,7 +18,7 @@ LEAVES_WITHIN = 0.5
 
 
 @asynccontextmanager
-async def _full_room(arena: Arena) -> AsyncGenerator[None]:
+async def full_room(arena: Arena) -> AsyncGenerator[None]:
     """The longest history of a room: all of HISTORY_SIZE, each message nearly as large as one may be."""
     messages = [{"room": ROOM, "content": "x" * MESSAGE_BYTES}] * 10
     for _ in range(MESSAGES // 10):
@@ -98,16 +98,16 @@ async def _ask_without_id(attacker: Attacker) -> str:
 
 
 CASES = (
-    Case("64 histories at once", "F1", _ask_histories, SERVED, _full_room),
+    Case("64 histories at once", "F1", _ask_histories, SERVED, full_room),
     Case("64 presences at once", "F1", _ask_presences, SERVED, _crowd),
-    Case("recoveries of a whole history", "F1", _recover, SERVED, _full_room),
-    Case("histories without an id", "F1", _ask_without_id, frozenset({"bye 4505"}), _full_room),
-    Case("pages over HTTP", "F1", _get_messages, SERVED, _full_room),
+    Case("recoveries of a whole history", "F1", _recover, SERVED, full_room),
+    Case("histories without an id", "F1", _ask_without_id, frozenset({"bye 4505"}), full_room),
+    Case("pages over HTTP", "F1", _get_messages, SERVED, full_room),
     Case(
         "histories that nobody reads",
         "F21",
         _ask_and_read_nothing,
         frozenset({"served", "ended", "bye 4002"}),
-        _full_room,
+        full_room,
     ),
 )

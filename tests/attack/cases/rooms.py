@@ -1,0 +1,149 @@
+"""F7, F8, F9: what stays: memberships, unread messages, keys in Redis."""
+
+import asyncio
+import itertools
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from tests.attack.arena import Arena
+from tests.attack.case import Attacker, Case
+from tests.attack.peer import Budget, Gone, Peer, Spent
+from tests.attack.writing import text
+
+ROOMS_MAX = 512
+"""That a session may be in."""
+MANY = 100
+SERVED = frozenset({"served"})
+LARGE = text({"type": "message", "content": "x" * 64_000})
+FULL = "full"
+ANSWERS = ("message", "error unavailable", "error rate_limited")
+
+
+def _joins(count: int) -> bytes:
+    return b"".join(text({"type": "join", "id": n, "room": f"idle.{n}"}) for n in range(count))
+
+
+async def _join_all(peer: Peer) -> None:
+    await peer.send(_joins(ROOMS_MAX))
+    await peer.until(lambda: peer.seen["ok"] + peer.seen["large frame"] >= ROOMS_MAX)
+
+
+async def _idle_in_many_rooms(attacker: Attacker) -> str:
+    async with attacker.socket("/ws") as peer:
+        await _join_all(peer)
+        await asyncio.sleep(attacker.seconds_left)
+        return await peer.ending(0)
+
+
+async def _leave_many_rooms_at_once(attacker: Attacker) -> str:
+    async with attacker.socket("/ws") as peer:
+        await _join_all(peer)
+    return "served"
+
+
+@asynccontextmanager
+async def _idle_sessions(arena: Arena) -> AsyncGenerator[None]:
+    """51,200 memberships on the attacked node."""
+    async with AsyncExitStack() as stack:
+        for _ in range(MANY):
+            peer = await Peer.connect(arena.attacked.port, Budget(1_000_000))
+            stack.push_async_callback(peer.close)
+            await peer.upgrade("/ws")
+            await _join_all(peer)
+        yield
+
+
+async def _do_nothing(attacker: Attacker) -> str:
+    await asyncio.sleep(attacker.seconds_left)
+    return "served"
+
+
+async def _read_nothing(attacker: Attacker) -> str:
+    """A member of a busy room that does not read."""
+    path = f"/ws/chat/busy.{attacker.number}"
+    async with attacker.socket(path, receive_buffer=4096) as reader, attacker.socket(path) as speaker:
+        reader.stop_reading()
+        try:
+            while attacker.goes_on and not reader.ended.done():
+                await speaker.send(LARGE)
+        except (Gone, Spent):
+            pass
+        reader.read_on()
+        return await reader.ending(0)
+
+
+async def _enter_new_rooms(attacker: Attacker) -> str:
+    """Join rooms in which nobody ever was, and leave them."""
+    name, numbers = uuid.uuid4().hex, itertools.count()
+    async with attacker.socket("/ws") as peer:
+        try:
+            while attacker.goes_on:
+                rooms = [f"{name}.{next(numbers)}" for _ in range(32)]
+                commands = ({"type": kind, "id": 1, "room": room} for room in rooms for kind in ("join", "leave"))
+                await peer.ask(b"".join(map(text, commands)), 2 * len(rooms), "ok")
+        except (Gone, Spent):
+            pass
+        return await peer.ending(0)
+
+
+async def _ask_about_new_rooms(attacker: Attacker) -> str:
+    name, numbers = uuid.uuid4().hex, itertools.count()
+    async with attacker.connect() as peer:
+        try:
+            while attacker.goes_on:
+                path = f"/api/v1/rooms/{name}.{next(numbers)}/messages"
+                await peer.ask(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        except (Gone, Spent):
+            pass
+        return await peer.ending(0)
+
+
+async def _use_new_keys(attacker: Attacker) -> str:
+    name, numbers = uuid.uuid4().hex, itertools.count()
+    async with attacker.socket(f"/ws/chat/keys.{attacker.number}") as peer:
+        try:
+            while attacker.goes_on:
+                keys = [f"{name}.{next(numbers)}" for _ in range(32)]
+                await peer.ask(
+                    b"".join(text({"type": "message", "key": key, "content": 1}) for key in keys),
+                    len(keys),
+                    "message",
+                    "error unavailable",
+                    "error rate_limited",
+                )
+        except (Gone, Spent):
+            pass
+        return await peer.ending(0)
+
+
+@asynccontextmanager
+async def _full_agent(arena: Arena) -> AsyncGenerator[None]:
+    """An agent that has as many sessions as it may."""
+    (await arena.other.http.put(f"/api/v1/agents/{FULL}/limit", json={"max_sessions": 1, "policy": "reject"}))
+    peer = await Peer.connect(arena.other.port, Budget(10_000))
+    await peer.upgrade(f"/ws/agents/{FULL}")
+    yield
+    await peer.close()
+
+
+async def _be_turned_away(attacker: Attacker) -> str:
+    """As another user each time."""
+    async with attacker.connect() as peer:
+        try:
+            await peer.upgrade(f"/ws/agents/{FULL}?user_id={uuid.uuid4().hex}")
+        except Gone:
+            pass
+        return await peer.ending(0)
+
+
+CASES = (
+    Case("512 rooms, idle", "F7", _idle_in_many_rooms, SERVED),
+    Case("512 rooms, left at once", "F7", _leave_many_rooms_at_once, SERVED),
+    Case("51,200 memberships, idle", "F7", _do_nothing, SERVED, _idle_sessions, is_long=True),
+    Case("a member that does not read", "F8", _read_nothing, frozenset({"served", "ended", "bye 4002"})),
+    Case("rooms that nobody was in", "F9", _enter_new_rooms, SERVED),
+    Case("questions about rooms that nobody was in", "F9", _ask_about_new_rooms, SERVED),
+    Case("a new idempotency key each time", "F9", _use_new_keys, SERVED | {"bye 4505", "ended"}),
+    Case("strangers who are turned away", "F9", _be_turned_away, frozenset({"bye 1013"}), _full_agent),
+)
