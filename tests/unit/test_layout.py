@@ -42,6 +42,8 @@ COVERED_BY: dict[str, str] = {
     "fanout/redis/reconnect.py": "tests/unit/fanout/redis/test_pipeline.py",
     "fanout/timeouts.py": "tests/unit/fanout/redis/test_pipeline.py",
     "fanout/startup.py": "tests/integration/test_redis_access.py",
+    "node/auth/signing.py": "tests/unit/node/auth/test_verifier.py",
+    "node/auth/token_problems.py": "tests/unit/node/auth/test_verifier.py",
     "node/cli/exits.py": "tests/cluster/test_command_line.py",
     "node/cli/message_commands.py": "tests/cluster/test_message_commands.py",
     "node/cli/run_commands.py": "tests/cluster/test_up.py",
