@@ -35,6 +35,7 @@ from .presence.calls import PresenceRules
 from .presence.presence import PresenceStatistics
 from .probe import coordination_probe
 from .pubsub.any_link import LinkStatistics
+from .pubsub.envelopes import envelopes_of
 from .pubsub.subscriptions import ChannelSubscriptionsStatistics
 from .redis.pipeline import CommandSender, PipelineStatistics
 from .server_life import ServerLives
@@ -118,7 +119,9 @@ class Bus:
         self._start_timeout = rules.timeouts.start
         self._keyspace = keyspace
         self._lives = ServerLives(keyspace, clock=clock, times=rules.times, unreadable=backend.unreadable)
-        self._messaging = Messaging(backend, keyspace, rules.history, self._lives, name=name)
+        self._messaging = Messaging(
+            backend, keyspace, rules.history, self._lives, name=name, envelopes=envelopes_of(rules.secret)
+        )
         self._listening = Listening(
             backend,
             keyspace,

@@ -11,6 +11,7 @@ from .backend import RedisBackend
 from .history.publisher import Publisher
 from .history.reader import HistoryReader, HistoryRules
 from .probe import Probe, publish_probe
+from .pubsub.envelopes import PLAIN, Envelopes
 from .redis.pipeline import CommandSender, OnConnected
 from .scripts import HISTORY_READ, PUBLISH, PUBLISH_ONCE, SERVER_DOUBT, SERVER_ENSURE, UNREADABLE_REMOVE
 from .server_life import ServerLives
@@ -20,7 +21,14 @@ class Messaging:
     """Needs the tasks of `jobs` running. `name` is part of the names under which Redis lists the connections."""
 
     def __init__(
-        self, backend: RedisBackend, keyspace: Keyspace, rules: HistoryRules, lives: ServerLives, *, name: str
+        self,
+        backend: RedisBackend,
+        keyspace: Keyspace,
+        rules: HistoryRules,
+        lives: ServerLives,
+        *,
+        name: str,
+        envelopes: Envelopes = PLAIN,
     ) -> None:
         self._lives = lives
         self._checks: list[OnConnected] = []
@@ -29,7 +37,7 @@ class Messaging:
             scripts=(SERVER_ENSURE, SERVER_DOUBT, UNREADABLE_REMOVE, PUBLISH, PUBLISH_ONCE),
             on_connected=self._prepare,
         )
-        self.publisher = Publisher(self.publishing, keyspace, rules)
+        self.publisher = Publisher(self.publishing, keyspace, rules, envelopes)
         probe = publish_probe(self.publishing, keyspace)
         self._probe = Probe("publishes", self.publishing, probe, lambda: backend.first_partitions)
         self.reading = backend.pipeline(
@@ -37,7 +45,7 @@ class Messaging:
             scripts=(SERVER_ENSURE, SERVER_DOUBT, UNREADABLE_REMOVE, HISTORY_READ),
             on_connected=self._prepare,
         )
-        self.history = HistoryReader(self.reading, keyspace, rules)
+        self.history = HistoryReader(self.reading, keyspace, rules, envelopes, backend.unreadable)
 
     def check_before_use(self, check: OnConnected) -> None:
         """From now on `check` is called on each new connection, before anything is published on it or read."""

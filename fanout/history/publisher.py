@@ -5,7 +5,7 @@ import asyncio
 from ...shared.channels import Channel
 from ...shared.keyspace import Keyspace
 from ...shared.publication import Position, Publication
-from ..pubsub.envelope import pack_publication
+from ..pubsub.envelopes import PLAIN, Envelopes
 from ..redis.answers import read_later
 from ..redis.connection import Reply
 from ..redis.pipeline import AnyPipeline
@@ -19,8 +19,11 @@ REMEMBER_KEY_SECONDS = 300
 class Publisher:
     """All publishes of a node: in order, each confirmed by Redis or failed within the pipeline's deadline."""
 
-    def __init__(self, pipeline: AnyPipeline, keyspace: Keyspace, rules: HistoryRules) -> None:
+    def __init__(
+        self, pipeline: AnyPipeline, keyspace: Keyspace, rules: HistoryRules, envelopes: Envelopes = PLAIN
+    ) -> None:
         self.pipeline = pipeline
+        self._envelopes = envelopes
         self._keyspace = keyspace
         self._rules = rules
 
@@ -32,7 +35,7 @@ class Publisher:
         The future is done when Redis has confirmed, and raises Unavailable if it has not in time. Its result is the
         message's position; None without history. For a key that was seen before, it is that of the earlier message.
         """
-        payload = pack_publication(publication)
+        payload = self._envelopes.pack(channel.address, publication, kept=self._rules.size > 0)
         memory = () if key is None else (self._keyspace.idempotency(channel, author, key),)
         rules = self._rules
         if rules.size:
@@ -46,7 +49,7 @@ class Publisher:
 
     def publish_unkept(self, channel: Channel, publication: Publication) -> asyncio.Future[Reply]:
         """Publish on a room's or an agent's channel what history does not keep; confirmed as `send` is."""
-        return self.send(channel.address, pack_publication(publication))
+        return self.send(channel.address, self._envelopes.pack(channel.address, publication, kept=False))
 
     def send(self, address: bytes, payload: bytes) -> asyncio.Future[Reply]:
         """Publish bytes on any channel; the result is the number of links that received them, at most."""

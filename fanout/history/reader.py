@@ -7,18 +7,21 @@ of history is the order of delivery. `lua/history_common.lua` says when a new ep
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from ...shared.channels import Channel
+from ...shared.errors import MalformedBytes
 from ...shared.keyspace import Keyspace
 from ...shared.protocol.commands import OFFSET_MAX, HistoryQuery
 from ...shared.publication import Position, Publication, StartPosition
 from ..lease_times import DEFAULT_TIMES
-from ..pubsub.envelope import unpack_numbered
+from ..pubsub.envelopes import PLAIN, Envelopes
 from ..redis.answers import read_later
 from ..redis.connection import Reply
 from ..redis.pipeline import AnyPipeline, CommandSender
 from ..scripts import HISTORY_READ, SERVER_DOUBT
+from ..unreadable import UnreadableData
 
 HEAD_TTL = 3600
 """Seconds for which a channel's head outlives its last message, at least. Nodes that follow the channel renew it."""
@@ -81,12 +84,24 @@ class StoredHead(NamedTuple):
 
 
 class HistoryReader:
-    """Every method, or the future that it returns, raises Unavailable."""
+    """Every method, or the future that it returns, raises Unavailable.
 
-    def __init__(self, pipeline: AnyPipeline, keyspace: Keyspace, rules: HistoryRules) -> None:
+    Entries that no node has written are left out of pages, and noted in `unreadable`.
+    """
+
+    def __init__(
+        self,
+        pipeline: AnyPipeline,
+        keyspace: Keyspace,
+        rules: HistoryRules,
+        envelopes: Envelopes = PLAIN,
+        unreadable: UnreadableData | None = None,
+    ) -> None:
         self.pipeline = pipeline
         self.rules = rules
+        self.envelopes = envelopes
         self._keyspace = keyspace
+        self._unreadable = unreadable or UnreadableData()
 
     @property
     def is_kept(self) -> bool:
@@ -98,7 +113,7 @@ class HistoryReader:
 
     def since(self, channel: Channel, offset: int) -> asyncio.Future[HistoryPage]:
         """The first messages after `offset` that are kept: READ_MAX, or READ_MAX_BYTES and at least one."""
-        return read_later(self._run(channel, offset + 1, "+", READ_MAX, "first", READ_MAX_BYTES), _read_page)
+        return self._read(channel, offset + 1, "+", READ_MAX, "first", READ_MAX_BYTES)
 
     def page(self, channel: Channel, query: HistoryQuery) -> asyncio.Future[HistoryPage]:
         """The first messages after `since`, or the last ones before `before`.
@@ -108,7 +123,7 @@ class HistoryReader:
         lowest = 0 if query.since is None else query.since + 1
         highest = "+" if query.before is None else max(query.before - 1, 0)
         which = "last" if query.since is None else "first"
-        return read_later(self._run(channel, lowest, highest, query.limit, which, PAGE_MAX_BYTES), _read_page)
+        return self._read(channel, lowest, highest, query.limit, which, PAGE_MAX_BYTES)
 
     async def recover(self, channel: Channel, position: Position, max_bytes: int) -> StartPosition:
         """All messages after `position`, or none of them.
@@ -151,11 +166,37 @@ class HistoryReader:
         ttl = self.rules.head_ttl
         await asyncio.gather(*(self.pipeline.send("EXPIRE", self._keyspace.history(c).head, ttl) for c in channels))
 
+    def _read(
+        self, channel: Channel, lowest: int, highest: int | str, count: int, which: str, max_bytes: int
+    ) -> "asyncio.Future[HistoryPage]":
+        reply = self._run(channel, lowest, highest, count, which, max_bytes)
+        return read_later(reply, partial(self._read_page, channel))
+
     def _run(
         self, channel: Channel, lowest: int, highest: int | str, count: int, which: str, max_bytes: int
     ) -> "asyncio.Future[Reply]":
         arguments = (lowest, highest, count, which, self.rules.head_ttl, self.rules.recovery_ms, max_bytes)
         return self.pipeline.run_script(HISTORY_READ, self._keyspace.history(channel), arguments)
+
+    def _read_page(self, channel: Channel, reply: Reply) -> HistoryPage:
+        """The page in a reply of HISTORY_READ: [`EPOCH OFFSET`, [[`OFFSET-0`, [field, envelope]], …], is_cut]."""
+        head = read_position(reply[0])
+        entries: list[Publication] = []
+        for id, fields in reply[1]:
+            try:
+                entries.append(self._read_entry(channel, head, bytes(id), bytes(fields[1])))
+            except (MalformedBytes, ValueError):
+                self._unreadable.note(self._keyspace.history(channel).log, fields[1])
+        # Without an entry there is no offset from which to ask on.
+        return HistoryPage(head, tuple(entries), is_cut=reply[2] == 1 and bool(entries))
+
+    def _read_entry(self, channel: Channel, head: Position, id: bytes, envelope: bytes) -> Publication:
+        """Raises MalformedBytes and ValueError. The head is written before its entry, so none is ahead of it."""
+        number, _, sequence = id.partition(b"-")
+        offset = int(number)
+        if sequence != b"0" or offset > head.offset:
+            raise MalformedBytes("an entry of the history at an offset that Redis has not assigned")
+        return self.envelopes.unpack_entry(channel.address, envelope, head.epoch, offset)
 
 
 def read_position(reply: Reply) -> Position:
@@ -175,10 +216,3 @@ def read_head(stored: StoredHead) -> Position | None:
         return read_position(head)
     except ValueError:
         return None
-
-
-def _read_page(reply: Reply) -> HistoryPage:
-    """The page in a reply of HISTORY_READ: [`EPOCH OFFSET`, [[`OFFSET-0`, [field, envelope]], …], is_cut]."""
-    head = read_position(reply[0])
-    entries = [unpack_numbered(fields[1], head.epoch, int(bytes(id).partition(b"-")[0])) for id, fields in reply[1]]
-    return HistoryPage(head, tuple(entries), reply[2] == 1)

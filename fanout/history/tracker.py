@@ -17,7 +17,6 @@ from ...shared.errors import MalformedBytes, Unavailable
 from ...shared.protocol.codec import encode_frame
 from ...shared.protocol.frames import Resync
 from ...shared.publication import Position, Publication
-from ..pubsub.envelope import unpack_delivery
 from ..pubsub.link_state import Batch
 from .comparison import BarrierSender, HeadComparison
 from .cursor import Cursor, CursorState, TrackedChannel
@@ -45,7 +44,7 @@ class ChannelTrackerStatistics:
     slowest_fill: float
     """Seconds that the slowest hole took to be filled."""
     malformed: int
-    """Deliveries that could not be read, and were dropped."""
+    """Deliveries that were dropped: they can't be read, or are not sealed by this cluster."""
     holes: int
     """Holes that were found."""
     filled: int
@@ -110,10 +109,10 @@ class ChannelTracker:
     def deliver_batch(self, batch: Batch) -> None:
         """Deliver the messages of one read of the link, as far as no hole is in front of them."""
         deliveries: Deliveries = []
-        tracked = self._tracked
+        tracked, unpack = self._tracked, self._history.envelopes.unpack
         for address, payload in batch:
             try:
-                message = unpack_delivery(payload)
+                message = unpack(address, payload)
             except MalformedBytes as error:
                 self._malformed += 1
                 _log.warning("dropped a delivery", error=str(error))

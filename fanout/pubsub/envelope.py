@@ -8,7 +8,7 @@ Envelope of a publication (all integers big-endian):
     …        exclude · JSON · msgpack
 
 A message that history keeps is numbered: Redis (`lua/publish.lua`) puts `\\3EPOCH OFFSET ` in front of the envelope,
-and the node adds the offset to the encoded message when it delivers it.
+and the node adds the offset to the encoded message when it delivers it. `envelopes.py` seals envelopes.
 
 Changes of a room's presence are published by Redis itself (`lua/presence_common.lua`): a byte 2 and a msgpack array
 
@@ -28,6 +28,7 @@ import msgpack
 from ...shared.errors import MalformedBytes
 from ...shared.names import RoomName, UserId
 from ...shared.protocol.codec import encode_lazily
+from ...shared.protocol.commands import OFFSET_MAX
 from ...shared.protocol.frames import PresenceCount, PresentUser, UserEvent
 from ...shared.publication import EncodedMessage, Publication
 
@@ -73,9 +74,15 @@ def unpack_delivery(data: bytes) -> Publication:
     """The publication in a message of pub/sub, numbered or not. Raises MalformedBytes."""
     if data[:1] != _NUMBERED:
         return unpack_publication(data)
+    envelope, epoch, offset = split_numbered(data)
+    return unpack_numbered(envelope, epoch, offset)
+
+
+def split_numbered(data: bytes) -> tuple[bytes, str, int]:
+    """(envelope, epoch, offset) of a numbered envelope. Raises MalformedBytes."""
     try:
         epoch, offset, envelope = data.split(b" ", 2)
-        return unpack_numbered(envelope, epoch[1:].decode(), int(offset))
+        return envelope, epoch[1:].decode(), int(offset)
     except ValueError as error:
         raise MalformedBytes(f"a numbered envelope of {len(data)} bytes: {error}") from error
 
@@ -84,7 +91,9 @@ def unpack_numbered(envelope: bytes, epoch: str, offset: int) -> Publication:
     """The publication in an envelope that history keeps, with its position. Raises MalformedBytes."""
     exclude, encoded = _unpack_envelope(envelope)
     packed = encoded.msgpack
-    if offset < 1 or encoded.json[-1:] != b"}" or not packed or not _FIXMAP <= packed[0] < _FIXMAP_FULL:
+    if not 0 < offset <= OFFSET_MAX:
+        raise MalformedBytes(f"an offset that Redis assigns to no message: {offset!s:.40}")
+    if encoded.json[-1:] != b"}" or not packed or not _FIXMAP <= packed[0] < _FIXMAP_FULL:
         raise MalformedBytes("a numbered envelope that holds no frame")
     return Publication(encoded, exclude, 0, epoch, offset)
 

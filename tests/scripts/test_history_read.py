@@ -4,10 +4,19 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
-from tannoy.fanout.history.reader import HEAD_TTL, READ_MAX, HistoryRules, StoredHead, read_head
+from tannoy.fanout.history.reader import (
+    HEAD_TTL,
+    PAGE_MAX_BYTES,
+    READ_MAX,
+    HistoryReader,
+    HistoryRules,
+    StoredHead,
+    read_head,
+)
+from tannoy.fanout.pubsub.envelopes import PLAIN
 from tannoy.fanout.redis.pipeline import Pipeline
+from tannoy.fanout.unreadable import UnreadableData
 from tannoy.shared.channels import Channel
-from tannoy.shared.errors import Unavailable
 from tannoy.shared.names import RoomName
 from tannoy.shared.protocol.commands import OFFSET_MAX, HistoryQuery
 from tannoy.shared.publication import Position
@@ -108,10 +117,46 @@ async def test_recovery_above_the_byte_limit_is_refused(room: HistoryRoom) -> No
     assert await recover(room, 15, max_bytes=5 * size - 1) is None
 
 
-async def test_malformed_log_entry_makes_history_unavailable(room: HistoryRoom) -> None:
-    await room.valkey.run("XADD", room.keys.log, "21-0", "m", b"garbage")
-    with pytest.raises(Unavailable):
-        await room.history.page(room.channel, HistoryQuery())
+FOREIGN_ENTRIES = {
+    "no envelope": ("20-1", "m", b"garbage"),
+    "between two offsets": ("20-1", "m", envelope_of("foreign")),
+    "ahead of the head": ("21-0", "m", envelope_of("foreign")),
+    "at an offset that is none": ("18446744073709551615-0", "m", envelope_of("foreign")),
+    "of two fields": ("20-1", "x", b"", "m", envelope_of("foreign")),
+}
+
+
+@pytest.mark.parametrize("entry", FOREIGN_ENTRIES.values(), ids=FOREIGN_ENTRIES)
+async def test_an_entry_that_no_node_has_written_is_left_out_and_counted(
+    room: HistoryRoom, entry: tuple[str | bytes, ...]
+) -> None:
+    unreadable = UnreadableData()
+    history = HistoryReader(room.pipeline, room.keyspace, HistoryRules(10, 300), PLAIN, unreadable)
+    await room.valkey.run("XADD", room.keys.log, *entry)
+
+    page = await history.page(room.channel, HistoryQuery())
+
+    assert [entry.offset for entry in page.entries] == [*range(11, 21)]
+    assert unreadable.statistics() == {"log": 1}
+
+
+async def test_a_page_of_nothing_but_unreadable_entries_does_not_promise_more(room: HistoryRoom) -> None:
+    await room.valkey.run("DEL", room.keys.log)
+    for number in (18, 19, 20):
+        await room.valkey.run("XADD", room.keys.log, f"{number}-0", "m", b"x" * PAGE_MAX_BYTES)
+
+    page = await room.history.page(room.channel, HistoryQuery())
+
+    assert (page.entries, page.is_cut, page.head.offset) == ((), False, 20)
+
+
+async def test_recovery_over_an_unreadable_entry_is_refused(room: HistoryRoom) -> None:
+    await room.publish("replaced")
+    await room.valkey.run("XDEL", room.keys.log, "21-0")
+    await room.valkey.run("XADD", room.keys.log, "21-1", "m", envelope_of("foreign"))
+    await room.publish("real")
+    assert await recover(room, 19) is None
+    assert await recover(room, 21) == [22]
 
 
 # ---- heads
