@@ -71,6 +71,7 @@ class Listening:
             messaging.publisher,
             incarnation=incarnation,
             secret=secret,
+            clock=clock,
             answer_request=answer_request,
             is_listening=self.link.live.is_set,
             response_timeout=timeouts.response,
@@ -110,7 +111,7 @@ class Listening:
         self.tracker.deliver_batch(self._without_oversized(deliveries))
         for channel, payload in batch:
             if channel in self._control_channels:
-                self.control.handle_message(payload)
+                self.control.handle_message(channel, payload)
 
     def _without_oversized(self, batch: Batch) -> Batch:
         """Without payloads that no node has published. If one took the place of a message, that is a hole."""

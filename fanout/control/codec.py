@@ -1,6 +1,5 @@
-"""Control messages as bytes: msgpack arrays, sealed with an HMAC of `CLUSTER_SECRET`."""
+"""Control messages as bytes: msgpack arrays. `sealing.py` seals them."""
 
-import hmac
 from typing import Any
 
 import msgpack
@@ -22,16 +21,8 @@ from .requests import (
     Response,
 )
 
-_SEAL_BYTES = 16
-"""Half of a SHA-256: 128 bits can't be guessed, and every control message carries them."""
 
-
-def _seal(body: bytes, secret: bytes) -> bytes:
-    return hmac.digest(secret, body, "sha256")[:_SEAL_BYTES]
-
-
-def pack_message(message: ControlMessage, secret: bytes) -> bytes:
-    """`secret` is `CLUSTER_SECRET`. With an empty one the seal protects from accidents only: anybody can make it."""
+def pack_message(message: ControlMessage) -> bytes:
     parts: tuple[object, ...]
     match message:
         case DeliverToUser(request, reply_to, user_id, encoded):
@@ -48,15 +39,11 @@ def pack_message(message: ControlMessage, secret: bytes) -> bytes:
             parts = ("evict", owner.kind, owner.name, lease, int(code), count, displaced_by)
         case LeaseGranted(owner, lease):
             parts = ("granted", owner.kind, owner.name, lease)
-    body = msgpack.packb(parts)
-    return _seal(body, secret) + body
+    return msgpack.packb(parts)
 
 
-def unpack_message(data: bytes, secret: bytes) -> ControlMessage:
-    """Raises MalformedBytes, also where the seal is not the cluster's."""
-    seal, body = data[:_SEAL_BYTES], data[_SEAL_BYTES:]
-    if not hmac.compare_digest(seal, _seal(body, secret)):
-        raise MalformedBytes("a control message with another seal: is CLUSTER_SECRET the same on all nodes?")
+def unpack_message(body: bytes) -> ControlMessage:
+    """Raises MalformedBytes."""
     try:
         parts: Any = msgpack.unpackb(body, raw=False)
         match parts:
@@ -79,4 +66,4 @@ def unpack_message(data: bytes, secret: bytes) -> ControlMessage:
             case _:
                 raise MalformedBytes(f"a control message of unknown form: {parts!r:.80}")
     except (ValueError, msgpack.exceptions.UnpackException) as error:
-        raise MalformedBytes(f"a control message of {len(data)} bytes: {error}") from error
+        raise MalformedBytes(f"a control message of {len(body)} bytes: {error}") from error

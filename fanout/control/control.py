@@ -15,6 +15,7 @@ from typing import Protocol
 import structlog
 
 from ...shared.channels import Owner
+from ...shared.clock import Clock
 from ...shared.errors import MalformedBytes, Unavailable
 from ...shared.keyspace import Keyspace
 from ...shared.names import AgentId, SessionId, UserId
@@ -25,6 +26,7 @@ from ..redis.connection import Reply
 from .codec import pack_message, unpack_message
 from .requests import (
     CloseSessions,
+    ControlMessage,
     DeliverToSession,
     DeliverToUser,
     Evict,
@@ -34,6 +36,7 @@ from .requests import (
     Request,
     Response,
 )
+from .sealing import ControlSealer
 
 RESPONSE_SECONDS = 0.45
 """For all nodes together to respond to a request: a client's command then answers within half a second."""
@@ -54,6 +57,8 @@ class ControlStatistics:
     """Requests of this node that wait for responses."""
     malformed: int
     """Control messages since the start that were dropped, because they are not of this cluster and version."""
+    replayed: int
+    """Those of them that are of this cluster, and were played again or sent too long ago."""
     missing_responses: int
     """Responses since the start that were missing at the deadline."""
 
@@ -102,12 +107,13 @@ class Control:
         *,
         incarnation: str,
         secret: bytes,
+        clock: Clock,
         answer_request: AnswerRequest,
         is_listening: Callable[[], bool],
         response_timeout: float = RESPONSE_SECONDS,
     ) -> None:
         self._publisher = publisher
-        self._secret = secret
+        self._sealer = ControlSealer(secret, clock)
         self._answer_request = answer_request
         self._notice_handler: NoticeHandler | None = None
         self._keyspace = keyspace
@@ -166,7 +172,7 @@ class Control:
             # The responses could not reach this node, and a count without them would be wrong.
             pending.fail(Unavailable("this node receives nothing from the bus"))
             return pending
-        sent = self._publisher.send(self._all_nodes, pack_message(request, self._secret))
+        sent = self._publish(self._all_nodes, request)
         sent.add_done_callback(lambda done: self._on_sent(pending, done))
         return pending
 
@@ -194,7 +200,7 @@ class Control:
         if channel == self._this_node:
             asyncio.get_running_loop().call_soon(self._handle_notice, notice)
         else:
-            self._send(channel, pack_message(notice, self._secret))
+            self._publish(channel, notice).add_done_callback(_log_failure)
 
     def _handle_notice(self, notice: Notice) -> None:
         if self._notice_handler is not None:
@@ -202,10 +208,10 @@ class Control:
 
     # ---- what comes in
 
-    def handle_message(self, payload: bytes) -> None:
-        """A control message from the bus."""
+    def handle_message(self, channel: bytes, payload: bytes) -> None:
+        """A control message from the bus, on one of `channels`."""
         try:
-            message = unpack_message(payload, self._secret)
+            message = unpack_message(self._sealer.open(channel, payload))
         except MalformedBytes as error:
             self._malformed += 1
             _log.warning("dropped a control message", error=str(error))
@@ -218,14 +224,17 @@ class Control:
                 self._handle_notice(message)
             case _:
                 response = Response(message.request, *self._answer_request(message))
-                self._send(message.reply_to, pack_message(response, self._secret))
+                self._publish(message.reply_to, response).add_done_callback(_log_failure)
 
-    def _send(self, channel: bytes, payload: bytes) -> None:
-        self._publisher.send(channel, payload).add_done_callback(_log_failure)
+    def _publish(self, channel: bytes, message: ControlMessage) -> asyncio.Future[Reply]:
+        return self._publisher.send(channel, self._sealer.seal(channel, pack_message(message)))
 
     def statistics(self) -> ControlStatistics:
         return ControlStatistics(
-            pending_requests=len(self._pending), malformed=self._malformed, missing_responses=self._missing_responses
+            pending_requests=len(self._pending),
+            malformed=self._malformed,
+            replayed=self._sealer.replayed,
+            missing_responses=self._missing_responses,
         )
 
 

@@ -1,4 +1,4 @@
-"""Control messages: requests to every node, notices to one, and responses. `codec.py` packs and seals them."""
+"""Control messages: requests to all nodes, notices to one, and responses. `codec.py`, `sealing.py`: their bytes."""
 
 from dataclasses import dataclass
 

@@ -1,8 +1,10 @@
 """Nodes with a secret share Redis with somebody else: what no node has sealed is heard by nobody, and in no history."""
 
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 import pytest
+from tannoy.fanout.redis.connection import Pushes, connect
 from tannoy.shared.channels import Channel
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import AgentId, RoomName
@@ -10,6 +12,8 @@ from tannoy.shared.names import AgentId, RoomName
 from tests.support.client import Client
 from tests.support.cluster import Cluster
 from tests.support.history_room import envelope_of
+from tests.support.node import STEADY
+from tests.support.waiting import PATIENCE
 
 KEYSPACE = Keyspace("tannoy")
 ROOM, OTHER = KEYSPACE.room(RoomName("lobby")), KEYSPACE.room(RoomName("other"))
@@ -18,7 +22,7 @@ BYE = b'\1\0\0\0\0\x1b{"type":"bye","code":4504}\n\x80'
 
 @pytest.fixture(scope="module")
 async def cluster(anyio_backend: str) -> AsyncGenerator[Cluster]:
-    async with Cluster(nodes=2, CLUSTER_SECRET="of this cluster") as running:
+    async with Cluster(nodes=2, times=STEADY, CLUSTER_SECRET="of this cluster") as running:
         yield running
 
 
@@ -118,3 +122,41 @@ async def test_a_forged_agent_message_is_heard_by_nobody(cluster: Cluster) -> No
     agent = await cluster.nodes[1].connect("/ws/agents/forged")
     await cluster.valkey.run("PUBLISH", KEYSPACE.agent(AgentId("forged")).address, BYE)
     assert await agent.received_since() == []
+
+
+# ---- messages between nodes
+
+
+@asynccontextmanager
+async def recording(cluster: Cluster, channel: bytes) -> AsyncGenerator[list[bytes]]:
+    """The payloads that are published on a channel meanwhile. To Redis it is one more node, which does not respond."""
+    payloads: list[bytes] = []
+
+    def on_pushes(pushes: Pushes) -> None:
+        payloads.extend(push[2] for push in pushes if push[0] == b"message")
+
+    connection = await connect(cluster.valkey.address, name="recorder", on_pushes=on_pushes, timeout=PATIENCE)
+    connection.subscribe(("SUBSCRIBE", channel), lambda refusal: None)
+    await connection.send("PING")
+    try:
+        yield payloads
+    finally:
+        connection.abort()
+        await connection.lost
+
+
+async def test_a_recorded_order_to_close_sessions_closes_none_that_came_since(cluster: Cluster) -> None:
+    former = await cluster.nodes[0].connect("/ws?user_id=eve")
+    async with recording(cluster, KEYSPACE.control) as recorded:
+        answer = await cluster.nodes[1].http.delete("/api/v1/users/eve/sessions")
+        assert answer.json() == {"sessions": 1}
+    await former.close_code()
+    since = await cluster.nodes[0].connect("/ws?user_id=eve")
+    before = await cluster.total("control", "replayed")
+
+    for payload in recorded:
+        await cluster.valkey.run("PUBLISH", KEYSPACE.control, payload)
+
+    assert await since.received_since() == []
+    assert await cluster.total("control", "replayed") == before + len(recorded) * len(cluster.nodes)
+    assert all([await node.has_logged("that has come before") for node in cluster.nodes])

@@ -1,12 +1,14 @@
 """The Control of the node `me`, over a publisher and a link that the test controls."""
 
-from tannoy.fanout.control.codec import pack_message
+from tannoy.fanout.control.codec import pack_message, unpack_message
 from tannoy.fanout.control.control import Control
-from tannoy.fanout.control.requests import Notice, Request, Response
+from tannoy.fanout.control.requests import ControlMessage, Notice, Request, Response
+from tannoy.fanout.control.sealing import ControlSealer
 from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.sessions import SessionInfo
 
+from tests.support.clock import manual_clock
 from tests.support.scripted_redis import ScriptedPublisher
 
 KEYSPACE = Keyspace("tannoy")
@@ -21,6 +23,8 @@ class ScriptedControl:
         self.requests: list[Request] = []
         self.notices: list[Notice] = []
         self.publisher = ScriptedPublisher(KEYSPACE)
+        self.other = ControlSealer(SECRET, manual_clock())
+        """Seals as another node does."""
         self._answer = sessions, listed
         self.is_listening = True
         self.control = Control(
@@ -28,6 +32,7 @@ class ScriptedControl:
             self.publisher,
             incarnation="me",
             secret=SECRET,
+            clock=manual_clock(),
             answer_request=self._answer_request,
             is_listening=lambda: self.is_listening,
         )
@@ -46,4 +51,13 @@ class ScriptedControl:
 
     def respond(self, request: int, sessions: int, *listed: SessionInfo) -> None:
         """A node responds to a request of this one."""
-        self.control.handle_message(pack_message(Response(request, sessions, listed), SECRET))
+        self.receive(Response(request, sessions, listed))
+
+    def receive(self, message: ControlMessage, channel: bytes = KEYSPACE.control) -> None:
+        """Another node has published this."""
+        self.control.handle_message(channel, self.other.seal(channel, pack_message(message)))
+
+    def sent(self) -> list[tuple[bytes, ControlMessage]]:
+        """(channel, message) of each publish of this node."""
+        opener = ControlSealer(SECRET, manual_clock())
+        return [(channel, unpack_message(opener.open(channel, payload))) for channel, payload, _ in self.publisher.sent]

@@ -121,6 +121,7 @@ class UnitNode:
             self.publisher,
             incarnation="me",
             secret=b"",
+            clock=self.clock,
             answer_request=self._handle_request,
             is_listening=lambda: True,
         )

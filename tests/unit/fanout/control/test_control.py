@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tannoy.fanout.control.codec import pack_message, unpack_message
+from tannoy.fanout.control.codec import pack_message
 from tannoy.fanout.control.control import RESPONSE_SECONDS
 from tannoy.fanout.control.requests import (
     CloseSessions,
@@ -18,7 +18,7 @@ from tannoy.shared.publication import EncodedMessage
 
 from tests.support.clock import manual_clock, on_manual_time, turns
 from tests.support.records import session_info
-from tests.support.scripted_control import KEYSPACE, OWNER, SECRET, ScriptedControl
+from tests.support.scripted_control import KEYSPACE, OWNER, ScriptedControl
 
 ADA = UserId("ada")
 ENCODED = EncodedMessage(b"{}", b"\x80")
@@ -28,16 +28,14 @@ ENCODED = EncodedMessage(b"{}", b"\x80")
 async def test_a_request_is_published_to_all_nodes_with_the_channel_to_reply_to() -> None:
     node = ScriptedControl()
     node.control.deliver_to_user(ADA, ENCODED)
-    ((channel, payload, key),) = node.publisher.sent
-    assert (channel, key) == (KEYSPACE.control, None)
-    assert unpack_message(payload, SECRET) == DeliverToUser(1, KEYSPACE.node("me"), ADA, ENCODED)
+    assert node.sent() == [(KEYSPACE.control, DeliverToUser(1, KEYSPACE.node("me"), ADA, ENCODED))]
 
 
 @on_manual_time
 async def test_deliver_to_session_names_the_agent_and_the_session() -> None:
     node = ScriptedControl()
     node.control.deliver_to_session(AgentId("42"), SessionId("s1"), ENCODED)
-    request = unpack_message(node.publisher.sent[0][1], SECRET)
+    ((_, request),) = node.sent()
     assert request == DeliverToSession(1, KEYSPACE.node("me"), AgentId("42"), SessionId("s1"), ENCODED)
 
 
@@ -46,7 +44,7 @@ async def test_deliver_to_session_names_the_agent_and_the_session() -> None:
 async def test_close_sessions_names_the_owner_and_the_session_if_given(session_id: SessionId | None) -> None:
     node = ScriptedControl()
     node.control.close_sessions(OWNER, session_id)
-    request = unpack_message(node.publisher.sent[0][1], SECRET)
+    ((_, request),) = node.sent()
     assert request == CloseSessions(1, KEYSPACE.node("me"), OWNER, session_id)
 
 
@@ -68,7 +66,7 @@ async def test_list_sessions_joins_the_lists_of_all_nodes() -> None:
     node = ScriptedControl()
     sessions = asyncio.ensure_future(node.control.list_sessions(ADA))
     await turns()
-    assert unpack_message(node.publisher.sent[0][1], SECRET) == ListSessions(1, KEYSPACE.node("me"), ADA)
+    assert node.sent() == [(KEYSPACE.control, ListSessions(1, KEYSPACE.node("me"), ADA))]
     node.confirm_received_by(2)
     await turns()
     node.respond(1, 2, session_info("s1"), session_info("s2"))
@@ -185,16 +183,15 @@ async def test_a_response_after_the_deadline_is_ignored() -> None:
 async def test_a_request_of_another_node_is_answered_on_its_channel() -> None:
     node = ScriptedControl(sessions=3)
     request = DeliverToUser(9, KEYSPACE.node("other"), ADA, ENCODED)
-    node.control.handle_message(pack_message(request, SECRET))
+    node.receive(request)
     assert node.requests == [request]
-    ((channel, payload, _),) = node.publisher.sent
-    assert (channel, unpack_message(payload, SECRET)) == (KEYSPACE.node("other"), Response(9, 3))
+    assert node.sent() == [(KEYSPACE.node("other"), Response(9, 3))]
 
 
 @on_manual_time
 async def test_a_response_that_fails_to_publish_raises_nothing() -> None:
     node = ScriptedControl(sessions=1)
-    node.control.handle_message(pack_message(DeliverToUser(9, b"other", ADA, ENCODED), SECRET))
+    node.receive(DeliverToUser(9, b"other", ADA, ENCODED))
     node.publisher.confirmations[-1].set_exception(Unavailable("no bus"))
     await asyncio.sleep(0)
 
@@ -202,8 +199,8 @@ async def test_a_response_that_fails_to_publish_raises_nothing() -> None:
 @on_manual_time
 async def test_a_malformed_control_message_is_dropped_and_counted() -> None:
     node = ScriptedControl()
-    node.control.handle_message(pack_message(DeliverToUser(9, b"other", ADA, ENCODED), b"another"))
-    node.control.handle_message(b"garbage")
+    node.control.handle_message(KEYSPACE.control, pack_message(DeliverToUser(9, b"other", ADA, ENCODED)))
+    node.control.handle_message(KEYSPACE.control, b"garbage")
     assert node.requests == []
     assert node.publisher.sent == []
     assert node.control.statistics().malformed == 2
@@ -217,5 +214,15 @@ async def test_the_channels_are_that_of_all_nodes_and_that_of_this_one() -> None
 @on_manual_time
 async def test_list_sessions_of_another_node_is_answered_with_the_sessions() -> None:
     node = ScriptedControl(sessions=1, listed=(session_info("s1"),))
-    node.control.handle_message(pack_message(ListSessions(9, b"other", ADA), SECRET))
-    assert unpack_message(node.publisher.sent[0][1], SECRET) == Response(9, 1, (session_info("s1"),))
+    node.receive(ListSessions(9, b"other", ADA))
+    assert node.sent() == [(b"other", Response(9, 1, (session_info("s1"),)))]
+
+
+@on_manual_time
+async def test_a_request_that_is_played_again_is_refused_and_counted() -> None:
+    node = ScriptedControl(sessions=1)
+    recorded = node.other.seal(KEYSPACE.control, pack_message(CloseSessions(9, b"other", OWNER, None)))
+    for _ in range(3):
+        node.control.handle_message(KEYSPACE.control, recorded)
+    assert len(node.requests) == len(node.publisher.sent) == 1
+    assert (node.control.statistics().malformed, node.control.statistics().replayed) == (2, 2)

@@ -1,13 +1,12 @@
 """Notices between nodes: published to one node, which handles them and does not answer."""
 
 import pytest
-from tannoy.fanout.control.codec import pack_message, unpack_message
 from tannoy.fanout.control.requests import Evict, LeaseGranted, Notice
 from tannoy.shared.codes import CloseCode
 from tannoy.shared.errors import Unavailable
 
 from tests.support.clock import on_manual_time, turns
-from tests.support.scripted_control import KEYSPACE, OWNER, SECRET, ScriptedControl
+from tests.support.scripted_control import KEYSPACE, OWNER, ScriptedControl
 
 EVICT = Evict(OWNER, "other|1|s1", CloseCode.EVICTED, 3, "s2")
 GRANTED = LeaseGranted(OWNER, "other|1|s1")
@@ -18,8 +17,7 @@ GRANTED = LeaseGranted(OWNER, "other|1|s1")
 async def test_a_notice_is_published_to_one_node(notice: Notice) -> None:
     node = ScriptedControl()
     node.control.send_notice("other", notice)
-    ((channel, payload, _),) = node.publisher.sent
-    assert (channel, unpack_message(payload, SECRET)) == (KEYSPACE.node("other"), notice)
+    assert node.sent() == [(KEYSPACE.node("other"), notice)]
 
 
 @on_manual_time
@@ -36,7 +34,7 @@ async def test_a_notice_to_this_node_is_handled_later_and_not_published() -> Non
 @on_manual_time
 async def test_a_notice_of_another_node_is_handled_and_not_answered(notice: Notice) -> None:
     node = ScriptedControl(sessions=1)
-    node.control.handle_message(pack_message(notice, SECRET))
+    node.receive(notice, KEYSPACE.node("me"))
     assert node.notices == [notice]
     assert (node.requests, node.publisher.sent) == ([], [])
 

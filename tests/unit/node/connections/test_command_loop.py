@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from tannoy.fanout.control.codec import pack_message
 from tannoy.fanout.control.requests import Response
+from tannoy.fanout.control.sealing import ControlSealer
 from tannoy.fanout.scripts import PRESENCE_JOIN, PRESENCE_LIST
 from tannoy.node.connections.command_loop import IN_FLIGHT_MAX
 from tannoy.shared.clock import rfc3339
@@ -122,7 +123,8 @@ async def test_private_message_is_answered_with_the_number_of_sessions() -> None
     client.send(type="private", to="bob", content=1, id="p")
     node.publisher.confirmations[0].set_result(1)
     await turns()
-    node.control.handle_message(pack_message(Response(1, 3), b""))
+    _, channel = node.control.channels
+    node.control.handle_message(channel, ControlSealer(b"", node.clock).seal(channel, pack_message(Response(1, 3))))
     await turns()
     assert client.received() == [{"type": "ok", "id": "p", "sessions": 3}]
 

@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 from tannoy.fanout.control.codec import unpack_message
-from tannoy.fanout.control.requests import DeliverToSession, DeliverToUser
+from tannoy.fanout.control.requests import ControlMessage, DeliverToSession, DeliverToUser
+from tannoy.fanout.control.sealing import ControlSealer
 from tannoy.node.operations.publishing import Publishing
 from tannoy.shared.clock import rfc3339
 from tannoy.shared.names import SessionId, UserId
@@ -26,6 +27,11 @@ def published(node: UnitNode) -> dict[str, Any]:
     (publication,) = node.publisher.published
     frame: dict[str, Any] = json.loads(publication.encoded.json)
     return frame
+
+
+def sent_order(node: UnitNode) -> ControlMessage:
+    ((channel, payload, _),) = node.publisher.sent
+    return unpack_message(ControlSealer(b"", node.clock).open(channel, payload))
 
 
 @on_manual_time
@@ -71,7 +77,7 @@ async def test_published_typing_excludes_the_session_that_types() -> None:
 async def test_message_to_a_user_goes_to_all_nodes_as_a_private_frame() -> None:
     node = UnitNode()
     publishing(node).send_to_user(UserId("bob"), ADA, "psst")
-    order = unpack_message(node.publisher.sent[0][1], b"")
+    order = sent_order(node)
     assert isinstance(order, DeliverToUser)
     assert (order.user_id, json.loads(order.encoded.json)["type"]) == ("bob", "private")
 
@@ -80,7 +86,7 @@ async def test_message_to_a_user_goes_to_all_nodes_as_a_private_frame() -> None:
 async def test_message_to_a_session_goes_to_all_nodes_as_a_message_of_its_agent() -> None:
     node = UnitNode()
     publishing(node).send_to_session(AGENT, SessionId("s2"), BACK_END, "hi")
-    order = unpack_message(node.publisher.sent[0][1], b"")
+    order = sent_order(node)
     assert isinstance(order, DeliverToSession)
     assert isinstance(order.encoded, EncodedMessage)
     frame = json.loads(order.encoded.json)
