@@ -5,6 +5,7 @@ That the limit of open files is too low is told here too.
 
 from collections.abc import Mapping
 
+from ..fanout.redis.address import AnyAddress, ClusterAddress, SentinelAddress, parse_address
 from ..shared.settings import Settings, find_service_links, settings_without_effect, unknown_settings
 from .auth.hosts import is_loopback
 from .lifecycle.files import OTHERS, file_limit, sessions_possible
@@ -28,6 +29,12 @@ def find_warnings(settings: Settings, variables: Mapping[str, str]) -> list[str]
             warnings.append(f"TANNOY_AUTH=none: any client that reaches {settings.host} can choose its identity")
         if not settings.api_key.get_secret_value():
             warnings.append("no TANNOY_API_KEY is set: the API serves clients on this machine only")
+    redis = _find_foreign_redis(settings)
+    if redis is not None and not settings.cluster_secret.get_secret_value():
+        warnings.append(
+            f"no TANNOY_CLUSTER_SECRET is set: any client that can publish in Redis at {redis} can speak in every room "
+            "and close sessions"
+        )
     links = find_service_links(variables)
     names = variables.keys() - set(links)
     if links:
@@ -37,3 +44,18 @@ def find_warnings(settings: Settings, variables: Mapping[str, str]) -> list[str]
     if found := unknown_settings(names):
         warnings.append(f"unknown settings, perhaps misspelt: {', '.join(found)}")
     return warnings
+
+
+def _find_foreign_redis(settings: Settings) -> AnyAddress | None:
+    """Return where Redis is; None: on this machine, or the URL can't be read, which stops the start."""
+    try:
+        address = parse_address(settings.redis_url.get_secret_value())
+    except ValueError:
+        return None
+    match address:
+        case SentinelAddress(sentinels=servers) | ClusterAddress(seeds=servers):
+            pass
+        case _:
+            servers = (address,)
+    is_here = all(server.port is None or is_loopback(server.host) for server in servers)
+    return None if is_here else address

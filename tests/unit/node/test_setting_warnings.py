@@ -21,6 +21,39 @@ def test_a_node_with_a_key_is_not_warned_of_it() -> None:
     assert len(find_warnings(Settings(host="0.0.0.0", api_key="k"), {})) == 1
 
 
+FOREIGN = {
+    "redis://:hunter2@redis:6379": "redis:6379",
+    "rediss://10.0.0.1/3": "10.0.0.1:6379",
+    "redis+sentinel://127.0.0.1,10.0.0.2/main": "main of Sentinels 127.0.0.1:26379, 10.0.0.2:26379",
+    "redis+cluster://10.0.0.1,10.0.0.2": "the cluster of 10.0.0.1:6379, 10.0.0.2:6379",
+}
+HERE = (
+    "redis://127.0.0.1:6379",
+    "redis://localhost",
+    "redis://[::1]:7000",
+    "unix:///run/redis.sock",
+    "redis+sentinel://127.0.0.1/main",
+    "redis+cluster://localhost:7000",
+)
+
+
+@pytest.mark.parametrize(("url", "shown"), FOREIGN.items())
+def test_a_node_without_a_secret_whose_redis_is_elsewhere_is_warned_of_it(url: str, shown: str) -> None:
+    (sentence,) = find_warnings(Settings(redis_url=url), {})
+    assert sentence.startswith(f"no TANNOY_CLUSTER_SECRET is set: any client that can publish in Redis at {shown} can")
+    assert "hunter2" not in sentence
+
+
+@pytest.mark.parametrize("url", FOREIGN)
+def test_a_node_with_a_secret_is_not_warned_of_it(url: str) -> None:
+    assert find_warnings(Settings(redis_url=url, cluster_secret="s"), {}) == []
+
+
+@pytest.mark.parametrize("url", HERE)
+def test_a_redis_on_this_machine_needs_no_secret(url: str) -> None:
+    assert find_warnings(Settings(redis_url=url), {}) == []
+
+
 @pytest.mark.parametrize(
     ("variables", "sentence"),
     [
