@@ -28,7 +28,7 @@ _ALL = range(PARTITIONS)
 
 class RedisBackend(Protocol):
     """Makes links and pipelines. `echo_channel` gives the channel of a link's echo in a partition; `reader` is the
-    pipeline by which heads are read.
+    pipeline by which heads are read; `payload_max_bytes` the largest message that nodes publish.
 
     A link proves that all pipelines of its backend reach the server that it receives from.
     """
@@ -46,6 +46,7 @@ class RedisBackend(Protocol):
         clock: Clock,
         listener: LinkListener,
         reader: AnyPipeline,
+        payload_max_bytes: int,
     ) -> AnyLink: ...
 
     def pipeline(self, *, name: str, scripts: tuple[Script, ...], on_connected: OnConnected) -> AnyPipeline: ...
@@ -96,6 +97,7 @@ class SingleServer:
         clock: Clock,
         listener: LinkListener,
         reader: AnyPipeline,
+        payload_max_bytes: int,
     ) -> AnyLink:
         return Link(
             self._target,
@@ -105,6 +107,7 @@ class SingleServer:
             listener=listener,
             publish_barrier=reader.publish,
             command_connections=lambda: (each.connection for each in self._pipelines if each.connection),
+            payload_max_bytes=payload_max_bytes,
         )
 
     def pipeline(self, *, name: str, scripts: tuple[Script, ...], on_connected: OnConnected) -> AnyPipeline:
@@ -151,6 +154,7 @@ class ClusterBackend:
         clock: Clock,
         listener: LinkListener,
         reader: AnyPipeline,
+        payload_max_bytes: int,
     ) -> AnyLink:
         return ClusterLink(
             self._cluster,
@@ -160,6 +164,7 @@ class ClusterBackend:
             listener=listener,
             publish_barrier=reader.publish,
             command_connections=lambda server: (c for each in self._pipelines if (c := each.connection_to(server))),
+            payload_max_bytes=payload_max_bytes,
         )
 
     def pipeline(self, *, name: str, scripts: tuple[Script, ...], on_connected: OnConnected) -> AnyPipeline:

@@ -60,6 +60,7 @@ class Listening:
             clock=clock,
             listener=self,
             reader=messaging.reading,
+            payload_max_bytes=self._payload_max_bytes,
         )
         self.tracker = ChannelTracker(messaging.history, self.link, clock=clock, deliver=deliver)
         messaging.check_before_use(self.tracker.comparison.end_lost_epochs)

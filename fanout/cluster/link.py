@@ -75,7 +75,9 @@ class ClusterLink:
         listener: LinkListener,
         publish_barrier: PublishNonce,
         command_connections: Callable[[RedisAddress], Iterable[RedisConnection]] = lambda server: (),
+        payload_max_bytes: int | None = None,
     ) -> None:
+        self._payload_max_bytes = payload_max_bytes
         self.live = asyncio.Event()
         """Set while the links to all masters receive all that they should."""
         self._topology = topology
@@ -178,6 +180,7 @@ class ClusterLink:
             on_unsubscribed=partial(self._on_unsubscribed, server),
             command_connections=partial(self._command_connections, server),
             verbs=SHARDED,
+            payload_max_bytes=self._payload_max_bytes,
         )
         if self._reading_paused:
             link.pause_reading()

@@ -23,6 +23,8 @@ BACKOFF_BASE = 0.1
 BACKOFF_CAP = 1.0
 """Seconds between two attempts to connect, from about the base to the cap: no more than a pipeline waits, so that
 deliveries do not stay away for longer than publishes."""
+READ_MAX_BYTES = 1024 * 1024
+"""What one read of the socket may bring in front of a message; asyncio and uvloop read 256 KiB at most."""
 _NOT_SERVED_CODES = frozenset(("MOVED", "CLUSTERDOWN"))
 """Codes of errors by which a server of a Redis Cluster says that it does not serve the slot, or not now."""
 
@@ -39,6 +41,9 @@ class Link:
     `command_connections` gives the connections of pipelines that have to go to the same server as the link. Where they
     go elsewhere, those to the server that was reached earlier are closed: the newest one shows where the address leads.
     `publish_barrier` publishes over the one of them by which heads are read.
+
+    A connection that brings a message of much more than `payload_max_bytes` is replaced before it has read all of it;
+    None: any is read.
     """
 
     def __init__(
@@ -55,7 +60,9 @@ class Link:
         on_unsubscribed: Callable[[list[bytes]], None] = lambda channels: None,
         command_connections: Callable[[], Iterable[RedisConnection]] = lambda: (),
         verbs: Verbs = PLAIN,
+        payload_max_bytes: int | None = None,
     ) -> None:
+        self._push_max_bytes = None if payload_max_bytes is None else payload_max_bytes + READ_MAX_BYTES
         self.state = LinkState(echo_channel, verbs)
         self.live = asyncio.Event()
         """Set while the link receives all that it should."""
@@ -137,6 +144,7 @@ class Link:
         connection = await connect(
             self._target, name=self._name, on_pushes=self._handle_pushes, timeout=CONNECT_TIMEOUT
         )
+        connection.push_max_bytes = self._push_max_bytes
         try:
             await self._forbid_eviction(connection)
             self._connection = connection

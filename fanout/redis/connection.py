@@ -63,6 +63,9 @@ class RedisConnection(asyncio.Protocol):
         self._reply_handlers: deque[Callable[[Reply], None]] = deque()  # one for each reply that is still to come
         self._transport: asyncio.Transport | None = None
         self._reason: ConnectionLost | None = None
+        self.push_max_bytes: int | None = None
+        """The connection ends with a push that is larger, before all of it is here; None: it takes any."""
+        self._incomplete_bytes = 0  # of a push, at most
         self._now = asyncio.get_running_loop().time
         self.opened_at = self._now()
         """When it was opened, in seconds of the event loop's clock."""
@@ -97,8 +100,16 @@ class RedisConnection(asyncio.Protocol):
                     self._handle_reply(reply)
         except ConnectionLost:
             self.abort()
+        if self.push_max_bytes is not None:
+            self._check_incomplete_push(len(data), self.push_max_bytes, follows_others=bool(pushes))
         if pushes:
             self._on_pushes(pushes)
+
+    def _check_incomplete_push(self, read: int, max_bytes: int, *, follows_others: bool) -> None:
+        before = 0 if follows_others else self._incomplete_bytes
+        self._incomplete_bytes = before + read if self._reader.has_data() else 0
+        if self._incomplete_bytes > max_bytes:
+            self.abort(f"a message of more than {max_bytes} bytes was published, which no node does")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None  # uvloop raises where asyncio ignores what is done to a closed transport

@@ -16,7 +16,7 @@ from tests.support.client import Client
 from tests.support.cluster import Cluster, NodeProcess, Transport
 from tests.support.node import HASTY, HASTY_LEASES
 from tests.support.valkey import Valkey
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, value_becomes
 
 TIMES = replace(
     HASTY,
@@ -244,6 +244,18 @@ async def test_a_payload_larger_than_any_message_reaches_nobody(world: World) ->
 
     assert await world.heard_by_the_others() == [["message"], ["message"], []]
     assert (await world.node.diagnostics())["unreadable"]["room"] == before + 1
+
+
+async def test_a_payload_far_larger_than_any_message_is_not_read_to_its_end(world: World) -> None:
+    room = KEYSPACE.room(RoomName("healthy"))
+    before = await world.node.count("link", "connections")
+
+    await world.cluster.valkey.run("PUBLISH", room.address, bytes(20_000_000))
+    await value_becomes(lambda: world.node.count("link", "connections"), before + 1)
+    await eventually(world.node.is_ready, what="the node is ready")
+
+    assert await world.heard_by_the_others() == [["message"], ["message"], []]
+    assert await world.node.has_logged("bytes was published, which no node does")
 
 
 @pytest.mark.parametrize("of_wrong_type", [False, True])

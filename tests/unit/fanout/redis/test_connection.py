@@ -92,6 +92,47 @@ async def test_a_reply_that_arrives_byte_by_byte_is_read() -> None:
     assert await reply == b"hello"
 
 
+def push_of(size: int) -> bytes:
+    return b">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$%d\r\n%b\r\n" % (size, bytes(size))
+
+
+@on_manual_time
+async def test_a_push_larger_than_any_ends_the_connection_before_all_of_it_is_here() -> None:
+    connection, transport = open_connection()
+    connection.push_max_bytes = 1000
+    push = push_of(100_000)
+    read = next(end for end in range(0, len(push), 100) if _feed(connection, transport, push[end : end + 100]))
+    assert 1000 <= read < 1300
+
+
+def _feed(connection: RedisConnection, transport: Transport, data: bytes) -> bool:
+    connection.data_received(data)
+    return transport.aborted
+
+
+@on_manual_time
+async def test_many_small_pushes_that_reads_cut_anywhere_do_not_end_the_connection() -> None:
+    pushed: list[Pushes] = []
+    connection, transport = open_connection(pushed)
+    connection.push_max_bytes = 1000
+    pushes = push_of(200) * 100
+    for start in range(0, len(pushes), 333):
+        connection.data_received(pushes[start : start + 333])
+    assert not transport.aborted
+    assert sum(map(len, pushed)) == 100
+
+
+@on_manual_time
+async def test_without_a_bound_a_push_of_any_size_is_read() -> None:
+    pushed: list[Pushes] = []
+    connection, transport = open_connection(pushed)
+    push = push_of(100_000)
+    for start in range(0, len(push), 1000):
+        connection.data_received(push[start : start + 1000])
+    assert not transport.aborted
+    assert len(pushed) == 1
+
+
 @on_manual_time
 async def test_a_lost_connection_fails_all_commands_without_a_reply() -> None:
     connection, _ = open_connection()
