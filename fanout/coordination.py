@@ -115,11 +115,13 @@ class Coordination:
 
     @property
     def not_ready_reason(self) -> str | None:
-        """None: the last heartbeat was confirmed, and the connection takes commands."""
+        """None: the heartbeat holds, the last one was confirmed, and the connection takes commands."""
         if not self.pipeline.connected.is_set():
             return "Redis takes no heartbeats"
         if self.membership.refusal is not None:
             return f"Redis takes no heartbeats: {self.membership.refusal}"
+        if not self.membership.is_valid:
+            return "the heartbeat of this node has expired: it has no leases"
         refusal = self._probe.refusal
         return None if refusal is None else f"Redis takes no leases and no presence: {refusal}"
 

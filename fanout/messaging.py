@@ -38,7 +38,7 @@ class Messaging:
             on_connected=self._prepare,
         )
         self.publisher = Publisher(self.publishing, keyspace, rules, envelopes)
-        probe = publish_probe(self.publishing, keyspace)
+        probe = publish_probe(self.publishing, keyspace, rules)
         self._probe = Probe("publishes", self.publishing, probe, lambda: backend.first_partitions)
         self.reading = backend.pipeline(
             name=f"tannoy-history-{name}",

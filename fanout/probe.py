@@ -12,13 +12,14 @@ import structlog
 
 from ..shared.errors import Unavailable
 from ..shared.keyspace import Keyspace
+from .history.reader import HistoryRules
 from .redis.connection import Reply
 from .redis.errors import reason_of, words_of
 from .redis.pipeline import AnyPipeline, CommandSender
-from .scripts import COORDINATION_PROBE, PUBLISH_ONCE
+from .scripts import COORDINATION_PROBE, PUBLISH, PUBLISH_ONCE
 
 PERIOD = 1.0
-"""Seconds between two probes, and for which the key of a publish is kept."""
+"""Seconds between two probes, and for which the keys of a publish are kept."""
 
 _log = structlog.get_logger("tannoy.bus")
 
@@ -60,13 +61,18 @@ class Probe:
             await asyncio.sleep(PERIOD)
 
 
-def publish_probe(commands: CommandSender, keyspace: Keyspace) -> Callable[[int], Awaitable[Reply]]:
-    """As a message is: a script writes a key and publishes. What it sends raises what `commands` raises."""
-    process = secrets.token_hex(8)
+def publish_probe(
+    commands: CommandSender, keyspace: Keyspace, rules: HistoryRules
+) -> Callable[[int], Awaitable[Reply]]:
+    """As a message is, on a channel without subscribers. What it sends raises what `commands` raises."""
+    process, seconds = secrets.token_hex(8), int(PERIOD)
 
     def send(partition: int) -> Awaitable[Reply]:
         name = keyspace.probe(partition, process)
-        return commands.run_script(PUBLISH_ONCE, (name,), (name, b"", int(PERIOD)))
+        if not rules.size:
+            return commands.run_script(PUBLISH_ONCE, (name,), (name, b"", seconds))
+        keys = (keyspace.server(partition), name, name + b":log")
+        return commands.run_script(PUBLISH, keys, (name, b"", 1, seconds, seconds, rules.recovery_ms))
 
     return send
 

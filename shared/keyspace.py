@@ -13,7 +13,7 @@
     {prefix}:{tag}:control          Redis channel: control messages to every node
     {prefix}:{tag}:node:INCARNATION Redis channel: control messages to one node
     {prefix}:{tag}:echo:INCARNATION Redis channel: the echo of one node's link
-    {prefix}:{tag}:probe:PROCESS    a key, and a Redis channel that nobody is subscribed to
+    {prefix}:{tag}:probe:PROCESS    a key, and a Redis channel that nobody is subscribed to; with `:log` another key
     {prefix}:{tag}:probe:coordination  a key of all nodes, of changing type
 
 Redis' databases share one pub/sub: so that the nodes of two databases do not hear each other, all names of a database

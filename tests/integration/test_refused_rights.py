@@ -10,6 +10,7 @@ from tests.support.waiting import eventually, value_becomes
 
 RIGHTS = ("del", "expire", "hdel", "hset", "hsetnx", "sadd", "srem", "zrem")
 REASON = "Redis takes no leases and no presence: Redis does not allow it to the user of the node"
+NO_PUBLISHES = "Redis takes no publishes: Redis does not allow it to the user of the node"
 TRY_AGAIN_LATER = 1013
 
 
@@ -51,6 +52,29 @@ async def test_a_node_is_not_ready_without_a_right_of_its_sessions_and_no_sessio
         await value_becomes(lambda: _users_of_the_lobby(nodes[1]), [])
         await eventually(lambda: _is_admitted(nodes[1], "/ws/agents/a1"), what="the only lease is free")
         assert not await _is_admitted(nodes[0], "/ws/agents/a1")
+
+
+@pytest.mark.parametrize("right", ["set", "xadd"])
+async def test_a_node_that_redis_does_not_let_publish_is_not_ready(right: str) -> None:
+    async with RedisServer(binary_of("valkey")) as redis, two_nodes(redis.url, times=STEADY) as nodes:
+        await redis.run("ACL", "SETUSER", "default", f"-{right}")
+        await value_becomes(lambda: _why_not_ready(nodes[0]), NO_PUBLISHES)
+        await redis.run("ACL", "SETUSER", "default", f"+{right}")
+
+        await value_becomes(lambda: _why_not_ready(nodes[0]), None)
+
+
+async def test_without_history_a_node_needs_no_right_to_write_it() -> None:
+    settings = {"HISTORY_SIZE": "0"}
+    async with RedisServer(binary_of("valkey")) as redis, two_nodes(redis.url, times=STEADY, **settings) as nodes:
+        await redis.run("ACL", "SETUSER", "default", "-xadd")
+        probes = await nodes[0].count("pipeline", "answered")
+
+        async def has_probed() -> bool:
+            return await nodes[0].count("pipeline", "answered") >= probes + 2
+
+        await eventually(has_probed, what="two probes of publishing")
+        assert await _why_not_ready(nodes[0]) is None
 
 
 @pytest.mark.parametrize("path", ["/ws/agents/a1", "/ws/chat/lobby?user_id=bob"])

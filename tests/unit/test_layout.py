@@ -12,7 +12,6 @@ COVERED_BY: dict[str, str] = {
     "client/subscription.py": "tests/cluster/test_watch.py",
     "fanout/backend.py": "tests/cluster/test_redis_cluster.py",
     "fanout/bus.py": "tests/cluster/test_faults.py",
-    "fanout/coordination.py": "tests/cluster/test_limits_and_redis.py",
     "fanout/heartbeats.py": "tests/unit/fanout/test_membership_beats.py",
     "fanout/listening.py": "tests/cluster/test_holes.py",
     "fanout/probe.py": "tests/integration/test_refusals.py",
