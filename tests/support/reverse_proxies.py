@@ -1,9 +1,10 @@
 """Real proxies in front of nodes, as Debian packages them: nginx and HAProxy. Each serves on loopback."""
 
+import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.support import processes
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
+PROJECT = Path(__file__).parent.parent.parent
 _NGINX = """
 daemon off;
 master_process off;
@@ -81,6 +83,21 @@ async def haproxy(ports: Sequence[int]) -> AsyncGenerator[int]:
             yield port
 
 
+@asynccontextmanager
+async def deployed_haproxy(ports: Sequence[int]) -> AsyncGenerator[tuple[int, int]]:
+    """In front of the nodes on these ports, with `deploy/haproxy.cfg` itself. Gives its public and its private port."""
+    config = (PROJECT / "deploy" / "haproxy.cfg").read_text()
+    public, private = free_port(), free_port()
+    servers = "\n".join(f"  server node-{each} 127.0.0.1:{each}" for each in ports)
+    config = re.sub(r"^  server-template .*$", servers, config, flags=re.MULTILINE)
+    config = config.replace("bind :8000", f"bind 127.0.0.1:{public}").replace("bind :8001", f"bind 127.0.0.1:{private}")
+    with tempfile.TemporaryDirectory(prefix="tannoy-haproxy-") as folder:
+        file = Path(folder) / "haproxy.cfg"
+        file.write_text(config.replace("maxconn 100000", "maxconn 1000"))
+        async with _running(_binary("haproxy"), ("-db", "-f", str(file)), private, is_ready=lambda code: code == 200):
+            yield public, private
+
+
 def _binary(name: str) -> str:
     found = shutil.which(name, path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
     if found is None:
@@ -89,7 +106,9 @@ def _binary(name: str) -> str:
 
 
 @asynccontextmanager
-async def _running(binary: str, arguments: Sequence[str], port: int) -> AsyncGenerator[None]:
+async def _running(
+    binary: str, arguments: Sequence[str], port: int, *, is_ready: Callable[[int], bool] = lambda code: True
+) -> AsyncGenerator[None]:
     process = processes.start([binary, *arguments], output=subprocess.DEVNULL)
     try:
         async with httpx.AsyncClient() as http:
@@ -97,10 +116,9 @@ async def _running(binary: str, arguments: Sequence[str], port: int) -> AsyncGen
             async def answers() -> bool:
                 assert process.poll() is None, f"{binary} has ended: its messages are on stderr"
                 try:
-                    await http.get(f"http://127.0.0.1:{port}/health/live")
+                    return is_ready((await http.get(f"http://127.0.0.1:{port}/health/live")).status_code)
                 except httpx.TransportError:
                     return False
-                return True
 
             await eventually(answers, what=f"{binary} serves")
         yield
