@@ -119,9 +119,8 @@ class Bus:
         self._start_timeout = rules.timeouts.start
         self._keyspace = keyspace
         self._lives = ServerLives(keyspace, clock=clock, times=rules.times, unreadable=backend.unreadable)
-        self._messaging = Messaging(
-            backend, keyspace, rules.history, self._lives, name=name, envelopes=envelopes_of(rules.secret)
-        )
+        envelopes = envelopes_of(rules.secret)
+        self._messaging = Messaging(backend, keyspace, rules.history, self._lives, name=name, envelopes=envelopes)
         self._listening = Listening(
             backend,
             keyspace,
@@ -146,6 +145,7 @@ class Bus:
             send_notice=self._listening.control.send_notice,
             describe=events.describe,
             list_present=events.list_present,
+            envelopes=envelopes,
         )
         self._listening.attach(self._coordination.leases)
 

@@ -25,6 +25,7 @@ from .membership import Membership
 from .presence.calls import PRESENCE_SCRIPTS, PresenceRules
 from .presence.presence import Presence
 from .probe import Probe, coordination_probe
+from .pubsub.envelopes import PLAIN, Envelopes
 from .scripts import COORDINATION_PROBE, REMEMBER_GONE, SERVER_ENSURE, UNREADABLE_REMOVE
 from .server_life import ServerLives
 
@@ -59,6 +60,7 @@ class Coordination:
         send_notice: Callable[[str, Notice], None],
         describe: Callable[[], NodeInfo],
         list_present: ListPresent,
+        envelopes: Envelopes = PLAIN,
     ) -> None:
         times = rules.times
         self.membership = Membership(
@@ -93,6 +95,7 @@ class Coordination:
             rules=rules.presence,
             times=times,
             unreadable=backend.unreadable,
+            envelopes=envelopes,
         )
         self.disconnects = DisconnectLog(self.pipeline, keyspace, backend.unreadable)
         self.anti_entropy = AntiEntropy(

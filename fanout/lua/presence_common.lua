@@ -12,6 +12,7 @@
 --
 -- ARGV  1 room  2 inline_max: users that are listed at most  3 events_max: users beyond which only counts are published
 --       …       those of the script below it
+--       last    the key of the room's seal, empty: changes are published without one
 -- Returns nothing by itself; each function is O(log n), and O(inline_max) where it publishes a change
 -- KEYS  1 heartbeats zset  incarnation → when its heartbeat expires (ms of Redis TIME)
 --       2 rooms      zset  room → its number of users; only rooms with users
@@ -28,7 +29,7 @@
 --       9 sessions   hash  NUMBER → USER\nSINCE|NAME: the sessions of one process in the room
 --       10 on        set   the rooms in which that process has sessions
 local HEARTBEATS, ROOMS, DUE, USERS, LEAVING, META, SERVER, CHANNEL, SESSIONS, ON = unpack(KEYS)
-local ROOM, INLINE_MAX, EVENTS_MAX = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local ROOM, INLINE_MAX, EVENTS_MAX, SEAL_KEY = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[#ARGV]
 local COUNT_EVERY = 1000
 local KEEP_SECONDS = 86400
 
@@ -113,8 +114,15 @@ local function sweep_at(ms)
   redis.call('ZADD', DUE, 'LT', digits(ms), ROOM)
 end
 
+-- The seal is a hash of a hash: to a single one of key and text more text could be appended.
 local function publish(...)
-  redis.call('PUBLISH', CHANNEL, '\2' .. cmsgpack.pack({ ROOM, ... }))
+  local change = cmsgpack.pack({ ROOM, ... })
+  if SEAL_KEY == '' then
+    redis.call('PUBLISH', CHANNEL, '\2' .. change)
+  else
+    local seal = redis.sha1hex(SEAL_KEY .. redis.sha1hex(SEAL_KEY .. change))
+    redis.call('PUBLISH', CHANNEL, '\6' .. seal .. change)
+  end
 end
 
 local function publish_count()

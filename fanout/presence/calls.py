@@ -11,6 +11,7 @@ from ...shared.names import RoomName, UserId
 from ...shared.protocol.frames import PresentUser
 from ..lease_times import DEFAULT_TIMES, LeaseTimes
 from ..pubsub.envelope import is_user, read_users
+from ..pubsub.envelopes import PLAIN, Envelopes
 from ..redis.connection import Reply, Word
 from ..redis.pipeline import AnyPipeline
 from ..redis.script import Script
@@ -66,7 +67,9 @@ class PresenceCalls:
         rules: PresenceRules,
         times: LeaseTimes = DEFAULT_TIMES,
         unreadable: UnreadableData | None = None,
+        envelopes: Envelopes = PLAIN,
     ) -> None:
+        self._envelopes = envelopes
         self.unreadable = unreadable or UnreadableData()
         self.pipeline = pipeline
         self.keyspace = keyspace
@@ -110,7 +113,7 @@ class PresenceCalls:
 
         of_all = (key for process in processes for key in keys_of(process))
         words = (*self._words(room), self._grace_ms, self._lease_ms)
-        return self.pipeline.run_script(PRESENCE_CHECK, (*self._keys(room), *keys_of(incarnation), *of_all), words)
+        return self._run(PRESENCE_CHECK, room, (*keys_of(incarnation), *of_all), words)
 
     async def list_processes(self, part: int) -> list[str]:
         """The processes that have heartbeats in a partition, dead ones until they are forgotten. In order."""
@@ -151,11 +154,11 @@ class PresenceCalls:
 
     def sweep_room(self, room: Channel) -> asyncio.Future[int]:
         """How many leaves were shown."""
-        return self.pipeline.run_script(PRESENCE_SWEEP, self._keys(room), self._words(room))
+        return self._run(PRESENCE_SWEEP, room, (), self._words(room))
 
     def list_users(self, room: Channel, limit: int) -> asyncio.Future[list[Any]]:
         """[version, users, sessions, [user, entry, …]]."""
-        return self.pipeline.run_script(PRESENCE_LIST, self._keys(room), (room.name, limit))
+        return self._run(PRESENCE_LIST, room, (), (room.name, limit))
 
     def claim_due(self, part: int) -> asyncio.Future[list[list[bytes]]]:
         """[[room, …], [incarnation of a dead process, …]]."""
@@ -169,10 +172,14 @@ class PresenceCalls:
     def _run_for_process(self, script: Script, room: Channel, incarnation: str, *words: Word) -> asyncio.Future[Reply]:
         keyspace = self.keyspace
         of_process = (keyspace.sessions_of_node(room, incarnation), keyspace.rooms_of_node(room.partition, incarnation))
-        return self.pipeline.run_script(script, (*self._keys(room), *of_process), (*self._words(room), *words))
+        return self._run(script, room, of_process, (*self._words(room), *words))
 
-    def _keys(self, room: Channel) -> tuple[bytes, ...]:
-        return (*self.keyspace.presence(room), room.address)
+    def _run(
+        self, script: Script, room: Channel, more_keys: tuple[bytes, ...], words: tuple[Word, ...]
+    ) -> asyncio.Future[Reply]:
+        """`more_keys`: behind those of the room."""
+        keys = (*self.keyspace.presence(room), room.address, *more_keys)
+        return self.pipeline.run_script(script, keys, (*words, self._envelopes.presence_key(room.address)))
 
     def _words(self, room: Channel) -> tuple[Word, ...]:
         return (room.name, self._rules.inline_max, self._rules.events_max)

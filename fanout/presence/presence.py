@@ -23,6 +23,7 @@ from ...shared.names import RoomName, UserId
 from ...shared.protocol.frames import PresenceSnapshot
 from ..batches import batched
 from ..lease_times import DEFAULT_TIMES, LeaseTimes
+from ..pubsub.envelopes import PLAIN, Envelopes
 from ..redis.answers import read_later
 from ..redis.pipeline import AnyPipeline
 from ..unreadable import UnreadableData, parse_room_member
@@ -68,11 +69,12 @@ class Presence:
         rules: PresenceRules,
         times: LeaseTimes = DEFAULT_TIMES,
         unreadable: UnreadableData | None = None,
+        envelopes: Envelopes = PLAIN,
     ) -> None:
         self._pipeline = pipeline
         self._keyspace = keyspace
         self._incarnation = incarnation
-        self._calls = PresenceCalls(pipeline, keyspace, rules, times, unreadable)
+        self._calls = PresenceCalls(pipeline, keyspace, rules, times, unreadable, envelopes)
         self._sweep_seconds = times.sweep_seconds
         self._sweeper = Sweeper(self._calls)
         self._joining: set[int] = set()

@@ -51,7 +51,7 @@ def pack_publication(publication: Publication) -> bytes:
 def unpack_publication(data: bytes) -> Publication:
     """A publication that is not numbered, or a change of presence. Raises MalformedBytes."""
     if data[:1] == _PRESENCE:
-        return _unpack_presence(data)
+        return unpack_change(data[1:])
     exclude, encoded = _unpack_envelope(data)
     return Publication(encoded, exclude)
 
@@ -98,9 +98,10 @@ def unpack_numbered(envelope: bytes, epoch: str, offset: int) -> Publication:
     return Publication(encoded, exclude, 0, epoch, offset)
 
 
-def _unpack_presence(data: bytes) -> Publication:
+def unpack_change(data: bytes) -> Publication:
+    """The publication of a change of presence, from its msgpack array. Raises MalformedBytes."""
     try:
-        change = _read_change(msgpack.unpackb(data[1:], raw=True))
+        change = _read_change(msgpack.unpackb(data, raw=True))
         return Publication(encode_lazily(change), version=change.version)
     except (ValueError, msgpack.exceptions.UnpackException) as error:
         raise MalformedBytes(f"a change of presence of {len(data)} bytes: {error}") from error

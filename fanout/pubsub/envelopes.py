@@ -6,18 +6,35 @@ A sealed envelope of a publication:
     16 bytes  the seal of what follows, for this channel and the byte above
     …         the envelope (`envelope.py`)
 
-The position in front of a numbered envelope is not sealed, since Redis assigns it.
+The position in front of a numbered envelope is not sealed, since Redis assigns it. A change of presence, which a script
+publishes, is sealed by that script, with a key for its room alone:
+
+    1 byte    6
+    40 bytes  SHA-1 in hexadecimal digits: of the key and, as such digits, the SHA-1 of the key and what follows
+    …         the msgpack array of `envelope.py`
 """
 
+import hmac
+from hashlib import sha1
 from typing import Protocol
 
 from ...shared.errors import MalformedBytes
 from ...shared.publication import Publication
-from .envelope import pack_publication, split_numbered, unpack_delivery, unpack_numbered, unpack_publication
+from .envelope import (
+    pack_publication,
+    split_numbered,
+    unpack_change,
+    unpack_delivery,
+    unpack_numbered,
+    unpack_publication,
+)
 from .seal import SEAL_BYTES, Seal
 
 _KEPT, _UNKEPT = b"\x04", b"\x05"
 _START = 1 + SEAL_BYTES
+_NUMBERED, _SEALED_CHANGE = b"\x03", b"\x06"
+_CHANGE_START = 1 + 40
+_FOREIGN = "a message without the seal of this cluster: is CLUSTER_SECRET the same on all nodes?"
 
 
 class Envelopes(Protocol):
@@ -35,6 +52,10 @@ class Envelopes(Protocol):
         """The publication in an entry of the history."""
         ...
 
+    def presence_key(self, address: bytes) -> str:
+        """The key by which scripts seal changes of a room's presence. Empty: they do not."""
+        ...
+
 
 class PlainEnvelopes:
     """Without a secret: whoever may publish in Redis can make one."""
@@ -48,15 +69,19 @@ class PlainEnvelopes:
     def unpack_entry(self, address: bytes, envelope: bytes, epoch: str, offset: int) -> Publication:
         return unpack_numbered(envelope, epoch, offset)
 
+    def presence_key(self, address: bytes) -> str:
+        return ""
+
 
 PLAIN = PlainEnvelopes()
 
 
 class SealedEnvelopes:
-    """With a secret: what is not sealed by it is refused, but for changes of presence, which Redis publishes itself."""
+    """With a secret: what is not sealed by it is refused."""
 
     def __init__(self, secret: bytes) -> None:
         self._kept, self._unkept = Seal(secret, b"tannoy kept"), Seal(secret, b"tannoy unkept")
+        self._presence = Seal(secret, b"tannoy presence")
 
     def pack(self, address: bytes, publication: Publication, *, kept: bool) -> bytes:
         kind, seal = (_KEPT, self._kept) if kept else (_UNKEPT, self._unkept)
@@ -64,22 +89,32 @@ class SealedEnvelopes:
         return b"%b%b%b" % (kind, seal.make(address, envelope), envelope)
 
     def unpack(self, address: bytes, data: bytes) -> Publication:
-        if data[:1] == b"\x03":
+        if data[:1] == _NUMBERED:
             envelope, epoch, offset = split_numbered(data)
             return self.unpack_entry(address, envelope, epoch, offset)
-        if data[:1] == b"\x02":
-            return unpack_publication(data)
+        if data[:1] == _SEALED_CHANGE:
+            return self._unpack_change(address, data)
         return unpack_publication(_open(address, data, _UNKEPT, self._unkept))
 
     def unpack_entry(self, address: bytes, envelope: bytes, epoch: str, offset: int) -> Publication:
         return unpack_numbered(_open(address, envelope, _KEPT, self._kept), epoch, offset)
+
+    def presence_key(self, address: bytes) -> str:
+        return self._presence.make(address, b"").hex()
+
+    def _unpack_change(self, address: bytes, data: bytes) -> Publication:
+        key, change = self.presence_key(address).encode(), data[_CHANGE_START:]
+        seal = sha1(key + sha1(key + change).hexdigest().encode()).hexdigest().encode()
+        if not hmac.compare_digest(data[1:_CHANGE_START], seal):
+            raise MalformedBytes(_FOREIGN)
+        return unpack_change(change)
 
 
 def _open(address: bytes, sealed: bytes, kind: bytes, seal: Seal) -> bytes:
     """The envelope in a sealed one. Raises MalformedBytes."""
     envelope = sealed[_START:]
     if sealed[:1] != kind or not seal.is_valid(sealed[1:_START], address, envelope):
-        raise MalformedBytes("a message without the seal of this cluster: is CLUSTER_SECRET the same on all nodes?")
+        raise MalformedBytes(_FOREIGN)
     return envelope
 
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+import msgpack
 import pytest
 from tannoy.fanout.redis.connection import Pushes, connect
 from tannoy.shared.channels import Channel
@@ -116,6 +117,24 @@ async def test_a_forged_entry_of_the_history_is_left_out_of_every_answer(cluster
     assert [message["content"] for message in page["messages"]] == ["second"]
     assert [message["content"] for message in listed["messages"]] == ["second"]
     assert late.welcome["recovered"] is False
+
+
+async def test_who_comes_and_goes_is_told_on_the_other_node(cluster: Cluster) -> None:
+    ada = await cluster.nodes[0].connect("/ws/chat/presence?user_id=ada")
+    bob = await cluster.nodes[1].connect("/ws/chat/presence?user_id=bob")
+    assert (await ada.expect("user_joined"))["user_id"] == "bob"
+    await bob.close()
+    assert (await ada.expect("user_left"))["user_id"] == "bob"
+
+
+@pytest.mark.parametrize("users", [1, -1])
+async def test_a_forged_change_of_presence_is_told_to_nobody(users: int, cluster: Cluster) -> None:
+    member = await cluster.nodes[0].connect(f"/ws/chat/foreign{users}")
+    room = KEYSPACE.room(RoomName(f"foreign{users}"))
+    for kind in (b"\2", b"\6" + b"0" * 40):
+        change = kind + msgpack.packb([room.name, "joined", users, 2**53 - 1, "eve", "Eve", False])
+        await cluster.valkey.run("PUBLISH", room.address, change)
+    assert await member.received_since(with_presence=True) == []
 
 
 async def test_a_forged_agent_message_is_heard_by_nobody(cluster: Cluster) -> None:

@@ -52,7 +52,7 @@ async def running(*, sweeping: bool = True) -> AsyncGenerator[tuple[Presence, Pi
 def leaves(redis: MemoryRedis) -> list[int]:
     """Numbers of the leaves that were sent to Redis."""
     calls = [call for call in redis.arguments_of("EVALSHA") if call[0] == PRESENCE_LEAVE.digest.encode()]
-    return [int(call[-2]) for call in calls]
+    return [int(call[-3]) for call in calls]
 
 
 @on_manual_time

@@ -1,5 +1,7 @@
 """Envelopes with and without the seal of the cluster's secret, as messages of pub/sub and as entries of the history."""
 
+from hashlib import sha1
+
 import msgpack
 import pytest
 from tannoy.fanout.pubsub.envelope import pack_publication
@@ -14,6 +16,7 @@ NUMBERED = Publication(PUBLICATION.encoded, "s1", 0, "life-1", 7)
 SEALED = SealedEnvelopes(b"secret")
 KEPT, UNKEPT = (SEALED.pack(ADDRESS, PUBLICATION, kept=kept) for kept in (True, False))
 POSITION = b"\x03life-1 7 "
+CHANGE = b"\x02" + msgpack.packb(["lobby", "count", 2000, 9])
 
 
 def test_without_a_secret_envelopes_are_as_they_were_packed() -> None:
@@ -35,9 +38,25 @@ def test_a_sealed_entry_of_the_history_is_the_publication_at_its_position() -> N
     assert SEALED.unpack_entry(ADDRESS, KEPT, "life-1", 7) == NUMBERED
 
 
-def test_a_change_of_presence_is_read_as_redis_publishes_it() -> None:
-    change = b"\x02" + msgpack.packb(["lobby", "count", 2000, 9])
-    assert SEALED.unpack(ADDRESS, change).version == 9
+def sealed_change(address: bytes = ADDRESS, secret: bytes = b"secret") -> bytes:
+    """As `lua/presence_common.lua` publishes it."""
+    key, change = SealedEnvelopes(secret).presence_key(address).encode(), msgpack.packb(["lobby", "count", 2000, 9])
+    return b"\x06" + sha1(key + sha1(key + change).hexdigest().encode()).hexdigest().encode() + change
+
+
+def test_a_sealed_change_of_presence_is_read() -> None:
+    assert SEALED.unpack(ADDRESS, sealed_change()).version == 9
+
+
+def test_without_a_secret_there_is_no_key_for_presence_and_changes_are_not_sealed() -> None:
+    assert PLAIN.presence_key(ADDRESS) == ""
+    assert PLAIN.unpack(ADDRESS, CHANGE).version == 9
+    with pytest.raises(MalformedBytes):
+        PLAIN.unpack(ADDRESS, sealed_change())
+
+
+def test_each_room_has_a_key_for_its_presence() -> None:
+    assert SEALED.presence_key(ADDRESS) != SEALED.presence_key(OTHER_ROOM)
 
 
 FOREIGN = {
@@ -54,6 +73,11 @@ FOREIGN = {
     "not kept, with a position": (ADDRESS, POSITION + UNKEPT),
     "kept, called unkept": (ADDRESS, UNKEPT[:1] + KEPT[1:]),
     "empty": (ADDRESS, b""),
+    "an unsealed change of presence": (ADDRESS, CHANGE),
+    "a change of presence of another room": (ADDRESS, sealed_change(OTHER_ROOM)),
+    "a change of presence with another secret": (ADDRESS, sealed_change(secret=b"Secret")),
+    "a change of presence with more behind it": (ADDRESS, sealed_change() + b"\x00"),
+    "a change of presence that is cut": (ADDRESS, sealed_change()[:30]),
 }
 
 
