@@ -65,6 +65,12 @@ def partition_of(name: bytes) -> int:
     return _PARTITIONS_OF_TAGS[name[start : name.index(b"}", start)]]
 
 
+def has_partition(name: bytes) -> bool:
+    """Whether the partition of a name can be told, which somebody else may have made up."""
+    start = name.find(b"{") + 1
+    return name[start : name.find(b"}", start)] in _PARTITIONS_OF_TAGS
+
+
 def kind_of_key(name: bytes) -> str:
     """What stands behind the tag in the name of a key: `due`, or `held`. Empty: it was not built here."""
     _, tag, rest = name.partition(b"}:")

@@ -17,7 +17,7 @@ import structlog
 from ...shared.channels import Owner
 from ...shared.clock import Clock
 from ...shared.errors import MalformedBytes, Unavailable
-from ...shared.keyspace import Keyspace
+from ...shared.keyspace import Keyspace, has_partition, kind_of_key
 from ...shared.names import AgentId, SessionId, UserId
 from ...shared.publication import EncodedMessage
 from ...shared.sessions import SessionInfo
@@ -212,6 +212,8 @@ class Control:
         """A control message from the bus, on one of `channels`."""
         try:
             message = unpack_message(self._sealer.open(channel, payload))
+            if not isinstance(message, Response | Evict | LeaseGranted):
+                _check_reply_to(message.reply_to)
         except MalformedBytes as error:
             self._malformed += 1
             _log.warning("dropped a control message", error=str(error))
@@ -236,6 +238,12 @@ class Control:
             replayed=self._sealer.replayed,
             missing_responses=self._missing_responses,
         )
+
+
+def _check_reply_to(channel: bytes) -> None:
+    """Raises MalformedBytes: it is no channel of a node, and in a Redis Cluster nothing can be published there."""
+    if kind_of_key(channel) != "node" or not has_partition(channel):
+        raise MalformedBytes(f"a request to be answered on {channel[:80]!r}, which is no channel of a node")
 
 
 def _log_failure(sent: asyncio.Future[Reply]) -> None:

@@ -5,8 +5,9 @@ import random
 import re
 from collections import Counter
 
+import pytest
 from tannoy.shared.channels import PARTITIONS, ChannelKind, partition
-from tannoy.shared.keyspace import PARTITION_TAGS, Keyspace, key_slot, kind_of_key
+from tannoy.shared.keyspace import PARTITION_TAGS, Keyspace, has_partition, key_slot, kind_of_key
 from tannoy.shared.names import AgentId, RoomName
 
 SLOTS = 16_384
@@ -136,3 +137,12 @@ def test_the_kind_of_a_key_is_what_stands_behind_its_tag() -> None:
 
 def test_a_name_that_was_not_built_here_has_no_kind() -> None:
     assert kind_of_key(b"somebody:else") == ""
+
+
+@pytest.mark.parametrize("name", [b"", b"tannoy", b"tannoy:{}:x", b"tannoy:{x}:x", b"}{", b"tannoy:{6"])
+def test_a_name_that_was_not_built_here_has_no_partition(name: bytes) -> None:
+    assert not has_partition(name)
+
+
+def test_every_name_that_was_built_here_has_a_partition() -> None:
+    assert all(has_partition(keyspace.node(f"i{number}")) for number in range(200))

@@ -21,6 +21,7 @@ from tests.support.records import session_info
 from tests.support.scripted_control import KEYSPACE, OWNER, ScriptedControl
 
 ADA = UserId("ada")
+OTHER = KEYSPACE.node("other")
 ENCODED = EncodedMessage(b"{}", b"\x80")
 
 
@@ -191,7 +192,7 @@ async def test_a_request_of_another_node_is_answered_on_its_channel() -> None:
 @on_manual_time
 async def test_a_response_that_fails_to_publish_raises_nothing() -> None:
     node = ScriptedControl(sessions=1)
-    node.receive(DeliverToUser(9, b"other", ADA, ENCODED))
+    node.receive(DeliverToUser(9, OTHER, ADA, ENCODED))
     node.publisher.confirmations[-1].set_exception(Unavailable("no bus"))
     await asyncio.sleep(0)
 
@@ -199,11 +200,20 @@ async def test_a_response_that_fails_to_publish_raises_nothing() -> None:
 @on_manual_time
 async def test_a_malformed_control_message_is_dropped_and_counted() -> None:
     node = ScriptedControl()
-    node.control.handle_message(KEYSPACE.control, pack_message(DeliverToUser(9, b"other", ADA, ENCODED)))
+    node.control.handle_message(KEYSPACE.control, pack_message(DeliverToUser(9, OTHER, ADA, ENCODED)))
     node.control.handle_message(KEYSPACE.control, b"garbage")
     assert node.requests == []
     assert node.publisher.sent == []
     assert node.control.statistics().malformed == 2
+
+
+@pytest.mark.parametrize("channel", [b"", b"other", KEYSPACE.control, b"tannoy:{x}:node:other", b"}{:node:other"])
+@on_manual_time
+async def test_a_request_to_be_answered_on_no_channel_of_a_node_is_dropped(channel: bytes) -> None:
+    node = ScriptedControl(sessions=1)
+    node.receive(CloseSessions(9, channel, OWNER, None))
+    assert (node.requests, node.publisher.sent) == ([], [])
+    assert node.control.statistics().malformed == 1
 
 
 @on_manual_time
@@ -214,14 +224,14 @@ async def test_the_channels_are_that_of_all_nodes_and_that_of_this_one() -> None
 @on_manual_time
 async def test_list_sessions_of_another_node_is_answered_with_the_sessions() -> None:
     node = ScriptedControl(sessions=1, listed=(session_info("s1"),))
-    node.receive(ListSessions(9, b"other", ADA))
-    assert node.sent() == [(b"other", Response(9, 1, (session_info("s1"),)))]
+    node.receive(ListSessions(9, OTHER, ADA))
+    assert node.sent() == [(OTHER, Response(9, 1, (session_info("s1"),)))]
 
 
 @on_manual_time
 async def test_a_request_that_is_played_again_is_refused_and_counted() -> None:
     node = ScriptedControl(sessions=1)
-    recorded = node.other.seal(KEYSPACE.control, pack_message(CloseSessions(9, b"other", OWNER, None)))
+    recorded = node.other.seal(KEYSPACE.control, pack_message(CloseSessions(9, OTHER, OWNER, None)))
     for _ in range(3):
         node.control.handle_message(KEYSPACE.control, recorded)
     assert len(node.requests) == len(node.publisher.sent) == 1
