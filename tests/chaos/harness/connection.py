@@ -99,6 +99,7 @@ class Connection:
 
     def close(self) -> None:
         """Begin the closing handshake of RFC 6455. The session counts as ended from now on."""
+        self._socket.read_arrived()  # or a `bye` that lies there would never be seen, and this end be too late
         if self.end is None:
             self._ended(self.now(), End.LEFT)
             self._send_frame(CLOSE, (1000).to_bytes(2, "big"))
@@ -106,6 +107,7 @@ class Connection:
 
     def disconnect(self, *, end: End = End.DISCONNECTED, reset: bool = False) -> None:
         """End the TCP connection without a close frame; with `reset`, by RST instead of FIN."""
+        self._socket.read_arrived()
         if self.end is None:
             self._ended(self.now(), end)
         self._drop(reset=reset)

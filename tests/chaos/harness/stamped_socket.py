@@ -111,6 +111,11 @@ class StampedSocket:
             if self._is_connected and not self._is_closed:
                 self._loop.add_reader(self._socket, self._readable)
 
+    def read_arrived(self) -> None:
+        """Read what the kernel has already, now and not in the next turn of the loop."""
+        while self._is_connected and not self._is_closed and not self._reading_paused and self._readable():
+            pass
+
     def close(self, *, reset: bool = False) -> None:
         """With `reset`, by RST instead of FIN."""
         if not self._is_closed:
@@ -135,15 +140,17 @@ class StampedSocket:
         """If no process listens, TCP connects to itself if it happens to choose that port for its own end."""
         return bool(self._socket.getsockname() == self._socket.getpeername())
 
-    def _readable(self) -> None:
+    def _readable(self) -> bool:
+        """Returns whether there was something."""
         try:
             data, ancillary, _, _ = self._socket.recvmsg(READ_AT_ONCE, _ANCILLARY)
         except BlockingIOError:
-            return
+            return False
         except OSError:
             self._listener.on_lost()
-            return
+            return False
         if data:
             self._listener.on_data(self._clock.read_stamp(ancillary), data)
         else:
             self._listener.on_lost()
+        return bool(data)
