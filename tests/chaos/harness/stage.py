@@ -29,6 +29,7 @@ PORT_TAKEN = "Address already in use"
 class Stage:
     """`async with Stage(history, nodes=4) as stage:`. `mutant`: starts every node with this mutant.
 
+    Without proxies no link can be stalled or reset, and Redis is as near as it can be.
     `settings` and `times` are every node's; of `own` the first node gets the first, the second the second, and so on in
     turn.
     """
@@ -42,6 +43,7 @@ class Stage:
         settings: Mapping[str, str] | None = None,
         own: Sequence[Mapping[str, str]] = ({},),
         times: Times = SLOW_START,
+        has_proxies: bool = True,
     ) -> None:
         self.history = history
         self.nodes: list[NodeProcess] = []
@@ -54,6 +56,7 @@ class Stage:
         self._settings = {"LOG_LEVEL": "WARNING", "RATE_CONNECTS": "0", "RATE_MESSAGES": "0", **(settings or {})}
         self._own = own
         self._times = times
+        self._has_proxies = has_proxies
         self._stack: AsyncExitStack
 
     async def __aenter__(self) -> Self:
@@ -61,7 +64,7 @@ class Stage:
             await stack.enter_async_context(self.redis)
             # No node was there before, so none has to wait until all have stated what they hold.
             await skip_recovery(parse_address(self.redis.valkey.url), "tannoy", PATIENCE)
-            for _ in range(self._count):
+            for _ in range(self._count if self._has_proxies else 0):
                 self.proxies.append(await stack.enter_async_context(Proxy(self.redis.valkey.port)))
             starts = (self._start_node(number, stack) for number in range(self._count))
             self.nodes += await asyncio.gather(*starts)
@@ -70,8 +73,9 @@ class Stage:
 
     async def _start_node(self, number: int, stack: AsyncExitStack) -> NodeProcess:
         """Start it on a free port; tried again if another process takes that port first."""
-        own, redis = self._own[number % len(self._own)], f"redis://127.0.0.1:{self.proxies[number].port}"
-        settings = {**self._settings, **own, "REDIS_URL": redis}
+        own = self._own[number % len(self._own)]
+        port = self.proxies[number].port if self._has_proxies else self.redis.valkey.port
+        settings = {**self._settings, **own, "REDIS_URL": f"redis://127.0.0.1:{port}"}
         while True:
             node = NodeProcess(
                 f"n{number + 1}",

@@ -13,7 +13,8 @@ from tests.chaos.limits.view import NextStep, View
 from tests.chaos.limits.workload import PATIENCE
 from tests.support.cluster import NodeProcess
 
-ROOMS = ("lobby", "garden", "attic")
+ROOMS = ("hall", "porch", "study")
+"""Not those of `tests/chaos/messages`, which may run beside this check."""
 USERS = 6
 """Users in each room; half of them with two tabs."""
 ASK_AGAIN = 0.5
