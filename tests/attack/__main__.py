@@ -2,7 +2,8 @@
 
     python -m tests.attack                          every case, one socket each
     python -m tests.attack --only F3,F10 --sockets 10
-    python -m tests.attack --only "64 histories"    one case, by its name
+    python -m tests.attack --only "64 histories at once"
+    python -m tests.attack --mixture 10 --seed 7    ten minutes of all of them at random, by twenty sockets
 
 Exits with 0 if every case is within its bounds, else with 1.
 """
@@ -14,7 +15,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.attack import duel
+from tests.attack import duel, mixture
 from tests.attack.case import Case
 from tests.attack.cases import CASES
 from tests.attack.table import HEAD, line_of
@@ -26,6 +27,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", default="", help="faults or names of cases, with commas between them")
     parser.add_argument("--sockets", type=int, default=1, choices=[1, 10])
     parser.add_argument("--seconds", type=float, default=5.0, help="of each attack")
+    parser.add_argument("--mixture", type=float, metavar="MINUTES", help="of random attacks by twenty sockets")
+    parser.add_argument("--seed", type=int, default=1, help="of the mixture")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file too")
     parser.add_argument("--list", action="store_true", help="list the cases")
     return parser.parse_args()
@@ -49,6 +52,14 @@ async def _run(cases: list[Case], sockets: int, seconds: float) -> list[Result]:
     return results
 
 
+def _run_mixture(minutes: float, seed: int, to_file: Path | None) -> int:
+    report = asyncio.run(mixture.run(minutes, seed))
+    _write(report.as_text())
+    if to_file is not None:
+        to_file.write_text(json.dumps({**asdict(report), "misses": report.misses}) + "\n")
+    return int(bool(report.misses))
+
+
 def _write(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
@@ -65,6 +76,8 @@ def main() -> int:
         for case in cases:
             _write(f"{case.fault:<5} {case.name}")
         return 0
+    if arguments.mixture is not None:
+        return _run_mixture(arguments.mixture, arguments.seed, arguments.json)
     results = asyncio.run(_run(cases, arguments.sockets, arguments.seconds))
     if arguments.json is not None:
         arguments.json.write_text(json.dumps([_as_json(result) for result in results], indent=1) + "\n")

@@ -1,6 +1,6 @@
 """The cluster under attack: a Valkey and two nodes, of which one is attacked."""
 
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import httpx
 
@@ -14,8 +14,30 @@ SLOW_MICROSECONDS = 1000
 """Commands of Redis from which on SLOWLOG keeps them."""
 
 
-class Arena:
-    """`async with Arena() as arena:`. `times`: of the nodes. `sealed`: they have a secret."""
+class Reachable(Protocol):
+    """A node, as its clients reach it."""
+
+    @property
+    def port(self) -> int: ...
+    @property
+    def ws_url(self) -> str: ...
+    @property
+    def http(self) -> httpx.AsyncClient: ...
+
+
+class Arena(Protocol):
+    """What an attacker sees of the cluster."""
+
+    @property
+    def attacked(self) -> Reachable: ...
+    @property
+    def other(self) -> Reachable: ...
+    @property
+    def valkey(self) -> Valkey: ...
+
+
+class OwnArena:
+    """`async with OwnArena() as arena:`. `times`: of the nodes. `sealed`: they have a secret."""
 
     def __init__(self, times: Times = PRODUCT, *, sealed: bool = False) -> None:
         settings = {**SETTINGS, **(SECRET if sealed else {})}
@@ -46,3 +68,30 @@ class Arena:
             return all([await node.is_ready() for node in self.cluster.nodes])
         except (AssertionError, httpx.HTTPError):  # it has ended
             return False
+
+
+class Target:
+    """A node of another process, by its port."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.ws_url = f"ws://127.0.0.1:{port}"
+        self.http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.http.aclose()
+
+
+class RemoteArena:
+    """Nodes of another process. Its Redis is out of reach."""
+
+    def __init__(self, attacked: Target, other: Target) -> None:
+        self.attacked = attacked
+        self.other = other
+
+    @property
+    def valkey(self) -> Valkey:
+        raise LookupError("this attack needs Redis, and clients do not have that")

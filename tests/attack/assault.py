@@ -32,11 +32,15 @@ async def carry_out(
     budget: int = BUDGET,
     rounds: int | None = None,
     late: float = LATE,
+    first: int = 0,
 ) -> Assault:
-    """`budget`: bytes of each attacker; `rounds`: of each, at most. One begins, however little time there is."""
+    """`budget`: bytes of each attacker; `rounds`: of each, at most. One begins, however little time there is.
+
+    `first`: the number of the first attacker, by which attackers of several assaults have rooms of their own.
+    """
     assault = Assault()
     until = asyncio.get_running_loop().time() + seconds
-    attackers = [Attacker(arena, number, until, Budget(budget)) for number in range(sockets)]
+    attackers = [Attacker(arena, number, until, Budget(budget)) for number in range(first, first + sockets)]
     await asyncio.gather(*(_attack(case, attacker, assault, rounds, late) for attacker in attackers))
     assault.sent = sum(budget - attacker.budget.left for attacker in attackers) / 1e6
     return assault

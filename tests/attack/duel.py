@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.attack.arena import Arena
+from tests.attack.arena import OwnArena
 from tests.attack.assault import carry_out
 from tests.attack.case import Case
 from tests.attack.meter import Meter
@@ -19,7 +19,7 @@ LOOK_EVERY = 0.25
 
 async def run(case: Case, *, sockets: int, seconds: float) -> Result:
     async with (
-        Arena(sealed=case.sealed) as arena,
+        OwnArena(sealed=case.sealed) as arena,
         RemoteBystander((arena.attacked.port, arena.other.port)) as bystander,
         case.setting(arena),
     ):
@@ -31,7 +31,7 @@ async def run(case: Case, *, sockets: int, seconds: float) -> Result:
 
 
 async def _measure(
-    case: Case, arena: Arena, bystander: RemoteBystander, before: Window, sockets: int, seconds: float
+    case: Case, arena: OwnArena, bystander: RemoteBystander, before: Window, sockets: int, seconds: float
 ) -> Result:
     loop = asyncio.get_running_loop()
     meter, watch = Meter(arena), ReadyWatch(arena)
@@ -61,7 +61,7 @@ async def _measure(
 class ReadyWatch:
     """Looks at `/health/ready` of both nodes, as a load balancer does."""
 
-    def __init__(self, arena: Arena) -> None:
+    def __init__(self, arena: OwnArena) -> None:
         self.not_ready = 0
         self._arena = arena
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.attack.arena import Arena
+from tests.attack.arena import OwnArena
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
@@ -28,7 +28,7 @@ class Cost:
 class Meter:
     """`begin`, let something happen, `end`."""
 
-    def __init__(self, arena: Arena) -> None:
+    def __init__(self, arena: OwnArena) -> None:
         self._arena = arena
         self._node = arena.attacked.pid
         self._valkey = arena.valkey.pid
@@ -37,7 +37,7 @@ class Meter:
         await self._arena.valkey.run("SLOWLOG", "RESET")
         self._redis_memory = await self._used_memory()
         _forget_peak(self._node)
-        self._resident = _memory(self._node, "VmRSS")
+        self._resident = resident(self._node)
         self._cpu = _cpu_seconds(self._node), _cpu_seconds(self._valkey)
 
     async def end(self, seconds: float) -> Cost:
@@ -46,7 +46,7 @@ class Meter:
         longest, command = await self._slowest()
         return Cost(
             grown=_memory(self._node, "VmHWM") - self._resident,
-            kept=_memory(self._node, "VmRSS") - self._resident,
+            kept=resident(self._node) - self._resident,
             cpu=node_cpu / seconds,
             redis_grown=(await self._used_memory() - self._redis_memory) / 1e6,
             redis_cpu=redis_cpu / seconds,
@@ -63,6 +63,11 @@ class Meter:
             return 0.0, ""
         _, _, microseconds, words, *_ = max(entries, key=lambda entry: int(entry[2]))
         return int(microseconds) / 1000, b" ".join(words[:2])[:20].decode(errors="replace")
+
+
+def resident(pid: int) -> float:
+    """Megabytes."""
+    return _memory(pid, "VmRSS")
 
 
 def _memory(pid: int, name: str) -> float:

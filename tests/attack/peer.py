@@ -11,12 +11,17 @@ from typing import Any, cast
 import msgpack
 import orjson
 
+from tests.attack.writing import text
 from tests.chaos.harness.frames import frames_in
 from tests.support.client_frames import CLOSE, PING, PONG, TEXT
 
 PIECE = 65_536
+LEAST = 200_000
+"""Bytes below which a large attack is not begun."""
 LEAVES_WITHIN = 2.0
+VERDICTS = ("bye", "close", "HTTP 4", "HTTP 5")
 _HANDSHAKE_MAX = 1000
+_PONG = text({"type": "pong"})
 _PARSED_MAX = 4096
 """Bytes of a frame that is looked at; of larger ones only the size counts."""
 _status_lines = re.compile(rb"HTTP/1\.[01] (\d{3}) ")
@@ -41,8 +46,11 @@ class Budget:
         self.left = allowed
 
     def at_most(self, size: int) -> int:
-        """So many bytes, or fewer if that is all that is left, a handshake aside."""
-        return min(size, self.left - _HANDSHAKE_MAX)
+        """So many bytes, or what is left of the budget, a handshake aside. Raises Spent if that is not worth it."""
+        left = self.left - _HANDSHAKE_MAX
+        if left < min(size, LEAST):
+            raise Spent
+        return min(size, left)
 
     def take(self, size: int) -> None:
         """Raises Spent."""
@@ -149,6 +157,8 @@ class Peer(asyncio.Protocol):
 
     def _note(self, frame: dict[str, Any]) -> None:
         kind = str(frame["type"])
+        if kind == "ping":
+            self._transport.write(_PONG)  # does not count: it is what any client sends
         if kind in ("error", "bye"):
             kind += f" {frame['code']}"
         self.seen[kind] += 1
@@ -206,14 +216,17 @@ class Peer(asyncio.Protocol):
     async def ending(self, within: float) -> str:
         """What the node did with this connection: the `bye`, the close frame, the refusal, or none of them.
 
-        Waits until it has ended, for at most `within` seconds.
+        Waits for any of them, and for at most `within` seconds.
         """
-        await asyncio.wait((self.ended,), timeout=within)
-        for kind in ("bye", "close", "HTTP 4", "HTTP 5"):
-            for what in self.seen:
-                if what.startswith(kind):
-                    return what
-        return "ended" if self.ended.done() else "served"
+        with suppress(Gone, TimeoutError):
+            async with asyncio.timeout(within):
+                await self.until(lambda: self._verdict is not None)
+        return self._verdict or ("ended" if self.ended.done() else "served")
+
+    @property
+    def _verdict(self) -> str | None:
+        """The most telling thing that has come."""
+        return next((what for kind in VERDICTS for what in self.seen if what.startswith(kind)), None)
 
     async def close(self) -> None:
         self.abort()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.attack.arena import Arena
+from tests.attack.arena import OwnArena
 from tests.attack.assault import carry_out
 from tests.attack.bystander import Bystander
 from tests.attack.case import Case
@@ -26,13 +26,13 @@ SHORT = [case for case in CASES if not case.is_long]
 
 
 @pytest.fixture(scope="module")
-async def arena(anyio_backend: str) -> AsyncGenerator[Arena]:
-    async with Arena(PATIENT) as running:
+async def arena(anyio_backend: str) -> AsyncGenerator[OwnArena]:
+    async with OwnArena(PATIENT) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-async def bystander(arena: Arena) -> AsyncGenerator[Bystander]:
+async def bystander(arena: OwnArena) -> AsyncGenerator[Bystander]:
     async with Bystander((arena.attacked.port, arena.other.port)) as there:
         yield there
 
@@ -41,7 +41,7 @@ def _cases(*, sealed: bool) -> list[Any]:
     return [pytest.param(each, id=f"{each.fault} {each.name}") for each in SHORT if each.sealed is sealed]
 
 
-async def _check(case: Case, arena: Arena, bystander: Bystander) -> None:
+async def _check(case: Case, arena: OwnArena, bystander: Bystander) -> None:
     async with case.setting(arena):
         meter = Meter(arena)
         await meter.begin()
@@ -62,6 +62,6 @@ async def _check(case: Case, arena: Arena, bystander: Bystander) -> None:
 
 @pytest.mark.parametrize("case", _cases(sealed=False))
 async def test_an_attack_ends_as_is_designed_and_a_bystander_notices_nothing(
-    case: Case, arena: Arena, bystander: Bystander
+    case: Case, arena: OwnArena, bystander: Bystander
 ) -> None:
     await _check(case, arena, bystander)

@@ -1,5 +1,8 @@
 """F10: authors who have as much under way as they may."""
 
+import asyncio
+from contextlib import suppress
+
 from tests.attack.case import Attacker, Case
 from tests.attack.peer import Gone, Spent
 from tests.attack.writing import text
@@ -12,11 +15,10 @@ async def _publish_without_waiting(attacker: Attacker) -> str:
     """In a room of its own."""
     async with attacker.socket(f"/ws/chat/author.{attacker.number}") as peer:
         peer.stop_reading()
-        try:
-            while attacker.goes_on:
-                await peer.send(LARGE)
-        except (Gone, Spent):
-            pass
+        with suppress(Gone, Spent, TimeoutError):
+            async with asyncio.timeout(attacker.seconds_left):
+                while True:
+                    await peer.send(LARGE)
         peer.read_on()
         return await peer.ending(LEAVES_WITHIN)
 
@@ -42,11 +44,10 @@ async def _publish_politely(attacker: Attacker) -> str:
 async def _send_privates(attacker: Attacker) -> str:
     private = text({"type": "private", "id": 1, "to": "nobody", "content": "x" * 60_000})
     async with attacker.socket("/ws") as peer:
-        try:
-            while attacker.goes_on:
-                await peer.send(private)
-        except (Gone, Spent):
-            pass
+        with suppress(Gone, Spent, TimeoutError):
+            async with asyncio.timeout(attacker.seconds_left):
+                while True:
+                    await peer.send(private)
         return await peer.ending(LEAVES_WITHIN)
 
 

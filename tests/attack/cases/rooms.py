@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import uuid
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from tests.attack.arena import Arena
 from tests.attack.case import Attacker, Case
@@ -64,11 +64,10 @@ async def _read_nothing(attacker: Attacker) -> str:
     path = f"/ws/chat/busy.{attacker.number}"
     async with attacker.socket(path, receive_buffer=4096) as reader, attacker.socket(path) as speaker:
         reader.stop_reading()
-        try:
-            while attacker.goes_on and not reader.ended.done():
-                await speaker.send(LARGE)
-        except (Gone, Spent):
-            pass
+        with suppress(Gone, Spent, TimeoutError):
+            async with asyncio.timeout(attacker.seconds_left):
+                while not reader.ended.done():
+                    await speaker.send(LARGE)
         reader.read_on()
         return await reader.ending(0)
 
