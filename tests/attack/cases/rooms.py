@@ -20,25 +20,22 @@ FULL = "full"
 ANSWERS = ("message", "error unavailable", "error rate_limited")
 
 
-def _joins(count: int) -> bytes:
-    return b"".join(text({"type": "join", "id": n, "room": f"idle.{n}"}) for n in range(count))
-
-
-async def _join_all(peer: Peer) -> None:
-    await peer.send(_joins(ROOMS_MAX))
-    await peer.until(lambda: peer.seen["ok"] + peer.seen["large frame"] >= ROOMS_MAX)
+async def _join_all(peer: Peer, name: int) -> None:
+    """As many rooms as a session may be in. Nobody else is in them: there is nothing to tell anybody."""
+    joins = (text({"type": "join", "id": number, "room": f"idle.{name}.{number}"}) for number in range(ROOMS_MAX))
+    await peer.ask(b"".join(joins), ROOMS_MAX, "ok", "error unavailable")
 
 
 async def _idle_in_many_rooms(attacker: Attacker) -> str:
     async with attacker.socket("/ws") as peer:
-        await _join_all(peer)
+        await _join_all(peer, attacker.number)
         await asyncio.sleep(attacker.seconds_left)
         return await peer.ending(0)
 
 
 async def _leave_many_rooms_at_once(attacker: Attacker) -> str:
     async with attacker.socket("/ws") as peer:
-        await _join_all(peer)
+        await _join_all(peer, attacker.number)
     return "served"
 
 
@@ -46,11 +43,11 @@ async def _leave_many_rooms_at_once(attacker: Attacker) -> str:
 async def _idle_sessions(arena: Arena) -> AsyncGenerator[None]:
     """51,200 memberships on the attacked node."""
     async with AsyncExitStack() as stack:
-        for _ in range(MANY):
+        for number in range(MANY):
             peer = await Peer.connect(arena.attacked.port, Budget(1_000_000))
             stack.push_async_callback(peer.close)
             await peer.upgrade("/ws")
-            await _join_all(peer)
+            await _join_all(peer, number)
         yield
 
 
