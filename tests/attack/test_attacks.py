@@ -65,3 +65,22 @@ async def test_an_attack_ends_as_is_designed_and_a_bystander_notices_nothing(
     case: Case, arena: OwnArena, bystander: Bystander
 ) -> None:
     await _check(case, arena, bystander)
+
+
+@pytest.fixture(scope="module")
+async def sealed_arena(anyio_backend: str) -> AsyncGenerator[OwnArena]:
+    async with OwnArena(PATIENT, sealed=True) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def sealed_bystander(sealed_arena: OwnArena) -> AsyncGenerator[Bystander]:
+    async with Bystander((sealed_arena.attacked.port, sealed_arena.other.port)) as there:
+        yield there
+
+
+@pytest.mark.parametrize("case", _cases(sealed=True))
+async def test_an_attack_on_a_cluster_with_a_secret_ends_as_is_designed(
+    case: Case, sealed_arena: OwnArena, sealed_bystander: Bystander
+) -> None:
+    await _check(case, sealed_arena, sealed_bystander)

@@ -1,4 +1,4 @@
-"""F6: whoever can publish in Redis: forged messages of rooms."""
+"""F6, F18: whoever can publish in Redis: forged messages of rooms, in a cluster without a secret and with one."""
 
 import asyncio
 import uuid
@@ -17,6 +17,8 @@ AFTER = 5
 NOTICED_WITHIN = 15.0
 HEARD = frozenset({"all heard", "told"})
 Forge = Callable[[bytes], bytes]
+UNSEALED = b'\1\0\0\0\0\x21{"type":"bye","code":4504,"id":0}\x80'
+"""An envelope, not numbered, that holds another frame than a message."""
 
 
 async def _hears(member: Client, offsets: list[int]) -> str:
@@ -42,7 +44,7 @@ async def _forge(attacker: Attacker, forge: Forge) -> str:
     address = KEYSPACE.room(RoomName(name)).address
     valkey = attacker.arena.valkey
     async with Eavesdropper.on(valkey) as eavesdropper:
-        member = await _connect(f"{attacker.arena.attacked.ws_url}/ws/chat/{name}")
+        member = await connect(f"{attacker.arena.attacked.ws_url}/ws/chat/{name}")
         try:
             await member.ok("message", content="real")
             real = await eavesdropper.wait_for(lambda each: each.channel == address and b"real" in each.payload)
@@ -65,7 +67,7 @@ def _renumbered(offset: str) -> Forge:
     return lambda payload: payload.replace(b" 1 ", f" {offset} ".encode(), 1)
 
 
-async def _connect(url: str) -> Client:
+async def connect(url: str) -> Client:
     client = await Client.open(url)
     await client.welcomed()
     return client
@@ -78,4 +80,7 @@ CASES = (
     _case("an offset without digits", _renumbered("-x")),
     _case("a message of 8 MB", lambda payload: payload + bytes(8_000_000)),
     _case("bytes without meaning", lambda payload: b"\xff" * 1000, fault="F19"),
+    _case("a message renumbered, with a secret", _renumbered("1000000"), fault="F18", sealed=True),
+    _case("a message without a seal", lambda payload: UNSEALED, fault="F18", sealed=True),
+    _case("a message with its last byte changed", lambda payload: payload[:-1] + b"?", fault="F18", sealed=True),
 )
