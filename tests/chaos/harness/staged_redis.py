@@ -14,7 +14,7 @@ from tests.chaos.harness.replica import Replica
 from tests.chaos.harness.waiting import becomes_true
 from tests.support.valkey import Valkey
 
-COMMAND_TIMEOUT = 3.0
+COMMAND_TIMEOUT = 30.0
 NOTICED_WITHIN = 2.5
 """Seconds in which a node leaves a server to which its address does not lead any more (docs/redis.md)."""
 _NAME_OF_A_NODE = b" name=tannoy-"
@@ -125,9 +125,16 @@ class StagedRedis:
 
     async def end_switch(self, fault: int) -> None:
         """The fault lasts until all nodes have left the former servers, or should have left them."""
-        await becomes_true(self._is_former_left, NOTICED_WITHIN)
+        is_left = await becomes_true(self._is_former_left, NOTICED_WITHIN)
         self._note_loss()
         self._history.record_healed(fault)
+        if is_left:
+            await self._stop_former()
+
+    async def _stop_former(self) -> None:
+        former, self._former = self._former, []
+        for each in former:
+            await each.__aexit__(None, None, None)
 
     async def _is_former_left(self) -> bool:
         lists = [await each.run("CLIENT", "LIST") for each in self._former]
