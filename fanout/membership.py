@@ -5,6 +5,10 @@ What this process holds is valid until (monotonic time before the last good hear
 `margin_seconds`: other nodes may take over its leases after `lease_seconds`, and no clock but its own says when it has
 to stop. ("How to do distributed locking", M. Kleppmann 2016: nothing checks a fencing token when a socket is written
 to, so the holder has to check itself.)
+
+A heartbeat counts from the time at which its server was last known to be the one to which the address leads, if that is
+earlier: a connection may live on to a server that was replaced, while others have its leases granted to them on the new
+one. The link confirms the server twice a second (`pubsub/server_proof.py`); where it can't, the connection is replaced.
 """
 
 import asyncio
@@ -98,7 +102,7 @@ class Membership:
         self._describe = describe
         self._times = times
         self._known_lives: list[str | None] = [None] * PARTITIONS  # as of the last good heartbeat
-        self._sent = [-math.inf] * PARTITIONS  # when the last good heartbeat was sent
+        self._sent = [-math.inf] * PARTITIONS  # from when on the last good heartbeat counts
         self._losses = [0] * PARTITIONS  # how often keys of the partition were lost, as of the last heartbeat
         # Partitions in which this process was not alive, or keys were lost, until it has restated there.
         self._overdue: set[int] = set()
@@ -172,7 +176,8 @@ class Membership:
         while True:
             await wait_up_to(self._times.heartbeat_seconds, self._is_due)
             self._is_due.clear()
-            if pipeline.connected.is_set():
+            # Where a connection was replaced, its heartbeat comes with the next one.
+            if pipeline.connected.is_set() and not self._replace_unconfirmed(pipeline):
                 try:
                     await self._beat(pipeline, ALL_PARTITIONS)
                 except Unavailable as error:
@@ -181,6 +186,18 @@ class Membership:
                     _log.warning("missed a heartbeat", error=words_of(error))
                 else:
                     self.refusal = None
+
+    def _replace_unconfirmed(self, pipeline: AnyPipeline) -> bool:
+        """Close the connections whose server was not confirmed for half of the time for which a heartbeat counts.
+
+        A new one goes to where the address leads now. Returns whether there were any.
+        """
+        longest = self._times.valid_seconds / 2
+        connections = {pipeline.connection_for(part) for part in ALL_PARTITIONS}
+        stale = [each for each in connections if each is not None and each.unconfirmed_for > longest]
+        for connection in stale:
+            connection.abort("the link has not confirmed its server for too long")
+        return bool(stale)
 
     def beat_soon(self) -> None:
         """Send the next heartbeat now."""
@@ -194,6 +211,7 @@ class Membership:
         where Redis agrees with what this process holds.
         """
         sent = self._clock.monotonic()
+        counts_from = {part: sent - _unconfirmed_for(commands, part) for part in partitions}
         found = await self._send_beats(commands, partitions)
         if 0 in partitions:
             await self._calls.describe(commands, self._describe())
@@ -206,7 +224,7 @@ class Membership:
         await self._restate_lost(commands, lives)
         for part, life in lives.items():
             self._known_lives[part] = life
-            self._sent[part] = sent
+            self._sent[part] = counts_from[part]
         self._beats += 1
         self.fence_if_expired()
         self._extend()
@@ -273,3 +291,9 @@ class Membership:
         return MembershipStatistics(
             valid=self.is_valid, term=self.term, beats=self._beats, missed=self._missed, nodes_alive=self.nodes_alive
         )
+
+
+def _unconfirmed_for(commands: CommandSender, partition: int) -> float:
+    """Seconds since the server of the partition was last known to be the one to which the address leads."""
+    connection = commands.connection_for(partition)
+    return math.inf if connection is None else connection.unconfirmed_for

@@ -67,15 +67,15 @@ class ClusterPipeline(PartitionRouter):
         on_refused: OnRefused = ignore_refusal,
         command_timeout: float = COMMAND_TIMEOUT,
     ) -> None:
-        super().__init__(partial(self._accept, is_check=False))
+        super().__init__(
+            partial(self._accept, is_check=False), lambda part: self.connection_to(topology.slot_map.owners[part])
+        )
         self.connected = asyncio.Event()
         """Set while every partition has a master that takes commands."""
         self.command_timeout = command_timeout
-        self._topology = topology
-        self._name = name
+        self._topology, self._name = topology, name
         self._scripts = (*(script.sharded for script in scripts), SERVER_ADOPT)
-        self._on_connected = on_connected
-        self._server_key, self._on_refused = server_key, on_refused
+        self._on_connected, self._on_refused, self._server_key = on_connected, on_refused, server_key
         self._queues = [PartitionQueue(part) for part in range(PARTITIONS)]
         self._in_flight: InFlight[QueuedCommand] = InFlight(self._forget_overdue)
         self._masters: PerMaster[MasterPipeline] = PerMaster(self._make)
@@ -90,9 +90,9 @@ class ClusterPipeline(PartitionRouter):
         """Send SPUBLISH. The result is the number of links that received it: all subscribe at the slot's master."""
         return self._accept(("SPUBLISH", channel, payload), None, partition_of(channel), is_check=False)
 
-    def connection_to(self, server: RedisAddress) -> RedisConnection | None:
+    def connection_to(self, server: RedisAddress | None) -> RedisConnection | None:
         """The connection that takes commands to a master now."""
-        master = self._masters.get(server)
+        master = self._masters.get(server) if server else None
         return master.writer.connection if master else None
 
     async def run(self) -> None:
@@ -272,7 +272,7 @@ class ClusterPipeline(PartitionRouter):
     async def _check_partitions(self, master: MasterPipeline, partitions: list[int]) -> bool:
         """Open the queues of these partitions, as far as the master still serves them. False: it has failed."""
         connection_number = master.connection_number
-        commands = PartitionRouter(partial(self._accept, is_check=True))
+        commands = PartitionRouter(partial(self._accept, is_check=True), self.connection_for)
         moved_partitions = {part: moved for part in partitions if (moved := self._moved_partitions.pop(part, None))}
         try:
             for moved in set(moved_partitions.values()):

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from ...shared.keyspace import partition_of
-from ..redis.connection import Reply, Word
+from ..redis.connection import RedisConnection, Reply, Word
 from ..redis.script import Script
 
 Submit = Callable[[tuple[Word, ...], Script | None, int], asyncio.Future[Reply]]
@@ -14,7 +14,8 @@ Submit = Callable[[tuple[Word, ...], Script | None, int], asyncio.Future[Reply]]
 class PartitionRouter:
     """A CommandSender that submits each command with its partition: of a script's first key, or of the second word."""
 
-    def __init__(self, submit: Submit) -> None:
+    def __init__(self, submit: Submit, connection_for: Callable[[int], RedisConnection | None]) -> None:
+        self.connection_for = connection_for
         self._submit = submit
 
     def run_script(self, script: Script, keys: tuple[bytes, ...], arguments: tuple[Word, ...]) -> asyncio.Future[Reply]:

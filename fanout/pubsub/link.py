@@ -186,7 +186,8 @@ class Link:
         """A nonce over each command connection. What it proves begins with the subscription to the echo channel."""
         echo = self.state.echo
         if self.state.is_subscribed(echo):
-            for connection, nonce in self.state.proof.nonces_to_send(self._command_connections()):
+            now = asyncio.get_running_loop().time()
+            for connection, nonce in self.state.proof.nonces_to_send(self._command_connections(), now):
                 answer = connection.send(self._verbs.publish, echo, nonce)
                 answer.add_done_callback(partial(self.state.proof.handle_answer, connection, nonce))
 

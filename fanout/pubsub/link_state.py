@@ -224,7 +224,9 @@ class LinkState:
         elif payload.startswith(BARRIER_PREFIX):
             events.barriers.append(payload)
         elif payload.startswith(PROOF_PREFIX):
-            self.proof.handle_nonce(payload)
+            if proven := self.proof.handle_nonce(payload):
+                connection, sent_at = proven
+                connection.confirmed_at = sent_at
 
     def _settle(self, channel: bytes, events: LinkEvents) -> None:
         """Note what the answer about a channel means, if it was the last one (see the table at the head)."""

@@ -28,6 +28,7 @@ class _Sent:
     """A nonce that has not come back."""
 
     nonce: bytes
+    sent_at: float
     is_confirmed: bool = False
     """Redis has answered that it was published."""
     is_due: bool = False
@@ -48,8 +49,11 @@ class ServerProof(Generic[C]):
         self.proven.clear()
         self._sent.clear()
 
-    def nonces_to_send(self, connections: Iterable[C]) -> list[tuple[C, bytes]]:
-        """A nonce for each connection that has none on its way; what is known of other connections is forgotten."""
+    def nonces_to_send(self, connections: Iterable[C], sent_at: float) -> list[tuple[C, bytes]]:
+        """A nonce for each connection that has none on its way; what is known of other connections is forgotten.
+
+        `sent_at` is now, in seconds of any clock.
+        """
         now = set(connections)
         self.proven &= now
         self._sent = {connection: sent for connection, sent in self._sent.items() if connection in now}
@@ -57,7 +61,7 @@ class ServerProof(Generic[C]):
         for connection in now - self._sent.keys():
             self._number += 1
             nonce = PROOF_PREFIX + b"%d" % self._number
-            self._sent[connection] = _Sent(nonce)
+            self._sent[connection] = _Sent(nonce, sent_at)
             nonces.append((connection, nonce))
         return nonces
 
@@ -72,12 +76,13 @@ class ServerProof(Generic[C]):
         else:
             del self._sent[connection]
 
-    def handle_nonce(self, nonce: bytes) -> None:
-        """A nonce has come back over the link."""
+    def handle_nonce(self, nonce: bytes) -> tuple[C, float] | None:
+        """A nonce has come back over the link: return the connection whose server is proven, and as of when."""
         found = next((connection for connection, sent in self._sent.items() if sent.nonce == nonce), None)
-        if found is not None:
-            del self._sent[found]
-            self.proven.add(found)
+        if found is None:
+            return None
+        self.proven.add(found)
+        return found, self._sent.pop(found).sent_at
 
     def begin(self) -> None:
         """The link sends a nonce over its own connection now."""

@@ -71,6 +71,8 @@ class RedisConnection(asyncio.Protocol):
         """When it was opened, in seconds of the event loop's clock."""
         self.replied_at = self.opened_at
         """When the last bytes came, in seconds of the same clock."""
+        self.confirmed_at = self.opened_at
+        """When the address was last known to lead to this server, in seconds of this clock: the link confirms it."""
         self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
         """Done once the connection has ended; the result is the reason, where one is known."""
         self.role_refusal: str | None = None
@@ -86,6 +88,11 @@ class RedisConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+
+    @property
+    def unconfirmed_for(self) -> float:
+        """Seconds since `confirmed_at`."""
+        return self._now() - self.confirmed_at
 
     def data_received(self, data: bytes) -> None:
         self.replied_at = self._now()

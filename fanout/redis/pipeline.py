@@ -25,6 +25,9 @@ class CommandSender(Protocol):
         self, script: Script, keys: tuple[bytes, ...], arguments: tuple[Word, ...]
     ) -> "asyncio.Future[Reply]": ...
     def send(self, *words: Word) -> "asyncio.Future[Reply]": ...
+    def connection_for(self, partition: int, /) -> RedisConnection | None:
+        """The connection over which commands about a partition go now."""
+        ...
 
 
 class DirectCommands:
@@ -40,6 +43,9 @@ class DirectCommands:
     def run_script(self, script: Script, keys: tuple[bytes, ...], arguments: tuple[Word, ...]) -> asyncio.Future[Reply]:
         script = script if self._connection.takes_script_flags else script.plain
         return self.send(*script.call(keys, arguments))
+
+    def connection_for(self, partition: int) -> RedisConnection | None:
+        return self._connection
 
 
 OnConnected = Callable[[CommandSender, Sequence[int]], Awaitable[None]]
@@ -122,6 +128,9 @@ class Pipeline:
     def connection(self) -> RedisConnection | None:
         """The connection that takes commands now."""
         return self._writer.connection
+
+    def connection_for(self, partition: int) -> RedisConnection | None:
+        return self.connection
 
     def run_script(self, script: Script, keys: tuple[bytes, ...], arguments: tuple[Word, ...]) -> asyncio.Future[Reply]:
         """Send EVALSHA. The future raises CommandFailed."""

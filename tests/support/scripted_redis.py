@@ -10,7 +10,7 @@ from tannoy.fanout.history.reader import HistoryRules
 from tannoy.fanout.pubsub.envelope import pack_publication
 from tannoy.fanout.pubsub.link import Link
 from tannoy.fanout.pubsub.link_state import Batch, LinkState
-from tannoy.fanout.redis.connection import Pushes, Reply, Word, pack
+from tannoy.fanout.redis.connection import Pushes, RedisConnection, Reply, Word, pack
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.fanout.redis.script import Script
 from tannoy.shared.channels import Channel
@@ -145,6 +145,7 @@ class ScriptedPipeline(Pipeline):
         super().__init__(NOWHERE, name="test", scripts=())
         self.calls: list[Call] = []
         self.connected.set()
+        self.unconfirmed_for = 0.0
         self._replies: dict[Script | str, Answer] = {}
         self._next: dict[Script | str, list[Answer]] = {}
         self._held: dict[Script | str, list[tuple[Call, asyncio.Future[Reply]]]] = {}
@@ -154,6 +155,12 @@ class ScriptedPipeline(Pipeline):
 
     def run_script(self, script: Script, keys: tuple[bytes, ...], arguments: tuple[Word, ...]) -> asyncio.Future[Reply]:
         return self._ask(Call(script, keys, words(arguments)))
+
+    def connection_for(self, partition: int) -> RedisConnection:
+        """Its server was confirmed `unconfirmed_for` seconds ago."""
+        connection = RedisConnection(lambda pushes: None)
+        connection.confirmed_at -= self.unconfirmed_for
+        return connection
 
     def send(self, *command: Word) -> asyncio.Future[Reply]:
         verb, *rest = command

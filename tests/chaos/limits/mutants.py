@@ -9,6 +9,7 @@ from tannoy.fanout.leases import acquirer
 from tannoy.fanout.leases import manager as leases
 from tannoy.fanout.leases.lease import Lease
 from tannoy.fanout.presence import presence, sweeper
+from tannoy.fanout.redis.connection import RedisConnection
 from tannoy.shared.channels import Channel
 
 from tests.chaos.harness.patching import patch, patch_script, patch_scripts
@@ -82,6 +83,11 @@ def no_recovery_wait() -> None:
     patch(lease_times.LeaseTimes, "recovery_ms", 0)
 
 
+def server_unconfirmed() -> None:
+    """A heartbeat counts on whatever server it is, also on one to which the address does not lead any more."""
+    patch(RedisConnection, "unconfirmed_for", 0.0)
+
+
 def lost_leases_unnoticed() -> None:
     """What is left of an owner's keys is taken for all of them."""
     patch_scripts(
@@ -145,6 +151,7 @@ MUTANTS: dict[str, Callable[[], None]] = {
         eviction_without_waiting,
         heartbeats_outlive_node,
         no_recovery_wait,
+        server_unconfirmed,
         lost_leases_unnoticed,
         rooms_unchecked,
         same_session_id_counts_twice,

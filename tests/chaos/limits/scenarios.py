@@ -122,6 +122,19 @@ async def leases_stay_on_the_former_server(scene: Scene) -> None:
     await scene.wait_closed(old)
 
 
+async def leases_stay_on_the_former_server_without_a_link(scene: Scene) -> None:
+    """The same, while the node has no link, which alone can show that its leases are on another server."""
+    old = await scene.connect("n1")
+    link = scene.stage.lose_link(scene.n1)
+    await scene.stage.switch_server(scene.n1, Part.COUNTED)
+    await scene.start_connecting("n2").wait_welcomed(PATIENCE)  # no order to close reaches the node
+    await scene.publish(3)
+    scene.stage.resume_link(scene.n1, link, Part.LINK)
+    await scene.connect_with_retries("n2")
+    await scene.publish(3)
+    await scene.wait_closed(old)
+
+
 async def same_session_id_twice(scene: Scene) -> None:
     """A session connects twice under one name; the limit would allow two sessions."""
     old = await scene.connect("n1", "tab")
@@ -257,7 +270,8 @@ SCENARIOS = (
     Scenario("heartbeats_outlive_node", node_killed, frozenset({Kind.NOT_ADMITTED}), "reject"),
     Scenario("no_recovery_wait", redis_restarted_empty, _OVER),
     Scenario("lost_leases_unnoticed", leases_vanish, _OVER, "reject"),
-    Scenario("server_proof_off", leases_stay_on_the_former_server, _OVER),
+    Scenario(None, leases_stay_on_the_former_server, frozenset()),
+    Scenario("server_unconfirmed", leases_stay_on_the_former_server_without_a_link, _OVER),
     Scenario("server_proof_off", link_stays_on_the_former_server, frozenset({Kind.STALE_VIEW})),
     Scenario("rooms_unchecked", users_of_a_room_vanish, frozenset({Kind.PRESENCE})),
     Scenario(None, sessions_of_a_room_vanish, frozenset()),

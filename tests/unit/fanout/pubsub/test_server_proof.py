@@ -9,10 +9,11 @@ from tannoy.fanout.pubsub.server_proof import ServerProof
 from tests.support.clock import on_manual_time
 
 HERE, THERE = "publisher", "history"
+NOW = 5.0
 
 
 def send(proof: ServerProof[str], *connections: str) -> dict[str, bytes]:
-    return dict(proof.nonces_to_send(connections))
+    return dict(proof.nonces_to_send(connections, NOW))
 
 
 def answered(error: Exception | None = None) -> "asyncio.Future[Any]":
@@ -108,3 +109,10 @@ def test_a_connection_that_is_gone_is_forgotten(proof: ServerProof[str]) -> None
     proof.handle_nonce(send(proof, HERE)[HERE])
     send(proof, THERE)
     assert proof.proven == set()
+
+
+@on_manual_time
+async def test_a_nonce_that_comes_back_proves_its_server_as_of_when_it_was_sent(proof: ServerProof[str]) -> None:
+    ((_, nonce),) = proof.nonces_to_send([HERE], sent_at=7.5)
+    assert proof.handle_nonce(nonce) == (HERE, 7.5)
+    assert proof.handle_nonce(nonce) is None, "it proves nothing twice"
