@@ -129,15 +129,17 @@ class HistoryReader:
         """All messages after `position`, or none of them.
 
         None, if the position is of another epoch or beyond the head, if not all messages are kept any more, or if they
-        are more than `max_bytes` of JSON.
+        are more than `max_bytes` in either wire format.
         """
         if position.offset > OFFSET_MAX:
             return StartPosition(await self.head(channel), recovered=False)
         missed: list[Publication] = []
+        json_bytes = msgpack_bytes = 0
         while True:
             page = await self.since(channel, position.offset)
-            max_bytes -= sum(len(entry.encoded.json) for entry in page.entries)
-            if max_bytes < 0 or not page.continues(position):
+            json_bytes += sum(len(entry.encoded.json) for entry in page.entries)
+            msgpack_bytes += sum(len(entry.encoded.msgpack) for entry in page.entries)
+            if max(json_bytes, msgpack_bytes) > max_bytes or not page.continues(position):
                 return StartPosition(page.head, recovered=False)
             missed += page.entries
             if page.is_complete:

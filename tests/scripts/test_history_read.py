@@ -117,6 +117,12 @@ async def test_recovery_above_the_byte_limit_is_refused(room: HistoryRoom) -> No
     assert await recover(room, 15, max_bytes=5 * size - 1) is None
 
 
+async def test_recovery_above_the_byte_limit_in_msgpack_alone_is_refused(room: HistoryRoom) -> None:
+    await room.publish([0.5] * 100)  # 4 bytes a number in JSON, and 9 in msgpack
+    assert await recover(room, 20, max_bytes=1000) == [21]
+    assert await recover(room, 20, max_bytes=900) is None
+
+
 FOREIGN_ENTRIES = {
     "no envelope": ("20-1", "m", b"garbage"),
     "between two offsets": ("20-1", "m", envelope_of("foreign")),
