@@ -111,9 +111,9 @@ class HistoryReader:
         """The position of the channel's last message. A channel without a head gets one: offset 0 of a new epoch."""
         return read_later(self._run(channel, 0, "+", 0, "first", 0), lambda reply: read_position(reply[0]))
 
-    def since(self, channel: Channel, offset: int) -> asyncio.Future[HistoryPage]:
-        """The first messages after `offset` that are kept: READ_MAX, or READ_MAX_BYTES and at least one."""
-        return self._read(channel, offset + 1, "+", READ_MAX, "first", READ_MAX_BYTES)
+    def since(self, channel: Channel, offset: int, max_bytes: int = READ_MAX_BYTES) -> asyncio.Future[HistoryPage]:
+        """The first messages after `offset` that are kept: READ_MAX, or `max_bytes` and at least one."""
+        return self._read(channel, offset + 1, "+", READ_MAX, "first", max_bytes)
 
     def page(self, channel: Channel, query: HistoryQuery) -> asyncio.Future[HistoryPage]:
         """The first messages after `since`, or the last ones before `before`.

@@ -24,6 +24,8 @@ from .reader import HistoryPage, HistoryReader
 
 FILLS_AT_ONCE = 64
 """Holes that are filled at the same time; further ones wait, so that their pages do not pile up in memory."""
+FILL_MAX_BYTES = 128 * 1024
+"""Bytes of one read for a hole, in both wire formats; the next read goes on behind it, after those of other holes."""
 FILL_DEADLINE = 2.0
 """Seconds from finding a hole until it has to be filled: live messages wait behind it."""
 FILL_AGAIN_AFTER = 0.1
@@ -165,7 +167,7 @@ class ChannelTracker:
         while self._queue and self._reading < FILLS_AT_ONCE:
             tracked = self._queue.popleft()
             self._reading += 1
-            reading = self._history.since(tracked.channel, tracked.cursor.offset)
+            reading = self._history.since(tracked.channel, tracked.cursor.offset, FILL_MAX_BYTES)
             reading.add_done_callback(partial(self._handle_page, tracked, tracked.cursor.epoch))
 
     def _handle_page(self, tracked: TrackedChannel, epoch: str, reading: asyncio.Future[HistoryPage]) -> None:

@@ -157,6 +157,17 @@ async def test_only_so_many_holes_are_read_at_once_and_the_others_later() -> Non
 
 
 @on_manual_time
+async def test_a_read_for_a_hole_is_bounded_in_bytes_so_that_many_may_be_read_at_once() -> None:
+    node = TrackerDriver()
+    node.history_redis.log_of(LOBBY).append(11, 12)
+    node.follow(LOBBY, at=10)
+    node.deliver_batch(LOBBY, 12)
+    await turns()
+    ((*_, max_bytes),) = node.history_redis.arguments_of(HISTORY_READ)
+    assert FILLS_AT_ONCE * int(max_bytes) == 8 * 1024 * 1024
+
+
+@on_manual_time
 async def test_a_hole_longer_than_one_page_is_read_page_by_page() -> None:
     node = TrackerDriver()
     last = READ_MAX * 2 + 5
