@@ -23,9 +23,10 @@ from .delivery.hub import Hub
 from .delivery.outbox import OutboxLimits
 from .delivery.relay import Relay
 from .operations.history import HistoryQueries
-from .operations.pages import page_bytes
+from .operations.pages import page_bytes, page_turns
 from .operations.presence import PresenceQueries
 from .operations.publishing import Publishing
+from .operations.turns import Turns
 from .protocols.session import NodeTerms
 
 
@@ -75,15 +76,18 @@ class Operations:
     publishing: Publishing
     history_queries: HistoryQueries
     presence_queries: PresenceQueries
+    page_turns: Turns
 
 
 def operations_of(bus: Bus, settings: Settings, clock: Clock) -> Operations:
     page_max_bytes = page_bytes(settings.outbox_max_bytes)
     listed_max = max(settings.presence_events_max, settings.presence_inline_max)
+    turns = page_turns(bus.history.pipeline.connected.is_set)
     return Operations(
         Publishing(bus.publisher, bus.control, clock),
-        HistoryQueries(bus.history, page_max_bytes=page_max_bytes),
-        PresenceQueries(bus.presence, bus.limits, listed_max=listed_max, page_max_bytes=page_max_bytes),
+        HistoryQueries(bus.history, turns, page_max_bytes=page_max_bytes),
+        PresenceQueries(bus.presence, bus.limits, turns, listed_max=listed_max, page_max_bytes=page_max_bytes),
+        turns,
     )
 
 
@@ -126,6 +130,7 @@ def connection_context(
             history=bus.history,
             presence=bus.presence,
             inline_max=settings.presence_inline_max,
+            page_turns=operations.page_turns,
             recover_max_bytes=outbox_limits.max_bytes,
             admits_without_bus=bus.leases.admits_without_bus,
         ),

@@ -264,6 +264,7 @@ class Node:
             connections=self.context.counters.statistics(),
             outbox=self.context.outbox_limits.statistics(),
             publishing=self.operations.publishing.turns.statistics(),
+            pages=self.operations.page_turns.statistics(),
             refused=self.refusals.statistics(),
             log=log_statistics(),
             bus=self.bus.statistics(),

@@ -29,6 +29,8 @@ class NodeStatistics:
     outbox: OutboxStatistics
     publishing: TurnsStatistics
     """Of messages that take turns, in bytes (`node/operations/publishing.py`)."""
+    pages: TurnsStatistics
+    """Of reads of pages, by their weight (`node/operations/pages.py`)."""
     refused: Mapping[str, int]
     """Handshakes and unreadable requests that were refused, by reason (`node/admission/refusals.py`)."""
     log: WriterStatistics

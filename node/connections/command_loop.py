@@ -1,26 +1,26 @@
 """The commands of one connection: frames in, in order, and the effects of the session carried out.
 
 A command that waits for Redis is answered in the callback of a future. Each connection has a share of what is in flight
-at once, in commands and in bytes: whoever uses it up waits, and nobody else does. Commands behind a join, or behind one
-that waits for its turn, wait until that is done; when too many wait, the transport stops reading.
+at once, in commands and in bytes: whoever uses it up waits, and nobody else does. It reads one page at a time. Commands
+behind a join, or behind one that waits for its turn, wait until that is done; when too many wait, the transport stops
+reading.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, Protocol, assert_never
+from typing import Any, assert_never
 
 from ...shared.codes import CloseCode
 from ...shared.errors import BadName, BadRequest, Refused, internal_error
 from ...shared.protocol.commands import BadCommand
-from ...shared.protocol.frames import CommandId, ErrorFrame, NodeFrame, Object, OkFrame
-from ..delivery.outbox import Outbox
+from ...shared.protocol.frames import CommandId, ErrorFrame, Object, OkFrame
+from ...shared.publication import Position
 from ..operations.history import position_fields
 from ..operations.publishing import OWN_BYTES
 from ..protocols.effects import (
     Effect,
     JoinChannel,
-    JoinedChannel,
     LeaveChannel,
     PongReceived,
     Publish,
@@ -30,71 +30,41 @@ from ..protocols.effects import (
     Reply,
     SendToUser,
 )
-from ..protocols.encoding import Encoding
-from ..protocols.session import Session
+from .command_owner import CommandOwner
 from .context import CommandContext
 from .inbound import BadFrameCounter, InboundQueue
-from .keepalive import Keepalive
 
 IN_FLIGHT_MAX = 64
 """Commands of one connection that Redis has not confirmed yet; further ones wait."""
 IN_FLIGHT_MAX_BYTES = 262_144
 """Bytes of their frames: one frame may exceed them, the next one waits."""
-READ_WEIGHT = 16
-"""For how many commands one counts whose answer is a page: so few pages are read at once that memory is bounded."""
 
-
-class CommandOwner(Protocol):
-    """A connection, as its command loop sees it."""
-
-    @property
-    def session(self) -> Session: ...
-    @property
-    def encoding(self) -> Encoding: ...
-    @property
-    def is_open(self) -> bool:
-        """Between `welcome` and `bye`."""
-        ...
-
-    @property
-    def is_busy(self) -> bool:
-        """Opening, or joining a channel: commands have to wait."""
-        ...
-
-    @property
-    def may_serve(self) -> bool:
-        """Whether the session may be sent anything: its leases, if it has any, cannot be another's by now."""
-        ...
-
-    @property
-    def outbox(self) -> Outbox: ...
-    @property
-    def keepalive(self) -> Keepalive: ...
-    def answer(self, node_frame: NodeFrame) -> None:
-        """Send the answer to a command."""
-        ...
-
-    def close(self, code: CloseCode) -> None: ...
-    def start_join(self, effect: JoinChannel) -> None:
-        """Join a channel, answer, and then call `resume`."""
-        ...
-
-    def leave_channel(self, joined: JoinedChannel) -> None: ...
-    def pause_reading(self) -> None: ...
-    def resume_reading(self) -> None: ...
+ReadsPage = ReadHistory | ReadPresence | JoinChannel
 
 
 class CommandLoop:
     """A part of a connection."""
 
-    __slots__ = ("_bad_frames", "_bytes_in_flight", "_connection", "_context", "_in_flight", "_turn", "_waiting")
+    __slots__ = (
+        "_bad_frames",
+        "_bytes_in_flight",
+        "_connection",
+        "_context",
+        "_in_flight",
+        "_is_reading",
+        "_next_read",
+        "_turn",
+        "_waiting",
+    )
 
     def __init__(self, connection: CommandOwner, context: CommandContext) -> None:
         self._connection = connection
         self._context = context
         self._in_flight = 0
         self._bytes_in_flight = 0
-        self._turn: asyncio.Future[None] | None = None  # for which a command waits
+        self._turn: asyncio.Future[None] | None = None  # for which a message waits
+        self._is_reading = False  # a page, of which there is one at a time
+        self._next_read: tuple[ReadsPage, int] | None = None  # what waits for that
         self._waiting: InboundQueue | None = None
         self._bad_frames: BadFrameCounter | None = None
 
@@ -116,6 +86,7 @@ class CommandLoop:
             self._in_flight >= IN_FLIGHT_MAX
             or self._bytes_in_flight >= IN_FLIGHT_MAX_BYTES
             or self._turn is not None
+            or self._next_read is not None
             or connection.is_busy
             or connection.outbox.owes_answers
         )
@@ -135,6 +106,9 @@ class CommandLoop:
     def resume(self) -> None:
         """Handle the frames that wait, up to the next command that has to wait itself."""
         connection = self._connection
+        if self._next_read and not self._is_reading and connection.is_open and not connection.outbox.owes_answers:
+            (effect, size), self._next_read = self._next_read, None
+            self._carry_out(effect, size)
         while self._waiting and connection.is_open and not self._has_to_wait:
             self._handle(*self._waiting.pop())
         if not self._waiting and connection.is_open:
@@ -142,7 +116,7 @@ class CommandLoop:
 
     def discard_waiting(self) -> None:
         """Drop the frames that wait: the connection ends."""
-        self._waiting = None
+        self._waiting = self._next_read = None
         if self._turn is not None:
             self._turn.cancel()
 
@@ -163,15 +137,18 @@ class CommandLoop:
 
     def _begin(self, effect: Effect, size: int) -> None:
         """Carry it out now, or else in its turn. `size`: bytes of the frame that the command came in."""
-        if self._bytes_in_flight + size <= OWN_BYTES or not isinstance(effect, (Publish, SendToUser)):
-            self._carry_out(effect, size)
-            return
-        turn = self._context.publishing.turns.begin(size)
-        if turn is None:
-            self._carry_out_in_turn(effect, size)
-        else:
-            self._turn = turn
-            turn.add_done_callback(partial(self._take_turn, effect, size))
+        match effect:
+            case Publish() | SendToUser() if self._bytes_in_flight + size > OWN_BYTES:
+                turn = self._context.publishing.turns.begin(size)
+                if turn is None:
+                    self._carry_out_in_turn(effect, size)
+                else:
+                    self._turn = turn
+                    turn.add_done_callback(partial(self._take_turn, effect, size))
+            case ReadHistory() | ReadPresence() | JoinChannel(recover=Position()) if self._is_reading:
+                self._next_read = effect, size
+            case _:
+                self._carry_out(effect, size)
 
     def _take_turn(self, effect: Publish | SendToUser, size: int, turn: asyncio.Future[None]) -> None:
         self._turn = None
@@ -213,37 +190,41 @@ class CommandLoop:
                 counted = context.publishing.send_to_user(to, connection.session.author, content)
                 return self._answer_later(counted, id, size, lambda sessions: {"sessions": sessions})
             case ReadPresence(channel, id):
-                found = asyncio.ensure_future(context.presence_queries.get_channel(channel))
-                return self._answer_later(found, id, size, lambda fields: fields, READ_WEIGHT)
+                return self._read_page(context.presence_queries.get_channel(channel), id, size)
             case ReadHistory(channel, id, page):
-                read = context.history_queries.read_page(channel, page)
-                return self._answer_later(read, id, size, lambda fields: fields, READ_WEIGHT)
+                return self._read_page(context.history_queries.read_page(channel, page), id, size)
             case PongReceived():
                 connection.keepalive.confirm_ping()
             case _:
                 assert_never(effect)
         return None
 
+    def _read_page(self, page: Coroutine[Any, Any, Object], id: CommandId, size: int) -> asyncio.Future[Object]:
+        self._is_reading = True
+        read = asyncio.ensure_future(page)
+        read.add_done_callback(self._end_read)
+        return self._answer_later(read, id, size, lambda fields: fields)
+
+    def _end_read(self, read: asyncio.Future[Object]) -> None:
+        self._is_reading = False
+
     # ---- answers
 
     def _answer_later(
-        self,
-        done: asyncio.Future[Any],
-        id: CommandId | None,
-        size: int,
-        fields: Callable[[Any], Object],
-        weight: int = 1,
+        self, done: asyncio.Future[Any], id: CommandId | None, size: int, fields: Callable[[Any], Object]
     ) -> asyncio.Future[Any]:
-        self._in_flight += weight
+        self._in_flight += 1
         self._bytes_in_flight += size
-        done.add_done_callback(partial(self._answer, id, size, fields, weight))
+        done.add_done_callback(partial(self._answer, id, size, fields))
         return done
 
     def _answer(
-        self, id: CommandId | None, size: int, fields: Callable[[Any], Object], weight: int, done: asyncio.Future[Any]
+        self, id: CommandId | None, size: int, fields: Callable[[Any], Object], done: asyncio.Future[Any]
     ) -> None:
-        self._in_flight -= weight
+        self._in_flight -= 1
         self._bytes_in_flight -= size
+        if done.cancelled():
+            return  # the node ends
         error = done.exception()
         if not self._connection.is_open or not self._connection.may_serve:
             return
@@ -253,7 +234,7 @@ class CommandLoop:
             self.refuse(id, internal_error())
         elif id is not None:
             self._connection.answer(OkFrame(id, fields(done.result())))
-        if self._waiting:
+        if self._waiting or self._next_read:
             self.resume()
         if error is not None and not isinstance(error, Refused):
             raise error  # a fault of ours: the event loop logs it

@@ -14,6 +14,7 @@ from ..delivery.outbox import OutboxLimits
 from ..operations.history import HistoryQueries
 from ..operations.presence import PresenceQueries
 from ..operations.publishing import Publishing
+from ..operations.turns import Turns
 from ..protocols.session import NodeTerms
 from .bus_status import BusStatus
 from .session_limits import SessionLeases
@@ -53,8 +54,10 @@ class JoinContext:
     presence: Presence
     inline_max: int
     """Users up to which a room's snapshot lists all of them."""
+    page_turns: Turns
+    """Of all that reads pages; a recovery takes one turn."""
     recover_max_bytes: int
-    """Bytes of missed messages, as JSON, that a session is sent at once; beyond that it is not recovered."""
+    """Bytes of missed messages, in a wire format, that a session is sent at once; beyond that it is not recovered."""
     admits_without_bus: bool
     """Whether sessions that hold a lease join their agent while this node has no subscription, since Redis is away."""
     next_presence_number: Callable[[], int] = field(default_factory=lambda: itertools.count(1).__next__)

@@ -114,7 +114,9 @@ async def _find_start(context: JoinContext, channel: Channel, recover: Position 
     if not context.history.is_kept:
         return StartPosition(None, None if recover is None else False)
     if recover is not None:
-        start = await context.history.recover(channel, recover, context.recover_max_bytes)
+        start = await context.page_turns.run(
+            1, lambda: context.history.recover(channel, recover, context.recover_max_bytes)
+        )
     elif (position := context.tracker.position(channel)) is not None:
         return StartPosition(position)
     else:

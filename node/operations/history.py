@@ -1,15 +1,13 @@
 """Reads of a channel's history, for the `history` command and the HTTP API."""
 
-import asyncio
-
 from ...fanout.history.reader import HistoryPage, HistoryReader
-from ...fanout.redis.answers import read_later
 from ...shared.channels import Channel
 from ...shared.protocol.codec import decode_publication
 from ...shared.protocol.commands import HistoryQuery
 from ...shared.protocol.frames import Object
 from ...shared.publication import Position, Publication
 from .pages import fit
+from .turns import Turns
 
 _OFFSET_BYTES = 32
 """For what an answer adds to a stored message: its `offset`, of 16 digits at most, and a comma."""
@@ -21,24 +19,22 @@ def position_fields(position: Position | None) -> Object:
 
 
 class HistoryQueries:
-    """Reads pages of at most `page_max_bytes`, in either wire format."""
+    """Reads pages of at most `page_max_bytes`, in either wire format, each in its turn."""
 
-    def __init__(self, history: HistoryReader, *, page_max_bytes: int) -> None:
+    def __init__(self, history: HistoryReader, turns: Turns, *, page_max_bytes: int) -> None:
         self._history = history
+        self._turns = turns
         self._page_max_bytes = page_max_bytes
 
-    def read_page(self, channel: Channel, query: HistoryQuery) -> asyncio.Future[Object]:
+    async def read_page(self, channel: Channel, query: HistoryQuery) -> Object:
         """Read `messages`, in the order of their offsets, and `epoch` and `offset` of the head.
 
         `more` is true if messages were left out because of their size: the last ones if the query has a `since`, else
-        the first ones. If no history is kept, there are no messages, and the head is null. The future raises
-        Unavailable.
+        the first ones. If no history is kept, there are no messages, and the head is null. Raises Unavailable.
         """
-        if self._history.is_kept:
-            return read_later(self._history.page(channel, query), lambda page: self._page_fields(page, query))
-        nothing: asyncio.Future[Object] = asyncio.get_running_loop().create_future()
-        nothing.set_result({"messages": [], "epoch": None, "offset": None})
-        return nothing
+        if not self._history.is_kept:
+            return {"messages": [], "epoch": None, "offset": None}
+        return self._page_fields(await self._turns.run(1, lambda: self._history.page(channel, query)), query)
 
     def _page_fields(self, page: HistoryPage, query: HistoryQuery) -> Object:
         entries, has_more = fit(page.entries, _size_of, self._page_max_bytes, last=query.since is None)

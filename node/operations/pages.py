@@ -1,14 +1,34 @@
-"""Answers of bounded size: as much of a list as fits into one frame that every client takes and no outbox rejects."""
+"""Pages: answers of bounded size, and few of them read at once.
+
+An answer holds as much of a list as fits into one frame that every client takes and no outbox rejects. Redis works on
+all pages that it is asked for in one go, and what it answers is in memory here and there; so whoever asks waits for its
+turn, in the order in which all have asked. A connection asks for one page at a time.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from .turns import Turns
+
 ANSWER_MAX_BYTES = 1_048_576
 """Bytes of an answer, even if OUTBOX_MAX_BYTES is more: common client libraries take no larger frame by default."""
+PAGES_AT_ONCE = 8
+"""Pages of history, and recoveries, that are read at once by a node. Other lists weigh more."""
+LIST_WEIGHT = 4
+"""For how many pages a list of users or sessions counts: Redis takes as long for it."""
+PAGE_WAIT_MAX = 2.0
+"""Seconds that a read waits for its turn at most; then it is `unavailable`."""
+LISTED_MAX = 2000
+"""Users that are listed at most, so that Redis is not asked for more than fits."""
 _ENVELOPE_BYTES = 1024
 """For what an answer holds besides its list: `type`, an `id` of 128 characters, a position, counts."""
 
 _Item = TypeVar("_Item")
+
+
+def page_turns(is_open: Callable[[], bool]) -> Turns:
+    """The turns of all reads of pages of a node; `is_open`: Redis takes commands."""
+    return Turns(PAGES_AT_ONCE, is_open=is_open, wait_max=PAGE_WAIT_MAX)
 
 
 def page_bytes(outbox_max_bytes: int) -> int:

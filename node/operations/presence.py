@@ -11,20 +11,24 @@ from ...shared.channels import Channel, ChannelKind, Owner, OwnerKind
 from ...shared.policy import Limit
 from ...shared.protocol.frames import Object
 from ...shared.sessions import SessionInfo
-from .pages import fit
+from .pages import LIST_WEIGHT, LISTED_MAX, fit
+from .turns import Turns
 
 ENTRY_MAX_BYTES = 2048
 """More than one user or session takes: of its names, only the username is not ASCII, and has 128 characters."""
 
 
 class PresenceQueries:
-    """Reads presence from Redis; each method raises Unavailable.
+    """Reads presence from Redis, each list in its turn; each method raises Unavailable.
 
-    At most `listed_max` users of a room are listed, and no more than `page_max_bytes` hold.
+    At most `listed_max` users of a room are listed, and no more than LISTED_MAX and `page_max_bytes` hold.
     """
 
-    def __init__(self, presence: Presence, limits: Limits, *, listed_max: int, page_max_bytes: int) -> None:
-        self._listed_max = listed_max
+    def __init__(
+        self, presence: Presence, limits: Limits, turns: Turns, *, listed_max: int, page_max_bytes: int
+    ) -> None:
+        self._turns = turns
+        self._listed_max = min(listed_max, LISTED_MAX)
         self._page_max_bytes = page_max_bytes
         self._presence = presence
         self._limits = limits
@@ -43,7 +47,8 @@ class PresenceQueries:
 
         `more` is true if the list was cut because of its size.
         """
-        return self._bounded((await self._presence.snapshot(room, self._listed_max)).as_fields(), "users")
+        snapshot = await self._turns.run(LIST_WEIGHT, lambda: self._presence.snapshot(room, self._listed_max))
+        return self._bounded(snapshot.as_fields(), "users")
 
     def _bounded(self, fields: Object, *lists: str) -> Object:
         """Cut these lists so that they fit into one page together."""
@@ -54,7 +59,7 @@ class PresenceQueries:
 
     async def list_sessions(self, owner: Owner) -> tuple[Limit, list[SessionInfo]]:
         """Return an owner's limit, and the sessions that hold a lease of it, oldest first."""
-        return await self._limits.list_sessions(owner)
+        return await self._turns.run(LIST_WEIGHT, lambda: self._limits.list_sessions(owner))
 
 
 def _fit_entries(entries: Sequence[Object], max_bytes: int) -> tuple[Sequence[Object], bool]:

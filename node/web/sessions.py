@@ -11,6 +11,7 @@ from ...shared.protocol.frames import Object
 from ...shared.sessions import SessionInfo
 from ...shared.settings import LIMIT_MAX
 from ..node import Node
+from ..operations.pages import PAGES_AT_ONCE
 from .requests import not_found, read_object
 
 ROOMS_MAX = 1000
@@ -18,7 +19,10 @@ ROOMS_MAX = 1000
 
 
 async def list_rooms(node: Node, request: Request) -> Object:
-    rooms, total = await node.bus.presence.fullest_rooms(_parse_count(request, "limit", ROOMS_MAX))
+    limit = _parse_count(request, "limit", ROOMS_MAX)
+    # It asks each partition for as many rooms, so it takes all turns.
+    turns = node.operations.page_turns
+    rooms, total = await turns.run(PAGES_AT_ONCE, lambda: node.bus.presence.fullest_rooms(limit))
     return {"rooms": [{"room": room, "users_count": users} for room, users in rooms], "total": total}
 
 

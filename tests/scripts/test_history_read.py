@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator
 import pytest
 from tannoy.fanout.history.reader import (
     HEAD_TTL,
-    PAGE_MAX_BYTES,
     READ_MAX,
+    READ_MAX_BYTES,
     HistoryReader,
     HistoryRules,
     StoredHead,
@@ -149,7 +149,7 @@ async def test_an_entry_that_no_node_has_written_is_left_out_and_counted(
 async def test_a_page_of_nothing_but_unreadable_entries_does_not_promise_more(room: HistoryRoom) -> None:
     await room.valkey.run("DEL", room.keys.log)
     for number in (18, 19, 20):
-        await room.valkey.run("XADD", room.keys.log, f"{number}-0", "m", b"x" * PAGE_MAX_BYTES)
+        await room.valkey.run("XADD", room.keys.log, f"{number}-0", "m", b"x" * READ_MAX_BYTES)
 
     page = await room.history.page(room.channel, HistoryQuery())
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 
 import pytest
-from tannoy.fanout.history.reader import PAGE_MAX_BYTES, READ_MAX_BYTES, HistoryPage, HistoryRules
+from tannoy.fanout.history.reader import READ_MAX_BYTES, HistoryPage, HistoryRules
 from tannoy.shared.protocol.commands import HistoryQuery
 from tannoy.shared.publication import Position
 
@@ -76,7 +76,7 @@ async def test_a_page_that_is_cut_begins_at_the_requested_end(
     assert first_or_last in offsets(page)
     assert offsets(page) == [*range(offsets(page)[0], offsets(page)[-1] + 1)]
     assert 1 < len(page.entries) < 40
-    assert size(page) <= PAGE_MAX_BYTES
+    assert size(page) <= READ_MAX_BYTES
 
 
 async def test_a_page_of_all_that_was_asked_for_is_not_cut(room: HistoryRoom) -> None:

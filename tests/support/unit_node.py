@@ -36,7 +36,7 @@ from tannoy.node.delivery.hub import Hub
 from tannoy.node.delivery.outbox import OutboxLimits
 from tannoy.node.delivery.relay import Relay
 from tannoy.node.operations.history import HistoryQueries
-from tannoy.node.operations.pages import page_bytes
+from tannoy.node.operations.pages import page_bytes, page_turns
 from tannoy.node.operations.presence import PresenceQueries
 from tannoy.node.operations.publishing import Publishing
 from tannoy.node.protocols.session import Endpoint, NodeTerms
@@ -153,6 +153,7 @@ class UnitNode:
         self.control_handler = ControlHandler(self.hub, KEYSPACE, self.session_leases)
         self.counters = ConnectionCounters()
         self.outbox_limits = OutboxLimits(outbox_max_bytes, policy)
+        self.page_turns = page_turns(self.history_redis.connected.is_set)
         self.context = ConnectionContext(
             terms=NodeTerms(NodeId("n1"), PING_INTERVAL, MESSAGE_MAX_BYTES),
             hub=self.hub,
@@ -167,15 +168,22 @@ class UnitNode:
                 tracker=self.tracker,
                 history=self.history,
                 presence=self.presence,
+                page_turns=self.page_turns,
                 inline_max=50,
                 recover_max_bytes=outbox_max_bytes,
                 admits_without_bus=self.leases.admits_without_bus,
             ),
             commands=CommandContext(
                 publishing=Publishing(self.publisher, self.control, self.clock),
-                history_queries=HistoryQueries(self.history, page_max_bytes=page_bytes(outbox_max_bytes)),
+                history_queries=HistoryQueries(
+                    self.history, self.page_turns, page_max_bytes=page_bytes(outbox_max_bytes)
+                ),
                 presence_queries=PresenceQueries(
-                    self.presence, self.limits, listed_max=1000, page_max_bytes=page_bytes(outbox_max_bytes)
+                    self.presence,
+                    self.limits,
+                    self.page_turns,
+                    listed_max=1000,
+                    page_max_bytes=page_bytes(outbox_max_bytes),
                 ),
                 clock=self.clock,
                 counters=self.counters,

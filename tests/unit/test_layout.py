@@ -47,6 +47,7 @@ COVERED_BY: dict[str, str] = {
     "node/cli/message_commands.py": "tests/cluster/test_message_commands.py",
     "node/cli/run_commands.py": "tests/cluster/test_up.py",
     "node/composition.py": "tests/unit/node/test_node.py",
+    "node/connections/command_owner.py": "tests/unit/node/connections/test_command_loop.py",
     "node/connections/connection_task.py": "tests/unit/node/connections/test_join.py",
     "node/connections/context.py": "tests/unit/node/connections/test_connection.py",
     "node/connections/inbound.py": "tests/unit/node/connections/test_command_loop_bounds.py",

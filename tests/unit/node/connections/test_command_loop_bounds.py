@@ -2,7 +2,7 @@
 
 import pytest
 from tannoy.fanout.scripts import PRESENCE_LIST
-from tannoy.node.connections.command_loop import IN_FLIGHT_MAX, IN_FLIGHT_MAX_BYTES, READ_WEIGHT
+from tannoy.node.connections.command_loop import IN_FLIGHT_MAX, IN_FLIGHT_MAX_BYTES
 from tannoy.node.connections.inbound import BAD_FRAMES_MAX, BAD_FRAMES_WINDOW, WAITING_MAX
 from tannoy.node.operations.publishing import OWN_BYTES, TURNS_BYTES
 from tannoy.shared.errors import Unavailable
@@ -204,20 +204,6 @@ async def test_an_answer_larger_than_the_outbox_is_sent_with_the_messages_behind
     client.transport.drain()
     assert [frame["type"] for frame in client.received()] == ["ok", "message"]
     assert node.outbox_limits.overflowed == 0
-
-
-@on_manual_time
-async def test_few_pages_are_read_at_once() -> None:
-    node = UnitNode()
-    client = await connect_to_room(node)
-    node.redis.hold(PRESENCE_LIST)
-    for number in range(20):
-        client.send(type="presence", id=number)
-    await turns()
-    assert len(node.redis.arguments_of(PRESENCE_LIST)) == IN_FLIGHT_MAX // READ_WEIGHT
-    node.redis.answer_held(PRESENCE_LIST)
-    await turns(60)
-    assert [frame["id"] for frame in client.received()] == list(range(20))
 
 
 # ---- bad frames

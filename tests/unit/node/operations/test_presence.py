@@ -19,7 +19,9 @@ AT = "2026-11-18T11:06:40.123Z"
 
 
 def queries(node: UnitNode, *, listed_max: int = 1000, page_max_bytes: int = 1_000_000) -> PresenceQueries:
-    return PresenceQueries(node.presence, node.limits, listed_max=listed_max, page_max_bytes=page_max_bytes)
+    return PresenceQueries(
+        node.presence, node.limits, node.page_turns, listed_max=listed_max, page_max_bytes=page_max_bytes
+    )
 
 
 def info(session_id: str, user_id: str, connected_at: str) -> bytes:
