@@ -18,6 +18,8 @@ from ..errors import BadRequest
 
 MAX_DEPTH = 64
 """Levels of nesting that a frame may have. Deeper nesting could exhaust the stack of a client's recursive parser."""
+ELEMENTS_MAX = 16_384
+"""Values in a frame, in arrays and objects of any depth: so the cost of handling it is bounded besides its bytes."""
 INTEGER_MIN, INTEGER_MAX = -(2**63), 2**64 - 1
 """The integers that msgpack can represent."""
 _BEYOND = INTEGER_MAX + 1
@@ -26,7 +28,10 @@ _INTEGER_MAX_CHARACTERS = 20
 
 
 class BadValue(BadRequest):
-    """Bytes that can be read, but hold what JSON can't represent, or nest too deep. `value` is what they hold."""
+    """Bytes that can be read, but hold what JSON can't represent, nest too deep, or hold too much.
+
+    `value` is what they hold.
+    """
 
     def __init__(self, message: str, value: object) -> None:
         super().__init__(message)
@@ -48,11 +53,13 @@ _replace_escapes = re.compile(
 def decode_json(data: bytes) -> object:
     """Decode JSON. Raises BadRequest, and BadValue."""
     value = _load(data)
+    # Commas and opening brackets are an upper bound of the values, and the latter of the depth: only a frame that has
+    # many of them is traversed.
+    opening = data.count(b"[") + data.count(b"{")
+    if opening > MAX_DEPTH or opening + data.count(b",") >= ELEMENTS_MAX:
+        check_value(value)
     if _may_hold_long_integers(data):
         value = _load_with_integers(data)
-        check_value(value)
-    # The number of opening brackets is an upper bound of the depth: only a frame that has many is traversed.
-    elif data.count(b"[") + data.count(b"{") > MAX_DEPTH:
         check_value(value)
     return value
 
@@ -108,6 +115,7 @@ def _not_json(data: bytes, error: orjson.JSONDecodeError) -> BadRequest:
 
 # ---- msgpack
 
+_find_long_container = re.compile(rb"[\xdc-\xdf]").search  # array16, array32, map16, map32
 _is_surrogate = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]").match
 _UNPACK_ERRORS = (ValueError, TypeError, msgpack.exceptions.UnpackException)
 _REPLACE_SURROGATES = "tannoy-replace-surrogates"
@@ -126,6 +134,8 @@ codecs.register_error(_REPLACE_SURROGATES, _replace_surrogate)
 def decode_msgpack(data: bytes) -> object:
     """Decode msgpack. Raises BadRequest, and BadValue."""
     try:
+        if _find_long_container(data):
+            _check_complete(data)
         value = _unpack(data, _REPLACE_SURROGATES)
     except UnicodeDecodeError as error:
         raise _not_utf8(data, error) from error
@@ -133,6 +143,13 @@ def decode_msgpack(data: bytes) -> object:
         raise BadRequest(f"this is not msgpack: {error or type(error).__name__}") from error
     check_value(value)
     return value
+
+
+def _check_complete(data: bytes) -> None:
+    """Raise UnpackException if arrays announce more than follows: their memory would be allocated, and then freed."""
+    unpacker = msgpack.Unpacker(max_buffer_size=len(data))
+    unpacker.feed(data)
+    unpacker.skip()
 
 
 def _not_utf8(data: bytes, error: UnicodeDecodeError) -> BadRequest:
@@ -151,29 +168,52 @@ def _unpack(data: bytes, unicode_errors: str) -> object:
 
 
 def check_value(root: object) -> None:
-    """Raise BadValue if JSON and msgpack can't both represent a value, or if it nests too deep."""
+    """Raise BadValue if JSON and msgpack can't both represent a value, if it nests too deep or holds too much.
+
+    Level by level, so that what is done for each value is done by built-in functions.
+    """
     level: list[object] = [root]
+    left = ELEMENTS_MAX
     for depth in itertools.count(1):
+        kinds = set(map(type, level))
+        _check_scalars(level, kinds, root)
+        if kinds.isdisjoint(_CONTAINERS):
+            return
+        if depth > MAX_DEPTH:
+            raise _too_deep(root)
         below: list[object] = []
         for value in level:
-            if depth > MAX_DEPTH and isinstance(value, (dict, list)):
-                raise _too_deep(root)
             if isinstance(value, dict):
-                for key, item in cast("dict[object, object]", value).items():
-                    if not isinstance(key, str):
-                        raise BadValue(f"keys of an object have to be strings, not {type(key).__name__}", root)
-                    below.append(item)
+                _check_keys(cast("dict[object, object]", value), root)
+                below.extend(cast("dict[object, object]", value).values())
             elif isinstance(value, list):
                 below.extend(cast("list[object]", value))
-            elif isinstance(value, float) and not math.isfinite(value):
-                raise BadValue("numbers have to be finite: NaN and infinity are not allowed", root)
-            elif isinstance(value, int) and not INTEGER_MIN <= value <= INTEGER_MAX:
-                raise BadValue(f"integers go from {INTEGER_MIN} to {INTEGER_MAX}: send others as a string", root)
-            elif value is not None and not isinstance(value, (str, int, float, bool)):
-                raise BadValue(f"only JSON types are allowed, not {type(value).__name__}", root)
-        if not below:
-            return
+            if len(below) > left:
+                raise BadValue(f"this holds more than {ELEMENTS_MAX} values in its arrays and objects", root)
+        left -= len(below)
         level = below
+
+
+_CONTAINERS = frozenset[type]({dict, list})
+_JSON_TYPES = _CONTAINERS | {str, int, float, bool, type(None)}
+
+
+def _check_scalars(values: list[object], kinds: set[type], root: object) -> None:
+    if not kinds <= _JSON_TYPES:
+        odd = next(kind for kind in kinds if kind not in _JSON_TYPES)
+        raise BadValue(f"only JSON types are allowed, not {odd.__name__}", root)
+    if float in kinds and not all(math.isfinite(value) for value in values if type(value) is float):
+        raise BadValue("numbers have to be finite: NaN and infinity are not allowed", root)
+    if int in kinds:
+        integers = [value for value in values if type(value) is int]
+        if min(integers) < INTEGER_MIN or max(integers) > INTEGER_MAX:
+            raise BadValue(f"integers go from {INTEGER_MIN} to {INTEGER_MAX}: send others as a string", root)
+
+
+def _check_keys(value: dict[object, object], root: object) -> None:
+    for kind in set(map(type, value)):
+        if kind is not str:
+            raise BadValue(f"keys of an object have to be strings, not {kind.__name__}", root)
 
 
 def _too_deep(value: object) -> BadValue:

@@ -1,6 +1,7 @@
 """What clients and back ends send is decoded unchanged or refused; half of a surrogate pair becomes U+FFFD."""
 
 import math
+import tracemalloc
 from typing import cast
 
 import msgpack
@@ -8,7 +9,15 @@ import orjson
 import pytest
 from tannoy.shared.errors import BadRequest
 from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat
-from tannoy.shared.protocol.decoding import MAX_DEPTH, BadValue, check_value, decode_json, decode_msgpack, parse_json
+from tannoy.shared.protocol.decoding import (
+    ELEMENTS_MAX,
+    MAX_DEPTH,
+    BadValue,
+    check_value,
+    decode_json,
+    decode_msgpack,
+    parse_json,
+)
 
 both_formats = pytest.mark.parametrize("wire", [JSON, MSGPACK], ids=lambda wire: wire.name)
 
@@ -184,3 +193,51 @@ def _is_refused(value: object) -> bool:
     except BadRequest:
         return True
     return False
+
+
+# ---- how much
+
+
+def holding(elements: int) -> list[object]:
+    """An object, an array and scalars, with this many values in all of them."""
+    return [{"a": [None] * (elements - 2)}]
+
+
+@both_formats
+def test_as_many_values_as_a_frame_may_hold_are_decoded(wire: WireFormat) -> None:
+    value = holding(ELEMENTS_MAX)
+    assert wire.decode(as_bytes(wire, value)) == value
+
+
+@both_formats
+@pytest.mark.parametrize(
+    "value",
+    [
+        holding(ELEMENTS_MAX + 1),
+        [0] * (ELEMENTS_MAX + 1),
+        {f"{number:x}": 0 for number in range(ELEMENTS_MAX + 1)},
+        [[] for _ in range(ELEMENTS_MAX + 1)],
+        [[0] * (ELEMENTS_MAX // 2), 1234567890123456789, [0] * (ELEMENTS_MAX // 2)],
+    ],
+    ids=["nested", "array", "object", "empty arrays", "with a long integer"],
+)
+def test_more_values_than_a_frame_may_hold_are_refused(wire: WireFormat, value: object) -> None:
+    with pytest.raises(BadValue, match=f"more than {ELEMENTS_MAX} values"):
+        wire.decode(as_bytes(wire, value))
+
+
+@both_formats
+def test_a_text_with_more_commas_and_brackets_than_values_are_allowed_is_decoded(wire: WireFormat) -> None:
+    text = ",[{" * ELEMENTS_MAX
+    assert wire.decode(as_bytes(wire, [text])) == [text]
+
+
+@pytest.mark.parametrize("head", [b"\xdd\x00\x00\xfd\xe8", b"\xdf\x00\x00\x7d\x00\xa0"], ids=["arrays", "maps"])
+def test_arrays_that_announce_more_than_follows_are_refused_before_they_are_built(head: bytes) -> None:
+    data = head * (65_000 // len(head))
+    tracemalloc.start()
+    with pytest.raises(BadRequest, match="not msgpack"):
+        MSGPACK.decode(data)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10 * len(data)
