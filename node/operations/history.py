@@ -2,7 +2,7 @@
 
 from ...fanout.history.reader import HistoryPage, HistoryReader
 from ...shared.channels import Channel
-from ...shared.protocol.codec import decode_publication
+from ...shared.protocol.codec import StoredMessages
 from ...shared.protocol.commands import HistoryQuery
 from ...shared.protocol.frames import Object
 from ...shared.publication import Position, Publication
@@ -27,18 +27,18 @@ class HistoryQueries:
         self._page_max_bytes = page_max_bytes
 
     async def read_page(self, channel: Channel, query: HistoryQuery) -> Object:
-        """Read `messages`, in the order of their offsets, and `epoch` and `offset` of the head.
+        """Read `messages`, StoredMessages in the order of their offsets, and `epoch` and `offset` of the head.
 
         `more` is true if messages were left out because of their size: the last ones if the query has a `since`, else
         the first ones. If no history is kept, there are no messages, and the head is null. Raises Unavailable.
         """
         if not self._history.is_kept:
-            return {"messages": [], "epoch": None, "offset": None}
+            return {"messages": StoredMessages(()), "epoch": None, "offset": None}
         return self._page_fields(await self._turns.run(1, lambda: self._history.page(channel, query)), query)
 
     def _page_fields(self, page: HistoryPage, query: HistoryQuery) -> Object:
         entries, has_more = fit(page.entries, _size_of, self._page_max_bytes, last=query.since is None)
-        fields: Object = {"messages": [decode_publication(entry) for entry in entries], **page.head.as_fields()}
+        fields: Object = {"messages": StoredMessages(entries), **page.head.as_fields()}
         return fields | {"more": True} if has_more or page.is_cut else fields
 
 

@@ -3,13 +3,13 @@
 from collections.abc import Awaitable, Callable
 from typing import cast
 
-import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from ...shared.codes import ErrorCode
 from ...shared.errors import BadRequest, Refused
+from ...shared.protocol.codec import JSON
 from ...shared.protocol.decoding import decode_json
 from ...shared.protocol.frames import Object
 from ..auth.api_key import authorize_request
@@ -27,7 +27,7 @@ def json_endpoint(handle: Handler) -> Callable[[Request], Awaitable[Response]]:
         node: Node = request.state.node
         try:
             _authorize(node, request)
-            return Response(orjson.dumps(await handle(node, request)), media_type="application/json")
+            return Response(JSON.encode(await handle(node, request)), media_type="application/json")
         except Refused as refusal:
             return problem_response(refusal)
         except ClientDisconnect:

@@ -4,7 +4,7 @@ A message is encoded in both formats on the node where it is published, so that 
 and copy bytes. `fanout/pubsub/envelope.py` has the format in which both travel on the bus.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -63,15 +63,62 @@ def _publication_as_msgpack(publication: Publication) -> bytes:
     return b"%c%b%b%b" % (packed[0] + 1, packed[1:], _OFFSET_KEY, msgpack.packb(offset))
 
 
+# ---- answers that contain several of them
+
+
+class StoredMessages:
+    """The value of `messages` in an answer: they are copied as they were encoded, and not decoded for it.
+
+    No dataclass: orjson would encode that field by field.
+    """
+
+    __slots__ = ("publications",)
+
+    def __init__(self, publications: Sequence[Publication]) -> None:
+        self.publications = publications
+
+
+def _encode_json(value: object) -> bytes:
+    return orjson.dumps(value, default=_as_fragment)
+
+
+def _as_fragment(value: object) -> orjson.Fragment:
+    if not isinstance(value, StoredMessages):
+        raise TypeError(f"{type(value).__name__} is no JSON type")
+    return orjson.Fragment(b"[%b]" % b",".join(map(_publication_as_json, value.publications)))
+
+
+def _encode_msgpack(value: object) -> bytes:
+    if not isinstance(value, dict):
+        return msgpack.packb(value)
+    fields = cast("Object", value)
+    messages = fields.get("messages")
+    return _pack_answer(fields, messages) if isinstance(messages, StoredMessages) else msgpack.packb(fields)
+
+
+def _pack_answer(answer: Object, messages: StoredMessages) -> bytes:
+    """Pack field by field: msgpack takes no bytes that are packed already."""
+    packer = msgpack.Packer()
+    parts = [packer.pack_map_header(len(answer))]
+    for name, value in answer.items():
+        parts.append(packer.pack(name))
+        if value is messages:
+            parts.append(packer.pack_array_header(len(messages.publications)))
+            parts += map(_publication_as_msgpack, messages.publications)
+        else:
+            parts.append(packer.pack(value))
+    return b"".join(parts)
+
+
 # ---- the table
 
 
-JSON = WireFormat("json", "tannoy.v1.json", False, orjson.dumps, decode_json, _json_of, _publication_as_json)
+JSON = WireFormat("json", "tannoy.v1.json", False, _encode_json, decode_json, _json_of, _publication_as_json)
 MSGPACK = WireFormat(
     "msgpack",
     "tannoy.v1.msgpack",
     True,
-    cast("Callable[[object], bytes]", msgpack.packb),
+    _encode_msgpack,
     decode_msgpack,
     _msgpack_of,
     _publication_as_msgpack,
@@ -97,11 +144,6 @@ def encode_frame(frame: NodeFrame) -> EncodedMessage:
     """Encode a frame in both wire formats, once for all receivers on all nodes."""
     whole = frame.as_object()
     return EncodedMessage(orjson.dumps(whole), msgpack.packb(whole))
-
-
-def decode_publication(publication: Publication) -> Object:
-    """The frame of a publication as an object, for answers that contain several messages."""
-    return cast("Object", orjson.loads(JSON.encode_publication(publication)))
 
 
 class _LazilyEncoded:

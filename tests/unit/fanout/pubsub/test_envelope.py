@@ -10,7 +10,6 @@ from tannoy.shared.protocol.codec import (
     JSON,
     MSGPACK,
     WireFormat,
-    decode_publication,
     encode_frame,
     encode_lazily,
 )
@@ -55,11 +54,6 @@ def test_a_resync_is_passed_on_with_the_position_that_it_holds(encode: object, w
     encoded = encode_frame(resync) if encode is encode_frame else encode_lazily(resync)
     publication = Publication(encoded, epoch="e", offset=7, resets=True)
     assert wire.decode(wire.encode_publication(publication)) == resync.as_object()
-
-
-def test_a_message_of_history_is_the_frame_that_was_delivered() -> None:
-    publication = Publication(encode_frame(SAID[0]), epoch="e", offset=7)
-    assert decode_publication(publication) == SAID[0].as_object() | {"offset": 7}
 
 
 # ---- what comes from the bus

@@ -1,6 +1,7 @@
 """The two wire formats of the client protocol carry the same objects."""
 
 import msgpack
+import orjson
 import pytest
 from tannoy.shared.codes import ErrorCode
 from tannoy.shared.keyspace import Keyspace
@@ -9,12 +10,14 @@ from tannoy.shared.protocol.codec import (
     JSON,
     MSGPACK,
     WIRE_FORMATS,
+    StoredMessages,
     WireFormat,
     decode_command,
     encode_frame,
 )
 from tannoy.shared.protocol.commands import BadCommand, Message, Ping
-from tannoy.shared.protocol.frames import Author, MessageFrame
+from tannoy.shared.protocol.frames import Author, MessageFrame, OkFrame
+from tannoy.shared.publication import Publication
 
 both_formats = pytest.mark.parametrize("wire", [JSON, MSGPACK], ids=lambda wire: wire.name)
 
@@ -39,6 +42,28 @@ def test_the_subprotocols_are_the_documented_ones() -> None:
 
 def test_json_uses_text_frames_and_msgpack_binary_ones() -> None:
     assert (JSON.binary, MSGPACK.binary) == (False, True)
+
+
+# ---- answers
+
+
+@both_formats
+@pytest.mark.parametrize("count", [0, 1, 15, 16, 300])
+def test_the_messages_of_an_answer_are_the_frames_that_were_delivered(wire: WireFormat, count: int) -> None:
+    frame = MessageFrame(Keyspace("tannoy").room(RoomName("lobby")), Author(None, None, None), {"a": [1, "é"]}, "now")
+    stored = [Publication(encode_frame(frame), epoch="e", offset=offset) for offset in range(1, count + 1)]
+
+    answer = wire.encode(OkFrame(7, {"messages": StoredMessages(stored), "epoch": "e", "offset": count}).as_object())
+
+    messages = [frame.as_object() | {"offset": offset} for offset in range(1, count + 1)]
+    expected = {"type": "ok", "id": 7, "messages": messages, "epoch": "e", "offset": count}
+    assert (orjson.loads if wire is JSON else msgpack.unpackb)(answer) == expected
+
+
+@both_formats
+def test_what_is_no_json_type_is_not_encoded(wire: WireFormat) -> None:
+    with pytest.raises(TypeError):
+        wire.encode({"messages": [object()]})
 
 
 # ---- commands
