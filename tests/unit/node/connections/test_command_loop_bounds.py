@@ -254,6 +254,24 @@ async def test_refused_command_is_no_bad_frame() -> None:
 
 
 @on_manual_time
+async def test_commands_that_the_state_of_the_session_or_of_redis_forbids_are_no_bad_frames() -> None:
+    node = UnitNode()
+    client = ClientDriver(node)
+    client.send(type="join", room="lobby", observe=True)
+    await node.acknowledge()
+    client.received()
+    for _ in range(3 * BAD_FRAMES_MAX):
+        client.send(type="join", room="lobby")
+        client.send(type="message", room="lobby", content=1)
+        client.send(type="private", to="bob", content=1)
+        node.publisher.confirmations[-1].set_exception(Unavailable("in time"))
+        await turns()
+    codes = [frame["code"] for frame in client.received()]
+    assert codes == ["already_joined", "forbidden", "unavailable"] * 3 * BAD_FRAMES_MAX
+    assert client.transport.closed_with is None
+
+
+@on_manual_time
 async def test_binary_frame_on_a_json_connection_is_answered_with_bad_request() -> None:
     client = ClientDriver(UnitNode())
     client.received()
