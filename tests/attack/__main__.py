@@ -24,7 +24,7 @@ from tests.attack.verdict import Result
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.attack", description="Attacks on real nodes.")
-    parser.add_argument("--only", default="", help="faults or names of cases, with commas between them")
+    parser.add_argument("--only", default="", help="faults, with commas between them, or the name of a case")
     parser.add_argument("--sockets", type=int, default=1, choices=[1, 10])
     parser.add_argument("--seconds", type=float, default=5.0, help="of each attack")
     parser.add_argument("--mixture", type=float, metavar="MINUTES", help="of random attacks by twenty sockets")
@@ -35,8 +35,9 @@ def _arguments() -> argparse.Namespace:
 
 
 def _chosen(only: str) -> list[Case]:
-    words = [word.strip() for word in only.split(",") if word.strip()]
-    chosen = [case for case in CASES if not words or case.fault in words or case.name in words]
+    """Of these faults, with commas between them; or the one case of this name, in which there may be commas."""
+    faults = [word.strip() for word in only.split(",") if word.strip()]
+    chosen = [case for case in CASES if not faults or case.fault in faults or case.name == only.strip()]
     if not chosen:
         raise SystemExit(f"no case is called {only!r}: --list names them")
     return chosen

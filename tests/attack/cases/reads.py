@@ -15,6 +15,8 @@ USERS = 100
 COMMANDS = 64
 SERVED = frozenset({"served"})
 LEAVES_WITHIN = 0.5
+ENDS_WITHIN = 10.0
+"""Seconds in which a session ends that has to."""
 
 
 @asynccontextmanager
@@ -94,7 +96,7 @@ async def _get_messages(attacker: Attacker) -> str:
 async def _ask_without_id(attacker: Attacker) -> str:
     async with attacker.socket(f"/ws/chat/{ROOM}") as peer:
         await peer.send(text({"type": "history", "limit": 300}) * COMMANDS)
-        return await peer.ending(attacker.seconds_left)
+        return await peer.ending(ENDS_WITHIN)
 
 
 CASES = (
