@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from tests.attack.arena import Arena
 from tests.attack.case import Attacker, Case
-from tests.attack.peer import Budget, Gone, Spent
+from tests.attack.peer import LEAST, Budget, Gone, Spent
 
 BUDGET = 10_000_000
 """Bytes that one attacker sends at most, over all its connections."""
@@ -48,7 +48,7 @@ async def carry_out(
 
 async def _attack(case: Case, attacker: Attacker, assault: Assault, rounds: int | None, late: float) -> None:
     done = 0
-    while done == 0 or (attacker.goes_on and (rounds is None or done < rounds)):
+    while done == 0 or (attacker.goes_on and attacker.budget.left >= LEAST and (rounds is None or done < rounds)):
         done += 1
         try:
             async with asyncio.timeout(attacker.seconds_left + late):

@@ -17,7 +17,7 @@ from tests.support.client_frames import CLOSE, PING, PONG, TEXT
 
 PIECE = 65_536
 LEAST = 200_000
-"""Bytes below which a large attack is not begun."""
+"""Bytes below which an attacker begins no further round: what it could still send would not end it."""
 LEAVES_WITHIN = 2.0
 VERDICTS = ("bye", "close", "HTTP 4", "HTTP 5")
 _HANDSHAKE_MAX = 1000
