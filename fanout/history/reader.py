@@ -208,11 +208,15 @@ def read_position(reply: Reply) -> Position:
 
 
 def read_head(stored: StoredHead) -> Position | None:
-    """The position in a stored head; None if there is none, or it is of another life of the server."""
+    """The position in a stored head; None if there is none, or it is of another life of the server.
+
+    One that no script has written counts as none, as it does for the scripts: they begin a new epoch.
+    """
     life, head = stored
     if life is None or head is None or not head.startswith(life):
         return None
     try:
-        return read_position(head)
+        position = read_position(head)
     except ValueError:
         return None
+    return position if 0 <= position.offset < OFFSET_MAX else None

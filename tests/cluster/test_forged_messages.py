@@ -213,3 +213,13 @@ async def test_a_room_whose_head_and_log_contradict_each_other_goes_on(contradic
     late = await room.members[1].ok("history")
     assert late["messages"][-1]["content"] == "again"
     assert not any(message["content"] == "forged" for message in late["messages"])
+
+
+@pytest.mark.parametrize("offset", [2**53, 10**30])
+async def test_a_head_beyond_all_offsets_begins_an_epoch_where_nobody_publishes(offset: int, room: ForgedRoom) -> None:
+    epoch, _ = await room.head()
+    await room.run("SET", room.keys.head, b"%b %d" % (epoch, offset))
+
+    for member in room.members:
+        assert (await member.expect("resync"))["epoch"] != epoch.decode()
+    assert all(node.is_alive for node in room.nodes)

@@ -1,6 +1,7 @@
 """What a head does to a cursor after a barrier: ignored, of another epoch, or missing."""
 
 import pytest
+from tannoy.fanout.history.reader import StoredHead, read_head
 from tannoy.shared.publication import Position
 
 from tests.support.barriers import LOBBY, behind, comparing, end_barriers, next_barrier
@@ -142,3 +143,16 @@ async def test_a_session_without_a_position_gets_one_even_without_a_head() -> No
     async with comparing(node):
         await end_barriers(node)
         assert node.delivered() == [f"{node.history_redis.next_epoch}/0"]
+
+
+NO_OFFSETS = [b"-1", b"%d" % 2**53, b"9" * 30, b"9" * 400, b"9" * 5000, b"1e5", b""]
+
+
+@pytest.mark.parametrize("offset", NO_OFFSETS, ids=lambda offset: f"{len(offset)} bytes: {offset[:20].decode()}")
+def test_a_head_with_an_offset_that_redis_assigns_to_no_message_counts_as_missing(offset: bytes) -> None:
+    """Beyond 64 bits it could not be told to a client."""
+    assert read_head(StoredHead(b"life", b"life-1 " + offset)) is None
+
+
+def test_the_last_offset_of_an_epoch_is_read() -> None:
+    assert read_head(StoredHead(b"life", b"life-1 %d" % (2**53 - 1))) == Position("life-1", 2**53 - 1)
