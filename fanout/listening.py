@@ -122,10 +122,11 @@ class Listening:
         for channel, payload in batch:
             if len(payload) > limit:
                 self._unreadable.note(channel, payload)
+                self.tracker.suspect(channel)
         return [delivery for delivery in batch if len(delivery[1]) <= limit]
 
     def on_subscribed(self, channels: list[bytes]) -> None:
         self.subscriptions.confirm(channels)
 
     def on_live(self) -> None:
-        self.tracker.comparison.compare_soon()  # each channel may have missed messages meanwhile
+        self.tracker.comparison.compare_partitions_soon()  # each channel may have missed messages meanwhile

@@ -1,17 +1,21 @@
-"""The comparison of all cursors with their heads in Redis: it finds the holes that no later message shows.
+"""The comparison of cursors with their heads in Redis: it finds the holes that no later message shows.
 
-Each second the heads of all channels are read, and then the link sends a barrier (`Link.send_barrier`). What was
-published up to a head has come before the barrier ends, or never will: a cursor behind its head then has a hole, proven
-without a guess about time.
+Each second the heads of channels whose turn it is (`tracked.py`) are read, and then the link sends a barrier
+(`Link.send_barrier`). What was published up to a head has come before the barrier ends, or never will: a cursor behind
+its head then has a hole, proven without a guess about time.
+
+A healthy connection loses nothing: Redis closes it rather than leave a message out. So all channels are compared at
+once after the link was away, and what is silent can wait for its turn otherwise.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import Enum, auto
 from typing import Protocol
 
 import structlog
 
+from ...shared.channels import PARTITIONS
 from ...shared.clock import Clock
 from ...shared.errors import Unavailable
 from ...shared.publication import Position, Publication
@@ -19,14 +23,15 @@ from ...shared.waiting import wait_up_to
 from ..batches import batched
 from ..redis.pipeline import CommandSender
 from .cursor import Cursor, CursorState, TrackedChannel
-from .reader import HistoryReader, StoredHead, read_head
+from .reader import HistoryReader, read_head
+from .tracked import ComparisonSchedule, Rotation, TrackedChannels
 
 BARRIER_PERIOD = 1.0
-"""Seconds between two comparisons of all heads."""
+"""Seconds between two comparisons."""
 RENEW_EVERY = 600.0
-"""Seconds between two renewals of the heads' time to live, which is an hour or more."""
-HEADS_PER_COMMAND = 512
-"""Heads that are read with one command."""
+"""Seconds in which the time to live of each head is renewed once; it is an hour or more."""
+HEADS_AT_ONCE = 256
+"""Heads that are read and judged together: so much one turn of the event loop has to do."""
 
 _log = structlog.get_logger("tannoy.history")
 
@@ -62,66 +67,99 @@ def judge_head(cursor: Cursor, before: Position, head: Position | None) -> HeadV
 class HeadComparison:
     """Needs `run` running. `deliver` gets what a cursor returns for its head.
 
-    `tracked_channels` is the tracker's own mapping, by address: it changes while heads are read.
+    `channels` and `schedule` are those of the tracker, and change while heads are read.
     """
 
     def __init__(
         self,
         history: HistoryReader,
         link: BarrierSender,
-        tracked_channels: Mapping[bytes, TrackedChannel],
+        channels: TrackedChannels,
+        schedule: ComparisonSchedule,
         *,
         clock: Clock,
         deliver: Callable[[TrackedChannel, list[Publication]], None],
     ) -> None:
         self.barriers = 0
-        """Comparisons of all heads."""
+        """Comparisons in which Redis has answered all questions."""
         self.proven = 0
         """Holes that only a barrier has found."""
         self._history = history
         self._link = link
-        self._tracked = tracked_channels
+        self._channels = channels
+        self._schedule = schedule
         self._clock = clock
         self._deliver = deliver
         self._is_due = asyncio.Event()
+        self._renewal = Rotation(channels)
+        self._to_renew = 0.0
 
-    def compare_soon(self) -> None:
-        """A channel may have a hole: do not wait for the next BARRIER_PERIOD."""
+    def compare_soon(self, tracked: TrackedChannel) -> None:
+        """The channel may have a hole: do not wait for the next BARRIER_PERIOD."""
+        self._schedule.mark((tracked,))
+        self._is_due.set()
+
+    def compare_partitions_soon(self, partitions: Collection[int] = range(PARTITIONS)) -> None:
+        """Each channel of these partitions may have a hole."""
+        self._schedule.mark_partitions(partitions)
         self._is_due.set()
 
     async def run(self) -> None:
-        """Compare all heads, again and again. Never returns."""
-        renewed = self._clock.monotonic()
+        """Compare heads, again and again. Never returns."""
+        rotated = self._clock.monotonic()
         while True:
             await wait_up_to(BARRIER_PERIOD, self._is_due)
+            is_rotations_turn = not self._is_due.is_set() or self._clock.monotonic() - rotated >= BARRIER_PERIOD
             self._is_due.clear()
-            try:
-                await self._compare_all()
-                if self._clock.monotonic() - renewed > RENEW_EVERY:
-                    renewed = self._clock.monotonic()
-                    await self._renew()
-            except Unavailable as error:
-                _log.debug("could not compare the heads", error=str(error))
+            is_complete = await self._compare_partitions()
+            self.barriers += await self._compare_next(is_rotations_turn) and is_complete
+            if is_rotations_turn:
+                rotated = self._clock.monotonic()
+                await self._renew()
 
-    async def _compare_all(self) -> None:
-        """Raises Unavailable."""
-        partitions = _group_by_partition(self._tracked.values())
-        await asyncio.gather(*(self._compare(partition, members) for partition, members in partitions.items()))
-        self.barriers += 1
+    async def _compare_partitions(self) -> bool:
+        """Compare all channels of the partitions that are marked. Returns whether that was possible."""
+        partitions = self._schedule.take_partitions()
+        failed = await self._compare(self._channels.of_partitions(sorted(partitions)))
+        self._schedule.mark_partitions(failed)
+        return not failed
 
-    async def _compare(self, partition: int, members: list[TrackedChannel]) -> None:
-        """Compare the channels of one partition with their heads. Raises Unavailable."""
+    async def _compare_next(self, is_rotations_turn: bool) -> bool:
+        """Compare the channels that are due, and those whose turn it is. Returns whether that was possible."""
+        due = self._schedule.take_due()
+        others = self._schedule.take_in_rotation(beside=due) if is_rotations_turn else []
+        failed = await self._compare(due + others)
+        self._schedule.mark(tracked for tracked in due if tracked.partition in failed)
+        return not failed
+
+    async def _compare(self, channels: Iterable[TrackedChannel]) -> set[int]:
+        """Returns the partitions in which heads could not be compared; those left there are not tried any more."""
+        failed: set[int] = set()
+        for piece in batched(channels, HEADS_AT_ONCE):
+            partitions = _group_by_partition(tracked for tracked in piece if tracked.partition not in failed)
+            compared = await asyncio.gather(*(self._compare_partition(*each) for each in partitions.items()))
+            failed.update(part for part, is_compared in zip(partitions, compared, strict=True) if not is_compared)
+        return failed
+
+    async def _compare_partition(self, partition: int, members: list[TrackedChannel]) -> bool:
+        """Compare these channels of one partition with their heads. Returns whether that was possible."""
+        try:
+            return await self._judge(partition, members)
+        except Unavailable as error:
+            _log.debug("could not compare the heads", partition=partition, error=str(error))
+            return False
+
+    async def _judge(self, partition: int, members: list[TrackedChannel]) -> bool:
+        """Raises Unavailable. Returns whether the barrier ended."""
         positions = [tracked.cursor.position for tracked in members]
         strayed = [tracked.strayed for tracked in members]
-        heads: list[StoredHead] = []
-        for batch in batched(members, HEADS_PER_COMMAND):
-            heads += await self._history.heads([tracked.channel for tracked in batch])
+        heads = await self._history.heads([tracked.channel for tracked in members])
         if not await self._link.send_barrier(partition):
-            return
+            return False
         missing: list[TrackedChannel] = []
         lost: list[TrackedChannel] = []
         for tracked, before, stray, stored in zip(members, positions, strayed, heads, strict=True):
-            if not self._is_tracked(tracked):
+            if not self._channels.is_tracked(tracked):
                 continue
             head = read_head(stored)
             verdict = judge_head(tracked.cursor, before, head)
@@ -135,9 +173,13 @@ class HeadComparison:
                     self._lead_back(tracked, before.epoch)
             if verdict is not HeadVerdict.VALID and stray == tracked.strayed:
                 tracked.strayed = None  # a `resync` has led all sessions to the cursor, or will
+            if tracked.strayed is not None:
+                self._schedule.mark((tracked,))
+        self._schedule.mark(missing + lost)  # until it is known that the new epoch has begun
         if lost:
             await self._end_epochs(lost)
         await self._begin_epochs(missing + lost)
+        return True
 
     def _lead_back(self, tracked: TrackedChannel, epoch: str) -> None:
         """A session had begun in another epoch before heads were compared. `epoch`: that of the cursor, until then.
@@ -147,15 +189,11 @@ class HeadComparison:
         """
         cursor = tracked.cursor
         if cursor.state is CursorState.FILLING:
-            return  # the next comparison does it
+            return  # the next comparison of the channel does it
         is_former = cursor.epoch == epoch != tracked.strayed
         tracked.strayed = None
         if is_former:
             self._deliver(tracked, [cursor.resync()])
-
-    def _is_tracked(self, tracked: TrackedChannel) -> bool:
-        """Whether it was not dropped meanwhile; if its channel is tracked again, that is from another position on."""
-        return self._tracked.get(tracked.channel.address) is tracked
 
     async def _end_epochs(self, lost: list[TrackedChannel]) -> None:
         """End the epochs of the partition in which these channels lie. Raises Unavailable.
@@ -165,6 +203,7 @@ class HeadComparison:
         first = lost[0]
         _log.error("Redis has lost messages: new epochs begin", channel=first.channel.name, offset=first.cursor.offset)
         await self._history.end_epochs(first.channel, first.cursor.epoch)
+        self._schedule.mark_partitions((first.partition,))
 
     async def end_lost_epochs(self, commands: CommandSender, partitions: Collection[int]) -> None:
         """To be called before a new connection is used: its server may lack messages that were delivered here.
@@ -172,10 +211,9 @@ class HeadComparison:
         Where it tells no replication id, nothing else shows that in time, and it would give their offsets to others.
         Raises what `commands` raises.
         """
-        for partition, members in _group_by_partition(self._tracked.values()).items():
-            if partition in partitions:
-                for batch in batched(members, HEADS_PER_COMMAND):
-                    await self._end_epochs_lacking(batch, commands)
+        for partition in partitions:
+            for batch in batched(self._channels.of_partition(partition), HEADS_AT_ONCE):
+                await self._end_epochs_lacking(batch, commands)
 
     async def _end_epochs_lacking(self, members: Sequence[TrackedChannel], commands: CommandSender) -> None:
         positions = [tracked.cursor.position for tracked in members]
@@ -184,15 +222,15 @@ class HeadComparison:
             if judge_head(tracked.cursor, before, read_head(stored)) is HeadVerdict.DATA_LOST:
                 _log.error("Redis lacks messages: new epochs begin", channel=tracked.channel.name, offset=before.offset)
                 await self._history.end_epochs(tracked.channel, before.epoch, commands)
-                self.compare_soon()
+                self.compare_partitions_soon((tracked.partition,))
                 return
 
     async def _begin_epochs(self, missing: list[TrackedChannel]) -> None:
         """Begin new epochs for channels without a head, by reading it. Raises Unavailable."""
-        for batch in batched(missing, HEADS_PER_COMMAND):
+        for batch in batched(missing, HEADS_AT_ONCE):
             heads = await asyncio.gather(*(self._history.head(tracked.channel) for tracked in batch))
             for tracked, head in zip(batch, heads, strict=True):
-                if self._is_tracked(tracked):
+                if self._channels.is_tracked(tracked):
                     self._apply(tracked, head)
 
     def _apply(self, tracked: TrackedChannel, head: Position) -> None:
@@ -202,13 +240,19 @@ class HeadComparison:
             self.proven += 1
 
     async def _renew(self) -> None:
-        """Raises Unavailable."""
-        for channels in batched([tracked.channel for tracked in self._tracked.values()], HEADS_PER_COMMAND):
-            await self._history.renew(channels)
+        """Extend the time to live of the next heads, so that each is extended once in RENEW_EVERY."""
+        self._to_renew += len(self._channels) * BARRIER_PERIOD / RENEW_EVERY
+        count = int(self._to_renew)
+        self._to_renew -= count
+        for piece in batched(self._renewal.take(count), HEADS_AT_ONCE):
+            try:
+                await self._history.renew([tracked.channel for tracked in piece])
+            except Unavailable as error:
+                _log.debug("could not renew heads", error=str(error))
 
 
 def _group_by_partition(tracked_channels: Iterable[TrackedChannel]) -> dict[int, list[TrackedChannel]]:
     partitions: dict[int, list[TrackedChannel]] = {}
     for tracked in tracked_channels:
-        partitions.setdefault(tracked.channel.partition, []).append(tracked)
+        partitions.setdefault(tracked.partition, []).append(tracked)
     return partitions

@@ -223,10 +223,11 @@ class Cursor:
 class TrackedChannel:
     """A channel with its cursor, and the state of the hole that is being filled."""
 
-    __slots__ = ("channel", "cursor", "hole_since", "is_queued", "strayed")
+    __slots__ = ("channel", "cursor", "hole_since", "is_queued", "partition", "strayed")
 
     def __init__(self, channel: Channel, cursor: Cursor) -> None:
         self.channel = channel
+        self.partition = channel.partition  # that is a checksum of its name
         self.cursor = cursor
         self.hole_since: float | None = None  # monotonic seconds; None: there is no hole
         self.is_queued = False  # its history is being read, or will be

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 
 import structlog
 
@@ -21,6 +22,7 @@ from ..pubsub.link_state import Batch
 from .comparison import BarrierSender, HeadComparison
 from .cursor import Cursor, CursorState, TrackedChannel
 from .reader import HistoryPage, HistoryReader
+from .tracked import ComparisonSchedule, TrackedChannels
 
 FILLS_AT_ONCE = 64
 """Holes that are filled at the same time; further ones wait, so that their pages do not pile up in memory."""
@@ -33,6 +35,9 @@ FILL_AGAIN_AFTER = 0.1
 
 Deliveries = list[tuple[bytes, Publication]]
 """What may be delivered to clients, in order: (address of the channel, publication)."""
+
+_address_of = itemgetter(0)
+"""The address in a delivery of the link."""
 
 _log = structlog.get_logger("tannoy.history")
 
@@ -54,7 +59,7 @@ class ChannelTrackerStatistics:
     resyncs: int
     """Times that a `resync` was sent for a channel, because messages may be missing."""
     barriers: int
-    """Comparisons of all heads."""
+    """Comparisons of heads; one a second, if Redis answers."""
     proven: int
     """Holes that only a barrier has found."""
 
@@ -68,7 +73,8 @@ class ChannelTracker:
         self._history = history
         self._clock = clock
         self._deliver = deliver
-        self._tracked: dict[bytes, TrackedChannel] = {}
+        self._channels = TrackedChannels()
+        self._schedule = ComparisonSchedule(self._channels)
         self._queue: deque[TrackedChannel] = deque()
         self._reading = 0
         self._slowest_fill = 0.0
@@ -76,42 +82,51 @@ class ChannelTracker:
         self._holes = 0
         self._filled = 0
         self._resyncs = 0
-        self.comparison = HeadComparison(history, link, self._tracked, clock=clock, deliver=self._deliver_and_check)
+        self.comparison = HeadComparison(
+            history, link, self._channels, self._schedule, clock=clock, deliver=self._deliver_and_check
+        )
 
     # ---- channels
 
     def follow(self, channel: Channel) -> None:
         """Track a channel to which the link is being subscribed. Without history there is nothing to track."""
-        if self._history.is_kept and channel.address not in self._tracked:
-            self._tracked[channel.address] = TrackedChannel(channel, Cursor(partial(self._reset, channel)))
+        if self._history.is_kept and channel.address not in self._channels.by_address:
+            self._channels.add(channel, Cursor(partial(self._reset, channel)))
 
     def drop(self, address: bytes) -> None:
-        self._tracked.pop(address, None)
+        self._channels.drop(address)
 
     def position(self, channel: Channel) -> Position | None:
         """The last message of the channel that was delivered; None if it is not known yet, or no history is kept."""
-        tracked = self._tracked.get(channel.address)
+        tracked = self._channels.by_address.get(channel.address)
         return None if tracked is None or tracked.cursor.state is CursorState.UNKNOWN else tracked.cursor.position
 
     def start_at(self, channel: Channel, head: Position) -> None:
         """The head of the channel, read after its subscription was acknowledged."""
-        if tracked := self._tracked.get(channel.address):
+        if tracked := self._channels.by_address.get(channel.address):
             if tracked.cursor.state is not CursorState.UNKNOWN and head.epoch != tracked.cursor.epoch:
                 tracked.strayed = head.epoch
+                self._schedule.mark((tracked,))
             self._deliver_and_check(tracked, tracked.cursor.start_at(head))
 
     def reset_on_start(self, channel: Channel) -> None:
         """A session was admitted without a position: once it is known, the channel gets a `resync`."""
-        tracked = self._tracked.get(channel.address)
+        tracked = self._channels.by_address.get(channel.address)
         if tracked is not None and tracked.cursor.state is CursorState.UNKNOWN:
             tracked.cursor.reset_on_start = True
+            self._schedule.mark((tracked,))
+
+    def suspect(self, address: bytes) -> None:
+        """A delivery of this channel was dropped: compare the channel with its head soon."""
+        self._schedule.active.add(address)
 
     # ---- live messages
 
     def deliver_batch(self, batch: Batch) -> None:
         """Deliver the messages of one read of the link, as far as no hole is in front of them."""
         deliveries: Deliveries = []
-        tracked, unpack = self._tracked, self._history.envelopes.unpack
+        tracked, unpack = self._channels.by_address, self._history.envelopes.unpack
+        self._schedule.active.update(map(_address_of, batch))
         for address, payload in batch:
             try:
                 message = unpack(address, payload)
@@ -135,7 +150,7 @@ class ChannelTracker:
                 deliveries += [(address, publication) for publication in cursor.handle_message(message)]
                 self._check_hole(one)
                 if cursor.has_lost_data:
-                    self.comparison.compare_soon()
+                    self.comparison.compare_soon(one)
         self._deliver(deliveries)
 
     def _deliver_and_check(self, tracked: TrackedChannel, publications: list[Publication]) -> None:
@@ -174,7 +189,7 @@ class ChannelTracker:
         self._reading -= 1
         tracked.is_queued = False
         error = reading.exception()
-        if self._tracked.get(tracked.channel.address) is not tracked:
+        if not self._channels.is_tracked(tracked):
             pass  # it was dropped meanwhile; if it is tracked again, that is from another position on
         elif isinstance(error, Unavailable):
             self._read_again(tracked, str(error))
@@ -184,7 +199,7 @@ class ChannelTracker:
             self._check_hole(tracked)  # the link has brought a new epoch, and the page is of the old one
         elif reading.result().head.epoch != epoch:
             # Either epoch may be the former one, if this was read on another server: a barrier shows which.
-            self.comparison.compare_soon()
+            self.comparison.compare_soon(tracked)
             self._read_again(tracked, "the log is of another epoch")
         else:
             page = reading.result()
@@ -204,7 +219,7 @@ class ChannelTracker:
 
     def statistics(self) -> ChannelTrackerStatistics:
         return ChannelTrackerStatistics(
-            followed=len(self._tracked),
+            followed=len(self._channels),
             filling=len(self._queue) + self._reading,
             slowest_fill=round(self._slowest_fill, 3),
             malformed=self._malformed,

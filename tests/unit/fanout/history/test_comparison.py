@@ -3,7 +3,6 @@
 import asyncio
 
 import pytest
-from tannoy.fanout.history import comparison as comparison_module
 from tannoy.fanout.history.comparison import BARRIER_PERIOD
 from tannoy.fanout.scripts import HISTORY_READ, SERVER_DOUBT
 from tannoy.shared.names import RoomName
@@ -80,15 +79,14 @@ async def test_heads_are_compared_at_once_after_the_link_was_away() -> None:
         await end_barriers(node)
         node.history_redis.log_of(LOBBY).append(13)
         node.delivered()
-        node.tracker.comparison.compare_soon()
+        node.tracker.comparison.compare_partitions_soon()
         await turns()
         await end_barriers(node)
         assert (node.delivered(), len(node.proofs)) == ([13], 2)
 
 
 @on_manual_time
-async def test_each_partition_has_its_own_reads_and_barrier(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(comparison_module, "HEADS_PER_COMMAND", 3)
+async def test_each_partition_has_its_own_reads_and_barrier() -> None:
     rooms = [KEYSPACE.room(RoomName(f"room-{number}")) for number in range(200)]
     node = TrackerDriver()
     for room in rooms:
@@ -97,7 +95,6 @@ async def test_each_partition_has_its_own_reads_and_barrier(monkeypatch: pytest.
     partitions = {room.partition for room in rooms}
     async with comparing(node):
         assert sorted(node.proof_partitions) == sorted(partitions)
-        assert max(len(words) for words in node.history_redis.arguments_of("MGET")) == 3
         lost = rooms[0].partition
         for partition, proof in zip(node.proof_partitions, node.proofs, strict=True):
             proof.set_result(partition != lost)
