@@ -18,7 +18,7 @@ from ..shared.errors import StartError, Unavailable
 from ..shared.keyspace import Keyspace
 from ..shared.nodes import NodeInfo
 from ..shared.policy import Limit, LimitMode
-from .anti_entropy import AntiEntropyStatistics, ListPresent
+from .anti_entropy import AntiEntropyStatistics
 from .backend import RedisBackend
 from .cluster.topology import ClusterTopologyStatistics
 from .control.control import AnswerRequest, ControlStatistics
@@ -72,8 +72,6 @@ class BusEvents:
     """A request of any node."""
     describe: Callable[[], NodeInfo]
     """What other nodes may know of this one."""
-    list_present: ListPresent
-    """The sessions of this node in the rooms of some partitions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +142,6 @@ class Bus:
             clock=clock,
             send_notice=self._listening.control.send_notice,
             describe=events.describe,
-            list_present=events.list_present,
             envelopes=envelopes,
         )
         self._listening.attach(self._coordination.leases)

@@ -12,7 +12,7 @@ from ..shared.clock import Clock
 from ..shared.keyspace import Keyspace
 from ..shared.nodes import NodeInfo
 from ..shared.policy import Limit, LimitMode
-from .anti_entropy import AntiEntropy, ListPresent
+from .anti_entropy import AntiEntropy
 from .backend import RedisBackend
 from .control.requests import Notice
 from .disconnects import DisconnectLog
@@ -44,7 +44,7 @@ class Coordination:
     """Needs the tasks of `jobs` running.
 
     `send_notice` sends a notice to the process of an incarnation, `describe` gives what other nodes may know of this
-    one, `list_present` the sessions of this node in the rooms of some partitions.
+    one.
     """
 
     def __init__(
@@ -59,7 +59,6 @@ class Coordination:
         clock: Clock,
         send_notice: Callable[[str, Notice], None],
         describe: Callable[[], NodeInfo],
-        list_present: ListPresent,
         envelopes: Envelopes = PLAIN,
     ) -> None:
         times = rules.times
@@ -99,7 +98,7 @@ class Coordination:
         )
         self.disconnects = DisconnectLog(self.pipeline, keyspace, backend.unreadable)
         self.anti_entropy = AntiEntropy(
-            self.pipeline, self.membership, self.leases, self.presence, self.disconnects, list_present, times
+            self.pipeline, self.membership, self.leases, self.presence, self.disconnects, times
         )
 
     @property

@@ -9,7 +9,7 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
@@ -20,13 +20,11 @@ import structlog
 from ..fanout.backend import backend_of
 from ..fanout.bus import Bus, BusEvents
 from ..fanout.lease_times import DEFAULT_TIMES, LeaseTimes
-from ..fanout.presence.presence import Present
 from ..fanout.timeouts import DEFAULT_TIMEOUTS, Timeouts
-from ..shared.channels import Channel, ChannelKind
 from ..shared.clock import Clock, SystemClock, rfc3339
 from ..shared.errors import Unavailable
 from ..shared.keyspace import Keyspace
-from ..shared.names import NodeId, UserId
+from ..shared.names import NodeId
 from ..shared.nodes import NodeInfo
 from ..shared.settings import Settings
 from .admission.capacity import Capacity
@@ -99,7 +97,6 @@ class Node:
             deliver=lambda batch: self.relay.deliver(batch),
             answer_request=lambda request: self.control_handler.handle_request(request),
             describe=self.describe,
-            list_present=self._list_present,
         )
         address = read_address(settings)
         self.keyspace = Keyspace(settings.redis_prefix, address.database)
@@ -172,18 +169,6 @@ class Node:
             ready=self.not_ready_reason is None,
             started_at=self._started_at,
         )
-
-    def _list_present(self, partitions: Collection[int]) -> Mapping[int, Present]:
-        """Return this node's sessions in the rooms of these partitions."""
-        wanted = frozenset(partitions)
-        present: dict[int, dict[Channel, dict[int, tuple[UserId, str]]]] = {}
-        for member in self.hub.sessions():
-            for joined in member.session.joined.values():
-                part = joined.channel.partition
-                if part in wanted and joined.channel.kind is ChannelKind.ROOM and not joined.observes:
-                    who = (member.session.user_id, member.session.username)
-                    present.setdefault(part, {}).setdefault(joined.channel, {})[joined.number] = who
-        return present
 
     @property
     def not_ready_reason(self) -> str | None:

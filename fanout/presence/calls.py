@@ -9,6 +9,7 @@ from ...shared.channels import Channel
 from ...shared.keyspace import Keyspace
 from ...shared.names import RoomName, UserId
 from ...shared.protocol.frames import PresentUser
+from ..batches import batched
 from ..lease_times import DEFAULT_TIMES, LeaseTimes
 from ..pubsub.envelope import is_user, read_users
 from ..pubsub.envelopes import PLAIN, Envelopes
@@ -40,6 +41,8 @@ PRESENCE_SCRIPTS = (
 """The scripts that a pipeline for presence has to load."""
 
 
+ROOMS_AT_ONCE = 500
+"""Names of rooms that are parsed in one turn of the event loop."""
 SINCE = b".since"
 """A member of the set of heartbeats that is no process (`lua/heartbeat.lua`)."""
 
@@ -125,7 +128,10 @@ class PresenceCalls:
 
     async def read_rooms(self, verb: str, key: bytes, part: int, members: Sequence[bytes]) -> list[RoomName]:
         """The rooms that members of a set of rooms name. What names none in this partition is removed, with `verb`."""
-        rooms = {member: parse_room_member(member, part) for member in members}
+        rooms: dict[bytes, RoomName | None] = {}
+        for batch in batched(members, ROOMS_AT_ONCE):
+            rooms.update((member, parse_room_member(member, part)) for member in batch)
+            await asyncio.sleep(0)  # a partition may have very many rooms
         await self.unreadable.remove(self.pipeline, verb, key, *(member for member in rooms if not rooms[member]))
         return [room for room in rooms.values() if room]
 

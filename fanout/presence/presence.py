@@ -8,10 +8,9 @@ join.
 
 import asyncio
 import heapq
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import structlog
@@ -28,17 +27,15 @@ from ..redis.answers import read_later
 from ..redis.pipeline import AnyPipeline
 from ..unreadable import UnreadableData, parse_room_member
 from .calls import PresenceCalls, PresenceRules
+from .present import PresentSession, PresentSessions
 from .sweeper import Sweeper, SweeperStatistics
 
 SESSIONS_AT_ONCE = 500
 """Joins or leaves that are sent together when many have to be repeated or restated."""
 USERS_MAX = 2**53
 """More users than any room has: a score that no node has written."""
-ROOMS_AT_ONCE = 64
-"""Rooms whose sessions are compared together."""
-
-Present = Mapping[Channel, Mapping[int, tuple[UserId, str]]]
-"""The sessions of this process: room → number → user id and username."""
+ROOMS_AT_ONCE = 32
+"""Rooms that are compared or checked together: so much one turn of the event loop has to do."""
 
 _log = structlog.get_logger("tannoy.presence")
 
@@ -55,6 +52,13 @@ class PresenceStatistics(SweeperStatistics):
     """Joins that Redis has not confirmed, and that were followed by a leave."""
     restated: int
     """Joins and leaves that were sent because Redis and this process did not agree."""
+
+
+class Restated(NamedTuple):
+    is_right: bool
+    """Whether all rooms agree with their sessions; if not, the partition has to be restated again soon."""
+    rooms: int
+    """How many rooms were compared or checked."""
 
 
 class Presence:
@@ -77,6 +81,8 @@ class Presence:
         self._calls = PresenceCalls(pipeline, keyspace, rules, times, unreadable, envelopes)
         self._sweep_seconds = times.sweep_seconds
         self._sweeper = Sweeper(self._calls)
+        self.present = PresentSessions()
+        """The sessions of this process whose join Redis has confirmed, until they leave."""
         self._joining: set[int] = set()
         self._pending_leaves: dict[int, Channel] = {}  # not confirmed by Redis; bounded by the joins that it confirmed
         self._restating = 0
@@ -99,18 +105,20 @@ class Presence:
             self._changed.add(number)
         joining = self._calls.join(room, self._incarnation, number, user_id, username)
         snapshot = read_later(joining, partial(self._snapshot_of_join, room))
-        # One loop turn later: until then the caller has not noted the session.
-        joining.add_done_callback(lambda _: asyncio.get_running_loop().call_soon(self._joining.discard, number))
-        snapshot.add_done_callback(partial(self._roll_back_if_failed, room, number))
+        snapshot.add_done_callback(partial(self._handle_joined, number, PresentSession(room, user_id, username)))
         return snapshot
 
-    def _roll_back_if_failed(self, room: Channel, number: int, snapshot: asyncio.Future[PresenceSnapshot]) -> None:
+    def _handle_joined(self, number: int, session: PresentSession, snapshot: asyncio.Future[PresenceSnapshot]) -> None:
+        self._joining.discard(number)
         if snapshot.cancelled() or snapshot.exception() is not None:
             self._rolled_back += 1
-            self.leave(room, number)  # the join may have been executed, or will be: the leave comes behind it
+            self.leave(session.room, number)  # the join may have been executed, or will be: the leave comes behind it
+        else:
+            self.present.add(number, session)
 
     def leave(self, room: Channel, number: int) -> None:
         """Remove a session from the room. Never fails: the leave is repeated until Redis confirms it."""
+        self.present.remove(room, number)
         if self._restating:
             self._changed.add(number)
         if self._pipeline.connected.is_set():
@@ -190,24 +198,23 @@ class Presence:
 
     # ---- anti-entropy
 
-    async def restate(self, partition: int, present: Present) -> bool:
+    async def restate(self, partition: int) -> Restated:
         """Make Redis agree with the sessions of this process in the rooms of one partition, and check these rooms.
 
-        Returns whether all of them are right; if not, this has to be called again soon. `present` may change meanwhile:
-        sessions that join or leave while this runs are left alone. Raises Unavailable.
+        Sessions that join or leave while this runs are left alone. Raises Unavailable.
         """
-        rooms = {room.name: sessions for room, sessions in present.items() if room.partition == partition}
+        rooms = self.present.rooms_of(partition)
         self._restating += 1
         self._changed |= self._joining
         try:
             key = self._keyspace.rooms_of_node(partition, self._incarnation)
             members = await self._pipeline.send("SMEMBERS", key)
             known = set(await self._calls.read_rooms("SREM", key, partition, members))
-            names = sorted(known | {RoomName(name) for name in rooms})
+            names = sorted(known | rooms.keys())
             for batch in batched(names, ROOMS_AT_ONCE):
                 channels = [self._keyspace.room(name) for name in batch]
                 for room, stored in zip(channels, await self._numbers_in(channels), strict=True):
-                    mine = rooms.get(room.name, {})
+                    mine = rooms.get(RoomName(room.name), {})
                     await self._remove(room, stored - mine.keys() - self._changed)
                     await self._add(room, {number: mine[number] for number in mine.keys() - stored})
             return await self._check(partition, set(names))
@@ -226,35 +233,36 @@ class Presence:
             self._restated += len(batch)
             await asyncio.gather(*(self._send_leave(room, number) for number in batch))
 
-    async def _add(self, room: Channel, sessions: dict[int, tuple[UserId, str]]) -> None:
+    async def _add(self, room: Channel, sessions: dict[int, PresentSession]) -> None:
         for batch in batched(sorted(sessions.items()), SESSIONS_AT_ONCE):
             # A session that left since the numbers were read must not be added; a later leave comes behind the join.
             absent = [
-                (number, user)
-                for number, user in batch
+                (number, session)
+                for number, session in batch
                 if number not in self._changed and number not in self._pending_leaves
             ]
             self._restated += len(absent)
             joins = (
-                self._calls.join(room, self._incarnation, number, *user, is_restated=True) for number, user in absent
+                self._calls.join(room, self._incarnation, number, session.user_id, session.username, is_restated=True)
+                for number, session in absent
             )
             if None in await asyncio.gather(*joins):
                 raise Unavailable("the heartbeat of this node has expired")
 
-    async def _check(self, partition: int, mine: set[RoomName]) -> bool:
+    async def _check(self, partition: int, mine: set[RoomName]) -> Restated:
         """Whether the rooms of this process, and its share of the others, agree with the sessions of all processes."""
         key = self._keyspace.rooms(partition)
         processes, members = await asyncio.gather(
             self._calls.list_processes(partition), self._pipeline.send("ZRANGE", key, 0, -1)
         )
         listed = await self._calls.read_rooms("ZREM", key, partition, members)
-        others = (name for name in listed if self._is_mine_to_check(name, processes))
+        names = sorted(mine.union(name for name in listed if self._is_mine_to_check(name, processes)))
         is_right = True
-        for batch in batched(sorted(mine.union(others)), ROOMS_AT_ONCE):
+        for batch in batched(names, ROOMS_AT_ONCE):
             rooms = [self._keyspace.room(name) for name in batch]
             checked = await asyncio.gather(*(self._calls.check(room, self._incarnation, processes) for room in rooms))
             is_right = is_right and all(checked)
-        return is_right
+        return Restated(is_right, len(names))
 
     def _is_mine_to_check(self, room: str, processes: list[str]) -> bool:
         """Each room is checked by one process more than those that have sessions in it: there may be none."""

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 from tannoy.fanout.presence.calls import PRESENCE_SCRIPTS, PresenceRules
 from tannoy.fanout.presence.presence import Presence
+from tannoy.fanout.presence.present import PresentSession
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.shared.channels import Channel
 from tannoy.shared.errors import Unavailable
@@ -216,7 +217,10 @@ async def test_restate_adds_missing_sessions_and_removes_surplus_ones(shared_val
         for number, channel in ((1, room.channel), (2, room.channel), (3, kitchen)):
             await presence.join(channel, number, ADA, "Ada")
         await asyncio.sleep(0)  # lets the answers of the joins be recorded
-        await presence.restate(room.part, {room.channel: {2: (ADA, "Ada"), 4: (BOB, "Bob")}})
+        presence.present.remove(room.channel, 1)
+        presence.present.remove(kitchen, 3)
+        presence.present.add(4, PresentSession(room.channel, BOB, "Bob"))
+        await presence.restate(room.part)
         assert await presence.count(room.channel) == (2, 2)
         assert await presence.count(kitchen) == (0, 0)
         assert await room.leave("n1", 1) == 0
@@ -227,8 +231,18 @@ async def test_restate_of_the_current_sessions_changes_nothing(shared_valkey: Va
     async with opened(shared_valkey) as (presence, room, _):
         await presence.join(room.channel, 1, ADA, "Ada")
         before = await room.counts()
-        await presence.restate(room.part, {room.channel: {1: (ADA, "Ada")}})
+        await presence.restate(room.part)
         assert await room.counts() == before
+        assert presence.statistics().restated == 0
+
+
+async def test_restate_does_not_bring_back_a_session_that_has_left(shared_valkey: Valkey) -> None:
+    async with opened(shared_valkey) as (presence, room, _):
+        await presence.join(room.channel, 1, ADA, "Ada")
+        await presence.join(room.channel, 2, BOB, "Bob")
+        presence.leave(room.channel, 1)
+        await presence.restate(room.part)
+        assert await room.leave("n1", 1) == 0
         assert presence.statistics().restated == 0
 
 
@@ -239,9 +253,9 @@ async def test_restate_after_data_loss_restores_all_sessions(shared_valkey: Valk
         before = await room.counts()
         await shared_valkey.run("FLUSHALL")
         with pytest.raises(Unavailable, match="heartbeat"):
-            await presence.restate(room.part, {room.channel: sessions})
+            await presence.restate(room.part)
         await room.send_heartbeats("n1")
-        await presence.restate(room.part, {room.channel: sessions})
+        await presence.restate(room.part)
         version, *counts = await room.counts()
         assert counts == [70, 1300]
         assert version > before[0]
@@ -254,7 +268,7 @@ async def test_restate_after_data_loss_announces_a_version_gap(shared_valkey: Va
         last = (await room.events())[-1]
         await shared_valkey.run("FLUSHALL")
         await room.send_heartbeats("n1")
-        await presence.restate(room.part, {room.channel: sessions})
+        await presence.restate(room.part)
         (count,) = await room.events()
         assert count["type"] == "presence"
         assert count["version"] > last["version"] + 1
@@ -268,7 +282,7 @@ async def test_restate_leaves_concurrent_joins_and_leaves_in_effect(shared_valke
     async with opened(shared_valkey) as (presence, room, _):
         await presence.join(room.channel, 1, ADA, "Ada")
         under_way = presence.join(room.channel, 2, BOB, "Bob")
-        restated = asyncio.create_task(presence.restate(room.part, {room.channel: {1: (ADA, "Ada")}}))
+        restated = asyncio.create_task(presence.restate(room.part))
         await asyncio.sleep(0)  # it has begun
         presence.leave(room.channel, 1)
         later = presence.join(room.channel, 0, UserId("cyd"), "Cyd")
@@ -285,7 +299,7 @@ async def test_restate_does_not_undo_an_owed_leave(own_valkey: Valkey) -> None:
         await eventually(_not(pipeline.connected.is_set), what="the connection is given up")
         own_valkey.thaw()
         await pipeline.connected.wait()
-        await presence.restate(room.part, {room.channel: {1: (ADA, "Ada")}})  # what the owner knew before
+        await presence.restate(room.part)
         async with sweeping(presence):
             await eventually(_not(lambda: presence.statistics().leaves_pending > 0), what="nothing is owed")
         assert await room.event_summaries() == [("user_joined", "ada", 1), ("user_left", "ada", 0)]

@@ -2,14 +2,16 @@
 
 import asyncio
 import itertools
-from collections.abc import Collection, Mapping
 
+import pytest
+from tannoy.fanout import anti_entropy as anti_entropy_module
 from tannoy.fanout.anti_entropy import GROUP, AntiEntropy
 from tannoy.fanout.disconnects import DisconnectLog
 from tannoy.fanout.lease_times import DEFAULT_TIMES
 from tannoy.fanout.membership import ALL_PARTITIONS
 from tannoy.fanout.presence.calls import PresenceRules
-from tannoy.fanout.presence.presence import Presence, Present
+from tannoy.fanout.presence.presence import Presence
+from tannoy.fanout.presence.present import PresentSession
 from tannoy.fanout.scripts import LEASE_RELEASE, LEASE_REPAIR, PRESENCE_CHECK, PRESENCE_JOIN, REMEMBER_GONE
 from tannoy.shared.channels import partition
 from tannoy.shared.names import RoomName, UserId
@@ -40,13 +42,9 @@ class ScriptedAntiEntropy:
         presence = Presence(self.redis, KEYSPACE, incarnation=incarnation, rules=PresenceRules(50, 1000, 5.0))
         heartbeat, leases = self.process.heartbeat, self.process.leases
         self.to_restate = heartbeat.to_restate
-        self.present_listed: list[tuple[list[int], list[int]]] = []
-        """Partitions whose sessions were listed, each with those whose rooms had been compared by then."""
-        self.anti_entropy = AntiEntropy(self.redis, heartbeat, leases, presence, self.disconnects, self._list_present)
-
-    def _list_present(self, partitions: Collection[int]) -> Mapping[int, Present]:
-        self.present_listed.append((list(partitions), self.rooms_compared))
-        return {part: {LOBBY: {1: (UserId("ada"), "Ada")}} for part in partitions if part == LOBBY.partition}
+        presence.present.add(1, PresentSession(LOBBY, UserId("ada"), "Ada"))
+        self.present = presence.present
+        self.anti_entropy = AntiEntropy(self.redis, heartbeat, leases, presence, self.disconnects)
 
     async def run(self, seconds: float) -> None:
         running = asyncio.create_task(self.anti_entropy.run())
@@ -179,14 +177,6 @@ async def test_partitions_marked_during_an_unconfirmed_restate_stay_marked_with_
 
 
 @on_manual_time
-async def test_present_sessions_are_listed_for_each_partition_right_before_its_restate() -> None:
-    scripted = ScriptedAntiEntropy()
-    scripted.to_restate.update((3, 50))
-    await scripted.run(TURN_SECONDS / 2)
-    assert scripted.present_listed == [([3], []), ([50], [3])]
-
-
-@on_manual_time
 async def test_unconfirmed_releases_and_disconnects_are_retried_every_turn() -> None:
     scripted = ScriptedAntiEntropy()
     session = await scripted.process.connect()
@@ -209,3 +199,35 @@ async def test_nothing_is_restated_without_a_connection() -> None:
     scripted.to_restate.add(3)
     await scripted.run(TURN_SECONDS * 5)
     assert scripted.redis.calls == []
+
+
+@on_manual_time
+async def test_so_many_rooms_are_restated_in_one_turn_and_the_rest_in_later_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(anti_entropy_module, "ROOMS_PER_TURN", 10)
+    scripted = ScriptedAntiEntropy()
+    for number in range(64 * 25):
+        room = KEYSPACE.room(RoomName(f"room-{number}"))
+        scripted.present.add(number + 2, PresentSession(room, UserId("ada"), "Ada"))
+    turns_of_a_group = int(DEFAULT_TIMES.round_seconds / TURN_SECONDS) * GROUP // len(ALL_PARTITIONS)
+    running = asyncio.create_task(scripted.anti_entropy.run())
+    await asyncio.sleep(TURN_SECONDS * (turns_of_a_group - 0.5))
+    compared: list[int] = []
+    for _ in range(8 * 25 // 10 + 10):
+        before = len(scripted.rooms_compared)
+        await asyncio.sleep(TURN_SECONDS)
+        compared.append(len(scripted.rooms_compared) - before)
+    running.cancel()
+    assert max(compared) == 1
+    assert scripted.rooms_compared[: 2 * GROUP] == list(range(len(scripted.rooms_compared)))[: 2 * GROUP]
+    assert sum(compared) < len(compared) / 2, "a partition has rooms for more than two turns"
+
+
+@on_manual_time
+async def test_what_is_urgent_does_not_wait_for_the_rooms_of_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(anti_entropy_module, "ROOMS_PER_TURN", 0)
+    scripted = ScriptedAntiEntropy()
+    scripted.to_restate.add(LOBBY.partition)
+    await scripted.run(TURN_SECONDS / 2)
+    assert (scripted.rooms_compared, scripted.to_restate) == ([LOBBY.partition], set())

@@ -26,7 +26,6 @@ def coordination() -> Coordination:
         clock=clock,
         send_notice=lambda incarnation, notice: None,
         describe=lambda: NODE,
-        list_present=lambda partitions: {},
     )
     made.membership.valid_until = math.inf
     return made

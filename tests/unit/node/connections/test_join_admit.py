@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from tannoy.fanout.presence.present import PresentSession
 from tannoy.fanout.scripts import PRESENCE_JOIN, PRESENCE_LEAVE
 from tannoy.node.delivery import roster as roster_module
 from tannoy.node.protocols.session import Endpoint
@@ -145,8 +146,8 @@ async def test_session_that_joins_while_presence_is_restated_stays_present() -> 
     node.redis.reply_with("SMEMBERS", [b"lobby"])
     node.redis.reply_with("HKEYS", [b"0", b"2"])
     node.redis.hold("SMEMBERS")
-    here = {ROOM: {0: (UserId("bob"), "Bob")}}
-    restating = asyncio.create_task(node.presence.restate(ROOM.partition, here))
+    node.presence.present.add(0, PresentSession(ROOM, UserId("bob"), "Bob"))
+    restating = asyncio.create_task(node.presence.restate(ROOM.partition))
     await turns()
     await node.acknowledge()
     assert "lobby" in slow.connection.session.joined
