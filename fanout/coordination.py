@@ -95,6 +95,7 @@ class Coordination:
             times=times,
             unreadable=backend.unreadable,
             envelopes=envelopes,
+            free_leases=calls.free_dead,
         )
         self.disconnects = DisconnectLog(self.pipeline, keyspace, backend.unreadable)
         self.anti_entropy = AntiEntropy(

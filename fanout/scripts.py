@@ -65,6 +65,9 @@ LEASE_REPAIR = load_script("lease_repair", head="lease_common", allow_oom=True)
 Returns [missing, granted, surplus, policy, count].
 """
 
+LEASE_DEAD = load_script("lease_dead", head="lease_common", allow_oom=True)
+"""KEYS: of the owner and the dead process. ARGV: incarnation, owner, lease in ms. Returns how many were freed."""
+
 LEASE_LIMIT = load_script("lease_limit", head="lease_common")
 """KEYS: of the owner. ARGV: max, policy, lease in ms. Returns [count, leases that have to be closed]."""
 
@@ -102,4 +105,4 @@ PRESENCE_DUE = load_script("presence_due", allow_oom=True)
 """KEYS: heartbeats, due. Returns [[room, …], [incarnation of a dead process, …]]."""
 
 PRESENCE_FORGET = load_script("presence_forget")
-"""KEYS: heartbeats, rooms of the process. ARGV: incarnation. Returns 1 (forgotten) or 0."""
+"""KEYS: heartbeats, rooms and owners of the process. ARGV: incarnation. Returns 1 (forgotten) or 0."""

@@ -14,12 +14,15 @@ from ...shared.sessions import SessionInfo
 from ..lease_times import DEFAULT_TIMES, LeaseTimes
 from ..redis.connection import Reply
 from ..redis.pipeline import AnyPipeline, CommandSender
-from ..scripts import LEASE_ACQUIRE, LEASE_LIMIT, LEASE_LIST, LEASE_RELEASE, LEASE_REPAIR
+from ..scripts import LEASE_ACQUIRE, LEASE_DEAD, LEASE_LIMIT, LEASE_LIST, LEASE_RELEASE, LEASE_REPAIR
 from ..unreadable import UnreadableData, parse_owner_member
 from .lease import Lease, owner_key
 
-LEASE_SCRIPTS = (LEASE_ACQUIRE, LEASE_RELEASE, LEASE_REPAIR, LEASE_LIMIT, LEASE_LIST)
+LEASE_SCRIPTS = (LEASE_ACQUIRE, LEASE_RELEASE, LEASE_REPAIR, LEASE_DEAD, LEASE_LIMIT, LEASE_LIST)
 """The scripts that a pipeline has to load for these calls."""
+
+OWNERS_PER_SWEEP = 64
+"""Owners of one dead process whose leases are freed in one sweep of a partition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +164,29 @@ class LeaseCalls:
     async def list_owners(self, commands: CommandSender, partition: int) -> set[Owner]:
         """The owners in a partition of which this process holds leases, as Redis knows it."""
         key = self._keyspace.owners_of_node(partition, self._incarnation)
-        owners = {member: parse_owner_member(member, partition) for member in await commands.send("SMEMBERS", key)}
+        return await self._parse_owners(commands, key, partition, await commands.send("SMEMBERS", key))
+
+    async def free_dead(self, partition: int, incarnation: str) -> None:
+        """Free the leases that a dead process has, of OWNERS_PER_SWEEP of its owners in a partition."""
+        key = self._keyspace.owners_of_node(partition, incarnation)
+        members = await self.pipeline.send("SRANDMEMBER", key, OWNERS_PER_SWEEP)
+        owners = await self._parse_owners(self.pipeline, key, partition, members)
+        await asyncio.gather(
+            *(
+                self.pipeline.run_script(
+                    LEASE_DEAD,
+                    self._keyspace.leases(owner, incarnation),
+                    (incarnation, owner_key(owner), self._lease_ms),
+                )
+                for owner in owners
+            )
+        )
+
+    async def _parse_owners(
+        self, commands: CommandSender, key: bytes, partition: int, members: Iterable[bytes]
+    ) -> set[Owner]:
+        """The owners that members of a set name. What names none in this partition is removed."""
+        owners = {member: parse_owner_member(member, partition) for member in members}
         await self._unreadable.remove(commands, "SREM", key, *(member for member, owner in owners.items() if not owner))
         return {owner for owner in owners.values() if owner is not None}
 

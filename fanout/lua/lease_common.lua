@@ -10,6 +10,9 @@
 -- Any of these keys may be deleted from outside: evicted, or by a clean-up script. `state` counts the members of `held`
 -- and `info`; where they differ, something was lost, and what is left is not relied on (`forget_owner`).
 --
+-- None of them has a time to live: a Redis that evicts only keys that have one never takes them. The process of a lease
+-- frees it, or, where that is dead, any other (lease_dead.lua), and with the last lease all of them are gone.
+--
 -- Redis does not roll a script back where it refuses one of its commands, as it does if its user has lost a right. So
 -- the order of writes matters: what is written before such a command is harmless, or makes these counts differ.
 --
@@ -32,7 +35,6 @@
 local HEARTBEATS, SERVER, OWNERS, HELD, INFO, STATE, LIMIT, LIMITS = unpack(KEYS)
 local LEASE_MS = tonumber(ARGV[#ARGV])
 local OWNER = LIMIT:sub(#LIMITS + 1) -- `limits` is as long as the part of `limit` before the owner
-local KEEP_SECONDS = 86400
 local SMALL, SEARCH_EVERY_MS = 64, 500
 
 local time = redis.call('TIME')
@@ -68,16 +70,9 @@ local function next_generation()
   return generation
 end
 
--- Called with every lease that is granted and by every repair: keys that no node repairs any more expire after a day.
-local function keep()
-  redis.call('EXPIRE', HELD, KEEP_SECONDS)
-  redis.call('EXPIRE', INFO, KEEP_SECONDS)
-  redis.call('EXPIRE', STATE, KEEP_SECONDS)
-end
-
+-- Before the first lease of the owner: by this, what a dead process has left is found (lease_dead.lua).
 local function note_owner(owner)
   redis.call('SADD', OWNERS, owner)
-  redis.call('EXPIRE', OWNERS, KEEP_SECONDS)
 end
 
 -- For how long this owner gets no new leases, in ms: nodes are stating those that they hold. 0 or less: they have.
@@ -131,7 +126,6 @@ end
 
 local function hold(lease, generation)
   redis.call('HINCRBY', STATE, '.held', redis.call('ZADD', HELD, generation, lease))
-  keep()
 end
 
 local function forget(lease)

@@ -78,7 +78,6 @@ if next(stated) == nil then
   redis.call('SREM', OWNERS, owner)
 else
   note_owner(owner)
-  keep()
 end
 tidy_up()
 return { missing, granted, is_settled and surplus(max, policy) or {}, policy, redis.call('ZCARD', HELD) }

@@ -172,7 +172,9 @@ class PresenceCalls:
 
     def forget_dead(self, part: int, incarnation: str) -> asyncio.Future[int]:
         """1 if the dead process is forgotten, else 0."""
-        keys = (self.keyspace.heartbeats(part), self.keyspace.rooms_of_node(part, incarnation))
+        keyspace = self.keyspace
+        of_process = (keyspace.rooms_of_node(part, incarnation), keyspace.owners_of_node(part, incarnation))
+        keys = (keyspace.heartbeats(part), *of_process)
         return self.pipeline.run_script(PRESENCE_FORGET, keys, (incarnation,))
 
     def _run_for_process(self, script: Script, room: Channel, incarnation: str, *words: Word) -> asyncio.Future[Reply]:

@@ -28,7 +28,7 @@ from ..redis.pipeline import AnyPipeline
 from ..unreadable import UnreadableData, parse_room_member
 from .calls import PresenceCalls, PresenceRules
 from .present import PresentSession, PresentSessions
-from .sweeper import Sweeper, SweeperStatistics
+from .sweeper import FreeLeases, Sweeper, SweeperStatistics, free_none
 
 SESSIONS_AT_ONCE = 500
 """Joins or leaves that are sent together when many have to be repeated or restated."""
@@ -74,13 +74,14 @@ class Presence:
         times: LeaseTimes = DEFAULT_TIMES,
         unreadable: UnreadableData | None = None,
         envelopes: Envelopes = PLAIN,
+        free_leases: FreeLeases = free_none,
     ) -> None:
         self._pipeline = pipeline
         self._keyspace = keyspace
         self._incarnation = incarnation
         self._calls = PresenceCalls(pipeline, keyspace, rules, times, unreadable, envelopes)
         self._sweep_seconds = times.sweep_seconds
-        self._sweeper = Sweeper(self._calls)
+        self._sweeper = Sweeper(self._calls, free_leases)
         self.present = PresentSessions()
         """The sessions of this process whose join Redis has confirmed, until they leave."""
         self._joining: set[int] = set()

@@ -74,6 +74,16 @@ async def test_dead_process_is_forgotten_after_its_last_room(room: PresenceRoom)
     assert (await room.due())[1] == []
 
 
+async def test_dead_process_with_leases_is_not_forgotten(valkey: Valkey, room: PresenceRoom) -> None:
+    forget = room.calls_with(RULES).forget_dead
+    await room.expire_heartbeat("n1", ago_ms=5000)
+    owners = room.keyspace.owners_of_node(room.part, "n1")
+    await valkey.run("SADD", owners, "agent:42")
+    assert await forget(room.part, "n1") == 0
+    await valkey.run("SREM", owners, "agent:42")
+    assert await forget(room.part, "n1") == 1
+
+
 # ---- faults
 
 

@@ -10,6 +10,7 @@ from tannoy.fanout.redis.script import Script
 from tannoy.fanout.scripts import (
     HEARTBEAT,
     LEASE_ACQUIRE,
+    LEASE_DEAD,
     LEASE_LIMIT,
     LEASE_LIST,
     LEASE_RELEASE,
@@ -31,19 +32,19 @@ class OwnerLeases:
 
     def __init__(self, valkey: Valkey, *, max: int, policy: str) -> None:
         self._valkey = valkey
-        self._keyspace = Keyspace(f"leases-{next(_prefixes)}")
+        self.keyspace = Keyspace(f"leases-{next(_prefixes)}")
         self._max, self._policy = max, policy
 
     def keys(self, node: str) -> LeaseKeys:
         """As this node passes them to a script."""
-        return self._keyspace.leases(OWNER, node)
+        return self.keyspace.leases(OWNER, node)
 
     async def _run(self, script: Script, keys: Sequence[bytes], *arguments: str | int) -> Any:
         return await self._valkey.run("EVAL", script.source, str(len(keys)), *keys, *map(str, arguments))
 
     async def identify_server(self, *, wait_ms: int = 0) -> None:
         """As every new connection of a node does."""
-        await self._run(SERVER_ENSURE, [self._keyspace.server(OWNER.partition)], wait_ms)
+        await self._run(SERVER_ENSURE, [self.keyspace.server(OWNER.partition)], wait_ms)
 
     async def send_heartbeats(self, *nodes: str, ms: int = ALIVE_MS) -> list[str]:
         """Returns the previous state of each node."""
@@ -56,7 +57,7 @@ class OwnerLeases:
     async def _beat(self, node: str, ms: int) -> list[Any]:
         part = OWNER.partition
         answer: list[Any] = await self._run(
-            HEARTBEAT, [self._keyspace.heartbeats(part), self._keyspace.server(part)], node, ms
+            HEARTBEAT, [self.keyspace.heartbeats(part), self.keyspace.server(part)], node, ms
         )
         return answer
 
@@ -81,7 +82,7 @@ class OwnerLeases:
 
     async def end_heartbeat(self, node: str) -> None:
         """The node counts as dead."""
-        await self._valkey.run("ZADD", self._keyspace.heartbeats(OWNER.partition), "1", node)
+        await self._valkey.run("ZADD", self.keyspace.heartbeats(OWNER.partition), "1", node)
 
     async def acquire(self, lease: str, *, again: bool = False) -> list[str]:
         owner = f"{OWNER.kind}:{OWNER.name}"
@@ -106,6 +107,15 @@ class OwnerLeases:
         answer = await self._run(LEASE_REPAIR, self.keys(node), *about, *words, DEFAULT_TIMES.lease_ms)
         return [[lease.decode() for lease in leases] for leases in answer[:3]]
 
+    async def free_dead(self, node: str) -> int:
+        """As the sweeper of any other node does. Returns how many leases were freed."""
+        words = (node, f"{OWNER.kind}:{OWNER.name}", DEFAULT_TIMES.lease_ms)
+        return int(await self._run(LEASE_DEAD, self.keys(node), *words))
+
+    async def owners(self, node: str) -> set[bytes]:
+        """The owners by which what this node has left is found."""
+        return set(await self._valkey.run("SMEMBERS", self.keys(node).owners))
+
     async def set_limit(self, max: int, policy: str) -> list[str]:
         """Returns the surplus leases."""
         _, surplus = await self._run(LEASE_LIMIT, self.keys("n1"), max, policy, DEFAULT_TIMES.lease_ms)
@@ -119,6 +129,11 @@ class OwnerLeases:
         """The leases that are described."""
         return {lease.decode() for lease in await self._valkey.run("HKEYS", self.keys("n1").info)}
 
+    async def note_waiting(self, newcomer: str, victim: str) -> None:
+        """As it is noted of a lease that waits; one that was granted is so no longer, unless Redis has refused that."""
+        notes = (f"n|{newcomer}", victim, f"v|{victim}", newcomer, f"g|{newcomer}", "1")
+        await self._valkey.run("HSET", self.keys("n1").state, *notes)
+
     async def state(self) -> set[str]:
         """The fields of `state` (lease_common.lua)."""
         return {field.decode() for field in await self._valkey.run("HKEYS", self.keys("n1").state)}
@@ -129,7 +144,7 @@ class OwnerLeases:
         return {name for name, key in keys if await self._valkey.run("EXISTS", key)}
 
     async def leftovers(self) -> int:
-        """Holders, waiting newcomers and their names; the last generation alone may stay for a day."""
+        """Holders, waiting newcomers and their names; the last generation alone may stay."""
         keys = self.keys("n1")
         state = set(await self._valkey.run("HKEYS", keys.state)) - {b".g", b".d", b".held", b".infos"}
         return int(await self._valkey.run("EXISTS", keys.held, keys.info)) + len(state)
