@@ -1,5 +1,7 @@
 """Why sessions were refused or closed: the last entries of each agent and user, kept in Redis for a day.
 
+Bounded in all: clients that are refused under ever new names push out the owners whose last entry is oldest.
+
 What Redis does not confirm is kept here and sent again. Beyond PENDING_MAX the oldest are lost, and counted.
 """
 
@@ -17,10 +19,12 @@ from ..shared.sessions import Disconnect
 from .redis.connection import Reply
 from .redis.pipeline import AnyPipeline
 from .scripts import REMEMBER_GONE
-from .unreadable import UnreadableData
+from .unreadable import UnreadableData, parse_owner_member
 
 KEPT = 50
 """Entries of one owner."""
+OWNERS_MAX = 256
+"""Owners of one partition that have entries: 16,384 in all."""
 KEEP_SECONDS = 86_400
 """A day, from the last entry on: for an operator who looks the next morning."""
 PENDING_MAX = 1000
@@ -56,18 +60,29 @@ class DisconnectLog:
 
     def _send(self, owner: Owner, entry: bytes) -> None:
         """Sending an entry twice is harmless: the script adds it once."""
-        keys = (self._keyspace.disconnects(owner),)
-        sent = self._pipeline.run_script(REMEMBER_GONE, keys, (entry, KEPT, KEEP_SECONDS))
+        keys = (self._keyspace.disconnects(owner), self._keyspace.owners_with_disconnects(owner.partition))
+        words = (entry, KEPT, KEEP_SECONDS, f"{owner.kind}:{owner.name}", OWNERS_MAX)
+        sent = self._pipeline.run_script(REMEMBER_GONE, keys, words)
         sent.add_done_callback(lambda done: self._on_answer(owner, entry, done))
 
     def _on_answer(self, owner: Owner, entry: bytes, done: "asyncio.Future[Reply]") -> None:
         if not isinstance(done.exception(), Unavailable):
             self._remembered += 1
+            if done.exception() is None:
+                self._delete(owner.partition, done.result())
             return
         self._pending.append((owner, entry))
         if len(self._pending) > PENDING_MAX:
             self._pending.popleft()
             self._forgotten += 1
+
+    def _delete(self, partition: int, members: Iterable[bytes]) -> None:
+        """Delete the entries of owners that are too many. What Redis does not confirm is gone after a day."""
+        for member in members:
+            if owner := parse_owner_member(member, partition):
+                self._pipeline.send("DEL", self._keyspace.disconnects(owner)).add_done_callback(_ignore)
+            else:
+                self._unreadable.note(self._keyspace.owners_with_disconnects(partition), member)
 
     def send_pending(self) -> None:
         """Send again what Redis has not confirmed; to be called while it takes commands."""
@@ -90,3 +105,8 @@ class DisconnectLog:
         return DisconnectLogStatistics(
             remembered=self._remembered, pending=len(self._pending), forgotten=self._forgotten
         )
+
+
+def _ignore(done: "asyncio.Future[Reply]") -> None:
+    if not done.cancelled():
+        done.exception()

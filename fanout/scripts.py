@@ -42,7 +42,10 @@ UNREADABLE_REMOVE = load_script("unreadable_remove", allow_oom=True)
 """KEYS: any of one partition. ARGV: the kind of each. Returns how many values it has removed from each."""
 
 REMEMBER_GONE = load_script("remember_gone")
-"""KEYS: gone. ARGV: entry, how many are kept, seconds."""
+"""KEYS: gone, gone-owners. ARGV: entry, how many are kept, seconds, owner, owners at most.
+
+Returns the owners that are too many.
+"""
 
 COORDINATION_PROBE = load_script("coordination_probe")
 """KEYS: of the probe. Returns 1: the scripts of leases and presence may call what they do."""

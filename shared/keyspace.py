@@ -9,6 +9,7 @@
     {prefix}:{tag}:limits           the limits that were set for single agents, in each partition
     {prefix}:{tag}:users:room:lobby the users in a room, and more keys for presence: `PresenceKeys`
     {prefix}:{tag}:gone:agent:42    why sessions of the agent were closed
+    {prefix}:{tag}:gone-owners      of whom there are such, in each partition
     {prefix}:{tag}:nodes            heartbeats, in each partition
     {prefix}:{tag}:control          Redis channel: control messages to every node
     {prefix}:{tag}:node:INCARNATION Redis channel: control messages to one node
@@ -224,6 +225,10 @@ class Keyspace:
     def disconnects(self, owner: Owner) -> bytes:
         """List of the reasons for which sessions of an owner were refused or closed, newest first."""
         return self._in_partition(owner.partition, f"gone:{owner.kind}:{owner.name}")
+
+    def owners_with_disconnects(self, part: int) -> bytes:
+        """Sorted set of the owners that have such a list: `kind:name` → when its last entry came."""
+        return self._in_partition(part, "gone-owners")
 
     def _in_partition(self, part: int, what: str) -> bytes:
         return f"{self._prefix}:{{{PARTITION_TAGS[part]}}}:{what}".encode()

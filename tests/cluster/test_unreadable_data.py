@@ -48,6 +48,7 @@ class Keys:
             "node-info": KEYSPACE.node_info(),
             **{kind: getattr(leases, kind) for kind in ("owners", "held", "info", "state", "limit", "limits")},
             "gone": KEYSPACE.disconnects(owner),
+            "gone-owners": KEYSPACE.owners_with_disconnects(part),
             **{kind: getattr(presence, kind) for kind in ("rooms", "due", "users", "leaving")},
             "presence": presence.meta,
             "in": KEYSPACE.sessions_of_node(room, self.incarnation),
@@ -60,7 +61,7 @@ class Keys:
 
 
 KINDS = (
-    *("nodes", "server", "node-info", "owners", "held", "info", "state", "limit", "limits", "gone"),
+    *("nodes", "server", "node-info", "owners", "held", "info", "state", "limit", "limits", "gone", "gone-owners"),
     *("rooms", "due", "users", "leaving", "presence", "in", "on", "head", "log", "once"),
 )
 STRINGS = ("head", "once")

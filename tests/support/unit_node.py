@@ -78,7 +78,7 @@ def unlimited_redis() -> ScriptedPipeline:
     redis.reply_with(LEASE_RELEASE, b"")
     redis.reply_with(LEASE_REPAIR, [[], [], []])
     redis.reply_with(LEASE_LIST, [10, b"reject", []])
-    redis.reply_with(REMEMBER_GONE, 1)
+    redis.reply_with(REMEMBER_GONE, [])
     redis.reply_with("SMEMBERS", [])
     redis.reply_with("ZRANGE", [])
     return redis

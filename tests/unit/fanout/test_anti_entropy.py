@@ -33,7 +33,7 @@ class ScriptedAntiEntropy:
     def __init__(self, incarnation: str = "me") -> None:
         self.process = ScriptedLeases()
         self.redis = self.process.redis
-        self.redis.reply_with(REMEMBER_GONE, 1)
+        self.redis.reply_with(REMEMBER_GONE, [])
         self.redis.reply_with(PRESENCE_JOIN, [1, 1, None])
         self.redis.reply_with("HKEYS", [])
         self.redis.reply_with("ZRANGE", [])

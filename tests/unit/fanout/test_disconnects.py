@@ -2,7 +2,14 @@
 
 import orjson
 import pytest
-from tannoy.fanout.disconnects import KEEP_SECONDS, KEPT, PENDING_MAX, DisconnectLog, DisconnectLogStatistics
+from tannoy.fanout.disconnects import (
+    KEEP_SECONDS,
+    KEPT,
+    OWNERS_MAX,
+    PENDING_MAX,
+    DisconnectLog,
+    DisconnectLogStatistics,
+)
 from tannoy.fanout.scripts import REMEMBER_GONE
 from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.errors import Unavailable
@@ -22,7 +29,8 @@ def packed(session_id: str = "s1") -> bytes:
 
 def empty_log() -> tuple[DisconnectLog, ScriptedPipeline]:
     redis = ScriptedPipeline()
-    redis.reply_with(REMEMBER_GONE, 1)
+    redis.reply_with(REMEMBER_GONE, [])
+    redis.reply_with("DEL", 1)
     return DisconnectLog(redis, KEYSPACE), redis
 
 
@@ -31,8 +39,12 @@ async def test_a_disconnect_is_stored_for_each_of_its_owners() -> None:
     log, redis = empty_log()
     log.remember([AGENT, ADA], disconnect())
     await turns()
+    limits = [str(number).encode() for number in (KEPT, KEEP_SECONDS, OWNERS_MAX)]
     assert [(call.keys, call.words) for call in redis.calls] == [
-        ((KEYSPACE.disconnects(owner),), [packed(), str(KEPT).encode(), str(KEEP_SECONDS).encode()])
+        (
+            (KEYSPACE.disconnects(owner), KEYSPACE.owners_with_disconnects(owner.partition)),
+            [packed(), *limits[:2], f"{owner.kind}:{owner.name}".encode(), limits[2]],
+        )
         for owner in (AGENT, ADA)
     ]
     assert log.statistics() == DisconnectLogStatistics(2, 0, 0)
@@ -92,3 +104,14 @@ async def test_recent_without_a_reply_is_unavailable() -> None:
     redis.leave_unconfirmed("LRANGE")
     with pytest.raises(Unavailable):
         await log.recent(AGENT)
+
+
+@on_manual_time
+async def test_the_entries_of_owners_that_are_too_many_are_deleted() -> None:
+    log, redis = empty_log()
+    names = (Owner(OwnerKind.USER, f"u{number}") for number in range(1000))
+    old = next(owner for owner in names if owner.partition == AGENT.partition)
+    redis.reply_with(REMEMBER_GONE, [f"user:{old.name}".encode(), b"no owner"])
+    log.remember([AGENT], disconnect())
+    await turns()
+    assert redis.arguments_of("DEL") == [[KEYSPACE.disconnects(old)]]
