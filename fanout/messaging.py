@@ -13,7 +13,7 @@ from .history.reader import HistoryReader, HistoryRules
 from .probe import Probe, publish_probe
 from .pubsub.envelopes import PLAIN, Envelopes
 from .redis.pipeline import CommandSender, OnConnected
-from .scripts import HISTORY_READ, PUBLISH, PUBLISH_ONCE, SERVER_DOUBT, SERVER_ENSURE, UNREADABLE_REMOVE
+from .scripts import HEAD_RELEASE, HISTORY_READ, PUBLISH, PUBLISH_ONCE, SERVER_DOUBT, SERVER_ENSURE, UNREADABLE_REMOVE
 from .server_life import ServerLives
 
 
@@ -42,7 +42,7 @@ class Messaging:
         self._probe = Probe("publishes", self.publishing, probe, lambda: backend.first_partitions)
         self.reading = backend.pipeline(
             name=f"tannoy-history-{name}",
-            scripts=(SERVER_ENSURE, SERVER_DOUBT, UNREADABLE_REMOVE, HISTORY_READ),
+            scripts=(SERVER_ENSURE, SERVER_DOUBT, UNREADABLE_REMOVE, HISTORY_READ, HEAD_RELEASE),
             on_connected=self._prepare,
         )
         self.history = HistoryReader(self.reading, keyspace, rules, envelopes, backend.unreadable)

@@ -9,10 +9,13 @@ Returns `EPOCH OFFSET`.
 """
 
 HISTORY_READ = load_script("history_read", head="server_common history_common")
-"""KEYS: of the channel's history. ARGV: lowest, highest, count, first or last, TTL, wait.
+"""KEYS: of the channel's history. ARGV: lowest, highest, count, first or last, TTL (0: store nothing), wait, bytes.
 
 Returns [`EPOCH OFFSET`, [[id, [field, envelope]], …]].
 """
+
+HEAD_RELEASE = load_script("head_release", allow_oom=True)
+"""KEYS: head. ARGV: channel, seconds. Returns 1 (it is kept only that long) or 0."""
 
 PUBLISH_ONCE = load_script("publish_once")
 """KEYS: of the idempotency key. ARGV: channel, envelope, seconds. Returns 1 (published) or 0 (was published before)."""

@@ -9,7 +9,7 @@ once after the link was away, and what is silent can wait for its turn otherwise
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from enum import Enum, auto
 from typing import Protocol
 
@@ -65,7 +65,7 @@ def judge_head(cursor: Cursor, before: Position, head: Position | None) -> HeadV
 
 
 class HeadComparison:
-    """Needs `run` running. `deliver` gets what a cursor returns for its head.
+    """Needs `run` running. `deliver` gets what a cursor returns for its head; `each_period` is awaited in each period.
 
     `channels` and `schedule` are those of the tracker, and change while heads are read.
     """
@@ -79,6 +79,7 @@ class HeadComparison:
         *,
         clock: Clock,
         deliver: Callable[[TrackedChannel, list[Publication]], None],
+        each_period: Callable[[], Awaitable[None]],
     ) -> None:
         self.barriers = 0
         """Comparisons in which Redis has answered all questions."""
@@ -90,6 +91,7 @@ class HeadComparison:
         self._schedule = schedule
         self._clock = clock
         self._deliver = deliver
+        self._each_period = each_period
         self._is_due = asyncio.Event()
         self._renewal = Rotation(channels)
         self._to_renew = 0.0
@@ -116,6 +118,7 @@ class HeadComparison:
             if is_rotations_turn:
                 rotated = self._clock.monotonic()
                 await self._renew()
+                await self._each_period()
 
     async def _compare_partitions(self) -> bool:
         """Compare all channels of the partitions that are marked. Returns whether that was possible."""

@@ -20,11 +20,13 @@ from ..pubsub.envelopes import PLAIN, Envelopes
 from ..redis.answers import read_later
 from ..redis.connection import Reply
 from ..redis.pipeline import AnyPipeline, CommandSender
-from ..scripts import HISTORY_READ, SERVER_DOUBT
+from ..scripts import HEAD_RELEASE, HISTORY_READ, SERVER_DOUBT
 from ..unreadable import UnreadableData
 
 HEAD_TTL = 3600
 """Seconds for which a channel's head outlives its last message, at least. Nodes that follow the channel renew it."""
+SILENT_HEAD_TTL = 60
+"""The same for a channel in which nothing was said, from when nobody follows it any more."""
 READ_MAX = 1000
 """Entries in one read."""
 READ_MAX_BYTES = 512 * 1024
@@ -116,12 +118,13 @@ class HistoryReader:
     def page(self, channel: Channel, query: HistoryQuery) -> asyncio.Future[HistoryPage]:
         """The first messages after `since`, or the last ones before `before`.
 
-        At most `limit`, and READ_MAX_BYTES, but at least one.
+        At most `limit`, and READ_MAX_BYTES, but at least one. Stores nothing: the head of a channel without one is told
+        as offset 0 of an epoch to which no message will belong.
         """
         lowest = 0 if query.since is None else query.since + 1
         highest = "+" if query.before is None else max(query.before - 1, 0)
         which = "last" if query.since is None else "first"
-        return self._read(channel, lowest, highest, query.limit, which, READ_MAX_BYTES)
+        return self._read(channel, lowest, highest, query.limit, which, READ_MAX_BYTES, head_ttl=0)
 
     async def recover(self, channel: Channel, position: Position, max_bytes: int) -> StartPosition:
         """All messages after `position`, or none of them.
@@ -166,16 +169,41 @@ class HistoryReader:
         ttl = self.rules.head_ttl
         await asyncio.gather(*(self.pipeline.send("EXPIRE", self._keyspace.history(c).head, ttl) for c in channels))
 
+    async def release(self, channels: Iterable[Channel]) -> None:
+        """The caller follows these channels no longer: the heads of those in which nothing was said need not stay."""
+        keys = ((channel, (self._keyspace.history(channel).head,)) for channel in channels)
+        await asyncio.gather(
+            *(
+                self.pipeline.run_script(HEAD_RELEASE, head, (channel.address, SILENT_HEAD_TTL))
+                for channel, head in keys
+            )
+        )
+
     def _read(
-        self, channel: Channel, lowest: int, highest: int | str, count: int, which: str, max_bytes: int
+        self,
+        channel: Channel,
+        lowest: int,
+        highest: int | str,
+        count: int,
+        which: str,
+        max_bytes: int,
+        head_ttl: int | None = None,
     ) -> "asyncio.Future[HistoryPage]":
-        reply = self._run(channel, lowest, highest, count, which, max_bytes)
+        reply = self._run(channel, lowest, highest, count, which, max_bytes, head_ttl)
         return read_later(reply, partial(self._read_page, channel))
 
     def _run(
-        self, channel: Channel, lowest: int, highest: int | str, count: int, which: str, max_bytes: int
+        self,
+        channel: Channel,
+        lowest: int,
+        highest: int | str,
+        count: int,
+        which: str,
+        max_bytes: int,
+        head_ttl: int | None = None,
     ) -> "asyncio.Future[Reply]":
-        arguments = (lowest, highest, count, which, self.rules.head_ttl, self.rules.recovery_ms, max_bytes)
+        ttl = self.rules.head_ttl if head_ttl is None else head_ttl
+        arguments = (lowest, highest, count, which, ttl, self.rules.recovery_ms, max_bytes)
         return self.pipeline.run_script(HISTORY_READ, self._keyspace.history(channel), arguments)
 
     def _read_page(self, channel: Channel, reply: Reply) -> HistoryPage:

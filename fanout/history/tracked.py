@@ -34,9 +34,12 @@ class TrackedChannels:
         tracked = TrackedChannel(channel, cursor)
         self.by_address[channel.address] = self._partitions[tracked.partition][channel.address] = tracked
 
-    def drop(self, address: bytes) -> None:
-        if tracked := self.by_address.pop(address, None):
+    def drop(self, address: bytes) -> TrackedChannel | None:
+        """Return the channel that was tracked under this address, if there was one."""
+        tracked = self.by_address.pop(address, None)
+        if tracked is not None:
             del self._partitions[tracked.partition][address]
+        return tracked
 
     def is_tracked(self, tracked: TrackedChannel) -> bool:
         """Whether it was not dropped meanwhile; if its channel is tracked again, that is from another position on."""

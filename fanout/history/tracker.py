@@ -22,6 +22,7 @@ from ..pubsub.link_state import Batch
 from .comparison import BarrierSender, HeadComparison
 from .cursor import Cursor, CursorState, TrackedChannel
 from .reader import HistoryPage, HistoryReader
+from .silent_heads import SilentHeads
 from .tracked import ComparisonSchedule, TrackedChannels
 
 FILLS_AT_ONCE = 64
@@ -75,6 +76,7 @@ class ChannelTracker:
         self._deliver = deliver
         self._channels = TrackedChannels()
         self._schedule = ComparisonSchedule(self._channels)
+        self._silent_heads = SilentHeads(history, self._channels)
         self._queue: deque[TrackedChannel] = deque()
         self._reading = 0
         self._slowest_fill = 0.0
@@ -83,7 +85,13 @@ class ChannelTracker:
         self._filled = 0
         self._resyncs = 0
         self.comparison = HeadComparison(
-            history, link, self._channels, self._schedule, clock=clock, deliver=self._deliver_and_check
+            history,
+            link,
+            self._channels,
+            self._schedule,
+            clock=clock,
+            deliver=self._deliver_and_check,
+            each_period=self._silent_heads.release,
         )
 
     # ---- channels
@@ -94,7 +102,8 @@ class ChannelTracker:
             self._channels.add(channel, Cursor(partial(self._reset, channel)))
 
     def drop(self, address: bytes) -> None:
-        self._channels.drop(address)
+        if tracked := self._channels.drop(address):
+            self._silent_heads.note_dropped(tracked)
 
     def position(self, channel: Channel) -> Position | None:
         """The last message of the channel that was delivered; None if it is not known yet, or no history is kept."""

@@ -31,6 +31,7 @@ class Script:
         The source has to spell the call as `redis.call('PUBLISH'`, with single quotes: that text is replaced.
         """
         source = self.source.replace(b"redis.call('PUBLISH'", b"redis.call('SPUBLISH'")
+        source = source.replace(b"'NUMSUB'", b"'SHARDNUMSUB'")
         return self if source == self.source else _script(source)
 
     @cached_property

@@ -8,6 +8,7 @@ from tannoy.fanout.history.reader import (
     HEAD_TTL,
     READ_MAX,
     READ_MAX_BYTES,
+    SILENT_HEAD_TTL,
     HistoryReader,
     HistoryRules,
     StoredHead,
@@ -200,6 +201,60 @@ async def test_page_does_not_renew_the_ttl_of_head_and_log(room: HistoryRoom) ->
         await room.valkey.run("EXPIRE", key, "20")
     await room.history.page(room.channel, HistoryQuery())
     assert max([await room.ttl(key) for key in (room.keys.head, room.keys.log)]) <= 20
+
+
+async def test_page_of_a_channel_without_messages_stores_nothing(room: HistoryRoom) -> None:
+    silent = room.keyspace.room(RoomName("silent"))
+    pages = [await room.history.page(silent, HistoryQuery()) for _ in range(2)]
+    keys = room.keyspace.history(silent)
+    assert await room.valkey.run("EXISTS", keys.head, keys.log) == 0
+    assert pages[0].head == pages[1].head
+    assert (pages[0].head.offset, pages[0].entries) == (0, ())
+
+
+async def test_no_message_belongs_to_the_epoch_of_a_page_without_a_head(room: HistoryRoom) -> None:
+    await room.valkey.run("DEL", room.keys.head, room.keys.log)
+    page = await room.history.page(room.channel, HistoryQuery())
+    await room.publish("first")
+    recovered = await room.history.recover(room.channel, page.head, 1_000_000)
+    assert (recovered.recovered, recovered.missed) == (False, ())
+
+
+async def test_the_head_that_a_join_reads_is_kept_for_as_long_as_a_new_one(room: HistoryRoom) -> None:
+    await room.valkey.run("EXPIRE", room.keys.head, "20")
+    await room.history.head(room.channel)
+    assert HEAD_TTL - PATIENCE <= await room.ttl(room.keys.head) <= HEAD_TTL
+
+
+# ---- heads of channels that a node follows no longer
+
+
+async def test_a_released_head_of_a_channel_without_messages_is_kept_for_a_while(room: HistoryRoom) -> None:
+    silent = room.keyspace.room(RoomName("silent"))
+    head = await room.history.head(silent)
+    await room.history.release([silent])
+    assert SILENT_HEAD_TTL - PATIENCE <= await room.ttl(room.keyspace.history(silent).head) <= SILENT_HEAD_TTL
+    assert await room.history.head(silent) == head
+
+
+async def test_a_released_head_of_a_channel_with_messages_stays(room: HistoryRoom) -> None:
+    silent = room.keyspace.room(RoomName("silent"))
+    await room.history.head(silent)
+    await room.valkey.run("SET", room.keyspace.history(silent).head, "life-1 10", "EX", "3000")
+    await room.history.release([silent])
+    assert await room.ttl(room.keyspace.history(silent).head) > SILENT_HEAD_TTL
+
+
+async def test_a_released_head_stays_while_another_node_is_subscribed(room: HistoryRoom) -> None:
+    await room.valkey.run("SET", room.keys.head, "life-1 0", "EX", "3000")
+    await room.history.release([room.channel])
+    assert await room.ttl(room.keys.head) > SILENT_HEAD_TTL
+
+
+async def test_the_release_of_a_missing_head_stores_nothing(room: HistoryRoom) -> None:
+    silent = room.keyspace.room(RoomName("silent"))
+    await room.history.release([silent])
+    assert await room.valkey.run("EXISTS", room.keyspace.history(silent).head) == 0
 
 
 async def test_page_returns_the_envelope_that_was_published(room: HistoryRoom) -> None:

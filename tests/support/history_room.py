@@ -11,7 +11,7 @@ from tannoy.fanout.history.reader import HistoryReader, HistoryRules
 from tannoy.fanout.pubsub.envelope import pack_publication, unpack_delivery
 from tannoy.fanout.redis.connection import Pushes, connect
 from tannoy.fanout.redis.pipeline import Pipeline
-from tannoy.fanout.scripts import HISTORY_READ, PUBLISH, PUBLISH_ONCE, SERVER_ENSURE
+from tannoy.fanout.scripts import HEAD_RELEASE, HISTORY_READ, PUBLISH, PUBLISH_ONCE, SERVER_ENSURE
 from tannoy.shared.channels import Channel
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName
@@ -21,7 +21,7 @@ from tannoy.shared.publication import EncodedMessage, Position, Publication
 from tests.support.valkey import Valkey
 from tests.support.waiting import PATIENCE
 
-HISTORY_SCRIPTS = (SERVER_ENSURE, PUBLISH, PUBLISH_ONCE, HISTORY_READ)
+HISTORY_SCRIPTS = (SERVER_ENSURE, PUBLISH, PUBLISH_ONCE, HISTORY_READ, HEAD_RELEASE)
 RULES = HistoryRules(size=100, ttl=300)
 _END = b"end of test messages"
 _numbers = itertools.count(1)

@@ -7,7 +7,7 @@ from tannoy.fanout.history.reader import HistoryReader, HistoryRules
 from tannoy.fanout.history.tracker import ChannelTracker, Deliveries
 from tannoy.fanout.pubsub.envelope import pack_publication
 from tannoy.fanout.redis.connection import Reply
-from tannoy.fanout.scripts import HISTORY_READ, SERVER_DOUBT
+from tannoy.fanout.scripts import HEAD_RELEASE, HISTORY_READ, SERVER_DOUBT
 from tannoy.shared.channels import Channel
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.protocol.codec import JSON, MSGPACK
@@ -65,6 +65,7 @@ class ScriptedHistory(ScriptedPipeline):
         self.reply_with("HGET", lambda call: None if self.life is None else self.life.encode())
         self.reply_with("MGET", lambda call: [self._head(key) for key in call.words])
         self.reply_with("EXPIRE", 1)
+        self.reply_with(HEAD_RELEASE, 1)
         self.reply_with(SERVER_DOUBT, self.end_life)
 
     def log_of(self, channel: Channel) -> ScriptedLog:
