@@ -79,7 +79,7 @@ def internal_error() -> Refused:
 
 
 class ProtocolViolation(TannoyError):
-    """The peer broke RFC 6455. `code` is the close code of RFC 6455, section 7.4.1."""
+    """The peer broke RFC 6455, or sends too many frames. `code` is the close code."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)

@@ -32,7 +32,7 @@ from ..protocols.effects import (
 )
 from .command_owner import CommandOwner
 from .context import CommandContext
-from .inbound import BadFrameCounter, InboundQueue
+from .inbound import BadFrameCounter, FrameAllowance, InboundQueue
 
 IN_FLIGHT_MAX = 64
 """Commands of one connection that Redis has not confirmed yet; further ones wait."""
@@ -46,6 +46,7 @@ class CommandLoop:
     """A part of a connection."""
 
     __slots__ = (
+        "_allowance",
         "_bad_frames",
         "_bytes_in_flight",
         "_connection",
@@ -53,6 +54,7 @@ class CommandLoop:
         "_in_flight",
         "_is_reading",
         "_next_read",
+        "_paced",
         "_turn",
         "_waiting",
     )
@@ -67,8 +69,20 @@ class CommandLoop:
         self._next_read: tuple[ReadsPage, int] | None = None  # what waits for that
         self._waiting: InboundQueue | None = None
         self._bad_frames: BadFrameCounter | None = None
+        self._allowance: FrameAllowance | None = None
+        self._paced = 0  # commands, since the last charge, that Redis was asked for
 
     # ---- frames in
+
+    def charge_frames(self, frames: int) -> bool:
+        """Charge the client for so many frames, of any kind, that have been handled; False: it has sent too many."""
+        now = self._context.clock.monotonic()
+        if self._allowance is None:
+            self._allowance = FrameAllowance(now)
+        paced, self._paced = self._paced, 0
+        is_allowed = self._allowance.take(frames - paced, now)
+        self._context.counters.flooding += not is_allowed
+        return is_allowed
 
     def handle_frame(self, payload: bytes, binary: bool) -> None:
         """Handle one frame of the client, now or when those before it are done."""
@@ -172,6 +186,7 @@ class CommandLoop:
             case Reply(frame):
                 connection.answer(frame)
             case JoinChannel():
+                self._paced += 1
                 connection.start_join(effect)
             case LeaveChannel(joined, id):
                 connection.leave_channel(joined)
@@ -214,6 +229,7 @@ class CommandLoop:
         self, done: asyncio.Future[Any], id: CommandId | None, size: int, fields: Callable[[Any], Object]
     ) -> asyncio.Future[Any]:
         self._in_flight += 1
+        self._paced += 1
         self._bytes_in_flight += size
         done.add_done_callback(partial(self._answer, id, size, fields))
         return done

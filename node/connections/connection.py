@@ -168,6 +168,9 @@ class Connection:
         if not self.fence_if_expired() and (pong := self._transport.pong(payload)) is not None:
             self.outbox.write_direct(pong)
 
+    def charge_frames(self, frames: int) -> bool:
+        return self.commands.charge_frames(frames)
+
     def on_writing_paused(self) -> None:
         self.outbox.pause()
 
@@ -177,7 +180,7 @@ class Connection:
             self.commands.resume()
 
     def on_violation(self, code: int, reason: str) -> None:
-        _log.debug("broke RFC 6455", session=self.session.session_id, reason=reason)
+        _log.debug("failing the connection", session=self.session.session_id, reason=reason)
         self.close(CloseCode(code))
 
     def on_close_sent(self) -> None:

@@ -29,6 +29,8 @@ class ConnectionStatistics:
     """Frames with a command, of all connections so far."""
     refused: int
     """Commands that were answered with `error`, of all connections so far."""
+    flooding: int
+    """Connections that were closed because their clients sent too many frames, so far."""
 
 
 @dataclass(slots=True)
@@ -38,9 +40,10 @@ class ConnectionCounters:
     open: int = 0
     frames_received: int = 0
     refused: int = 0
+    flooding: int = 0
 
     def statistics(self) -> ConnectionStatistics:
-        return ConnectionStatistics(self.open, self.frames_received, self.refused)
+        return ConnectionStatistics(self.open, self.frames_received, self.refused, self.flooding)
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,8 @@ class AsgiWebSocketTransport:
     async def read_all(self, max_bytes: int) -> None:
         """Pass received messages to the listener until the peer has disconnected.
 
-        `receive` does not wait where the server has queued some, so the other sockets would not get their turn.
+        `receive` does not wait where the server has queued some, so the other sockets would not get their turn. Control
+        frames and fragments are not seen here: the server below handles them.
         """
         messages_left, bytes_left = SHARE_FRAMES, SHARE_BYTES
         while True:
@@ -123,6 +124,7 @@ class AsgiWebSocketTransport:
             self._hand_over(payload, binary=text is None, max_bytes=max_bytes)
             messages_left, bytes_left = messages_left - 1, bytes_left - len(payload)
             if messages_left <= 0 or bytes_left <= 0:
+                self._charge(SHARE_FRAMES - messages_left)
                 await asyncio.sleep(0)
                 messages_left, bytes_left = SHARE_FRAMES, SHARE_BYTES
 
@@ -134,6 +136,11 @@ class AsgiWebSocketTransport:
             listener.on_violation(CloseCode.TOO_LARGE, CLOSE_RULES[CloseCode.TOO_LARGE].reason)
         else:
             listener.on_message(payload, binary)
+
+    def _charge(self, frames: int) -> None:
+        listener = self.listener
+        if listener is not None and self._closing is None and not listener.charge_frames(frames):
+            listener.on_violation(CloseCode.BAD_FRAMES, CLOSE_RULES[CloseCode.BAD_FRAMES].reason)
 
 
 async def serve(websocket: WebSocket) -> None:

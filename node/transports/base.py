@@ -70,12 +70,19 @@ class TransportListener(Protocol):
         """Answer a ping frame with the transport's `pong`, through the outbox, so that the answers are bounded."""
         ...
 
+    def charge_frames(self, frames: int) -> bool:
+        """Charge the client for a share: so many frames of it, of any kind, that have been handled.
+
+        False: it sends too many. The transport then calls `on_violation` with 4505 and ignores what else it sends.
+        """
+        ...
+
     def on_writing_paused(self) -> None: ...
 
     def on_writing_resumed(self) -> None: ...
 
     def on_violation(self, code: int, reason: str) -> None:
-        """The peer broke RFC 6455: send `bye` and close with this code."""
+        """The peer broke RFC 6455, or sends too many frames: send `bye` and close with this code."""
         ...
 
     def on_close_sent(self) -> None:

@@ -5,6 +5,7 @@ a queue or an ASGI scope per socket.
 
 The event loop hands one socket up to some megabytes in one turn. So that no socket keeps the others waiting, each has
 a share: when it is used up the rest of what was read waits for the next turn, and nothing more is read until then.
+Each share is charged to the client, so that one that sends without end is closed.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import cast
 
+from ...shared.codes import CloseCode
 from ...shared.errors import ProtocolViolation
 from ..admission.handshake import Handshake, Rejected, check_upgrade, record_refusal
 from ..problems import CONTENT_TYPE, encode_problem
@@ -111,7 +113,13 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
 
     def _continue(self) -> None:
         self._will_continue = False
+        frames = SHARE_FRAMES - self._frames_left
         self._frames_left, self._bytes_left = SHARE_FRAMES, SHARE_BYTES
+        if self._listener is not None and not self._listener.charge_frames(frames):
+            self._rest = None
+            self._fail(ProtocolViolation(CloseCode.BAD_FRAMES, "the client sends too many frames"))
+            self._read_on()
+            return
         rest = self._rest
         if rest is None or self._is_paused:
             return

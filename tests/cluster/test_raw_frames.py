@@ -1,9 +1,12 @@
 """Frames that break RFC 6455, against the framing of the fast transport; under the portable one the server frames."""
 
+import asyncio
+import json
 import struct
 
 import pytest
 
+from tests.support.client_frames import CONTINUATION, PING, PONG, TEXT, client_frame
 from tests.support.cluster import Cluster
 from tests.support.raw_socket import RawSocket
 
@@ -57,3 +60,58 @@ async def test_bye_arrives_although_the_client_is_still_sending(one_node: Cluste
 
         assert (await socket.object())["code"] == 1009
         assert await socket.close_code() == 1009
+
+
+FLOOD = 20_000
+"""Frames of one write."""
+
+
+@pytest.mark.parametrize(
+    ("start", "frame"),
+    [
+        (b"", client_frame(PONG)),
+        (b"", client_frame(PING)),
+        (client_frame(TEXT, fin=False), client_frame(CONTINUATION, fin=False)),
+        (b"", client_frame(TEXT, b'{"type":"pong"}')),
+    ],
+    ids=["pongs", "pings", "empty fragments", "commands without an answer"],
+)
+async def test_a_client_that_sends_frames_without_end_gets_bye_and_4505(
+    one_node: Cluster, start: bytes, frame: bytes
+) -> None:
+    node = one_node.nodes[0]
+    before = await node.count("connections", "flooding")
+    async with RawSocket.to(node.port) as socket:
+        await socket.handshake("/ws")
+        await socket.object()
+
+        await socket.send(start)
+        flooding = asyncio.create_task(_send_until_closed(socket, frame * FLOOD))
+        while (received := await socket.frame())[0] == PONG:
+            pass
+
+        bye = json.loads(received[1])
+        assert (bye["type"], bye["code"], bye["reconnect"]) == ("bye", 4505, False)
+        assert await socket.close_code() == 4505
+        flooding.cancel()
+        await asyncio.gather(flooding, return_exceptions=True)
+    assert await node.count("connections", "flooding") == before + 1
+
+
+async def _send_until_closed(socket: RawSocket, frames: bytes) -> None:
+    while True:
+        await socket.send(frames)
+
+
+async def test_a_burst_of_a_thousand_messages_is_answered(one_node: Cluster) -> None:
+    async with RawSocket.to(one_node.nodes[0].port) as socket:
+        await socket.handshake("/ws/chat/burst")
+        await socket.send(
+            b"".join(
+                client_frame(TEXT, b'{"type":"message","content":%d,"id":%d}' % (number, number))
+                for number in range(1000)
+            )
+        )
+        answers = 0
+        while answers < 1000:
+            answers += (await socket.object())["type"] == "ok"

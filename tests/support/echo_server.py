@@ -38,6 +38,9 @@ class EchoListener:
     def on_ping(self, payload: bytes) -> None:
         self._write(frame(Opcode.PONG, payload))
 
+    def charge_frames(self, frames: int) -> bool:
+        return True
+
     def on_writing_paused(self) -> None: ...
     def on_writing_resumed(self) -> None: ...
     def on_close_sent(self) -> None: ...

@@ -50,7 +50,6 @@ COVERED_BY: dict[str, str] = {
     "node/connections/command_owner.py": "tests/unit/node/connections/test_command_loop.py",
     "node/connections/connection_task.py": "tests/unit/node/connections/test_join.py",
     "node/connections/context.py": "tests/unit/node/connections/test_connection.py",
-    "node/connections/inbound.py": "tests/unit/node/connections/test_command_loop_bounds.py",
     "node/lifecycle/files.py": "tests/cluster/test_open_files.py",
     "node/lifecycle/signals.py": "tests/cluster/test_drain.py",
     "node/operations/history.py": "tests/integration/test_history.py",

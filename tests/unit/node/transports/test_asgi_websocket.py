@@ -8,6 +8,7 @@ from starlette.types import Message, Scope
 from starlette.websockets import WebSocket, WebSocketState
 from tannoy.node.transports.asgi_websocket import AsgiWebSocketTransport, handshake_of
 from tannoy.node.transports.base import SHARE_BYTES, SHARE_FRAMES, TransportListener
+from tannoy.shared.codes import CloseCode
 
 from tests.support.clock import on_manual_time, turns
 
@@ -44,31 +45,65 @@ def test_the_path_is_that_of_the_endpoint_wherever_it_is_mounted(
 
 
 class MessageCounter:
-    """A listener."""
+    """A listener. It closes its transport on a violation, as a connection does."""
 
-    def __init__(self) -> None:
+    def __init__(self, transport: AsgiWebSocketTransport) -> None:
+        self.transport = transport
         self.messages = 0
+        self.charged: list[int] = []
+        self.frames_allowed = 1_000_000
+        self.violation: int | None = None
 
     def on_message(self, payload: bytes, binary: bool) -> None:
         self.messages += 1
 
+    def charge_frames(self, frames: int) -> bool:
+        self.charged.append(frames)
+        return sum(self.charged) <= self.frames_allowed
 
-@pytest.mark.parametrize(("text", "share"), [("x", SHARE_FRAMES), ("x" * SHARE_BYTES, 1)], ids=["many", "large"])
-@on_manual_time
-async def test_a_socket_of_which_the_server_has_queued_much_waits_for_the_next_turn(text: str, share: int) -> None:
+    def on_violation(self, code: int, reason: str) -> None:
+        self.violation = code
+        self.transport.close(code, reason)
+
+
+def _queued(text: str) -> tuple[AsgiWebSocketTransport, MessageCounter]:
+    """A transport of whose messages the server has queued as many as are asked for."""
+
     async def receive_queued() -> Message:
         return {"type": "websocket.receive", "text": text}
 
     scope: Scope = {"type": "websocket", "path": "/", "headers": []}
     websocket = WebSocket(scope, receive_queued, _nowhere)
     websocket.client_state = websocket.application_state = WebSocketState.CONNECTED
-    transport, listener = AsgiWebSocketTransport(websocket, 65_536), MessageCounter()
+    transport = AsgiWebSocketTransport(websocket, 65_536)
+    listener = MessageCounter(transport)
     transport.listener = cast(TransportListener, cast(Any, listener))
+    return transport, listener
+
+
+@pytest.mark.parametrize(("text", "share"), [("x", SHARE_FRAMES), ("x" * SHARE_BYTES, 1)], ids=["many", "large"])
+@on_manual_time
+async def test_a_socket_of_which_the_server_has_queued_much_waits_for_the_next_turn(text: str, share: int) -> None:
+    transport, listener = _queued(text)
     reading = asyncio.create_task(transport.read_all(2 * SHARE_BYTES))
 
     await turns(1)
     assert listener.messages == share
     await turns(1)
     assert listener.messages == 2 * share
+    assert listener.charged == [share, share]
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+
+
+@on_manual_time
+async def test_a_client_that_sends_too_many_messages_gets_4505_once_and_nothing_else_of_it_is_handled() -> None:
+    transport, listener = _queued("x")
+    listener.frames_allowed = 2 * SHARE_FRAMES
+    reading = asyncio.create_task(transport.read_all(2 * SHARE_BYTES))
+    await turns(6)
+
+    assert listener.violation == CloseCode.BAD_FRAMES
+    assert (listener.messages, len(listener.charged)) == (3 * SHARE_FRAMES, 3)
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)

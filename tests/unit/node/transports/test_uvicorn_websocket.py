@@ -10,7 +10,7 @@ from tannoy.node.transports.base import SHARE_BYTES, SHARE_FRAMES, ClientTranspo
 from tannoy.node.transports.uvicorn_websocket import TRANSPORT_HIGH_WATER, TannoyWebSocketProtocol
 from tannoy.shared.codes import CloseCode
 
-from tests.support.client_frames import CONTINUATION, PING, TEXT, client_frame
+from tests.support.client_frames import CONTINUATION, PING, PONG, TEXT, client_frame
 from tests.support.clock import on_manual_time, turns
 
 HANDSHAKE = Handshake(
@@ -68,6 +68,8 @@ class Listener:
         self.pings = 0
         self.violation: int | None = None
         self.pause_after: int | None = None
+        self.charged: list[int] = []
+        self.frames_allowed = 1_000_000
 
     def on_message(self, payload: bytes, binary: bool) -> None:
         self.messages.append(payload)
@@ -76,6 +78,10 @@ class Listener:
 
     def on_ping(self, payload: bytes) -> None:
         self.pings += 1
+
+    def charge_frames(self, frames: int) -> bool:
+        self.charged.append(frames)
+        return sum(self.charged) <= self.frames_allowed
 
     def on_violation(self, code: int, reason: str) -> None:
         self.violation = code
@@ -213,3 +219,50 @@ async def test_nothing_is_handled_after_the_connection_is_lost() -> None:
     await turns(2)
 
     assert socket.listener.messages == numbers(SHARE_FRAMES)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [client_frame(TEXT), client_frame(PING), client_frame(PONG), client_frame(CONTINUATION, fin=False)],
+    ids=["message", "ping", "pong", "empty fragment"],
+)
+@on_manual_time
+async def test_every_share_is_charged_whatever_its_frames_are(frame: bytes) -> None:
+    socket = Socket()
+    start = client_frame(TEXT, fin=False) if frame[0] == CONTINUATION else b""
+    socket.protocol.data_received(start + frame * (2 * SHARE_FRAMES + 1))
+    await turns(2)
+
+    assert socket.listener.charged == [SHARE_FRAMES, SHARE_FRAMES]
+
+
+@on_manual_time
+async def test_a_share_of_large_frames_is_charged_by_their_number() -> None:
+    socket = Socket()
+    socket.protocol.data_received(2 * client_frame(TEXT, b"a" * SHARE_BYTES))
+    await turns(2)
+
+    assert socket.listener.charged == [1, 1]
+
+
+@on_manual_time
+async def test_a_socket_that_sends_slowly_is_charged_for_its_frames_too() -> None:
+    socket = Socket()
+    for number in range(SHARE_FRAMES + 1):
+        socket.protocol.data_received(numbered(1, number))
+        await turns(1)
+
+    assert socket.listener.charged == [SHARE_FRAMES]
+
+
+@on_manual_time
+async def test_a_client_that_sends_too_many_frames_gets_4505_and_nothing_else_of_it_is_handled() -> None:
+    socket = Socket()
+    socket.listener.frames_allowed = 2 * SHARE_FRAMES
+    socket.protocol.data_received(numbered(10 * SHARE_FRAMES))
+    await turns(4)
+    socket.protocol.data_received(numbered(1))
+
+    assert socket.listener.violation == CloseCode.BAD_FRAMES
+    assert socket.listener.messages == numbers(3 * SHARE_FRAMES)
+    assert socket.transport.reads  # and drops what it reads, so that the close frame is not lost by a reset
