@@ -20,12 +20,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send, StatefulLifespan
 from ..shared.errors import StartError, internal_error
 from ..shared.settings import Settings, load_settings
 from ..shared.variables import read_variables
+from .admission.heads import check_head
 from .lifecycle.logs import configure_logs
 from .lifecycle.signals import run_before_signal_handlers
 from .node import Node
 from .problems import CONTENT_TYPE, encode_http_problem
 from .setting_warnings import find_file_warnings, find_warnings
-from .transports.asgi_websocket import websocket_routes
+from .transports.asgi_websocket import response_to, target_length, websocket_routes
 from .web.health import health_routes
 from .web.pages import page_routes
 from .web.requests import problem_response
@@ -50,6 +51,22 @@ class _CheckStarted:
         if scope["type"] != "lifespan" and "node" not in scope.get("state", ()):
             raise StartError(NOT_STARTED)
         await self._app(scope, receive, send)
+
+
+class _CheckHead:
+    """Middleware that refuses a request whose head is too large, whatever the server below lets through."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._app
+        if scope["type"] == "http" and (rejected := check_head(target_length(scope), scope["headers"])) is not None:
+            node: Node = scope["state"]["node"]
+            node.refusals.record(rejected.reason, None, rejected.status, rejected.refusal.message)
+            app = response_to(rejected)
+            app.headers["Connection"] = "close"
+        await app(scope, receive, send)
 
 
 class LifespanState(TypedDict):
@@ -100,7 +117,7 @@ def _build_app(settings: Settings, lifespan: StatefulLifespan[Starlette]) -> Sta
     app = Starlette(
         routes=routes,
         lifespan=lifespan,
-        middleware=[Middleware(_CheckStarted)],
+        middleware=[Middleware(_CheckStarted), Middleware(_CheckHead)],
         exception_handlers={HTTPException: _handle_http_error, Exception: _handle_internal_error},
     )
     # A redirect would name the scheme and host that the node sees, which behind TLS or a proxy are not the client's.

@@ -6,13 +6,14 @@ TannoyError
 │   ├── BadName             a name outside the alphabet of docs/protocol.md §1
 │   ├── LimitReached        the agent or user has as many sessions as it may have
 │   └── Unavailable         the bus did not confirm in time: repeat later
-├── ProtocolViolation       the peer broke RFC 6455: the connection is closed with this close code
+├── ProtocolViolation       the peer broke RFC 6455, or sends without end: the connection is closed with this close code
 ├── MalformedBytes          bytes on the bus that no node of this version has written
 ├── StartError              the node cannot start; the message is a sentence for the operator
 ├── MissingExtra            an extra of the package is not installed (`extras.py`)
 ├── BadCommand              a client's frame that is not a command (`protocol/commands.py`)
 ├── ClientError             a request of the client failed (`client/errors.py`)
-├── TooManyPipelined        stops the parser of an HTTP connection (`node/server/http_protocol.py`)
+├── TooManyPipelined, HeadRejected
+│                           stop the parser of an HTTP connection (`node/server/http_protocol.py`)
 └── ConnectionLost, CannotConnect, RedisError, NoMaster, NoCluster
                             what a connection to Redis can fail with (`fanout/redis`, `fanout/cluster`)
 """

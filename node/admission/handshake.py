@@ -25,6 +25,8 @@ WS_PATH = "/ws"
 CHAT_PREFIX = "/ws/chat/"
 AGENTS_PREFIX = "/ws/agents/"
 ENDPOINTS = "/ws, /ws/chat/ROOM and /ws/agents/AGENT are"
+QUERY_FIELDS_MAX = 100
+"""Parameters in the query of a handshake."""
 UPGRADE_HEADERS: Mapping[str, str] = {"Upgrade": "websocket", "Connection": "Upgrade"}
 """What an answer 426 has to carry (RFC 9110 §15.5.22)."""
 
@@ -76,8 +78,13 @@ class Rejected:
 def join_headers(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Headers by name; the values of one that is repeated are joined by commas (RFC 9110 §5.3)."""
     headers: dict[str, str] = {}
+    repeated: dict[str, list[str]] = {}
     for name, value in fields:
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        if name in headers:
+            repeated.setdefault(name, [headers[name]]).append(value)
+        else:
+            headers[name] = value
+    headers.update((name, ", ".join(values)) for name, values in repeated.items())
     return headers
 
 
@@ -135,6 +142,9 @@ class Admission:
         if not _is_below_ws(handshake.path):
             message = f"{handshake.path!r:.100} is no WebSocket endpoint: {ENDPOINTS}"
             return Rejected(404, BadRequest(message), Reason.PATH)
+        if handshake.query.count("&") >= QUERY_FIELDS_MAX:
+            message = f"the query of a handshake may have at most {QUERY_FIELDS_MAX} parameters"
+            return Rejected(400, BadRequest(message), Reason.HANDSHAKE)
         wire, subprotocol = _negotiate_wire_format(handshake.headers.get("sec-websocket-protocol", ""))
         if wire is None:
             message = f"none of the offered subprotocols is known: {' and '.join(WIRE_FORMATS)} are"

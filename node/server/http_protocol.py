@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol class, with what a node promises beyond it.
 
 - WebSocket handshakes go to the fast transport. Any other upgrade is ignored (RFC 9110 §7.8): the request is served.
-- The head of a request is bounded in bytes and in time.
+- The head of a request is bounded in bytes, headers and time.
 - Few requests wait for the answers to those before them.
 - A target in absolute form is served (RFC 9112 §3.2.2).
 - When the files of the process are used up, newcomers get an answer, and leave soon.
@@ -15,16 +15,21 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from ...shared.codes import ErrorCode
-from ...shared.errors import BadRequest, Refused, TannoyError
+from ...shared.errors import BadRequest, TannoyError
 from ..admission.handshake import NO_FILES, Handshake, Rejected, join_headers
+from ..admission.heads import (
+    HEAD_MAX_BYTES,
+    HEAD_TOO_LARGE,
+    HEADERS_MAX,
+    TARGET_MAX_BYTES,
+    TARGET_TOO_LONG,
+    TOO_MANY_HEADERS,
+)
 from ..admission.refusals import Reason
 from ..lifecycle.files import file_limit, is_reserved, reserve_of
 from ..transports.base import CLOSE_DEADLINE, ConnectionFactory
 from ..transports.uvicorn_websocket import TannoyWebSocketProtocol, encode_rejected
 
-HEAD_MAX_BYTES = 65_536
-"""The largest head of a request: its first line and its headers."""
 HEAD_TIMEOUT = 30.0
 """Seconds in which the head of a request has to be complete, from the connect or its first byte on."""
 PIPELINED_MAX = 8
@@ -35,6 +40,14 @@ RESERVE_TIMEOUT = 5.0
 
 class TooManyPipelined(TannoyError):
     """Stops the parser."""
+
+
+class HeadRejected(TannoyError):
+    """Stops the parser."""
+
+    def __init__(self, rejected: Rejected) -> None:
+        super().__init__(rejected.refusal.message)
+        self.rejected = rejected
 
 
 class TannoyHttpProtocol(HttpToolsProtocol):
@@ -81,17 +94,11 @@ class TannoyHttpProtocol(HttpToolsProtocol):
                 data = self._handle_upgrade(piece[stop.args[0] :] + data)
                 continue
             except httptools.HttpParserError as error:
-                if isinstance(error.__context__, TooManyPipelined):
-                    self._close_behind_pipeline()
-                    return
-                reason = error.__context__
-                bad = reason if isinstance(reason, BadRequest) else BadRequest(f"this is not HTTP/1.1: {error}")
-                self._refuse(Rejected(400, bad, Reason.REQUEST))
+                self._stop_at(error)
                 return
             self._held = 0 if self._has_passed_on else self._held + len(piece)
             if self._held >= HEAD_MAX_BYTES:
-                message = f"the head of a request may have at most {HEAD_MAX_BYTES} bytes"
-                self._refuse(Rejected(431, Refused(message, code=ErrorCode.TOO_LARGE), Reason.REQUEST))
+                self._refuse(HEAD_TOO_LARGE)
             elif self._held == 0:
                 self._stop_head_timer()
             elif self._head_timer is None and not self._is_answering():
@@ -108,6 +115,16 @@ class TannoyHttpProtocol(HttpToolsProtocol):
             raise TooManyPipelined
         super().on_message_begin()
 
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        if len(self.url) > TARGET_MAX_BYTES:
+            raise HeadRejected(TARGET_TOO_LONG)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if len(self.headers) >= HEADERS_MAX:
+            raise HeadRejected(TOO_MANY_HEADERS)
+        super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         self._has_passed_on = True
         self._stop_head_timer()
@@ -122,10 +139,11 @@ class TannoyHttpProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def _check_host(self) -> None:
-        """RFC 9112 §3.2. Raises BadRequest, which stops the parser."""
+        """RFC 9112 §3.2. Raises HeadRejected."""
         hosts = sum(name == b"host" for name, _ in self.headers)
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
-            raise BadRequest(f"a request has to have one Host, and this one has {hosts}")
+            bad = BadRequest(f"a request has to have one Host, and this one has {hosts}")
+            raise HeadRejected(Rejected(400, bad, Reason.REQUEST))
 
     def on_body(self, body: bytes) -> None:
         self._has_passed_on = True
@@ -158,7 +176,8 @@ class TannoyHttpProtocol(HttpToolsProtocol):
             return b""
         connection = [token for token in self._list_tokens(b"connection") if token != b"upgrade"]
         fields = [(name, value) for name, value in self.headers if name not in (b"upgrade", b"connection")]
-        fields += [(b"connection", token) for token in connection]
+        if connection:
+            fields.append((b"connection", b", ".join(connection)))
         lines = [b"%s: %s\r\n" % field for field in fields]
         head = b"%s %s HTTP/%s\r\n%s\r\n" % (method, self.url, version.encode(), b"".join(lines))
         self.parser = _new_parser(self)
@@ -201,6 +220,15 @@ class TannoyHttpProtocol(HttpToolsProtocol):
         self.headers[:] = [(b"host", authority), *(field for field in self.headers if field[0] != b"host")]
 
     # ---- refusals
+
+    def _stop_at(self, error: httptools.HttpParserError) -> None:
+        match error.__context__:
+            case TooManyPipelined():
+                self._close_behind_pipeline()
+            case HeadRejected(rejected=rejected):
+                self._refuse(rejected)
+            case _:
+                self._refuse(Rejected(400, BadRequest(f"this is not HTTP/1.1: {error}"), Reason.REQUEST))
 
     def _refuse(self, rejected: Rejected) -> None:
         """Answer with a problem document, and ignore what else the peer sends.

@@ -12,11 +12,12 @@ from urllib.parse import quote
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute, WebSocketRoute
-from starlette.types import Message
+from starlette.types import Message, Scope
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ...shared.codes import CLOSE_RULES, CloseCode
 from ..admission.handshake import Handshake, Rejected, join_headers
+from ..admission.heads import check_head
 from ..problems import CONTENT_TYPE, encode_problem
 from ..protocols.framing import ASGI_MESSAGES, AsgiMessages, Chunk
 from .base import SHARE_BYTES, SHARE_FRAMES, ConnectionFactory, TransportListener
@@ -146,10 +147,11 @@ class AsgiWebSocketTransport:
 async def serve(websocket: WebSocket) -> None:
     """Serve one WebSocket from its handshake to its end."""
     node: ConnectionFactory = websocket.state.node
-    decision = node.admit(handshake_of(websocket))
+    if (rejected := check_head(target_length(websocket.scope), websocket.scope["headers"])) is not None:
+        node.refusals.record(rejected.reason, None, rejected.status, rejected.refusal.message)
+    decision = rejected or node.admit(handshake_of(websocket))
     if isinstance(decision, Rejected):
-        body = encode_problem(decision.status, decision.refusal)
-        await websocket.send_denial_response(Response(body, decision.status, decision.headers, CONTENT_TYPE))
+        await websocket.send_denial_response(response_to(decision))
         return
     await websocket.accept(decision.subprotocol)
     transport = AsgiWebSocketTransport(websocket, node.write_high_water)
@@ -177,6 +179,18 @@ async def _run(transport: AsgiWebSocketTransport, max_bytes: int) -> None:
         # A peer that disconnects during a send is no error; any other exception is a fault of ours.
         if isinstance(result, Exception) and not isinstance(result, (WebSocketDisconnect, OSError)):
             raise result
+
+
+def response_to(rejected: Rejected) -> Response:
+    """A problem document."""
+    body = encode_problem(rejected.status, rejected.refusal)
+    return Response(body, rejected.status, rejected.headers, CONTENT_TYPE)
+
+
+def target_length(scope: Scope) -> int:
+    """The length of a request's target in bytes. Some servers leave out its path as it was sent, or add the query."""
+    raw_path: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    return len(raw_path.partition(b"?")[0]) + len(scope["query_string"]) + bool(scope["query_string"])
 
 
 def handshake_of(websocket: WebSocket) -> Handshake:

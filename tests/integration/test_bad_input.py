@@ -8,6 +8,7 @@ import pytest
 from tests.integration.conftest import Connect
 from tests.support.client import Client
 from tests.support.cluster import NodeProcess
+from tests.support.raw_http import RawHttp
 from tests.support.raw_socket import RawSocket
 from tests.support.waiting import value_becomes
 
@@ -205,3 +206,18 @@ async def test_the_default_port_of_a_page_does_not_matter(
 ) -> None:
     async with RawSocket.to(nodes[0].port) as socket:
         assert await socket.handshake("/ws", Origin=origin, Host=host) == status
+
+
+@pytest.mark.parametrize(
+    ("target", "headers", "status"),
+    [("/health/live", "X: 1\n" * 101, 431), ("/health/live?" + "a" * 4096, "", 414)],
+    ids=["headers", "target"],
+)
+async def test_a_request_with_too_large_a_head_is_refused_and_its_connection_closed(
+    nodes: list[NodeProcess], target: str, headers: str, status: int
+) -> None:
+    async with RawHttp.to(nodes[0].port) as http:
+        answer = await http.request(f"GET {target} HTTP/1.1\nHost: localhost\n{headers}")
+
+        assert (answer.status, answer.json()["code"]) == (status, "too_large")
+        assert await http.is_ended()

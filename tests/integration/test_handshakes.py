@@ -100,3 +100,25 @@ async def test_a_refused_handshake_is_logged_once_for_each_reason_and_origin_and
 
     await eventually(are_two, what="two lines")
     assert sorted(f"{side}." in line for line in lines() for side in "a") == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("target", "headers", "status"),
+    [("/ws", "X: 1\n" * 101, 431), ("/ws?" + "a" * 4096, "", 414), ("/ws/chat/" + "a" * 4096, "", 414)],
+    ids=["headers", "query", "path"],
+)
+async def test_a_handshake_with_too_large_a_head_is_refused_and_counted(
+    nodes: list[NodeProcess], target: str, headers: str, status: int
+) -> None:
+    before = await nodes[0].count("refused", "request")
+
+    answer = await _refusal(nodes[0], target, headers)
+
+    assert (answer.status, answer.json()["code"]) == (status, "too_large")
+    assert await nodes[0].count("refused", "request") == before + 1
+
+
+async def test_a_handshake_with_too_many_parameters_is_refused(nodes: list[NodeProcess]) -> None:
+    answer = await _refusal(nodes[0], "/ws?%20=" + "&a" * 1000)
+
+    assert (answer.status, answer.json()["code"]) == (400, "bad_request")

@@ -1,7 +1,7 @@
 """Whether an opening handshake is admitted: wire format, names, and what RFC 6455 demands."""
 
 import pytest
-from tannoy.node.admission.handshake import AcceptedThenClosed, Admitted, Rejected, check_upgrade
+from tannoy.node.admission.handshake import AcceptedThenClosed, Admitted, Rejected, check_upgrade, join_headers
 from tannoy.node.admission.refusals import Reason
 from tannoy.node.protocols.session import Endpoint
 from tannoy.shared.codes import CloseCode, ErrorCode
@@ -166,3 +166,9 @@ def test_a_handshake_that_rfc_6455_forbids_is_rejected(name: str, values: list[s
         assert rejected is not None
         assert (rejected.status, rejected.reason) == (status, Reason.HANDSHAKE)
     assert check_upgrade(without) is not None
+
+
+def test_values_of_a_repeated_header_are_joined_in_order() -> None:
+    fields = [("a", "1"), ("b", "2"), ("a", "3"), ("a", "")]
+
+    assert join_headers(fields) == {"a": "1, 3, ", "b": "2"}
