@@ -29,6 +29,7 @@ from ..admission.refusals import Reason
 from ..lifecycle.files import file_limit, is_reserved, reserve_of
 from ..transports.base import CLOSE_DEADLINE, ConnectionFactory
 from ..transports.uvicorn_websocket import TannoyWebSocketProtocol, encode_rejected
+from .request_heads import encode_without_upgrade, has_body, has_one_host, list_tokens, split_absolute
 
 HEAD_TIMEOUT = 30.0
 """Seconds in which the head of a request has to be complete, from the connect or its first byte on."""
@@ -36,6 +37,7 @@ PIPELINED_MAX = 8
 """Requests that wait for an answer behind another one. What a client sends behind them is ignored (RFC 9112 §9.6)."""
 RESERVE_TIMEOUT = 5.0
 """The same for a connection that has a file of the reserve."""
+NOT_ONE_HOST = Rejected(400, BadRequest("a request has to have one Host"), Reason.REQUEST)
 
 
 class TooManyPipelined(TannoyError):
@@ -128,22 +130,17 @@ class TannoyHttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._has_passed_on = True
         self._stop_head_timer()
-        self._check_host()
-        if not self.url.startswith(b"/"):
-            self._use_origin_form()
+        if not has_one_host(self.headers, self.parser.get_http_version()):
+            raise HeadRejected(NOT_ONE_HOST)
+        if (absolute := split_absolute(self.url)) is not None:
+            authority, self.url = absolute
+            self.headers[:] = [(b"host", authority), *(field for field in self.headers if field[0] != b"host")]
         if self.parser.should_upgrade():
             return  # the parser stops behind this head, for `_handle_upgrade`
         self._is_in_body = True
         super().on_headers_complete()
         if self._is_in_reserve:
             self.cycle.keep_alive = False
-
-    def _check_host(self) -> None:
-        """RFC 9112 §3.2. Raises HeadRejected."""
-        hosts = sum(name == b"host" for name, _ in self.headers)
-        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
-            bad = BadRequest(f"a request has to have one Host, and this one has {hosts}")
-            raise HeadRejected(Rejected(400, bad, Reason.REQUEST))
 
     def on_body(self, body: bytes) -> None:
         self._has_passed_on = True
@@ -168,18 +165,13 @@ class TannoyHttpProtocol(HttpToolsProtocol):
             return b""
         version = self.parser.get_http_version()
         is_get = method == b"GET" and version == "1.1" and not self._is_answering()
-        if is_get and b"websocket" in self._list_tokens(b"upgrade"):
-            if self._has_body():
+        if is_get and b"websocket" in list_tokens(self.headers, b"upgrade"):
+            if has_body(self.headers):
                 self._refuse(Rejected(400, BadRequest("a WebSocket handshake has no body"), Reason.HANDSHAKE))
             else:
                 self._open_websocket(rest)
             return b""
-        connection = [token for token in self._list_tokens(b"connection") if token != b"upgrade"]
-        fields = [(name, value) for name, value in self.headers if name not in (b"upgrade", b"connection")]
-        if connection:
-            fields.append((b"connection", b", ".join(connection)))
-        lines = [b"%s: %s\r\n" % field for field in fields]
-        head = b"%s %s HTTP/%s\r\n%s\r\n" % (method, self.url, version.encode(), b"".join(lines))
+        head = encode_without_upgrade(method, self.url, version, self.headers)
         self.parser = _new_parser(self)
         self.parser.feed_data(head)
         return rest
@@ -196,28 +188,9 @@ class TannoyHttpProtocol(HttpToolsProtocol):
         if rest:
             socket.data_received(rest)
 
-    def _has_body(self) -> bool:
-        lengths = [value for name, value in self.headers if name in (b"content-length", b"transfer-encoding")]
-        return lengths not in ([], [b"0"])
-
     def _is_answering(self) -> bool:
         cycle = cast("RequestResponseCycle | None", self.cycle)
         return cycle is not None and not cycle.response_complete
-
-    def _list_tokens(self, wanted: bytes) -> list[bytes]:
-        """The tokens of a header that is a list, in lower case."""
-        values = b",".join(value for name, value in self.headers if name == wanted)
-        return [token for token in (token.strip() for token in values.lower().split(b",")) if token]
-
-    def _use_origin_form(self) -> None:
-        """Replace a target in absolute form by its path and query, and the header Host by the target's authority."""
-        scheme, separator, rest = self.url.partition(b"://")
-        if not separator or scheme.lower() not in (b"http", b"https", b"ws", b"wss"):
-            return
-        authority = rest.partition(b"/")[0].partition(b"?")[0]
-        path = rest[len(authority) :]
-        self.url = path if path.startswith(b"/") else b"/" + path
-        self.headers[:] = [(b"host", authority), *(field for field in self.headers if field[0] != b"host")]
 
     # ---- refusals
 
