@@ -177,7 +177,11 @@ class Node:
             return "the node has failed"
         if self.is_draining:
             return "the node is draining"
-        return self.bus.not_ready_reason
+        if (reason := self.bus.not_ready_reason) is not None:
+            return reason
+        # A balancer that sends newcomers elsewhere spares them a 503.
+        full = self._capacity.find_refusal(self.context.counters.open, is_draining=False)
+        return None if full is None else full.refusal.message
 
     # ---- life
 

@@ -210,6 +210,8 @@ async def test_a_full_node_refuses_the_handshake(transport: Transport) -> None:
 
         assert refused.value.response.status_code == 503
         assert int(refused.value.response.headers["Retry-After"]) >= 1
+        ready = await node.http.get("/health/ready")
+        assert (ready.status_code, ready.json()["reason"]) == (503, "this node has as many sessions as it may have")
         await first.close()
 
         async def takes_one() -> bool:
@@ -219,6 +221,7 @@ async def test_a_full_node_refuses_the_handshake(transport: Transport) -> None:
                 return False
             return True
 
+        await eventually(node.is_ready, what="the node is ready, since it has a place again")
         await eventually(takes_one, what="the node admits another connection")
 
 

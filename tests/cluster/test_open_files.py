@@ -109,8 +109,9 @@ async def test_a_node_that_can_open_no_file_at_all_serves_those_who_are_in(node:
         assert (await bob.ok("presence"))["users_count"] == 1
         assert (await ada.call("shout"))["code"] == "bad_request"
         assert (await http.request("POST /api/v1/rooms/lobby/messages HTTP/1.1\nHost: localhost")).status == 400
-        for path in ("/", "/static/chat.js", "/health/ready", "/api/v1/nodes", "/api/v1/rooms/lobby/presence"):
+        for path in ("/", "/static/chat.js", "/health/live", "/api/v1/nodes", "/api/v1/rooms/lobby/presence"):
             assert (await http.request(f"GET {path} HTTP/1.1\nHost: localhost")).status == 200, path
+        assert (await http.request("GET /health/ready HTTP/1.1\nHost: localhost")).status == 503  # for newcomers
         await ada.send_raw("{")
         await bob.close()
         await ada.ok("leave", room="lobby")
