@@ -29,6 +29,7 @@ from ..shared.nodes import NodeInfo
 from ..shared.settings import Settings
 from .admission.capacity import Capacity
 from .admission.handshake import AcceptedThenClosed, Admission, Admitted, Handshake, Rejected, record_refusal
+from .admission.other_connections import OtherConnections
 from .admission.refusals import RefusalLog
 from .auth.hosts import is_loopback
 from .composition import (
@@ -120,6 +121,7 @@ class Node:
         )
         self.control_handler = ControlHandler(self.hub, self.keyspace, self.context.session_leases)
         self.refusals = RefusalLog(self.clock)
+        self.other_connections = OtherConnections(self.clock)
         self._capacity = Capacity(settings.node_max_sessions)
         self._admission = Admission(self.keyspace, settings.allowed_origins, is_local=is_loopback(settings.host))
         self._warns_of_host = is_loopback(settings.host)
@@ -147,7 +149,7 @@ class Node:
 
     def connect(self, transport: ClientTransport, decision: Admitted | AcceptedThenClosed) -> TransportListener:
         if isinstance(decision, AcceptedThenClosed):
-            return RejectedConnection(transport, decision, self.wheel)
+            return RejectedConnection(transport, decision, self.wheel, self.other_connections)
         encoding = encoding_of(decision.wire, transport.framing)
         return Connection(self.context, transport, decision.session, encoding)
 
@@ -251,6 +253,7 @@ class Node:
             relay=self.relay.statistics(),
             wheel=self.wheel.statistics(),
             connections=self.context.counters.statistics(),
+            other_connections=self.other_connections.statistics(),
             outbox=self.context.outbox_limits.statistics(),
             publishing=self.operations.publishing.turns.statistics(),
             pages=self.operations.page_turns.statistics(),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 
 from ..fanout.bus import BusStatistics
 from ..shared.protocol.frames import Object
+from .admission.other_connections import OtherStatistics
 from .connections.context import ConnectionStatistics
 from .connections.timers import TimerWheelStatistics
 from .delivery.hub import HubStatistics
@@ -26,6 +27,7 @@ class NodeStatistics:
     relay: RelayStatistics
     wheel: TimerWheelStatistics
     connections: ConnectionStatistics
+    other_connections: OtherStatistics
     outbox: OutboxStatistics
     publishing: TurnsStatistics
     """Of messages that take turns, in bytes (`node/operations/publishing.py`)."""

@@ -102,6 +102,7 @@ def unavailable(message: str, reason: Reason) -> Rejected:
     return Rejected(503, Unavailable(message), reason, {"Retry-After": "1"})
 
 
+NO_PLACE = unavailable("this node has as many connections as it may have", Reason.CONNECTIONS)
 NO_FILES = unavailable("this node has as many open files as it may have", Reason.FILES)
 
 

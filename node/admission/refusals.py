@@ -28,6 +28,7 @@ class Reason(StrEnum):
     DRAINING = "draining"
     SESSIONS = "sessions"
     FILES = "files"
+    CONNECTIONS = "connections"
     REQUEST = "request"
 
 

@@ -3,21 +3,25 @@
 from ...shared.codes import CLOSE_RULES
 from ...shared.protocol.frames import ByeFrame, ErrorFrame
 from ..admission.handshake import AcceptedThenClosed
+from ..admission.other_connections import OtherConnections
 from ..protocols.encoding import encoding_of
 from ..transports.base import CLOSE_DEADLINE, ClientTransport
 from .timers import TimerWheel
 
 
 class RejectedConnection:
-    """A TransportListener, and Timed by the wheel. What the peer sends is ignored."""
+    """A TransportListener, an OtherConnection, and Timed by the wheel. What the peer sends is ignored."""
 
-    __slots__ = ("_decision", "_transport", "_wheel", "tick")
+    __slots__ = ("_decision", "_others", "_transport", "_wheel", "tick")
 
-    def __init__(self, transport: ClientTransport, decision: AcceptedThenClosed, wheel: TimerWheel) -> None:
+    def __init__(
+        self, transport: ClientTransport, decision: AcceptedThenClosed, wheel: TimerWheel, others: OtherConnections
+    ) -> None:
         self.tick = 0
         self._transport = transport
         self._decision = decision
         self._wheel = wheel
+        self._others = others
 
     def on_opened(self) -> None:
         refusal, code = self._decision.refusal, self._decision.code
@@ -25,7 +29,10 @@ class RejectedConnection:
         error = encoding.frame(ErrorFrame(None, refusal.code, refusal.message, refusal.retry_after))
         self._transport.accept(encoding.join((error, encoding.frame(ByeFrame(code, refusal.retry_after)))))
         self._transport.close(code, CLOSE_RULES[code].reason)
-        self._wheel.schedule(self, CLOSE_DEADLINE)
+        if self._others.add(self):
+            self._wheel.schedule(self, CLOSE_DEADLINE)
+        else:
+            self._transport.abort()
 
     def on_message(self, payload: bytes, binary: bool) -> None: ...
     def on_ping(self, payload: bytes) -> None: ...
@@ -40,7 +47,11 @@ class RejectedConnection:
         self._transport.abort()
 
     def on_closed(self) -> None:
+        self._others.remove(self)
         self._wheel.cancel(self)
+
+    def close_waiting(self) -> None:
+        self._transport.abort()
 
     def on_due(self, now: float) -> None:
         self._transport.abort()

@@ -4,7 +4,7 @@
 - The head of a request is bounded in bytes, headers and time.
 - Few requests wait for the answers to those before them.
 - A target in absolute form is served (RFC 9112 §3.2.2).
-- When the files of the process are used up, newcomers get an answer, and leave soon.
+- When the files of the process are used up, or there are too many connections, newcomers get an answer, and leave soon.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from ...shared.errors import BadRequest, TannoyError
-from ..admission.handshake import NO_FILES, Handshake, Rejected, join_headers
+from ..admission.handshake import NO_FILES, NO_PLACE, Handshake, Rejected, join_headers
 from ..admission.heads import (
     HEAD_MAX_BYTES,
     HEAD_TOO_LARGE,
@@ -69,6 +69,7 @@ class TannoyHttpProtocol(HttpToolsProtocol):
         self._has_refused = False
         self._is_in_body = False
         self._is_in_reserve = False
+        self._has_place = False  # among those that the node may have
         self._head_timer: asyncio.TimerHandle | None = None
 
     # ---- asyncio.Protocol
@@ -80,6 +81,10 @@ class TannoyHttpProtocol(HttpToolsProtocol):
         if self._is_in_reserve and number >= (limit := file_limit()) - reserve_of(limit) // 2:
             # Not even time for its request, or newcomers that send none would use up the reserve.
             self._refuse(NO_FILES)
+            return
+        self._has_place = self._node.other_connections.add(self)
+        if not self._has_place:
+            self._refuse(NO_PLACE)
             return
         self._start_head_timer()
 
@@ -108,6 +113,7 @@ class TannoyHttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_head_timer()
+        self._node.other_connections.remove(self)
         super().connection_lost(exc)
 
     # ---- what the parser calls
@@ -151,6 +157,20 @@ class TannoyHttpProtocol(HttpToolsProtocol):
         self._is_in_body = False
         if not self.parser.should_upgrade():
             super().on_message_complete()
+            if self._is_answering():
+                self._node.other_connections.begin_answer(self)
+
+    # ---- what a request and the answer to it call
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._is_in_body or not self._is_answering():
+            self._node.other_connections.end_answer(self)
+
+    def close_waiting(self) -> None:
+        self._has_refused = True
+        self._stop_head_timer()
+        self.transport.close()
 
     # ---- upgrades
 
@@ -180,6 +200,7 @@ class TannoyHttpProtocol(HttpToolsProtocol):
         headers = join_headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in self.headers)
         path, _, query = self.url.decode("latin-1").partition("?")
         self.connections.discard(self)
+        self._node.other_connections.remove(self)
         self.parser = cast("httptools.HttpRequestParser", None)  # it holds this object
         socket = TannoyWebSocketProtocol(self._node)
         socket.connection_made(self.transport)
@@ -221,7 +242,7 @@ class TannoyHttpProtocol(HttpToolsProtocol):
             self.transport.close()
             return
         self.transport.write(encode_rejected(rejected))
-        if self._is_in_reserve:
+        if self._is_in_reserve or not self._has_place:
             self.transport.close()
         else:
             self.flow.resume_reading()

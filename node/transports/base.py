@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ..admission.handshake import AcceptedThenClosed, Admitted, Handshake, Rejected
+from ..admission.other_connections import OtherConnections
 from ..admission.refusals import RefusalLog
 from ..protocols.framing import Chunk, Framing
 
@@ -98,6 +99,7 @@ class ConnectionFactory(Protocol):
     message_max_bytes: int
     write_high_water: int
     refusals: RefusalLog
+    other_connections: OtherConnections
 
     def admit(self, handshake: Handshake) -> Admitted | AcceptedThenClosed | Rejected:
         """Decide on a handshake; a refusal is recorded. What a transport refuses by itself it records itself."""

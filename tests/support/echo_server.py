@@ -8,6 +8,7 @@ from typing import TypedDict
 import uvicorn
 from starlette.applications import Starlette
 from tannoy.node.admission.handshake import AcceptedThenClosed, Admitted, Handshake
+from tannoy.node.admission.other_connections import OtherConnections
 from tannoy.node.admission.refusals import RefusalLog
 from tannoy.node.protocols.session import Endpoint, Session
 from tannoy.node.rfc6455 import Opcode, frame
@@ -57,6 +58,7 @@ class EchoAcceptor:
     message_max_bytes = MESSAGE_MAX_BYTES
     write_high_water = 65_536
     refusals = RefusalLog(SystemClock())
+    other_connections = OtherConnections(SystemClock())
 
     def admit(self, handshake: Handshake) -> Admitted:
         author = Author(UserId("echo"), "echo", SessionId("echo"))

@@ -7,20 +7,8 @@ from tannoy.shared.settings import load_settings
 from tests.support.clock import on_manual_time
 
 OF_THE_NODE = [
-    *(
-        "node",
-        "pid",
-        "ready",
-        "hub",
-        "relay",
-        "wheel",
-        "connections",
-        "outbox",
-        "publishing",
-        "pages",
-        "refused",
-        "log",
-    ),
+    *("node", "pid", "ready", "hub", "relay", "wheel", "connections", "other_connections", "outbox"),
+    *("publishing", "pages", "refused", "log"),
 ]
 OF_THE_BUS = [
     *("link", "subscriptions", "pipeline", "reading", "tracker", "counted", "control", "membership", "leases"),

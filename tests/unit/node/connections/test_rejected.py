@@ -3,6 +3,7 @@
 import asyncio
 
 from tannoy.node.admission.handshake import AcceptedThenClosed
+from tannoy.node.admission.other_connections import WAIT_MIN, OtherConnections
 from tannoy.node.connections.rejected import RejectedConnection
 from tannoy.node.connections.timers import TimerWheel
 from tannoy.node.transports.base import CLOSE_DEADLINE
@@ -14,10 +15,12 @@ from tests.support.clock import manual_clock, on_manual_time
 from tests.support.recording_transport import RecordingTransport
 
 
-def rejected_connection() -> tuple[RejectedConnection, RecordingTransport, TimerWheel]:
+def rejected_connection(
+    others: OtherConnections | None = None,
+) -> tuple[RejectedConnection, RecordingTransport, TimerWheel]:
     transport, wheel = RecordingTransport(), TimerWheel(manual_clock())
     decision = AcceptedThenClosed(BadName("no such name"), CloseCode.FORBIDDEN, MSGPACK, None)
-    made = RejectedConnection(transport, decision, wheel)
+    made = RejectedConnection(transport, decision, wheel, others or OtherConnections(manual_clock()))
     transport.listener = made
     return made, transport, wheel
 
@@ -69,3 +72,33 @@ async def test_client_that_violates_the_protocol_is_aborted_at_once() -> None:
     made.on_opened()
     made.on_violation(1002, "reserved bits are set")
     assert transport.aborted
+
+
+@on_manual_time
+async def test_rejected_connection_is_counted_until_it_has_ended() -> None:
+    others = OtherConnections(manual_clock())
+    made, _, _ = rejected_connection(others)
+    made.on_opened()
+    assert others.statistics().open == 1
+    made.on_closed()
+    assert others.statistics().open == 0
+
+
+@on_manual_time
+async def test_rejected_connection_without_a_place_is_aborted_behind_its_bye() -> None:
+    made, transport, wheel = rejected_connection(OtherConnections(manual_clock(), maximum=0))
+    made.on_opened()
+    assert [each["type"] for each in transport.objects] == ["error", "bye"]
+    assert transport.aborted
+    assert wheel.idle.is_set()
+
+
+@on_manual_time
+async def test_rejected_connection_makes_place_for_another_one() -> None:
+    others = OtherConnections(manual_clock(), maximum=1)
+    made, transport, _ = rejected_connection(others)
+    made.on_opened()
+    manual_clock().advance(WAIT_MIN)
+    rejected_connection(others)[0].on_opened()
+    assert transport.aborted
+    assert others.statistics().closed == 1

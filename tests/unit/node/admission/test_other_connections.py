@@ -1,0 +1,86 @@
+"""How many connections that are no sessions a node has, and which of them make place for others."""
+
+from tannoy.node.admission.other_connections import OTHERS_MAX, WAIT_MIN, OtherConnections, OtherStatistics
+from tannoy.node.server.listeners import BACKLOG
+
+from tests.support.clock import ManualClock
+
+
+class Waiter:
+    """A connection that notes that it was closed."""
+
+    def __init__(self) -> None:
+        self.is_closed = False
+
+    def close_waiting(self) -> None:
+        self.is_closed = True
+
+
+def full(clock: ManualClock, maximum: int = 3) -> tuple[OtherConnections, list[Waiter]]:
+    """As many connections as there may be, that have come one after the other."""
+    others, waiters = OtherConnections(clock, maximum=maximum), [Waiter() for _ in range(maximum)]
+    for waiter in waiters:
+        assert others.add(waiter)
+        clock.advance(WAIT_MIN)
+    return others, waiters
+
+
+def test_a_newcomer_takes_the_place_of_the_one_that_has_waited_longest() -> None:
+    others, waiters = full(ManualClock())
+
+    assert others.add(Waiter())
+    assert [waiter.is_closed for waiter in waiters] == [True, False, False]
+    assert others.statistics() == OtherStatistics(open=3, waiting=3, closed=1)
+
+
+def test_one_that_was_answered_has_waited_since_its_answer() -> None:
+    clock = ManualClock()
+    others, waiters = full(clock)
+    others.begin_answer(waiters[0])
+    others.end_answer(waiters[0])
+    assert others.add(Waiter())
+
+    assert [waiter.is_closed for waiter in waiters] == [False, True, False]
+
+
+def test_one_that_is_being_answered_is_not_closed() -> None:
+    others, waiters = full(ManualClock())
+    others.begin_answer(waiters[0])
+    assert others.add(Waiter())
+
+    assert [waiter.is_closed for waiter in waiters] == [False, True, False]
+
+
+def test_a_newcomer_is_refused_where_all_are_being_answered() -> None:
+    others, waiters = full(ManualClock())
+    for waiter in waiters:
+        others.begin_answer(waiter)
+
+    assert not others.add(Waiter())
+    assert others.statistics() == OtherStatistics(open=3, waiting=0, closed=0)
+
+
+def test_a_newcomer_is_refused_where_all_have_only_just_come() -> None:
+    others = OtherConnections(ManualClock(), maximum=1)
+    first = Waiter()
+
+    assert others.add(first)
+    assert not others.add(Waiter())
+    assert not first.is_closed
+
+
+def test_one_that_has_ended_makes_place() -> None:
+    others, waiters = full(ManualClock())
+    others.begin_answer(waiters[2])
+    others.remove(waiters[1])
+    others.remove(waiters[2])
+    others.end_answer(waiters[2])
+
+    assert others.statistics().open == 1
+    assert others.add(Waiter())
+    assert not waiters[0].is_closed
+
+
+def test_a_burst_of_handshakes_fits() -> None:
+    """A listener accepts all that its backlog holds before the first of them is read, and then as many again."""
+    assert OTHERS_MAX >= 2 * BACKLOG
