@@ -3,19 +3,13 @@
 A node has some thousand places. Here there are three, and the clock by which their clients wait is the test's.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 
 import pytest
-import uvicorn
-from starlette.types import Receive, Scope, Send
-from tannoy.node.admission.other_connections import WAIT_MIN, OtherConnections
-from tannoy.node.server.http_protocol import TannoyHttpProtocol
-from uvicorn.server import ServerState
+from tannoy.node.admission.other_connections import WAIT_MIN
 
-from tests.support.clock import ManualClock
-from tests.support.echo_server import EchoAcceptor
+from tests.support.http_server import HttpServer
 from tests.support.raw_http import RawHttp
 from tests.support.raw_socket import RawSocket
 from tests.support.waiting import value_becomes
@@ -26,46 +20,13 @@ HALF_A_HEAD = b"GET / HTTP/1.1\r\nHost:"
 HALF_A_BODY = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello"
 
 
-class Server:
-    """Reads a request, waits until it may answer, and answers with 204."""
-
-    def __init__(self) -> None:
-        self.clock = ManualClock()
-        self.acceptor = EchoAcceptor()
-        self.acceptor.other_connections = OtherConnections(self.clock, maximum=PLACES)
-        self.may_answer = asyncio.Event()
-        self.may_answer.set()
-        self.port = 0
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        while (await receive()).get("more_body"):
-            pass
-        await self.may_answer.wait()
-        await send({"type": "http.response.start", "status": 204, "headers": []})
-        await send({"type": "http.response.body", "body": b""})
-
-    async def open(self) -> int:
-        return self.acceptor.other_connections.statistics().open
-
-    async def waiting(self) -> int:
-        return self.acceptor.other_connections.statistics().waiting
-
-
 @pytest.fixture
-async def server(anyio_backend: str) -> AsyncGenerator[Server]:
-    made = Server()
-    config = uvicorn.Config(made, http=TannoyHttpProtocol, ws="none", log_config=None, access_log=False)
-    config.load()
-    state = ServerState()
-    listening = await asyncio.get_running_loop().create_server(
-        lambda: TannoyHttpProtocol(config, state, {"node": made.acceptor}), "127.0.0.1"
-    )
-    made.port = listening.sockets[0].getsockname()[1]
-    async with listening:
-        yield made
+async def server(anyio_backend: str) -> AsyncGenerator[HttpServer]:
+    async with HttpServer.running(places=PLACES) as running:
+        yield running
 
 
-async def _connect(stack: AsyncExitStack, server: Server, start: bytes = b"") -> RawHttp:
+async def _connect(stack: AsyncExitStack, server: HttpServer, start: bytes = b"") -> RawHttp:
     """A connection that the server has accepted."""
     opened = await server.open()
     http = await stack.enter_async_context(RawHttp.to(server.port))
@@ -77,7 +38,9 @@ async def _connect(stack: AsyncExitStack, server: Server, start: bytes = b"") ->
 
 
 @pytest.mark.parametrize("start", [b"", HALF_A_HEAD, HALF_A_BODY, REQUEST], ids=["silent", "head", "body", "idle"])
-async def test_a_newcomer_takes_the_place_of_the_client_that_has_waited_longest(server: Server, start: bytes) -> None:
+async def test_a_newcomer_takes_the_place_of_the_client_that_has_waited_longest(
+    server: HttpServer, start: bytes
+) -> None:
     async with AsyncExitStack() as stack:
         first = await _connect(stack, server, start)
         for _ in range(PLACES - 1):
@@ -90,7 +53,7 @@ async def test_a_newcomer_takes_the_place_of_the_client_that_has_waited_longest(
         assert await first.is_ended()
 
 
-async def test_a_client_that_waits_for_its_answer_keeps_its_place_and_newcomers_get_503(server: Server) -> None:
+async def test_a_client_that_waits_for_its_answer_keeps_its_place_and_newcomers_get_503(server: HttpServer) -> None:
     server.may_answer.clear()
     async with AsyncExitStack() as stack:
         waiting = [await _connect(stack, server, REQUEST) for _ in range(PLACES)]
@@ -106,7 +69,7 @@ async def test_a_client_that_waits_for_its_answer_keeps_its_place_and_newcomers_
     assert server.acceptor.refusals.statistics()["connections"] >= 1
 
 
-async def test_a_session_has_no_place_among_them(server: Server) -> None:
+async def test_a_session_has_no_place_among_them(server: HttpServer) -> None:
     async with AsyncExitStack() as stack:
         for _ in range(PLACES + 1):
             socket = await stack.enter_async_context(RawSocket.to(server.port))
@@ -115,7 +78,7 @@ async def test_a_session_has_no_place_among_them(server: Server) -> None:
         assert await server.open() == 0
 
 
-async def test_a_connection_that_has_ended_gives_its_place_back(server: Server) -> None:
+async def test_a_connection_that_has_ended_gives_its_place_back(server: HttpServer) -> None:
     async with RawHttp.to(server.port) as http:
         await http.send(HALF_A_BODY)
         await value_becomes(server.open, 1)
