@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol class, with what a node promises beyond it.
 
 - WebSocket handshakes go to the fast transport. Any other upgrade is ignored (RFC 9110 §7.8): the request is served.
-- The head of a request is bounded in bytes, headers and time.
+- The head of a request is bounded in bytes, headers and time, and its body does not pause for long.
 - Few requests wait for the answers to those before them.
 - A target in absolute form is served (RFC 9112 §3.2.2).
 - When the files of the process are used up, or there are too many connections, newcomers get an answer, and leave soon.
@@ -33,10 +33,12 @@ from .request_heads import encode_without_upgrade, has_body, has_one_host, list_
 
 HEAD_TIMEOUT = 30.0
 """Seconds in which the head of a request has to be complete, from the connect or its first byte on."""
+BODY_TIMEOUT = 30.0
+"""Seconds in which more of a request's body has to arrive."""
 PIPELINED_MAX = 8
 """Requests that wait for an answer behind another one. What a client sends behind them is ignored (RFC 9112 §9.6)."""
 RESERVE_TIMEOUT = 5.0
-"""The same for a connection that has a file of the reserve."""
+"""HEAD_TIMEOUT for a connection that has a file of the reserve."""
 NOT_ONE_HOST = Rejected(400, BadRequest("a request has to have one Host"), Reason.REQUEST)
 
 
@@ -70,7 +72,7 @@ class TannoyHttpProtocol(HttpToolsProtocol):
         self._is_in_body = False
         self._is_in_reserve = False
         self._has_place = False  # among those that the node may have
-        self._head_timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     # ---- asyncio.Protocol
 
@@ -86,7 +88,7 @@ class TannoyHttpProtocol(HttpToolsProtocol):
         if not self._has_place:
             self._refuse(NO_PLACE)
             return
-        self._start_head_timer()
+        self._start_timer()
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
@@ -107,12 +109,13 @@ class TannoyHttpProtocol(HttpToolsProtocol):
             if self._held >= HEAD_MAX_BYTES:
                 self._refuse(HEAD_TOO_LARGE)
             elif self._held == 0:
-                self._stop_head_timer()
-            elif self._head_timer is None and not self._is_answering():
-                self._start_head_timer()
+                self._stop_timer()
+            elif self._timer is None and not self._is_answering():
+                self._start_timer()
+        self._time_body()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_head_timer()
+        self._stop_timer()
         self._node.other_connections.remove(self)
         super().connection_lost(exc)
 
@@ -135,7 +138,7 @@ class TannoyHttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._has_passed_on = True
-        self._stop_head_timer()
+        self._stop_timer()
         if not has_one_host(self.headers, self.parser.get_http_version()):
             raise HeadRejected(NOT_ONE_HOST)
         if (absolute := split_absolute(self.url)) is not None:
@@ -166,10 +169,11 @@ class TannoyHttpProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self._is_in_body or not self._is_answering():
             self._node.other_connections.end_answer(self)
+        self._time_body()
 
     def close_waiting(self) -> None:
         self._has_refused = True
-        self._stop_head_timer()
+        self._stop_timer()
         self.transport.close()
 
     # ---- upgrades
@@ -231,7 +235,7 @@ class TannoyHttpProtocol(HttpToolsProtocol):
         reset, on which its system may discard the answer.
         """
         self._has_refused = True
-        self._stop_head_timer()
+        self._stop_timer()
         self._node.refusals.record(rejected.reason, None, rejected.status, rejected.refusal.message)
         has_begun_answer = self._is_in_body  # or has ended it already
         if self._is_answering():
@@ -252,23 +256,30 @@ class TannoyHttpProtocol(HttpToolsProtocol):
     def _close_behind_pipeline(self) -> None:
         """Answer the requests that wait, the last one with `Connection: close`, and ignore what else the peer sends."""
         self._has_refused = True
-        self._stop_head_timer()
+        self._stop_timer()
         self.cycle.keep_alive = False
 
-    def _start_head_timer(self) -> None:
+    def _time_body(self) -> None:
+        """Bound the wait for more of a body; behind an unanswered request the node does not read, nor wait for it."""
+        if self._is_in_body and not self.pipeline and not self._has_refused:
+            self._stop_timer()
+            self._timer = self.loop.call_later(BODY_TIMEOUT, self._on_timeout)
+
+    def _start_timer(self) -> None:
         seconds = RESERVE_TIMEOUT if self._is_in_reserve else HEAD_TIMEOUT
-        self._head_timer = self.loop.call_later(seconds, self._on_head_timeout)
+        self._timer = self.loop.call_later(seconds, self._on_timeout)
 
-    def _stop_head_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
-    def _on_head_timeout(self) -> None:
-        self._head_timer = None
-        if self._held:
-            message = "the head of the request did not arrive in time"
-            self._refuse(Rejected(408, BadRequest(message), Reason.REQUEST))
+    def _on_timeout(self) -> None:
+        self._timer = None
+        if self._held or self._is_in_body:
+            part = "body" if self._is_in_body else "head"
+            bad = BadRequest(f"the {part} of the request did not arrive in time")
+            self._refuse(Rejected(408, bad, Reason.REQUEST))
         else:
             self.transport.close()
 
