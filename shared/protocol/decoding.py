@@ -118,6 +118,11 @@ def _not_json(data: bytes, error: orjson.JSONDecodeError) -> BadRequest:
 _find_long_container = re.compile(rb"[\xdc-\xdf]").search  # array16, array32, map16, map32
 _is_surrogate = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]").match
 _UNPACK_ERRORS = (ValueError, TypeError, msgpack.exceptions.UnpackException)
+_WITHOUT_WORDS = {
+    "FormatError": "it has a byte that msgpack does not use",
+    "StackError": "it is nested too deeply",
+}
+"""What to say of those errors that say nothing."""
 _REPLACE_SURROGATES = "tannoy-replace-surrogates"
 
 
@@ -140,7 +145,7 @@ def decode_msgpack(data: bytes) -> object:
     except UnicodeDecodeError as error:
         raise _not_utf8(data, error) from error
     except _UNPACK_ERRORS as error:
-        raise BadRequest(f"this is not msgpack: {error or type(error).__name__}") from error
+        raise BadRequest(f"this is not msgpack: {_WITHOUT_WORDS.get(type(error).__name__) or error}") from error
     check_value(value)
     return value
 

@@ -64,7 +64,7 @@ def test_malformed_json_is_refused(data: bytes) -> None:
     ids=lambda data: f"{data[:12]!r}",
 )
 def test_malformed_msgpack_is_refused(data: bytes) -> None:
-    with pytest.raises(BadRequest):
+    with pytest.raises(BadRequest, match=r"^this is not msgpack: .{9}"):
         MSGPACK.decode(data)
 
 
