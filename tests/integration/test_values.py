@@ -95,10 +95,24 @@ async def test_a_username_with_white_space_at_an_end_is_refused(nodes: list[Node
     assert (await client.expect("error"))["code"] == "bad_name"
 
 
-async def test_a_limit_with_leading_zeros_is_read_whole(nodes: list[NodeProcess]) -> None:
-    answer = await nodes[0].http.get("/api/v1/rooms", params={"limit": "0000000019999"})
+@pytest.mark.parametrize("path", ["/api/v1/rooms", "/api/v1/rooms/values/messages"])
+@pytest.mark.parametrize(
+    "limit",
+    ["0000000019999", "0" * 4000 + "1", "9" * 4000, "-1", "0", "", "1e3", "\u0663"],
+    ids=["zeros", "4,001 digits", "huge", "negative", "none", "empty", "exponent", "other digits"],
+)
+async def test_a_limit_that_is_no_number_in_its_range_is_refused(
+    nodes: list[NodeProcess], path: str, limit: str
+) -> None:
+    answer = await nodes[0].http.get(path, params={"limit": limit})
 
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+
+
+async def test_a_limit_of_more_digits_than_python_converts_is_refused(nodes: list[NodeProcess]) -> None:
+    answer = await nodes[0].http.get("/api/v1/rooms", params={"limit": "0" * 4308 + "1"})
+
+    assert (answer.status_code, answer.json()["code"]) == (414, "too_large")
 
 
 @pytest.mark.parametrize("command", ["presence", "history"])
