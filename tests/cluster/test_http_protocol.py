@@ -293,3 +293,38 @@ async def test_a_handshake_with_a_body_is_refused(port: int, field: str, body: b
         answer = await http.request(f"GET /ws HTTP/1.1\nHost: localhost\n{HANDSHAKE}\n{field}", body)
 
     assert (answer.status, answer.json()["detail"]) == (400, "a WebSocket handshake has no body")
+
+
+# ---- handshakes behind other requests
+
+
+async def test_a_handshake_behind_an_unanswered_request_is_refused_and_its_answer_comes_second(port: int) -> None:
+    first = "GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n"
+    head = "\r\n".join(["GET /ws HTTP/1.1", "Host: localhost", *HANDSHAKE.splitlines(), "", ""])
+    async with RawHttp.to(port) as http:
+        await http.send((first + head).encode())
+
+        assert [(await http.answer()).status for _ in range(2)] == [200, 426]
+        assert (await http.request("GET /health/live HTTP/1.1\nHost: a")).status == 200
+
+
+async def test_a_handshake_behind_an_answered_request_is_admitted(port: int) -> None:
+    async with RawSocket.to(port) as socket:
+        await socket.send(b"GET /health/nothing HTTP/1.1\r\nHost: a\r\nX: 1\r\n\r\n")
+        assert await socket.status() == 404
+        while await socket.byte() != b"}":
+            pass
+        assert await socket.handshake("/ws") == 101
+        assert (await socket.object())["type"] == "welcome"
+
+
+async def test_half_a_frame_that_comes_with_the_handshake_is_completed_by_the_next_bytes(port: int) -> None:
+    ping, mask = b"\x89\x82\0\0\0\0hi", 6
+    async with RawSocket.to(port) as socket:
+        head = "\r\n".join(["GET /ws HTTP/1.1", "Host: localhost", *HANDSHAKE.splitlines(), "", ""]).encode()
+        await socket.send(head + ping[:mask])
+        assert await socket.status() == 101
+        assert (await socket.object())["type"] == "welcome"
+
+        await socket.send(ping[mask:] + ping)
+        assert [await socket.frame(), await socket.frame()] == [(10, b"hi")] * 2

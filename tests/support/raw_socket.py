@@ -56,6 +56,10 @@ class RawSocket:
         self._writer.write(data)
         await self._writer.drain()
 
+    async def byte(self) -> bytes:
+        async with asyncio.timeout(PATIENCE):
+            return await self._reader.readexactly(1)
+
     async def frame(self) -> tuple[int, bytes]:
         """Opcode and payload of the next frame."""
         async with asyncio.timeout(PATIENCE):
