@@ -77,15 +77,14 @@ class Rejected:
 
 def join_headers(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Headers by name; the values of one that is repeated are joined by commas (RFC 9110 §5.3)."""
-    headers: dict[str, str] = {}
-    repeated: dict[str, list[str]] = {}
-    for name, value in fields:
-        if name in headers:
-            repeated.setdefault(name, [headers[name]]).append(value)
-        else:
-            headers[name] = value
-    headers.update((name, ", ".join(values)) for name, values in repeated.items())
-    return headers
+    listed = list(fields)
+    headers = dict(listed)
+    if len(headers) == len(listed):
+        return headers
+    values: dict[str, list[str]] = {}
+    for name, value in listed:
+        values.setdefault(name, []).append(value)
+    return {name: ", ".join(repeated) for name, repeated in values.items()}
 
 
 def record_refusal(log: RefusalLog, handshake: Handshake, decision: AcceptedThenClosed | Rejected) -> None:

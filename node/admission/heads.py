@@ -12,7 +12,7 @@ HEAD_MAX_BYTES = 16_384
 TARGET_MAX_BYTES = 4_096
 """The longest target of a request: its path and its query."""
 HEADERS_MAX = 100
-"""Headers, and trailers, of one request."""
+"""Headers of one request."""
 
 
 def _too_large(status: int, message: str) -> Rejected:

@@ -131,14 +131,11 @@ class TannoyHttpProtocol(HttpToolsProtocol):
         if len(self.url) > TARGET_MAX_BYTES:
             raise HeadRejected(TARGET_TOO_LONG)
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if len(self.headers) >= HEADERS_MAX:
-            raise HeadRejected(TOO_MANY_HEADERS)
-        super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         self._has_passed_on = True
         self._stop_timer()
+        if len(self.headers) > HEADERS_MAX:  # counted here, and not each: there are no more than fit into a head
+            raise HeadRejected(TOO_MANY_HEADERS)
         if not has_one_host(self.headers, self.parser.get_http_version()):
             raise HeadRejected(NOT_ONE_HOST)
         if (absolute := split_absolute(self.url)) is not None:
