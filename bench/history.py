@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from tannoy.fanout.pubsub.envelope import pack_publication
-from tannoy.fanout.redis.connection import RedisConnection, Word, connect, pack
+from tannoy.fanout.redis.connection import RedisConnection, Word, pack
+from tannoy.fanout.redis.opening import connect
 from tannoy.fanout.scripts import PUBLISH, SERVER_ENSURE
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName, SessionId, UserId

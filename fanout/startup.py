@@ -14,8 +14,9 @@ from ..shared.keyspace import Keyspace
 from .backend import backend_of
 from .pubsub.verbs import Verbs
 from .redis.address import AnyAddress, RedisAddress
-from .redis.connection import RedisConnection, connect
+from .redis.connection import RedisConnection
 from .redis.errors import NO_RIGHT_IN_SCRIPT, CannotConnect, ConnectionLost, NotMaster, RedisError
+from .redis.opening import connect
 from .redis.pipeline import CommandSender, DirectCommands
 from .redis.script import load_scripts
 from .redis.sentinel import MasterDiscovery, NoMaster, Target

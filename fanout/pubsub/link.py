@@ -8,8 +8,9 @@ from typing import Any
 import structlog
 
 from ...shared.clock import Clock
-from ..redis.connection import Pushes, RedisConnection, connect
+from ..redis.connection import Pushes, RedisConnection
 from ..redis.errors import RedisError
+from ..redis.opening import connect
 from ..redis.reconnect import keep_connected
 from ..redis.sentinel import Target
 from .any_link import LinkListener, LinkStatistics

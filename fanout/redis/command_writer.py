@@ -10,9 +10,10 @@ from functools import partial
 from typing import Generic
 
 from ...shared.errors import TannoyError
-from .connection import RedisConnection, Reply, connect, pack
+from .connection import RedisConnection, Reply, pack
 from .errors import CommandFailed, RedisError
 from .in_flight import OVERTAKEN, C, overtaken
+from .opening import connect
 from .reconnect import keep_connected
 from .script import Script, load_scripts
 from .sentinel import Target

@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 
 import msgpack
 import pytest
-from tannoy.fanout.redis.connection import Pushes, connect
+from tannoy.fanout.redis.connection import Pushes
+from tannoy.fanout.redis.opening import connect
 from tannoy.shared.channels import Channel
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import AgentId, RoomName

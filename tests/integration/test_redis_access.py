@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from tannoy.fanout.pubsub.verbs import PLAIN
 from tannoy.fanout.redis.address import RedisAddress, parse_address
-from tannoy.fanout.redis.connection import connect
 from tannoy.fanout.redis.errors import RedisError
+from tannoy.fanout.redis.opening import connect
 from tannoy.fanout.redis.pipeline import CommandSender
 from tannoy.fanout.startup import StartupProbe, check_server
 

@@ -3,7 +3,7 @@
 import pytest
 from tannoy.fanout.cluster.topology import ClusterTopology, NoCluster
 from tannoy.fanout.redis.address import ClusterAddress, SentinelAddress, parse_address
-from tannoy.fanout.redis.connection import connect
+from tannoy.fanout.redis.opening import connect
 from tannoy.fanout.redis.query import query_server
 from tannoy.fanout.redis.sentinel import MasterDiscovery, NoMaster
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from tannoy.fanout.cluster.topology import ClusterTopology
 from tannoy.fanout.redis.address import ClusterAddress, parse_address
-from tannoy.fanout.redis.connection import connect
 from tannoy.fanout.redis.credentials import load_credentials
 from tannoy.fanout.redis.errors import RedisError
+from tannoy.fanout.redis.opening import connect
 from tannoy.fanout.startup import skip_recovery
 
 from tests.support import credential_providers

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from tannoy.fanout.redis.address import ClusterAddress, parse_address
-from tannoy.fanout.redis.connection import connect
 from tannoy.fanout.redis.errors import CannotConnect
+from tannoy.fanout.redis.opening import connect
 from tannoy.fanout.redis.query import query_server
 from tannoy.fanout.startup import skip_recovery
 

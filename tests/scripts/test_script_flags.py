@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 from tannoy.fanout.redis.address import RedisAddress
-from tannoy.fanout.redis.connection import connect
 from tannoy.fanout.redis.errors import RedisError
+from tannoy.fanout.redis.opening import connect
 from tannoy.fanout.redis.pipeline import DirectCommands, Pipeline
 from tannoy.fanout.redis.script import Script, load_scripts
 from tannoy.fanout.scripts import PUBLISH_ONCE, SERVER_ENSURE

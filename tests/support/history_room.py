@@ -9,7 +9,8 @@ from typing import Any, Self
 from tannoy.fanout.history.publisher import Publisher
 from tannoy.fanout.history.reader import HistoryReader, HistoryRules
 from tannoy.fanout.pubsub.envelope import pack_publication, unpack_delivery
-from tannoy.fanout.redis.connection import Pushes, connect
+from tannoy.fanout.redis.connection import Pushes
+from tannoy.fanout.redis.opening import connect
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.fanout.scripts import HEAD_RELEASE, HISTORY_READ, PUBLISH, PUBLISH_ONCE, SERVER_ENSURE
 from tannoy.shared.channels import Channel

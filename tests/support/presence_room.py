@@ -8,7 +8,8 @@ from typing import Any, Self
 
 from tannoy.fanout.presence.calls import PresenceCalls, PresenceRules
 from tannoy.fanout.pubsub.envelope import unpack_publication
-from tannoy.fanout.redis.connection import Pushes, connect
+from tannoy.fanout.redis.connection import Pushes
+from tannoy.fanout.redis.opening import connect
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.shared.channels import Channel
 from tannoy.shared.errors import Unavailable

@@ -4,8 +4,9 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from tannoy.fanout.redis.address import RedisAddress, parse_address
-from tannoy.fanout.redis.connection import RedisConnection, connect
+from tannoy.fanout.redis.connection import RedisConnection
 from tannoy.fanout.redis.credentials import load_credentials
+from tannoy.fanout.redis.opening import connect
 from tannoy.fanout.redis.sentinel import MasterDiscovery
 
 from tests.support.waiting import PATIENCE

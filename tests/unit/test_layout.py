@@ -34,6 +34,7 @@ COVERED_BY: dict[str, str] = {
     "fanout/presence/calls.py": "tests/scripts/test_presence.py",
     "fanout/presence/sweeper.py": "tests/scripts/test_presence_process.py",
     "fanout/redis/answers.py": "tests/scripts/test_history_read.py",
+    "fanout/redis/opening.py": "tests/integration/test_redis_access.py",
     "fanout/redis/server_url.py": "tests/unit/fanout/redis/test_address.py",
     "fanout/redis/tls.py": "tests/integration/test_redis_tls.py",
     "fanout/redis/url_parameters.py": "tests/unit/fanout/redis/test_address.py",
