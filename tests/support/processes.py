@@ -6,6 +6,7 @@ end, also after its parent has gone.
 """
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -103,3 +104,10 @@ def _marked(mark: str) -> list[Leftover]:
                 command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
                 found.append(Leftover(pid, command))
     return found
+
+
+def peak_memory(pid: int) -> int:
+    """Bytes that were resident at most."""
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    assert found is not None
+    return int(found[1]) * 1024

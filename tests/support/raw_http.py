@@ -1,6 +1,7 @@
 """An HTTP connection whose requests a test writes as bytes."""
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -8,6 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Self, cast
 
 from tests.support.waiting import PATIENCE
+
+HANDSHAKE = (
+    "Upgrade: websocket\nConnection: Upgrade\nSec-WebSocket-Version: 13\n"
+    f"Sec-WebSocket-Key: {base64.b64encode(bytes(16)).decode()}"
+)
+"""Headers of a handshake, beside Host."""
 
 
 @dataclass(frozen=True, slots=True)

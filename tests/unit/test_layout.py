@@ -56,7 +56,7 @@ COVERED_BY: dict[str, str] = {
     "node/operations/history.py": "tests/integration/test_history.py",
     "node/protocols/effects.py": "tests/unit/node/protocols/test_session.py",
     "node/server/http_protocol.py": "tests/cluster/test_http_protocol.py",
-    "node/server/request_heads.py": "tests/cluster/test_http_protocol.py",
+    "node/server/request_heads.py": "tests/cluster/test_http_heads.py",
     "node/server/listeners.py": "tests/cluster/test_command_line.py",
     "node/server/supervisor.py": "tests/cluster/test_up.py",
     "node/server/uvicorn_server.py": "tests/cluster/test_drain.py",
