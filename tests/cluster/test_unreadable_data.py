@@ -48,7 +48,7 @@ class Keys:
             "node-info": KEYSPACE.node_info(),
             **{kind: getattr(leases, kind) for kind in ("owners", "held", "info", "state", "limit", "limits")},
             "gone": KEYSPACE.disconnects(owner),
-            "gone-owners": KEYSPACE.owners_with_disconnects(part),
+            "gone-owners": KEYSPACE.owners_with_disconnects(owner.partition),
             **{kind: getattr(presence, kind) for kind in ("rooms", "due", "users", "leaving")},
             "presence": presence.meta,
             "in": KEYSPACE.sessions_of_node(room, self.incarnation),
@@ -61,7 +61,7 @@ class Keys:
 
 
 KINDS = (
-    *("nodes", "server", "node-info", "owners", "held", "info", "state", "limit", "limits", "gone", "gone-owners"),
+    *("nodes", "server", "node-info", "owners", "held", "info", "state", "limit", "limits", "gone"),
     *("rooms", "due", "users", "leaving", "presence", "in", "on", "head", "log", "once"),
 )
 STRINGS = ("head", "once")
@@ -235,6 +235,20 @@ async def test_no_node_ends_and_other_rooms_notice_nothing(case: str, world: Wor
     assert await world.heard_by_the_others() == [["message"], ["message"], []]
     await eventually(world.node.is_ready, what="the node is ready")
     await eventually(lambda: can_be_used(world.node), what="the room and the agent work again")
+
+
+async def test_a_disconnect_is_remembered_where_the_list_of_such_owners_was_of_another_type(world: World) -> None:
+    await world.write(_wrong_type("gone-owners")(world.keys))
+    api, agent = world.node.http, f"/api/v1/agents/{AGENT}"
+    await world.node.connect(f"/ws/agents/{AGENT}?session_id=leaving")
+
+    await api.delete(f"{agent}/sessions/leaving")
+
+    async def is_remembered() -> bool:
+        return any(entry["session_id"] == "leaving" for entry in (await api.get(agent)).json()["disconnects"])
+
+    await eventually(is_remembered, what="the disconnect is remembered")
+    assert "gone-owners" in (await world.node.diagnostics())["unreadable"]
 
 
 async def test_a_payload_larger_than_any_message_reaches_nobody(world: World) -> None:
