@@ -27,6 +27,7 @@ from ..shared.nodes import NodeInfo
 from ..shared.waiting import wait_up_to
 from .heartbeats import Heartbeat, HeartbeatCalls, parse_heartbeat
 from .lease_times import DEFAULT_TIMES, LeaseTimes
+from .redis.connection import RedisConnection
 from .redis.errors import reason_of, words_of
 from .redis.pipeline import AnyPipeline, CommandSender
 from .server_life import ServerLives
@@ -102,7 +103,8 @@ class Membership:
         self._describe = describe
         self._times = times
         self._known_lives: list[str | None] = [None] * PARTITIONS  # as of the last good heartbeat
-        self._sent = [-math.inf] * PARTITIONS  # from when on the last good heartbeat counts
+        self._sent = [-math.inf] * PARTITIONS  # when the last good heartbeat was sent
+        self._sent_over: list[RedisConnection | None] = [None] * PARTITIONS
         self._losses = [0] * PARTITIONS  # how often keys of the partition were lost, as of the last heartbeat
         # Partitions in which this process was not alive, or keys were lost, until it has restated there.
         self._overdue: set[int] = set()
@@ -139,23 +141,26 @@ class Membership:
 
     def _extend(self) -> None:
         """The heartbeat of the process is as old as the oldest one of any partition."""
-        oldest = min(self._sent)
+        oldest = min(*self._sent, *map(self._confirmed_at, set(self._sent_over)))
         if oldest > -math.inf:
             self.valid_until = oldest + self._times.valid_seconds
             self._schedule_expiry()
 
+    def _confirmed_at(self, connection: RedisConnection | None) -> float:
+        """When the server of a connection was last known to be the one to which the address leads."""
+        return -math.inf if connection is None else self._clock.monotonic() - connection.unconfirmed_for
+
     def _schedule_expiry(self) -> None:
-        """Fence at the expiry even if no entry does so before. A timer may fire a little early: then set it again."""
+        """Fence at the expiry even if no entry does so before; half-way, see whether the server was confirmed since."""
         if self._expiry_timer is not None:
             self._expiry_timer.cancel()
-            self._expiry_timer = None
         left = self.valid_until - self._clock.monotonic()
-        if left > 0:
-            self._expiry_timer = asyncio.get_running_loop().call_later(
-                left + TIMER_GRAIN_SECONDS, self._schedule_expiry
-            )
-        else:
-            self.fence_if_expired()
+        delay = left / 2 if left > 2 * TIMER_GRAIN_SECONDS else max(left, 0.0) + TIMER_GRAIN_SECONDS
+        self._expiry_timer = asyncio.get_running_loop().call_later(delay, self._fence_or_extend)
+
+    def _fence_or_extend(self) -> None:
+        if not self.fence_if_expired():
+            self._extend()
 
     # ---- heartbeats
 
@@ -211,7 +216,7 @@ class Membership:
         where Redis agrees with what this process holds.
         """
         sent = self._clock.monotonic()
-        counts_from = {part: sent - _unconfirmed_for(commands, part) for part in partitions}
+        sent_over = {part: commands.connection_for(part) for part in partitions}
         found = await self._send_beats(commands, partitions)
         if 0 in partitions:
             await self._calls.describe(commands, self._describe())
@@ -224,7 +229,7 @@ class Membership:
         await self._restate_lost(commands, lives)
         for part, life in lives.items():
             self._known_lives[part] = life
-            self._sent[part] = counts_from[part]
+            self._sent[part], self._sent_over[part] = sent, sent_over[part]
         self._beats += 1
         self.fence_if_expired()
         self._extend()
@@ -291,9 +296,3 @@ class Membership:
         return MembershipStatistics(
             valid=self.is_valid, term=self.term, beats=self._beats, missed=self._missed, nodes_alive=self.nodes_alive
         )
-
-
-def _unconfirmed_for(commands: CommandSender, partition: int) -> float:
-    """Seconds since the server of the partition was last known to be the one to which the address leads."""
-    connection = commands.connection_for(partition)
-    return math.inf if connection is None else connection.unconfirmed_for

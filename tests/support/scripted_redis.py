@@ -146,6 +146,7 @@ class ScriptedPipeline(Pipeline):
         self.calls: list[Call] = []
         self.connected.set()
         self.unconfirmed_for = 0.0
+        self._asked_for: list[RedisConnection] = []
         self._replies: dict[Script | str, Answer] = {}
         self._next: dict[Script | str, list[Answer]] = {}
         self._held: dict[Script | str, list[tuple[Call, asyncio.Future[Reply]]]] = {}
@@ -160,7 +161,13 @@ class ScriptedPipeline(Pipeline):
         """Its server was confirmed `unconfirmed_for` seconds ago."""
         connection = RedisConnection(lambda pushes: None)
         connection.confirmed_at -= self.unconfirmed_for
+        self._asked_for.append(connection)
         return connection
+
+    def confirm(self) -> None:
+        """The server of the connections that were asked for is confirmed, as of now."""
+        for connection in self._asked_for:
+            connection.confirmed_at = asyncio.get_running_loop().time()
 
     def send(self, *command: Word) -> asyncio.Future[Reply]:
         verb, *rest = command
