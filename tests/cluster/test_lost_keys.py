@@ -176,7 +176,7 @@ def _names(count: int) -> list[str]:
 @pytest.fixture(scope="module")
 async def worlds(anyio_backend: str) -> AsyncGenerator[dict[str, World]]:
     async with AsyncExitStack() as stack:
-        cluster = await stack.enter_async_context(Cluster(nodes=2, times=TIMES, PRESENCE_GRACE="3"))
+        cluster = await stack.enter_async_context(Cluster(nodes=2, times=TIMES, PRESENCE_GRACE="3", PING_INTERVAL="3600"))
         worlds = [World(cluster, kind, name) for kind, name in zip(KINDS, _names(len(KINDS)), strict=True)]
         await asyncio.gather(*(world.run() for world in worlds))
         yield {world.kind: world for world in worlds}
