@@ -23,7 +23,7 @@ from tests.support.waiting import eventually
 
 KINDS = (
     *("nodes", "node-info", "server"),
-    *("owners", "held", "info", "state", "limit", "limits", "gone"),
+    *("owners", "held", "info", "state", "limit", "limits", "gone", "gone-owners"),
     *("users", "leaving", "presence", "rooms", "due", "in", "on"),
     *("head", "log", "once"),
 )
@@ -176,7 +176,9 @@ def _names(count: int) -> list[str]:
 @pytest.fixture(scope="module")
 async def worlds(anyio_backend: str) -> AsyncGenerator[dict[str, World]]:
     async with AsyncExitStack() as stack:
-        cluster = await stack.enter_async_context(Cluster(nodes=2, times=TIMES, PRESENCE_GRACE="3", PING_INTERVAL="3600"))
+        cluster = await stack.enter_async_context(
+            Cluster(nodes=2, times=TIMES, PRESENCE_GRACE="3", PING_INTERVAL="3600")
+        )
         worlds = [World(cluster, kind, name) for kind, name in zip(KINDS, _names(len(KINDS)), strict=True)]
         await asyncio.gather(*(world.run() for world in worlds))
         yield {world.kind: world for world in worlds}
