@@ -95,7 +95,12 @@ class AntiEntropy:
             self._waiting.extend(self._next_group())
         self._rooms_left = min(self._rooms_left + ROOMS_PER_TURN, ROOMS_PER_TURN)
         while self._waiting and self._rooms_left > 0:
-            self._rooms_left -= await self._restate((self._waiting.popleft(),))
+            partition = self._waiting.popleft()
+            try:
+                self._rooms_left -= await self._restate((partition,))
+            except Unavailable:
+                self._membership.to_restate.add(partition)
+                raise
 
     def _next_group(self) -> list[int]:
         first, self._next = self._next, (self._next + GROUP) % PARTITIONS

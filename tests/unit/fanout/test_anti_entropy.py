@@ -63,6 +63,17 @@ class ScriptedAntiEntropy:
 
 
 @on_manual_time
+async def test_a_partition_that_could_not_be_restated_is_urgent_until_it_is() -> None:
+    scripted = ScriptedAntiEntropy()
+    scripted.redis.leave_unconfirmed("SMEMBERS")
+    await scripted.run(DEFAULT_TIMES.round_seconds * GROUP / len(ALL_PARTITIONS))
+    assert scripted.to_restate == {0}
+    scripted.redis.confirm_again("SMEMBERS")
+    await scripted.run(TURN_SECONDS / 2)
+    assert not scripted.to_restate
+
+
+@on_manual_time
 async def test_each_partition_is_restated_once_in_a_round() -> None:
     scripted = ScriptedAntiEntropy()
     await scripted.run(DEFAULT_TIMES.round_seconds + TURN_SECONDS / 2)
