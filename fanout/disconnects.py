@@ -61,7 +61,7 @@ class DisconnectLog:
     def _send(self, owner: Owner, entry: bytes) -> None:
         """Sending an entry twice is harmless: the script adds it once."""
         keys = (self._keyspace.disconnects(owner), self._keyspace.owners_with_disconnects(owner.partition))
-        words = (entry, KEPT, KEEP_SECONDS, f"{owner.kind}:{owner.name}", OWNERS_MAX)
+        words = (entry, KEPT, KEEP_SECONDS, owner.member, OWNERS_MAX)
         sent = self._pipeline.run_script(REMEMBER_GONE, keys, words)
         sent.add_done_callback(lambda done: self._on_answer(owner, entry, done))
 

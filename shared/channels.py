@@ -44,5 +44,10 @@ class Owner:
     name: str
 
     @property
+    def member(self) -> str:
+        """The owner as a member of a set of owners, and as it stands in the names of keys."""
+        return f"{self.kind}:{self.name}"
+
+    @property
     def partition(self) -> int:
         return partition(self.kind, self.name)

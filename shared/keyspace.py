@@ -193,8 +193,7 @@ class Keyspace:
         return self._in_partition(part, f"on:{incarnation}")
 
     def leases(self, owner: Owner, incarnation: str) -> LeaseKeys:
-        part = owner.partition
-        of_owner = f"{owner.kind}:{owner.name}"
+        part, of_owner = owner.partition, owner.member
         return LeaseKeys(
             self.heartbeats(part),
             self.server(part),
@@ -224,7 +223,7 @@ class Keyspace:
 
     def disconnects(self, owner: Owner) -> bytes:
         """List of the reasons for which sessions of an owner were refused or closed, newest first."""
-        return self._in_partition(owner.partition, f"gone:{owner.kind}:{owner.name}")
+        return self._in_partition(owner.partition, f"gone:{owner.member}")
 
     def owners_with_disconnects(self, part: int) -> bytes:
         """Sorted set of the owners that have such a list: `kind:name` → when its last entry came."""

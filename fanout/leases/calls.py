@@ -16,7 +16,7 @@ from ..redis.connection import Reply
 from ..redis.pipeline import AnyPipeline, CommandSender
 from ..scripts import LEASE_ACQUIRE, LEASE_DEAD, LEASE_LIMIT, LEASE_LIST, LEASE_RELEASE, LEASE_REPAIR
 from ..unreadable import UnreadableData, parse_owner_member
-from .lease import Lease, owner_key
+from .lease import Lease
 
 LEASE_SCRIPTS = (LEASE_ACQUIRE, LEASE_RELEASE, LEASE_REPAIR, LEASE_DEAD, LEASE_LIMIT, LEASE_LIST)
 """The scripts that a pipeline has to load for these calls."""
@@ -114,7 +114,7 @@ class LeaseCalls:
     async def acquire(self, lease: Lease, default: Limit, *, has_waited: bool) -> Acquired:
         """`default` holds unless the owner has a limit of its own; `has_waited`: the last answer was `Wait`."""
         owner = lease.owner
-        words = (lease.name, lease.info, default.max_sessions, default.policy, owner_key(owner))
+        words = (lease.name, lease.info, default.max_sessions, default.policy, owner.member)
         arguments = (*words, int(has_waited), self._lease_ms)
         return parse_acquired(await self.pipeline.run_script(LEASE_ACQUIRE, self._keys(owner), arguments))
 
@@ -135,7 +135,7 @@ class LeaseCalls:
     ) -> Repaired:
         """State all leases of an owner that this process has, up to the one with the number `newest`."""
         stated = [word for lease in leases for word in (lease.name, lease.generation, lease.info)]
-        about = (self._incarnation, owner_key(owner), default.max_sessions, default.policy)
+        about = (self._incarnation, owner.member, default.max_sessions, default.policy)
         arguments = (*about, int(add_missing), newest, *stated, self._lease_ms)
         reply = await commands.run_script(LEASE_REPAIR, self._keys(owner), arguments)
         missing, granted, surplus, policy, count = reply
@@ -176,7 +176,7 @@ class LeaseCalls:
                 self.pipeline.run_script(
                     LEASE_DEAD,
                     self._keyspace.leases(owner, incarnation),
-                    (incarnation, owner_key(owner), self._lease_ms),
+                    (incarnation, owner.member, self._lease_ms),
                 )
                 for owner in owners
             )

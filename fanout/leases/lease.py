@@ -35,11 +35,6 @@ class Lease:
         return session_of(self.name)
 
 
-def owner_key(owner: Owner) -> str:
-    """The owner as a member of the set of owners of which a process holds leases."""
-    return f"{owner.kind}:{owner.name}"
-
-
 def incarnation_of(lease: str) -> str:
     return lease.partition("|")[0]
 

@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 
 import pytest
 from tannoy.fanout.leases.calls import OWNERS_PER_SWEEP, LeaseCalls
-from tannoy.fanout.leases.lease import owner_key
 from tannoy.fanout.presence.calls import PRESENCE_SCRIPTS, PresenceCalls
 from tannoy.fanout.presence.sweeper import LEASES_AFTER, Sweeper
 from tannoy.fanout.scripts import LEASE_DEAD
@@ -101,7 +100,7 @@ async def test_the_sweeper_leaves_nothing_of_a_dead_process(
     others = (Owner(OwnerKind.AGENT, f"a{number}") for number in range(100_000))
     more = [owner for owner in others if owner.partition == OWNER.partition][: owners - 1]
     if more:
-        await valkey.run("SADD", rejecting.keys("n1").owners, *map(owner_key, more))
+        await valkey.run("SADD", rejecting.keys("n1").owners, *(owner.member for owner in more))
     await rejecting.end_heartbeat("n1")
     async with sweeping(valkey, rejecting) as sweeper:
         for _ in range(LEASES_AFTER + 4):
