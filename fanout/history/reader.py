@@ -113,7 +113,7 @@ class HistoryReader:
 
     def since(self, channel: Channel, offset: int, max_bytes: int = READ_MAX_BYTES) -> asyncio.Future[HistoryPage]:
         """The first messages after `offset` that are kept: READ_MAX, or `max_bytes` and at least one."""
-        return self._read(channel, offset + 1, "+", READ_MAX, "first", max_bytes)
+        return self._read(channel, self._run(channel, offset + 1, "+", READ_MAX, "first", max_bytes))
 
     def page(self, channel: Channel, query: HistoryQuery) -> asyncio.Future[HistoryPage]:
         """The first messages after `since`, or the last ones before `before`.
@@ -124,7 +124,8 @@ class HistoryReader:
         lowest = 0 if query.since is None else query.since + 1
         highest = "+" if query.before is None else max(query.before - 1, 0)
         which = "last" if query.since is None else "first"
-        return self._read(channel, lowest, highest, query.limit, which, READ_MAX_BYTES, head_ttl=0)
+        reply = self._run(channel, lowest, highest, query.limit, which, READ_MAX_BYTES, head_ttl=0)
+        return self._read(channel, reply)
 
     async def recover(self, channel: Channel, position: Position, max_bytes: int) -> StartPosition:
         """All messages after `position`, or none of them.
@@ -179,17 +180,7 @@ class HistoryReader:
             )
         )
 
-    def _read(
-        self,
-        channel: Channel,
-        lowest: int,
-        highest: int | str,
-        count: int,
-        which: str,
-        max_bytes: int,
-        head_ttl: int | None = None,
-    ) -> "asyncio.Future[HistoryPage]":
-        reply = self._run(channel, lowest, highest, count, which, max_bytes, head_ttl)
+    def _read(self, channel: Channel, reply: asyncio.Future[Reply]) -> asyncio.Future[HistoryPage]:
         return read_later(reply, partial(self._read_page, channel))
 
     def _run(
