@@ -6,7 +6,7 @@ process with sessions in very many rooms takes longer: it restates so many rooms
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import structlog
@@ -81,11 +81,7 @@ class AntiEntropy:
         if urgent := sorted(self._membership.to_restate)[: 2 * GROUP]:
             # Taken out first, so that what is marked in the meantime is restated again.
             self._membership.to_restate.difference_update(urgent)
-            try:
-                await self._restate(urgent)
-            except Unavailable:
-                self._membership.to_restate.update(urgent)
-                raise
+            await self._restate(urgent)
         else:
             await self._go_on(is_groups_turn=is_groups_turn)
 
@@ -95,12 +91,7 @@ class AntiEntropy:
             self._waiting.extend(self._next_group())
         self._rooms_left = min(self._rooms_left + ROOMS_PER_TURN, ROOMS_PER_TURN)
         while self._waiting and self._rooms_left > 0:
-            partition = self._waiting.popleft()
-            try:
-                self._rooms_left -= await self._restate((partition,))
-            except Unavailable:
-                self._membership.to_restate.add(partition)
-                raise
+            self._rooms_left -= await self._restate((self._waiting.popleft(),))
 
     def _next_group(self) -> list[int]:
         first, self._next = self._next, (self._next + GROUP) % PARTITIONS
@@ -108,15 +99,19 @@ class AntiEntropy:
             self._rounds += 1
         return list(range(first, first + GROUP))
 
-    async def _restate(self, partitions: Iterable[int]) -> int:
-        """Returns how many rooms that were. Raises Unavailable."""
-        partitions, rooms = tuple(partitions), 0
-        await self._leases.restate(self._pipeline, partitions, add_missing=False)
-        for part in partitions:
-            restated = await self._presence.restate(part)
-            rooms += restated.rooms
-            if not restated.is_right:
-                self._membership.to_restate.add(part)
+    async def _restate(self, partitions: Collection[int]) -> int:
+        """Returns how many rooms that were. Raises Unavailable; then all of these partitions are urgent."""
+        rooms = 0
+        try:
+            await self._leases.restate(self._pipeline, partitions, add_missing=False)
+            for part in partitions:
+                restated = await self._presence.restate(part)
+                rooms += restated.rooms
+                if not restated.is_right:
+                    self._membership.to_restate.add(part)
+        except Unavailable:
+            self._membership.to_restate.update(partitions)
+            raise
         return rooms
 
     def statistics(self) -> AntiEntropyStatistics:
