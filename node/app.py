@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send, StatefulLifespan
 from ..shared.errors import StartError, internal_error
 from ..shared.settings import Settings, load_settings
 from ..shared.variables import read_variables
+from .admission.handshake import record_refusal
 from .admission.heads import check_head
 from .lifecycle.logs import configure_logs
 from .lifecycle.signals import run_before_signal_handlers
@@ -63,7 +64,7 @@ class _CheckHead:
         app = self._app
         if scope["type"] == "http" and (rejected := check_head(target_length(scope), scope["headers"])) is not None:
             node: Node = scope["state"]["node"]
-            node.refusals.record(rejected.reason, None, rejected.status, rejected.refusal.message)
+            record_refusal(node.refusals, None, rejected)
             app = response_to(rejected)
             app.headers["Connection"] = "close"
         await app(scope, receive, send)

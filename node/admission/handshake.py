@@ -87,13 +87,14 @@ def join_headers(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
     return {name: ", ".join(repeated) for name, repeated in values.items()}
 
 
-def record_refusal(log: RefusalLog, handshake: Handshake, decision: AcceptedThenClosed | Rejected) -> None:
-    """Count and log a handshake that was not admitted."""
+def record_refusal(log: RefusalLog, handshake: Handshake | None, decision: AcceptedThenClosed | Rejected) -> None:
+    """Count and log a handshake that was not admitted; None: a request, or a head that nothing is built from."""
     if isinstance(decision, AcceptedThenClosed):
         reason, status = Reason.NAME, int(decision.code)
     else:
         reason, status = decision.reason, decision.status
-    log.record(reason, handshake.headers.get("origin"), status, decision.refusal.message)
+    origin = None if handshake is None else handshake.headers.get("origin")
+    log.record(reason, origin, status, decision.refusal.message)
 
 
 def unavailable(message: str, reason: Reason) -> Rejected:

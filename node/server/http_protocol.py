@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from ...shared.errors import BadRequest, TannoyError
-from ..admission.handshake import NO_FILES, NO_PLACE, Handshake, Rejected, join_headers
+from ..admission.handshake import NO_FILES, NO_PLACE, Handshake, Rejected, join_headers, record_refusal
 from ..admission.heads import (
     HEAD_MAX_BYTES,
     HEAD_TOO_LARGE,
@@ -233,7 +233,7 @@ class TannoyHttpProtocol(HttpToolsProtocol):
         """
         self._has_refused = True
         self._stop_timer()
-        self._node.refusals.record(rejected.reason, None, rejected.status, rejected.refusal.message)
+        record_refusal(self._node.refusals, None, rejected)
         has_begun_answer = self._is_in_body  # or has ended it already
         if self._is_answering():
             self.cycle.disconnected = True

@@ -16,7 +16,7 @@ from starlette.types import Message, Scope
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ...shared.codes import CLOSE_RULES, CloseCode
-from ..admission.handshake import Handshake, Rejected, join_headers
+from ..admission.handshake import Handshake, Rejected, join_headers, record_refusal
 from ..admission.heads import check_head
 from ..problems import CONTENT_TYPE, encode_problem
 from ..protocols.framing import ASGI_MESSAGES, AsgiMessages, Chunk
@@ -148,7 +148,7 @@ async def serve(websocket: WebSocket) -> None:
     """Serve one WebSocket from its handshake to its end."""
     node: ConnectionFactory = websocket.state.node
     if (rejected := check_head(target_length(websocket.scope), websocket.scope["headers"])) is not None:
-        node.refusals.record(rejected.reason, None, rejected.status, rejected.refusal.message)
+        record_refusal(node.refusals, None, rejected)
     decision = rejected or node.admit(handshake_of(websocket))
     if isinstance(decision, Rejected):
         await websocket.send_denial_response(response_to(decision))
