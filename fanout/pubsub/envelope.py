@@ -34,7 +34,7 @@ from ...shared.publication import EncodedMessage, Publication
 
 _VERSION = 1
 _PRESENCE = b"\x02"
-_NUMBERED = b"\x03"
+NUMBERED = b"\x03"
 _FIXMAP, _FIXMAP_FULL = 0x80, 0x8F
 _CHANGES: dict[bytes, Literal["user_joined", "user_left"]] = {b"joined": "user_joined", b"left": "user_left"}
 _read_entry = re.compile(rb"(\d{1,9})\|(\d{1,14})\|(.*)", re.DOTALL).fullmatch
@@ -72,7 +72,7 @@ def _unpack_envelope(data: bytes) -> tuple[str, EncodedMessage]:
 
 def unpack_delivery(data: bytes) -> Publication:
     """The publication in a message of pub/sub, numbered or not. Raises MalformedBytes."""
-    if data[:1] != _NUMBERED:
+    if data[:1] != NUMBERED:
         return unpack_publication(data)
     envelope, epoch, offset = split_numbered(data)
     return unpack_numbered(envelope, epoch, offset)

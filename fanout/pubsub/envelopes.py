@@ -21,6 +21,7 @@ from typing import Protocol
 from ...shared.errors import MalformedBytes
 from ...shared.publication import Publication
 from .envelope import (
+    NUMBERED,
     pack_publication,
     split_numbered,
     unpack_change,
@@ -32,7 +33,7 @@ from .seal import SEAL_BYTES, Seal
 
 _KEPT, _UNKEPT = b"\x04", b"\x05"
 _START = 1 + SEAL_BYTES
-_NUMBERED, _SEALED_CHANGE = b"\x03", b"\x06"
+_SEALED_CHANGE = b"\x06"
 _CHANGE_START = 1 + 40
 _FOREIGN = "a message without the seal of this cluster: is CLUSTER_SECRET the same on all nodes?"
 
@@ -89,7 +90,7 @@ class SealedEnvelopes:
         return b"%b%b%b" % (kind, seal.make(address, envelope), envelope)
 
     def unpack(self, address: bytes, data: bytes) -> Publication:
-        if data[:1] == _NUMBERED:
+        if data[:1] == NUMBERED:
             envelope, epoch, offset = split_numbered(data)
             return self.unpack_entry(address, envelope, epoch, offset)
         if data[:1] == _SEALED_CHANGE:
