@@ -16,6 +16,7 @@ from ..shared.channels import Owner
 from ..shared.errors import MalformedBytes, Unavailable
 from ..shared.keyspace import Keyspace
 from ..shared.sessions import Disconnect
+from .redis.answers import ignore_failure
 from .redis.connection import Reply
 from .redis.pipeline import AnyPipeline
 from .scripts import REMEMBER_GONE
@@ -80,7 +81,7 @@ class DisconnectLog:
         """Delete the entries of owners that are too many. What Redis does not confirm is gone after a day."""
         for member in members:
             if owner := parse_owner_member(member, partition):
-                self._pipeline.send("DEL", self._keyspace.disconnects(owner)).add_done_callback(_ignore)
+                self._pipeline.send("DEL", self._keyspace.disconnects(owner)).add_done_callback(ignore_failure)
             else:
                 self._unreadable.note(self._keyspace.owners_with_disconnects(partition), member)
 
@@ -105,8 +106,3 @@ class DisconnectLog:
         return DisconnectLogStatistics(
             remembered=self._remembered, pending=len(self._pending), forgotten=self._forgotten
         )
-
-
-def _ignore(done: "asyncio.Future[Reply]") -> None:
-    if not done.cancelled():
-        done.exception()

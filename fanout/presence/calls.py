@@ -13,6 +13,7 @@ from ..batches import batched
 from ..lease_times import DEFAULT_TIMES, LeaseTimes
 from ..pubsub.envelope import is_user, read_users
 from ..pubsub.envelopes import PLAIN, Envelopes
+from ..redis.answers import ignore_failure
 from ..redis.connection import Reply, Word
 from ..redis.pipeline import AnyPipeline
 from ..redis.script import Script
@@ -155,7 +156,7 @@ class PresenceCalls:
                 readable += (user_id, entry)
             else:
                 self.unreadable.note(key, entry)
-                self.pipeline.send("HDEL", key, user_id).add_done_callback(_ignore)
+                self.pipeline.send("HDEL", key, user_id).add_done_callback(ignore_failure)
         return read_users(readable)
 
     def sweep_room(self, room: Channel) -> asyncio.Future[int]:
@@ -191,9 +192,3 @@ class PresenceCalls:
 
     def _words(self, room: Channel) -> tuple[Word, ...]:
         return (room.name, self._rules.inline_max, self._rules.events_max)
-
-
-def _ignore(done: "asyncio.Future[Reply]") -> None:
-    """What was not removed now is found again."""
-    if not done.cancelled():
-        done.exception()

@@ -31,3 +31,9 @@ def read_later(answer: "asyncio.Future[Reply]", read: Callable[[Reply], T]) -> "
 
     answer.add_done_callback(on_answer)
     return result
+
+
+def ignore_failure(answer: "asyncio.Future[Reply]") -> None:
+    """A done callback where a failure needs nothing: what Redis did not do now expires, or is found again."""
+    if not answer.cancelled():
+        answer.exception()
