@@ -39,6 +39,13 @@ def heads_read(node: TrackerDriver) -> list[bytes]:
     return read
 
 
+def suspect_recent(node: TrackerDriver) -> bytes:
+    """A delivery of a channel was dropped whose next turn in the rotation comes last; returns its head."""
+    recent = heads_read(node)[0]
+    node.tracker.suspect(next(room.address for room in ROOMS if KEYSPACE.history(room).head == recent))
+    return recent
+
+
 async def all_barriers_end(node: TrackerDriver) -> None:
     """Until no piece is left to be read."""
     while any(not proof.done() for proof in node.proofs):
@@ -86,8 +93,7 @@ async def test_a_channel_of_which_a_delivery_was_dropped_is_compared_with_the_ne
     node = following(*ROOMS)
     async with comparing(node):
         await all_barriers_end(node)
-        recent = heads_read(node)[0]  # its next turn in the rotation comes last
-        node.tracker.suspect(next(room.address for room in ROOMS if KEYSPACE.history(room).head == recent))
+        recent = suspect_recent(node)
         await next_barrier()
         assert recent in heads_read(node)
 
@@ -97,8 +103,7 @@ async def test_what_is_due_and_could_not_be_compared_stays_due() -> None:
     node = following(*ROOMS)
     async with comparing(node):
         await all_barriers_end(node)
-        recent = heads_read(node)[0]  # its next turn in the rotation comes last
-        node.tracker.suspect(next(room.address for room in ROOMS if KEYSPACE.history(room).head == recent))
+        recent = suspect_recent(node)
         await next_barrier()
         assert recent in heads_read(node)
         await end_barriers(node, succeeded=False)
