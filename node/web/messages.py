@@ -69,13 +69,13 @@ _MESSAGE_FIELDS = ("content", "user_id", "username", "exclude_session", "key")
 async def publish_to_room(node: Node, request: Request) -> Object:
     channel = node.keyspace.room(parse_room(request.path_params["room"]))
     fields = await read_object(node, request, *_MESSAGE_FIELDS)
-    return await _take_turn(node, _body_bytes(node, request), lambda: _publish(node, channel, fields))
+    return await _publish_body(node, request, lambda: _publish(node, channel, fields))
 
 
 async def publish_to_agent(node: Node, request: Request) -> Object:
     channel = node.keyspace.agent(parse_agent(request.path_params["agent_id"]))
     fields = await read_object(node, request, *_MESSAGE_FIELDS)
-    return await _take_turn(node, _body_bytes(node, request), lambda: _publish(node, channel, fields))
+    return await _publish_body(node, request, lambda: _publish(node, channel, fields))
 
 
 async def send_to_session(node: Node, request: Request) -> Object:
@@ -84,7 +84,7 @@ async def send_to_session(node: Node, request: Request) -> Object:
     fields = await read_object(node, request, "content", "user_id", "username")
     agent, author, content = node.keyspace.agent(agent_id), _parse_author(fields), require_field(fields, "content")
     send = partial(node.operations.publishing.send_to_session, agent, session_id, author, content)
-    return {"sessions": await _take_turn(node, _body_bytes(node, request), send)}
+    return {"sessions": await _publish_body(node, request, send)}
 
 
 async def send_to_user(node: Node, request: Request) -> Object:
@@ -92,7 +92,7 @@ async def send_to_user(node: Node, request: Request) -> Object:
     fields = await read_object(node, request, "content", "user_id", "username")
     author, content = _parse_author(fields), require_field(fields, "content")
     send = partial(node.operations.publishing.send_to_user, user_id, author, content)
-    return {"sessions": await _take_turn(node, _body_bytes(node, request), send)}
+    return {"sessions": await _publish_body(node, request, send)}
 
 
 async def publish_many(node: Node, request: Request) -> Object:
@@ -144,6 +144,11 @@ async def _publish_one(node: Node, message: object) -> Object:
 def _body_bytes(node: Node, request: Request) -> int:
     length = request.headers.get("content-length", "")
     return int(length) if _is_number(length) else node.settings.message_max_bytes  # it comes in chunks
+
+
+async def _publish_body(node: Node, request: Request, publish: Callable[[], Awaitable[T]]) -> T:
+    """Publish what the body of a request holds, in its turn."""
+    return await _take_turn(node, _body_bytes(node, request), publish)
 
 
 async def _take_turn(node: Node, size: int, publish: Callable[[], Awaitable[T]]) -> T:
