@@ -198,8 +198,8 @@ class Membership:
         A new one goes to where the address leads now. Returns whether there were any.
         """
         longest = self._times.valid_seconds / 2
-        connections = {pipeline.connection_for(part) for part in ALL_PARTITIONS}
-        stale = [each for each in connections if each is not None and each.unconfirmed_for > longest]
+        connections = {each for part in ALL_PARTITIONS if (each := pipeline.connection_for(part))}
+        stale = [each for each in connections if each.unconfirmed_for > longest]
         for connection in stale:
             connection.abort("the link has not confirmed its server for too long")
         return bool(stale)
