@@ -118,13 +118,13 @@ class HistoryReader:
     def page(self, channel: Channel, query: HistoryQuery) -> asyncio.Future[HistoryPage]:
         """The first messages after `since`, or the last ones before `before`.
 
-        At most `limit`, and READ_MAX_BYTES, but at least one. Stores nothing: the head of a channel without one is told
-        as offset 0 of an epoch to which no message will belong.
+        At most `limit`, and READ_MAX_BYTES, but at least one. The position of a channel without a head is good for
+        SILENT_HEAD_TTL, and for as long as the epoch lasts if a message or a session comes within it.
         """
         lowest = 0 if query.since is None else query.since + 1
         highest = "+" if query.before is None else max(query.before - 1, 0)
         which = "last" if query.since is None else "first"
-        reply = self._run(channel, lowest, highest, query.limit, which, READ_MAX_BYTES, head_ttl=0)
+        reply = self._run(channel, lowest, highest, query.limit, which, READ_MAX_BYTES, new_head_ttl=SILENT_HEAD_TTL)
         return self._read(channel, reply)
 
     async def recover(self, channel: Channel, position: Position, max_bytes: int) -> StartPosition:
@@ -191,10 +191,10 @@ class HistoryReader:
         count: int,
         which: str,
         max_bytes: int,
-        head_ttl: int | None = None,
+        new_head_ttl: int | None = None,
     ) -> "asyncio.Future[Reply]":
-        ttl = self.rules.head_ttl if head_ttl is None else head_ttl
-        arguments = (lowest, highest, count, which, ttl, self.rules.recovery_ms, max_bytes)
+        rules, new_ttl = self.rules, "" if new_head_ttl is None else new_head_ttl
+        arguments = (lowest, highest, count, which, rules.head_ttl, rules.recovery_ms, max_bytes, new_ttl)
         return self.pipeline.run_script(HISTORY_READ, self._keyspace.history(channel), arguments)
 
     def _read_page(self, channel: Channel, reply: Reply) -> HistoryPage:

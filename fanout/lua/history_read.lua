@@ -1,21 +1,19 @@
--- Read from a channel's history, or only its head. For a channel without a head one is stored, or, if nothing is to be
--- stored, told: at offset 0 of an epoch to which no message will ever belong.
+-- Read from a channel's history, or only its head. For a channel without a head, or with one of a former life, a new one
+-- is stored.
 -- KEYS  the three of history_common.lua
 -- ARGV  1 lowest offset  2 highest offset, or '+'  3 entries at most (0: only the head)  4 'first' or 'last': which of
---       them  5 seconds to keep the head (0: store nothing)  6 milliseconds for which a new server grants no leases  7 bytes of the
---       entries at most, but for the first of them
+--       them  5 seconds to keep the head  6 milliseconds for which a new server grants no leases  7 bytes of the
+--       entries at most, but for the first of them  8 seconds to keep a new head without messages; '': the reader
+--       follows the channel from now on, and renews its head
 -- Returns {'EPOCH OFFSET', entries in ascending order, 1 if entries are left out because of their bytes, else 0}
 --         O(entries)
 local epoch, offset, is_new = position(ARGV[6])
-local is_stored = ARGV[5] ~= '0'
-if is_new and not is_stored then
-  epoch = epoch:match('^%x+') .. '-' .. redis.sha1hex(HEAD):sub(1, 10) -- the same for each reader
-end
 local head = epoch .. ' ' .. string.format('%.0f', offset)
-if is_stored and is_new then
-  redis.call('SET', HEAD, head, 'EX', ARGV[5])
-elseif is_stored then
-  redis.call('EXPIRE', HEAD, ARGV[5]) -- the reader follows the channel from now on
+local follows = ARGV[8] == ''
+if is_new then
+  redis.call('SET', HEAD, head, 'EX', (follows or offset > 0) and ARGV[5] or ARGV[8])
+elseif follows then
+  redis.call('EXPIRE', HEAD, ARGV[5])
 end
 local left, bytes_left = tonumber(ARGV[3]), tonumber(ARGV[7])
 local is_rising = ARGV[4] == 'first'

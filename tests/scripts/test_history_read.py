@@ -203,21 +203,29 @@ async def test_page_does_not_renew_the_ttl_of_head_and_log(room: HistoryRoom) ->
     assert max([await room.ttl(key) for key in (room.keys.head, room.keys.log)]) <= 20
 
 
-async def test_page_of_a_channel_without_messages_stores_nothing(room: HistoryRoom) -> None:
+async def test_page_of_a_channel_without_messages_keeps_its_head_for_a_while(room: HistoryRoom) -> None:
     silent = room.keyspace.room(RoomName("silent"))
     pages = [await room.history.page(silent, HistoryQuery()) for _ in range(2)]
-    keys = room.keyspace.history(silent)
-    assert await room.valkey.run("EXISTS", keys.head, keys.log) == 0
     assert pages[0].head == pages[1].head
     assert (pages[0].head.offset, pages[0].entries) == (0, ())
+    assert SILENT_HEAD_TTL - PATIENCE <= await room.ttl(room.keyspace.history(silent).head) <= SILENT_HEAD_TTL
 
 
-async def test_no_message_belongs_to_the_epoch_of_a_page_without_a_head(room: HistoryRoom) -> None:
+async def test_recovery_from_the_page_of_a_channel_without_messages_is_complete(room: HistoryRoom) -> None:
     await room.valkey.run("DEL", room.keys.head, room.keys.log)
     page = await room.history.page(room.channel, HistoryQuery())
     await room.publish("first")
     recovered = await room.history.recover(room.channel, page.head, 1_000_000)
-    assert (recovered.recovered, recovered.missed) == (False, ())
+    assert (recovered.recovered, [content_of(message) for message in recovered.missed]) == (True, ["first"])
+
+
+async def test_page_keeps_the_head_of_a_new_epoch_as_long_as_its_messages_were_to_be_kept(room: HistoryRoom) -> None:
+    last = await room.publish("last")
+    await room.change_server_identity()
+    page = await room.history.page(room.channel, HistoryQuery())
+    assert last is not None
+    assert (page.head.offset, page.head.epoch != last.epoch) == (last.offset, True)
+    assert HEAD_TTL - PATIENCE <= await room.ttl(room.keys.head) <= HEAD_TTL
 
 
 async def test_the_head_that_a_join_reads_is_kept_for_as_long_as_a_new_one(room: HistoryRoom) -> None:
