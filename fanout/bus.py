@@ -33,6 +33,7 @@ from .membership import MembershipStatistics
 from .messaging import Messaging
 from .presence.calls import PresenceRules
 from .presence.presence import PresenceStatistics
+from .presence.room_checks import SeenVersion
 from .probe import coordination_probe
 from .pubsub.any_link import LinkStatistics
 from .pubsub.envelopes import envelopes_of
@@ -72,6 +73,7 @@ class BusEvents:
     """A request of any node."""
     describe: Callable[[], NodeInfo]
     """What other nodes may know of this one."""
+    seen_version: SeenVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,7 @@ class Bus:
             send_notice=self._listening.control.send_notice,
             describe=events.describe,
             envelopes=envelopes,
+            seen_version=events.seen_version,
         )
         self._listening.attach(self._coordination.leases)
 

@@ -24,6 +24,7 @@ from .leases.manager import LeaseManager
 from .membership import Membership
 from .presence.calls import PRESENCE_SCRIPTS, PresenceRules
 from .presence.presence import Presence
+from .presence.room_checks import SeenVersion, none_seen
 from .probe import Probe, coordination_probe
 from .pubsub.envelopes import PLAIN, Envelopes
 from .scripts import COORDINATION_PROBE, REMEMBER_GONE, SERVER_ENSURE, UNREADABLE_REMOVE
@@ -60,6 +61,7 @@ class Coordination:
         send_notice: Callable[[str, Notice], None],
         describe: Callable[[], NodeInfo],
         envelopes: Envelopes = PLAIN,
+        seen_version: SeenVersion = none_seen,
     ) -> None:
         times = rules.times
         self.membership = Membership(
@@ -96,6 +98,7 @@ class Coordination:
             unreadable=backend.unreadable,
             envelopes=envelopes,
             free_leases=calls.free_dead,
+            seen_version=seen_version,
         )
         self.disconnects = DisconnectLog(self.pipeline, keyspace, backend.unreadable)
         self.anti_entropy = AntiEntropy(

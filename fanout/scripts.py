@@ -99,9 +99,10 @@ PRESENCE_SWEEP = load_script("presence_sweep", head="presence_common", allow_oom
 """KEYS: of the room. ARGV: room, inline_max, events_max. Returns how many leaves it has shown."""
 
 PRESENCE_CHECK = load_script("presence_check", head="presence_common", allow_oom=True)
-"""KEYS: of the room and the process, sessions of each process. ARGV: room, inline_max, events_max, grace, lease in ms.
+"""KEYS: of the room and the process, sessions of each process. ARGV: room, inline_max, events_max, grace, lease in ms,
+version seen, version due.
 
-Returns 1 (the room agrees with its sessions) or 0 (check it again soon).
+Returns [1 (the room agrees with its sessions) or 0 (check it again soon), version].
 """
 
 PRESENCE_LIST = load_script("presence_list", head="presence_common")

@@ -98,6 +98,7 @@ class Node:
             deliver=lambda batch: self.relay.deliver(batch),
             answer_request=lambda request: self.control_handler.handle_request(request),
             describe=self.describe,
+            seen_version=self.hub.version_seen,
         )
         address = read_address(settings)
         self.keyspace = Keyspace(settings.redis_prefix, address.database)

@@ -1,20 +1,26 @@
--- Check a room whose keys may have been deleted from outside, and rebuild it if what is left does not agree.
+-- Check a room whose keys may have been deleted from outside, and rebuild it if what is left does not agree. And compare
+-- its version with what members have seen.
 -- KEYS  the ten of presence_common.lua, then `sessions` and `on` of each process in heartbeats
 -- ARGV  1 room  2 inline_max  3 events_max  4 grace period of a leave in ms  5 for how long a heartbeat holds, in ms
--- Returns 1 if the room is as its sessions say, 0 if it has to be checked again soon.
+--       6 the latest version that members at the calling process have seen, 0: none
+--       7 the version that its check before this one found, and that they should have seen by now; 0: none
+-- Returns {1 if the room is as its sessions say, 0 if it has to be checked again soon; its version, 0: it has no users}
 -- O(processes), and O(sessions + users) where it is rebuilt
 --
 -- The processes may still have to state sessions that were lost. So the first check that finds a loss raises `losses`,
 -- which every heartbeat returns, and all of them do; the room is rebuilt one lease later.
 local grace, lease_ms = tonumber(ARGV[4]), tonumber(ARGV[5])
+local seen, due = tonumber(ARGV[6]), tonumber(ARGV[7])
 local FIRST_PROCESS = 11
 local AT_ONCE = 2000 -- words of one command, an even number
+-- No version is further ahead of the clock: one that is was not published by these scripts.
+local AHEAD_MAX = 86400 * 1000000
 
 -- Without all heartbeats it is not known which sessions there are.
 local since = redis.call('ZSCORE', HEARTBEATS, '.since')
 local processes = (#KEYS - FIRST_PROCESS + 1) / 2
 if not since or math.abs(now + since) < lease_ms or redis.call('ZCARD', HEARTBEATS) ~= processes + 1 then
-  return 0
+  return { 0, 0 }
 end
 
 local function schedule()
@@ -110,6 +116,20 @@ local function rebuild()
   redis.call('HSET', META, 'unshown', '1', unpack(counts))
 end
 
+-- Members that have seen a later version than the room's were in it on another server, whose data this one does not
+-- have: they would hear nothing before it. Members that have not seen what they should have missed an event. Both are
+-- told a count behind a gap.
+local function compare_version()
+  local stored = version()
+  if seen > stored and seen < time[1] * 1000000 + AHEAD_MAX then
+    redis.call('HSET', META, 'v', digits(seen))
+    publish_restated()
+  elseif seen > 0 and seen < due then
+    publish_restated()
+  end
+  return version()
+end
+
 local was_whole = is_whole()
 local lost = redis.call('HEXISTS', META, 'lost') == 1 and stored_number(META, 'lost')
 if was_whole then
@@ -119,7 +139,7 @@ elseif not lost or math.abs(now - lost) < lease_ms then
     redis.call('HINCRBY', SERVER, 'losses', 1)
     redis.call('HSET', META, 'lost', digits(now))
   end
-  return 0
+  return { 0, 0 }
 else
   rebuild()
   publish_restated()
@@ -136,8 +156,10 @@ end
 if redis.call('EXISTS', SESSIONS) == 0 then
   redis.call('SREM', ON, ROOM)
 end
-if not forget_if_empty() then
-  keep()
-  schedule()
+if forget_if_empty() then
+  return { 1, 0 }
 end
-return 1
+local found = compare_version()
+keep()
+schedule()
+return { 1, found }

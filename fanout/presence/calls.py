@@ -108,15 +108,20 @@ class PresenceCalls:
         words = (incarnation, self._grace_ms, self._silent_ms)
         return self._run_for_process(PRESENCE_DEAD, room, incarnation, *words)
 
-    def check(self, room: Channel, incarnation: str, processes: Sequence[str]) -> asyncio.Future[int]:
-        """1 if the room agrees with its sessions, else 0: check it again soon. `processes`: all with heartbeats."""
+    def check(
+        self, room: Channel, incarnation: str, processes: Sequence[str], *, seen: int = 0, due: int = 0
+    ) -> "asyncio.Future[list[int]]":
+        """[1 if the room agrees with its sessions, else 0: check it again soon; its version, 0 without users].
+
+        `processes`: all with heartbeats. `seen`, `due`: the versions that members here have seen, and should have.
+        """
         keyspace = self.keyspace
 
         def keys_of(process: str) -> tuple[bytes, bytes]:
             return keyspace.sessions_of_node(room, process), keyspace.rooms_of_node(room.partition, process)
 
         of_all = (key for process in processes for key in keys_of(process))
-        words = (*self._words(room), self._grace_ms, self._lease_ms)
+        words = (*self._words(room), self._grace_ms, self._lease_ms, seen, due)
         return self._run(PRESENCE_CHECK, room, (*keys_of(incarnation), *of_all), words)
 
     async def list_processes(self, part: int) -> list[str]:

@@ -10,8 +10,7 @@ import asyncio
 import heapq
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
-from zlib import crc32
+from typing import Any
 
 import structlog
 
@@ -28,14 +27,13 @@ from ..redis.pipeline import AnyPipeline
 from ..unreadable import UnreadableData, parse_room_member
 from .calls import PresenceCalls, PresenceRules
 from .present import PresentSession, PresentSessions
+from .room_checks import ROOMS_AT_ONCE, Restated, RoomChecks, SeenVersion, none_seen
 from .sweeper import FreeLeases, Sweeper, SweeperStatistics, free_none
 
 SESSIONS_AT_ONCE = 500
 """Joins or leaves that are sent together when many have to be repeated or restated."""
 USERS_MAX = 2**53
 """More users than any room has: a score that no node has written."""
-ROOMS_AT_ONCE = 32
-"""Rooms that are compared or checked together: so much one turn of the event loop has to do."""
 
 _log = structlog.get_logger("tannoy.presence")
 
@@ -54,13 +52,6 @@ class PresenceStatistics(SweeperStatistics):
     """Joins and leaves that were sent because Redis and this process did not agree."""
 
 
-class Restated(NamedTuple):
-    is_right: bool
-    """Whether all rooms agree with their sessions; if not, the partition has to be restated again soon."""
-    rooms: int
-    """How many rooms were compared or checked."""
-
-
 class Presence:
     """Needs `run` running, and a heartbeat of `incarnation`: Redis accepts no joins of a process without one."""
 
@@ -75,6 +66,7 @@ class Presence:
         unreadable: UnreadableData | None = None,
         envelopes: Envelopes = PLAIN,
         free_leases: FreeLeases = free_none,
+        seen_version: SeenVersion = none_seen,
     ) -> None:
         self._pipeline = pipeline
         self._keyspace = keyspace
@@ -82,6 +74,7 @@ class Presence:
         self._calls = PresenceCalls(pipeline, keyspace, rules, times, unreadable, envelopes)
         self._sweep_seconds = times.sweep_seconds
         self._sweeper = Sweeper(self._calls, free_leases)
+        self._checks = RoomChecks(self._calls, incarnation, seen_version)
         self.present = PresentSessions()
         """The sessions of this process whose join Redis has confirmed, until they leave."""
         self._joining: set[int] = set()
@@ -218,7 +211,7 @@ class Presence:
                     mine = rooms.get(RoomName(room.name), {})
                     await self._remove(room, stored - mine.keys() - self._changed)
                     await self._add(room, {number: mine[number] for number in mine.keys() - stored})
-            return await self._check(partition, set(names))
+            return await self._checks.check(partition, set(names))
         finally:
             self._restating -= 1
             if not self._restating:
@@ -249,25 +242,6 @@ class Presence:
             )
             if None in await asyncio.gather(*joins):
                 raise Unavailable("the heartbeat of this node has expired")
-
-    async def _check(self, partition: int, mine: set[RoomName]) -> Restated:
-        """Whether the rooms of this process, and its share of the others, agree with the sessions of all processes."""
-        key = self._keyspace.rooms(partition)
-        processes, members = await asyncio.gather(
-            self._calls.list_processes(partition), self._pipeline.send("ZRANGE", key, 0, -1)
-        )
-        listed = await self._calls.read_rooms("ZREM", key, partition, members)
-        names = sorted(mine.union(name for name in listed if self._is_mine_to_check(name, processes)))
-        is_right = True
-        for batch in batched(names, ROOMS_AT_ONCE):
-            rooms = [self._keyspace.room(name) for name in batch]
-            checked = await asyncio.gather(*(self._calls.check(room, self._incarnation, processes) for room in rooms))
-            is_right = is_right and all(checked)
-        return Restated(is_right, len(names))
-
-    def _is_mine_to_check(self, room: str, processes: list[str]) -> bool:
-        """Each room is checked by one process more than those that have sessions in it: there may be none."""
-        return bool(processes) and processes[crc32(room.encode()) % len(processes)] == self._incarnation
 
     def statistics(self) -> PresenceStatistics:
         swept = self._sweeper.statistics()

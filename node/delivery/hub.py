@@ -115,6 +115,11 @@ class Hub:
             roster.ahead[member.outbox] = seen
         return Position(seen.epoch, seen.offset)
 
+    def version_seen(self, room: Channel) -> int:
+        """Return the latest version of the room that any of its members has seen; 0: none."""
+        roster = self.rosters.get(room.address)
+        return 0 if roster is None else roster.version_seen
+
     def abandon_join(self, channel: Channel, member: Member) -> None:
         """Drop the buffer of a session that does not become a member."""
         roster = self.rosters[channel.address]

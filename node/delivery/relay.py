@@ -32,6 +32,8 @@ class RelayStatistics:
     """Messages and events that the bus has delivered so far, whether or not this node has sessions in their channel."""
     deliveries: int
     """Those, times the sockets of each: an excluded socket counts too."""
+    outdated: int
+    """Presence events that were dropped since members had seen a later version: see `Roster.take_rising`."""
     backlog_bytes: int
     """Bytes, as JSON, that wait for slices."""
     link_paused: bool
@@ -112,18 +114,24 @@ class Relay:
         self._link_paused = False
         self._messages = 0
         self._deliveries = 0
+        self._outdated = 0
 
-    def deliver(self, batch: Deliveries) -> None:
-        """Deliver a batch, in its order: that of the bus, or that of the history where it fills a hole."""
+    def deliver(self, deliveries: Deliveries) -> None:
+        """Deliver these, in their order: that of the bus, or that of the history where they fill a hole."""
         self._fence_if_expired()
         by_channel: dict[bytes, list[Publication]] = {}
-        for address, publication in batch:
+        for address, publication in deliveries:
             by_channel.setdefault(address, []).append(publication)
         for address, publications in by_channel.items():
             self._messages += len(publications)
             roster = self._hub.rosters.get(address)
             if roster is not None:
-                self._deliver_batch(roster, _Batch(publications))
+                batch = _Batch(publications)
+                if batch.end.version:
+                    batch = _Batch(roster.take_rising(publications))
+                    self._outdated += len(publications) - len(batch)
+                if batch:
+                    self._deliver_batch(roster, batch)
 
     def _deliver_batch(self, roster: Roster, batch: _Batch) -> None:
         sliced = self._sliced.get(roster.channel.address)
@@ -210,6 +218,7 @@ class Relay:
         return RelayStatistics(
             messages=self._messages,
             deliveries=self._deliveries,
+            outdated=self._outdated,
             backlog_bytes=self._backlog_bytes,
             link_paused=self._link_paused,
         )

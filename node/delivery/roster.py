@@ -103,7 +103,7 @@ class Roster:
     `len` counts members. A roster to which sessions only are joining exists and has the length 0.
     """
 
-    __slots__ = ("ahead", "channel", "delivered", "joining", "outboxes")
+    __slots__ = ("_version", "ahead", "channel", "delivered", "joining", "outboxes")
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
@@ -113,9 +113,31 @@ class Roster:
         """Members that know later events than the roster has delivered; they are not given those up to there."""
         self.delivered = NOTHING_SEEN
         """What all members have been given."""
+        self._version = 0
+        """The latest version that was taken for delivery."""
 
     def __len__(self) -> int:
         return sum(map(len, self.outboxes.values()))
+
+    @property
+    def version_seen(self) -> int:
+        """The latest version that a member has seen; 0: none."""
+        return max([self.delivered.version, *(seen.version for seen in self.ahead.values())])
+
+    def take_rising(self, publications: Iterable[Publication]) -> list[Publication]:
+        """Return what is to be delivered: presence events that do not lie above those before them are left out.
+
+        The link may have been at another server until now, where the room had a later version.
+        `fanout/presence/room_checks.py` says how members learn of what is left out.
+        """
+        rising: list[Publication] = []
+        for publication in publications:
+            if publication.version > self._version:
+                self._version = publication.version
+            elif publication.version:
+                continue
+            rising.append(publication)
+        return rising
 
     def begin_delivery(self, publications: Iterable[Publication]) -> None:
         """Copy what is being delivered from now on to the sessions that are joining at this moment."""
@@ -125,7 +147,8 @@ class Roster:
     def complete_delivery(self, end: Watermark, *, resets: bool) -> None:
         """Note that all members have been given everything up to `end`, and forget who is not ahead any more.
 
-        Versions and offsets rise, so nothing lower is delivered later. `resets`: a `resync` was among it.
+        Offsets of an epoch and versions rise: the tracker and the relay let nothing lower pass. `resets`: a `resync`
+        was among it.
         """
         if end == NOTHING_SEEN:
             return

@@ -164,3 +164,48 @@ async def test_a_room_is_noted_for_another_process_that_has_lost_its_note(valkey
     assert await room.check("n2") == 1
     assert await valkey.run("SMEMBERS", noted) == before
     assert await valkey.run("TTL", noted) > 0
+
+
+# ---- versions
+
+
+async def test_members_that_have_seen_a_later_version_get_a_count_behind_a_gap_above_it(room: CheckedRoom) -> None:
+    seen = (await room.counts())[0] + 1_000_000
+    await room.events()
+    assert await room.check(seen=seen) == 1
+    assert [(event["type"], event["version"]) for event in await room.events()] == [("presence", seen + 2)]
+    assert (await room.counts())[0] == seen + 2
+
+
+async def test_members_that_have_not_seen_what_was_due_get_a_count_behind_a_gap(room: CheckedRoom) -> None:
+    version = (await room.counts())[0]
+    await room.events()
+    await room.check(seen=version - 1, due=version)
+    assert [(event["type"], event["version"]) for event in await room.events()] == [("presence", version + 2)]
+
+
+@pytest.mark.parametrize(("behind", "is_due"), [(0, True), (0, False), (1, False)])
+async def test_members_that_know_the_version_or_may_still_hear_of_it_get_nothing(
+    room: CheckedRoom, behind: int, is_due: bool
+) -> None:
+    version = (await room.counts())[0]
+    await room.events()
+    await room.check(seen=version - behind, due=version if is_due else 0)
+    assert (await room.events(), (await room.counts())[0]) == ([], version)
+
+
+async def test_a_version_far_ahead_of_the_clock_of_redis_is_none(room: CheckedRoom) -> None:
+    version = (await room.counts())[0]
+    await room.events()
+    await room.check(seen=2**53 - 1)
+    assert (await room.events(), (await room.counts())[0]) == ([], version)
+
+
+async def test_a_check_returns_the_version_of_a_room_with_users_only(room: CheckedRoom) -> None:
+    assert await room.checked_version() == (await room.counts())[0]
+    for process, number in (("n1", 1), ("n2", 1), ("n2", 2)):
+        await room.leave(process, number)
+    await room.delete("leaving")
+    await room.delete("users")
+    await room.delete("presence")
+    assert await room.checked_version() == 0

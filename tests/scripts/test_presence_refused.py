@@ -69,8 +69,8 @@ class FollowedRoom(CheckedRoom):
         await self._follow()
         return answer
 
-    async def check(self, process: str = "n2") -> int:
-        answer = await super().check(process)
+    async def check(self, process: str = "n2", *, seen: int = 0, due: int = 0) -> int:
+        answer = await super().check(process, seen=seen, due=due)
         await self._follow()
         return answer
 

@@ -30,9 +30,15 @@ class CheckedRoom(PresenceRoom):
         }
         await self._valkey.run("DEL", keys[kind])
 
-    async def check(self, process: str = "n2") -> int:
+    async def check(self, process: str = "n2", *, seen: int = 0, due: int = 0) -> int:
+        """Whether the room is as its sessions say."""
         processes = await self._calls.list_processes(self.part)
-        return await self._calls.check(self.channel, process, processes)
+        return (await self._calls.check(self.channel, process, processes, seen=seen, due=due))[0]
+
+    async def checked_version(self) -> int:
+        """The version that a check returns."""
+        processes = await self._calls.list_processes(self.part)
+        return (await self._calls.check(self.channel, "n2", processes))[1]
 
     async def let_processes_state(self) -> None:
         """The time is over in which every process states its sessions after a loss was found."""

@@ -67,10 +67,10 @@ class RelayDriver:
         self.relay.deliver([delivery(text, channel=channel, exclude=exclude) for text in texts])
 
 
-def delivery(text: str, *, channel: Channel = LOBBY, exclude: str = "") -> tuple[bytes, Publication]:
+def delivery(text: str, *, channel: Channel = LOBBY, exclude: str = "", version: int = 0) -> tuple[bytes, Publication]:
     """A delivery whose JSON is the text, and whose msgpack is the text in upper case."""
     encoded = EncodedMessage(text.encode(), text.upper().encode())
-    return channel.address, Publication(encoded, exclude)
+    return channel.address, Publication(encoded, exclude, version)
 
 
 def text_frames(*texts: str) -> bytes:

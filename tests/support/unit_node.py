@@ -73,7 +73,7 @@ def unlimited_redis() -> ScriptedPipeline:
     redis.reply_with(PRESENCE_JOIN, [VERSION, 60, None])
     redis.reply_with(PRESENCE_LEAVE, 1)
     redis.reply_with(PRESENCE_LIST, [VERSION, 0, 0, []])
-    redis.reply_with(PRESENCE_CHECK, 1)
+    redis.reply_with(PRESENCE_CHECK, [1, 0])
     redis.reply_with(LEASE_ACQUIRE, [b"held", GENERATION])
     redis.reply_with(LEASE_RELEASE, b"")
     redis.reply_with(LEASE_REPAIR, [[], [], []])

@@ -8,7 +8,7 @@ from tannoy.fanout import lease_times
 from tannoy.fanout.leases import acquirer
 from tannoy.fanout.leases import manager as leases
 from tannoy.fanout.leases.lease import Lease
-from tannoy.fanout.presence import presence, sweeper
+from tannoy.fanout.presence import presence, room_checks, sweeper
 from tannoy.fanout.redis.connection import RedisConnection
 from tannoy.shared.channels import Channel
 
@@ -102,10 +102,10 @@ def lost_leases_unnoticed() -> None:
 def rooms_unchecked() -> None:
     """Anti-entropy compares leases and the sessions of its own node, and nothing else."""
 
-    async def find_them_right(self: presence.Presence, partition: int, mine: set[str]) -> presence.Restated:
-        return presence.Restated(is_right=True, rooms=0)
+    async def find_them_right(self: room_checks.RoomChecks, partition: int, mine: set[str]) -> room_checks.Restated:
+        return room_checks.Restated(is_right=True, rooms=0)
 
-    patch(presence.Presence, "_check", find_them_right)
+    patch(room_checks.RoomChecks, "check", find_them_right)
 
 
 def grace_ignored() -> None:
@@ -118,8 +118,8 @@ def leave_lost() -> None:
 
     def forget(self: presence.Presence, room: Channel, number: int) -> None: ...
 
-    async def restate(self: presence.Presence, partition: int) -> presence.Restated:
-        return presence.Restated(is_right=True, rooms=0)
+    async def restate(self: presence.Presence, partition: int) -> room_checks.Restated:
+        return room_checks.Restated(is_right=True, rooms=0)
 
     patch(presence.Presence, "leave", forget)
     patch(presence.Presence, "restate", restate)

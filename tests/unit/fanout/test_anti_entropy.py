@@ -37,7 +37,7 @@ class ScriptedAntiEntropy:
         self.redis.reply_with(PRESENCE_JOIN, [1, 1, None])
         self.redis.reply_with("HKEYS", [])
         self.redis.reply_with("ZRANGE", [])
-        self.redis.reply_with(PRESENCE_CHECK, 1)
+        self.redis.reply_with(PRESENCE_CHECK, [1, 0])
         self.disconnects = DisconnectLog(self.redis, KEYSPACE)
         presence = Presence(self.redis, KEYSPACE, incarnation=incarnation, rules=PresenceRules(50, 1000, 5.0))
         heartbeat, leases = self.process.heartbeat, self.process.leases
@@ -141,7 +141,7 @@ async def test_a_partition_marked_during_its_restate_is_restated_again() -> None
 async def test_a_partition_with_a_room_that_is_not_right_yet_is_restated_with_the_next_turn() -> None:
     scripted = ScriptedAntiEntropy()
     scripted.to_restate.add(LOBBY.partition)
-    scripted.redis.reply_with(PRESENCE_CHECK, 0, 1)
+    scripted.redis.reply_with(PRESENCE_CHECK, [0, 0], [1, 0])
     await scripted.run(TURN_SECONDS / 2)
     assert scripted.to_restate == {LOBBY.partition}
     await scripted.run(TURN_SECONDS / 2)

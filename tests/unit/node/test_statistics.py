@@ -21,5 +21,5 @@ async def test_diagnostics_have_the_parts_of_the_bus_beside_those_of_the_node() 
     encoded = orjson.loads(orjson.dumps(Node(load_settings()).statistics().as_object()))
     assert list(encoded) == OF_THE_NODE + OF_THE_BUS
     assert encoded["hub"] == {"sessions": 0, "users": 0, "channels": 0}
-    assert encoded["relay"] == {"messages": 0, "deliveries": 0, "backlog_bytes": 0, "link_paused": False}
+    assert encoded["relay"] == {"messages": 0, "deliveries": 0, "outdated": 0, "backlog_bytes": 0, "link_paused": False}
     assert (encoded["wheel"], encoded["outbox"]) == ({"waiting": 0}, {"slow": 0, "overflowed": 0, "dropped_bytes": 0})

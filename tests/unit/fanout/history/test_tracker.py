@@ -163,7 +163,7 @@ async def test_a_read_for_a_hole_is_bounded_in_bytes_so_that_many_may_be_read_at
     node.follow(LOBBY, at=10)
     node.deliver_batch(LOBBY, 12)
     await turns()
-    ((*_, max_bytes),) = node.history_redis.arguments_of(HISTORY_READ)
+    ((*_, max_bytes, _),) = node.history_redis.arguments_of(HISTORY_READ)
     assert FILLS_AT_ONCE * int(max_bytes) == 8 * 1024 * 1024
 
 

@@ -260,3 +260,16 @@ def test_members_share_one_chunk_while_another_session_is_ahead() -> None:
     assert len(written) == 4
     assert len(set(written)) == 1
     assert len({id(frames) for frames in written}) <= 2
+
+
+# ---- the latest version that members have seen
+
+
+def test_the_version_seen_is_the_later_one_of_stream_and_snapshots() -> None:
+    room = RoomDriver()
+    seen = [room.hub.version_seen(LOBBY)]
+    for version in (3, 9):
+        room.complete_join(room.begin_join(str(version)), version)
+        seen.append(room.hub.version_seen(LOBBY))
+    room.deliver([event(12)])
+    assert [*seen, room.hub.version_seen(LOBBY)] == [0, 3, 9, 12]

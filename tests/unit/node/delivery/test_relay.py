@@ -112,3 +112,23 @@ def leave_on_write(driver: RelayDriver, writer: RecordingMember, leaver: Recordi
         driver.hub.remove(LOBBY, leaver)
 
     writer.outbox.write = leave
+
+
+# ---- versions of presence events
+
+
+def test_presence_event_that_does_not_lie_above_those_before_is_dropped_and_counted() -> None:
+    driver = RelayDriver()
+    member = driver.join()
+    for versions in ([5], [4, 5], [6, 3, 8], [7], [9]):
+        driver.relay.deliver([delivery(f"v{version}", version=version) for version in versions])
+    assert member.writes == [text_frames("v5"), text_frames("v6", "v8"), text_frames("v9")]
+    assert driver.relay.statistics().outdated == 4
+
+
+def test_messages_beside_an_outdated_presence_event_are_delivered() -> None:
+    driver = RelayDriver()
+    member = driver.join()
+    driver.relay.deliver([delivery("v5", version=5)])
+    driver.relay.deliver([delivery("1"), delivery("v4", version=4), delivery("2")])
+    assert member.writes == [text_frames("v5"), text_frames("1", "2")]

@@ -140,3 +140,17 @@ def test_delivery_without_slices_adds_no_backlog(monkeypatch: pytest.MonkeyPatch
     driver.join()
     driver.deliver("x" * 1000)
     assert driver.link == []
+
+
+# ---- versions of presence events
+
+
+@on_manual_time
+async def test_presence_event_that_waits_for_slices_is_dropped_if_it_does_not_lie_above_those_before() -> None:
+    driver = RelayDriver(slice_size=1)
+    members = [driver.join() for _ in range(3)]
+    for version in (5, 4, 6, 6):
+        driver.relay.deliver([delivery(f"v{version}", version=version)])
+    await turns(20)
+    assert {b"".join(member.writes) for member in members} == {text_frames("v5", "v6")}
+    assert driver.relay.statistics().backlog_bytes == 0
