@@ -159,12 +159,12 @@ def _parse_user(claims: Mapping[str, Any]) -> UserId:
 
 
 def _parse_username(claims: Mapping[str, Any], user_id: UserId) -> str:
-    if claims.get("username") is None:
+    if claims.get("name") is None:
         return str(user_id)
     try:
-        return parse_username(claims["username"])
+        return parse_username(claims["name"])
     except BadName as refusal:
-        raise TokenRefused(TokenProblem.BAD_CLAIM, f"the claim of the token: {refusal.message}") from refusal
+        raise TokenRefused(TokenProblem.BAD_CLAIM, f"the claim 'name' of the token: {refusal.message}") from refusal
 
 
 def _parse_time(claims: Mapping[str, Any], name: str) -> float:

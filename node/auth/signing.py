@@ -23,7 +23,7 @@ def sign_token(
 ) -> str:
     """A token with HS256. `expires_at` is in Unix seconds; what is None or empty is left out (docs/protocol.md §2)."""
     optional: dict[str, Any] = {
-        "username": username,
+        "name": username,
         "rooms": None if rooms is None else list(rooms),
         "agents": None if agents is None else list(agents),
         "can": None if can is None else list(can),

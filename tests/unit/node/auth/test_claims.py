@@ -41,7 +41,7 @@ def test_an_empty_list_of_permissions_allows_nothing() -> None:
 
 def test_the_username_is_the_user_id_where_none_is_given() -> None:
     assert parse().username == "ada"
-    assert parse(username="Ada L.").username == "Ada L."
+    assert parse(name="Ada L.").username == "Ada L."
 
 
 def test_the_representation_of_claims_does_not_contain_the_id_of_the_token() -> None:
