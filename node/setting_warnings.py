@@ -10,6 +10,10 @@ from ..shared.settings import Settings, find_service_links, settings_without_eff
 from .auth.hosts import is_loopback
 from .lifecycle.files import OTHERS, file_limit, sessions_possible
 
+_TOKEN_SETTINGS = frozenset(
+    "jwt_secret jwt_public_key jwks_url jwt_algorithms jwt_audience jwt_issuer auth_query_token".split()
+)
+
 
 def find_file_warnings(settings: Settings) -> list[str]:
     """Return a sentence if the limit of open files, as it is now, admits fewer sessions than the settings."""
@@ -29,6 +33,9 @@ def find_warnings(settings: Settings, variables: Mapping[str, str]) -> list[str]
             warnings.append(f"TANNOY_AUTH=none: any client that reaches {settings.host} can choose its identity")
         if not settings.api_key.get_secret_value():
             warnings.append("no TANNOY_API_KEY is set: the API serves clients on this machine only")
+    if settings.auth == "none" and (found := sorted(_TOKEN_SETTINGS & settings.model_fields_set)):
+        named = ", ".join(f"TANNOY_{name.upper()}" for name in found)
+        warnings.append(f"these settings have no effect without TANNOY_AUTH=jwt: {named}")
     redis = _find_foreign_redis(settings)
     if redis is not None and not settings.cluster_secret.get_secret_value():
         warnings.append(

@@ -34,9 +34,10 @@ LIMIT_MAX = 100_000
 HISTORY_MAX = 10_000
 """The highest number of messages kept per channel: a recovery reads them all at once."""
 
+JwtAlgorithm = Literal["HS256", "HS384", "HS512", "RS256", "ES256", "EdDSA"]
+
 NOT_IN_EFFECT = frozenset(
-    "JWT_SECRET JWT_PUBLIC_KEY JWT_ALGORITHMS JWT_AUDIENCE JWT_ISSUER AUTH_QUERY_TOKEN"
-    " RATE_MESSAGES RATE_CONNECTS MEMORY_MAX_MB CPU_MAX_PERCENT LOOP_LAG_MAX_MS DRAIN_SECONDS".split()
+    "RATE_MESSAGES RATE_CONNECTS MEMORY_MAX_MB CPU_MAX_PERCENT LOOP_LAG_MAX_MS DRAIN_SECONDS".split()
 )
 
 
@@ -56,6 +57,13 @@ class SettingValues(TypedDict, total=False):
     node_id: str | None
     cluster_secret: str | SecretStr
     auth: Literal["none", "jwt"]
+    auth_query_token: bool
+    jwt_secret: str | SecretStr
+    jwt_public_key: str
+    jwks_url: str
+    jwt_algorithms: str | Iterable[str]
+    jwt_audience: str
+    jwt_issuer: str
     api_key: str | SecretStr
     allowed_origins: str | Iterable[str]
     message_max_bytes: int
@@ -98,6 +106,13 @@ class Settings(BaseModel):
     cluster_secret: SecretStr = SecretStr("")
 
     auth: Literal["none", "jwt"] = "none"
+    auth_query_token: bool = False
+    jwt_secret: SecretStr = SecretStr("")
+    jwt_public_key: str = ""
+    jwks_url: str = ""
+    jwt_algorithms: tuple[JwtAlgorithm, ...] = ()
+    jwt_audience: str = ""
+    jwt_issuer: str = ""
     api_key: SecretStr = SecretStr("")
     allowed_origins: tuple[str, ...] = ()
 
@@ -146,6 +161,11 @@ class Settings(BaseModel):
         if value == "jwt":
             raise ValueError("jwt is not available yet: only none is")
         return value
+
+    @field_validator("jwt_algorithms", mode="before")
+    @classmethod
+    def _algorithms(cls, value: object) -> object:
+        return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
 
     @field_validator("node_id")
     @classmethod

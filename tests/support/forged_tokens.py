@@ -62,7 +62,7 @@ def assemble(header: bytes | object, payload: bytes | object, secret: str = SECR
     return f"{signed}.{encode_part(hmac.digest(secret.encode(), signed.encode(), hashlib.sha256))}"
 
 
-def signed(secret: str = SECRET, algorithm: str = "HS256", headers: dict[str, Any] | None = None, **claims: Any) -> str:
+def signed(secret: Any = SECRET, algorithm: str = "HS256", headers: dict[str, Any] | None = None, **claims: Any) -> str:
     return jwt.encode({**GOOD, **claims}, secret, algorithm, headers)
 
 

@@ -13,8 +13,13 @@ from tannoy.shared.settings import NOT_IN_EFFECT, Settings
 
 PROJECT = Path(__file__).parent.parent.parent
 PLANNED = "*Planned.*"
-AS_TEXT = {"redis_url": "redis://127.0.0.1:6379", "cluster_secret": "empty", "api_key": "empty"}
-IN_WORDS = {"node_id", "redis_credentials", "allowed_origins", "log_file"}
+AS_TEXT = {
+    "redis_url": "redis://127.0.0.1:6379",
+    "auth_query_token": "false",
+    **dict.fromkeys(("cluster_secret", "api_key", "jwt_secret", "jwt_public_key", "jwks_url"), "empty"),
+    **dict.fromkeys(("jwt_audience", "jwt_issuer"), "empty"),
+}
+IN_WORDS = {"node_id", "redis_credentials", "allowed_origins", "jwt_algorithms", "log_file"}
 """Settings whose default is described, since it is no constant."""
 
 

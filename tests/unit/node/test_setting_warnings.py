@@ -58,7 +58,7 @@ def test_a_redis_on_this_machine_needs_no_secret(url: str) -> None:
     ("variables", "sentence"),
     [
         ({"TANNOY_PROT": "1"}, "unknown settings, perhaps misspelt: TANNOY_PROT"),
-        ({"TANNOY_JWT_SECRET": "x"}, "these settings have no effect in this version yet: TANNOY_JWT_SECRET"),
+        ({"TANNOY_RATE_MESSAGES": "1"}, "these settings have no effect in this version yet: TANNOY_RATE_MESSAGES"),
         (
             {"TANNOY_PORT": "tcp://10.0.0.1:8000", "TANNOY_SERVICE_HOST": "10.0.0.1"},
             "variables that Kubernetes sets for a service are left out: TANNOY_PORT, TANNOY_SERVICE_HOST",
@@ -67,6 +67,11 @@ def test_a_redis_on_this_machine_needs_no_secret(url: str) -> None:
 )
 def test_variables_that_have_no_effect_are_named_in_one_sentence(variables: dict[str, str], sentence: str) -> None:
     assert find_warnings(Settings(), variables) == [sentence]
+
+
+def test_settings_of_tokens_have_no_effect_without_tokens() -> None:
+    sentence = "these settings have no effect without TANNOY_AUTH=jwt: TANNOY_JWT_AUDIENCE, TANNOY_JWT_SECRET"
+    assert find_warnings(Settings(jwt_secret="x", jwt_audience="us"), {}) == [sentence]
 
 
 def test_a_limit_of_files_that_admits_fewer_sessions_than_the_settings_is_warned_of(

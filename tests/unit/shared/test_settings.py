@@ -61,6 +61,8 @@ GOOD = [
     ("PRESENCE_INLINE_MAX", "0", "presence_inline_max", 0),
     ("PRESENCE_EVENTS_MAX", "0", "presence_events_max", 0),
     ("PRESENCE_GRACE", "0", "presence_grace", 0.0),
+    ("JWT_ALGORITHMS", "HS256, HS512", "jwt_algorithms", ("HS256", "HS512")),
+    ("AUTH_QUERY_TOKEN", "true", "auth_query_token", True),
     ("ALLOWED_ORIGINS", "*", "allowed_origins", ("*",)),
     ("ALLOWED_ORIGINS", "", "allowed_origins", ()),
     (
@@ -88,6 +90,8 @@ BAD = [
     ("REDIS_CREDENTIALS", "my-company:A", "has to be module:attribute"),
     ("REDIS_CREDENTIALS", "a:b:c", "has to be module:attribute"),
     ("NODE_ID", "a b", "A-Z a-z 0-9 _ . : @ ~ -"),
+    ("AUTH_QUERY_TOKEN", "perhaps", "valid boolean"),
+    ("JWT_ALGORITHMS", "none", "'HS256'"),
     ("AUTH", "basic", "'none' or 'jwt'"),
     ("AUTH", "jwt", "only none"),
     ("ALLOWED_ORIGINS", "example.com", "scheme://host[:port]"),
@@ -177,7 +181,7 @@ DOCUMENTED = """
     JWT_ISSUER API_KEY ALLOWED_ORIGINS AGENT_MAX_SESSIONS AGENT_LIMIT_POLICY USER_MAX_SESSIONS NODE_MAX_SESSIONS
     LIMIT_MODE MESSAGE_MAX_BYTES OUTBOX_MAX_BYTES SLOW_POLICY PING_INTERVAL HISTORY_SIZE HISTORY_TTL RATE_MESSAGES
     RATE_CONNECTS PRESENCE_INLINE_MAX PRESENCE_EVENTS_MAX PRESENCE_GRACE MEMORY_MAX_MB CPU_MAX_PERCENT LOOP_LAG_MAX_MS
-    DRAIN_SECONDS LOG_FORMAT LOG_LEVEL LOG_FILE AUTH_QUERY_TOKEN
+    DRAIN_SECONDS LOG_FORMAT LOG_LEVEL LOG_FILE AUTH_QUERY_TOKEN JWKS_URL
 """
 
 
