@@ -22,6 +22,7 @@ from ..shared.settings import Settings, load_settings
 from ..shared.variables import read_variables
 from .admission.handshake import record_refusal
 from .admission.heads import check_head
+from .connections.clients import Clients
 from .lifecycle.logs import configure_logs
 from .lifecycle.signals import run_before_signal_handlers
 from .node import Node
@@ -63,8 +64,8 @@ class _CheckHead:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app = self._app
         if scope["type"] == "http" and (rejected := check_head(target_length(scope), scope["headers"])) is not None:
-            node: Node = scope["state"]["node"]
-            record_refusal(node.refusals, None, rejected)
+            clients: Clients = scope["state"]["clients"]
+            record_refusal(clients.refusals, None, rejected)
             app = response_to(rejected)
             app.headers["Connection"] = "close"
         await app(scope, receive, send)
@@ -74,6 +75,7 @@ class LifespanState(TypedDict):
     """`request.state` of each request."""
 
     node: Node
+    clients: Clients
 
 
 def create_app(settings: Settings | None = None, *, make_node: Callable[[Settings], Node] = Node) -> Starlette:
@@ -92,7 +94,7 @@ def create_app(settings: Settings | None = None, *, make_node: Callable[[Setting
         node = make_node(settings)
         async with node.running():
             with run_before_signal_handlers(node.drain):
-                yield {"node": node}
+                yield {"node": node, "clients": node.clients}
 
     return _build_app(settings, lifespan)
 
@@ -108,7 +110,7 @@ def create_app_of(node: Node) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[LifespanState]:
-        yield {"node": node}
+        yield {"node": node, "clients": node.clients}
 
     return _build_app(node.settings, lifespan)
 

@@ -15,6 +15,7 @@ from ..shared.errors import StartError
 from ..shared.names import NodeId
 from ..shared.policy import Limit, LimitPolicy
 from ..shared.settings import Settings
+from .auth.verifier import TokenVerifier
 from .connections.bus_status import BusStatus, StatusBroadcast
 from .connections.context import CommandContext, ConnectionContext, ConnectionCounters, JoinContext
 from .connections.session_limits import SessionLeases
@@ -111,6 +112,7 @@ def connection_context(
     wheel: TimerWheel,
     bus_status: BusStatus,
     operations: Operations,
+    verifier: TokenVerifier | None,
 ) -> ConnectionContext:
     """What the connections of a node share."""
     outbox_limits = OutboxLimits(settings.outbox_max_bytes, settings.slow_policy)
@@ -142,6 +144,7 @@ def connection_context(
             counters=counters,
         ),
         counters=counters,
+        verifier=verifier,
     )
 
 

@@ -1,6 +1,6 @@
 """One node: the bus of `fanout` and the sockets of this process, composed, and the tasks that keep them running.
 
-The transports find it in the lifespan's state: it decides over handshakes and makes connections.
+Transports and calls of the HTTP API find it, and its `clients`, in the lifespan's state.
 """
 
 import asyncio
@@ -27,11 +27,9 @@ from ..shared.keyspace import Keyspace
 from ..shared.names import NodeId
 from ..shared.nodes import NodeInfo
 from ..shared.settings import Settings
-from .admission.capacity import Capacity
-from .admission.handshake import AcceptedThenClosed, Admission, Admitted, Handshake, Rejected, record_refusal
-from .admission.other_connections import OtherConnections
-from .admission.refusals import RefusalLog
+from .admission.handshake import Admission
 from .auth.hosts import is_loopback
+from .auth.token_settings import create_verifier
 from .composition import (
     bus_rules,
     connection_context,
@@ -40,19 +38,13 @@ from .composition import (
     relay_of,
     status_broadcast_of,
 )
-from .connections.connection import Connection
+from .connections.clients import Clients
 from .connections.control_handler import ControlHandler
-from .connections.rejected import RejectedConnection
 from .connections.timers import TimerWheel
 from .delivery.hub import Hub
 from .lifecycle.drain import drain_sessions
 from .lifecycle.log_queue import log_statistics
-from .protocols.encoding import encoding_of
 from .statistics import NodeStatistics
-from .transports.base import ClientTransport, TransportListener
-
-WRITE_HIGH_WATER = 65_536
-"""Bytes written to a socket that the kernel has not taken, from which on it counts as slow."""
 
 _log = structlog.get_logger("tannoy.node")
 
@@ -82,8 +74,6 @@ class Node:
         self.clock = clock or SystemClock()
         self.incarnation = secrets.token_hex(8)
         self.node_id = NodeId(settings.node_id or f"{_host_name()}-{self.incarnation[:6]}")
-        self.message_max_bytes = settings.message_max_bytes
-        self.write_high_water = min(WRITE_HIGH_WATER, settings.outbox_max_bytes)
         self.is_draining = False
         self.has_failed = False
         self._on_failure = on_failure
@@ -107,6 +97,7 @@ class Node:
         bus = self.bus = Bus(
             backend, self.keyspace, rules, events, incarnation=self.incarnation, name=self.node_id, clock=self.clock
         )
+        verifier = create_verifier(settings, self.clock, is_revoked=lambda claims: False)
         self.relay = relay_of(bus, self.hub)
         self.operations = operations_of(bus, settings, self.clock)
         self._status_broadcast = status_broadcast_of(bus, self.hub, self.clock)
@@ -119,40 +110,17 @@ class Node:
             wheel=self.wheel,
             bus_status=self._status_broadcast.status,
             operations=self.operations,
+            verifier=verifier,
         )
         self.control_handler = ControlHandler(self.hub, self.keyspace, self.context.session_leases)
-        self.refusals = RefusalLog(self.clock)
-        self.other_connections = OtherConnections(self.clock)
-        self._capacity = Capacity(settings.node_max_sessions)
-        self._admission = Admission(self.keyspace, settings.allowed_origins, is_local=is_loopback(settings.host))
-        self._warns_of_host = is_loopback(settings.host)
-
-    # ---- ConnectionFactory, for the transports
-
-    def admit(self, handshake: Handshake) -> Admitted | AcceptedThenClosed | Rejected:
-        self._warn_if_reached_elsewhere(handshake.server_host)
-        refusal = self._capacity.find_refusal(self.context.counters.open, is_draining=self.is_draining)
-        decision = refusal or self._admission.decide(handshake)
-        if not isinstance(decision, Admitted):
-            record_refusal(self.refusals, handshake, decision)
-        return decision
-
-    def _warn_if_reached_elsewhere(self, server_host: str | None) -> None:
-        """Warn once if the server below listens elsewhere than TANNOY_HOST says, by which warnings at start go."""
-        if self._warns_of_host and server_host is not None and not is_loopback(server_host):
-            self._warns_of_host = False
-            _log.warning(
-                "clients reach this node at another address than TANNOY_HOST: set it to the address that the server "
-                "listens on. TANNOY_AUTH=none: any client that reaches it can choose its identity",
-                address=server_host,
-                tannoy_host=self.settings.host,
-            )
-
-    def connect(self, transport: ClientTransport, decision: Admitted | AcceptedThenClosed) -> TransportListener:
-        if isinstance(decision, AcceptedThenClosed):
-            return RejectedConnection(transport, decision, self.wheel, self.other_connections)
-        encoding = encoding_of(decision.wire, transport.framing)
-        return Connection(self.context, transport, decision.session, encoding)
+        admission = Admission(
+            self.keyspace,
+            settings.allowed_origins,
+            is_local=is_loopback(settings.host),
+            verifier=verifier,
+            allows_query_token=settings.auth_query_token,
+        )
+        self.clients = Clients(settings, admission, self.context, self.clock, lambda: self.is_draining)
 
     # ---- state, for other nodes and operators
 
@@ -183,7 +151,7 @@ class Node:
         if (reason := self.bus.not_ready_reason) is not None:
             return reason
         # A balancer that sends newcomers elsewhere spares them a 503.
-        full = self._capacity.find_refusal(self.context.counters.open, is_draining=False)
+        full = self.clients.find_refusal()
         return None if full is None else full.refusal.message
 
     # ---- life
@@ -197,7 +165,7 @@ class Node:
         try:
             await self.bus.wait_until_ready()
             tasks.append(self._keep(self._check_node_id, "node-id", may_end=True))
-            self._capacity.measure_files()
+            self.clients.capacity.measure_files()
             _log.info("node is ready", node=self.node_id)
             yield
         finally:
@@ -254,11 +222,11 @@ class Node:
             relay=self.relay.statistics(),
             wheel=self.wheel.statistics(),
             connections=self.context.counters.statistics(),
-            other_connections=self.other_connections.statistics(),
+            other_connections=self.clients.other_connections.statistics(),
             outbox=self.context.outbox_limits.statistics(),
             publishing=self.operations.publishing.turns.statistics(),
             pages=self.operations.page_turns.statistics(),
-            refused=self.refusals.statistics(),
+            refused=self.clients.refusals.statistics(),
             log=log_statistics(),
             bus=self.bus.statistics(),
         )

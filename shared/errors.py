@@ -10,7 +10,7 @@ TannoyError
 ├── MalformedBytes          bytes on the bus that no node of this version has written
 ├── StartError              the node cannot start; the message is a sentence for the operator
 ├── MissingExtra            an extra of the package is not installed (`extras.py`)
-├── BadCommand              a client's frame that is not a command (`protocol/commands.py`)
+├── BadCommand              a client's frame that is not a command (`protocol/command_parser.py`)
 ├── ClientError             a request of the client failed (`client/errors.py`)
 ├── TooManyPipelined, HeadRejected
 │                           stop the parser of an HTTP connection (`node/server/http_protocol.py`)

@@ -155,13 +155,6 @@ class Settings(BaseModel):
             raise ValueError("has to be module:attribute, for instance my_company.redis:Credentials")
         return value or None
 
-    @field_validator("auth")
-    @classmethod
-    def _known_auth(cls, value: str) -> str:
-        if value == "jwt":
-            raise ValueError("jwt is not available yet: only none is")
-        return value
-
     @field_validator("jwt_algorithms", mode="before")
     @classmethod
     def _algorithms(cls, value: object) -> object:

@@ -6,25 +6,26 @@ the connection is therefore accepted, sent `error` and `bye`, and closed.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, unquote
 
 from ...shared.codes import CloseCode, ErrorCode
-from ...shared.errors import BadName, BadRequest, Refused, Unavailable
+from ...shared.errors import BadRequest, Refused, Unavailable
 from ...shared.keyspace import Keyspace
-from ...shared.names import parse_agent, parse_room
 from ...shared.origins import AllowedOrigins, is_of_host
 from ...shared.protocol.codec import JSON, WIRE_FORMATS, WireFormat
-from ...shared.publication import UNKNOWN_POSITION, Position
+from ...shared.protocol.frames import Author
+from ...shared.publication import UNKNOWN_POSITION
+from ..auth.authorization import check_channel
+from ..auth.claims import Claims, Permission
 from ..auth.hosts import is_loopback, strip_port
-from ..auth.identity import identify_client
-from ..protocols.session import Endpoint, Session
+from ..auth.identity import identify_client, identify_owner
+from ..auth.token_problems import TokenProblem, TokenRefused
+from ..auth.verifier import TokenVerifier
+from ..protocols.session import Session
 from ..rfc6455 import is_key
-from .refusals import Reason, RefusalLog
+from .offered_tokens import find_token, split_subprotocols
+from .refusals import Reason, RefusalLog, reason_of
+from .target import ENDPOINTS, Target, parse_target
 
-WS_PATH = "/ws"
-CHAT_PREFIX = "/ws/chat/"
-AGENTS_PREFIX = "/ws/agents/"
-ENDPOINTS = "/ws, /ws/chat/ROOM and /ws/agents/AGENT are"
 QUERY_FIELDS_MAX = 100
 """Parameters in the query of a handshake."""
 UPGRADE_HEADERS: Mapping[str, str] = {"Upgrade": "websocket", "Connection": "Upgrade"}
@@ -52,6 +53,16 @@ class Admitted:
     session: Session
     wire: WireFormat
     subprotocol: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitsToken:
+    """Accept the connection, and wait for a first frame with a token: until then it has no identity."""
+
+    target: Target
+    wire: WireFormat
+    subprotocol: str | None
+    origin: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +101,7 @@ def join_headers(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
 def record_refusal(log: RefusalLog, handshake: Handshake | None, decision: AcceptedThenClosed | Rejected) -> None:
     """Count and log a handshake that was not admitted; None: a request, or a head that nothing is built from."""
     if isinstance(decision, AcceptedThenClosed):
-        reason, status = Reason.NAME, int(decision.code)
+        reason, status = reason_of(decision.refusal), int(decision.code)
     else:
         reason, status = decision.reason, decision.status
     origin = None if handshake is None else handshake.headers.get("origin")
@@ -127,15 +138,25 @@ class Admission:
     """Decides on handshakes.
 
     `allowed_origins` as in the settings; empty: only pages that this host has served. `is_local`: the node listens on
-    loopback only.
+    loopback only. `verifier`: of tokens; None: clients say who they are.
     """
 
-    def __init__(self, keyspace: Keyspace, allowed_origins: tuple[str, ...], *, is_local: bool = False) -> None:
+    def __init__(
+        self,
+        keyspace: Keyspace,
+        allowed_origins: tuple[str, ...],
+        *,
+        is_local: bool = False,
+        verifier: TokenVerifier | None = None,
+        allows_query_token: bool = False,
+    ) -> None:
         self._keyspace = keyspace
+        self._verifier = verifier
+        self._allows_query_token = allows_query_token
         self._is_local = is_local
         self._allowed_origins = AllowedOrigins(allowed_origins)
 
-    def decide(self, handshake: Handshake) -> Admitted | AcceptedThenClosed | Rejected:
+    def decide(self, handshake: Handshake) -> Admitted | AwaitsToken | AcceptedThenClosed | Rejected:
         origin = handshake.headers.get("origin")
         if origin is not None and not self._is_allowed(origin, handshake):
             message = f"pages of {origin!r:.100} may not connect: TANNOY_ALLOWED_ORIGINS lists the allowed origins"
@@ -146,14 +167,36 @@ class Admission:
         if handshake.query.count("&") >= QUERY_FIELDS_MAX:
             message = f"the query of a handshake may have at most {QUERY_FIELDS_MAX} parameters"
             return Rejected(400, BadRequest(message), Reason.HANDSHAKE)
-        wire, subprotocol = _negotiate_wire_format(handshake.headers.get("sec-websocket-protocol", ""))
+        offered, token = split_subprotocols(handshake.headers.get("sec-websocket-protocol", ""))
+        wire, subprotocol = _negotiate_wire_format(offered)
         if wire is None:
             message = f"none of the offered subprotocols is known: {' and '.join(WIRE_FORMATS)} are"
             return Rejected(400, BadRequest(message), Reason.SUBPROTOCOL)
         try:
-            return Admitted(self._create_session(handshake), wire, subprotocol)
-        except BadName as refusal:
-            return AcceptedThenClosed(refusal, CloseCode.FORBIDDEN, wire, subprotocol)
+            target = parse_target(handshake.path, handshake.query, self._keyspace)
+            if self._verifier is None:
+                return Admitted(self._create_session(target, identify_client(target.query)), wire, subprotocol)
+            token = find_token(handshake.headers, token, target.query, allows_query=self._allows_query_token)
+            if token is None:
+                return AwaitsToken(target, wire, subprotocol, origin)
+            return Admitted(self.identify(target, token), wire, subprotocol)
+        except Refused as refusal:
+            return AcceptedThenClosed(refusal, close_code_of(refusal), wire, subprotocol)
+
+    def identify(self, target: Target, token: str) -> Session:
+        """The session of a client that has proven who it is. Raises Refused."""
+        assert self._verifier is not None
+        claims = self._verifier.verify(token)
+        author = identify_owner(claims, target.query)
+        if target.home is not None:
+            check_channel(claims, target.home)
+        return self._create_session(target, author, claims)
+
+    def _create_session(self, target: Target, author: Author, claims: Claims | None = None) -> Session:
+        recover = target.recover
+        if recover is not None and claims is not None and Permission.HISTORY not in claims.can:
+            recover = UNKNOWN_POSITION  # it is told that nothing was recovered
+        return Session(target.endpoint, author, target.home, self._keyspace, recover=recover, claims=claims)
 
     def _is_allowed(self, origin: str, handshake: Handshake) -> bool:
         if self._allowed_origins:
@@ -168,53 +211,22 @@ class Admission:
         """Whether the node listens on loopback only; a server that is not ours may listen where no setting says."""
         return self._is_local and (handshake.server_host is None or is_loopback(handshake.server_host))
 
-    def _create_session(self, handshake: Handshake) -> Session:
-        """Raises BadName."""
-        query = _parse_query(handshake.query)
-        path = handshake.path
-        if path.startswith(CHAT_PREFIX):
-            query.pop("session_id", None)  # only an agent's client may name its session
-            room = self._keyspace.room(parse_room(unquote(path[len(CHAT_PREFIX) :])))
-            return Session(Endpoint.ROOM, identify_client(query), room, self._keyspace, recover=_parse_position(query))
-        if path.startswith(AGENTS_PREFIX):
-            agent = self._keyspace.agent(parse_agent(unquote(path[len(AGENTS_PREFIX) :])))
-            return Session(
-                Endpoint.AGENT, identify_client(query), agent, self._keyspace, recover=_parse_position(query)
-            )
-        if path.removesuffix("/") != WS_PATH:
-            raise BadName(f"{path!r:.100} is not an endpoint: {ENDPOINTS}")
-        query.pop("session_id", None)
-        return Session(Endpoint.ROOMS, identify_client(query), None, self._keyspace)
+
+def close_code_of(refusal: Refused) -> CloseCode:
+    """The code that closes a connection whose client may not have a session."""
+    if isinstance(refusal, TokenRefused):
+        return CloseCode.TOKEN_EXPIRED if refusal.problem is TokenProblem.EXPIRED else CloseCode.BAD_TOKEN
+    return CloseCode.TRY_AGAIN_LATER if isinstance(refusal, Unavailable) else CloseCode.FORBIDDEN
 
 
-def _parse_position(query: Mapping[str, str]) -> Position | None:
-    """The position to recover from, or None if no recovery is asked for.
-
-    A malformed position is UNKNOWN_POSITION: nothing is recovered from it, which the client sees as `recovered: false`.
-    """
-    if "epoch" not in query and "offset" not in query:
-        return None
-    epoch, offset = query.get("epoch", ""), query.get("offset", "")
-    is_count = offset.isascii() and offset.isdigit() and len(offset) < 16
-    return Position(epoch, int(offset)) if epoch and is_count else UNKNOWN_POSITION
-
-
-def _parse_query(query: str) -> dict[str, str]:
-    if "%" in query or "+" in query:
-        return dict(parse_qsl(query, keep_blank_values=True))
-    # Most queries contain no escapes; splitting them by hand takes a third of the time.
-    return {name: value for name, _, value in (field.partition("=") for field in query.split("&"))}
-
-
-def _negotiate_wire_format(offered: str) -> tuple[WireFormat | None, str | None]:
+def _negotiate_wire_format(offered: list[str]) -> tuple[WireFormat | None, str | None]:
     """The first offered subprotocol that is known, or None; a client that offers nothing gets JSON.
 
     A browser fails a connection that echoes none of the subprotocols that it offered, and shows no reason.
     """
-    protocols = [protocol for protocol in map(str.strip, offered.split(",")) if protocol]
-    if not protocols:
+    if not offered:
         return JSON, None
-    for protocol in protocols:
+    for protocol in offered:
         if wire := WIRE_FORMATS.get(protocol):
             return wire, wire.subprotocol
     return None, None

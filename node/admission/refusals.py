@@ -8,6 +8,9 @@ from enum import StrEnum
 import structlog
 
 from ...shared.clock import Clock
+from ...shared.codes import ErrorCode
+from ...shared.errors import Refused
+from ..auth.token_problems import TokenRefused
 
 WINDOW_SECONDS = 60.0
 """Within it a reason and an origin are logged once."""
@@ -30,6 +33,34 @@ class Reason(StrEnum):
     FILES = "files"
     CONNECTIONS = "connections"
     REQUEST = "request"
+    FORBIDDEN = "forbidden"
+    TOKEN_MISSING = "token_missing"
+    TOKEN_EMPTY = "token_empty"
+    TOKEN_TOO_LONG = "token_too_long"
+    TOKEN_MALFORMED = "token_malformed"
+    TOKEN_UNKNOWN_KEY = "token_unknown_key"
+    TOKEN_BAD_SIGNATURE = "token_bad_signature"
+    TOKEN_BAD_CLAIM = "token_bad_claim"
+    TOKEN_EXPIRED = "token_expired"
+    TOKEN_NOT_YET_VALID = "token_not_yet_valid"
+    TOKEN_WRONG_AUDIENCE = "token_wrong_audience"
+    TOKEN_WRONG_ISSUER = "token_wrong_issuer"
+    TOKEN_REVOKED = "token_revoked"
+
+
+def reason_of(refusal: Refused) -> Reason:
+    """Why a client that was accepted is closed with this refusal."""
+    if isinstance(refusal, TokenRefused):
+        return Reason(f"token_{refusal.problem}")
+    match refusal.code:
+        case ErrorCode.BAD_NAME:
+            return Reason.NAME
+        case ErrorCode.FORBIDDEN:
+            return Reason.FORBIDDEN
+        case ErrorCode.UNAVAILABLE:
+            return Reason.SESSIONS
+        case _:
+            return Reason.HANDSHAKE
 
 
 class RefusalLog:

@@ -19,8 +19,8 @@ LISTED_MAX = 1000
 """Entries of the claim `rooms` or `agents`."""
 PATTERN_MAX_CHARACTERS = 129
 """Of one entry: a name, and `*`."""
-TIME_MAX = 2**53
-"""The highest `exp`, `nbf` or `iat`, in seconds: beyond it JSON numbers are not exact."""
+TIME_MAX = 253_402_300_799
+"""The highest `exp` or `nbf`, in Unix seconds: the end of the year 9999, beyond which RFC 3339 writes no time."""
 TOKEN_ID_MAX_CHARACTERS = 256
 """Of `jti`."""
 

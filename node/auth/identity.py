@@ -3,8 +3,11 @@
 import secrets
 from collections.abc import Mapping
 
+from ...shared.codes import ErrorCode
+from ...shared.errors import Refused
 from ...shared.names import SessionId, UserId, parse_session, parse_user, parse_username
 from ...shared.protocol.frames import Author
+from .claims import Claims
 
 _GUEST_PREFIX = "guest-"
 
@@ -28,3 +31,15 @@ def identify_client(query: Mapping[str, str]) -> Author:
     user_id = parse_user(query["user_id"]) if "user_id" in query else UserId(f"{_GUEST_PREFIX}{secrets.token_hex(3)}")
     username = parse_username(query["username"]) if "username" in query else str(user_id)
     return Author(user_id, username, session_id)
+
+
+def identify_owner(claims: Claims, query: Mapping[str, str]) -> Author:
+    """With `TANNOY_AUTH=jwt`: the identity that the claims of the token give; the query names the session alone.
+
+    Raises BadName; and Refused, with `forbidden`, if the query names another user than the token.
+    """
+    for field, value in (("user_id", str(claims.user_id)), ("username", claims.username)):
+        if query.get(field, value) != value:
+            raise Refused(f"the query names another {field} than the token: leave it out", code=ErrorCode.FORBIDDEN)
+    session_id = parse_session(query["session_id"]) if "session_id" in query else new_session_id()
+    return Author(claims.user_id, claims.username, session_id)

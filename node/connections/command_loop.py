@@ -11,11 +11,13 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, assert_never
 
+from ...shared.clock import rfc3339
 from ...shared.codes import CloseCode
 from ...shared.errors import BadName, BadRequest, Refused, internal_error
-from ...shared.protocol.commands import BadCommand
+from ...shared.protocol.command_parser import BadCommand
 from ...shared.protocol.frames import CommandId, ErrorFrame, Object, OkFrame
 from ...shared.publication import Position
+from ..auth.token_problems import TokenRefused
 from ..operations.history import position_fields
 from ..operations.publishing import OWN_BYTES
 from ..protocols.effects import (
@@ -27,6 +29,7 @@ from ..protocols.effects import (
     PublishTyping,
     ReadHistory,
     ReadPresence,
+    RefreshToken,
     Reply,
     SendToUser,
 )
@@ -146,7 +149,7 @@ class CommandLoop:
             self._begin(connection.session.handle(command), len(payload))
         except Refused as refusal:
             self.refuse(command.id, refusal)
-            if isinstance(refusal, (BadRequest, BadName)):
+            if isinstance(refusal, (BadRequest, BadName, TokenRefused)):
                 self._count_bad_frame()
 
     def _begin(self, effect: Effect, size: int) -> None:
@@ -210,6 +213,10 @@ class CommandLoop:
                 return self._read_page(context.history_queries.read_page(channel, page), id, size)
             case PongReceived():
                 connection.keepalive.confirm_ping()
+            case RefreshToken(token, id):
+                expires_at = connection.refresh_token(token)
+                if id is not None:
+                    connection.answer(OkFrame(id, {"expires_at": rfc3339(expires_at)}))
             case _:
                 assert_never(effect)
         return None

@@ -12,6 +12,7 @@ import structlog
 
 from ...fanout.leases.lease import Lease
 from ...shared.codes import CLOSE_RULES, CloseCode
+from ...shared.errors import BadRequest
 from ...shared.names import UserId
 from ...shared.protocol.frames import ByeFrame, NodeFrame, PresenceSnapshot, StatusFrame
 from ...shared.publication import NO_HISTORY, StartPosition
@@ -27,6 +28,7 @@ from .connection_task import join_and_answer, open_connection
 from .context import ConnectionContext
 from .join import find_resyncs, leave_channel
 from .keepalive import Keepalive
+from .token_expiry import TokenExpiry
 
 RETRY_AFTER = (1.0, 2.0)
 """Seconds after which a client that was refused may connect again, spread so that not all of them do so at once."""
@@ -46,6 +48,7 @@ class Connection:
 
     __slots__ = (
         "_context",
+        "_expiry",
         "_is_accepted",
         "_leases",
         "_state",
@@ -60,7 +63,13 @@ class Connection:
     )
 
     def __init__(
-        self, context: ConnectionContext, transport: ClientTransport, session: Session, encoding: Encoding
+        self,
+        context: ConnectionContext,
+        transport: ClientTransport,
+        session: Session,
+        encoding: Encoding,
+        *,
+        is_accepted: bool = False,
     ) -> None:
         self.session = session
         self.encoding = encoding
@@ -72,8 +81,9 @@ class Connection:
         self._transport = transport
         self.commands = CommandLoop(self, context.commands)
         self._state = _State.OPENING
-        self._is_accepted = False
+        self._is_accepted = is_accepted
         self.keepalive = Keepalive(self, context.wheel, context.terms.ping_interval)
+        self._expiry = None if session.claims is None else TokenExpiry(self, context.wheel, context.clock)
         self._task: asyncio.Task[None] | None = None  # opens the connection, or joins a channel
         self._leases: tuple[Lease, ...] = ()
         context.counters.open += 1
@@ -116,6 +126,8 @@ class Connection:
         context = self._context
         context.hub.register(self)
         self.keepalive.start()
+        if self._expiry is not None and self.session.claims is not None:
+            self._expiry.start(self.session.claims.expires_at)
         is_limited = context.session_leases.are_limited(self.session)
         if is_limited:
             self._accept(None)  # acquiring a lease may take a while
@@ -147,6 +159,16 @@ class Connection:
     def _accept(self, first: Chunk | None) -> None:
         self._is_accepted = True
         self._transport.accept(first)
+
+    def refresh_token(self, token: str) -> float:
+        """Go on with another token; returns when it expires, in Unix seconds. Raises Refused."""
+        verifier = self._context.verifier
+        if verifier is None or self._expiry is None:
+            raise BadRequest("this node asks for no tokens: TANNOY_AUTH=none")
+        claims = verifier.verify(token)
+        self.session.refresh(claims)
+        self._expiry.start(claims.expires_at)
+        return claims.expires_at
 
     # ---- channels
 
@@ -244,6 +266,8 @@ class Connection:
         if self.has_ended:
             return
         self.outbox.discard()
+        if self._expiry is not None:
+            self._expiry.stop()
         if self._task is not None:
             self._task.cancel()
             self._task = None

@@ -9,6 +9,7 @@ from ...fanout.history.tracker import ChannelTracker
 from ...fanout.presence.presence import Presence
 from ...fanout.pubsub.subscriptions import ChannelSubscriptions
 from ...shared.clock import Clock
+from ..auth.verifier import TokenVerifier
 from ..delivery.hub import Hub
 from ..delivery.outbox import OutboxLimits
 from ..operations.history import HistoryQueries
@@ -91,3 +92,5 @@ class ConnectionContext:
     joins: JoinContext
     commands: CommandContext
     counters: ConnectionCounters
+    verifier: TokenVerifier | None
+    """Of tokens; None: this node asks for none."""

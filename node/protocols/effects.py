@@ -1,6 +1,6 @@
 """The effects of a session: what a command brings about, as values. The caller of the session carries them out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ...shared.channels import Channel
 from ...shared.names import UserId
@@ -98,6 +98,14 @@ class PongReceived:
     """The client has answered the node's ping."""
 
 
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """Verify the token, then call `Session.refresh`, and answer."""
+
+    token: str = field(repr=False)
+    id: CommandId | None
+
+
 Effect = (
     Reply
     | JoinChannel
@@ -108,4 +116,5 @@ Effect = (
     | ReadPresence
     | ReadHistory
     | PongReceived
+    | RefreshToken
 )

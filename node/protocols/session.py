@@ -13,6 +13,7 @@ from ...shared.errors import BadRequest, Refused
 from ...shared.keyspace import Keyspace
 from ...shared.names import NodeId, RoomName, SessionId, UserId
 from ...shared.protocol.commands import (
+    Authenticate,
     Command,
     GetHistory,
     GetPresence,
@@ -22,8 +23,8 @@ from ...shared.protocol.commands import (
     Ping,
     Pong,
     Private,
+    Refresh,
     Typing,
-    UnsupportedCommand,
 )
 from ...shared.protocol.frames import (
     Author,
@@ -35,6 +36,8 @@ from ...shared.protocol.frames import (
     WelcomeFrame,
 )
 from ...shared.publication import Position, StartPosition
+from ..auth.authorization import check_channel, check_command
+from ..auth.claims import Claims
 from .effects import (
     Effect,
     JoinChannel,
@@ -45,6 +48,7 @@ from .effects import (
     PublishTyping,
     ReadHistory,
     ReadPresence,
+    RefreshToken,
     Reply,
     SendToUser,
 )
@@ -61,10 +65,11 @@ class Endpoint(Enum):
     AGENT = "/ws/agents/{agent_id}"
 
 
+_EVERYWHERE = (Message, Private, GetPresence, GetHistory, Ping, Pong, Authenticate, Refresh)
 _LEGAL: dict[Endpoint, tuple[type[Command], ...]] = {
-    Endpoint.ROOMS: (Join, Leave, Message, Private, Typing, GetPresence, GetHistory, Ping, Pong, UnsupportedCommand),
-    Endpoint.ROOM: (Join, Leave, Message, Private, Typing, GetPresence, GetHistory, Ping, Pong, UnsupportedCommand),
-    Endpoint.AGENT: (Message, Private, GetPresence, GetHistory, Ping, Pong, UnsupportedCommand),
+    Endpoint.ROOMS: (*_EVERYWHERE, Join, Leave, Typing),
+    Endpoint.ROOM: (*_EVERYWHERE, Join, Leave, Typing),
+    Endpoint.AGENT: _EVERYWHERE,
 }
 
 
@@ -80,9 +85,12 @@ class NodeTerms:
 
 
 class Session:
-    """One live session. `home` is the channel its endpoint names, if any: entered on connect."""
+    """One live session. `home` is the channel its endpoint names, if any: entered on connect.
 
-    __slots__ = ("_keyspace", "author", "endpoint", "home", "joined", "recover")
+    `claims`: of its token, which allow it to use its home; None: the node asks for no tokens.
+    """
+
+    __slots__ = ("_keyspace", "author", "claims", "endpoint", "home", "joined", "recover")
 
     def __init__(
         self,
@@ -92,11 +100,13 @@ class Session:
         keyspace: Keyspace,
         *,
         recover: Position | None = None,
+        claims: Claims | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.author = author
         self.home = home
         self.joined: dict[str, JoinedChannel] = {}
+        self.claims = claims
         self._keyspace = keyspace
         self.recover = recover
         """The position in its home from which the client asks to be recovered on connect; None: it does not ask."""
@@ -120,6 +130,8 @@ class Session:
         """Return the effect of one command. Raises Refused with the error that answers it."""
         if not isinstance(command, _LEGAL[self.endpoint]):
             raise BadRequest(f"{command.type} is not a command of {self.endpoint.value}")
+        if self.claims is not None:
+            check_command(self.claims, command)
         match command:
             case Join(id, room, recover, observe):
                 return JoinChannel(self._channel_to_join(room), id, recover, observe)
@@ -139,8 +151,10 @@ class Session:
                 return Reply(PongFrame(id))
             case Pong():
                 return PongReceived()
-            case UnsupportedCommand(_, kind):
-                raise Refused(f"{kind} is not available yet", code=ErrorCode.BAD_REQUEST)
+            case Authenticate():
+                raise BadRequest("this session has its identity already: refresh replaces a token")
+            case Refresh(id, token):
+                return RefreshToken(token, id)
             case _:
                 assert_never(command)
 
@@ -177,7 +191,10 @@ class Session:
             raise BadRequest(f"this socket is for room {self.home.name} alone: /ws is for many rooms")
         if len(self.joined) >= ROOMS_MAX:
             raise Refused(f"a session may be in at most {ROOMS_MAX} rooms", code=ErrorCode.LIMIT_REACHED)
-        return self._keyspace.room(name)
+        channel = self._keyspace.room(name)
+        if self.claims is not None:
+            check_channel(self.claims, channel)
+        return channel
 
     def _room_name(self, room: RoomName | None) -> RoomName:
         if room is not None:
@@ -185,6 +202,14 @@ class Session:
         if self.home is None:
             raise BadRequest("the field 'room' is missing")
         return RoomName(self.home.name)
+
+    def refresh(self, claims: Claims) -> None:
+        """Go on with another token of the same user. Raises Refused: it allows less than the session is using."""
+        if claims.user_id != self.user_id:
+            raise Refused("the token is of another user than this session", code=ErrorCode.FORBIDDEN)
+        for channel in filter(None, (self.home, *(joined.channel for joined in self.joined.values()))):
+            check_channel(claims, channel)
+        self.claims = claims
 
     # ---- joined channels, and the frames that tell the client of them
 
@@ -216,4 +241,5 @@ class Session:
             self.home,
             snapshot,
             start,
+            None if self.claims is None else self.claims.expires_at,
         )

@@ -65,7 +65,7 @@ class TannoyHttpProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._node = cast(ConnectionFactory, app_state.get("node"))
+        self._node = cast(ConnectionFactory, app_state.get("clients"))
         self._held = 0  # bytes since the parser last passed on a whole head or a part of a body
         self._has_passed_on = False
         self._has_refused = False

@@ -48,6 +48,9 @@ class AsgiWebSocketTransport:
         if first is not None:  # the server below has answered the handshake
             self._write(cast("AsgiMessages", first))
 
+    def listen(self, listener: TransportListener) -> None:
+        self.listener = listener
+
     def writer(self) -> Callable[[Chunk], None]:
         return cast("Callable[[Chunk], None]", self._write)  # a chunk of this framing is AsgiMessages
 
@@ -146,7 +149,7 @@ class AsgiWebSocketTransport:
 
 async def serve(websocket: WebSocket) -> None:
     """Serve one WebSocket from its handshake to its end."""
-    node: ConnectionFactory = websocket.state.node
+    node: ConnectionFactory = websocket.state.clients
     if (rejected := check_head(target_length(websocket.scope), websocket.scope["headers"])) is not None:
         record_refusal(node.refusals, None, rejected)
     decision = rejected or node.admit(handshake_of(websocket))

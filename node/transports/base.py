@@ -6,7 +6,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from ..admission.handshake import AcceptedThenClosed, Admitted, Handshake, Rejected
+from ..admission.handshake import AcceptedThenClosed, Admitted, AwaitsToken, Handshake, Rejected
 from ..admission.other_connections import OtherConnections
 from ..admission.refusals import RefusalLog
 from ..protocols.framing import Chunk, Framing
@@ -29,6 +29,10 @@ class ClientTransport(Protocol):
 
     def accept(self, first: Chunk | None) -> None:
         """Answer the opening handshake, and write `first` with it: one write costs half of two. Called once, first."""
+        ...
+
+    def listen(self, listener: "TransportListener") -> None:
+        """Call this listener from now on, in place of the one before. It is accepted already."""
         ...
 
     def writer(self) -> Callable[[Chunk], None]:
@@ -94,15 +98,17 @@ class TransportListener(Protocol):
 
 
 class ConnectionFactory(Protocol):
-    """The node, which a transport finds under "node" in the lifespan's state: it decides on handshakes and connects."""
+    """What decides on handshakes, and connects: a transport finds it under "clients" in the lifespan's state."""
 
     message_max_bytes: int
     write_high_water: int
     refusals: RefusalLog
     other_connections: OtherConnections
 
-    def admit(self, handshake: Handshake) -> Admitted | AcceptedThenClosed | Rejected:
+    def admit(self, handshake: Handshake) -> Admitted | AwaitsToken | AcceptedThenClosed | Rejected:
         """Decide on a handshake; a refusal is recorded. What a transport refuses by itself it records itself."""
         ...
 
-    def connect(self, transport: ClientTransport, decision: Admitted | AcceptedThenClosed) -> TransportListener: ...
+    def connect(
+        self, transport: ClientTransport, decision: Admitted | AwaitsToken | AcceptedThenClosed
+    ) -> TransportListener: ...

@@ -153,6 +153,9 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
         answer, self._answer = self._answer, b""
         self._transport.write(answer if first is None else answer + cast("bytes", first))
 
+    def listen(self, listener: TransportListener) -> None:
+        self._listener = listener
+
     def writer(self) -> Callable[[Chunk], None]:
         return cast("Callable[[Chunk], None]", self._transport.write)  # a chunk of this framing is bytes
 

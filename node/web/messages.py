@@ -14,7 +14,7 @@ from ...shared.channels import Channel
 from ...shared.codes import HTTP_STATUS
 from ...shared.errors import BadRequest, Refused
 from ...shared.names import parse_agent, parse_room, parse_session, parse_user, parse_username
-from ...shared.protocol.commands import parse_history_query, parse_key, require_field
+from ...shared.protocol.command_parser import parse_history_query, parse_key, require_field
 from ...shared.protocol.decoding import check_value, parse_json
 from ...shared.protocol.frames import Author, Object
 from ..node import Node

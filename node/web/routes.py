@@ -6,7 +6,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 
 from ...shared.protocol.frames import Object
-from ..admission.handshake import UPGRADE_HEADERS, WS_PATH
+from ..admission.handshake import UPGRADE_HEADERS
+from ..admission.target import WS_PATH
 from ..node import Node
 from . import messages, sessions
 from .requests import Handler, json_endpoint

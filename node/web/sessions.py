@@ -6,7 +6,7 @@ from ...shared.channels import Owner, OwnerKind
 from ...shared.errors import BadRequest
 from ...shared.names import parse_agent, parse_room, parse_session, parse_user
 from ...shared.policy import Limit, LimitPolicy
-from ...shared.protocol.commands import require_field
+from ...shared.protocol.command_parser import require_field
 from ...shared.protocol.frames import Object
 from ...shared.sessions import SessionInfo
 from ...shared.settings import LIMIT_MAX

@@ -13,7 +13,8 @@ import orjson
 
 from ..errors import BadRequest
 from ..publication import Encoded, EncodedMessage, Publication
-from .commands import BadCommand, Command, find_id, parse_command
+from .command_parser import BadCommand, find_id, parse_command
+from .commands import Command
 from .decoding import BadValue, decode_json, decode_msgpack
 from .frames import NodeFrame, Object
 

@@ -44,6 +44,8 @@ class WelcomeFrame:
     channel: Channel | None
     snapshot: "PresenceSnapshot | None" = None
     start: StartPosition = NO_HISTORY
+    expires_at: float | None = None
+    """When the token expires, in Unix seconds; None: there is no token."""
 
     def as_object(self) -> Object:
         fields: Object = {
@@ -59,6 +61,8 @@ class WelcomeFrame:
             fields |= _channel_field(self.channel)
         if self.snapshot is not None:
             fields |= self.snapshot.as_fields()
+        if self.expires_at is not None:
+            fields["expires_at"] = rfc3339(self.expires_at)
         return fields | self.start.as_fields()
 
 

@@ -26,7 +26,7 @@ from tannoy.shared.codes import CloseCode
 from tannoy.shared.errors import BadRequest, MalformedBytes
 from tannoy.shared.names import AgentId, SessionId, UserId
 from tannoy.shared.protocol.codec import JSON, MSGPACK, WireFormat, decode_command
-from tannoy.shared.protocol.commands import BadCommand
+from tannoy.shared.protocol.command_parser import BadCommand
 from tannoy.shared.publication import EncodedMessage, Publication
 from tannoy.shared.sessions import SessionInfo
 

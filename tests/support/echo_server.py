@@ -53,7 +53,7 @@ class EchoListener:
 
 
 class EchoAcceptor:
-    """What the transport finds instead of a node."""
+    """What the transport finds instead of the clients of a node."""
 
     message_max_bytes = MESSAGE_MAX_BYTES
     write_high_water = 65_536
@@ -69,12 +69,12 @@ class EchoAcceptor:
 
 
 class State(TypedDict):
-    node: EchoAcceptor
+    clients: EchoAcceptor
 
 
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncGenerator[State]:
-    yield {"node": EchoAcceptor()}
+    yield {"clients": EchoAcceptor()}
 
 
 if __name__ == "__main__":

@@ -1,22 +1,31 @@
 """Handshakes, and what a node that allows certain origins decides on them."""
 
-from tannoy.node.admission.handshake import AcceptedThenClosed, Admission, Admitted, Handshake, Rejected
+from tannoy.node.admission.handshake import AcceptedThenClosed, Admission, Admitted, AwaitsToken, Handshake, Rejected
+from tannoy.node.auth.verifier import TokenVerifier
 from tannoy.shared.keyspace import Keyspace
 
 KEYSPACE = Keyspace("tannoy")
 HOST = "chat.example:8000"
 
-Decision = Admitted | AcceptedThenClosed | Rejected
+Decision = Admitted | AwaitsToken | AcceptedThenClosed | Rejected
 
 
 def decide(
-    path: str = "/ws", query: str = "", *, allowed: tuple[str, ...] = (), host: str | None = HOST, **headers: str
+    path: str = "/ws",
+    query: str = "",
+    *,
+    allowed: tuple[str, ...] = (),
+    host: str | None = HOST,
+    verifier: TokenVerifier | None = None,
+    allows_query_token: bool = False,
+    **headers: str,
 ) -> Decision:
     """The decision on a handshake. A header `sec_websocket_protocol` is sent as `sec-websocket-protocol`."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     if host is not None:
         named["host"] = host
-    return Admission(KEYSPACE, allowed).decide(Handshake(path, query, named))
+    admission = Admission(KEYSPACE, allowed, verifier=verifier, allows_query_token=allows_query_token)
+    return admission.decide(Handshake(path, query, named))
 
 
 def admitted(decision: Decision) -> Admitted:

@@ -50,7 +50,7 @@ class HttpServer:
         config.load()
         state = ServerState()
         listening = await asyncio.get_running_loop().create_server(
-            lambda: TannoyHttpProtocol(config, state, {"node": made.acceptor}), "127.0.0.1"
+            lambda: TannoyHttpProtocol(config, state, {"clients": made.acceptor}), "127.0.0.1"
         )
         made.port = listening.sockets[0].getsockname()[1]
         async with listening:

@@ -38,6 +38,9 @@ class RecordingTransport:
         self.is_accepted = True
         self._write(self.opening if first is None else self.opening + cast("bytes", first))
 
+    def listen(self, listener: TransportListener) -> None:
+        self.listener = listener
+
     def writer(self) -> Callable[[Chunk], None]:
         return cast("Callable[[Chunk], None]", self._write)
 

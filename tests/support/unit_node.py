@@ -155,6 +155,7 @@ class UnitNode:
         self.outbox_limits = OutboxLimits(outbox_max_bytes, policy)
         self.page_turns = page_turns(self.history_redis.connected.is_set)
         self.context = ConnectionContext(
+            verifier=None,
             terms=NodeTerms(NodeId("n1"), PING_INTERVAL, MESSAGE_MAX_BYTES),
             hub=self.hub,
             session_leases=self.session_leases,

@@ -8,7 +8,7 @@ from starlette.routing import Mount, Route
 from tannoy.node.cli.main import app
 from tannoy.node.web.routes import api_routes
 from tannoy.shared.codes import CLOSE_RULES, HTTP_STATUS, CloseCode
-from tannoy.shared.protocol.commands import BadCommand, parse_command
+from tannoy.shared.protocol.command_parser import BadCommand, parse_command
 from tannoy.shared.settings import NOT_IN_EFFECT, Settings
 
 PROJECT = Path(__file__).parent.parent.parent

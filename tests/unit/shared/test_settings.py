@@ -93,7 +93,6 @@ BAD = [
     ("AUTH_QUERY_TOKEN", "perhaps", "valid boolean"),
     ("JWT_ALGORITHMS", "none", "'HS256'"),
     ("AUTH", "basic", "'none' or 'jwt'"),
-    ("AUTH", "jwt", "only none"),
     ("ALLOWED_ORIGINS", "example.com", "scheme://host[:port]"),
     ("ALLOWED_ORIGINS", "https://a.example/chat", "scheme://host[:port]"),
     ("ALLOWED_ORIGINS", "a.example", "scheme://host[:port]"),

@@ -22,6 +22,7 @@ from tests.support.handshakes import HOST, KEYSPACE, admitted, decide
         ("tannoy.v1.json,tannoy.v1.msgpack", JSON, "tannoy.v1.json"),
         ("graphql-ws, tannoy.v1.msgpack", MSGPACK, "tannoy.v1.msgpack"),
         ("bearer, some.token, tannoy.v1.json", JSON, "tannoy.v1.json"),
+        ("bearer, some.token", JSON, None),
         ("  tannoy.v1.json  ", JSON, "tannoy.v1.json"),
         (",,", JSON, None),
         ("", JSON, None),
@@ -34,7 +35,9 @@ def test_the_first_offered_subprotocol_that_is_known_is_selected(
     assert (decision.wire, decision.subprotocol) == (wire, echoed)
 
 
-@pytest.mark.parametrize("offered", ["graphql-ws", "tannoy.v2.json", "Tannoy.V1.Json", "bearer, tannoy.v1.jso"])
+@pytest.mark.parametrize(
+    "offered", ["graphql-ws", "tannoy.v2.json", "Tannoy.V1.Json", "bearer, some.token, tannoy.v1.jso"]
+)
 def test_an_offer_of_unknown_subprotocols_only_is_rejected_with_the_known_ones(offered: str) -> None:
     decision = decide(sec_websocket_protocol=offered)
     assert isinstance(decision, Rejected)

@@ -10,7 +10,8 @@ from tannoy.node.protocols.framing import ASGI_MESSAGES, WEBSOCKET_FRAMES, AsgiM
 from tannoy.node.rfc6455 import Opcode
 from tannoy.shared.names import RoomName, UserId
 from tannoy.shared.protocol.codec import JSON, MSGPACK, encode_frame
-from tannoy.shared.protocol.commands import BadCommand, Ping
+from tannoy.shared.protocol.command_parser import BadCommand
+from tannoy.shared.protocol.commands import Ping
 from tannoy.shared.protocol.frames import PingFrame, TypingFrame
 from tannoy.shared.publication import Publication
 

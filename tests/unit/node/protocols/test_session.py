@@ -11,6 +11,7 @@ from tannoy.node.protocols.effects import (
     PublishTyping,
     ReadHistory,
     ReadPresence,
+    RefreshToken,
     Reply,
     SendToUser,
 )
@@ -21,6 +22,7 @@ from tannoy.shared.errors import Refused
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import AgentId, NodeId, RoomName, SessionId, UserId
 from tannoy.shared.protocol.commands import (
+    Authenticate,
     Command,
     GetHistory,
     GetPresence,
@@ -31,8 +33,8 @@ from tannoy.shared.protocol.commands import (
     Ping,
     Pong,
     Private,
+    Refresh,
     Typing,
-    UnsupportedCommand,
 )
 from tannoy.shared.protocol.frames import (
     Author,
@@ -93,6 +95,7 @@ LEGAL: list[tuple[Endpoint, tuple[Channel, ...], Command, Effect]] = [
     *((endpoint, (), Private(5, UserId("bob"), "psst"), SendToUser(UserId("bob"), "psst", 5)) for endpoint in Endpoint),
     *((endpoint, (), Ping(6), Reply(PongFrame(6))) for endpoint in Endpoint),
     *((endpoint, (), Pong(None), PongReceived()) for endpoint in Endpoint),
+    *((endpoint, (), Refresh(7, "t"), RefreshToken("t", 7)) for endpoint in Endpoint),
 ]
 
 ILLEGAL: list[tuple[Endpoint, tuple[Channel, ...], Command, ErrorCode]] = [
@@ -119,7 +122,7 @@ ILLEGAL: list[tuple[Endpoint, tuple[Channel, ...], Command, ErrorCode]] = [
     (Endpoint.AGENT, (), Typing(1, None), ErrorCode.BAD_REQUEST),
     (Endpoint.AGENT, (), Message(1, LOBBY, 1, None), ErrorCode.BAD_REQUEST),
     (Endpoint.AGENT, (), Message(1, RoomName("42"), 1, None), ErrorCode.BAD_REQUEST),
-    *((endpoint, (), UnsupportedCommand(1, "auth"), ErrorCode.BAD_REQUEST) for endpoint in Endpoint),
+    *((endpoint, (), Authenticate(1, "t"), ErrorCode.BAD_REQUEST) for endpoint in Endpoint),
 ]
 
 

@@ -15,7 +15,8 @@ from tannoy.shared.protocol.codec import (
     decode_command,
     encode_frame,
 )
-from tannoy.shared.protocol.commands import BadCommand, Message, Ping
+from tannoy.shared.protocol.command_parser import BadCommand
+from tannoy.shared.protocol.commands import Message, Ping
 from tannoy.shared.protocol.frames import Author, MessageFrame, OkFrame
 from tannoy.shared.publication import Publication
 

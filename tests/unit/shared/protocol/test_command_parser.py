@@ -6,9 +6,10 @@ import pytest
 from tannoy.shared.codes import ErrorCode
 from tannoy.shared.errors import BadRequest
 from tannoy.shared.names import RoomName, UserId
+from tannoy.shared.protocol.command_parser import BadCommand, parse_command, parse_history_query, parse_key
 from tannoy.shared.protocol.commands import (
     OFFSET_MAX,
-    BadCommand,
+    Authenticate,
     Command,
     GetHistory,
     GetPresence,
@@ -19,11 +20,8 @@ from tannoy.shared.protocol.commands import (
     Ping,
     Pong,
     Private,
+    Refresh,
     Typing,
-    UnsupportedCommand,
-    parse_command,
-    parse_history_query,
-    parse_key,
 )
 from tannoy.shared.publication import Position
 
@@ -45,7 +43,7 @@ WELL_FORMED: list[tuple[dict[str, object], Command]] = [
     ({"type": "typing"}, Typing(None, None)),
     ({"type": "ping"}, Ping(None)),
     ({"type": "pong"}, Pong(None)),
-    ({"type": "auth", "token": "t"}, UnsupportedCommand(None, "auth")),
+    ({"type": "auth", "token": "t"}, Authenticate(None, "t")),
     ({"type": "presence", "room": "lobby", "id": 3}, GetPresence(3, LOBBY)),
     ({"type": "presence", "id": "p"}, GetPresence("p", None)),
     (
@@ -53,7 +51,7 @@ WELL_FORMED: list[tuple[dict[str, object], Command]] = [
         GetHistory(3, LOBBY, HistoryQuery(10, before=5, since=1)),
     ),
     ({"type": "history", "id": 3}, GetHistory(3, None, HistoryQuery(100, before=None, since=None))),
-    ({"type": "refresh", "token": "t"}, UnsupportedCommand(None, "refresh")),
+    ({"type": "refresh", "token": "t"}, Refresh(None, "t")),
 ]
 TYPES = sorted({str(fields["type"]) for fields, _ in WELL_FORMED})
 
@@ -101,6 +99,8 @@ def test_an_unknown_field_is_refused_by_name(kind: str) -> None:
         ({"type": "message", "room": "lobby"}, "content"),
         ({"type": "private", "to": "ada"}, "content"),
         ({"type": "private", "content": 1}, "to"),
+        ({"type": "auth"}, "token"),
+        ({"type": "refresh"}, "token"),
         ({"room": "lobby"}, "type"),
         ({}, "type"),
     ],
@@ -227,3 +227,15 @@ def test_a_refusal_has_the_id_of_the_command(fields: dict[str, Any]) -> None:
 def test_a_refusal_shows_no_more_than_the_beginning_of_a_long_value() -> None:
     flood = {f"field-{number}-{'x' * 1000}": 1 for number in range(1000)}
     assert len(refusal_of({"type": "ping", **flood}).refusal.message) < 500
+
+
+@pytest.mark.parametrize("kind", ["auth", "refresh"])
+@pytest.mark.parametrize("token", [None, 1, True, ["t"], {}], ids=str)
+def test_a_token_that_is_no_string_is_refused(kind: str, token: object) -> None:
+    bad = refusal_of({"type": kind, "token": token})
+    assert (bad.refusal.code, bad.refusal.message) == (ErrorCode.BAD_REQUEST, "token has to be a string")
+
+
+@pytest.mark.parametrize("kind", ["auth", "refresh"])
+def test_a_command_does_not_show_its_token(kind: str) -> None:
+    assert "canary" not in repr(parse_command({"type": kind, "token": "canary"}))

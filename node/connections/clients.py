@@ -1,0 +1,118 @@
+"""Who may connect to a node, and the connection that each client gets: the ConnectionFactory of the transports."""
+
+from collections.abc import Callable
+from typing import assert_never
+
+import structlog
+
+from ...shared.clock import Clock
+from ...shared.errors import Refused
+from ...shared.settings import Settings
+from ..admission.capacity import Capacity
+from ..admission.handshake import (
+    AcceptedThenClosed,
+    Admission,
+    Admitted,
+    AwaitsToken,
+    Handshake,
+    Rejected,
+    close_code_of,
+    record_refusal,
+)
+from ..admission.other_connections import OtherConnections
+from ..admission.refusals import RefusalLog, reason_of
+from ..auth.hosts import is_loopback
+from ..protocols.encoding import encoding_of
+from ..protocols.session import Session
+from ..transports.base import ClientTransport, TransportListener
+from .connection import Connection
+from .context import ConnectionContext
+from .rejected import RejectedConnection
+from .unidentified import UnidentifiedConnection
+
+WRITE_HIGH_WATER = 65_536
+"""Bytes written to a socket that the kernel has not taken, from which on it counts as slow."""
+
+_log = structlog.get_logger("tannoy.node")
+
+
+class Clients:
+    """A ConnectionFactory. `is_draining`: whether the node takes no newcomers any more."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        admission: Admission,
+        context: ConnectionContext,
+        clock: Clock,
+        is_draining: Callable[[], bool],
+    ) -> None:
+        self.message_max_bytes = settings.message_max_bytes
+        self.write_high_water = min(WRITE_HIGH_WATER, settings.outbox_max_bytes)
+        self.refusals = RefusalLog(clock)
+        self.other_connections = OtherConnections(clock)
+        self.capacity = Capacity(settings.node_max_sessions)
+        self._host = settings.host
+        self._warns_of_host = is_loopback(settings.host) and settings.auth == "none"
+        self._admission = admission
+        self._context = context
+        self._is_draining = is_draining
+
+    def find_refusal(self) -> Rejected | None:
+        """Why the node takes no newcomer; None: it takes some."""
+        return self.capacity.find_refusal(self._context.counters.open, is_draining=self._is_draining())
+
+    # ---- ConnectionFactory
+
+    def admit(self, handshake: Handshake) -> Admitted | AwaitsToken | AcceptedThenClosed | Rejected:
+        self._warn_if_reached_elsewhere(handshake.server_host)
+        decision = self.find_refusal() or self._admission.decide(handshake)
+        if isinstance(decision, AcceptedThenClosed | Rejected):
+            record_refusal(self.refusals, handshake, decision)
+        return decision
+
+    def connect(
+        self, transport: ClientTransport, decision: Admitted | AwaitsToken | AcceptedThenClosed
+    ) -> TransportListener:
+        wheel, others = self._context.wheel, self.other_connections
+        match decision:
+            case Admitted(session, wire):
+                return Connection(self._context, transport, session, encoding_of(wire, transport.framing))
+            case AwaitsToken():
+                return UnidentifiedConnection(
+                    transport, decision, wheel, others, identify=self._identify, connect=self._connect_identified
+                )
+            case AcceptedThenClosed():
+                return RejectedConnection(transport, decision, wheel, others)
+            case _:
+                assert_never(decision)
+
+    # ---- a token in the first frame
+
+    def _identify(self, decision: AwaitsToken, token: str) -> Session:
+        """The session of a client with this token. Raises Refused."""
+        try:
+            full = self.find_refusal()
+            if full is not None:
+                raise full.refusal
+            return self._admission.identify(decision.target, token)
+        except Refused as refused:
+            self.refusals.record(reason_of(refused), decision.origin, int(close_code_of(refused)), refused.message)
+            raise
+
+    def _connect_identified(
+        self, transport: ClientTransport, decision: AwaitsToken, session: Session
+    ) -> TransportListener:
+        encoding = encoding_of(decision.wire, transport.framing)
+        return Connection(self._context, transport, session, encoding, is_accepted=True)
+
+    def _warn_if_reached_elsewhere(self, server_host: str | None) -> None:
+        """Warn once if the server below listens elsewhere than TANNOY_HOST says, by which warnings at start go."""
+        if self._warns_of_host and server_host is not None and not is_loopback(server_host):
+            self._warns_of_host = False
+            _log.warning(
+                "clients reach this node at another address than TANNOY_HOST: set it to the address that the server "
+                "listens on. TANNOY_AUTH=none: any client that reaches it can choose its identity",
+                address=server_host,
+                tannoy_host=self._host,
+            )

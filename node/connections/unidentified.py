@@ -1,0 +1,152 @@
+"""A connection whose client has no identity yet: it was accepted without a token, which its first frame has to bring.
+
+It is no session: hub, presence and limits do not know of it. Once its token is verified the connection of the session
+takes its place at the transport.
+"""
+
+from collections.abc import Callable
+
+from ...shared.codes import CLOSE_RULES, CloseCode
+from ...shared.errors import BadRequest, Refused
+from ...shared.protocol.command_parser import BadCommand
+from ...shared.protocol.commands import Authenticate
+from ...shared.protocol.frames import ByeFrame, CommandId, ErrorFrame, OkFrame
+from ..admission.handshake import AwaitsToken, close_code_of
+from ..admission.other_connections import OtherConnections
+from ..auth.token_problems import TokenProblem, TokenRefused
+from ..protocols.encoding import encoding_of
+from ..protocols.session import Session
+from ..transports.base import CLOSE_DEADLINE, ClientTransport, TransportListener
+from .timers import TimerWheel
+
+AUTH_DEADLINE = 5.0
+"""Seconds in which the first frame has to come."""
+FRAMES_MAX = 256
+"""Frames, of any kind, before it: a client may answer or send a few pings."""
+
+Identify = Callable[[AwaitsToken, str], Session]
+"""The session of the client with this token. Raises Refused, and records it."""
+
+
+class UnidentifiedConnection:
+    """A TransportListener, an OtherConnection, and Timed by the wheel."""
+
+    __slots__ = (
+        "_connect",
+        "_decision",
+        "_encoding",
+        "_frames",
+        "_has_ended",
+        "_identify",
+        "_others",
+        "_transport",
+        "_wheel",
+        "tick",
+    )
+
+    def __init__(
+        self,
+        transport: ClientTransport,
+        decision: AwaitsToken,
+        wheel: TimerWheel,
+        others: OtherConnections,
+        *,
+        identify: Identify,
+        connect: Callable[[ClientTransport, AwaitsToken, Session], TransportListener],
+    ) -> None:
+        """`connect`: creates the connection of the session, whose transport is accepted already."""
+        self.tick = 0
+        self._transport = transport
+        self._decision = decision
+        self._encoding = encoding_of(decision.wire, transport.framing)
+        self._wheel = wheel
+        self._others = others
+        self._identify = identify
+        self._connect = connect
+        self._frames = 0
+        self._has_ended = False
+
+    # ---- TransportListener
+
+    def on_opened(self) -> None:
+        self._transport.accept(None)
+        if self._others.add(self):
+            self._wheel.schedule(self, AUTH_DEADLINE)
+        else:
+            self._transport.abort()
+
+    def on_message(self, payload: bytes, binary: bool) -> None:
+        if self._has_ended:
+            return
+        try:
+            command = self._encoding.decode_command(payload, binary)
+        except BadCommand as bad:
+            self._refuse(bad.id, bad.refusal, CloseCode.BAD_TOKEN)
+            return
+        if not isinstance(command, Authenticate):
+            refusal = BadRequest(f"this node asks for a token: the first frame has to be auth, not {command.type}")
+            self._refuse(command.id, refusal, CloseCode.BAD_TOKEN)
+            return
+        try:
+            session = self._identify(self._decision, command.token)
+        except Refused as refusal:
+            self._refuse(command.id, refusal, close_code_of(refusal))
+            return
+        self._hand_over(session, command.id)
+
+    def _hand_over(self, session: Session, id: CommandId | None) -> None:
+        self._stop()
+        if id is not None:
+            self._transport.writer()(self._encoding.frame(OkFrame(id, {})))
+        connection = self._connect(self._transport, self._decision, session)
+        self._transport.listen(connection)
+        connection.on_opened()
+
+    def on_ping(self, payload: bytes) -> None:
+        if not self._has_ended and not self._transport.buffered():  # a client that does not read gets no answers
+            if (pong := self._transport.pong(payload)) is not None:
+                self._transport.writer()(pong)
+
+    def charge_frames(self, frames: int) -> bool:
+        self._frames += frames
+        return self._frames <= FRAMES_MAX
+
+    def on_writing_paused(self) -> None: ...
+    def on_writing_resumed(self) -> None: ...
+    def on_close_sent(self) -> None: ...
+
+    def on_violation(self, code: int, reason: str) -> None:
+        self._close(CloseCode(code), None)
+
+    def on_closed(self) -> None:
+        self._stop()
+        self._has_ended = True
+
+    # ---- the end
+
+    def close_waiting(self) -> None:
+        self._transport.abort()
+
+    def on_due(self, now: float) -> None:
+        if self._has_ended:
+            self._transport.abort()
+        else:
+            message = f"no token came within {AUTH_DEADLINE:g} s: send it in the handshake, or in a first frame auth"
+            self._refuse(None, TokenRefused(TokenProblem.MISSING, message), CloseCode.BAD_TOKEN)
+
+    def _refuse(self, id: CommandId | None, refusal: Refused, code: CloseCode) -> None:
+        error = ErrorFrame(id, refusal.code, refusal.message, refusal.retry_after)
+        self._transport.writer()(self._encoding.frame(error))
+        self._close(code, refusal.retry_after)
+
+    def _close(self, code: CloseCode, retry_after: float | None) -> None:
+        if self._has_ended:
+            return
+        self._has_ended = True
+        self._transport.writer()(self._encoding.frame(ByeFrame(code, retry_after)))
+        self._transport.close(code, CLOSE_RULES[code].reason)
+        self._wheel.schedule(self, CLOSE_DEADLINE)
+
+    def _stop(self) -> None:
+        self._others.remove(self)
+        self._wheel.cancel(self)
