@@ -15,6 +15,8 @@ local FIRST_PROCESS = 11
 local AT_ONCE = 2000 -- words of one command, an even number
 -- No version is further ahead of the clock: one that is was not published by these scripts.
 local AHEAD_MAX = 86400 * 1000000
+-- A room does not change more often while two servers are written to.
+local COUNTS_MAX = 1000000
 
 -- Without all heartbeats it is not known which sessions there are.
 local since = redis.call('ZSCORE', HEARTBEATS, '.since')
@@ -119,10 +121,13 @@ end
 -- Members that have seen a later version than the room's were in it on another server, whose data this one does not
 -- have: they would hear nothing before it. Members that have not seen what they should have missed an event. Both are
 -- told a count behind a gap.
+--
+-- The former server may still be written to. So the version goes on where the count over there does not come to: one that
+-- it reaches too would seem to follow what members know from there.
 local function compare_version()
-  local stored = version()
-  if seen > stored and seen < time[1] * 1000000 + AHEAD_MAX then
-    redis.call('HSET', META, 'v', digits(seen))
+  local stored, clock = version(), time[1] * 1000000 + time[2]
+  if seen > stored and seen < clock + AHEAD_MAX then
+    redis.call('HSET', META, 'v', digits(math.max(seen + COUNTS_MAX, clock)))
     publish_restated()
   elseif seen > 0 and seen < due then
     publish_restated()
