@@ -171,3 +171,11 @@ async def test_a_refresh_that_is_refused_leaves_the_session_as_it_was(
     assert await code_of(client, "refresh", token=token_of(**{"user": "fay"} | claims)) == code
     assert await code_of(client, "message", content=1) == "ok"
     assert await code_of(client, "auth", token=token_of("fay")) == "bad_request"
+
+
+async def test_ten_bad_tokens_within_a_minute_end_a_session(door: Door) -> None:
+    client = await door.connect("/ws", token_of("gus"))
+    await client.welcomed()
+    for _ in range(10):
+        await client.send("refresh", token="bad")
+    assert (await client.bye())[1] == 4505

@@ -215,3 +215,19 @@ async def test_refused_command_is_answered_and_the_session_stays_open() -> None:
     client.send(type="ping", id=2)
     answers = [(frame["type"], frame["id"], frame.get("code")) for frame in client.received()]
     assert answers == [("error", 1, "not_joined"), ("pong", 2, None)]
+
+
+# ---- tokens, on a node that asks for none
+
+
+@pytest.mark.parametrize("kind", ["auth", "refresh"])
+def test_a_token_is_a_bad_request_where_none_is_asked_for(kind: str) -> None:
+    @on_manual_time
+    async def run() -> None:
+        client = ClientDriver(UnitNode())
+        client.received()
+        client.send(type=kind, token="t", id=1)
+        (error,) = client.received()
+        assert (error["type"], error["id"], error["code"]) == ("error", 1, "bad_request")
+
+    run()
