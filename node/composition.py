@@ -44,7 +44,7 @@ def read_address(settings: Settings) -> AnyAddress:
         raise StartError(f"TANNOY_REDIS_URL: {error}") from error
 
 
-def bus_rules(settings: Settings, times: LeaseTimes, timeouts: Timeouts) -> BusRules:
+def create_bus_rules(settings: Settings, times: LeaseTimes, timeouts: Timeouts) -> BusRules:
     return BusRules(
         secret=settings.cluster_secret.get_secret_value().encode(),
         limits={
@@ -60,7 +60,7 @@ def bus_rules(settings: Settings, times: LeaseTimes, timeouts: Timeouts) -> BusR
     )
 
 
-def relay_of(bus: Bus, hub: Hub) -> Relay:
+def create_relay(bus: Bus, hub: Hub) -> Relay:
     """What takes the deliveries of the bus to the hub's rosters."""
     return Relay(
         hub,
@@ -80,7 +80,7 @@ class Operations:
     page_turns: Turns
 
 
-def operations_of(bus: Bus, settings: Settings, clock: Clock) -> Operations:
+def create_operations(bus: Bus, settings: Settings, clock: Clock) -> Operations:
     page_max_bytes = page_bytes(settings.outbox_max_bytes)
     listed_max = max(settings.presence_events_max, settings.presence_inline_max)
     turns = page_turns(bus.history.pipeline.connected.is_set)
@@ -92,7 +92,7 @@ def operations_of(bus: Bus, settings: Settings, clock: Clock) -> Operations:
     )
 
 
-def status_broadcast_of(bus: Bus, hub: Hub, clock: Clock) -> StatusBroadcast:
+def create_status_broadcast(bus: Bus, hub: Hub, clock: Clock) -> StatusBroadcast:
     return StatusBroadcast(
         BusStatus(),
         hub,
@@ -102,7 +102,7 @@ def status_broadcast_of(bus: Bus, hub: Hub, clock: Clock) -> StatusBroadcast:
     )
 
 
-def connection_context(
+def create_connection_context(
     bus: Bus,
     settings: Settings,
     clock: Clock,

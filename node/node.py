@@ -31,12 +31,12 @@ from .admission.handshake import Admission
 from .auth.hosts import is_loopback
 from .auth.token_settings import create_verifier
 from .composition import (
-    bus_rules,
-    connection_context,
-    operations_of,
+    create_bus_rules,
+    create_connection_context,
+    create_operations,
+    create_relay,
+    create_status_broadcast,
     read_address,
-    relay_of,
-    status_broadcast_of,
 )
 from .connections.clients import Clients
 from .connections.control_handler import ControlHandler
@@ -93,15 +93,15 @@ class Node:
         address = read_address(settings)
         self.keyspace = Keyspace(settings.redis_prefix, address.database)
         backend = backend_of(address, self.keyspace, command_timeout=timeouts.command)
-        rules = bus_rules(settings, lease_times, timeouts)
+        rules = create_bus_rules(settings, lease_times, timeouts)
         bus = self.bus = Bus(
             backend, self.keyspace, rules, events, incarnation=self.incarnation, name=self.node_id, clock=self.clock
         )
         verifier = create_verifier(settings, self.clock, is_revoked=lambda claims: False)
-        self.relay = relay_of(bus, self.hub)
-        self.operations = operations_of(bus, settings, self.clock)
-        self._status_broadcast = status_broadcast_of(bus, self.hub, self.clock)
-        self.context = connection_context(
+        self.relay = create_relay(bus, self.hub)
+        self.operations = create_operations(bus, settings, self.clock)
+        self._status_broadcast = create_status_broadcast(bus, self.hub, self.clock)
+        self.context = create_connection_context(
             bus,
             settings,
             self.clock,
