@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote
 
 from ...shared.channels import Channel
-from ...shared.errors import BadName
+from ...shared.errors import BadName, BadRequest
 from ...shared.keyspace import Keyspace
 from ...shared.names import parse_agent, parse_room
 from ...shared.publication import UNKNOWN_POSITION, Position
@@ -15,6 +15,10 @@ WS_PATH = "/ws"
 CHAT_PREFIX = "/ws/chat/"
 AGENTS_PREFIX = "/ws/agents/"
 ENDPOINTS = "/ws, /ws/chat/ROOM and /ws/agents/AGENT are"
+
+PARAMETERS = frozenset({"user_id", "username", "session_id", "epoch", "offset", "token"})
+"""What the query of a handshake may have. An empty name stands for nothing, as behind the last `&`."""
+_KNOWN = PARAMETERS | {""}
 
 
 @dataclass(slots=True)  # frozen it would take four times as long to create, in each handshake
@@ -28,8 +32,11 @@ class Target:
 
 
 def parse_target(path: str, query_string: str, keyspace: Keyspace) -> Target:
-    """`path` and `query_string` are percent-encoded. Raises BadName."""
+    """`path` and `query_string` are percent-encoded. Raises BadName, and BadRequest for an unknown parameter."""
     query = _parse_query(query_string)
+    if not query.keys() <= _KNOWN:
+        unknown = min(query.keys() - _KNOWN)
+        raise BadRequest(f"unknown parameter {unknown!r:.50} in the query: {', '.join(sorted(PARAMETERS))} are known")
     if path.startswith(CHAT_PREFIX):
         query.pop("session_id", None)  # only an agent's client may name its session
         room = keyspace.room(parse_room(unquote(path[len(CHAT_PREFIX) :])))

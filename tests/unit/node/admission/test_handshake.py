@@ -132,7 +132,7 @@ def test_a_bad_name_in_the_query_is_accepted_then_closed(query: str) -> None:
         "user_id=ada&username=Ada",
         "user_id=%61da&username=Ada",
         "user_id=x&user_id=ada&username=Ada",
-        "x&y=&user_id=ada&username=Ada",
+        "&username=Ada&&user_id=ada&",
     ],
 )
 def test_a_query_means_the_same_with_and_without_escapes(query: str) -> None:
@@ -175,3 +175,19 @@ def test_values_of_a_repeated_header_are_joined_in_order() -> None:
     fields = [("a", "1"), ("b", "2"), ("a", "3"), ("a", "")]
 
     assert join_headers(fields) == {"a": "1, 3, ", "b": "2"}
+
+
+# ---- parameters of the query
+
+
+@pytest.mark.parametrize("query", ["userid=ada", "user_id=ada&Username=x", "x", "%00=1", "user_id=ada&&color=red"])
+def test_an_unknown_parameter_is_told_by_its_name(query: str) -> None:
+    decision = decide("/ws", query)
+    assert isinstance(decision, AcceptedThenClosed)
+    assert (decision.refusal.code, decision.code) == (ErrorCode.BAD_REQUEST, CloseCode.FORBIDDEN)
+    assert "in the query: epoch, offset, session_id, token, user_id, username are known" in decision.refusal.message
+
+
+@pytest.mark.parametrize("query", ["", "&", "user_id=ada&", "user_id=ada&epoch=e&offset=1&session_id=s&token=t"])
+def test_the_known_parameters_are_accepted(query: str) -> None:
+    assert isinstance(decide("/ws", query), Admitted)
