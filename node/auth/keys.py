@@ -4,6 +4,7 @@ A key is used with no algorithm but its own: what an attacker writes into the he
 into a secret (RFC 8725 §3.1).
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -29,8 +30,10 @@ HMAC = tuple(HMAC_MIN_BYTES)
 RSA = ("RS256",)
 ELLIPTIC = ("ES256",)
 EDWARDS = ("EdDSA",)
-ALGORITHMS = (*HMAC, *RSA, *ELLIPTIC, *EDWARDS)
-"""All that can be used."""
+PUBLIC = (*RSA, *ELLIPTIC, *EDWARDS)
+"""Those of public keys."""
+LISTED_KEYS_MAX = 100
+"""Entries of a JSON Web Key Set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +58,13 @@ def from_secret(secret: str, allowed: Sequence[str] = ()) -> VerificationKey:
         )
     if encoded.lstrip().startswith((b"-----BEGIN", b"ssh-")):
         raise StartError("TANNOY_JWT_SECRET is a public key or a certificate: TANNOY_JWT_PUBLIC_KEY takes one")
-    for name in _narrow(HMAC, allowed, "TANNOY_JWT_SECRET") if allowed else ():
+    for name in narrow(HMAC, allowed, "TANNOY_JWT_SECRET") if allowed else ():
         if len(encoded) < HMAC_MIN_BYTES[name]:
             raise StartError(
                 f"TANNOY_JWT_SECRET has {len(encoded)} bytes: {name} needs at least {HMAC_MIN_BYTES[name]}"
             )
     long_enough = tuple(name for name in HMAC if len(encoded) >= HMAC_MIN_BYTES[name])
-    return VerificationKey(_narrow(long_enough, allowed, "TANNOY_JWT_SECRET"), encoded)
+    return VerificationKey(narrow(long_enough, allowed, "TANNOY_JWT_SECRET"), encoded)
 
 
 def from_pem(pem: str, allowed: Sequence[str] = ()) -> VerificationKey:
@@ -76,17 +79,37 @@ def from_pem(pem: str, allowed: Sequence[str] = ()) -> VerificationKey:
             f"TANNOY_JWT_PUBLIC_KEY is a key of another kind than {', '.join(RSA + ELLIPTIC + EDWARDS)} use:"
             f" RSA with {RSA_MIN_BITS} bits or more, P-256, Ed25519 or Ed448"
         )
-    return VerificationKey(_narrow(family, allowed, "TANNOY_JWT_PUBLIC_KEY"), key)
+    return VerificationKey(narrow(family, allowed, "TANNOY_JWT_PUBLIC_KEY"), key)
+
+
+def parse_jwks(raw: bytes, allowed: Sequence[str] = ()) -> dict[str, VerificationKey]:
+    """The usable keys in the text of a JSON Web Key Set, as `from_jwks`, and at least one.
+
+    Raises ValueError, which says what to change.
+    """
+    try:
+        document: object = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise ValueError("it is not JSON, or nests too deep") from None
+    keys = from_jwks(cast("dict[str, Any]", document) if isinstance(document, dict) else {}, allowed)
+    if not keys:
+        raise ValueError(
+            f"none of its keys can be used with {', '.join(allowed or PUBLIC)}: one is needed that is public, has a "
+            f"'kid', and is RSA with {RSA_MIN_BITS} bits or more, P-256, Ed25519 or Ed448"
+        )
+    return keys
 
 
 def from_jwks(document: Mapping[str, Any], allowed: Sequence[str] = ()) -> dict[str, VerificationKey]:
     """The keys of a JSON Web Key Set by `kid`: those that verify signatures and that we can use; others are skipped.
 
-    Secrets in a set are skipped too: it is public. Raises ValueError if it is no such set.
+    Secrets and private keys in a set are skipped too: it is public. Raises ValueError if it is no such set.
     """
     if not isinstance(document.get("keys"), list):
-        raise ValueError("a JWKS is an object with the list 'keys'")
+        raise ValueError("it is not a JWKS: an object with the list 'keys'")
     listed: list[Any] = document["keys"]
+    if len(listed) > LISTED_KEYS_MAX:
+        raise ValueError(f"it lists more than {LISTED_KEYS_MAX} keys")
     keys: dict[str, VerificationKey] = {}
     for entry in listed:
         if not _is_for_signatures(entry):
@@ -95,7 +118,7 @@ def from_jwks(document: Mapping[str, Any], allowed: Sequence[str] = ()) -> dict[
             key = jwt.PyJWK(entry).key
         except jwt.PyJWTError:
             continue
-        family = [name for name in _family_of(key) or () if name in (allowed or ALGORITHMS)]
+        family = [name for name in _family_of(key) or () if name in (allowed or PUBLIC)]
         if family and entry.get("alg", family[0]) in family:
             keys[entry["kid"]] = VerificationKey(tuple(family), key, entry["kid"])
     return keys
@@ -103,7 +126,10 @@ def from_jwks(document: Mapping[str, Any], allowed: Sequence[str] = ()) -> dict[
 
 def _is_for_signatures(entry: object) -> bool:
     members = cast(dict[str, Any], entry) if isinstance(entry, dict) else {}
-    return isinstance(members.get("kid"), str) and members.get("use", "sig") == "sig"
+    if not isinstance(members.get("kid"), str) or members.get("use", "sig") != "sig":
+        return False
+    # PyJWT raises errors of any type for members that it does not expect.
+    return members.get("kty") in ("RSA", "EC", "OKP") and members.get("alg", PUBLIC[0]) in PUBLIC
 
 
 def _family_of(key: object) -> tuple[str, ...] | None:
@@ -115,8 +141,8 @@ def _family_of(key: object) -> tuple[str, ...] | None:
     return EDWARDS if isinstance(key, Ed25519PublicKey | Ed448PublicKey) else None
 
 
-def _narrow(family: tuple[str, ...], allowed: Sequence[str], setting: str) -> tuple[str, ...]:
-    """Those of the family that are allowed. Raises StartError if none is."""
+def narrow(family: tuple[str, ...], allowed: Sequence[str], setting: str) -> tuple[str, ...]:
+    """Those of the family that are allowed; `allowed` empty: all. Raises StartError if none is."""
     narrowed = tuple(name for name in family if name in (allowed or family))
     if not narrowed:
         raise StartError(
