@@ -29,7 +29,7 @@ from ..shared.nodes import NodeInfo
 from ..shared.settings import Settings
 from .admission.handshake import Admission
 from .auth.hosts import is_loopback
-from .auth.token_settings import create_verifier
+from .auth.token_settings import create_tokens
 from .composition import (
     create_bus_rules,
     create_connection_context,
@@ -97,7 +97,9 @@ class Node:
         bus = self.bus = Bus(
             backend, self.keyspace, rules, events, incarnation=self.incarnation, name=self.node_id, clock=self.clock
         )
-        verifier = create_verifier(settings, self.clock, is_revoked=lambda claims: False)
+        tokens = create_tokens(settings, self.clock, is_revoked=lambda claims: False)
+        verifier = None if tokens is None else tokens.verifier
+        self._key_refresh = None if tokens is None else tokens.refresh
         self.relay = create_relay(bus, self.hub)
         self.operations = create_operations(bus, settings, self.clock)
         self._status_broadcast = create_status_broadcast(bus, self.hub, self.clock)
@@ -158,9 +160,15 @@ class Node:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Run the node's background tasks for the length of a block. Raises StartError if Redis can't be used."""
-        await self.bus.check()
+        """Run the node's background tasks for the length of a block.
+
+        Raises StartError if the keys of tokens can't be read, or Redis can't be used.
+        """
         jobs = {**self.bus.jobs, "status": self._status_broadcast.run}
+        if self._key_refresh is not None:
+            await self._key_refresh.start()
+            jobs["keys"] = self._key_refresh.run
+        await self.bus.check()
         tasks = [self._keep(job, name) for name, job in jobs.items()]
         try:
             await self.bus.wait_until_ready()
@@ -227,6 +235,7 @@ class Node:
             publishing=self.operations.publishing.turns.statistics(),
             pages=self.operations.page_turns.statistics(),
             refused=self.clients.refusals.statistics(),
+            keys=None if self._key_refresh is None else self._key_refresh.keys.statistics(),
             log=log_statistics(),
             bus=self.bus.statistics(),
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from ..fanout.bus import BusStatistics
 from ..shared.protocol.frames import Object
 from .admission.other_connections import OtherStatistics
+from .auth.jwks import KeyStatistics
 from .connections.context import ConnectionStatistics
 from .connections.timers import TimerWheelStatistics
 from .delivery.hub import HubStatistics
@@ -35,6 +36,8 @@ class NodeStatistics:
     """Of reads of pages, by their weight (`node/operations/pages.py`)."""
     refused: Mapping[str, int]
     """Handshakes and unreadable requests that were refused, by reason (`node/admission/refusals.py`)."""
+    keys: KeyStatistics | None
+    """Of the keys that verify tokens; None: they are in the settings."""
     log: WriterStatistics
     """Of the process' log."""
     bus: BusStatistics

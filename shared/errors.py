@@ -11,6 +11,7 @@ TannoyError
 ├── StartError              the node cannot start; the message is a sentence for the operator
 ├── MissingExtra            an extra of the package is not installed (`extras.py`)
 ├── BadCommand              a client's frame that is not a command (`protocol/command_parser.py`)
+├── KeysUnreadable          the keys of tokens can't be read (`node/auth/jwks_reader.py`)
 ├── ClientError             a request of the client failed (`client/errors.py`)
 ├── TooManyPipelined, HeadRejected
 │                           stop the parser of an HTTP connection (`node/server/http_protocol.py`)

@@ -214,9 +214,11 @@ class Admission:
 
 def close_code_of(refusal: Refused) -> CloseCode:
     """The code that closes a connection whose client may not have a session."""
+    if refusal.code is ErrorCode.UNAVAILABLE:  # also a token whose key is looked up
+        return CloseCode.TRY_AGAIN_LATER
     if isinstance(refusal, TokenRefused):
         return CloseCode.TOKEN_EXPIRED if refusal.problem is TokenProblem.EXPIRED else CloseCode.BAD_TOKEN
-    return CloseCode.TRY_AGAIN_LATER if isinstance(refusal, Unavailable) else CloseCode.FORBIDDEN
+    return CloseCode.FORBIDDEN
 
 
 def _negotiate_wire_format(offered: list[str]) -> tuple[WireFormat | None, str | None]:

@@ -24,9 +24,18 @@ class TokenProblem(StrEnum):
 
 
 class TokenRefused(Refused):
-    """A token that proves no identity. The message is for its owner, and never contains the token."""
+    """A token that proves no identity. The message is for its owner, and never contains the token.
 
-    def __init__(self, problem: TokenProblem, message: str) -> None:
-        code = ErrorCode.TOKEN_EXPIRED if problem is TokenProblem.EXPIRED else ErrorCode.BAD_TOKEN
-        super().__init__(message, code=code)
+    `retry_after`: seconds until the same token may be accepted, since its key is looked up. The code is `unavailable`
+    then, so that its owner comes back.
+    """
+
+    def __init__(self, problem: TokenProblem, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message, code=_code_of(problem, retry_after), retry_after=retry_after)
         self.problem = problem
+
+
+def _code_of(problem: TokenProblem, retry_after: float | None) -> ErrorCode:
+    if retry_after is not None:
+        return ErrorCode.UNAVAILABLE
+    return ErrorCode.TOKEN_EXPIRED if problem is TokenProblem.EXPIRED else ErrorCode.BAD_TOKEN

@@ -24,7 +24,7 @@ class KeySource(Protocol):
     @property
     def generation(self) -> int: ...
     def find(self, key_id: str | None) -> VerificationKey | None:
-        """The key of this `kid`, or the only key; None: there is none."""
+        """The key of this `kid`, or the only key; None: there is none. Raises TokenRefused while it is looked up."""
         ...
 
 

@@ -8,6 +8,8 @@ from tannoy.fanout.redis.address import RedisAddress
 from tannoy.fanout.redis.dial import Route
 from tannoy.fanout.redis.server_url import read_url
 from tannoy.node.admission.handshake import Handshake
+from tannoy.node.auth.jwks_reader import create_reader
+from tannoy.node.auth.keys import parse_jwks
 from tannoy.shared.policy import LimitMode
 
 SECRET = "hunter2"
@@ -17,6 +19,7 @@ HOLDERS = [
     Route(ADDRESS, "10.0.0.1", ("ada", SECRET), None, None),
     read_url(f"redis://ada:{SECRET}@h"),
     BusRules(SECRET.encode(), {}, LimitMode.STRICT, PresenceRules(1, 1, 1.0), HistoryRules(1, 1, 1), 1),
+    create_reader(f"https://keys.example/?token={SECRET}", parse_jwks),
     Handshake("/ws", f"token={SECRET}", {}),
     Handshake("/ws", "", {"authorization": f"Bearer {SECRET}"}),
 ]
