@@ -1,4 +1,4 @@
-"""The command line: `tannoy up`, `node`, `publish`, `send`, `watch`."""
+"""The command line: `tannoy up`, `node`, `publish`, `send`, `watch`, `token`."""
 
 import io
 import sys
@@ -8,6 +8,7 @@ import typer
 
 from .message_commands import publish, send, watch
 from .run_commands import node, up
+from .token_command import token
 
 app = typer.Typer(
     name="tannoy",
@@ -19,7 +20,7 @@ app = typer.Typer(
     "Try it: run [bold]tannoy up[/bold], then open the address it prints in two browser tabs.\n\n"
     "Settings come from environment variables with the prefix TANNOY_, or from a .env file.",
 )
-for command in (up, node, publish, send, watch):
+for command in (up, node, publish, send, watch, token):
     app.command()(command)
 
 

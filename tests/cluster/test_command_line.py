@@ -24,7 +24,7 @@ from tests.support.valkey import Valkey
         ("OUTBOX_MAX_BYTES", "-1", "greater than or equal to 4096"),
         ("NODE_ID", "no spaces", "A-Z a-z 0-9"),
         ("LOG_FORMAT", "xml", "'console' or 'json'"),
-        ("AUTH", "jwt", "not available yet"),
+        ("AUTH", "basic", "'none' or 'jwt'"),
         ("ALLOWED_ORIGINS", "example.com", "scheme://host"),
         ("REDIS_PREFIX", "a{b}", "match pattern"),
         ("LOG_FILE", "/nowhere/at/all.log", "No such file"),
@@ -85,7 +85,7 @@ async def test_a_node_with_the_right_password_of_redis_is_ready() -> None:
 # ---- help
 
 
-@pytest.mark.parametrize("command", ["up", "node", "publish", "send", "watch"])
+@pytest.mark.parametrize("command", ["up", "node", "publish", "send", "watch", "token"])
 def test_help_shows_examples(command: str) -> None:
     shown = run_tannoy(command, "--help")
 

@@ -37,6 +37,7 @@ def _packages(modules: set[str]) -> set[str]:
         ("publish", "room:a", "x", "--url", "ftp://not-http"),
         ("send", "user:a", "x", "--url", "ftp://not-http"),
         ("watch", "room:a", "--url", "ftp://not-http"),
+        ("token", "--help"),
     ],
     ids=lambda words: words[0],
 )
@@ -44,7 +45,8 @@ def test_a_command_that_runs_no_node_imports_no_code_of_the_server(words: tuple[
     imported = _imported_by(*words)
 
     assert {name for name in imported if name.startswith(("tannoy.fanout", "tannoy.node."))} <= {
-        f"tannoy.node.cli{name}" for name in ("", ".main", ".exits", ".message_commands", ".run_commands", ".output")
+        f"tannoy.node.cli{name}"
+        for name in ("", ".main", ".exits", ".message_commands", ".run_commands", ".token_command", ".output")
     }
     assert not _packages(imported) & SERVER
 
