@@ -39,6 +39,7 @@ from .pubsub.any_link import LinkStatistics
 from .pubsub.envelopes import envelopes_of
 from .pubsub.subscriptions import ChannelSubscriptionsStatistics
 from .redis.pipeline import CommandSender, PipelineStatistics
+from .revocations.revocations import RevocationStatistics
 from .server_life import ServerLives
 from .startup import StartupProbe, check_server
 from .timeouts import DEFAULT_TIMEOUTS, Timeouts
@@ -74,6 +75,8 @@ class BusEvents:
     describe: Callable[[], NodeInfo]
     """What other nodes may know of this one."""
     seen_version: SeenVersion
+    on_revoked: Callable[[], None]
+    """Sessions of this node may be revoked now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ class BusStatistics:
     leases: LeaseManagerStatistics
     presence: PresenceStatistics
     disconnects: DisconnectLogStatistics
+    revocations: RevocationStatistics
     repair: AntiEntropyStatistics
     unreadable: Mapping[str, int]
     """Values in Redis that were skipped or removed since the start, by kind of key (`unreadable.py`)."""
@@ -143,11 +147,14 @@ class Bus:
             name=name,
             clock=clock,
             send_notice=self._listening.control.send_notice,
+            announce=self._listening.control.announce,
             describe=events.describe,
+            on_revoked=events.on_revoked,
             envelopes=envelopes,
             seen_version=events.seen_version,
         )
         self._listening.attach(self._coordination.leases)
+        self._listening.control.attach_announced(self._coordination.revocations.handle_change)
 
         self.publisher = self._messaging.publisher
         self.history = self._messaging.history
@@ -159,6 +166,7 @@ class Bus:
         self.limits = self._coordination.limits
         self.presence = self._coordination.presence
         self.disconnects = self._coordination.disconnects
+        self.revocations = self._coordination.revocations
 
     @property
     def jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
@@ -199,7 +207,7 @@ class Bus:
             async with asyncio.timeout(self._start_timeout):
                 await self.link.live.wait()
                 await self._messaging.wait_until_ready()
-                await self._coordination.pipeline.connected.wait()
+                await self._coordination.wait_until_ready()
         except TimeoutError as error:
             raise StartError(f"not ready within {self._start_timeout:g} seconds: {self.not_ready_reason}") from error
         if wait := self._lives.recovers_for:
@@ -232,6 +240,7 @@ class Bus:
             leases=self.leases.statistics(),
             presence=self.presence.statistics(),
             disconnects=self.disconnects.statistics(),
+            revocations=self.revocations.statistics(),
             repair=coordination.anti_entropy.statistics(),
             unreadable=self._backend.unreadable.statistics(),
             cluster=self._backend.statistics(),

@@ -1,4 +1,5 @@
-"""What all nodes count together: heartbeats, leases, presence, disconnects, and the anti-entropy that mends them.
+"""What all nodes count and decide together: heartbeats, leases, presence, disconnects, revocations, and the
+anti-entropy that mends them.
 
 They have a connection of their own, so that a flood of publishes holds up no heartbeat.
 """
@@ -14,7 +15,7 @@ from ..shared.nodes import NodeInfo
 from ..shared.policy import Limit, LimitMode
 from .anti_entropy import AntiEntropy
 from .backend import RedisBackend
-from .control.requests import Notice
+from .control.requests import Announcement, Notice
 from .disconnects import DisconnectLog
 from .heartbeats import HEARTBEAT_SCRIPTS
 from .lease_times import DEFAULT_TIMES, LeaseTimes
@@ -27,6 +28,8 @@ from .presence.presence import Presence
 from .presence.room_checks import SeenVersion, none_seen
 from .probe import Probe, coordination_probe
 from .pubsub.envelopes import PLAIN, Envelopes
+from .revocations.calls import REVOCATION_SCRIPTS
+from .revocations.revocations import Revocations
 from .scripts import COORDINATION_PROBE, REMEMBER_GONE, SERVER_ENSURE, UNREADABLE_REMOVE
 from .server_life import ServerLives
 
@@ -44,8 +47,8 @@ class CoordinationRules:
 class Coordination:
     """Needs the tasks of `jobs` running.
 
-    `send_notice` sends a notice to the process of an incarnation, `describe` gives what other nodes may know of this
-    one.
+    `send_notice` sends a notice to the process of an incarnation, `announce` something to all nodes; `describe` gives
+    what other nodes may know of this one. `on_revoked` is called when sessions of this node may be revoked.
     """
 
     def __init__(
@@ -59,7 +62,9 @@ class Coordination:
         name: str,
         clock: Clock,
         send_notice: Callable[[str, Notice], None],
+        announce: Callable[[Announcement], None],
         describe: Callable[[], NodeInfo],
+        on_revoked: Callable[[], None],
         envelopes: Envelopes = PLAIN,
         seen_version: SeenVersion = none_seen,
     ) -> None:
@@ -71,7 +76,7 @@ class Coordination:
             name=f"tannoy-counted-{name}",
             scripts=(
                 *(SERVER_ENSURE, COORDINATION_PROBE, UNREADABLE_REMOVE, REMEMBER_GONE),
-                *(*HEARTBEAT_SCRIPTS, *LEASE_SCRIPTS, *PRESENCE_SCRIPTS),
+                *(*HEARTBEAT_SCRIPTS, *LEASE_SCRIPTS, *PRESENCE_SCRIPTS, *REVOCATION_SCRIPTS),
             ),
             on_connected=self.membership.on_connected,
         )
@@ -101,6 +106,14 @@ class Coordination:
             seen_version=seen_version,
         )
         self.disconnects = DisconnectLog(self.pipeline, keyspace, backend.unreadable)
+        self.revocations = Revocations(
+            self.pipeline,
+            keyspace,
+            clock=clock,
+            unreadable=backend.unreadable,
+            announce=announce,
+            on_revoked=on_revoked,
+        )
         self.anti_entropy = AntiEntropy(
             self.pipeline, self.membership, self.leases, self.presence, self.disconnects, times
         )
@@ -112,9 +125,15 @@ class Coordination:
             "counted": self.pipeline.run,
             "heartbeat": self._send_heartbeats,
             "presence": self.presence.run,
+            "revocations": self.revocations.run,
             "coordination probe": self._probe.run,
             "repair": self.anti_entropy.run,
         }
+
+    async def wait_until_ready(self) -> None:
+        """Never returns while Redis takes no commands: who is revoked is not known then."""
+        await self.pipeline.connected.wait()
+        await self.revocations.loaded.wait()
 
     async def _send_heartbeats(self) -> None:
         await self.membership.run(self.pipeline)
@@ -128,6 +147,8 @@ class Coordination:
             return f"Redis takes no heartbeats: {self.membership.refusal}"
         if not self.membership.is_valid:
             return "the heartbeat of this node has expired: it has no leases"
+        if not self.revocations.loaded.is_set():
+            return "the revocations have not been read yet"
         refusal = self._probe.refusal
         return None if refusal is None else f"Redis takes no leases and no presence: {refusal}"
 

@@ -50,6 +50,25 @@ REMEMBER_GONE = load_script("remember_gone")
 Returns the owners that are too many.
 """
 
+REVOCATION_ADD = load_script("revocation_add", head="revocation_common", allow_oom=True)
+"""KEYS: revocations. ARGV: ID, known record, until, kind, value, records at most.
+
+Returns [record, stamp before, stamp after], or an empty list: there are too many. It may use memory that Redis is short
+of, bounded by their number: what is revoked has to be refused even then.
+"""
+
+REVOCATION_LIFT = load_script("revocation_lift", head="revocation_common", allow_oom=True)
+"""KEYS: revocations. ARGV: ID, known record, seconds. Returns [record, stamp before, stamp after], or an empty list."""
+
+REVOCATIONS_READ = load_script("revocations_read", head="revocation_common", allow_oom=True)
+"""KEYS: revocations. ARGV: stamp, fields at most. Returns [stamp] or [stamp, [field, value, …]]."""
+
+REVOCATIONS_RESTATE = load_script("revocations_restate", head="revocation_common", allow_oom=True)
+"""KEYS: revocations. ARGV: fields at most, ID and record of each. Returns [stamp before, stamp after]."""
+
+REVOCATIONS_FORGET = load_script("revocations_forget", head="revocation_common", allow_oom=True)
+"""KEYS: revocations. ARGV: IDs. Returns [stamp before, stamp after]."""
+
 COORDINATION_PROBE = load_script("coordination_probe")
 """KEYS: of the probe. Returns 1: the scripts of leases and presence may call what they do."""
 

@@ -40,6 +40,7 @@ from .composition import (
 )
 from .connections.clients import Clients
 from .connections.control_handler import ControlHandler
+from .connections.revoked import RevokedSessions
 from .connections.timers import TimerWheel
 from .delivery.hub import Hub
 from .lifecycle.drain import drain_sessions
@@ -89,6 +90,7 @@ class Node:
             answer_request=lambda request: self.control_handler.handle_request(request),
             describe=self.describe,
             seen_version=self.hub.version_seen,
+            on_revoked=lambda: self.revoked_sessions.close_soon(),
         )
         address = read_address(settings)
         self.keyspace = Keyspace(settings.redis_prefix, address.database)
@@ -97,7 +99,9 @@ class Node:
         bus = self.bus = Bus(
             backend, self.keyspace, rules, events, incarnation=self.incarnation, name=self.node_id, clock=self.clock
         )
-        tokens = create_tokens(settings, self.clock, is_revoked=lambda claims: False)
+        self.revoked_sessions = RevokedSessions(self.hub, bus.revocations)
+        is_revoked = bus.revocations.is_revoked
+        tokens = create_tokens(settings, self.clock, lambda claims: is_revoked(claims.user_id, claims.token_id))
         verifier = None if tokens is None else tokens.verifier
         self._key_refresh = None if tokens is None else tokens.refresh
         self.relay = create_relay(bus, self.hub)
@@ -121,6 +125,7 @@ class Node:
             is_local=is_loopback(settings.host),
             verifier=verifier,
             allows_query_token=settings.auth_query_token,
+            is_revoked=self.revoked_sessions.is_revoked,
         )
         self.clients = Clients(settings, admission, self.context, self.clock, lambda: self.is_draining)
 
@@ -164,7 +169,7 @@ class Node:
 
         Raises StartError if the keys of tokens can't be read, or Redis can't be used.
         """
-        jobs = {**self.bus.jobs, "status": self._status_broadcast.run}
+        jobs = {**self.bus.jobs, "status": self._status_broadcast.run, "revoked": self.revoked_sessions.run}
         if self._key_refresh is not None:
             await self._key_refresh.start()
             jobs["keys"] = self._key_refresh.run

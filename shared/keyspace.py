@@ -10,6 +10,7 @@
     {prefix}:{tag}:users:room:lobby the users in a room, and more keys for presence: `PresenceKeys`
     {prefix}:{tag}:gone:agent:42    why sessions of the agent were closed
     {prefix}:{tag}:gone-owners      of whom there are such, in each partition
+    {prefix}:{tag}:revocations      tokens, users and agents that are refused, in one partition
     {prefix}:{tag}:nodes            heartbeats, in each partition
     {prefix}:{tag}:control          Redis channel: control messages to every node
     {prefix}:{tag}:node:INCARNATION Redis channel: control messages to one node
@@ -120,11 +121,13 @@ def _base_and_name(channel: Channel) -> tuple[bytes, bytes]:
 class Keyspace:
     """Builds the names of keys and Redis channels under one prefix (`TANNOY_REDIS_PREFIX`), in one database."""
 
-    __slots__ = ("_prefix", "control")
+    __slots__ = ("_prefix", "control", "revocations")
 
     def __init__(self, prefix: str, database: int = 0) -> None:
         self._prefix = f"{prefix}:db{database}" if database else prefix  # a prefix has no colon
         self.control = self._in_partition(0, "control")
+        self.revocations = self._in_partition(0, "revocations")
+        """Hash: ID → record of a revocation (`fanout/lua/revocation_common.lua`)."""
 
     def room(self, room: RoomName) -> Channel:
         return self._channel(ChannelKind.ROOM, room)

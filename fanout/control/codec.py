@@ -9,6 +9,7 @@ from ...shared.codes import CloseCode
 from ...shared.errors import MalformedBytes
 from ...shared.names import AgentId, SessionId, UserId
 from ...shared.publication import EncodedMessage
+from ...shared.revocations import Revocation
 from ...shared.sessions import SessionInfo
 from .requests import (
     CloseSessions,
@@ -19,6 +20,7 @@ from .requests import (
     LeaseGranted,
     ListSessions,
     Response,
+    RevocationChanged,
 )
 
 
@@ -39,6 +41,8 @@ def pack_message(message: ControlMessage) -> bytes:
             parts = ("evict", owner.kind, owner.name, lease, int(code), count, displaced_by)
         case LeaseGranted(owner, lease):
             parts = ("granted", owner.kind, owner.name, lease)
+        case RevocationChanged(revocation, before, after):
+            parts = ("revocation", revocation.pack(), before, after)
     return msgpack.packb(parts)
 
 
@@ -63,6 +67,8 @@ def unpack_message(body: bytes) -> ControlMessage:
                 return Evict(Owner(OwnerKind(kind), name), lease, CloseCode(code), count, by)
             case ["granted", str(kind), str(name), str(lease)]:
                 return LeaseGranted(Owner(OwnerKind(kind), name), lease)
+            case ["revocation", bytes(record), bytes(before), bytes(after)]:
+                return RevocationChanged(Revocation.parse(record), before, after)
             case _:
                 raise MalformedBytes(f"a control message of unknown form: {parts!r:.80}")
     except (ValueError, msgpack.exceptions.UnpackException) as error:

@@ -3,7 +3,7 @@
 A request goes to every node at once. Each responds on the channel of the requesting node with the number of its
 sessions that it concerned, so the count is of deliveries, not of attempts. Redis says how many nodes received the
 request; a node that dies in that moment does not respond, and the deadline ends the wait for it. A notice goes to one
-node, and is not responded to.
+node, an announcement to all, and neither is responded to.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ from ..history.publisher import Publisher
 from ..redis.connection import Reply
 from .codec import pack_message, unpack_message
 from .requests import (
+    Announcement,
     CloseSessions,
     ControlMessage,
     DeliverToSession,
@@ -35,6 +36,7 @@ from .requests import (
     Notice,
     Request,
     Response,
+    RevocationChanged,
 )
 from .sealing import ControlSealer
 
@@ -95,7 +97,7 @@ class _PendingRequest:
 
 
 class Control:
-    """Sends requests and notices to other nodes, and answers theirs.
+    """Sends requests, notices and announcements to other nodes, and answers theirs.
 
     Needs the link to be subscribed to `channels`, and what comes on them to be given to `handle_message`.
     """
@@ -116,6 +118,7 @@ class Control:
         self._sealer = ControlSealer(secret, clock)
         self._answer_request = answer_request
         self._notice_handler: NoticeHandler | None = None
+        self._on_announced: Callable[[Announcement], None] | None = None
         self._keyspace = keyspace
         self._is_listening = is_listening
         self._response_timeout = response_timeout
@@ -129,6 +132,10 @@ class Control:
     def attach(self, handler: NoticeHandler) -> None:
         """From now on `handler` gets the notices to this node; before, there is nothing they could be about."""
         self._notice_handler = handler
+
+    def attach_announced(self, on_announced: Callable[[Announcement], None]) -> None:
+        """From now on `on_announced` gets the announcements of all nodes, those of this one too."""
+        self._on_announced = on_announced
 
     @property
     def channels(self) -> tuple[bytes, bytes]:
@@ -192,7 +199,7 @@ class Control:
             self._missing_responses += pending.receivers - pending.responses
             pending.finish()
 
-    # ---- notices
+    # ---- notices and announcements
 
     def send_notice(self, incarnation: str, notice: Notice) -> None:
         """Send a notice to one node. It may get lost, and nothing says so: the sender looks again by itself."""
@@ -201,6 +208,10 @@ class Control:
             asyncio.get_running_loop().call_soon(self._handle_notice, notice)
         else:
             self._publish(channel, notice).add_done_callback(_log_failure)
+
+    def announce(self, announcement: Announcement) -> None:
+        """Tell all nodes. It may get lost, and nothing says so: each node looks again by itself."""
+        self._publish(self._all_nodes, announcement).add_done_callback(_log_failure)
 
     def _handle_notice(self, notice: Notice) -> None:
         if self._notice_handler is not None:
@@ -212,7 +223,7 @@ class Control:
         """A control message from the bus, on one of `channels`."""
         try:
             message = unpack_message(self._sealer.open(channel, payload))
-            if not isinstance(message, Response | Evict | LeaseGranted):
+            if not isinstance(message, Response | Evict | LeaseGranted | RevocationChanged):
                 _check_reply_to(message.reply_to)
         except MalformedBytes as error:
             self._malformed += 1
@@ -224,6 +235,9 @@ class Control:
                     pending.add(message)
             case Evict() | LeaseGranted():
                 self._handle_notice(message)
+            case RevocationChanged():
+                if self._on_announced is not None:
+                    self._on_announced(message)
             case _:
                 response = Response(message.request, *self._answer_request(message))
                 self._publish(message.reply_to, response).add_done_callback(_log_failure)
@@ -248,4 +262,4 @@ def _check_reply_to(channel: bytes) -> None:
 
 def _log_failure(sent: asyncio.Future[Reply]) -> None:
     if error := sent.exception():
-        _log.warning("a notice or a response could not be sent", error=str(error))
+        _log.warning("a notice, an announcement or a response could not be sent", error=str(error))

@@ -1,4 +1,7 @@
-"""Control messages: requests to all nodes, notices to one, and responses. `codec.py`, `sealing.py`: their bytes."""
+"""Control messages: requests and announcements to all nodes, notices to one, and responses.
+
+`codec.py`, `sealing.py`: their bytes.
+"""
 
 from dataclasses import dataclass
 
@@ -6,6 +9,7 @@ from ...shared.channels import Owner
 from ...shared.codes import CloseCode
 from ...shared.names import AgentId, SessionId, UserId
 from ...shared.publication import EncodedMessage
+from ...shared.revocations import Revocation
 from ...shared.sessions import SessionInfo
 
 
@@ -80,10 +84,26 @@ class LeaseGranted:
     lease: str
 
 
+@dataclass(frozen=True, slots=True)
+class RevocationChanged:
+    """Something is revoked, or is not any more. May get lost: every node asks Redis again by itself.
+
+    `before` and `after` are stamps of all revocations (`fanout/lua/revocation_common.lua`): who knows those before
+    knows, with this one, those after.
+    """
+
+    revocation: Revocation
+    before: bytes
+    after: bytes
+
+
 Request = DeliverToUser | DeliverToSession | CloseSessions | ListSessions
 """To every node, each of which responds."""
 
 Notice = Evict | LeaseGranted
 """To one node, which does not respond."""
 
-ControlMessage = Request | Notice | Response
+Announcement = RevocationChanged
+"""To every node, none of which responds."""
+
+ControlMessage = Request | Notice | Announcement | Response

@@ -8,7 +8,7 @@
 local TYPES = {
   nodes = 'zset', server = 'hash', ['node-info'] = 'hash',
   owners = 'set', held = 'zset', info = 'hash', state = 'hash', limit = 'hash', limits = 'hash', gone = 'list',
-  ['gone-owners'] = 'zset',
+  ['gone-owners'] = 'zset', revocations = 'hash',
   rooms = 'zset', due = 'zset', users = 'hash', leaving = 'zset', presence = 'hash', ['in'] = 'hash', on = 'set',
   head = 'string', log = 'stream', once = 'string',
 }

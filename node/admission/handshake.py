@@ -4,7 +4,7 @@ A script in a browser can read neither status nor body of a refused handshake. W
 the connection is therefore accepted, sent `error` and `bye`, and closed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ...shared.codes import CloseCode, ErrorCode
@@ -138,7 +138,7 @@ class Admission:
     """Decides on handshakes.
 
     `allowed_origins` as in the settings; empty: only pages that this host has served. `is_local`: the node listens on
-    loopback only. `verifier`: of tokens; None: clients say who they are.
+    loopback only. `verifier`: of tokens; None: clients say who they are. `is_revoked` is asked about each session.
     """
 
     def __init__(
@@ -149,9 +149,11 @@ class Admission:
         is_local: bool = False,
         verifier: TokenVerifier | None = None,
         allows_query_token: bool = False,
+        is_revoked: Callable[[Session], bool] = lambda session: False,
     ) -> None:
         self._keyspace = keyspace
         self._verifier = verifier
+        self._is_revoked = is_revoked
         self._allows_query_token = allows_query_token
         self._is_local = is_local
         self._allowed_origins = AllowedOrigins(allowed_origins)
@@ -196,7 +198,16 @@ class Admission:
         recover = target.recover
         if recover is not None and claims is not None and Permission.HISTORY not in claims.can:
             recover = UNKNOWN_POSITION  # it is told that nothing was recovered
-        return Session(target.endpoint, author, target.home, self._keyspace, recover=recover, claims=claims)
+        session = Session(target.endpoint, author, target.home, self._keyspace, recover=recover, claims=claims)
+        if (refusal := self.find_revocation(session)) is not None:
+            raise refusal
+        return session
+
+    def find_revocation(self, session: Session) -> TokenRefused | None:
+        """Why a session is refused whose user, agent or token has been revoked; None: they have not."""
+        if not self._is_revoked(session):
+            return None
+        return TokenRefused(TokenProblem.REVOKED, "the user, the agent or the token has been revoked")
 
     def _is_allowed(self, origin: str, handshake: Handshake) -> bool:
         if self._allowed_origins:

@@ -13,6 +13,7 @@ from typing import Any, TypeGuard, cast
 
 from ...shared.errors import BadName
 from ...shared.names import UserId, parse_user, parse_username
+from ...shared.revocations import TOKEN_ID_MAX_CHARACTERS
 from .token_problems import TokenProblem, TokenRefused
 
 LISTED_MAX = 1000
@@ -21,8 +22,6 @@ PATTERN_MAX_CHARACTERS = 129
 """Of one entry: a name, and `*`."""
 TIME_MAX = 253_402_300_799
 """The highest `exp` or `nbf`, in Unix seconds: the end of the year 9999, beyond which RFC 3339 writes no time."""
-TOKEN_ID_MAX_CHARACTERS = 256
-"""Of `jti`."""
 
 
 class Permission(StrEnum):

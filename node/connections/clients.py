@@ -76,7 +76,11 @@ class Clients:
     ) -> TransportListener:
         wheel, others = self._context.wheel, self.other_connections
         match decision:
-            case Admitted(session, wire):
+            case Admitted(session, wire, subprotocol):
+                # A server that is not ours may have let other things happen since `admit`.
+                if (refusal := self._admission.find_revocation(session)) is not None:
+                    rejected = AcceptedThenClosed(refusal, close_code_of(refusal), wire, subprotocol)
+                    return RejectedConnection(transport, rejected, wheel, others)
                 return Connection(self._context, transport, session, encoding_of(wire, transport.framing))
             case AwaitsToken():
                 return UnidentifiedConnection(

@@ -11,7 +11,7 @@ from tests.support.valkey import Valkey
 _numbers = itertools.count(1)
 LEASE = "i1|1|s1"
 WRITTEN = {
-    **{kind: ("HSET", "x", "1") for kind in ("node-info", "info", "limit", "limits")},
+    **{kind: ("HSET", "x", "1") for kind in ("node-info", "info", "limit", "limits", "revocations")},
     **{kind: ("ZADD", "1", "x") for kind in ("nodes", "rooms", "due", "leaving", "gone-owners")},
     **{kind: ("SADD", "x") for kind in ("owners", "on")},
     **{kind: ("SET", "x") for kind in ("head", "once")},

@@ -24,7 +24,9 @@ LIMITS = OutboxLimits(1000, SlowPolicy.DISCONNECT)
 class RecordingMember:
     """A Member of the hub over a transport that records."""
 
-    def __init__(self, session_id: str = "s", *, user: str = "ada", wire: WireFormat = JSON) -> None:
+    def __init__(
+        self, session_id: str = "s", *, user: str = "ada", wire: WireFormat = JSON, agent: Channel | None = None
+    ) -> None:
         self.transport = RecordingTransport()
         self.outbox = Outbox(self.transport, LIMITS, session_id, on_overflow=lambda: None, on_skipped=lambda: None)
         self.wire = wire
@@ -33,10 +35,12 @@ class RecordingMember:
         self.is_open = True
         self.connected_at = 0.0
         author = Author(UserId(user), user.title(), SessionId(session_id))
-        self.session = Session(Endpoint.ROOMS, author, None, Keyspace("tannoy"))
+        self.session = Session(Endpoint.AGENT if agent else Endpoint.ROOMS, author, agent, Keyspace("tannoy"))
+        self.closed_with: list[CloseCode] = []
 
     def close(self, code: CloseCode, *, retry_after: float | None = None) -> None:
         self.is_open = False
+        self.closed_with.append(code)
 
     @property
     def writes(self) -> list[bytes]:

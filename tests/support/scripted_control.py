@@ -2,7 +2,7 @@
 
 from tannoy.fanout.control.codec import pack_message, unpack_message
 from tannoy.fanout.control.control import Control
-from tannoy.fanout.control.requests import ControlMessage, Notice, Request, Response
+from tannoy.fanout.control.requests import Announcement, ControlMessage, Notice, Request, Response
 from tannoy.fanout.control.sealing import ControlSealer
 from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.keyspace import Keyspace
@@ -17,11 +17,15 @@ SECRET = b"cluster"
 
 
 class ScriptedControl:
-    """Answers requests of other nodes with `sessions` and `listed`; records their `requests` and `notices`."""
+    """Answers requests of other nodes with `sessions` and `listed`.
+
+    Records their `requests` and `notices`, and all that is `announced`.
+    """
 
     def __init__(self, *, sessions: int = 0, listed: tuple[SessionInfo, ...] = ()) -> None:
         self.requests: list[Request] = []
         self.notices: list[Notice] = []
+        self.announced: list[Announcement] = []
         self.publisher = ScriptedPublisher(KEYSPACE)
         self.other = ControlSealer(SECRET, manual_clock())
         """Seals as another node does."""
@@ -37,6 +41,7 @@ class ScriptedControl:
             is_listening=lambda: self.is_listening,
         )
         self.control.attach(self)
+        self.control.attach_announced(self.announced.append)
 
     def handle_notice(self, notice: Notice) -> None:
         self.notices.append(notice)

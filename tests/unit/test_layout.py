@@ -8,7 +8,6 @@ LAYERS = ("client", "fanout", "node", "shared")
 
 COVERED_BY: dict[str, str] = {
     "node/admission/target.py": "tests/unit/node/admission/test_handshake.py",
-    "node/connections/clients.py": "tests/cluster/test_tokens.py",
     "shared/protocol/commands.py": "tests/unit/shared/protocol/test_command_parser.py",
     "client/connection.py": "tests/cluster/test_watch.py",
     "client/errors.py": "tests/unit/shared/test_errors.py",
@@ -36,6 +35,7 @@ COVERED_BY: dict[str, str] = {
     "fanout/pubsub/barriers.py": "tests/unit/fanout/pubsub/test_link.py",
     "fanout/presence/calls.py": "tests/scripts/test_presence.py",
     "fanout/presence/sweeper.py": "tests/scripts/test_presence_process.py",
+    "fanout/revocations/calls.py": "tests/scripts/test_revocations.py",
     "fanout/redis/answers.py": "tests/scripts/test_history_read.py",
     "fanout/redis/opening.py": "tests/integration/test_redis_access.py",
     "fanout/redis/server_url.py": "tests/unit/fanout/redis/test_address.py",

@@ -1,5 +1,6 @@
 """Why a node can't coordinate its sessions with other nodes, and so is not ready."""
 
+import asyncio
 import math
 
 from tannoy.fanout.coordination import Coordination, CoordinationRules
@@ -7,7 +8,7 @@ from tannoy.fanout.presence.calls import PresenceRules
 from tannoy.fanout.server_life import ServerLives
 from tannoy.shared.policy import LimitMode
 
-from tests.support.clock import manual_clock, on_manual_time
+from tests.support.clock import manual_clock, on_manual_time, turns
 from tests.support.recording_backend import RecordingBackend
 from tests.support.records import NODE
 from tests.support.scripted_history import KEYSPACE
@@ -25,9 +26,12 @@ def coordination() -> Coordination:
         name="n",
         clock=clock,
         send_notice=lambda incarnation, notice: None,
+        announce=lambda announcement: None,
         describe=lambda: NODE,
+        on_revoked=lambda: None,
     )
     made.membership.valid_until = math.inf
+    made.revocations.loaded.set()
     return made
 
 
@@ -55,3 +59,21 @@ async def test_after_a_refused_heartbeat_a_node_is_not_ready_and_says_why() -> N
     made = coordination()
     made.membership.refusal = "Redis is out of memory"
     assert made.not_ready_reason == "Redis takes no heartbeats: Redis is out of memory"
+
+
+@on_manual_time
+async def test_before_it_knows_who_is_revoked_a_node_is_not_ready() -> None:
+    made = coordination()
+    made.revocations.loaded.clear()
+    assert made.not_ready_reason == "the revocations have not been read yet"
+
+
+@on_manual_time
+async def test_a_node_starts_when_it_knows_who_is_revoked() -> None:
+    made = coordination()
+    made.revocations.loaded.clear()
+    waiting = asyncio.create_task(made.wait_until_ready())
+    await turns()
+    assert not waiting.done()
+    made.revocations.loaded.set()
+    await waiting

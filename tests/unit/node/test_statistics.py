@@ -12,7 +12,7 @@ OF_THE_NODE = [
 ]
 OF_THE_BUS = [
     *("link", "subscriptions", "pipeline", "reading", "tracker", "counted", "control", "membership", "leases"),
-    *("presence", "disconnects", "repair", "unreadable", "cluster"),
+    *("presence", "disconnects", "revocations", "repair", "unreadable", "cluster"),
 ]
 
 

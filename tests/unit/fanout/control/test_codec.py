@@ -12,12 +12,14 @@ from tannoy.fanout.control.requests import (
     LeaseGranted,
     ListSessions,
     Response,
+    RevocationChanged,
 )
 from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.codes import CloseCode
 from tannoy.shared.errors import MalformedBytes
 from tannoy.shared.names import AgentId, SessionId, UserId
 from tannoy.shared.publication import EncodedMessage
+from tannoy.shared.revocations import Revocation, RevocationKind
 
 from tests.support.records import session_info
 
@@ -33,6 +35,7 @@ MESSAGES: list[ControlMessage] = [
     ListSessions(5, b"tannoy:node:i1", UserId("ada")),
     Evict(Owner(OwnerKind.AGENT, "42"), "i1|7|s1", CloseCode.EVICTED, 10, "s2"),
     LeaseGranted(Owner(OwnerKind.USER, "ada"), "i1|7|42/s1"),
+    RevocationChanged(Revocation(RevocationKind.TOKEN, "a|b", 1_800_000_000, 1, 2), b"", b"2|2"),
 ]
 every_message = pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
 
@@ -64,6 +67,8 @@ MALFORMED: list[tuple[object, ...]] = [
     ("close", 1, b"i1", "agent", "42", 7),
     ("list", 1, b"i1"),
     ("delivered", 1, 1, None),
+    ("revocation", b"1|2|revoked|1|user|a b", b"", b"2|2"),
+    ("revocation", b"1|2|revoked|1|user|ada", b""),
     ("dance",),
 ]
 

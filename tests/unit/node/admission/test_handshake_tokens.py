@@ -7,6 +7,7 @@ from tannoy.node.admission.handshake import AcceptedThenClosed, Admitted, Awaits
 from tannoy.node.auth.claims import Claims, ExpectedClaims
 from tannoy.node.auth.keys import from_secret
 from tannoy.node.auth.verifier import SingleKey, TokenVerifier
+from tannoy.node.protocols.session import Session
 from tannoy.shared.codes import CloseCode, ErrorCode
 from tannoy.shared.publication import UNKNOWN_POSITION, Position
 
@@ -122,3 +123,24 @@ def test_a_recovery_that_the_token_does_not_allow_recovers_nothing(can: list[str
     decision = decide_with("/ws/chat/lobby", "epoch=e&offset=5", can=can)
     assert isinstance(decision, Admitted)
     assert decision.session.recover == recover
+
+
+# ---- who has been revoked
+
+
+def is_agent_7(session: Session) -> bool:
+    return session.home is not None and session.home.name == "7"
+
+
+@pytest.mark.parametrize("query", ["", "user_id=ada"])
+def test_without_tokens_a_revoked_session_is_refused_as_one_with_a_bad_token(query: str) -> None:
+    decision = decide("/ws/agents/7", query, is_revoked=is_agent_7)
+    assert refusal_of(decision) == (ErrorCode.BAD_TOKEN, CloseCode.BAD_TOKEN)
+    assert isinstance(decide("/ws/agents/8", query, is_revoked=is_agent_7), Admitted)
+
+
+def test_with_a_token_that_is_valid_a_revoked_session_is_refused_too() -> None:
+    authorization = f"Bearer {signed(agents=['*'])}"
+    for agent, kind in (("7", AcceptedThenClosed), ("8", Admitted)):
+        decision = decide(f"/ws/agents/{agent}", verifier=VERIFIER, is_revoked=is_agent_7, authorization=authorization)
+        assert isinstance(decision, kind)

@@ -1,0 +1,304 @@
+"""The scripts of revocations on a real Valkey: of two records of one ID the later holds, and there are not too many."""
+
+import itertools
+from collections.abc import AsyncGenerator
+
+import pytest
+from tannoy.fanout.control.requests import RevocationChanged
+from tannoy.fanout.redis.pipeline import Pipeline
+from tannoy.fanout.revocations import calls as module
+from tannoy.fanout.revocations.calls import REVOCATION_SCRIPTS, RevocationCalls, Stored
+from tannoy.shared.errors import Unavailable
+from tannoy.shared.keyspace import Keyspace
+from tannoy.shared.revocations import LIFTED_SECONDS, Revocation, RevocationKind, revocation_id
+
+from tests.support.redis_pipeline import open_pipeline
+from tests.support.valkey import Valkey
+
+USER, AGENT, TOKEN = RevocationKind.USER, RevocationKind.AGENT, RevocationKind.TOKEN
+ADA = revocation_id(USER, "ada")
+FAR, FARTHER = 4_000_000_000, 4_000_000_500
+"""Ends of revocations, in Unix seconds."""
+NO_STAMP = b"?"
+_prefixes = itertools.count(1)
+
+
+@pytest.fixture
+async def pipeline(valkey: Valkey) -> AsyncGenerator[Pipeline]:
+    async with open_pipeline(valkey, REVOCATION_SCRIPTS) as pipeline:
+        yield pipeline
+
+
+@pytest.fixture
+def calls(pipeline: Pipeline) -> RevocationCalls:
+    """The revocations of a Redis that has none yet."""
+    return RevocationCalls(pipeline, Keyspace(f"r{next(_prefixes)}"))
+
+
+async def add(
+    calls: RevocationCalls, value: str = "ada", until: int = FAR, *, known: bytes = b"", kind: RevocationKind = USER
+) -> RevocationChanged:
+    changed = await calls.add(kind, value, until, known)
+    assert changed is not None
+    return changed
+
+
+async def lift(calls: RevocationCalls, id: str = ADA, *, known: bytes = b"") -> RevocationChanged:
+    changed = await calls.lift(id, known)
+    assert changed is not None
+    return changed
+
+
+async def stored(calls: RevocationCalls) -> Stored:
+    found = await calls.read(NO_STAMP)
+    assert found is not None
+    return found
+
+
+async def records(calls: RevocationCalls) -> list[Revocation]:
+    return [Revocation.parse(record) for _, record in (await stored(calls)).fields]
+
+
+async def seconds_of(valkey: Valkey) -> int:
+    """What the clock of the server says."""
+    seconds, _ = await valkey.run("TIME")
+    return int(seconds)
+
+
+# ---- revoking
+
+
+async def test_what_was_revoked_is_read_by_every_node(calls: RevocationCalls, valkey: Valkey) -> None:
+    at = await seconds_of(valkey)
+    made = [
+        (await add(calls, "ada")).revocation,
+        (await add(calls, "42", kind=AGENT)).revocation,
+        (await add(calls, "a|b\nc}", kind=TOKEN)).revocation,
+    ]
+    assert [(each.kind, each.value, each.until) for each in made] == [
+        (USER, "ada", FAR),
+        (AGENT, "42", FAR),
+        (TOKEN, "a|b\nc}", FAR),
+    ]
+    latest = await seconds_of(valkey)
+    assert all(at <= each.created_at / 1000 < latest + 1 for each in made)
+    assert set(await records(calls)) == set(made)
+
+
+async def test_revoking_twice_changes_nothing(calls: RevocationCalls) -> None:
+    first = await add(calls)
+    again = await add(calls)
+    assert again.revocation == first.revocation
+    assert again.before == again.after == first.after
+
+
+async def test_of_two_ends_the_later_one_holds(calls: RevocationCalls) -> None:
+    first = await add(calls, until=FAR)
+    later = await add(calls, until=FARTHER)
+    earlier = await add(calls, until=FAR)
+    assert later.revocation.until == FARTHER
+    assert later.revocation.created_at == first.revocation.created_at
+    assert later.revocation.changed_at > first.revocation.changed_at
+    assert earlier.revocation == later.revocation
+    assert await records(calls) == [later.revocation]
+
+
+async def test_beyond_the_limit_nothing_is_revoked(calls: RevocationCalls, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REVOCATIONS_MAX", 2)
+    await add(calls, "ada")
+    await add(calls, "bob")
+    before = await stored(calls)
+    assert await calls.add(USER, "cyd", FAR, b"") is None
+    assert await stored(calls) == before
+    assert (await add(calls, "ada", FARTHER)).revocation.until == FARTHER, "what is there already may be changed"
+
+
+async def test_what_a_node_knows_and_redis_has_lost_is_not_made_shorter(calls: RevocationCalls, valkey: Valkey) -> None:
+    known = (await add(calls, until=FARTHER)).revocation
+    await valkey.run("DEL", calls.key)
+    made = (await add(calls, until=FAR, known=known.pack())).revocation
+    assert (made.until, made.created_at) == (FARTHER, known.created_at)
+    assert await records(calls) == [made]
+
+
+async def test_a_revocation_follows_a_deletion_that_redis_has_lost(calls: RevocationCalls, valkey: Valkey) -> None:
+    await add(calls)
+    lifted = (await lift(calls)).revocation
+    await valkey.run("DEL", calls.key)
+    made = (await add(calls, known=lifted.pack())).revocation
+    assert not made.is_lifted
+    assert made.changed_at > lifted.changed_at
+
+
+# ---- deleting
+
+
+async def test_of_a_deleted_revocation_the_deletion_stays_for_a_while(calls: RevocationCalls, valkey: Valkey) -> None:
+    at = await seconds_of(valkey)
+    made = (await add(calls)).revocation
+    lifted = (await lift(calls)).revocation
+    assert (lifted.is_lifted, lifted.created_at) == (True, made.created_at)
+    assert at + LIFTED_SECONDS <= lifted.until <= await seconds_of(valkey) + LIFTED_SECONDS
+    assert await records(calls) == [lifted]
+    assert await calls.lift(ADA, b"") is None
+
+
+async def test_what_was_never_revoked_can_not_be_deleted(calls: RevocationCalls) -> None:
+    assert await calls.lift(ADA, b"") is None
+    assert await stored(calls) == Stored(b"", [])
+
+
+async def test_what_only_a_node_knows_can_be_deleted(calls: RevocationCalls, valkey: Valkey) -> None:
+    known = (await add(calls)).revocation
+    await valkey.run("DEL", calls.key)
+    assert (await lift(calls, known=known.pack())).revocation.is_lifted
+
+
+async def test_what_was_deleted_can_be_revoked_again(calls: RevocationCalls) -> None:
+    await add(calls)
+    lifted = (await lift(calls)).revocation
+    again = (await add(calls)).revocation
+    assert not again.is_lifted
+    assert again.changed_at > lifted.changed_at
+    assert await records(calls) == [again]
+
+
+# ---- the stamp
+
+
+async def test_every_change_has_another_stamp_that_follows_the_one_before(calls: RevocationCalls) -> None:
+    changes = [await add(calls), await add(calls, "bob"), await lift(calls), await add(calls)]
+    stamps = [b"", *(change.after for change in changes)]
+    assert len(set(stamps)) == len(stamps)
+    assert [change.before for change in changes] == stamps[:-1]
+    assert (await stored(calls)).stamp == stamps[-1]
+
+
+async def test_who_knows_the_stamp_is_read_nothing(calls: RevocationCalls) -> None:
+    assert await calls.read(b"") is None
+    changed = await add(calls)
+    assert await calls.read(changed.after) is None
+    assert await calls.read(changed.before) is not None
+
+
+async def test_a_lost_record_is_seen_at_the_stamp(calls: RevocationCalls, valkey: Valkey) -> None:
+    changed = await add(calls)
+    await add(calls, "bob")
+    known = (await stored(calls)).stamp
+    await valkey.run("HDEL", calls.key, changed.revocation.id)
+    assert await calls.read(known) is not None
+
+
+async def test_the_stamp_of_data_that_was_lost_does_not_come_again(calls: RevocationCalls, valkey: Valkey) -> None:
+    """As many changes as before the loss: a counter alone would be the same."""
+    lost = [(await add(calls)).after, (await add(calls, "bob")).after]
+    await valkey.run("DEL", calls.key)
+    again = [(await add(calls)).after, (await add(calls, "bob")).after]
+    assert not set(lost) & set(again)
+
+
+@pytest.mark.parametrize("version", ["x", "nan", "1e400", "-1e17", ""])
+async def test_a_version_that_no_node_has_written_is_replaced(
+    calls: RevocationCalls, valkey: Valkey, version: str
+) -> None:
+    await add(calls)
+    await valkey.run("HSET", calls.key, "version", version)
+    await add(calls, "bob")
+    assert int(await valkey.run("HGET", calls.key, "version")) // 1_000_000 <= await seconds_of(valkey)
+
+
+# ---- stating again
+
+
+async def test_what_redis_has_lost_is_there_again_once_it_is_stated(calls: RevocationCalls, valkey: Valkey) -> None:
+    made = [(await add(calls, name)).revocation for name in ("ada", "bob")]
+    await valkey.run("DEL", calls.key)
+    stamps = await calls.restate([(each.id, each.pack()) for each in made])
+    assert stamps == (b"", (await stored(calls)).stamp)
+    assert set(await records(calls)) == set(made)
+
+
+async def test_stating_what_is_there_changes_nothing(calls: RevocationCalls) -> None:
+    made = await add(calls)
+    stamps = await calls.restate([(ADA, made.revocation.pack())])
+    assert stamps == (made.after, made.after)
+
+
+async def test_a_revocation_that_was_deleted_does_not_come_back(calls: RevocationCalls) -> None:
+    made = (await add(calls)).revocation
+    lifted = (await lift(calls)).revocation
+    await calls.restate([(ADA, made.pack())])
+    assert await records(calls) == [lifted]
+
+
+async def test_a_deletion_that_redis_has_lost_is_stated_too(calls: RevocationCalls, valkey: Valkey) -> None:
+    before = (await add(calls)).revocation
+    lifted = (await lift(calls)).revocation
+    await valkey.run("HSET", calls.key, ADA, before.pack())  # as an old dump would bring it
+    await calls.restate([(ADA, lifted.pack())])
+    assert await records(calls) == [lifted]
+
+
+async def test_records_beyond_those_that_nodes_know_are_not_added(
+    calls: RevocationCalls, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [(await add(calls, name)).revocation for name in ("ada", "bob", "cyd")]
+    monkeypatch.setattr(module, "KNOWN_MAX", 2)
+    await valkey.run("DEL", calls.key)
+    await add(calls, "ada")
+    await calls.restate([(each.id, each.pack()) for each in made])
+    assert await valkey.run("HLEN", calls.key) == 2 + 1, "with the version"
+
+
+async def test_of_more_records_than_nodes_know_a_bounded_number_is_read(
+    calls: RevocationCalls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ada", "bob", "cyd", "dan"):
+        await add(calls, name)
+    monkeypatch.setattr(module, "KNOWN_MAX", 2)
+    assert 2 <= len(await records(calls)) <= 3
+
+
+# ---- what is over
+
+
+async def test_what_is_over_is_not_stated_again(calls: RevocationCalls, valkey: Valkey) -> None:
+    over = Revocation(USER, "ada", await seconds_of(valkey), 1, 1)
+    assert await calls.restate([(ADA, over.pack())]) == (b"", b"")
+
+
+async def test_what_is_over_is_forgotten_and_nothing_else(calls: RevocationCalls, valkey: Valkey) -> None:
+    bob, cyd = [(await add(calls, name)).revocation for name in ("bob", "cyd")]
+    over = Revocation(USER, "ada", await seconds_of(valkey), 1, 1)
+    await valkey.run("HSET", calls.key, ADA, over.pack())
+    before = (await stored(calls)).stamp
+    stamps = await calls.forget([ADA, bob.id, "unknown"])
+    assert stamps == (before, (await stored(calls)).stamp)
+    assert {each.value for each in await records(calls)} == {bob.value, cyd.value}
+
+
+async def test_what_is_over_can_be_revoked_again_and_not_deleted(calls: RevocationCalls, valkey: Valkey) -> None:
+    over = Revocation(USER, "ada", await seconds_of(valkey), 1, 1)
+    await valkey.run("HSET", calls.key, ADA, over.pack())
+    assert await calls.lift(ADA, b"") is None
+    assert (await add(calls)).revocation.created_at > over.created_at
+
+
+# ---- what no node has written
+
+ODD = [b"", b"x", b"1|2|revoked", b"99999999999999999|1|revoked|1|user|ada", b"1|1|other|1|user|ada", b"\xff" * 40]
+
+
+@pytest.mark.parametrize("record", ODD, ids=range(len(ODD)))
+async def test_what_no_node_has_written_is_replaced(calls: RevocationCalls, valkey: Valkey, record: bytes) -> None:
+    await valkey.run("HSET", calls.key, ADA, record)
+    assert await calls.lift(ADA, b"") is None
+    made = (await add(calls)).revocation
+    assert (made.value, made.until) == ("ada", FAR)
+
+
+async def test_a_record_under_another_id_is_not_taken_for_it(calls: RevocationCalls, valkey: Valkey) -> None:
+    bob = (await add(calls, "bob")).revocation
+    await valkey.run("HSET", calls.key, ADA, bob.pack())
+    with pytest.raises(Unavailable, match="another revocation under this ID"):
+        await calls.lift(ADA, b"")
