@@ -16,18 +16,21 @@ from ..auth.api_key import authorize_request
 from ..node import Node
 from ..problems import CONTENT_TYPE, encode_refusal
 
-Handler = Callable[[Node, Request], Awaitable[Object]]
-"""Returns the object to answer with. Raises Refused, or HTTPException."""
+Handler = Callable[[Node, Request], Awaitable[Object | None]]
+"""Returns the object to answer with; None: there is nothing to say. Raises Refused, or HTTPException."""
 
 
 def json_endpoint(handle: Handler) -> Callable[[Request], Awaitable[Response]]:
-    """An endpoint that authorizes the request and answers with JSON, or with a problem document."""
+    """An endpoint that authorizes the request and answers with JSON, with 204, or with a problem document."""
 
     async def endpoint(request: Request) -> Response:
         node: Node = request.state.node
         try:
             _authorize(node, request)
-            return Response(JSON.encode(await handle(node, request)), media_type="application/json")
+            answer = await handle(node, request)
+            if answer is None:
+                return Response(status_code=204)
+            return Response(JSON.encode(answer), media_type="application/json")
         except Refused as refusal:
             return problem_response(refusal)
         except ClientDisconnect:

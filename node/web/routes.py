@@ -9,7 +9,7 @@ from ...shared.protocol.frames import Object
 from ..admission.handshake import UPGRADE_HEADERS
 from ..admission.target import WS_PATH
 from ..node import Node
-from . import messages, sessions
+from . import messages, revocations, sessions
 from .requests import Handler, json_endpoint
 
 _ROUTES: tuple[tuple[str, str, Handler], ...] = (
@@ -30,6 +30,9 @@ _ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("DELETE", "/agents/{agent_id}/sessions/{session_id}", sessions.close_agent_session),
     ("DELETE", "/users/{user_id}/sessions", sessions.close_user_sessions),
     ("GET", "/nodes", sessions.list_nodes),
+    ("POST", "/revocations", revocations.revoke),
+    ("GET", "/revocations", revocations.list_revocations),
+    ("DELETE", "/revocations/{id}", revocations.delete_revocation),
 )
 
 

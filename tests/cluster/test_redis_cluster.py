@@ -22,7 +22,7 @@ ROOMS = [
     next(f"r{n}" for n in range(9999) if KEYSPACE.room(RoomName(f"r{n}")).partition == p) for p in range(PARTITIONS)
 ]
 """A room of each partition."""
-TRY_AGAIN_LATER = 1013
+TRY_AGAIN_LATER, BAD_TOKEN = 1013, 4501
 
 
 class Deployment:
@@ -119,6 +119,14 @@ async def test_missed_messages_are_recovered_on_the_other_node(deployment: Deplo
         assert late.welcome["recovered"] is True
         assert await late.contents(5) == [1, 2, 3, 4, 5]
         assert len((await late.ok("history"))["messages"]) == 6
+
+
+async def test_what_one_node_revokes_is_closed_on_the_other(deployment: Deployment) -> None:
+    one, other = deployment.nodes
+    revoked = await other.connect("/ws?user_id=revoked")
+    made = (await one.http.post("/api/v1/revocations", json={"user_id": "revoked"})).json()
+    assert (await revoked.bye())[1] == BAD_TOKEN
+    assert (await other.http.delete(f"/api/v1/revocations/{made['id']}")).status_code == 204
 
 
 async def test_both_nodes_know_of_each_other(deployment: Deployment) -> None:

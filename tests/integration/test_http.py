@@ -21,6 +21,11 @@ from tests.support.room_messages import publish_batch
         ("/api/v1/agents/a/sessions/b*/messages", {"content": 1}, 400, "bad_name"),
         ("/api/v1/users/*/messages", {"content": 1}, 400, "bad_name"),
         ("/api/v1/messages", {"messages": 1}, 400, "bad_request"),
+        ("/api/v1/revocations", {}, 400, "bad_request"),
+        ("/api/v1/revocations", {"jti": "t", "user_id": "ada"}, 400, "bad_request"),
+        ("/api/v1/revocations", {"jti": "t", "reason": "theft"}, 400, "bad_request"),
+        ("/api/v1/revocations", {"jti": "t", "until": "tomorrow"}, 400, "bad_request"),
+        ("/api/v1/revocations", {"user_id": "a b"}, 400, "bad_name"),
     ],
 )
 async def test_a_bad_request_gets_a_problem_document(
