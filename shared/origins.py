@@ -45,6 +45,12 @@ def is_of_host(origin: str, host: str) -> bool:
     return normalized is not None and scheme in _DEFAULT_PORTS and normalized == normalize_origin(f"{scheme}://{host}")
 
 
+def web_host(origin: str) -> str | None:
+    """The host of a page that was loaded over HTTP or HTTPS, without its port; IPv6 in brackets. None: it was not."""
+    parts = _parse(origin.lower())
+    return None if parts is None or parts[1] not in _DEFAULT_PORTS else parts[2]
+
+
 class AllowedOrigins:
     """The entries of TANNOY_ALLOWED_ORIGINS, which `check_allowed_origin` has accepted. Empty: nothing is listed."""
 

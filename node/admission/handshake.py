@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ...shared.codes import CloseCode, ErrorCode
 from ...shared.errors import BadRequest, Refused, Unavailable
 from ...shared.keyspace import Keyspace
-from ...shared.origins import AllowedOrigins, is_of_host
+from ...shared.origins import AllowedOrigins, is_of_host, web_host
 from ...shared.protocol.codec import JSON, WIRE_FORMATS, WireFormat
 from ...shared.protocol.frames import Author
 from ...shared.publication import UNKNOWN_POSITION
@@ -213,10 +213,12 @@ class Admission:
         if self._allowed_origins:
             return self._allowed_origins.allow(origin)
         host = handshake.headers.get("host", "")
-        if not is_of_host(origin, host):
-            return False
+        if not self._is_reached_on_loopback(handshake):
+            return is_of_host(origin, host)
         # A node on loopback is reached by a loopback name only: another name was made to resolve to it (DNS rebinding).
-        return not self._is_reached_on_loopback(handshake) or is_loopback(strip_port(host))
+        # There the pages of all servers on this machine may connect, such as those of a front end under development.
+        page_host = web_host(origin)
+        return page_host is not None and is_loopback(page_host.strip("[]")) and is_loopback(strip_port(host))
 
     def _is_reached_on_loopback(self, handshake: Handshake) -> bool:
         """Whether the node listens on loopback only; a server that is not ours may listen where no setting says."""

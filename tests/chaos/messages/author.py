@@ -52,7 +52,7 @@ class Author:
         return None
 
     async def _attempt(self, post: Post) -> tuple[float, Position] | None:
-        subscribed = [each.listener for each in self._sockets if each.listener and post.channel in each.subscriptions]
+        subscribed = [each.listener for each in self._sockets if each.listener and each.may_use(post.channel)]
         if subscribed and self._chance.random() > self._http_share:
             answer = await self._chance.choice(subscribed).publish(post, PATIENCE)
             if answer is None or answer[1]["type"] != "ok":

@@ -85,6 +85,10 @@ class Client:
         """Current subscriptions, by channel."""
         return self.listener.subscriptions if self.listener is not None and self.listener.is_live else {}
 
+    def may_use(self, channel: str) -> bool:
+        """Whether a command in the channel is to succeed."""
+        return self.listener is not None and self.listener.is_live and self.listener.may_use(channel)
+
     def stay_connected(self) -> None:
         """Connect soon, and stay connected from now on."""
         self._staying.set()
@@ -155,7 +159,7 @@ class Client:
                 continue
             await self._pause(self._chance.uniform(*self._pattern.present))
             room = self._chance.choice(self.channels)
-            if room in listener.subscriptions:
+            if listener.may_use(room):
                 await listener.leave(room, JOIN_PATIENCE)
                 self._remember(listener)
             await self._pause(self._chance.uniform(*self._pattern.away))

@@ -99,6 +99,10 @@ class Listener(Connection):
         self._leaving[self._commands] = room
         await self._answer(self._commands, "leave", patience, {"room": room.removeprefix(ROOM)})
 
+    def may_use(self, channel: str) -> bool:
+        """Whether it is in the channel, and has not sent `leave`: a command behind that is `not_joined`."""
+        return channel in self.subscriptions and channel not in self._leaving.values()
+
     async def publish(self, post: Post, patience: float) -> Answer | None:
         room = {"room": post.channel.removeprefix(ROOM)} if self._home is None else {}
         key = {} if post.key is None else {"key": post.key}

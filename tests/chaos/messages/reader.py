@@ -52,7 +52,7 @@ class Reader:
     async def read(self, channel: str, window: Window) -> Page | None:
         """Over the WebSocket of a subscriber, or over HTTP. None: no answer, or no history."""
         listeners = [each for each in self._registry.connections if isinstance(each, Listener)]
-        there = [each for each in listeners if each.is_live and channel in each.subscriptions]
+        there = [each for each in listeners if each.is_live and each.may_use(channel)]
         if there and self._chance.random() < 0.5:
             page = await self._chance.choice(there).read(channel, window, PATIENCE)
             if page is not None:

@@ -153,3 +153,29 @@ def test_a_node_that_is_reached_at_another_address_admits_the_pages_of_its_host(
     headers = {"host": "10.0.0.1:8000", "origin": "http://10.0.0.1:8000"}
     decision = Admission(KEYSPACE, (), is_local=True).decide(Handshake("/ws", "", headers, server_host))
     assert isinstance(decision, Admitted) is admitted
+
+
+@pytest.mark.parametrize(
+    ("origin", "admitted"),
+    [
+        *((f"http://{host}:5173", True) for host in ("localhost", "127.0.0.1", "127.0.0.2", "[::1]", "LOCALHOST")),
+        ("https://localhost", True),
+        ("http://localhost.evil.example:5173", False),
+        ("http://evil.example:5173", False),
+        ("http://10.0.0.1:5173", False),
+        ("http://localhost:5173.evil.example", False),
+        ("http://evil.example@localhost:5173", False),
+        ("http://localhost:5173/", False),
+        ("chrome-extension://localhost", False),
+        ("null", False),
+        ("", False),
+    ],
+)
+def test_a_node_on_loopback_admits_the_pages_of_all_servers_of_the_machine(origin: str, admitted: bool) -> None:
+    handshake = Handshake("/ws", "", {"host": "127.0.0.1:8000", "origin": origin}, "127.0.0.1")
+    assert isinstance(Admission(KEYSPACE, (), is_local=True).decide(handshake), Admitted) is admitted
+
+
+def test_a_node_that_is_not_on_loopback_admits_no_page_of_another_server_of_its_machine() -> None:
+    handshake = Handshake("/ws", "", {"host": "127.0.0.1:8000", "origin": "http://localhost:5173"}, "127.0.0.1")
+    assert isinstance(Admission(KEYSPACE, ()).decide(handshake), Rejected)
