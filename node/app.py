@@ -116,7 +116,7 @@ def create_app_of(node: Node) -> Starlette:
 
 
 def _build_app(settings: Settings, lifespan: StatefulLifespan[Starlette]) -> Starlette:
-    routes = [*websocket_routes(), *health_routes(), *api_routes(), *page_routes()]
+    routes = [*websocket_routes(), *health_routes(), *api_routes(), *page_routes(settings)]
     app = Starlette(
         routes=routes,
         lifespan=lifespan,

@@ -66,6 +66,7 @@ class SettingValues(TypedDict, total=False):
     jwt_issuer: str
     api_key: str | SecretStr
     allowed_origins: str | Iterable[str]
+    chat_page: Literal["auto", "on", "off"]
     message_max_bytes: int
     outbox_max_bytes: int
     slow_policy: Literal["disconnect", "skip"] | SlowPolicy
@@ -115,6 +116,7 @@ class Settings(BaseModel):
     jwt_issuer: str = ""
     api_key: SecretStr = SecretStr("")
     allowed_origins: tuple[str, ...] = ()
+    chat_page: Literal["auto", "on", "off"] = "auto"
 
     message_max_bytes: int = Field(default=65_536, ge=128, le=16_777_216)
     outbox_max_bytes: int = Field(default=1_048_576, ge=4096, le=1_073_741_824)

@@ -112,6 +112,8 @@ class Supervisor:
         environment = dict(os.environ)
         if "log_level" not in self._settings.model_fields_set:
             environment["TANNOY_LOG_LEVEL"] = "WARNING"
+        if self._settings.chat_page == "auto":
+            environment["TANNOY_CHAT_PAGE"] = "on"  # a node does not know what has started it
         if "redis_url" not in self._settings.model_fields_set:
             valkey = stack.enter_context(EmbeddedValkey())
             environment["TANNOY_REDIS_URL"] = valkey.url

@@ -112,11 +112,12 @@ async def test_up_starts_a_killed_node_again() -> None:
         assert await process.wait() == 0
 
 
-async def test_up_on_every_interface_without_a_key_is_ready() -> None:
+async def test_up_on_every_interface_without_a_key_is_ready_and_serves_the_page() -> None:
     """The way to look at the page on a phone."""
     port = free_ports_in_a_row(3)
-    async with _up(port, "--host", "0.0.0.0") as process:
+    async with _up(port, "--host", "0.0.0.0") as process, httpx.AsyncClient() as http:
         assert len(await _pids(port)) == 2
+        assert (await http.get(f"http://127.0.0.1:{port}/")).status_code == 200
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 0
 

@@ -67,8 +67,18 @@ async def test_the_page_allows_only_what_this_host_serves(nodes: list[NodeProces
 
 @pytest.fixture(scope="module", params=list(Transport), ids=str)
 async def with_key(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[NodeProcess]:
-    async with Cluster(nodes=1, transport=request.param, API_KEY="secret-7", ALLOWED_ORIGINS="https://a.example") as it:
+    async with Cluster(
+        nodes=1, transport=request.param, API_KEY="secret-7", ALLOWED_ORIGINS="https://a.example", CHAT_PAGE="off"
+    ) as it:
         yield it.nodes[0]
+
+
+@pytest.mark.parametrize("path", ["/", "/static/main.js"])
+async def test_a_page_that_is_off_is_answered_with_a_problem_document(with_key: NodeProcess, path: str) -> None:
+    answer = await with_key.http.get(path)
+
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+    assert "TANNOY_CHAT_PAGE" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer wrong", "Basic secret-7", "Bearer secret-70"])

@@ -66,7 +66,6 @@ COVERED_BY: dict[str, str] = {
     "node/transports/base.py": "tests/integration/test_rooms.py",
     "node/web/health.py": "tests/integration/test_http.py",
     "node/web/messages.py": "tests/integration/test_http.py",
-    "node/web/pages.py": "tests/integration/test_http.py",
     "node/web/routes.py": "tests/integration/test_http.py",
     "node/web/sessions.py": "tests/integration/test_limits.py",
     "shared/extras.py": "tests/unit/test_package.py",

@@ -17,6 +17,7 @@ DEFAULTS = {
     "node_id": None,
     "auth": "none",
     "allowed_origins": (),
+    "chat_page": "auto",
     "message_max_bytes": 65_536,
     "outbox_max_bytes": 1_048_576,
     "slow_policy": SlowPolicy.DISCONNECT,
@@ -63,6 +64,7 @@ GOOD = [
     ("PRESENCE_GRACE", "0", "presence_grace", 0.0),
     ("JWT_ALGORITHMS", "HS256, HS512", "jwt_algorithms", ("HS256", "HS512")),
     ("AUTH_QUERY_TOKEN", "true", "auth_query_token", True),
+    ("CHAT_PAGE", "off", "chat_page", "off"),
     ("ALLOWED_ORIGINS", "*", "allowed_origins", ("*",)),
     ("ALLOWED_ORIGINS", "", "allowed_origins", ()),
     (
@@ -93,6 +95,7 @@ BAD = [
     ("AUTH_QUERY_TOKEN", "perhaps", "valid boolean"),
     ("JWT_ALGORITHMS", "none", "'HS256'"),
     ("AUTH", "basic", "'none' or 'jwt'"),
+    ("CHAT_PAGE", "true", "'auto', 'on' or 'off'"),
     ("ALLOWED_ORIGINS", "example.com", "scheme://host[:port]"),
     ("ALLOWED_ORIGINS", "https://a.example/chat", "scheme://host[:port]"),
     ("ALLOWED_ORIGINS", "a.example", "scheme://host[:port]"),
@@ -177,8 +180,9 @@ def test_the_port_of_a_service_link_is_left_out(environment: Environment) -> Non
 DOCUMENTED = """
     REDIS_URL REDIS_CREDENTIALS
     REDIS_PREFIX HOST PORT NODE_ID CLUSTER_SECRET AUTH JWT_SECRET JWT_PUBLIC_KEY JWT_ALGORITHMS JWT_AUDIENCE
-    JWT_ISSUER API_KEY ALLOWED_ORIGINS AGENT_MAX_SESSIONS AGENT_LIMIT_POLICY USER_MAX_SESSIONS NODE_MAX_SESSIONS
-    LIMIT_MODE MESSAGE_MAX_BYTES OUTBOX_MAX_BYTES SLOW_POLICY PING_INTERVAL HISTORY_SIZE HISTORY_TTL RATE_MESSAGES
+    JWT_ISSUER API_KEY ALLOWED_ORIGINS CHAT_PAGE
+    AGENT_MAX_SESSIONS AGENT_LIMIT_POLICY USER_MAX_SESSIONS NODE_MAX_SESSIONS LIMIT_MODE
+    MESSAGE_MAX_BYTES OUTBOX_MAX_BYTES SLOW_POLICY PING_INTERVAL HISTORY_SIZE HISTORY_TTL RATE_MESSAGES
     RATE_CONNECTS PRESENCE_INLINE_MAX PRESENCE_EVENTS_MAX PRESENCE_GRACE MEMORY_MAX_MB CPU_MAX_PERCENT LOOP_LAG_MAX_MS
     DRAIN_SECONDS LOG_FORMAT LOG_LEVEL LOG_FILE AUTH_QUERY_TOKEN JWKS_URL
 """
