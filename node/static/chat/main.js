@@ -1,11 +1,11 @@
-// Builds the page: address -> view -> session.
+// Builds the page: address -> view -> user -> session.
 
 import { ChatSession } from "./chat.js";
-import { agentHash, isName, loadIdentity, readAddress, roomsHash, saveIdentity } from "./storage.js";
+import { NamedUser } from "./named-user.js";
+import { agentHash, isName, readAddress, roomsHash } from "./storage.js";
 import { AgentSession } from "./session.js";
 import { View } from "./view.js";
 
-let identity = loadIdentity();
 let session = null;
 let rooms = []; // those of the chat view, kept while an agent is shown
 let agentId = null;
@@ -19,7 +19,12 @@ const view = new View({
     else view.notice("The name of an agent may contain letters, digits and . _ : @ ~ - only.");
   },
   write: (userId, username) => session?.openPrivate(userId, username),
-  askName,
+  changeUser: () => user.change(),
+});
+
+const user = new NamedUser({
+  onIdentity: (identity) => view.setIdentity(identity),
+  onName: () => session?.connection.open(),
 });
 
 /** The URL of a session, relative to the page, so that it works behind a path prefix too. */
@@ -27,7 +32,7 @@ function buildAddress(path) {
   return () => {
     const url = new URL(path, document.baseURI);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-    url.search = new URLSearchParams({ user_id: identity.userId, username: identity.username });
+    url.search = new URLSearchParams(user.query);
     url.hash = "";
     return url;
   };
@@ -85,17 +90,8 @@ function updateAddress() {
   view.setLinks({ rooms: roomsHash(rooms.length > 0 ? rooms : ["lobby"]), agent: agentHash(agentId ?? "") });
 }
 
-async function askName() {
-  const name = await view.askName(identity);
-  if (name === null) return;
-  identity = saveIdentity(name, identity);
-  view.setIdentity(identity);
-  session?.connection.open();
-}
-
 async function startPage() {
-  identity ??= saveIdentity((await view.askName(null)) ?? "", null);
-  view.setIdentity(identity);
+  await user.start();
   openAddress();
   window.addEventListener("hashchange", openAddress);
   document.addEventListener("visibilitychange", () => document.hidden || session?.markRead());

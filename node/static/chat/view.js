@@ -1,4 +1,4 @@
-// The page around the messages: header, tabs, composer, name dialog. It updates the DOM and makes no decisions.
+// The page around the messages: header, tabs, composer. It updates the DOM and makes no decisions.
 
 import { $, setCurrent, setText } from "./dom.js";
 import { ConnectionStatus } from "./connection-status.js";
@@ -25,7 +25,7 @@ export class View {
     this.#bindSide();
     this.#bindComposer();
     this.#bindScroller();
-    $("you").addEventListener("click", () => actions.askName());
+    $("you").addEventListener("click", () => actions.changeUser());
     this.#peopleView = new PeopleView({ onOpen: () => this.#session?.refreshPeople(), onWrite: actions.write });
   }
 
@@ -62,12 +62,13 @@ export class View {
     $("to-agent").href = agent;
   }
 
-  setIdentity({ username, userId }) {
+  /** `change` says what a click on the user does. */
+  setIdentity({ username, userId, change }) {
     const you = $("you");
     you.className = `you tint-${tint(userId)}`;
-    you.textContent = initial(username);
+    setText(you, initial(username));
     you.title = `${username} (${userId})`;
-    you.setAttribute("aria-label", `You are ${username}. Change your name`);
+    you.setAttribute("aria-label", `You are ${username}. ${change}`);
   }
 
   notice(text) {
@@ -76,21 +77,6 @@ export class View {
     notice.hidden = false;
     clearTimeout(this.#noticeTimer);
     this.#noticeTimer = setTimeout(() => { notice.hidden = true; }, NOTICE_SHOWN_MS);
-  }
-
-  /** Resolves with the name, empty for a guest, or with null if the user cancels. */
-  askName(identity) {
-    const dialog = $("who");
-    if (dialog.open) return Promise.resolve(null);
-    $("who-name").value = identity?.username ?? "";
-    setText($("who-yes"), identity ? "Save" : "Join");
-    setText($("who-no"), identity ? "Cancel" : "Join as a guest");
-    dialog.returnValue = "";
-    dialog.showModal();
-    $("who-name").select();
-    return new Promise((resolve) => {
-      dialog.addEventListener("close", () => resolve(readNameAnswer(dialog.returnValue, identity)), { once: true });
-    });
   }
 
   #bindSide() {
@@ -253,11 +239,6 @@ export class View {
     this.#tabs.set(conversation, tab);
     return tab;
   }
-}
-
-function readNameAnswer(answer, identity) {
-  if (answer === "yes") return $("who-name").value.trim() || identity?.username || "";
-  return answer === "no" && !identity ? "" : null;
 }
 
 function onSubmit(formId, inputId, act) {
