@@ -135,9 +135,8 @@ export class ChatSession extends Session {
 
   async #join(room) {
     room.joined = false;
-    const recover = room.feed.position ?? undefined;
     try {
-      const answer = await this.connection.request({ type: "join", room: room.name, recover });
+      const answer = await this.#requestJoin(room);
       room.joined = true;
       room.people.applySnapshot(answer);
       room.feed.start(answer);
@@ -148,6 +147,19 @@ export class ChatSession extends Session {
     this.onChange();
   }
 
+  /** Joins, and recovers what was missed, unless the token does not allow to read the history. */
+  async #requestJoin(room) {
+    const join = { type: "join", room: room.name };
+    const recover = room.feed.position;
+    if (recover === null) return this.connection.request(join);
+    try {
+      return await this.connection.request({ ...join, recover });
+    } catch (error) {
+      if (asCommandError(error).code !== "forbidden") throw error;
+      return this.connection.request(join);
+    }
+  }
+
   #handleJoinFailed(room, { code, message, retryAfter }) {
     if (code === "disconnected" || !this.conversations.has(room.key)) return;
     if (code === "already_joined") this.#request({ type: "leave", room: room.name }); // the answer to the first join came too late
@@ -156,7 +168,8 @@ export class ChatSession extends Session {
       setTimeout(() => this.#joinIfWanted(room), seconds * 1000);
       return;
     }
-    this.onNotice(`“${room.name}” could not be joined: ${message}.`);
+    const isForbidden = code === "forbidden";
+    this.onNotice(isForbidden ? `Your token does not allow the room “${room.name}”.` : `“${room.name}” could not be joined: ${message}.`);
     this.#remove(room);
   }
 

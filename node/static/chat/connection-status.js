@@ -81,7 +81,8 @@ export class ConnectionStatus {
   }
 }
 
-function describeLoss({ name, code, reason }) {
+function describeLoss({ name, code, reason, refusal }) {
   if (name === "waiting" && !navigator.onLine) return "You are offline";
+  if (refusal && code in REASONS) return `${REASONS[code]}: ${refusal.message}`;
   return REASONS[code] ?? (reason ? `Connection lost: ${reason}` : "Connection lost");
 }

@@ -10,6 +10,7 @@ const SILENCE_GRACE_S = 12;
 const PROBE_WITHIN_S = 5;
 const ANSWER_WITHIN_S = 15;
 const LOST_WITHOUT_CLOSE = 1006;
+const TOKEN_EXPIRED = 4401;
 
 /** A command that failed: an error code of the node, or `disconnected` or `no_answer`. */
 export class CommandError extends Error {
@@ -30,19 +31,21 @@ export function backoffSeconds(failures, random = Math.random) {
   return random() * Math.min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** failures);
 }
 
-/** After 4500-4999 a client must not reconnect; after every other code it may. */
+/** After 4500-4999 a client must not reconnect, and after 4401 not with the same token; after every other code it may. */
 export function isFinal(code, bye) {
-  return (code >= 4500 && code <= 4999) || bye?.reconnect === false;
+  return (code >= 4500 && code <= 4999) || code === TOKEN_EXPIRED || bye?.reconnect === false;
 }
 
 export class Connection {
   #address; // () => URL, called before each try
+  #token; // () => the token to connect with, or null
   #onState;
   #onFrame;
   #socket = null;
   #live = false;
   #failures = 0;
   #bye = null;
+  #refusal = null; // an `error` in place of `welcome`: why the node will close the connection
   #requests = new Map(); // command id -> {resolve, reject, timer}
   #nextId = 1;
   #messageMaxBytes = Infinity;
@@ -53,8 +56,9 @@ export class Connection {
   #stableTimer = 0;
   #listeners = new AbortController();
 
-  constructor({ address, onState, onFrame }) {
+  constructor({ address, token, onState, onFrame }) {
     this.#address = address;
+    this.#token = token;
     this.#onState = onState;
     this.#onFrame = onFrame;
     const { signal } = this.#listeners;
@@ -71,8 +75,10 @@ export class Connection {
   open() {
     this.#discardSocket();
     this.#bye = null;
+    this.#refusal = null;
     this.#onState({ name: "connecting" });
-    const socket = new WebSocket(this.#address(), SUBPROTOCOL);
+    const token = this.#token();
+    const socket = new WebSocket(this.#address(), token === null ? [SUBPROTOCOL] : [SUBPROTOCOL, "bearer", token]);
     socket.onmessage = (event) => this.#handleData(event.data);
     socket.onclose = (event) => this.#handleLoss(event.code, event.reason);
     this.#socket = socket;
@@ -146,6 +152,7 @@ export class Connection {
   #handleError(error) {
     const request = this.#takeRequest(error.id);
     if (request) request.reject(new CommandError(error));
+    else if (!this.#live && this.#token() !== null) this.#refusal = error;
     else this.#onFrame(error);
   }
 
@@ -165,7 +172,7 @@ export class Connection {
     this.#discardSocket();
     if (isFinal(code, bye)) {
       this.#failures = 0;
-      this.#onState({ name: "ended", code, reason });
+      this.#onState({ name: "ended", code, reason, refusal: this.#refusal });
       return;
     }
     const delay = this.#delaySeconds(bye);

@@ -4,8 +4,12 @@ import { ChatSession } from "./chat.js";
 import { NamedUser } from "./named-user.js";
 import { agentHash, isName, readAddress, roomsHash } from "./storage.js";
 import { AgentSession } from "./session.js";
+import { takeTokenFromAddress } from "./token.js";
+import { TokenUser } from "./token-user.js";
 import { View } from "./view.js";
 
+const givenToken = takeTokenFromAddress(); // before anything else: nothing may see or store an address with a token
+const isTokenNeeded = document.querySelector('meta[name="tannoy-auth"]').content === "jwt";
 let session = null;
 let rooms = []; // those of the chat view, kept while an agent is shown
 let agentId = null;
@@ -22,10 +26,9 @@ const view = new View({
   changeUser: () => user.change(),
 });
 
-const user = new NamedUser({
-  onIdentity: (identity) => view.setIdentity(identity),
-  onName: () => session?.connection.open(),
-});
+const onIdentity = (identity) => view.setIdentity(identity);
+const reconnect = () => session?.connection.open();
+const user = isTokenNeeded ? new TokenUser({ onIdentity, onToken: reconnect }) : new NamedUser({ onIdentity, onName: reconnect });
 
 /** The URL of a session, relative to the page, so that it works behind a path prefix too. */
 function buildAddress(path) {
@@ -43,10 +46,20 @@ function start(SessionClass, path, fields) {
   session = new SessionClass({
     ...fields,
     address: buildAddress(path),
+    token: () => user.token,
     onChange: () => handleChange(),
     onNotice: (text) => view.notice(text),
+    onOtherUser: () => restart(),
   });
-  session.connection.open();
+  if (user.isKnown) session.connection.open();
+  else handleChange();
+}
+
+/** Begins anew for another user, who sees nothing of what the one before has received. */
+function restart() {
+  session.close();
+  session = null;
+  openAddress();
 }
 
 /** Opens the rooms or the agent of the page's address. */
@@ -79,6 +92,7 @@ function openRoomsAddress(wanted) {
 function handleChange() {
   view.update(session);
   updateAddress();
+  if (session) user.handleChange(session);
 }
 
 /** Writes what is open into the address, which is replaced, not pushed, so that "back" leaves the page. */
@@ -90,10 +104,18 @@ function updateAddress() {
   view.setLinks({ rooms: roomsHash(rooms.length > 0 ? rooms : ["lobby"]), agent: agentHash(agentId ?? "") });
 }
 
+function handleAddressChange() {
+  const token = takeTokenFromAddress();
+  if (token !== null) user.takeToken(token);
+  if (session === null && !user.isKnown) return; // the page opens its address once the user is known
+  if (token === null || location.hash !== "") openAddress();
+  else updateAddress(); // the address had a token and nothing else, so what is open stays open
+}
+
 async function startPage() {
-  await user.start();
+  window.addEventListener("hashchange", handleAddressChange);
+  await user.start(givenToken);
   openAddress();
-  window.addEventListener("hashchange", openAddress);
   document.addEventListener("visibilitychange", () => document.hidden || session?.markRead());
 }
 

@@ -4,6 +4,7 @@ import { NameDialog } from "./name-dialog.js";
 import { loadIdentity, saveIdentity } from "./storage.js";
 
 export class NamedUser {
+  token = null;
   #identity = loadIdentity();
   #dialog = new NameDialog();
   #onIdentity;
@@ -13,6 +14,10 @@ export class NamedUser {
   constructor({ onIdentity, onName }) {
     this.#onIdentity = onIdentity;
     this.#onName = onName;
+  }
+
+  get isKnown() {
+    return this.#identity !== null;
   }
 
   /** The parameters of the query that name the user. */
@@ -34,6 +39,10 @@ export class NamedUser {
     this.#showIdentity();
     this.#onName();
   }
+
+  takeToken() {}
+
+  handleChange() {}
 
   #showIdentity() {
     this.#onIdentity({ ...this.#identity, change: "Change your name" });

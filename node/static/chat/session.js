@@ -24,13 +24,17 @@ export class Session {
   state = { name: "idle" };
   isBusDown = false; // the node is without Redis
   me = { sessionId: null, userId: null, username: null };
+  expiresAt = null; // when the token of the session expires (RFC 3339); null without one
   #wasLive = false;
 
-  constructor({ address, onChange, onNotice }) {
+  /** `onOtherUser()`: a node took the client for another user than before, so this session can't go on. */
+  constructor({ address, token, onChange, onNotice, onOtherUser }) {
     this.onChange = onChange;
     this.onNotice = onNotice;
+    this.onOtherUser = onOtherUser;
     this.connection = new Connection({
       address,
+      token,
       onState: (state) => this.#handleState(state),
       onFrame: (frame) => this.#dispatch(frame),
     });
@@ -71,6 +75,13 @@ export class Session {
   /** Bytes by which a text is too long to be sent; 0 or less if it is not. */
   excessBytes(conversation, text) {
     return this.connection.excessBytes(conversation.buildCommand({ text, key: randomKey() }));
+  }
+
+  /** Replaces the token of the session. Rejects with a CommandError. */
+  async refreshToken(token) {
+    const { expires_at: expiresAt } = await this.connection.request({ type: "refresh", token });
+    this.expiresAt = expiresAt;
+    this.onChange();
   }
 
   sendMessage(conversation, text) {
@@ -145,6 +156,11 @@ export class Session {
   }
 
   #handleWelcome(frame) {
+    if (this.#wasLive && frame.user_id !== this.me.userId) {
+      this.onOtherUser();
+      return;
+    }
+    this.expiresAt = frame.expires_at ?? null;
     this.me = { sessionId: frame.session_id, userId: frame.user_id, username: frame.username };
     // Private messages are kept nowhere, so those sent meanwhile are lost.
     for (const { kind, messages } of this.conversations.values()) if (this.#wasLive && kind === "private") messages.showGap();
