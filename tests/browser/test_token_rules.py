@@ -61,7 +61,6 @@ async def test_a_newer_token_is_asked_for_in_the_last_minute(serving: Cluster, t
 
 
 async def test_a_token_of_years_is_not_asked_for_early(serving: Cluster, tabs: Tabs) -> None:
-    """A timer of a browser runs for 24 days at most; a longer one ends at once."""
     node = ScriptedNode(ping_interval=NO_PING, welcome={"expires_at": in_minutes(60 * 24 * 365)})
     tab = await open_on(node, serving, tabs)
     await expect(tab.part("token-expiry")).to_contain_text("2031")
@@ -84,7 +83,7 @@ async def test_a_newer_token_that_got_no_answer_can_be_sent_again(serving: Clust
     await refresh(tab, SECOND)
     await node.wait_for("refresh")
     await tab.page.clock.run_for("00:20")
-    await expect(tab.part("refresh-text")).to_contain_text("did not answer")
+    await expect(tab.part("refresh-text")).to_have_text("The node did not answer. Send the token again.")
     assert await stored(tab) == [FIRST]
 
 
@@ -166,8 +165,8 @@ async def test_a_lost_connection_keeps_the_newer_token_that_is_being_typed(servi
 
 async def test_a_node_that_asks_for_no_token_gets_none(cluster: Cluster, tabs: Tabs) -> None:
     tab = Tab(await tabs.new_page())
-    await tab.page.goto(f"{cluster.nodes[0].url}/?user_id=ada&username=Ada#rooms=plain&token={FIRST}")
-    await tab.is_in_its_rooms()
-    await expect(tab.page).to_have_url(re.compile("#rooms=plain$"))
+    await tab.page.goto(f"{cluster.nodes[0].url}/?user_id=ada&username=Ada#agent=plain&token={FIRST}")
+    await tab.is_live()
+    await expect(tab.page).to_have_url(re.compile("#agent=plain$"))
     assert await stored(tab) == []
     await expect(tab.part("token-expiry")).to_be_hidden()
