@@ -127,9 +127,9 @@ class Relay:
             roster = self._hub.rosters.get(address)
             if roster is not None:
                 batch = _Batch(publications)
-                if batch.end.version:
-                    batch = _Batch(roster.take_rising(publications))
-                    self._outdated += len(publications) - len(batch)
+                if batch.end.version and len(rising := roster.take_rising(publications)) < len(batch):
+                    self._outdated += len(batch) - len(rising)
+                    batch = _Batch(rising)
                 if batch:
                     self._deliver_batch(roster, batch)
 
