@@ -1,12 +1,20 @@
 """A connection that is refused: it is sent `error` and `bye`, and closed."""
 
-from ...shared.codes import CLOSE_RULES
-from ...shared.protocol.frames import ByeFrame, ErrorFrame
+from ...shared.codes import CLOSE_RULES, CloseCode
+from ...shared.errors import Refused
+from ...shared.protocol.frames import ByeFrame, CommandId, ErrorFrame
 from ..admission.handshake import AcceptedThenClosed
 from ..admission.other_connections import OtherConnections
-from ..protocols.encoding import encoding_of
+from ..protocols.encoding import Encoding, encoding_of
+from ..protocols.framing import Chunk
 from ..transports.base import CLOSE_DEADLINE, ClientTransport
 from .timers import TimerWheel
+
+
+def encode_refusal(encoding: Encoding, refusal: Refused, code: CloseCode, id: CommandId | None = None) -> Chunk:
+    """The `error` and the `bye` of a client that may not have a session. `id`: of the command that is refused."""
+    error = ErrorFrame(id, refusal.code, refusal.message, refusal.retry_after)
+    return encoding.join((encoding.frame(error), encoding.frame(ByeFrame(code, refusal.retry_after))))
 
 
 class RejectedConnection:
@@ -26,8 +34,7 @@ class RejectedConnection:
     def on_opened(self) -> None:
         refusal, code = self._decision.refusal, self._decision.code
         encoding = encoding_of(self._decision.wire, self._transport.framing)
-        error = encoding.frame(ErrorFrame(None, refusal.code, refusal.message, refusal.retry_after))
-        self._transport.accept(encoding.join((error, encoding.frame(ByeFrame(code, refusal.retry_after)))))
+        self._transport.accept(encode_refusal(encoding, refusal, code))
         self._transport.close(code, CLOSE_RULES[code].reason)
         if self._others.add(self):
             self._wheel.schedule(self, CLOSE_DEADLINE)

@@ -10,13 +10,15 @@ from ...shared.codes import CLOSE_RULES, CloseCode
 from ...shared.errors import BadRequest, Refused
 from ...shared.protocol.command_parser import BadCommand
 from ...shared.protocol.commands import Authenticate
-from ...shared.protocol.frames import ByeFrame, CommandId, ErrorFrame, OkFrame
+from ...shared.protocol.frames import ByeFrame, CommandId, OkFrame
 from ..admission.handshake import AwaitsToken, close_code_of
 from ..admission.other_connections import OtherConnections
 from ..auth.token_problems import TokenProblem, TokenRefused
 from ..protocols.encoding import encoding_of
+from ..protocols.framing import Chunk
 from ..protocols.session import Session
 from ..transports.base import CLOSE_DEADLINE, ClientTransport, TransportListener
+from .rejected import encode_refusal
 from .timers import TimerWheel
 
 AUTH_DEADLINE = 5.0
@@ -116,7 +118,7 @@ class UnidentifiedConnection:
     def on_close_sent(self) -> None: ...
 
     def on_violation(self, code: int, reason: str) -> None:
-        self._close(CloseCode(code), None)
+        self._end(CloseCode(code), self._encoding.frame(ByeFrame(CloseCode(code))))
 
     def on_closed(self) -> None:
         self._stop()
@@ -135,15 +137,14 @@ class UnidentifiedConnection:
             self._refuse(None, TokenRefused(TokenProblem.MISSING, message), CloseCode.BAD_TOKEN)
 
     def _refuse(self, id: CommandId | None, refusal: Refused, code: CloseCode) -> None:
-        error = ErrorFrame(id, refusal.code, refusal.message, refusal.retry_after)
-        self._transport.writer()(self._encoding.frame(error))
-        self._close(code, refusal.retry_after)
+        self._end(code, encode_refusal(self._encoding, refusal, code, id))
 
-    def _close(self, code: CloseCode, retry_after: float | None) -> None:
+    def _end(self, code: CloseCode, last: Chunk) -> None:
+        """Send `last`, which ends with `bye`, and close; a peer that does not answer is cut off."""
         if self._has_ended:
             return
         self._has_ended = True
-        self._transport.writer()(self._encoding.frame(ByeFrame(code, retry_after)))
+        self._transport.writer()(last)
         self._transport.close(code, CLOSE_RULES[code].reason)
         self._wheel.schedule(self, CLOSE_DEADLINE)
 
