@@ -99,6 +99,7 @@ async def test_a_moved_slot_keeps_its_history_and_its_leases(redis: RedisCluster
 async def test_a_slot_that_stays_half_moved_still_delivers(redis: RedisCluster) -> None:
     """Its keys are at the new master, its subscribers still at the old one: the log is what brings the messages."""
     async with two_nodes(redis.url, times=STEADY) as nodes:
+        await _know_the_cluster(nodes)
         source, to = await redis.owner_of(LOBBY), await _another(redis, LOBBY)
         clients = [await node.connect(f"/ws/chat/lobby?user_id={node.name}") for node in nodes]
         await clients[0].ok("message", content="before")
