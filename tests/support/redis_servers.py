@@ -47,7 +47,7 @@ def binary_of(server: str) -> Path:
 async def two_nodes(url: str, *, times: Times = PATIENT, **settings: str) -> AsyncGenerator[list[NodeProcess]]:
     """On a Redis that no node has used before. Where it fails, give `times=PRODUCT`."""
     await skip_recovery(parse_address(url), "tannoy", PATIENCE)
-    every = {"REDIS_URL": url, **settings}
+    every = {"REDIS_URL": url, "PING_INTERVAL": "3600", **settings}  # as in `Cluster`
     nodes = [NodeProcess(name, Transport.FAST, every, times=times) for name in ("n1", "n2")]
     try:
         await asyncio.gather(*(node.start() for node in nodes))
