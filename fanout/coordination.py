@@ -93,7 +93,7 @@ class Coordination:
         )
         self.membership.attach(self.leases)
         probe = coordination_probe(self.pipeline, keyspace)
-        self._probe = Probe("leases and no presence", self.pipeline, probe, lambda: backend.first_partitions)
+        self._probe = Probe("leases and presence", self.pipeline, probe, lambda: backend.first_partitions)
         self.presence = Presence(
             self.pipeline,
             keyspace,
@@ -150,7 +150,7 @@ class Coordination:
         if not self.revocations.loaded.is_set():
             return "the revocations have not been read yet"
         refusal = self._probe.refusal
-        return None if refusal is None else f"Redis takes no leases and no presence: {refusal}"
+        return None if refusal is None else f"Redis takes no leases and presence: {refusal}"
 
     async def list_nodes(self) -> list[NodeInfo]:
         """The nodes whose heartbeat holds. Raises Unavailable."""

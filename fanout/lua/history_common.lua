@@ -11,7 +11,8 @@ local SERVER, HEAD, LOG = KEYS[1], KEYS[2], KEYS[3]
 local OFFSET_END = 2 ^ 53
 
 -- The epoch, the last offset, and whether the epoch begins now. `wait`: see server_common.lua. An invalid head counts
--- as missing; without a head the offsets in the log are unknown, so the log is deleted.
+-- as missing; without a head the offset is 0. At offset 0 of a new epoch the caller deletes the log: what it holds has no
+-- known offsets.
 local function position(wait)
   local life = redis.call('HGET', SERVER, 'life') or ensure_life(SERVER, wait)
   local epoch, offset = (redis.call('GET', HEAD) or ''):match('^([%w-]+) (%d+)$')
@@ -20,9 +21,6 @@ local function position(wait)
   end
   if epoch and epoch:sub(1, #life) == life then
     return epoch, tonumber(offset), false
-  end
-  if not epoch then
-    redis.call('DEL', LOG)
   end
   local time = redis.call('TIME')
   return life .. '-' .. redis.sha1hex(HEAD .. time[1] .. '.' .. time[2]):sub(1, 10), tonumber(offset or 0), true

@@ -11,6 +11,9 @@ local epoch, offset, is_new = position(ARGV[6])
 local head = epoch .. ' ' .. string.format('%.0f', offset)
 local follows = ARGV[8] == ''
 if is_new then
+  if offset == 0 then
+    redis.call('DEL', LOG)
+  end
   redis.call('SET', HEAD, head, 'EX', (follows or offset > 0) and ARGV[5] or ARGV[8])
 elseif follows then
   redis.call('EXPIRE', HEAD, ARGV[5])

@@ -12,24 +12,28 @@ end
 
 -- The common case of `position`, written out: Lua is half of what this script costs.
 local head, life = redis.call('GET', HEAD), redis.call('HGET', SERVER, 'life')
-local epoch, offset
+local epoch, offset, is_new
 if head and life and head:sub(1, #life) == life then
   epoch, offset = head:match('^([%w-]+) (%d+)$')
   offset = tonumber(offset)
 end
 if not offset or offset >= OFFSET_END then
-  epoch, offset = position(ARGV[6])
+  epoch, offset, is_new = position(ARGV[6])
 end
 
+-- The head first: a script is not rolled back where Redis refuses one of its commands, and a log that is ahead of its
+-- head would take no message any more. It has to be the first write of all: Redis refuses no SET for want of memory
+-- behind a DEL of the same script.
 local number = string.format('%.0f', offset + 1)
 local new_head = epoch .. ' ' .. number
--- The head first: a script is not rolled back where Redis refuses one of its commands, and a log that is ahead of its
--- head would take no message any more.
 redis.call('SET', HEAD, new_head, 'EX', ARGV[5])
+if is_new and offset == 0 then
+  redis.call('DEL', LOG)
+end
 local added = redis.pcall('XADD', LOG, 'MAXLEN', ARGV[3], number .. '-0', 'm', ARGV[2])
 if type(added) == 'table' and added.err:find('equal or smaller', 1, true) then
   -- Something else has written to the log, or to the head: where the messages of the epoch end is not known any more.
-  redis.call('DEL', HEAD)
+  redis.call('DEL', HEAD, LOG)
   epoch, offset = position(ARGV[6])
   number = string.format('%.0f', offset + 1)
   new_head = epoch .. ' ' .. number

@@ -8,7 +8,7 @@ from tests.support.node import STEADY
 from tests.support.redis_servers import RedisServer, binary_of, two_nodes
 from tests.support.waiting import eventually, value_becomes
 
-NO_SESSIONS = "Redis takes no leases and no presence: Redis does not allow it to the user of the node"
+NO_SESSIONS = "Redis takes no leases and presence: Redis does not allow it to the user of the node"
 NO_PUBLISHES = "Redis takes no publishes: Redis does not allow it to the user of the node"
 REASONS = {
     "del": NO_PUBLISHES,

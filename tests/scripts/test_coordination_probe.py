@@ -24,3 +24,13 @@ async def test_a_probe_is_refused_without_one_right_and_deletes_what_that_has_le
             await _probe(valkey)
     assert await _probe(valkey) == 1
     assert await valkey.run("EXISTS", KEY) == 0
+
+
+async def test_a_probe_is_refused_while_memory_is_out(valkey: Valkey) -> None:
+    await valkey.run("CONFIG", "SET", "maxmemory", "1")
+    try:
+        with pytest.raises(ResponseError, match="maxmemory"):
+            await _probe(valkey)
+    finally:
+        await valkey.run("CONFIG", "SET", "maxmemory", "0")
+    assert await valkey.run("EXISTS", KEY) == 0

@@ -230,17 +230,28 @@ async def test_publish_refused_for_memory_leaves_no_trace(valkey: Valkey, room: 
     assert (await room.publish_all("again")).offset == len(stored) + 1
 
 
-async def test_first_publish_at_the_memory_limit_is_stored_whole_or_not_at_all(
+async def test_the_first_publish_of_a_room_is_refused_for_memory_as_any_other(
     valkey: Valkey, room: HistoryRoom
 ) -> None:
-    confirmed = 0
+    await room.identify_server()
+    before = await room.existing_keys()
+    await valkey.run("CONFIG", "SET", "maxmemory", "1")
     try:
-        await limit_memory(valkey, -1)
-        try:
+        with pytest.raises(Unavailable):
             await room.publish("first", key="first")
-            confirmed = 1
-        except Unavailable:
-            pass
     finally:
         await valkey.run("CONFIG", "SET", "maxmemory", "0")
-    await assert_consistent(room, confirmed, ["first"][:confirmed])
+    assert await room.existing_keys() == before
+    assert (await room.publish_all("first")).offset == 1
+
+
+async def test_the_position_of_a_room_without_a_head_is_read_while_memory_is_out(
+    valkey: Valkey, room: HistoryRoom
+) -> None:
+    await room.identify_server()
+    await valkey.run("CONFIG", "SET", "maxmemory", "1")
+    try:
+        head = await room.history.head(room.channel)
+    finally:
+        await valkey.run("CONFIG", "SET", "maxmemory", "0")
+    assert head.offset == 0
