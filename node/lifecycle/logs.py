@@ -10,13 +10,14 @@ from ...shared.errors import StartError
 from ...shared.settings import LogFormat, Settings
 from .log_file import LogFile, StandardError
 from .log_queue import LineEncoder, QueuedLog
+from .log_text import bound_fields, escape_fields, write_traceback
 
 
 def configure_logs(settings: Settings) -> None:
     """Configure logging of the process; call once. Raises StartError.
 
-    Both formats escape control characters, so that a value from a client can't forge a line, and show tracebacks
-    without local variables, among which there may be secrets.
+    Both formats cut long values, escape what is not printable, so that a value from a client can't forge a line, and
+    show tracebacks without local variables, among which there may be secrets.
     """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -59,6 +60,7 @@ def _create_handler(settings: Settings, formatter: logging.Formatter) -> QueuedL
 def _renderers(settings: Settings) -> list[Any]:
     first = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     if settings.log_format is LogFormat.JSON:
-        return [first, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        return [first, structlog.processors.format_exc_info, bound_fields, structlog.processors.JSONRenderer()]
     colors = sys.stderr.isatty() and settings.log_file is None
-    return [first, structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)]
+    renderer = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=write_traceback)
+    return [first, bound_fields, escape_fields, renderer]

@@ -55,6 +55,7 @@ COVERED_BY: dict[str, str] = {
     "node/connections/connection_task.py": "tests/unit/node/connections/test_join.py",
     "node/connections/context.py": "tests/unit/node/connections/test_connection.py",
     "node/lifecycle/files.py": "tests/cluster/test_open_files.py",
+    "node/lifecycle/log_text.py": "tests/unit/node/lifecycle/test_logs.py",
     "node/lifecycle/signals.py": "tests/cluster/test_drain.py",
     "node/operations/history.py": "tests/integration/test_history.py",
     "node/protocols/effects.py": "tests/unit/node/protocols/test_session.py",

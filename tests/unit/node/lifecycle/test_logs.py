@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from tannoy.node.lifecycle.log_text import FIELD_MAX_CHARACTERS, TRACEBACK_MAX_CHARACTERS
 from tannoy.node.lifecycle.logs import configure_logs
 from tannoy.shared.errors import StartError
 from tannoy.shared.settings import load_settings
@@ -66,6 +67,44 @@ def test_console_output_escapes_line_breaks(tmp_path: Path) -> None:
     structlog.get_logger("tannoy.test").warning("it happened", room="a\nb")
 
     assert written(tmp_path / "log").count("\n") == 1
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+@pytest.mark.parametrize("forged", ["\n09:00:00 root", "\x1b[2J", "\x85x", "a\u2028b", "a\u202eb"], ids=ascii)
+def test_no_text_breaks_its_line_or_is_obeyed_by_a_terminal(tmp_path: Path, log_format: str, forged: str) -> None:
+    configure(tmp_path / "log", log_format=log_format)
+
+    structlog.get_logger("tannoy.test").warning(forged, user=forged)
+    logging.getLogger("other").error("%s", forged)
+
+    lines = written(tmp_path / "log").split("\n")
+    assert len(lines) == 3
+    assert [line for line in lines if not line.isprintable()] == []
+
+
+def test_an_exception_whose_message_has_lines_can_not_pass_for_a_record(tmp_path: Path) -> None:
+    configure(tmp_path / "log", log_format="console")
+
+    try:
+        raise ValueError("bad\n2026-11-30T09:00:00Z [info     ] root was here\x1b[2J")
+    except ValueError:
+        structlog.get_logger("tannoy.test").exception("it failed")
+
+    record, *others, last = written(tmp_path / "log").split("\n")
+    assert "it failed" in record
+    assert "    2026-11-30T09:00:00Z [info     ] root was here\\x1b[2J" in others
+    assert [line for line in others if not line.startswith("    ")] == []
+    assert last == ""
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_long_values_are_cut(tmp_path: Path, log_format: str) -> None:
+    configure(tmp_path / "log", log_format=log_format)
+
+    structlog.get_logger("tannoy.test").warning("x" * 100_000, user="y" * 100_000, rooms=["z" * 100_000])
+    logging.getLogger("other").error("v" * 100_000, exc_info=ValueError("w" * 1_000_000))
+
+    assert len(written(tmp_path / "log")) < 4 * FIELD_MAX_CHARACTERS + TRACEBACK_MAX_CHARACTERS + 2000
 
 
 @pytest.mark.parametrize("log_format", ["console", "json"])
