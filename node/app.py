@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send, StatefulLifespan
 from ..shared.errors import StartError, internal_error
 from ..shared.settings import Settings, load_settings
 from ..shared.variables import read_variables
-from .admission.handshake import record_refusal
+from .admission.handshake import record_rejected
 from .admission.heads import check_head
 from .connections.clients import Clients
 from .lifecycle.logs import configure_logs
@@ -28,7 +28,7 @@ from .lifecycle.signals import run_before_signal_handlers
 from .node import Node
 from .problems import CONTENT_TYPE, encode_http_problem
 from .setting_warnings import find_file_warnings, find_warnings
-from .transports.asgi_websocket import response_to, target_length, websocket_routes
+from .transports.asgi_websocket import client_host, response_to, target_length, websocket_routes
 from .web.health import health_routes
 from .web.pages import page_routes
 from .web.requests import problem_response
@@ -65,7 +65,7 @@ class _CheckHead:
         app = self._app
         if scope["type"] == "http" and (rejected := check_head(target_length(scope), scope["headers"])) is not None:
             clients: Clients = scope["state"]["clients"]
-            record_refusal(clients.refusals, None, rejected)
+            record_rejected(clients.refusals, rejected, client_host(scope))
             app = response_to(rejected)
             app.headers["Connection"] = "close"
         await app(scope, receive, send)

@@ -19,6 +19,7 @@ from .auth.verifier import TokenVerifier
 from .connections.bus_status import BusStatus, StatusBroadcast
 from .connections.context import CommandContext, ConnectionContext, ConnectionCounters, JoinContext
 from .connections.session_limits import SessionLeases
+from .connections.session_log import SessionLog
 from .connections.timers import TimerWheel
 from .delivery.hub import Hub
 from .delivery.outbox import OutboxLimits
@@ -121,6 +122,7 @@ def create_connection_context(
         terms=NodeTerms(node_id, _whole_if_possible(settings.ping_interval), settings.message_max_bytes),
         hub=hub,
         session_leases=SessionLeases(bus.leases, bus.limits, bus.disconnects, node_id=node_id, clock=clock),
+        session_log=SessionLog(clock),
         bus_status=bus_status,
         wheel=wheel,
         clock=clock,

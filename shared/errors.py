@@ -33,6 +33,8 @@ class Refused(TannoyError):
     """
 
     code: ErrorCode = ErrorCode.INTERNAL
+    user_id: str | None = None
+    """Who was refused, where that was known: for the log, and not for the client."""
 
     def __init__(self, message: str, *, code: ErrorCode | None = None, retry_after: float | None = None) -> None:
         super().__init__(message)

@@ -44,6 +44,8 @@ class Handshake:
     headers: Mapping[str, str] = field(repr=False)
     server_host: str | None = None
     """The local address of the connection, where the transport knows it."""
+    client_host: str | None = None
+    """The address of the client, where it has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class Admitted:
     session: Session
     wire: WireFormat
     subprotocol: str | None
+    address: str | None = None
+    """The client's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,8 @@ class AwaitsToken:
     wire: WireFormat
     subprotocol: str | None
     origin: str | None
+    address: str | None = None
+    """The client's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +104,18 @@ def join_headers(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
     return {name: ", ".join(repeated) for name, repeated in values.items()}
 
 
-def record_refusal(log: RefusalLog, handshake: Handshake | None, decision: AcceptedThenClosed | Rejected) -> None:
-    """Count and log a handshake that was not admitted; None: a request, or a head that nothing is built from."""
+def record_refusal(log: RefusalLog, handshake: Handshake, decision: AcceptedThenClosed | Rejected) -> None:
+    """Count and log a handshake that was not admitted."""
+    origin, address = handshake.headers.get("origin"), handshake.client_host
     if isinstance(decision, AcceptedThenClosed):
-        reason, status = reason_of(decision.refusal), int(decision.code)
+        log.record(reason_of(decision.refusal), decision.code, decision.refusal, origin=origin, address=address)
     else:
-        reason, status = decision.reason, decision.status
-    origin = None if handshake is None else handshake.headers.get("origin")
-    log.record(reason, origin, status, decision.refusal.message)
+        log.record(decision.reason, decision.status, decision.refusal, origin=origin, address=address)
+
+
+def record_rejected(log: RefusalLog, rejected: Rejected, address: str | None) -> None:
+    """Count and log a request, or a head that nothing is built from."""
+    log.record(rejected.reason, rejected.status, rejected.refusal, address=address)
 
 
 def unavailable(message: str, reason: Reason) -> Rejected:
@@ -177,11 +187,12 @@ class Admission:
         try:
             target = parse_target(handshake.path, handshake.query, self._keyspace)
             if self._verifier is None:
-                return Admitted(self._create_session(target, identify_client(target.query)), wire, subprotocol)
+                session = self._create_session(target, identify_client(target.query))
+                return Admitted(session, wire, subprotocol, handshake.client_host)
             token = find_token(handshake.headers, token, target.query, allows_query=self._allows_query_token)
             if token is None:
-                return AwaitsToken(target, wire, subprotocol, origin)
-            return Admitted(self.identify(target, token), wire, subprotocol)
+                return AwaitsToken(target, wire, subprotocol, origin, handshake.client_host)
+            return Admitted(self.identify(target, token), wire, subprotocol, handshake.client_host)
         except Refused as refusal:
             return AcceptedThenClosed(refusal, close_code_of(refusal), wire, subprotocol)
 
@@ -189,10 +200,14 @@ class Admission:
         """The session of a client that has proven who it is. Raises Refused."""
         assert self._verifier is not None
         claims = self._verifier.verify(token)
-        author = identify_owner(claims, target.query)
-        if target.home is not None:
-            check_channel(claims, target.home)
-        return self._create_session(target, author, claims)
+        try:
+            author = identify_owner(claims, target.query)
+            if target.home is not None:
+                check_channel(claims, target.home)
+            return self._create_session(target, author, claims)
+        except Refused as refusal:
+            refusal.user_id = claims.user_id
+            raise
 
     def _create_session(self, target: Target, author: Author, claims: Claims | None = None) -> Session:
         recover = target.recover
@@ -207,7 +222,9 @@ class Admission:
         """Why a session is refused whose user, agent or token has been revoked; None: they have not."""
         if not self._is_revoked(session):
             return None
-        return TokenRefused(TokenProblem.REVOKED, "the user, the agent or the token has been revoked")
+        refusal = TokenRefused(TokenProblem.REVOKED, "the user, the agent or the token has been revoked")
+        refusal.user_id = session.user_id
+        return refusal
 
     def _is_allowed(self, origin: str, handshake: Handshake) -> bool:
         if self._allowed_origins:

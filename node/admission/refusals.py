@@ -1,4 +1,4 @@
-"""What is known of refused handshakes and requests: counters for the statistics, and a bounded number of log lines.
+"""What is known of refused handshakes and requests: counters for the statistics, and lines of the log.
 
 A browser shows its user neither status nor body of a refused handshake, so the operator looks for the reason here.
 """
@@ -11,11 +11,10 @@ from ...shared.clock import Clock
 from ...shared.codes import ErrorCode
 from ...shared.errors import Refused
 from ..auth.token_problems import TokenRefused
+from .sampled_lines import SampledLines
 
-WINDOW_SECONDS = 60.0
-"""Within it a reason and an origin are logged once."""
-LINES_MAX = 20
-"""Lines in one window; further refusals are only counted."""
+ORIGIN_MAX_CHARACTERS = 100
+"""Of an origin in the log."""
 
 _log = structlog.get_logger("tannoy.admission")
 
@@ -64,29 +63,28 @@ def reason_of(refusal: Refused) -> Reason:
 
 
 class RefusalLog:
-    """Counts refusals by their reason, and logs the first of each reason and origin in a window."""
+    """Counts refusals by their reason, and logs each, sampled where there are many."""
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+        self._lines = SampledLines(clock)
         self._counts = dict.fromkeys(Reason, 0)
-        self._logged: set[tuple[Reason, str | None]] = set()
-        self._window_ends = 0.0
 
-    def record(self, reason: Reason, origin: str | None, status: int, detail: str) -> None:
-        """`status`: the HTTP status or the close code that the client was sent; `detail`: the sentence beside it."""
+    def record(
+        self, reason: Reason, code: int, refusal: Refused, *, origin: str | None = None, address: str | None = None
+    ) -> None:
+        """`code`: the HTTP status or the close code that the client was sent; `address`: the client's, if known."""
         self._counts[reason] += 1
-        now = self._clock.monotonic()
-        if now >= self._window_ends:
-            self._window_ends = now + WINDOW_SECONDS
-            self._logged.clear()
-        shown = origin if origin is None else f"{origin:.100}"
-        if (reason, shown) in self._logged or len(self._logged) > LINES_MAX:
-            return
-        if len(self._logged) == LINES_MAX:
-            _log.warning("more clients are refused: until the minute ends they are only counted, in /diagnostics")
-        else:
-            _log.warning("refused a client", reason=reason.value, origin=shown, status=status, detail=detail)
-        self._logged.add((reason, shown))
+        if (sampled := self._lines.admit(reason)) is not None:
+            _log.info(
+                "refused a client",
+                user=refusal.user_id,
+                address=address,
+                code=code,
+                reason=reason.value,
+                origin=origin if origin is None else f"{origin:.{ORIGIN_MAX_CHARACTERS}}",
+                detail=refusal.message,
+                **sampled,
+            )
 
     def statistics(self) -> dict[str, int]:
         """How many were refused since the start, by reason."""

@@ -6,6 +6,7 @@ from typing import assert_never
 import structlog
 
 from ...shared.clock import Clock
+from ...shared.codes import CloseCode
 from ...shared.errors import Refused
 from ...shared.settings import Settings
 from ..admission.capacity import Capacity
@@ -76,15 +77,24 @@ class Clients:
     ) -> TransportListener:
         wheel, others = self._context.wheel, self.other_connections
         match decision:
-            case Admitted(session, wire, subprotocol):
+            case Admitted(session, wire, subprotocol, address):
                 # A server that is not ours may have let other things happen since `admit`.
                 if (refusal := self._admission.find_revocation(session)) is not None:
-                    rejected = AcceptedThenClosed(refusal, close_code_of(refusal), wire, subprotocol)
+                    code = close_code_of(refusal)
+                    self.refusals.record(reason_of(refusal), code, refusal, address=address)
+                    rejected = AcceptedThenClosed(refusal, code, wire, subprotocol)
                     return RejectedConnection(transport, rejected, wheel, others)
-                return Connection(self._context, transport, session, encoding_of(wire, transport.framing))
+                encoding = encoding_of(wire, transport.framing)
+                return Connection(self._context, transport, session, encoding, address)
             case AwaitsToken():
                 return UnidentifiedConnection(
-                    transport, decision, wheel, others, identify=self._identify, connect=self._connect_identified
+                    transport,
+                    decision,
+                    wheel,
+                    others,
+                    identify=self._identify,
+                    connect=self._connect_identified,
+                    record=self._record,
                 )
             case AcceptedThenClosed():
                 return RejectedConnection(transport, decision, wheel, others)
@@ -95,20 +105,19 @@ class Clients:
 
     def _identify(self, decision: AwaitsToken, token: str) -> Session:
         """The session of a client with this token. Raises Refused."""
-        try:
-            full = self.find_refusal()
-            if full is not None:
-                raise full.refusal
-            return self._admission.identify(decision.target, token)
-        except Refused as refused:
-            self.refusals.record(reason_of(refused), decision.origin, int(close_code_of(refused)), refused.message)
-            raise
+        full = self.find_refusal()
+        if full is not None:
+            raise full.refusal
+        return self._admission.identify(decision.target, token)
+
+    def _record(self, decision: AwaitsToken, refusal: Refused, code: CloseCode) -> None:
+        self.refusals.record(reason_of(refusal), code, refusal, origin=decision.origin, address=decision.address)
 
     def _connect_identified(
         self, transport: ClientTransport, decision: AwaitsToken, session: Session
     ) -> TransportListener:
         encoding = encoding_of(decision.wire, transport.framing)
-        return Connection(self._context, transport, session, encoding, is_accepted=True)
+        return Connection(self._context, transport, session, encoding, decision.address, is_accepted=True)
 
     def _warn_if_reached_elsewhere(self, server_host: str | None) -> None:
         """Warn once if the server below listens elsewhere than TANNOY_HOST says, by which warnings at start go."""

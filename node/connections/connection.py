@@ -54,6 +54,7 @@ class Connection:
         "_state",
         "_task",
         "_transport",
+        "address",
         "commands",
         "connected_at",
         "encoding",
@@ -68,11 +69,13 @@ class Connection:
         transport: ClientTransport,
         session: Session,
         encoding: Encoding,
+        address: str | None = None,
         *,
         is_accepted: bool = False,
     ) -> None:
         self.session = session
         self.encoding = encoding
+        self.address = address
         self.outbox = Outbox(
             transport, context.outbox_limits, session.session_id, on_overflow=self._overflow, on_skipped=self._resync
         )
@@ -210,7 +213,9 @@ class Connection:
         leases, self._leases = self._leases, ()
         self._context.session_leases.release(leases)
 
-    def on_closed(self) -> None:
+    def on_closed(self, code: int | None = None) -> None:
+        if not self.has_ended:
+            self._context.session_log.record_end(self.session, self.address, code)
         self._end()
         self._state = _State.CLOSED
         self.keepalive.stop()
@@ -249,6 +254,7 @@ class Connection:
             return
         if retry_after is None and code is CloseCode.TRY_AGAIN_LATER:
             retry_after = round(random.uniform(*RETRY_AFTER), 2)
+        was_open = self.is_open
         self._end()
         self._state = _State.CLOSING
         bye = self.encoding.frame(ByeFrame(code, retry_after))
@@ -259,7 +265,7 @@ class Connection:
         self._transport.close(code, CLOSE_RULES[code].reason)
         self.keepalive.wait_for_close()
         self._context.session_leases.remember(self.session, code, order)
-        _log.debug("closing", session=self.session.session_id, user=self.user_id, code=int(code))
+        self._context.session_log.record_close(self.session, self.address, code, order, was_open=was_open)
 
     def _end(self) -> None:
         """Stop: nothing is delivered or handled any more, and all channels are left."""

@@ -19,6 +19,7 @@ from ..operations.turns import Turns
 from ..protocols.session import NodeTerms
 from .bus_status import BusStatus
 from .session_limits import SessionLeases
+from .session_log import SessionLog
 from .timers import TimerWheel
 
 
@@ -85,6 +86,7 @@ class ConnectionContext:
     terms: NodeTerms
     hub: Hub
     session_leases: SessionLeases
+    session_log: SessionLog
     bus_status: BusStatus
     wheel: TimerWheel
     clock: Clock

@@ -53,7 +53,7 @@ class RejectedConnection:
     def on_violation(self, code: int, reason: str) -> None:
         self._transport.abort()
 
-    def on_closed(self) -> None:
+    def on_closed(self, code: int | None = None) -> None:
         self._others.remove(self)
         self._wheel.cancel(self)
 

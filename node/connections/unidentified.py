@@ -27,7 +27,7 @@ FRAMES_MAX = 256
 """Frames, of any kind, before it: a client may answer or send a few pings."""
 
 Identify = Callable[[AwaitsToken, str], Session]
-"""The session of the client with this token. Raises Refused, and records it."""
+"""The session of the client with this token. Raises Refused."""
 
 
 class UnidentifiedConnection:
@@ -41,6 +41,7 @@ class UnidentifiedConnection:
         "_has_ended",
         "_identify",
         "_others",
+        "_record",
         "_transport",
         "_wheel",
         "tick",
@@ -55,8 +56,11 @@ class UnidentifiedConnection:
         *,
         identify: Identify,
         connect: Callable[[ClientTransport, AwaitsToken, Session], TransportListener],
+        record: Callable[[AwaitsToken, Refused, CloseCode], None],
     ) -> None:
-        """`connect`: creates the connection of the session, whose transport is accepted already."""
+        """`connect`: creates the connection of the session, whose transport is accepted already. `record`: counts and
+        logs a refusal.
+        """
         self.tick = 0
         self._transport = transport
         self._decision = decision
@@ -65,6 +69,7 @@ class UnidentifiedConnection:
         self._others = others
         self._identify = identify
         self._connect = connect
+        self._record = record
         self._frames = 0
         self._has_ended = False
 
@@ -120,7 +125,7 @@ class UnidentifiedConnection:
     def on_violation(self, code: int, reason: str) -> None:
         self._end(CloseCode(code), self._encoding.frame(ByeFrame(CloseCode(code))))
 
-    def on_closed(self) -> None:
+    def on_closed(self, code: int | None = None) -> None:
         self._stop()
         self._has_ended = True
 
@@ -137,6 +142,7 @@ class UnidentifiedConnection:
             self._refuse(None, TokenRefused(TokenProblem.MISSING, message), CloseCode.BAD_TOKEN)
 
     def _refuse(self, id: CommandId | None, refusal: Refused, code: CloseCode) -> None:
+        self._record(self._decision, refusal, code)
         self._end(code, encode_refusal(self._encoding, refusal, code, id))
 
     def _end(self, code: CloseCode, last: Chunk) -> None:

@@ -21,10 +21,6 @@ CLOSE_TIMEOUT = 1.0
 """Seconds in which the lines that wait are written when the process ends."""
 
 
-LIMITED_BY_THEMSELVES = ("tannoy.admission",)
-"""Loggers whose records are all written: what they log has a bound of its own."""
-
-
 class LogOutput(Protocol):
     def write(self, text: bytes) -> None:
         """Write all of it, however long that takes. Raises OSError."""
@@ -114,7 +110,7 @@ class QueuedLog(logging.Handler):
 
     def _is_repeated(self, record: logging.LogRecord, now: float) -> bool:
         """Whether a record of this kind was logged just now; then this one is counted."""
-        if not logging.WARNING <= record.levelno < logging.CRITICAL or record.name in LIMITED_BY_THEMSELVES:
+        if not logging.WARNING <= record.levelno < logging.CRITICAL:
             return False
         event, detail = find_kind(record)
         if self._repeats.admit(record.name, event, detail, now):

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from ...shared.errors import BadRequest, TannoyError
-from ..admission.handshake import NO_FILES, NO_PLACE, Handshake, Rejected, join_headers, record_refusal
+from ..admission.handshake import NO_FILES, NO_PLACE, Handshake, Rejected, join_headers, record_rejected
 from ..admission.heads import (
     HEAD_MAX_BYTES,
     HEAD_TOO_LARGE,
@@ -206,9 +206,13 @@ class TannoyHttpProtocol(HttpToolsProtocol):
         socket = TannoyWebSocketProtocol(self._node)
         socket.connection_made(self.transport)
         self.transport.set_protocol(socket)
-        socket.open(Handshake(path, query, headers), NO_FILES if self._is_in_reserve else None)
+        handshake = Handshake(path, query, headers, client_host=self._client_host())
+        socket.open(handshake, NO_FILES if self._is_in_reserve else None)
         if rest:
             socket.data_received(rest)
+
+    def _client_host(self) -> str | None:
+        return self.client[0] or None if self.client else None
 
     def _is_answering(self) -> bool:
         cycle = cast("RequestResponseCycle | None", self.cycle)
@@ -233,7 +237,7 @@ class TannoyHttpProtocol(HttpToolsProtocol):
         """
         self._has_refused = True
         self._stop_timer()
-        record_refusal(self._node.refusals, None, rejected)
+        record_rejected(self._node.refusals, rejected, self._client_host())
         has_begun_answer = self._is_in_body  # or has ended it already
         if self._is_answering():
             self.cycle.disconnected = True

@@ -6,6 +6,7 @@ import gc
 import socket
 from collections.abc import Callable, Generator
 
+import structlog
 import uvicorn
 
 from ...shared.settings import Settings
@@ -20,6 +21,8 @@ KEEP_ALIVE_TIMEOUT = 75
 SHUTDOWN_TIMEOUT = 5
 """Seconds that uvicorn waits for open connections and tasks at the end."""
 
+_log = structlog.get_logger("tannoy.node")
+
 
 class _Server(uvicorn.Server):
     """Installs no signal handlers: uvicorn raises a signal again at the end, but a clean stop has exit code 0."""
@@ -27,6 +30,12 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or ():
+            host, port = listener.getsockname()[:2]
+            _log.info("listening", address=host, port=port)
 
     def stop(self) -> None:
         if self.should_exit:

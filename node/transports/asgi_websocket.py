@@ -16,11 +16,14 @@ from starlette.types import Message, Scope
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ...shared.codes import CLOSE_RULES, CloseCode
-from ..admission.handshake import Handshake, Rejected, join_headers, record_refusal
+from ..admission.handshake import Handshake, Rejected, join_headers, record_rejected
 from ..admission.heads import check_head
 from ..problems import CONTENT_TYPE, encode_problem
 from ..protocols.framing import ASGI_MESSAGES, AsgiMessages, Chunk
 from .base import SHARE_BYTES, SHARE_FRAMES, ConnectionFactory, TransportListener
+
+NO_CODES = (1005, 1006)
+"""What servers below tell where no close frame came, or one without a code: no peer sends them (RFC 6455 §7.4.1)."""
 
 
 class AsgiWebSocketTransport:
@@ -111,8 +114,8 @@ class AsgiWebSocketTransport:
             if self.listener is not None:
                 self.listener.on_writing_resumed()
 
-    async def read_all(self, max_bytes: int) -> None:
-        """Pass received messages to the listener until the peer has disconnected.
+    async def read_all(self, max_bytes: int) -> int | None:
+        """Pass received messages to the listener until the peer has disconnected; returns the code that it sent.
 
         `receive` does not wait where the server has queued some, so the other sockets would not get their turn. Control
         frames and fragments are not seen here: the server below handles them.
@@ -122,7 +125,8 @@ class AsgiWebSocketTransport:
             await self._readable.wait()
             message: Message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
-                return
+                code: int | None = message.get("code")
+                return None if code in NO_CODES else code
             text = message.get("text")
             payload: bytes = message["bytes"] if text is None else text.encode()
             self._hand_over(payload, binary=text is None, max_bytes=max_bytes)
@@ -151,7 +155,7 @@ async def serve(websocket: WebSocket) -> None:
     """Serve one WebSocket from its handshake to its end."""
     node: ConnectionFactory = websocket.state.clients
     if (rejected := check_head(target_length(websocket.scope), websocket.scope["headers"])) is not None:
-        record_refusal(node.refusals, None, rejected)
+        record_rejected(node.refusals, rejected, client_host(websocket.scope))
     decision = rejected or node.admit(handshake_of(websocket))
     if isinstance(decision, Rejected):
         await websocket.send_denial_response(response_to(decision))
@@ -176,7 +180,7 @@ async def _run(transport: AsgiWebSocketTransport, max_bytes: int) -> None:
             task.cancel()
         results = await asyncio.gather(reading, writing, aborted, return_exceptions=True)
         if transport.listener is not None:
-            transport.listener.on_closed()
+            transport.listener.on_closed(results[0] if isinstance(results[0], int) else None)
             transport.listener = None
     for result in results:
         # A peer that disconnects during a send is no error; any other exception is a fault of ours.
@@ -196,6 +200,12 @@ def target_length(scope: Scope) -> int:
     return len(raw_path.partition(b"?")[0]) + len(scope["query_string"]) + bool(scope["query_string"])
 
 
+def client_host(scope: Scope) -> str | None:
+    """The address of the client, where the server below tells it; a Unix socket has none."""
+    client: tuple[str, int] | None = scope.get("client")
+    return client[0] or None if client else None
+
+
 def handshake_of(websocket: WebSocket) -> Handshake:
     """Return the opening handshake; its path is without the prefix of a mount or a proxy."""
     raw_path: bytes = websocket.scope.get("raw_path") or quote(websocket.scope["path"]).encode()
@@ -205,6 +215,7 @@ def handshake_of(websocket: WebSocket) -> Handshake:
         websocket.scope["query_string"].decode("latin-1"),
         join_headers(websocket.headers.items()),
         server[0] if (server := websocket.scope.get("server")) else None,
+        client_host(websocket.scope),
     )
 
 

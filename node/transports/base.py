@@ -94,7 +94,9 @@ class TransportListener(Protocol):
         """The close frame has been handed over: nothing that is written later can reach the peer."""
         ...
 
-    def on_closed(self) -> None: ...
+    def on_closed(self, code: int | None = None) -> None:
+        """The connection has ended. `code`: that of the client's close frame; None: it sent none."""
+        ...
 
 
 class ConnectionFactory(Protocol):

@@ -233,7 +233,7 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
     def _peer_closed(self, code: int) -> None:
         listener, self._listener = self._listener, None
         if listener is not None:
-            listener.on_closed()
+            listener.on_closed(code)
         if not self._we_closed:
             self._transport.write(close_frame(code, ""))
         self._transport.close()

@@ -34,13 +34,15 @@ class ClientDriver:
         hands_over: bool = True,
         opening: bytes = b"",
         recover: Position | None = None,
+        address: str | None = "192.0.2.1",
     ) -> None:
         self.node = node
         self.wire = wire
         self.transport = RecordingTransport(high_water=high_water, hands_over=hands_over)
         author = Author(UserId(user_id), user_id.title(), SessionId(session_id))
         session = Session(endpoint, author, HOMES[endpoint], KEYSPACE, recover=recover)
-        self.connection = Connection(node.context, self.transport, session, encoding_of(wire, self.transport.framing))
+        encoding = encoding_of(wire, self.transport.framing)
+        self.connection = Connection(node.context, self.transport, session, encoding, address)
         self.transport.listener = self.connection
         self.transport.opening = opening
         self.connection.on_opened()

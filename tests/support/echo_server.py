@@ -49,7 +49,7 @@ class EchoListener:
     def on_violation(self, code: int, reason: str) -> None:
         self._transport.close(code, reason)
 
-    def on_closed(self) -> None: ...
+    def on_closed(self, code: int | None = None) -> None: ...
 
 
 class EchoAcceptor:

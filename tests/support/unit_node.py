@@ -31,6 +31,7 @@ from tannoy.node.connections.bus_status import BusStatus
 from tannoy.node.connections.context import CommandContext, ConnectionContext, ConnectionCounters, JoinContext
 from tannoy.node.connections.control_handler import Answer, ControlHandler
 from tannoy.node.connections.session_limits import SessionLeases
+from tannoy.node.connections.session_log import SessionLog
 from tannoy.node.connections.timers import TimerWheel
 from tannoy.node.delivery.hub import Hub
 from tannoy.node.delivery.outbox import OutboxLimits
@@ -159,6 +160,7 @@ class UnitNode:
             terms=NodeTerms(NodeId("n1"), PING_INTERVAL, MESSAGE_MAX_BYTES),
             hub=self.hub,
             session_leases=self.session_leases,
+            session_log=SessionLog(self.clock),
             bus_status=self.bus_status,
             wheel=self.wheel,
             clock=self.clock,

@@ -1,13 +1,18 @@
-"""Refusals are counted, and a bounded number of them is logged."""
+"""Refusals are counted, and logged: all of them, or a sample of very many."""
 
 from collections.abc import Generator
 
 import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
-from tannoy.node.admission.refusals import LINES_MAX, WINDOW_SECONDS, Reason, RefusalLog
+from tannoy.node.admission.refusals import ORIGIN_MAX_CHARACTERS, Reason, RefusalLog
+from tannoy.node.admission.sampled_lines import LINES_MAX
+from tannoy.shared.codes import ErrorCode
+from tannoy.shared.errors import BadRequest, Refused
 
 from tests.support.clock import ManualClock
+
+FOREIGN = Refused("not allowed", code=ErrorCode.FORBIDDEN)
 
 
 @pytest.fixture
@@ -16,47 +21,54 @@ def lines() -> Generator[list[EventDict]]:
         yield captured
 
 
-def test_the_first_refusal_of_a_reason_and_origin_is_logged_and_each_is_counted(lines: list[EventDict]) -> None:
+def test_each_refusal_is_counted_and_logged_with_its_client_code_and_reason(lines: list[EventDict]) -> None:
     log = RefusalLog(ManualClock())
-    for _ in range(3):
-        log.record(Reason.ORIGIN, "https://a.example", 403, "not allowed")
-    log.record(Reason.ORIGIN, "https://b.example", 403, "not allowed")
-    log.record(Reason.PATH, None, 404, "no endpoint")
+    log.record(Reason.ORIGIN, 403, FOREIGN, origin="https://a.example", address="192.0.2.1")
+    log.record(Reason.ORIGIN, 403, FOREIGN, origin="https://a.example", address="192.0.2.2")
+    log.record(Reason.REQUEST, 400, BadRequest("this is not HTTP/1.1"))
 
-    assert [(line["reason"], line["origin"], line["status"], line["detail"]) for line in lines] == [
-        ("origin", "https://a.example", 403, "not allowed"),
-        ("origin", "https://b.example", 403, "not allowed"),
-        ("path", None, 404, "no endpoint"),
+    assert lines == [
+        {
+            "event": "refused a client",
+            "log_level": "info",
+            "user": None,
+            "address": address,
+            "code": code,
+            "reason": reason,
+            "origin": origin,
+            "detail": detail,
+        }
+        for address, code, reason, origin, detail in (
+            ("192.0.2.1", 403, "origin", "https://a.example", "not allowed"),
+            ("192.0.2.2", 403, "origin", "https://a.example", "not allowed"),
+            (None, 400, "request", None, "this is not HTTP/1.1"),
+        )
     ]
-    assert {reason: count for reason, count in log.statistics().items() if count} == {"origin": 4, "path": 1}
+    assert {reason: count for reason, count in log.statistics().items() if count} == {"origin": 2, "request": 1}
 
 
-def test_a_reason_and_origin_are_logged_again_in_the_next_window(lines: list[EventDict]) -> None:
-    clock = ManualClock()
-    log = RefusalLog(clock)
-    for _ in range(3):
-        log.record(Reason.ORIGIN, "https://a.example", 403, "not allowed")
-        log.record(Reason.ORIGIN, "https://a.example", 403, "not allowed")
-        clock.advance(WINDOW_SECONDS)
+def test_the_user_whose_token_was_verified_is_named(lines: list[EventDict]) -> None:
+    refusal = Refused("this token allows no such room", code=ErrorCode.FORBIDDEN)
+    refusal.user_id = "ada"
+    RefusalLog(ManualClock()).record(Reason.FORBIDDEN, 4503, refusal)
 
-    assert len(lines) == 3
+    assert lines[0]["user"] == "ada"
 
 
-def test_the_lines_of_a_window_are_bounded_and_the_last_one_says_so(lines: list[EventDict]) -> None:
+def test_many_refusals_of_a_reason_are_sampled_and_leave_lines_for_the_others(lines: list[EventDict]) -> None:
     log = RefusalLog(ManualClock())
     for number in range(1000):
-        log.record(Reason.ORIGIN, f"https://{number}.example", 403, "not allowed")
+        log.record(Reason.ORIGIN, 403, FOREIGN, origin=f"https://{number}.example")
+    log.record(Reason.PATH, 404, BadRequest("no endpoint"))
 
-    assert len(lines) == LINES_MAX + 1
-    assert "only counted" in lines[-1]["event"]
+    assert [line["reason"] for line in lines] == ["origin"] * LINES_MAX + ["path"]
     assert log.statistics()["origin"] == 1000
 
 
 def test_only_the_beginning_of_a_long_origin_is_logged(lines: list[EventDict]) -> None:
-    log = RefusalLog(ManualClock())
-    log.record(Reason.ORIGIN, "x" * 100_000, 403, "not allowed")
+    RefusalLog(ManualClock()).record(Reason.ORIGIN, 403, FOREIGN, origin="x" * 100_000)
 
-    assert len(lines[0]["origin"]) == 100
+    assert len(lines[0]["origin"]) == ORIGIN_MAX_CHARACTERS
 
 
 def test_each_reason_has_a_counter_from_the_start() -> None:

@@ -12,6 +12,7 @@ from tannoy.node.connections.timers import TimerWheel
 from tannoy.node.connections.unidentified import AUTH_DEADLINE, FRAMES_MAX, UnidentifiedConnection
 from tannoy.node.protocols.session import Endpoint, Session
 from tannoy.node.transports.base import CLOSE_DEADLINE, ClientTransport, TransportListener
+from tannoy.shared.codes import CloseCode, ErrorCode
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import SessionId, UserId
@@ -47,8 +48,15 @@ class UnidentifiedDriver:
         self.transport, self.wheel = RecordingTransport(), TimerWheel(manual_clock())
         self.others = others or OtherConnections(manual_clock())
         self.next = NextListener()
+        self.recorded: list[tuple[ErrorCode, CloseCode]] = []
         self.connection = UnidentifiedConnection(
-            self.transport, DECISION, self.wheel, self.others, identify=self._identify, connect=self._connect
+            self.transport,
+            DECISION,
+            self.wheel,
+            self.others,
+            identify=self._identify,
+            connect=self._connect,
+            record=lambda decision, refusal, code: self.recorded.append((refusal.code, code)),
         )
         self.transport.listener = self.connection
         self.connection.on_opened()
@@ -115,6 +123,7 @@ def test_a_token_that_is_refused_is_answered_and_the_connection_closed(
         driver.send(type="auth", token=token, id="a")
         assert driver.transport.take() == [{"type": "error", "id": "a", **error}, bye]
         assert driver.transport.closed_with == (bye["code"], bye["reason"])
+        assert driver.recorded == [(error["code"], bye["code"])]
 
     run()
 
@@ -136,6 +145,7 @@ def test_another_first_frame_closes_the_connection(frame: bytes) -> None:
         error, bye = driver.transport.take()
         assert (error["code"], error["id"], bye) == ("bad_request", 1, BYE_BAD_TOKEN)
         assert "the first frame has to be auth" in error["message"]
+        assert driver.recorded == [(ErrorCode.BAD_REQUEST, CloseCode.BAD_TOKEN)]
 
     run()
 
@@ -155,6 +165,7 @@ async def test_without_a_first_frame_the_connection_is_closed_after_the_deadline
     await asyncio.sleep(1)
     error, bye = driver.transport.take()
     assert (error["code"], bye) == ("bad_token", BYE_BAD_TOKEN)
+    assert driver.recorded == [(ErrorCode.BAD_TOKEN, CloseCode.BAD_TOKEN)]
     await asyncio.sleep(CLOSE_DEADLINE + 1)
     assert driver.transport.aborted
 

@@ -1,0 +1,58 @@
+"""One line of the log for each session that ends, or gets no place, sampled where there are many."""
+
+from collections.abc import Mapping
+
+import structlog
+
+from ...shared.clock import Clock
+from ...shared.codes import CLOSE_RULES, CloseCode
+from ...shared.sessions import CloseOrder
+from ..admission.sampled_lines import SampledLines
+from ..protocols.session import Session
+
+CLOSED_BY_CLIENT = "closed by the client"
+LOST = "the connection was lost"
+
+_log = structlog.get_logger("tannoy.session")
+
+
+class SessionLog:
+    """`address` is the client's, None where it has none."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._lines = SampledLines(clock)
+
+    def record_close(
+        self, session: Session, address: str | None, code: CloseCode, order: CloseOrder | None, *, was_open: bool
+    ) -> None:
+        """The node closes the session, or, if it was never open, refuses it a place. `order`: the limit behind it."""
+        event = "closed a session" if was_open else "refused a session"
+        if (sampled := self._lines.admit((event, code))) is None:
+            return
+        limit = {} if order is None else {"owner": f"{order.owner.kind}:{order.owner.name}", "count": order.count}
+        self._write(event, session, address, int(code), CLOSE_RULES[code].reason, {**limit, **sampled})
+
+    def record_end(self, session: Session, address: str | None, code: int | None) -> None:
+        """The client has closed the session with this code; None: its connection is gone."""
+        if (sampled := self._lines.admit(code is None)) is not None:
+            reason = LOST if code is None else CLOSED_BY_CLIENT
+            self._write("a session has ended", session, address, code, reason, sampled)
+
+    def _write(
+        self,
+        event: str,
+        session: Session,
+        address: str | None,
+        code: int | None,
+        reason: str,
+        others: Mapping[str, object],
+    ) -> None:
+        _log.info(
+            event,
+            session=session.session_id,
+            user=session.user_id,
+            address=address,
+            code=code,
+            reason=reason,
+            **others,
+        )
