@@ -84,6 +84,8 @@ class SettingValues(TypedDict, total=False):
     log_format: Literal["console", "json"] | LogFormat
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"]
     log_file: str | Path | None
+    log_file_max_mb: int
+    log_files_kept: int
 
 
 class Settings(BaseModel):
@@ -139,6 +141,8 @@ class Settings(BaseModel):
     log_format: LogFormat = LogFormat.CONSOLE
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_file: Path | None = None
+    log_file_max_mb: int = Field(default=100, ge=0, le=1_000_000)
+    log_files_kept: int = Field(default=5, ge=0, le=1000)
 
     @field_validator("redis_url")
     @classmethod

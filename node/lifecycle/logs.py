@@ -49,8 +49,10 @@ def _create_handler(settings: Settings, formatter: logging.Formatter) -> QueuedL
         encoding = "utf-8" if sys.__stderr__ is None else sys.__stderr__.encoding
         return QueuedLog(StandardError(), LineEncoder(formatter, encoding))
     encoder = LineEncoder(formatter, "utf-8")
+    max_bytes, kept = settings.log_file_max_mb * 1_000_000, settings.log_files_kept
     try:
-        return QueuedLog(LogFile(settings.log_file, encoder.encode_error), encoder)
+        file = LogFile(settings.log_file, encoder.encode_error, max_bytes=max_bytes, kept=kept)
+        return QueuedLog(file, encoder)
     except OSError as error:
         raise StartError(
             f"TANNOY_LOG_FILE={settings.log_file}: {error.strerror}; the folder of the file has to exist"

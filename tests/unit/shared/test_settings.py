@@ -51,6 +51,8 @@ GOOD = [
     ("LOG_LEVEL", "debug", "log_level", "DEBUG"),
     ("LOG_FORMAT", "json", "log_format", LogFormat.JSON),
     ("LOG_FILE", "/var/log/tannoy.log", "log_file", Path("/var/log/tannoy.log")),
+    ("LOG_FILE_MAX_MB", "0", "log_file_max_mb", 0),
+    ("LOG_FILES_KEPT", "9", "log_files_kept", 9),
     ("MESSAGE_MAX_BYTES", "128", "message_max_bytes", 128),
     ("OUTBOX_MAX_BYTES", "4096", "outbox_max_bytes", 4096),
     ("AGENT_MAX_SESSIONS", "1", "agent_max_sessions", 1),
@@ -125,6 +127,8 @@ BAD = [
     ("PRESENCE_GRACE", "-1", "greater than or equal to 0"),
     ("PRESENCE_GRACE", "3601", "less than or equal to 3600"),
     ("LOG_FORMAT", "xml", "'console' or 'json'"),
+    ("LOG_FILE_MAX_MB", "-1", "greater than or equal to 0"),
+    ("LOG_FILES_KEPT", "1001", "less than or equal to 1000"),
     ("LOG_LEVEL", "LOUD", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
 ]
 
@@ -184,7 +188,7 @@ DOCUMENTED = """
     AGENT_MAX_SESSIONS AGENT_LIMIT_POLICY USER_MAX_SESSIONS NODE_MAX_SESSIONS LIMIT_MODE
     MESSAGE_MAX_BYTES OUTBOX_MAX_BYTES SLOW_POLICY PING_INTERVAL HISTORY_SIZE HISTORY_TTL RATE_MESSAGES
     RATE_CONNECTS PRESENCE_INLINE_MAX PRESENCE_EVENTS_MAX PRESENCE_GRACE MEMORY_MAX_MB CPU_MAX_PERCENT LOOP_LAG_MAX_MS
-    DRAIN_SECONDS LOG_FORMAT LOG_LEVEL LOG_FILE AUTH_QUERY_TOKEN JWKS_URL
+    DRAIN_SECONDS LOG_FORMAT LOG_LEVEL LOG_FILE LOG_FILE_MAX_MB LOG_FILES_KEPT AUTH_QUERY_TOKEN JWKS_URL
 """
 
 
