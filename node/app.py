@@ -27,7 +27,7 @@ from .lifecycle.logs import configure_logs
 from .lifecycle.signals import run_before_signal_handlers
 from .node import Node
 from .problems import CONTENT_TYPE, encode_http_problem
-from .setting_warnings import find_file_warnings, find_warnings
+from .setting_warnings import find_file_warnings, find_memory_warnings, find_warnings
 from .transports.asgi_websocket import client_host, response_to, target_length, websocket_routes
 from .web.health import health_routes
 from .web.pages import page_routes
@@ -100,8 +100,9 @@ def create_app(settings: Settings | None = None, *, make_node: Callable[[Setting
 
 
 def log_warnings(settings: Settings, variables: Mapping[str, str]) -> None:
-    """Log what `find_warnings` and `find_file_warnings` find."""
-    for warning in (*find_warnings(settings, variables), *find_file_warnings(settings)):
+    """Log what an operator is told at start."""
+    found = (*find_warnings(settings, variables), *find_file_warnings(settings), *find_memory_warnings(settings))
+    for warning in found:
         _log.warning(warning)
 
 

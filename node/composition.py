@@ -15,6 +15,7 @@ from ..shared.errors import StartError
 from ..shared.names import NodeId
 from ..shared.policy import Limit, LimitPolicy
 from ..shared.settings import Settings
+from .admission.resources import Resources
 from .auth.verifier import TokenVerifier
 from .connections.bus_status import BusStatus, StatusBroadcast
 from .connections.context import CommandContext, ConnectionContext, ConnectionCounters, JoinContext
@@ -24,6 +25,8 @@ from .connections.timers import TimerWheel
 from .delivery.hub import Hub
 from .delivery.outbox import OutboxLimits
 from .delivery.relay import Relay
+from .lifecycle.memory import MEGABYTE, find_memory_bound
+from .lifecycle.sampler import ResourceSampler
 from .operations.history import HistoryQueries
 from .operations.pages import page_bytes, page_turns
 from .operations.presence import PresenceQueries
@@ -101,6 +104,17 @@ def create_status_broadcast(bus: Bus, hub: Hub, clock: Clock) -> StatusBroadcast
         fence_if_expired=bus.leases.fence_if_expired,
         clock=clock,
     )
+
+
+def create_resources(settings: Settings, clock: Clock) -> tuple[Resources, ResourceSampler]:
+    """What decides whether the node is overloaded, and what measures it."""
+    bound = find_memory_bound(settings.memory_max_mb)
+    resources = Resources(
+        memory_max_mb=0 if bound is None else bound.max_bytes / MEGABYTE,
+        cpu_max_percent=settings.cpu_max_percent,
+        loop_lag_max_ms=settings.loop_lag_max_ms,
+    )
+    return resources, ResourceSampler(resources.observe, bound, clock)
 
 
 def create_connection_context(

@@ -35,6 +35,7 @@ from .composition import (
     create_connection_context,
     create_operations,
     create_relay,
+    create_resources,
     create_status_broadcast,
     read_address,
 )
@@ -127,7 +128,8 @@ class Node:
             allows_query_token=settings.auth_query_token,
             is_revoked=self.revoked_sessions.is_revoked,
         )
-        self.clients = Clients(settings, admission, self.context, self.clock, lambda: self.is_draining)
+        self.resources, self._sampler = create_resources(settings, self.clock)
+        self.clients = Clients(settings, admission, self.context, self.clock, lambda: self.is_draining, self.resources)
 
     # ---- state, for other nodes and operators
 
@@ -169,7 +171,12 @@ class Node:
 
         Raises StartError if the keys of tokens can't be read, or Redis can't be used.
         """
-        jobs = {**self.bus.jobs, "status": self._status_broadcast.run, "revoked": self.revoked_sessions.run}
+        jobs = {
+            **self.bus.jobs,
+            "status": self._status_broadcast.run,
+            "revoked": self.revoked_sessions.run,
+            "resources": self._sampler.run,
+        }
         if self._key_refresh is not None:
             await self._key_refresh.start()
             jobs["keys"] = self._key_refresh.run
@@ -239,6 +246,7 @@ class Node:
             outbox=self.context.outbox_limits.statistics(),
             publishing=self.operations.publishing.turns.statistics(),
             pages=self.operations.page_turns.statistics(),
+            resources=self.resources.statistics(),
             refused=self.clients.refusals.statistics(),
             keys=None if self._key_refresh is None else self._key_refresh.keys.statistics(),
             log=log_statistics(),

@@ -1,6 +1,6 @@
 """What an operator is told at start about settings: those that are unsafe, without effect, unknown or left out.
 
-That the limit of open files is too low is told here too.
+That the limit of open files is too low is told here too, and that memory can't be bounded as is set.
 """
 
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from ..fanout.redis.address import AnyAddress, ClusterAddress, SentinelAddress, 
 from ..shared.settings import Settings, find_service_links, settings_without_effect, unknown_settings
 from .auth.hosts import is_loopback
 from .lifecycle.files import OTHERS, file_limit, sessions_possible
+from .lifecycle.memory import MEGABYTE, find_memory_bound, find_memory_cgroup, machine_bytes
 
 _TOKEN_SETTINGS = frozenset(
     "jwt_secret jwt_public_key jwks_url jwt_algorithms jwt_audience jwt_issuer auth_query_token".split()
@@ -22,6 +23,23 @@ def find_file_warnings(settings: Settings) -> list[str]:
     return [
         f"{file_limit()} open files are allowed (ulimit -n), enough for about {possible} sessions of the "
         f"TANNOY_NODE_MAX_SESSIONS={settings.node_max_sessions}: newcomers beyond get 503"
+    ]
+
+
+def find_memory_warnings(settings: Settings) -> list[str]:
+    """Return a sentence if TANNOY_MEMORY_MAX_MB is set and can have no effect."""
+    if not (maximum := settings.memory_max_mb):
+        return []
+    if find_memory_bound(maximum) is None:
+        return ["TANNOY_MEMORY_MAX_MB has no effect: a process can't measure its memory on this system"]
+    cgroup = find_memory_cgroup()
+    possible = (machine_bytes() if cgroup is None else cgroup.limit_bytes) // MEGABYTE
+    if maximum < possible:
+        return []
+    whose = "machine" if cgroup is None else "cgroup"
+    return [
+        f"TANNOY_MEMORY_MAX_MB={maximum} has no effect: the {whose} has {possible} MB, and the system ends the node "
+        "before it refuses newcomers"
     ]
 
 

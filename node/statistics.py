@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from ..fanout.bus import BusStatistics
 from ..shared.protocol.frames import Object
 from .admission.other_connections import OtherStatistics
+from .admission.resources import ResourceStatistics
 from .auth.jwks import KeyStatistics
 from .connections.context import ConnectionStatistics
 from .connections.timers import TimerWheelStatistics
@@ -34,6 +35,7 @@ class NodeStatistics:
     """Of messages that take turns, in bytes (`node/operations/publishing.py`)."""
     pages: TurnsStatistics
     """Of reads of pages, by their weight (`node/operations/pages.py`)."""
+    resources: ResourceStatistics
     refused: Mapping[str, int]
     """Handshakes and unreadable requests that were refused, by reason (`node/admission/refusals.py`)."""
     keys: KeyStatistics | None

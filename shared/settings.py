@@ -36,9 +36,7 @@ HISTORY_MAX = 10_000
 
 JwtAlgorithm = Literal["HS256", "HS384", "HS512", "RS256", "ES256", "EdDSA"]
 
-NOT_IN_EFFECT = frozenset(
-    "RATE_MESSAGES RATE_CONNECTS MEMORY_MAX_MB CPU_MAX_PERCENT LOOP_LAG_MAX_MS DRAIN_SECONDS".split()
-)
+NOT_IN_EFFECT = frozenset("RATE_MESSAGES RATE_CONNECTS DRAIN_SECONDS".split())
 
 
 class LogFormat(StrEnum):
@@ -75,6 +73,9 @@ class SettingValues(TypedDict, total=False):
     agent_limit_policy: Literal["reject", "evict_oldest"] | LimitPolicy
     user_max_sessions: int
     node_max_sessions: int
+    memory_max_mb: int | None
+    cpu_max_percent: int
+    loop_lag_max_ms: int
     limit_mode: Literal["strict", "available"] | LimitMode
     history_size: int
     history_ttl: int
@@ -130,6 +131,10 @@ class Settings(BaseModel):
     user_max_sessions: int = Field(default=0, ge=0, le=LIMIT_MAX)
     node_max_sessions: int = Field(default=20_000, ge=1, le=10_000_000)
     limit_mode: LimitMode = LimitMode.STRICT
+
+    memory_max_mb: int | None = Field(default=None, ge=0, le=100_000_000)
+    cpu_max_percent: int = Field(default=0, ge=0, le=100)
+    loop_lag_max_ms: int = Field(default=1000, ge=0, le=60_000)
 
     history_size: int = Field(default=100, ge=0, le=HISTORY_MAX)
     history_ttl: int = Field(default=300, ge=1, le=30 * 86_400)

@@ -118,9 +118,10 @@ def record_rejected(log: RefusalLog, rejected: Rejected, address: str | None) ->
     log.record(rejected.reason, rejected.status, rejected.refusal, address=address)
 
 
-def unavailable(message: str, reason: Reason) -> Rejected:
-    """Another node, or this one a second later, may take the client."""
-    return Rejected(503, Unavailable(message), reason, {"Retry-After": "1"})
+def unavailable(message: str, reason: Reason, retry_after: int = 1) -> Rejected:
+    """Another node, or this one `retry_after` seconds later, may take the client."""
+    refusal = Unavailable(message, retry_after=retry_after)
+    return Rejected(503, refusal, reason, {"Retry-After": str(retry_after)})
 
 
 NO_PLACE = unavailable("this node has as many connections as it may have", Reason.CONNECTIONS)

@@ -22,6 +22,7 @@ from ..admission.handshake import (
 )
 from ..admission.other_connections import OtherConnections
 from ..admission.refusals import RefusalLog, reason_of
+from ..admission.resources import Resources
 from ..auth.hosts import is_loopback
 from ..protocols.encoding import encoding_of
 from ..protocols.session import Session
@@ -47,12 +48,13 @@ class Clients:
         context: ConnectionContext,
         clock: Clock,
         is_draining: Callable[[], bool],
+        resources: Resources,
     ) -> None:
         self.message_max_bytes = settings.message_max_bytes
         self.write_high_water = min(WRITE_HIGH_WATER, settings.outbox_max_bytes)
         self.refusals = RefusalLog(clock)
         self.other_connections = OtherConnections(clock)
-        self.capacity = Capacity(settings.node_max_sessions)
+        self.capacity = Capacity(settings.node_max_sessions, resources)
         self._host = settings.host
         self._warns_of_host = is_loopback(settings.host) and settings.auth == "none"
         self._admission = admission
@@ -105,13 +107,14 @@ class Clients:
 
     def _identify(self, decision: AwaitsToken, token: str) -> Session:
         """The session of a client with this token. Raises Refused."""
-        full = self.find_refusal()
-        if full is not None:
+        if (full := self.find_refusal()) is not None:
             raise full.refusal
         return self._admission.identify(decision.target, token)
 
     def _record(self, decision: AwaitsToken, refusal: Refused, code: CloseCode) -> None:
-        self.refusals.record(reason_of(refusal), code, refusal, origin=decision.origin, address=decision.address)
+        full = self.find_refusal()
+        reason = full.reason if full is not None and full.refusal is refusal else reason_of(refusal)
+        self.refusals.record(reason, code, refusal, origin=decision.origin, address=decision.address)
 
     def _connect_identified(
         self, transport: ClientTransport, decision: AwaitsToken, session: Session

@@ -1,8 +1,11 @@
 """Which settings an operator is told about at start."""
 
+from pathlib import Path
+
 import pytest
 from tannoy.node.lifecycle import files
-from tannoy.node.setting_warnings import find_file_warnings, find_warnings
+from tannoy.node.lifecycle.memory import MEGABYTE, MemoryCgroup
+from tannoy.node.setting_warnings import find_file_warnings, find_memory_warnings, find_warnings
 from tannoy.shared.settings import Settings
 
 
@@ -85,3 +88,25 @@ def test_a_limit_of_files_that_admits_fewer_sessions_than_the_settings_is_warned
     assert "1024 open files are allowed" in sentence
     assert "about 866 sessions of the TANNOY_NODE_MAX_SESSIONS=867" in sentence
     assert find_file_warnings(Settings(node_max_sessions=866)) == []
+
+
+def test_a_bound_of_memory_above_what_the_cgroup_may_use_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    cgroup = MemoryCgroup(512 * MEGABYTE, Path("/usage"), Path("/stat"), frozenset())
+    monkeypatch.setattr("tannoy.node.setting_warnings.find_memory_cgroup", lambda: cgroup)
+
+    (sentence,) = find_memory_warnings(Settings(memory_max_mb=512))
+
+    assert sentence.startswith("TANNOY_MEMORY_MAX_MB=512 has no effect: the cgroup has 512 MB")
+    assert find_memory_warnings(Settings(memory_max_mb=511)) == []
+    assert find_memory_warnings(Settings(memory_max_mb=0)) == find_memory_warnings(Settings()) == []
+
+
+def test_a_bound_of_memory_that_can_not_be_measured_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find_none(max_mb: int | None) -> None:
+        return None
+
+    monkeypatch.setattr("tannoy.node.setting_warnings.find_memory_bound", find_none)
+
+    (sentence,) = find_memory_warnings(Settings(memory_max_mb=512))
+
+    assert sentence.startswith("TANNOY_MEMORY_MAX_MB has no effect: a process can't measure its memory")

@@ -5,8 +5,10 @@ from tannoy.node.admission import capacity
 from tannoy.node.admission.capacity import Capacity
 from tannoy.node.admission.handshake import Rejected
 from tannoy.node.admission.refusals import Reason
+from tannoy.node.admission.resources import Resources
 from tannoy.node.lifecycle import files
 from tannoy.node.lifecycle.files import reserve_of
+from tannoy.node.lifecycle.sampler import ResourceSample
 
 LIMIT, OTHERS = 1000, 20
 ROOM = LIMIT - reserve_of(LIMIT) - OTHERS
@@ -36,10 +38,23 @@ def _reason(found: Rejected | None) -> Reason | None:
 def test_a_client_is_taken_unless_the_node_drains_or_is_full(
     max_sessions: int, sessions: int, is_draining: bool, reason: Reason | None
 ) -> None:
-    found = Capacity(max_sessions).find_refusal(sessions, is_draining=is_draining)
+    found = Capacity(max_sessions, Resources()).find_refusal(sessions, is_draining=is_draining)
 
     assert _reason(found) is reason
     assert found is None or (found.status, found.headers) == (503, {"Retry-After": "1"})
+
+
+def test_no_client_is_taken_while_the_node_is_overloaded() -> None:
+    resources = Resources(memory_max_mb=500)
+    capacity = Capacity(100, resources)
+    assert capacity.find_refusal(0, is_draining=False) is None
+
+    resources.observe(ResourceSample(memory_mb=501, cpu_percent=0, loop_lag_ms=0))
+    found = capacity.find_refusal(0, is_draining=False)
+
+    assert found is not None
+    assert (found.status, found.reason, found.headers) == (503, Reason.MEMORY, {"Retry-After": "5"})
+    assert "TANNOY_MEMORY_MAX_MB" in found.refusal.message
 
 
 @pytest.mark.parametrize(("limit", "reserve"), [(80, 16), (1024, 128), (20_000, 256), (1_048_576, 256)])
