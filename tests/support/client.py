@@ -38,6 +38,8 @@ class Client:
         `max_size`: bytes of the largest frame that it takes; None: any.
         """
         offered = None if wire is None else [Subprotocol(f"tannoy.v1.{wire}")]
+        # The library reads no further while 16 frames wait for its user: it would miss the answers to its own pings.
+        options = {"ping_interval": None, **options}
         socket = await connect(url, subprotocols=offered, max_size=max_size, compression=None, **options)
         return cls(socket, pongs=pongs)
 
