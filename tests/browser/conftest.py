@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Browser, async_playwright
 
-from tests.browser.tabs import CHROMIUM, LAUNCH_ARGS, Tabs
+from tests.browser.tabs import CHROMIUM, LAUNCH_ARGS, Profiles, Tabs
 from tests.support.cluster import Cluster
 
 
@@ -18,9 +18,14 @@ async def browser(anyio_backend: str) -> AsyncIterator[Browser]:
         await chromium.close()
 
 
+@pytest.fixture(scope="session")
+async def profiles(browser: Browser) -> Profiles:
+    return Profiles(browser)
+
+
 @pytest.fixture
-async def tabs(browser: Browser) -> AsyncIterator[Tabs]:
-    opened = Tabs(browser)
+async def tabs(browser: Browser, profiles: Profiles) -> AsyncIterator[Tabs]:
+    opened = Tabs(browser, profiles)
     yield opened
     await opened.close()
 

@@ -95,7 +95,7 @@ async def open_on(
     node: ScriptedNode, cluster: Cluster, tabs: Tabs, *, rooms: str = "lobby", clock: bool = False
 ) -> Tab:
     """A tab that is in its rooms on `node`. With `clock` the test moves the time of the page."""
-    tab = Tab(await tabs.new_page())
+    tab = Tab(await tabs.new_page(reusable=not clock))
     if clock:
         await tab.page.clock.install()
     await tab.page.route_web_socket(re.compile("/ws"), node.accept)

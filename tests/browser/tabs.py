@@ -2,10 +2,10 @@
 
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from playwright.async_api import Browser, Locator, Page, ViewportSize, expect
+from playwright.async_api import Browser, BrowserContext, Locator, Page, ViewportSize, expect
 
 from tests.support.waiting import PATIENCE
 
@@ -76,15 +76,56 @@ class Tab:
         await expect(self.part("room-tabs").locator('[data-joined="false"]')).to_have_count(0)
 
 
-@dataclass(frozen=True)
+class Profiles:
+    """Browser profiles that tests take, use, and give back empty: no two tests share what a page has stored.
+
+    Most of what a new profile costs is the process that shows its pages, half a second of CPU; a page that stays open
+    keeps it. Pages of a profile share its process only if they are of one site, as those of all nodes on loopback are.
+    """
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._free: list[BrowserContext] = []
+
+    async def take(self) -> BrowserContext:
+        return self._free.pop() if self._free else await self.create()
+
+    async def create(self) -> BrowserContext:
+        profile = await self._browser.new_context(viewport=DESKTOP)
+        stays = await profile.new_page()
+        await stays.route("**", lambda route: route.fulfill(body="stays open"))
+        await stays.goto("http://127.0.0.1/")
+        return profile
+
+    async def give_back(self, profile: BrowserContext) -> None:
+        _, *of_test = profile.pages
+        for page in of_test:
+            await page.close()
+        await profile.set_offline(False)
+        await profile.set_storage_state({"cookies": [], "origins": []})
+        self._free.append(profile)
+
+
+@dataclass
 class Tabs:
-    """Opens tabs; each is a browser profile of its own, so that no two share a name or a cache."""
+    """Opens tabs; each is in a browser profile of its own, so that no two share a name or a cache."""
 
     browser: Browser
+    profiles: Profiles
+    _taken: list[BrowserContext] = field(default_factory=list["BrowserContext"])
+    _ending: list[BrowserContext] = field(default_factory=list["BrowserContext"])
 
-    async def new_page(self, *, viewport: ViewportSize = DESKTOP) -> Page:
-        context = await self.browser.new_context(viewport=viewport)
-        return await context.new_page()
+    async def new_page(self, *, viewport: ViewportSize = DESKTOP, reusable: bool = True) -> Page:
+        """Not `reusable`: the profile ends with the test, since a clock that a test moves stays in its profile."""
+        if not reusable:
+            self._ending.append(await self.browser.new_context(viewport=viewport))
+            return await self._ending[-1].new_page()
+        profile = await self.profiles.take()
+        self._taken.append(profile)
+        page = await profile.new_page()
+        if viewport != DESKTOP:
+            await page.set_viewport_size(viewport)
+        return page
 
     async def open(
         self,
@@ -103,5 +144,7 @@ class Tabs:
         return tab
 
     async def close(self) -> None:
-        for context in self.browser.contexts:
-            await context.close()
+        for profile in self._taken:
+            await self.profiles.give_back(profile)
+        for profile in self._ending:
+            await profile.close()

@@ -103,7 +103,7 @@ async def test_all_rooms_are_joined_again(cluster: Cluster, tabs: Tabs) -> None:
 
 
 async def test_a_node_that_sends_no_ping_is_left(cluster: Cluster, tabs: Tabs) -> None:
-    tab = Tab(await tabs.new_page())
+    tab = Tab(await tabs.new_page(reusable=False))
     node = ScriptedNode(ping_interval=1)
     await tab.page.clock.install()
     await tab.page.route_web_socket(re.compile("/ws"), node.accept)
@@ -193,7 +193,7 @@ async def test_a_reader_of_older_messages_is_not_moved(cluster: Cluster, tabs: T
 
 async def test_typing_is_sent_at_most_once_in_two_seconds(cluster: Cluster, tabs: Tabs) -> None:
     node = ScriptedNode()
-    tab = Tab(await tabs.new_page())
+    tab = Tab(await tabs.new_page(reusable=False))
     await tab.page.clock.install(time="2030-01-01T12:00:00Z")
     await tab.page.route_web_socket(re.compile("/ws"), node.accept)
     await tab.page.goto(f"{cluster.nodes[0].url}/?user_id=ada&username=Ada")
