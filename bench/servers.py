@@ -20,6 +20,8 @@ from .errors import BenchError
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 20.0
 STOP_SECONDS = 5.0
+NO_RATES = {f"TANNOY_RATE_{what}": "0" for what in ("MESSAGES", "COMMANDS", "BYTES", "CONNECTS")}
+"""A few clients of a benchmark send and connect as fast as they can, in place of many that do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +76,9 @@ def valkey_binary() -> str:
 
 
 def build_environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a server: the caller's without settings of Tannoy, and `extra`."""
+    """The environment of a server: the caller's without settings of Tannoy, no rates, and `extra`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TANNOY_")}
-    return {**kept, "PYTHONPATH": str(ROOT), **extra}
+    return {**kept, "PYTHONPATH": str(ROOT), **NO_RATES, **extra}
 
 
 @contextmanager
@@ -150,8 +152,6 @@ def _node_settings(system: System, number: int, redis_url: str) -> dict[str, str
     return {
         "TANNOY_REDIS_URL": redis_url,
         "TANNOY_NODE_ID": f"node-{number}",
-        "TANNOY_RATE_MESSAGES": "0",
-        "TANNOY_RATE_CONNECTS": "0",
         "TANNOY_LOG_LEVEL": "WARNING",
         "TANNOY_DRAIN_SECONDS": "0",
     }

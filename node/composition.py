@@ -15,6 +15,7 @@ from ..shared.errors import StartError
 from ..shared.names import NodeId
 from ..shared.policy import Limit, LimitPolicy
 from ..shared.settings import Settings
+from .admission.rate_limits import SessionRates
 from .admission.resources import Resources
 from .auth.verifier import TokenVerifier
 from .connections.bus_status import BusStatus, StatusBroadcast
@@ -158,10 +159,16 @@ def create_connection_context(
             presence_queries=operations.presence_queries,
             clock=clock,
             counters=counters,
+            rates=create_session_rates(settings),
         ),
         counters=counters,
         verifier=verifier,
     )
+
+
+def create_session_rates(settings: Settings) -> SessionRates | None:
+    """Return the rates of each session; None: the settings have no limit."""
+    return SessionRates(settings.rate_messages, settings.rate_commands, settings.rate_bytes) or None
 
 
 def _whole_if_possible(seconds: float) -> float:

@@ -78,6 +78,7 @@ class DisconnectRule(StrEnum):
     LEASE = "lease"
     OUTBOX_MAX_BYTES = "outbox_max_bytes"
     OPERATOR = "operator"
+    RATE_LIMITED = "rate_limited"
     BUS = "bus"
 
 
@@ -88,7 +89,9 @@ CLOSE_RULES: dict[CloseCode, CloseRule] = {
     CloseCode.INVALID_DATA: CloseRule("invalid UTF-8 in a text frame", False),
     CloseCode.TOO_LARGE: CloseRule("message too large", True),
     CloseCode.INTERNAL: CloseRule("internal error", True),
-    CloseCode.TRY_AGAIN_LATER: CloseRule("connection limit reached, node overloaded, or Redis not available", True),
+    CloseCode.TRY_AGAIN_LATER: CloseRule(
+        "connection limit or rate reached, node overloaded, or Redis not available", True
+    ),
     CloseCode.DRAINING: CloseRule("node is draining", True),
     CloseCode.TOO_SLOW: CloseRule("too slow to read", True),
     CloseCode.NO_PONG: CloseRule("no pong", True),

@@ -16,6 +16,7 @@ from .errors import BadName, StartError
 from .names import parse_node
 from .origins import check_allowed_origin
 from .policy import LimitMode, LimitPolicy, SlowPolicy
+from .rates import Rate, parse_rate
 from .variables import PREFIX, is_service_link, read_variables
 
 REDIS_SCHEMES = (
@@ -36,7 +37,7 @@ HISTORY_MAX = 10_000
 
 JwtAlgorithm = Literal["HS256", "HS384", "HS512", "RS256", "ES256", "EdDSA"]
 
-NOT_IN_EFFECT = frozenset("RATE_MESSAGES RATE_CONNECTS DRAIN_SECONDS".split())
+NOT_IN_EFFECT = frozenset("RATE_CONNECTS DRAIN_SECONDS".split())
 
 
 class LogFormat(StrEnum):
@@ -77,6 +78,9 @@ class SettingValues(TypedDict, total=False):
     cpu_max_percent: int
     loop_lag_max_ms: int
     limit_mode: Literal["strict", "available"] | LimitMode
+    rate_messages: str | Literal[0] | Rate
+    rate_commands: str | Literal[0] | Rate
+    rate_bytes: str | Literal[0] | Rate
     history_size: int
     history_ttl: int
     presence_inline_max: int
@@ -136,6 +140,10 @@ class Settings(BaseModel):
     cpu_max_percent: int = Field(default=0, ge=0, le=100)
     loop_lag_max_ms: int = Field(default=1000, ge=0, le=60_000)
 
+    rate_messages: Rate = Rate(50)
+    rate_commands: Rate = Rate(200)
+    rate_bytes: Rate = Rate(1_048_576)
+
     history_size: int = Field(default=100, ge=0, le=HISTORY_MAX)
     history_ttl: int = Field(default=300, ge=1, le=30 * 86_400)
 
@@ -187,6 +195,11 @@ class Settings(BaseModel):
         for origin in origins:
             check_allowed_origin(origin)
         return origins
+
+    @field_validator("rate_messages", "rate_commands", "rate_bytes", mode="before")
+    @classmethod
+    def _rate(cls, value: object) -> object:
+        return value if isinstance(value, Rate) else parse_rate(str(value))
 
     @field_validator("api_key")
     @classmethod

@@ -36,6 +36,7 @@ from ..protocols.effects import (
 from .command_owner import CommandOwner
 from .context import CommandContext
 from .inbound import BadFrameCounter, FrameAllowance, InboundQueue
+from .rate_check import RateCheck
 
 IN_FLIGHT_MAX = 64
 """Commands of one connection that Redis has not confirmed yet; further ones wait."""
@@ -58,6 +59,7 @@ class CommandLoop:
         "_is_reading",
         "_next_read",
         "_paced",
+        "_rate_check",
         "_turn",
         "_waiting",
     )
@@ -74,6 +76,7 @@ class CommandLoop:
         self._bad_frames: BadFrameCounter | None = None
         self._allowance: FrameAllowance | None = None
         self._paced = 0  # commands, since the last charge, that Redis was asked for
+        self._rate_check = None if context.rates is None else RateCheck(connection, context, context.rates)
 
     # ---- frames in
 
@@ -86,6 +89,10 @@ class CommandLoop:
         is_allowed = self._allowance.take(frames - paced, now)
         self._context.counters.flooding += not is_allowed
         return is_allowed
+
+    def admit_ping(self, size: int) -> bool:
+        """Whether to answer a ping frame with a payload of `size` bytes."""
+        return self._rate_check is None or self._rate_check.admit_ping(size)
 
     def handle_frame(self, payload: bytes, binary: bool) -> None:
         """Handle one frame of the client, now or when those before it are done."""
@@ -144,6 +151,8 @@ class CommandLoop:
         except BadCommand as bad:
             self.refuse(bad.id, bad.refusal)
             self._count_bad_frame()
+            return
+        if self._rate_check is not None and not self._rate_check.admit_command(command, len(payload)):
             return
         try:
             self._begin(connection.session.handle(command), len(payload))

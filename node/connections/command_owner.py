@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from ...shared.codes import CloseCode
+from ...shared.codes import CloseCode, DisconnectRule
 from ...shared.protocol.frames import NodeFrame
 from ..delivery.outbox import Outbox
 from ..protocols.effects import JoinChannel, JoinedChannel
@@ -41,7 +41,9 @@ class CommandOwner(Protocol):
         """Send the answer to a command."""
         ...
 
-    def close(self, code: CloseCode) -> None: ...
+    def close(
+        self, code: CloseCode, *, retry_after: float | None = None, rule: DisconnectRule | None = None
+    ) -> None: ...
     def start_join(self, effect: JoinChannel) -> None:
         """Join a channel, answer, and then call `resume`."""
         ...

@@ -11,7 +11,7 @@ from enum import Enum, auto
 import structlog
 
 from ...fanout.leases.lease import Lease
-from ...shared.codes import CLOSE_RULES, CloseCode
+from ...shared.codes import CLOSE_RULES, CloseCode, DisconnectRule
 from ...shared.errors import BadRequest
 from ...shared.names import UserId
 from ...shared.protocol.frames import ByeFrame, NodeFrame, PresenceSnapshot, StatusFrame
@@ -190,7 +190,9 @@ class Connection:
             self.commands.handle_frame(payload, binary)
 
     def on_ping(self, payload: bytes) -> None:
-        if not self.fence_if_expired() and (pong := self._transport.pong(payload)) is not None:
+        if self.fence_if_expired() or (self.is_open and not self.commands.admit_ping(len(payload))):
+            return
+        if (pong := self._transport.pong(payload)) is not None:
             self.outbox.write_direct(pong)
 
     def charge_frames(self, frames: int) -> bool:
@@ -245,10 +247,18 @@ class Connection:
 
     # ---- the end
 
-    def close(self, code: CloseCode, *, retry_after: float | None = None, order: CloseOrder | None = None) -> None:
+    def close(
+        self,
+        code: CloseCode,
+        *,
+        retry_after: float | None = None,
+        order: CloseOrder | None = None,
+        rule: DisconnectRule | None = None,
+    ) -> None:
         """Send `bye` and close. From here on nothing is delivered; a peer that does not answer is cut off.
 
-        `order` says what is remembered of it. 1013 always has a `retry_after`, in seconds.
+        `order`, or else `rule`, says what is remembered of it, where the code does not. 1013 always has a
+        `retry_after`, in seconds.
         """
         if self.has_ended:
             return
@@ -264,7 +274,7 @@ class Connection:
             self._accept(bye)
         self._transport.close(code, CLOSE_RULES[code].reason)
         self.keepalive.wait_for_close()
-        self._context.session_leases.remember(self.session, code, order)
+        self._context.session_leases.remember(self.session, code, order, rule)
         self._context.session_log.record_close(self.session, self.address, code, order, was_open=was_open)
 
     def _end(self) -> None:

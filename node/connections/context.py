@@ -9,6 +9,7 @@ from ...fanout.history.tracker import ChannelTracker
 from ...fanout.presence.presence import Presence
 from ...fanout.pubsub.subscriptions import ChannelSubscriptions
 from ...shared.clock import Clock
+from ..admission.rate_limits import SessionRates
 from ..auth.verifier import TokenVerifier
 from ..delivery.hub import Hub
 from ..delivery.outbox import OutboxLimits
@@ -33,6 +34,10 @@ class ConnectionStatistics:
     """Commands that were answered with `error`, of all connections so far."""
     flooding: int
     """Connections that were closed because their clients sent too many frames, so far."""
+    rate_limited: int
+    """Commands and ping frames that were refused for a rate, of all connections so far."""
+    rate_closed: int
+    """Connections that were closed because their clients went on beyond a rate, so far."""
 
 
 @dataclass(slots=True)
@@ -43,9 +48,13 @@ class ConnectionCounters:
     frames_received: int = 0
     refused: int = 0
     flooding: int = 0
+    rate_limited: int = 0
+    rate_closed: int = 0
 
     def statistics(self) -> ConnectionStatistics:
-        return ConnectionStatistics(self.open, self.frames_received, self.refused, self.flooding)
+        return ConnectionStatistics(
+            self.open, self.frames_received, self.refused, self.flooding, self.rate_limited, self.rate_closed
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +86,8 @@ class CommandContext:
     presence_queries: PresenceQueries
     clock: Clock
     counters: ConnectionCounters
+    rates: SessionRates | None = None
+    """Of each session; None: it may send as much as it likes."""
 
 
 @dataclass(frozen=True, slots=True)

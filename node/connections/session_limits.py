@@ -111,9 +111,15 @@ class SessionLeases:
             agent_id=None if agent is None else agent.name,
         )
 
-    def remember(self, session: Session, code: CloseCode, order: CloseOrder | None) -> None:
-        """Remember why the session was refused or closed, for `disconnects` of its agent and its user."""
-        rule = _LIMITS[order.owner.kind] if order is not None and code in _BY_LIMIT else _RULES.get(code)
+    def remember(
+        self, session: Session, code: CloseCode, order: CloseOrder | None, rule: DisconnectRule | None = None
+    ) -> None:
+        """Remember why the session was refused or closed, for `disconnects` of its agent and its user.
+
+        `rule`: of a code that has several; None: that of the order or of the code.
+        """
+        if rule is None:
+            rule = _LIMITS[order.owner.kind] if order is not None and code in _BY_LIMIT else _RULES.get(code)
         if rule is None:
             return
         displaced_by = None if order is None or not order.displaced_by else order.displaced_by.rpartition("/")[2]

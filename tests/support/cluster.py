@@ -26,6 +26,8 @@ from tests.support.waiting import PATIENCE, eventually
 READY_TIMEOUT = 5.0
 """Seconds after which a node that does not answer is taken for not ready: it may be frozen."""
 PROJECT = Path(__file__).parent.parent.parent
+NO_RATES = dict.fromkeys(("RATE_MESSAGES", "RATE_COMMANDS", "RATE_BYTES", "RATE_CONNECTS"), "0")
+"""Tests send, and connect, as fast as they can, and attacks are to meet the bounds behind the rates."""
 
 
 class Transport(StrEnum):
@@ -60,7 +62,7 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 class NodeProcess:
-    """One node. It keeps its port and its name over kills and restarts.
+    """One node. It keeps its port and its name over kills and restarts. It has no rates but those of its settings.
 
     `mutant`: start it with a safety taken out, by its name in `tests/chaos/mutant.py`. `times`: its internal
     ones. `http_timeout`: seconds for an answer of its API. `output`: where its output goes, which `log` reads.
@@ -85,7 +87,7 @@ class NodeProcess:
         self._transport = transport
         self._mutant = mutant
         self._times = times
-        self._settings = {**settings, "NODE_ID": name}
+        self._settings = {**NO_RATES, **settings, "NODE_ID": name}
         self._clients: list[Client] = []
         self._process: processes.Process | None = None
         self._log: IO[bytes] = output or tempfile.TemporaryFile()  # closed with the node

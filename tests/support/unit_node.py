@@ -27,6 +27,7 @@ from tannoy.fanout.scripts import (
     REMEMBER_GONE,
 )
 from tannoy.fanout.server_life import ServerLives
+from tannoy.node.admission.rate_limits import SessionRates
 from tannoy.node.connections.bus_status import BusStatus
 from tannoy.node.connections.context import CommandContext, ConnectionContext, ConnectionCounters, JoinContext
 from tannoy.node.connections.control_handler import Answer, ControlHandler
@@ -97,6 +98,7 @@ class UnitNode:
         user_max_sessions: int = 0,
         history_size: int = 100,
         slice_size: int = 4096,
+        rates: SessionRates | None = None,
     ) -> None:
         self.clock = manual_clock()
         self.link = ScriptedLink(self.clock)
@@ -190,6 +192,7 @@ class UnitNode:
                 ),
                 clock=self.clock,
                 counters=self.counters,
+                rates=rates,
             ),
             counters=self.counters,
         )

@@ -9,6 +9,7 @@ from typing import cast
 
 import pytest
 from tannoy.node.node import Node
+from tannoy.shared.rates import Rate
 from tannoy.shared.settings import Settings, load_settings
 
 from tests.support.clock import on_manual_time
@@ -25,11 +26,13 @@ _is_bound = re.compile(r"_?(\w+_)?MAX(_\w+)?").fullmatch
 
 
 def _value(place: str) -> object:
-    """The value of `folder/module.py:NAME`, or the default of a setting."""
+    """The value of `folder/module.py:NAME`, or the default of a setting; of a rate its count."""
     if ".py:" not in place:
-        return Settings.model_fields[place.lower()].default
-    path, name = place.split(":")
-    return getattr(import_module(f"tannoy.{path.removesuffix('.py').replace('/', '.')}"), name)
+        value = Settings.model_fields[place.lower()].default
+    else:
+        path, name = place.split(":")
+        value = getattr(import_module(f"tannoy.{path.removesuffix('.py').replace('/', '.')}"), name)
+    return value.count if isinstance(value, Rate) else value
 
 
 def _number(text: str) -> float:

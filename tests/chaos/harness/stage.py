@@ -53,7 +53,7 @@ class Stage:
         """Names of nodes that cannot answer because they are killed or frozen."""
         self._count = nodes
         self._mutant = mutant
-        self._settings = {"LOG_LEVEL": "WARNING", "RATE_CONNECTS": "0", "RATE_MESSAGES": "0", **(settings or {})}
+        self._settings = {"LOG_LEVEL": "WARNING", **(settings or {})}
         self._own = own
         self._times = times
         self._has_proxies = has_proxies

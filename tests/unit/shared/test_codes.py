@@ -11,7 +11,7 @@ OF_THE_CONTRACT = [
     (1002, "protocol error", STAY_AWAY),
     (1007, "invalid UTF-8 in a text frame", STAY_AWAY),
     (1009, "message too large", COME_BACK),
-    (1013, "connection limit reached, node overloaded, or Redis not available", COME_BACK),
+    (1013, "connection limit or rate reached, node overloaded, or Redis not available", COME_BACK),
     (4001, "node is draining", COME_BACK),
     (4002, "too slow to read", COME_BACK),
     (4003, "no pong", COME_BACK),

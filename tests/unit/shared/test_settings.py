@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from tannoy.shared.policy import LimitMode, LimitPolicy, SlowPolicy
+from tannoy.shared.rates import Rate
 from tannoy.shared.settings import NOT_IN_EFFECT, LogFormat, Settings, load_settings
 
 from tests.support.setting_variables import Environment, complaint
@@ -30,6 +31,9 @@ DEFAULTS = {
     "memory_max_mb": None,
     "cpu_max_percent": 0,
     "loop_lag_max_ms": 1000,
+    "rate_messages": Rate(50),
+    "rate_commands": Rate(200),
+    "rate_bytes": Rate(1_048_576),
     "presence_inline_max": 50,
     "presence_events_max": 1000,
     "presence_grace": 5.0,
@@ -68,6 +72,9 @@ GOOD = [
     ("MEMORY_MAX_MB", "512", "memory_max_mb", 512),
     ("CPU_MAX_PERCENT", "100", "cpu_max_percent", 100),
     ("LOOP_LAG_MAX_MS", "0", "loop_lag_max_ms", 0),
+    ("RATE_MESSAGES", "0", "rate_messages", Rate(0)),
+    ("RATE_COMMANDS", "600/m", "rate_commands", Rate(600, 60)),
+    ("RATE_BYTES", "1000000/h", "rate_bytes", Rate(1_000_000, 3600)),
     ("PRESENCE_INLINE_MAX", "0", "presence_inline_max", 0),
     ("PRESENCE_EVENTS_MAX", "0", "presence_events_max", 0),
     ("PRESENCE_GRACE", "0", "presence_grace", 0.0),
@@ -132,6 +139,9 @@ BAD = [
     ("MEMORY_MAX_MB", "512MB", "valid integer"),
     ("CPU_MAX_PERCENT", "101", "less than or equal to 100"),
     ("LOOP_LAG_MAX_MS", "60001", "less than or equal to 60000"),
+    ("RATE_MESSAGES", "fast", "N/s, N/m or N/h, for instance 50/s"),
+    ("RATE_COMMANDS", "200", "N/s, N/m or N/h"),
+    ("RATE_BYTES", "1.5/s", "N from 1 to 1,000,000,000,000"),
     ("PRESENCE_INLINE_MAX", "-1", "greater than or equal to 0"),
     ("PRESENCE_INLINE_MAX", "1001", "less than or equal to 1000"),
     ("PRESENCE_EVENTS_MAX", "100001", "less than or equal to 100000"),
@@ -197,8 +207,9 @@ DOCUMENTED = """
     REDIS_PREFIX HOST PORT NODE_ID CLUSTER_SECRET AUTH JWT_SECRET JWT_PUBLIC_KEY JWT_ALGORITHMS JWT_AUDIENCE
     JWT_ISSUER API_KEY ALLOWED_ORIGINS CHAT_PAGE
     AGENT_MAX_SESSIONS AGENT_LIMIT_POLICY USER_MAX_SESSIONS NODE_MAX_SESSIONS LIMIT_MODE
-    MESSAGE_MAX_BYTES OUTBOX_MAX_BYTES SLOW_POLICY PING_INTERVAL HISTORY_SIZE HISTORY_TTL RATE_MESSAGES
-    RATE_CONNECTS PRESENCE_INLINE_MAX PRESENCE_EVENTS_MAX PRESENCE_GRACE MEMORY_MAX_MB CPU_MAX_PERCENT LOOP_LAG_MAX_MS
+    MESSAGE_MAX_BYTES OUTBOX_MAX_BYTES SLOW_POLICY PING_INTERVAL HISTORY_SIZE HISTORY_TTL
+    RATE_MESSAGES RATE_COMMANDS RATE_BYTES RATE_CONNECTS
+    PRESENCE_INLINE_MAX PRESENCE_EVENTS_MAX PRESENCE_GRACE MEMORY_MAX_MB CPU_MAX_PERCENT LOOP_LAG_MAX_MS
     DRAIN_SECONDS LOG_FORMAT LOG_LEVEL LOG_FILE LOG_FILE_MAX_MB LOG_FILES_KEPT AUTH_QUERY_TOKEN JWKS_URL
 """
 

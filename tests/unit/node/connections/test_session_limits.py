@@ -141,6 +141,8 @@ RULES: list[tuple[CloseCode, CloseOrder | None, str]] = [
     (CloseCode.TOO_SLOW, None, "outbox_max_bytes"),
     (CloseCode.DISCONNECTED, None, "operator"),
 ]
+BY_CALLER = {DisconnectRule.RATE_LIMITED}
+"""The rules that a caller names, beside a code that has others."""
 
 
 @pytest.mark.parametrize(("code", "closing", "rule"), RULES, ids=str)
@@ -161,7 +163,14 @@ async def test_any_other_close_code_is_not_remembered(code: CloseCode) -> None:
 
 
 def test_every_rule_is_tested() -> None:
-    assert {rule for _, _, rule in RULES} == {rule.value for rule in DisconnectRule}
+    assert {rule for _, _, rule in RULES} == {rule.value for rule in set(DisconnectRule) - BY_CALLER}
+
+
+@on_manual_time
+async def test_a_rule_of_the_caller_goes_before_that_of_the_code() -> None:
+    node = UnitNode()
+    node.session_leases.remember(session(), CloseCode.TRY_AGAIN_LATER, None, DisconnectRule.RATE_LIMITED)
+    assert {rule for _, rule, _ in node.remembered_disconnects()} == {"rate_limited"}
 
 
 @pytest.mark.parametrize("code", [CloseCode.NO_PONG, CloseCode.BAD_FRAMES], ids=int)

@@ -1,0 +1,78 @@
+"""The rates of one connection: what its client sends beyond them is refused, and a client that goes on is closed."""
+
+import random
+
+import structlog
+
+from ...shared.codes import CloseCode, DisconnectRule
+from ...shared.errors import Refused
+from ...shared.protocol.commands import Command, Message, Pong, Private, Typing
+from ...shared.protocol.frames import CommandId, ErrorFrame
+from ..admission.rate_limits import SessionBuckets, SessionRates
+from .command_owner import CommandOwner
+from .context import CommandContext
+
+RETRY_AFTER = (5.0, 10.0)
+"""Seconds after which a client that went on beyond a rate may connect again."""
+_MESSAGES = frozenset({Message, Private, Typing})
+"""Commands that others receive."""
+
+_log = structlog.get_logger("tannoy.connection")
+
+
+class RateCheck:
+    """A part of a connection. It has buckets from the first command of its client on."""
+
+    __slots__ = ("_buckets", "_connection", "_context", "_has_refused", "_rates")
+
+    def __init__(self, connection: CommandOwner, context: CommandContext, rates: SessionRates) -> None:
+        self._connection = connection
+        self._context = context
+        self._rates = rates
+        self._buckets: SessionBuckets | None = None
+        self._has_refused = False
+
+    def admit_command(self, command: Command, size: int) -> bool:
+        """Count a command that came in a frame of `size` bytes; False: it has been refused.
+
+        `pong` is free: a client that was refused would seem not to answer.
+        """
+        kind = type(command)
+        return kind is Pong or self._admit(command.id, size, is_message=kind in _MESSAGES)
+
+    def admit_ping(self, size: int) -> bool:
+        """Count a ping frame with a payload of `size` bytes; False: it has been refused, and gets no pong frame."""
+        return self._admit(None, size, is_message=False)
+
+    def _admit(self, id: CommandId | None, size: int, *, is_message: bool) -> bool:
+        now = self._context.clock.monotonic()
+        buckets = self._buckets
+        if buckets is None:
+            buckets = self._buckets = SessionBuckets(self._rates)
+        refusal = buckets.take(size, now, is_message=is_message)
+        if refusal is None:
+            return True
+        self._refuse(id, refusal)
+        if buckets.count_refusal(now):
+            self._close(refusal)
+        return False
+
+    def _refuse(self, id: CommandId | None, refusal: Refused) -> None:
+        counters = self._context.counters
+        counters.refused += 1
+        counters.rate_limited += 1
+        if not self._has_refused:
+            self._has_refused = True
+            self._warn("refusing what a client sends beyond a rate", refusal)
+        self._connection.answer(ErrorFrame(id, refusal.code, refusal.message, refusal.retry_after))
+
+    def _close(self, refusal: Refused) -> None:
+        self._context.counters.rate_closed += 1
+        self._warn("closing a client that goes on beyond a rate", refusal)
+        retry_after = round(random.uniform(*RETRY_AFTER), 2)
+        self._connection.close(CloseCode.TRY_AGAIN_LATER, retry_after=retry_after, rule=DisconnectRule.RATE_LIMITED)
+
+    def _warn(self, event: str, refusal: Refused) -> None:
+        """Of lines that are alike one is logged in a second (`node/lifecycle/repeats.py`)."""
+        session = self._connection.session
+        _log.warning(event, user=session.user_id, session=session.session_id, refusal=refusal.message)
