@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from .errors import BadName, StartError
+from .ip_addresses import IpNetwork, parse_network
 from .names import parse_node
 from .origins import check_allowed_origin
 from .policy import LimitMode, LimitPolicy, SlowPolicy
@@ -37,7 +38,7 @@ HISTORY_MAX = 10_000
 
 JwtAlgorithm = Literal["HS256", "HS384", "HS512", "RS256", "ES256", "EdDSA"]
 
-NOT_IN_EFFECT = frozenset("RATE_CONNECTS DRAIN_SECONDS".split())
+NOT_IN_EFFECT = frozenset("DRAIN_SECONDS".split())
 
 
 class LogFormat(StrEnum):
@@ -65,6 +66,7 @@ class SettingValues(TypedDict, total=False):
     jwt_issuer: str
     api_key: str | SecretStr
     allowed_origins: str | Iterable[str]
+    trusted_proxies: str | Iterable[str | IpNetwork]
     chat_page: Literal["auto", "on", "off"]
     message_max_bytes: int
     outbox_max_bytes: int
@@ -78,6 +80,7 @@ class SettingValues(TypedDict, total=False):
     cpu_max_percent: int
     loop_lag_max_ms: int
     limit_mode: Literal["strict", "available"] | LimitMode
+    rate_connects: str | Literal[0] | Rate
     rate_messages: str | Literal[0] | Rate
     rate_commands: str | Literal[0] | Rate
     rate_bytes: str | Literal[0] | Rate
@@ -123,6 +126,7 @@ class Settings(BaseModel):
     jwt_issuer: str = ""
     api_key: SecretStr = SecretStr("")
     allowed_origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[IpNetwork, ...] = ()
     chat_page: Literal["auto", "on", "off"] = "auto"
 
     message_max_bytes: int = Field(default=65_536, ge=128, le=16_777_216)
@@ -140,6 +144,7 @@ class Settings(BaseModel):
     cpu_max_percent: int = Field(default=0, ge=0, le=100)
     loop_lag_max_ms: int = Field(default=1000, ge=0, le=60_000)
 
+    rate_connects: Rate = Rate(20)
     rate_messages: Rate = Rate(50)
     rate_commands: Rate = Rate(200)
     rate_bytes: Rate = Rate(1_048_576)
@@ -196,10 +201,16 @@ class Settings(BaseModel):
             check_allowed_origin(origin)
         return origins
 
-    @field_validator("rate_messages", "rate_commands", "rate_bytes", mode="before")
+    @field_validator("rate_connects", "rate_messages", "rate_commands", "rate_bytes", mode="before")
     @classmethod
     def _rate(cls, value: object) -> object:
         return value if isinstance(value, Rate) else parse_rate(str(value))
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        listed: Any = value.split(",") if isinstance(value, str) else value
+        return tuple(parse_network(str(entry).strip()) for entry in listed if str(entry).strip())
 
     @field_validator("api_key")
     @classmethod

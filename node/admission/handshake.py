@@ -45,7 +45,7 @@ class Handshake:
     server_host: str | None = None
     """The local address of the connection, where the transport knows it."""
     client_host: str | None = None
-    """The address of the client, where it has one."""
+    """The address of the client, or of the proxy that it has connected through; None: it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def join_headers(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 def record_refusal(log: RefusalLog, handshake: Handshake, decision: AcceptedThenClosed | Rejected) -> None:
     """Count and log a handshake that was not admitted."""
-    origin, address = handshake.headers.get("origin"), handshake.client_host
+    origin, address = handshake.headers.get("origin"), log.proxies.describe(handshake.client_host, handshake.headers)
     if isinstance(decision, AcceptedThenClosed):
         log.record(reason_of(decision.refusal), decision.code, decision.refusal, origin=origin, address=address)
     else:

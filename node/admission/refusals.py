@@ -11,6 +11,7 @@ from ...shared.clock import Clock
 from ...shared.codes import ErrorCode
 from ...shared.errors import Refused
 from ..auth.token_problems import TokenRefused
+from ..auth.trusted_proxies import NO_PROXIES, TrustedProxies
 from .sampled_lines import SampledLines
 
 ORIGIN_MAX_CHARACTERS = 100
@@ -34,6 +35,7 @@ class Reason(StrEnum):
     CPU = "cpu"
     LOOP_LAG = "loop_lag"
     CONNECTIONS = "connections"
+    RATE_LIMITED = "rate_limited"
     REQUEST = "request"
     FORBIDDEN = "forbidden"
     TOKEN_MISSING = "token_missing"
@@ -68,7 +70,9 @@ def reason_of(refusal: Refused) -> Reason:
 class RefusalLog:
     """Counts refusals by their reason, and logs each, sampled where there are many."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, proxies: TrustedProxies = NO_PROXIES) -> None:
+        """`proxies`: by which clients are told from them."""
+        self.proxies = proxies
         self._lines = SampledLines(clock)
         self._counts = dict.fromkeys(Reason, 0)
 

@@ -1,6 +1,7 @@
 """Who may connect to a node, and the connection that each client gets: the ConnectionFactory of the transports."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import assert_never
 
 import structlog
@@ -10,6 +11,7 @@ from ...shared.codes import CloseCode
 from ...shared.errors import Refused
 from ...shared.settings import Settings
 from ..admission.capacity import Capacity
+from ..admission.connect_rates import ConnectRates
 from ..admission.handshake import (
     AcceptedThenClosed,
     Admission,
@@ -24,6 +26,7 @@ from ..admission.other_connections import OtherConnections
 from ..admission.refusals import RefusalLog, reason_of
 from ..admission.resources import Resources
 from ..auth.hosts import is_loopback
+from ..auth.trusted_proxies import TrustedProxies
 from ..protocols.encoding import encoding_of
 from ..protocols.session import Session
 from ..transports.base import ClientTransport, TransportListener
@@ -52,7 +55,9 @@ class Clients:
     ) -> None:
         self.message_max_bytes = settings.message_max_bytes
         self.write_high_water = min(WRITE_HIGH_WATER, settings.outbox_max_bytes)
-        self.refusals = RefusalLog(clock)
+        self.proxies = TrustedProxies(settings.trusted_proxies)
+        self.refusals = RefusalLog(clock, self.proxies)
+        self._connect_rates = ConnectRates(settings.rate_connects, self.proxies, clock)
         self.other_connections = OtherConnections(clock)
         self.capacity = Capacity(settings.node_max_sessions, resources)
         self._host = settings.host
@@ -69,10 +74,16 @@ class Clients:
 
     def admit(self, handshake: Handshake) -> Admitted | AwaitsToken | AcceptedThenClosed | Rejected:
         self._warn_if_reached_elsewhere(handshake.server_host)
-        decision = self.find_refusal() or self._admission.decide(handshake)
+        refusal = self.find_refusal() or self._connect_rates.find_refusal(handshake)
+        decision = refusal or self._admission.decide(self._locate(handshake))
         if isinstance(decision, AcceptedThenClosed | Rejected):
             record_refusal(self.refusals, handshake, decision)
         return decision
+
+    def _locate(self, handshake: Handshake) -> Handshake:
+        """The handshake with the address of the client in place of that of its proxy."""
+        address = self.proxies.describe(handshake.client_host, handshake.headers)
+        return handshake if address == handshake.client_host else replace(handshake, client_host=address)
 
     def connect(
         self, transport: ClientTransport, decision: Admitted | AwaitsToken | AcceptedThenClosed

@@ -63,6 +63,7 @@ def run_node(
         lifespan="on",
         log_config=None,
         access_log=False,
+        proxy_headers=False,  # TANNOY_TRUSTED_PROXIES says whose word counts
         server_header=False,
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_TIMEOUT,

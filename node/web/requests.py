@@ -12,6 +12,7 @@ from ...shared.errors import BadRequest, Refused
 from ...shared.protocol.codec import JSON
 from ...shared.protocol.decoding import decode_json
 from ...shared.protocol.frames import Object
+from ..admission.handshake import join_headers
 from ..auth.api_key import authorize_request
 from ..node import Node
 from ..problems import CONTENT_TYPE, encode_refusal
@@ -56,9 +57,10 @@ def problem_response(refusal: Refused) -> Response:
 def _authorize(node: Node, request: Request) -> None:
     authorize_request(
         node.settings.api_key.get_secret_value(),
-        headers=request.headers,
+        headers=join_headers(request.headers.items()),
         client_host=request.client.host if request.client else None,
         server_host=server[0] if (server := request.scope.get("server")) else None,
+        proxies=node.clients.proxies,
     )
 
 

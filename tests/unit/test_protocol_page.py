@@ -19,7 +19,10 @@ AS_TEXT = {
     **dict.fromkeys(("cluster_secret", "api_key", "jwt_secret", "jwt_public_key", "jwks_url"), "empty"),
     **dict.fromkeys(("jwt_audience", "jwt_issuer"), "empty"),
 }
-IN_WORDS = {"node_id", "redis_credentials", "allowed_origins", "jwt_algorithms", "memory_max_mb", "log_file"}
+IN_WORDS = {
+    *("node_id", "redis_credentials", "allowed_origins", "trusted_proxies", "jwt_algorithms", "memory_max_mb"),
+    "log_file",
+}
 """Settings whose default is described, since it is no constant."""
 
 

@@ -1,5 +1,6 @@
 """docs/protocol.md §8: the values of settings; a bad one stops the start and says what would do."""
 
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,9 @@ DEFAULTS = {
     "memory_max_mb": None,
     "cpu_max_percent": 0,
     "loop_lag_max_ms": 1000,
+    "rate_connects": Rate(20),
     "rate_messages": Rate(50),
+    "trusted_proxies": (),
     "rate_commands": Rate(200),
     "rate_bytes": Rate(1_048_576),
     "presence_inline_max": 50,
@@ -46,6 +49,7 @@ def test_a_default_is_the_documented_one(name: str, value: object) -> None:
     assert getattr(load_settings(), name) == value
 
 
+PROXIES = tuple(map(ip_network, ("192.0.2.1", "10.0.0.0/8", "fd00::/8")))
 GOOD = [
     ("PORT", "1", "port", 1),
     ("PORT", "65535", "port", 65_535),
@@ -72,6 +76,8 @@ GOOD = [
     ("MEMORY_MAX_MB", "512", "memory_max_mb", 512),
     ("CPU_MAX_PERCENT", "100", "cpu_max_percent", 100),
     ("LOOP_LAG_MAX_MS", "0", "loop_lag_max_ms", 0),
+    ("TRUSTED_PROXIES", "192.0.2.1, 10.0.0.0/8,fd00::/8,", "trusted_proxies", PROXIES),
+    ("RATE_CONNECTS", "0", "rate_connects", Rate(0)),
     ("RATE_MESSAGES", "0", "rate_messages", Rate(0)),
     ("RATE_COMMANDS", "600/m", "rate_commands", Rate(600, 60)),
     ("RATE_BYTES", "1000000/h", "rate_bytes", Rate(1_000_000, 3600)),
@@ -139,6 +145,8 @@ BAD = [
     ("MEMORY_MAX_MB", "512MB", "valid integer"),
     ("CPU_MAX_PERCENT", "101", "less than or equal to 100"),
     ("LOOP_LAG_MAX_MS", "60001", "less than or equal to 60000"),
+    ("TRUSTED_PROXIES", "10.0.0.1,proxy.example", "'proxy.example' is neither an IP address nor a network"),
+    ("RATE_CONNECTS", "20/second", "N/s, N/m or N/h"),
     ("RATE_MESSAGES", "fast", "N/s, N/m or N/h, for instance 50/s"),
     ("RATE_COMMANDS", "200", "N/s, N/m or N/h"),
     ("RATE_BYTES", "1.5/s", "N from 1 to 1,000,000,000,000"),
@@ -208,7 +216,7 @@ DOCUMENTED = """
     JWT_ISSUER API_KEY ALLOWED_ORIGINS CHAT_PAGE
     AGENT_MAX_SESSIONS AGENT_LIMIT_POLICY USER_MAX_SESSIONS NODE_MAX_SESSIONS LIMIT_MODE
     MESSAGE_MAX_BYTES OUTBOX_MAX_BYTES SLOW_POLICY PING_INTERVAL HISTORY_SIZE HISTORY_TTL
-    RATE_MESSAGES RATE_COMMANDS RATE_BYTES RATE_CONNECTS
+    RATE_MESSAGES RATE_COMMANDS RATE_BYTES RATE_CONNECTS TRUSTED_PROXIES
     PRESENCE_INLINE_MAX PRESENCE_EVENTS_MAX PRESENCE_GRACE MEMORY_MAX_MB CPU_MAX_PERCENT LOOP_LAG_MAX_MS
     DRAIN_SECONDS LOG_FORMAT LOG_LEVEL LOG_FILE LOG_FILE_MAX_MB LOG_FILES_KEPT AUTH_QUERY_TOKEN JWKS_URL
 """

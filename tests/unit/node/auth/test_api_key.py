@@ -2,19 +2,25 @@
 
 import pytest
 from tannoy.node.auth.api_key import authorize_request
+from tannoy.node.auth.trusted_proxies import NO_PROXIES, TrustedProxies
 from tannoy.shared.codes import ErrorCode
 from tannoy.shared.errors import Refused
+from tannoy.shared.ip_addresses import parse_network
 
 KEY = "s3cret"
 LOCAL = {"host": "127.0.0.1:8000"}
 
 
 def refusal_code(
-    api_key: str, headers: dict[str, str], client_host: str | None, server_host: str | None = None
+    api_key: str,
+    headers: dict[str, str],
+    client_host: str | None,
+    server_host: str | None = None,
+    proxies: TrustedProxies = NO_PROXIES,
 ) -> ErrorCode | None:
     """The code with which a request is refused; None if it is authorized."""
     try:
-        authorize_request(api_key, headers=headers, client_host=client_host, server_host=server_host)
+        authorize_request(api_key, headers=headers, client_host=client_host, server_host=server_host, proxies=proxies)
     except Refused as refusal:
         return refusal.code
     return None
@@ -102,3 +108,41 @@ def test_a_refusal_does_not_show_the_key() -> None:
     with pytest.raises(Refused) as caught:
         authorize_request(KEY, headers={"authorization": "Bearer wrong"}, client_host=None)
     assert KEY not in caught.value.message
+
+
+# ---- behind a trusted proxy
+
+HERE = TrustedProxies([parse_network("127.0.0.1"), parse_network("10.0.0.0/8")])
+
+
+def forwarded_code(client_host: str, forwarded_for: str, **headers: str) -> ErrorCode | None:
+    return refusal_code("", {**LOCAL, "x-forwarded-for": forwarded_for, **headers}, client_host, proxies=HERE)
+
+
+def test_without_a_key_a_client_on_this_machine_is_authorized_through_a_trusted_proxy_here() -> None:
+    assert forwarded_code("127.0.0.1", "127.0.0.1", via="1.1 nginx") is None
+
+
+@pytest.mark.parametrize(
+    ("client_host", "forwarded_for"),
+    [
+        ("127.0.0.1", "203.0.113.7"),
+        ("127.0.0.1", "127.0.0.1, 203.0.113.7"),
+        ("127.0.0.1", "unknown"),
+        ("127.0.0.1", ""),
+        ("10.1.2.3", "127.0.0.1"),
+        ("127.0.0.2", "127.0.0.1"),
+    ],
+    ids=["client elsewhere", "forged", "unknown", "empty", "proxy elsewhere", "proxy not listed"],
+)
+def test_without_a_key_any_other_client_of_a_proxy_is_refused(client_host: str, forwarded_for: str) -> None:
+    assert forwarded_code(client_host, forwarded_for) is ErrorCode.FORBIDDEN
+
+
+def test_without_a_key_another_forwarding_header_of_a_trusted_proxy_names_nobody() -> None:
+    headers = {**LOCAL, "forwarded": "for=127.0.0.1"}
+    assert refusal_code("", headers, "127.0.0.1", proxies=HERE) is ErrorCode.FORBIDDEN
+
+
+def test_without_a_key_the_host_has_to_be_local_behind_a_trusted_proxy_too() -> None:
+    assert forwarded_code("127.0.0.1", "127.0.0.1", host="chat.example") is ErrorCode.FORBIDDEN

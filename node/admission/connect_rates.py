@@ -1,0 +1,77 @@
+"""How many handshakes each client address may make: a token bucket each, in a bounded table.
+
+Clients on this machine are no strangers, and may connect as fast as they like, unless they are a trusted proxy: then
+the address that it has forwarded counts. Peers of a Unix socket have no address that could count.
+"""
+
+import math
+from collections import OrderedDict
+
+import structlog
+
+from ...shared.clock import Clock
+from ...shared.ip_addresses import IpAddress
+from ...shared.rates import Rate
+from ..auth.trusted_proxies import FORWARDED_FOR, TrustedProxies, parse_peer
+from .handshake import Handshake, Rejected
+from .rate_limits import TokenBucket, rate_limited
+from .refusals import Reason
+
+ADDRESSES_MAX = 16_384
+"""Addresses that are counted. One more takes the place of the one that has been silent longest."""
+_HOST_BYTES = 8
+"""Of an IPv6 address the bytes that count, a network /64: one client has all addresses in it."""
+
+_log = structlog.get_logger("tannoy.admission")
+
+
+class ConnectRates:
+    """`rate`: of each address. `maximum`: addresses that are counted."""
+
+    def __init__(self, rate: Rate, proxies: TrustedProxies, clock: Clock, *, maximum: int = ADDRESSES_MAX) -> None:
+        self._rate = rate
+        self._proxies = proxies
+        self._clock = clock
+        self._maximum = maximum
+        self._buckets: OrderedDict[bytes, TokenBucket] = OrderedDict()  # the one that is silent longest is in front
+        self._has_warned = False
+
+    def find_refusal(self, handshake: Handshake) -> Rejected | None:
+        """Count a handshake; None: its client may make it."""
+        if not self._rate or (peer := parse_peer(handshake.client_host)) is None:
+            return None
+        if not self._proxies.trust(peer):
+            if peer.is_loopback:
+                return None
+            self._warn_of_proxy(peer, handshake)
+        wait = self._take(self._proxies.find_client(peer, handshake.headers), self._clock.monotonic())
+        if not wait:
+            return None
+        refusal = rate_limited("handshakes from this address", self._rate, wait)
+        return Rejected(429, refusal, Reason.RATE_LIMITED, {"Retry-After": str(math.ceil(wait))})
+
+    def _take(self, address: IpAddress, now: float) -> float:
+        buckets = self._buckets
+        key = address.packed[:_HOST_BYTES]
+        bucket = buckets.get(key)
+        if bucket is None:
+            while buckets and (len(buckets) >= self._maximum or next(iter(buckets.values())).full_at <= now):
+                buckets.popitem(last=False)
+            bucket = buckets[key] = TokenBucket(self._rate)
+        else:
+            buckets.move_to_end(key)
+        return bucket.take(1, now)
+
+    def _warn_of_proxy(self, peer: IpAddress, handshake: Handshake) -> None:
+        """Warn once: the clients of a proxy that is not listed count as one."""
+        if not self._has_warned and FORWARDED_FOR in handshake.headers:
+            self._has_warned = True
+            _log.warning(
+                "a peer that TANNOY_TRUSTED_PROXIES does not list sends X-Forwarded-For: if it is your proxy, list it, "
+                "or all of its clients count as one address for TANNOY_RATE_CONNECTS",
+                peer=str(peer),
+            )
+
+    def __len__(self) -> int:
+        """Return how many addresses are counted."""
+        return len(self._buckets)

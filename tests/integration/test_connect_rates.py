@@ -1,0 +1,60 @@
+"""The rate of handshakes of a client address, behind a trusted proxy, over every transport.
+
+The tests are the proxy: they connect from loopback, and write X-Forwarded-For as one does.
+"""
+
+import re
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from tests.support.cluster import Cluster, NodeProcess, Transport
+from tests.support.node import PATIENT
+from tests.support.raw_http import HANDSHAKE, Answer, RawHttp
+
+AT_ONCE = 5
+
+
+@pytest.fixture(scope="module", params=list(Transport), ids=str)
+async def node(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[NodeProcess]:
+    """One handshake an hour, so that none comes back during a test."""
+    settings = {"RATE_CONNECTS": "1/h", "TRUSTED_PROXIES": "127.0.0.1", "LOG_FORMAT": "json"}
+    async with Cluster(nodes=1, transport=request.param, times=PATIENT, **settings) as running:
+        yield running.nodes[0]
+
+
+async def shake_hands(node: NodeProcess, *forwarded_for: str) -> Answer:
+    fields = [f"X-Forwarded-For: {value}" for value in forwarded_for]
+    async with RawHttp.to(node.port) as http:
+        return await http.request("\n".join(["GET /ws HTTP/1.1", "Host: chat.example", HANDSHAKE, *fields]))
+
+
+async def test_handshakes_beyond_the_rate_are_answered_with_429_counted_and_logged(node: NodeProcess) -> None:
+    before = (await node.diagnostics())["refused"]["rate_limited"]
+    answers = [await shake_hands(node, "203.0.113.1") for _ in range(AT_ONCE + 2)]
+    refused = answers[-1]
+
+    assert [answer.status for answer in answers] == [101] * AT_ONCE + [429] * 2
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert (refused.json()["status"], refused.json()["code"]) == (429, "rate_limited")
+    assert refused.json()["detail"] == "too many handshakes from this address: 1/h are allowed"
+    assert 3500 < refused.json()["retry_after"] <= 3600
+    assert 3500 < int(refused.headers["retry-after"]) <= 3600
+    assert (await node.diagnostics())["refused"]["rate_limited"] - before == 2
+    assert re.search(r'"address": ?"203\.0\.113\.1"', node.log())
+
+
+async def test_another_client_of_the_same_proxy_is_admitted(node: NodeProcess) -> None:
+    for _ in range(AT_ONCE + 1):
+        await shake_hands(node, "203.0.113.2")
+
+    assert (await shake_hands(node, "203.0.113.3")).status == 101
+
+
+async def test_what_a_client_writes_into_the_header_changes_nothing(node: NodeProcess) -> None:
+    """It stands in front of the address that the proxy adds, in the same line, or in one of its own as with HAProxy."""
+    one_line = [(await shake_hands(node, f"192.0.2.{n}, 203.0.113.4")).status for n in range(AT_ONCE)]
+    two_lines = [(await shake_hands(node, f"192.0.2.{n}", "203.0.113.4")).status for n in range(2)]
+
+    assert one_line == [101] * AT_ONCE
+    assert two_lines == [429] * 2
