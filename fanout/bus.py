@@ -165,6 +165,7 @@ class Bus:
         self.leases = self._coordination.leases
         self.limits = self._coordination.limits
         self.presence = self._coordination.presence
+        self.rates = self._coordination.rates
         self.disconnects = self._coordination.disconnects
         self.revocations = self._coordination.revocations
 

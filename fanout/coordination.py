@@ -1,4 +1,4 @@
-"""What all nodes count and decide together: heartbeats, leases, presence, disconnects, revocations, and the
+"""What all nodes count and decide together: heartbeats, leases, presence, rates, disconnects, revocations, and the
 anti-entropy that mends them.
 
 They have a connection of their own, so that a flood of publishes holds up no heartbeat.
@@ -28,6 +28,7 @@ from .presence.presence import Presence
 from .presence.room_checks import SeenVersion, none_seen
 from .probe import Probe, coordination_probe
 from .pubsub.envelopes import PLAIN, Envelopes
+from .rate_limits import RATE_SCRIPTS, RateCalls
 from .revocations.calls import REVOCATION_SCRIPTS
 from .revocations.revocations import Revocations
 from .scripts import COORDINATION_PROBE, REMEMBER_GONE, SERVER_ENSURE, UNREADABLE_REMOVE
@@ -76,7 +77,7 @@ class Coordination:
             name=f"tannoy-counted-{name}",
             scripts=(
                 *(SERVER_ENSURE, COORDINATION_PROBE, UNREADABLE_REMOVE, REMEMBER_GONE),
-                *(*HEARTBEAT_SCRIPTS, *LEASE_SCRIPTS, *PRESENCE_SCRIPTS, *REVOCATION_SCRIPTS),
+                *(*HEARTBEAT_SCRIPTS, *LEASE_SCRIPTS, *PRESENCE_SCRIPTS, *REVOCATION_SCRIPTS, *RATE_SCRIPTS),
             ),
             on_connected=self.membership.on_connected,
         )
@@ -105,6 +106,7 @@ class Coordination:
             free_leases=calls.free_dead,
             seen_version=seen_version,
         )
+        self.rates = RateCalls(self.pipeline, keyspace)
         self.disconnects = DisconnectLog(self.pipeline, keyspace, backend.unreadable)
         self.revocations = Revocations(
             self.pipeline,

@@ -50,6 +50,12 @@ REMEMBER_GONE = load_script("remember_gone")
 Returns the owners that are too many.
 """
 
+RATES_SPEND = load_script("rates_spend")
+"""KEYS: of any owners of one partition. ARGV: interval and longest debt in microseconds, how many to take from each.
+
+Returns of each the microseconds until its bucket is full again.
+"""
+
 REVOCATION_ADD = load_script("revocation_add", head="revocation_common", allow_oom=True)
 """KEYS: revocations. ARGV: ID, known record, until, kind, value, records at most.
 

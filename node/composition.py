@@ -1,5 +1,6 @@
 """How the parts of a node are composed from its settings: the rules of its bus, and what its connections share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..fanout.bus import Bus, BusRules
@@ -15,6 +16,7 @@ from ..shared.errors import StartError
 from ..shared.names import NodeId
 from ..shared.policy import Limit, LimitPolicy
 from ..shared.settings import Settings
+from .admission.owner_rates import OwnerRates
 from .admission.rate_limits import SessionRates
 from .admission.resources import Resources
 from .auth.verifier import TokenVerifier
@@ -129,6 +131,7 @@ def create_connection_context(
     bus_status: BusStatus,
     operations: Operations,
     verifier: TokenVerifier | None,
+    owner_rates: Sequence[OwnerRates],
 ) -> ConnectionContext:
     """What the connections of a node share."""
     outbox_limits = OutboxLimits(settings.outbox_max_bytes, settings.slow_policy)
@@ -159,16 +162,24 @@ def create_connection_context(
             presence_queries=operations.presence_queries,
             clock=clock,
             counters=counters,
-            rates=create_session_rates(settings),
+            rates=_create_session_rates(settings, owner_rates),
+            owner_rates=owner_rates,
         ),
         counters=counters,
         verifier=verifier,
     )
 
 
-def create_session_rates(settings: Settings) -> SessionRates | None:
-    """Return the rates of each session; None: the settings have no limit."""
-    return SessionRates(settings.rate_messages, settings.rate_commands, settings.rate_bytes) or None
+def create_owner_rates(settings: Settings) -> tuple[OwnerRates, ...]:
+    """Return the rates of users and agents, as far as the settings have any."""
+    rates = {OwnerKind.USER: settings.rate_user_messages, OwnerKind.AGENT: settings.rate_agent_messages}
+    return tuple(OwnerRates(kind, rate) for kind, rate in rates.items() if rate)
+
+
+def _create_session_rates(settings: Settings, owner_rates: Sequence[OwnerRates]) -> SessionRates | None:
+    """Return the rates of each session; None: the settings have no rates at all."""
+    rates = SessionRates(settings.rate_messages, settings.rate_commands, settings.rate_bytes)
+    return rates if rates or owner_rates else None
 
 
 def _whole_if_possible(seconds: float) -> float:

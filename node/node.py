@@ -34,6 +34,7 @@ from .composition import (
     create_bus_rules,
     create_connection_context,
     create_operations,
+    create_owner_rates,
     create_relay,
     create_resources,
     create_status_broadcast,
@@ -41,6 +42,7 @@ from .composition import (
 )
 from .connections.clients import Clients
 from .connections.control_handler import ControlHandler
+from .connections.rate_sync import RateSync
 from .connections.revoked import RevokedSessions
 from .connections.timers import TimerWheel
 from .delivery.hub import Hub
@@ -108,6 +110,8 @@ class Node:
         self.relay = create_relay(bus, self.hub)
         self.operations = create_operations(bus, settings, self.clock)
         self._status_broadcast = create_status_broadcast(bus, self.hub, self.clock)
+        owner_rates = create_owner_rates(settings)
+        self._rate_sync = RateSync(owner_rates, bus.rates, self.clock) if owner_rates else None
         self.context = create_connection_context(
             bus,
             settings,
@@ -118,6 +122,7 @@ class Node:
             bus_status=self._status_broadcast.status,
             operations=self.operations,
             verifier=verifier,
+            owner_rates=owner_rates,
         )
         self.control_handler = ControlHandler(self.hub, self.keyspace, self.context.session_leases)
         admission = Admission(
@@ -180,6 +185,8 @@ class Node:
         if self._key_refresh is not None:
             await self._key_refresh.start()
             jobs["keys"] = self._key_refresh.run
+        if self._rate_sync is not None:
+            jobs["rates"] = self._rate_sync.run
         await self.bus.check()
         tasks = [self._keep(job, name) for name, job in jobs.items()]
         try:

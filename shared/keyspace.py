@@ -10,6 +10,7 @@
     {prefix}:{tag}:users:room:lobby the users in a room, and more keys for presence: `PresenceKeys`
     {prefix}:{tag}:gone:agent:42    why sessions of the agent were closed
     {prefix}:{tag}:gone-owners      of whom there are such, in each partition
+    {prefix}:{tag}:rate:agent:42    when the bucket of the agent's messages is full again
     {prefix}:{tag}:revocations      tokens, users and agents that are refused, in one partition
     {prefix}:{tag}:nodes            heartbeats, in each partition
     {prefix}:{tag}:control          Redis channel: control messages to every node
@@ -227,6 +228,10 @@ class Keyspace:
     def disconnects(self, owner: Owner) -> bytes:
         """List of the reasons for which sessions of an owner were refused or closed, newest first."""
         return self._in_partition(owner.partition, f"gone:{owner.member}")
+
+    def rate(self, owner: Owner) -> bytes:
+        """When the bucket of an owner's messages is full again, in microseconds."""
+        return self._in_partition(owner.partition, f"rate:{owner.member}")
 
     def owners_with_disconnects(self, part: int) -> bytes:
         """Sorted set of the owners that have such a list: `kind:name` → when its last entry came."""

@@ -17,7 +17,7 @@ from .ip_addresses import IpNetwork, parse_network
 from .names import parse_node
 from .origins import check_allowed_origin
 from .policy import LimitMode, LimitPolicy, SlowPolicy
-from .rates import Rate, parse_rate
+from .rates import NO_LIMIT, Rate, parse_rate
 from .variables import PREFIX, is_service_link, read_variables
 
 REDIS_SCHEMES = (
@@ -37,6 +37,8 @@ HISTORY_MAX = 10_000
 """The highest number of messages kept per channel: a recovery reads them all at once."""
 
 JwtAlgorithm = Literal["HS256", "HS384", "HS512", "RS256", "ES256", "EdDSA"]
+
+_RATES = ("rate_connects", "rate_messages", "rate_commands", "rate_bytes", "rate_user_messages", "rate_agent_messages")
 
 NOT_IN_EFFECT = frozenset("DRAIN_SECONDS".split())
 
@@ -84,6 +86,8 @@ class SettingValues(TypedDict, total=False):
     rate_messages: str | Literal[0] | Rate
     rate_commands: str | Literal[0] | Rate
     rate_bytes: str | Literal[0] | Rate
+    rate_user_messages: str | Literal[0] | Rate
+    rate_agent_messages: str | Literal[0] | Rate
     history_size: int
     history_ttl: int
     presence_inline_max: int
@@ -148,6 +152,8 @@ class Settings(BaseModel):
     rate_messages: Rate = Rate(50)
     rate_commands: Rate = Rate(200)
     rate_bytes: Rate = Rate(1_048_576)
+    rate_user_messages: Rate = NO_LIMIT
+    rate_agent_messages: Rate = NO_LIMIT
 
     history_size: int = Field(default=100, ge=0, le=HISTORY_MAX)
     history_ttl: int = Field(default=300, ge=1, le=30 * 86_400)
@@ -201,7 +207,7 @@ class Settings(BaseModel):
             check_allowed_origin(origin)
         return origins
 
-    @field_validator("rate_connects", "rate_messages", "rate_commands", "rate_bytes", mode="before")
+    @field_validator(*_RATES, mode="before")
     @classmethod
     def _rate(cls, value: object) -> object:
         return value if isinstance(value, Rate) else parse_rate(str(value))

@@ -95,6 +95,12 @@ class SessionBuckets:
             self._messages.give_back(1)
         return refusal
 
+    def give_back(self, size: int) -> None:
+        """Undo the last `take`, of a message."""
+        self._messages.give_back(1)
+        self._commands.give_back(1)
+        self._bytes.give_back(size)
+
     def count_refusal(self, now: float) -> bool:
         """Count one refusal; True: that was one too many."""
         return self._refusals.take(1, now) > 0

@@ -1,7 +1,7 @@
 """What the connections of a node share: composed once by `node.py`, in parts for those who use them."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ...fanout.history.reader import HistoryReader
@@ -9,6 +9,7 @@ from ...fanout.history.tracker import ChannelTracker
 from ...fanout.presence.presence import Presence
 from ...fanout.pubsub.subscriptions import ChannelSubscriptions
 from ...shared.clock import Clock
+from ..admission.owner_rates import OwnerRates
 from ..admission.rate_limits import SessionRates
 from ..auth.verifier import TokenVerifier
 from ..delivery.hub import Hub
@@ -87,7 +88,9 @@ class CommandContext:
     clock: Clock
     counters: ConnectionCounters
     rates: SessionRates | None = None
-    """Of each session; None: it may send as much as it likes."""
+    """Of each session; None: neither it nor its user or agent has any."""
+    owner_rates: Sequence[OwnerRates] = ()
+    """Of users and agents, on all nodes."""
 
 
 @dataclass(frozen=True, slots=True)

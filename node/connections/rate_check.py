@@ -1,14 +1,17 @@
-"""The rates of one connection: what its client sends beyond them is refused, and a client that goes on is closed."""
+"""The rates of one connection, of its user and its agent: what is beyond them is refused, and who goes on is closed."""
 
 import random
 
 import structlog
 
+from ...shared.channels import OwnerKind
 from ...shared.codes import CloseCode, DisconnectRule
 from ...shared.errors import Refused
 from ...shared.protocol.commands import Command, Message, Pong, Private, Typing
 from ...shared.protocol.frames import CommandId, ErrorFrame
-from ..admission.rate_limits import SessionBuckets, SessionRates
+from ..admission.owner_rates import OwnerRates
+from ..admission.rate_limits import SessionBuckets, SessionRates, rate_limited
+from ..protocols.session import Endpoint
 from .command_owner import CommandOwner
 from .context import CommandContext
 
@@ -50,12 +53,34 @@ class RateCheck:
         if buckets is None:
             buckets = self._buckets = SessionBuckets(self._rates)
         refusal = buckets.take(size, now, is_message=is_message)
+        if refusal is None and is_message and self._context.owner_rates:
+            refusal = self._take_of_owners(now)
+            if refusal is not None:
+                buckets.give_back(size)
         if refusal is None:
             return True
         self._refuse(id, refusal)
         if buckets.count_refusal(now):
             self._close(refusal)
         return False
+
+    def _take_of_owners(self, now: float) -> Refused | None:
+        """Take a message of the session's user and its agent; None: it was taken of both, or else of none."""
+        session = self._connection.session
+        taken: list[tuple[OwnerRates, str]] = []
+        for rates in self._context.owner_rates:
+            if rates.kind is OwnerKind.USER:
+                name: str = session.user_id
+            elif session.endpoint is Endpoint.AGENT and session.home is not None:
+                name = session.home.name
+            else:
+                continue
+            if wait := rates.take(name, now):
+                for others, other in taken:
+                    others.give_back(other)
+                return rate_limited(f"messages of this {rates.kind}", rates.rate, wait)
+            taken.append((rates, name))
+        return None
 
     def _refuse(self, id: CommandId | None, refusal: Refused) -> None:
         counters = self._context.counters

@@ -1,6 +1,7 @@
 """The services of one node on manual time, over a scripted Redis and a scripted link: no socket, no process."""
 
 import math
+from collections.abc import Sequence
 
 import orjson
 from tannoy.fanout.control.control import Control
@@ -27,6 +28,7 @@ from tannoy.fanout.scripts import (
     REMEMBER_GONE,
 )
 from tannoy.fanout.server_life import ServerLives
+from tannoy.node.admission.owner_rates import OwnerRates
 from tannoy.node.admission.rate_limits import SessionRates
 from tannoy.node.connections.bus_status import BusStatus
 from tannoy.node.connections.context import CommandContext, ConnectionContext, ConnectionCounters, JoinContext
@@ -99,6 +101,7 @@ class UnitNode:
         history_size: int = 100,
         slice_size: int = 4096,
         rates: SessionRates | None = None,
+        owner_rates: Sequence[OwnerRates] = (),
     ) -> None:
         self.clock = manual_clock()
         self.link = ScriptedLink(self.clock)
@@ -193,6 +196,7 @@ class UnitNode:
                 clock=self.clock,
                 counters=self.counters,
                 rates=rates,
+                owner_rates=owner_rates,
             ),
             counters=self.counters,
         )

@@ -37,6 +37,8 @@ DEFAULTS = {
     "trusted_proxies": (),
     "rate_commands": Rate(200),
     "rate_bytes": Rate(1_048_576),
+    "rate_user_messages": Rate(0),
+    "rate_agent_messages": Rate(0),
     "presence_inline_max": 50,
     "presence_events_max": 1000,
     "presence_grace": 5.0,
@@ -80,6 +82,8 @@ GOOD = [
     ("RATE_CONNECTS", "0", "rate_connects", Rate(0)),
     ("RATE_MESSAGES", "0", "rate_messages", Rate(0)),
     ("RATE_COMMANDS", "600/m", "rate_commands", Rate(600, 60)),
+    ("RATE_USER_MESSAGES", "100/s", "rate_user_messages", Rate(100)),
+    ("RATE_AGENT_MESSAGES", "9/m", "rate_agent_messages", Rate(9, 60)),
     ("RATE_BYTES", "1000000/h", "rate_bytes", Rate(1_000_000, 3600)),
     ("PRESENCE_INLINE_MAX", "0", "presence_inline_max", 0),
     ("PRESENCE_EVENTS_MAX", "0", "presence_events_max", 0),
@@ -149,6 +153,8 @@ BAD = [
     ("RATE_CONNECTS", "20/second", "N/s, N/m or N/h"),
     ("RATE_MESSAGES", "fast", "N/s, N/m or N/h, for instance 50/s"),
     ("RATE_COMMANDS", "200", "N/s, N/m or N/h"),
+    ("RATE_USER_MESSAGES", "-1/s", "N/s, N/m or N/h"),
+    ("RATE_AGENT_MESSAGES", "a/s", "N/s, N/m or N/h"),
     ("RATE_BYTES", "1.5/s", "N from 1 to 1,000,000,000,000"),
     ("PRESENCE_INLINE_MAX", "-1", "greater than or equal to 0"),
     ("PRESENCE_INLINE_MAX", "1001", "less than or equal to 1000"),
@@ -216,7 +222,7 @@ DOCUMENTED = """
     JWT_ISSUER API_KEY ALLOWED_ORIGINS CHAT_PAGE
     AGENT_MAX_SESSIONS AGENT_LIMIT_POLICY USER_MAX_SESSIONS NODE_MAX_SESSIONS LIMIT_MODE
     MESSAGE_MAX_BYTES OUTBOX_MAX_BYTES SLOW_POLICY PING_INTERVAL HISTORY_SIZE HISTORY_TTL
-    RATE_MESSAGES RATE_COMMANDS RATE_BYTES RATE_CONNECTS TRUSTED_PROXIES
+    RATE_MESSAGES RATE_COMMANDS RATE_BYTES RATE_USER_MESSAGES RATE_AGENT_MESSAGES RATE_CONNECTS TRUSTED_PROXIES
     PRESENCE_INLINE_MAX PRESENCE_EVENTS_MAX PRESENCE_GRACE MEMORY_MAX_MB CPU_MAX_PERCENT LOOP_LAG_MAX_MS
     DRAIN_SECONDS LOG_FORMAT LOG_LEVEL LOG_FILE LOG_FILE_MAX_MB LOG_FILES_KEPT AUTH_QUERY_TOKEN JWKS_URL
 """

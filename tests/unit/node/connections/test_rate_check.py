@@ -2,8 +2,11 @@
 
 import pytest
 from structlog.testing import capture_logs
+from tannoy.node.admission.owner_rates import OwnerRates
 from tannoy.node.admission.rate_limits import SessionRates
+from tannoy.node.protocols.session import Endpoint
 from tannoy.node.rfc6455 import Opcode
+from tannoy.shared.channels import OwnerKind
 from tannoy.shared.codes import CloseCode
 from tannoy.shared.protocol.codec import WireFormat
 from tannoy.shared.rates import NO_LIMIT, Rate
@@ -184,3 +187,84 @@ async def test_the_first_refusal_of_a_session_and_its_close_are_logged_and_nothi
     assert {(line["user"], line["session"], line["refusal"]) for line in lines if line["log_level"] == "warning"} == {
         ("ada", "s1", "too many commands: 1/s are allowed")
     }
+
+
+# ---- of users and agents
+
+
+def owner_limits(**counts: int) -> UnitNode:
+    """A node on which users and agents may send so many messages an hour, and five times as many at once."""
+    rates = SessionRates(NO_LIMIT, NO_LIMIT, NO_LIMIT)
+    return UnitNode(rates=rates, owner_rates=[OwnerRates(OwnerKind(kind), Rate(n, 3600)) for kind, n in counts.items()])
+
+
+async def send_until_refused(client: ClientDriver) -> tuple[int, str]:
+    """How many messages were published, and what the refusal says."""
+    before = len(client.published)
+    for number in range(30):
+        client.send(type="message", content=number, id=number)
+    answers = [frame for frame in client.received() if frame["type"] == "error"]
+    assert {answer["code"] for answer in answers} == {"rate_limited"}
+    return len(client.published) - before, answers[0]["message"]
+
+
+@on_manual_time
+async def test_the_messages_of_a_user_count_over_all_its_sessions() -> None:
+    node = owner_limits(user=2)
+    first, second = await connect_to_room(node), ClientDriver(node, session_id="s2")
+    for number in range(7):
+        first.send(type="message", content=number)
+    second.received()
+    for _ in range(4):
+        second.send(type="private", to="bob", content=1)
+
+    assert [(frame["code"], frame["message"]) for frame in second.received()] == [
+        ("rate_limited", "too many messages of this user: 2/h are allowed")
+    ]
+    second.send(type="ping", id=1)
+    assert second.received() == [{"type": "pong", "id": 1}]
+
+
+@on_manual_time
+async def test_the_messages_of_an_agent_count_over_all_its_sessions_and_users() -> None:
+    node = owner_limits(agent=2)
+    first = await connect_to_agent(node, "s1", "ada")
+    second = await connect_to_agent(node, "s2", "bob")
+    for number in range(7):
+        first.send(type="message", content=number)
+
+    assert await send_until_refused(second) == (3, "too many messages of this agent: 2/h are allowed")
+
+
+@on_manual_time
+async def test_a_session_in_rooms_has_no_rate_of_an_agent() -> None:
+    client = await connect_to_room(owner_limits(agent=1))
+    for number in range(10):
+        client.send(type="message", content=number)
+
+    assert len(client.published) == 10
+
+
+@on_manual_time
+async def test_what_is_refused_for_the_agent_counts_neither_for_the_user_nor_for_the_session() -> None:
+    node = owner_limits(user=3, agent=2)
+    agent = await connect_to_agent(node)
+    assert (await send_until_refused(agent))[0] == 10
+    room = ClientDriver(node, Endpoint.ROOM, session_id="s2")
+    await node.acknowledge()
+    room.received()
+
+    assert await send_until_refused(room) == (5, "too many messages of this user: 3/h are allowed")
+
+
+@on_manual_time
+async def test_what_is_refused_for_the_user_counts_not_for_the_session() -> None:
+    session = SessionRates(Rate(3, 3600), NO_LIMIT, NO_LIMIT)
+    users = OwnerRates(OwnerKind.USER, Rate(2, 3600))
+    node = UnitNode(rates=session, owner_rates=[users])
+    client = await connect_to_room(node)
+    assert await send_until_refused(client) == (10, "too many messages of this user: 2/h are allowed")
+    users.collect_unsaid(node.clock.monotonic())
+    users.restate({"ada": 0.0}, node.clock.monotonic())
+
+    assert await send_until_refused(client) == (5, "too many messages: 3/h are allowed")
