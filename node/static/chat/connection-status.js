@@ -9,7 +9,7 @@ const BUS_DOWN = "This node can't reach Redis. You stay connected, but nothing c
 const REASONS = {
   1009: "A message was too large",
   1012: "This node is restarting",
-  1013: "The connection limit is reached, or the node is overloaded or without Redis",
+  1013: "The connection limit is reached, too much was sent, or the node is overloaded or without Redis",
   4001: "This node is being replaced",
   4002: "This tab read too slowly",
   4003: "This tab did not answer in time",
