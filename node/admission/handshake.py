@@ -124,7 +124,9 @@ def unavailable(message: str, reason: Reason, retry_after: int = 1) -> Rejected:
     return Rejected(503, refusal, reason, {"Retry-After": str(retry_after)})
 
 
-NO_PLACE = unavailable("this node has as many connections as it may have", Reason.CONNECTIONS)
+NO_PLACE = unavailable(
+    "this node, or your address, has as many connections that are no sessions as it may have", Reason.CONNECTIONS
+)
 NO_FILES = unavailable("this node has as many open files as it may have", Reason.FILES)
 
 

@@ -31,14 +31,15 @@ from ..transports.base import CLOSE_DEADLINE, ConnectionFactory
 from ..transports.uvicorn_websocket import TannoyWebSocketProtocol, encode_rejected
 from .request_heads import encode_without_upgrade, has_body, has_one_host, list_tokens, split_absolute
 
-HEAD_TIMEOUT = 30.0
-"""Seconds in which the head of a request has to be complete, from the connect or its first byte on."""
+HEAD_TIMEOUT = 5.0
+"""Seconds in which the head of a request has to be complete, that of a handshake too, from the connect or its first
+byte on."""
 BODY_TIMEOUT = 30.0
 """Seconds in which more of a request's body has to arrive."""
 PIPELINED_MAX = 8
 """Requests that wait for an answer behind another one. What a client sends behind them is ignored (RFC 9112 §9.6)."""
-RESERVE_TIMEOUT = 5.0
-"""HEAD_TIMEOUT for a connection that has a file of the reserve."""
+READ_FIRST = 0.001
+"""Seconds after a deadline, in which what has come in time is read: a late event loop calls timers first."""
 NOT_ONE_HOST = Rejected(400, BadRequest("a request has to have one Host"), Reason.REQUEST)
 
 
@@ -84,7 +85,7 @@ class TannoyHttpProtocol(HttpToolsProtocol):
             # Not even time for its request, or newcomers that send none would use up the reserve.
             self._refuse(NO_FILES)
             return
-        self._has_place = self._node.other_connections.add(self)
+        self._has_place = self._node.other_connections.add(self, self.client[0] if self.client else None)
         if not self._has_place:
             self._refuse(NO_PLACE)
             return
@@ -267,8 +268,7 @@ class TannoyHttpProtocol(HttpToolsProtocol):
             self._timer = self.loop.call_later(BODY_TIMEOUT, self._on_timeout)
 
     def _start_timer(self) -> None:
-        seconds = RESERVE_TIMEOUT if self._is_in_reserve else HEAD_TIMEOUT
-        self._timer = self.loop.call_later(seconds, self._on_timeout)
+        self._timer = self.loop.call_later(HEAD_TIMEOUT, self._on_timeout)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -276,6 +276,9 @@ class TannoyHttpProtocol(HttpToolsProtocol):
             self._timer = None
 
     def _on_timeout(self) -> None:
+        self._timer = self.loop.call_later(READ_FIRST, self._end_late)
+
+    def _end_late(self) -> None:
         self._timer = None
         if self._held or self._is_in_body:
             part = "body" if self._is_in_body else "head"
