@@ -58,7 +58,8 @@ class Case:
 
     `ends_as`: the outcomes that are designed, of `Peer.ending` or of the attack's own. `setting`: what is there
     before anything is measured, for as long as it goes on. `by_client`: it needs no access to Redis. `sealed`: the
-    cluster has a secret. `is_long`: it takes too long for the tests.
+    cluster has a secret. `is_long`: it takes too long for the tests. `connections_mb`: what its connections may take of
+    the node's memory, beside the bound.
     """
 
     name: str
@@ -69,3 +70,4 @@ class Case:
     by_client: bool = True
     sealed: bool = False
     is_long: bool = False
+    connections_mb: float = 0.0

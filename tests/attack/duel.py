@@ -55,6 +55,7 @@ async def _measure(
         outcomes=assault.outcomes,
         expected=case.ends_as,
         not_ready=watch.not_ready,
+        connections_mb=case.connections_mb,
     )
 
 

@@ -3,7 +3,7 @@
 from itertools import chain
 
 from tests.attack.case import Case
-from tests.attack.cases import authors, bodies, forgeries, frames, heads, orders, reads, requests, rooms
+from tests.attack.cases import authors, bodies, forgeries, frames, heads, orders, reads, requests, rooms, silence
 
-KINDS = (reads, heads, frames, bodies, forgeries, orders, rooms, authors, requests)
+KINDS = (reads, heads, frames, bodies, forgeries, orders, rooms, authors, requests, silence)
 CASES: tuple[Case, ...] = tuple(chain.from_iterable(kind.CASES for kind in KINDS))
