@@ -15,8 +15,9 @@ from ..errors import BadRequest
 from ..publication import Encoded, EncodedMessage, Publication
 from .command_parser import BadCommand, find_id, parse_command
 from .commands import Command
-from .decoding import BadValue, decode_json, decode_msgpack
+from .decoding import BadValue, decode_json
 from .frames import NodeFrame, Object
+from .msgpack_decoding import decode_msgpack
 
 # ---- wire formats
 

@@ -69,6 +69,7 @@ COVERED_BY: dict[str, str] = {
     "node/web/messages.py": "tests/integration/test_http.py",
     "node/web/routes.py": "tests/integration/test_http.py",
     "node/web/sessions.py": "tests/integration/test_limits.py",
+    "shared/protocol/msgpack_decoding.py": "tests/unit/shared/protocol/test_decoding.py",
     "shared/extras.py": "tests/unit/test_package.py",
 }
 """Modules without a test file of their name, and the file or folder whose tests use them."""

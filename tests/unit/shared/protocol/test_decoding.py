@@ -15,9 +15,9 @@ from tannoy.shared.protocol.decoding import (
     BadValue,
     check_value,
     decode_json,
-    decode_msgpack,
     parse_json,
 )
+from tannoy.shared.protocol.msgpack_decoding import decode_msgpack
 
 both_formats = pytest.mark.parametrize("wire", [JSON, MSGPACK], ids=lambda wire: wire.name)
 
