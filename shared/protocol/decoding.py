@@ -15,7 +15,7 @@ import orjson
 
 from ..errors import BadRequest
 
-MAX_DEPTH = 64
+MAX_DEPTH = 16
 """Levels of nesting that a frame may have. Deeper nesting could exhaust the stack of a client's recursive parser."""
 ELEMENTS_MAX = 16_384
 """Values in a frame, in arrays and objects of any depth: so the cost of handling it is bounded besides its bytes."""

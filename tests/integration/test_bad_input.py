@@ -12,7 +12,7 @@ from tests.support.raw_http import RawHttp
 from tests.support.raw_socket import RawSocket
 from tests.support.waiting import value_becomes
 
-DEEP = "[" * 100 + "]" * 100
+DEEP = "[" * 16 + "]" * 16
 
 BAD_JSON: dict[str, str | bytes] = {
     "not JSON": "{",
@@ -20,7 +20,7 @@ BAD_JSON: dict[str, str | bytes] = {
     "not an object": "[1]",
     "NaN": '{"type":"message","content":NaN}',
     "infinity": '{"type":"message","content":1e999}',
-    "100 levels of nesting": f'{{"type":"message","content":{DEEP}}}',
+    "17 levels of nesting": f'{{"type":"message","content":{DEEP}}}',
     "no type": '{"content":1}',
     "type of a wrong type": '{"type":{"a":1}}',
     "unknown command": '{"type":"shout","content":1}',
@@ -45,7 +45,7 @@ BAD_MSGPACK: dict[str, str | bytes] = {
     "a number as a key": msgpack.packb({"type": "message", "content": {1: 2}}),
     "an array as a key": b"\x82\xa4type\xa4ping\x90\x01",
     "an extension type": b"\x82\xa4type\xa7message\xa7content\xd4\x05x",
-    "100 levels of nesting": b"\x82\xa4type\xa7message\xa7content" + b"\x91" * 100 + b"\x01",
+    "17 levels of nesting": b"\x82\xa4type\xa7message\xa7content" + b"\x91" * 16 + b"\x01",
     "text in a msgpack socket": '{"type":"ping"}',
 }
 

@@ -95,7 +95,7 @@ NOT_REPRESENTABLE: dict[str, tuple[WireFormat, bytes]] = {
     "an integer beyond 64 bits": (JSON, b'{"type":"message","id":7,"content":18446744073709551616}'),
     "NaN in JSON": (JSON, b'{"type":"message","id":7,"content":NaN}'),
     "a number beyond floating point": (JSON, b'{"type":"message","id":7,"content":1e999}'),
-    "deep nesting": (JSON, b'{"type":"message","id":7,"content":' + b"[" * 100 + b"]" * 100 + b"}"),
+    "deep nesting": (JSON, b'{"type":"message","id":7,"content":' + b"[" * 16 + b"]" * 16 + b"}"),
     "NaN in msgpack": (MSGPACK, msgpack.packb({"type": "message", "id": 7, "content": float("nan")})),
     "bytes": (MSGPACK, msgpack.packb({"type": "message", "id": 7, "content": b"x"})),
     "a number as a key": (MSGPACK, msgpack.packb({"type": "message", "id": 7, "content": {1: 2}})),
