@@ -1,8 +1,17 @@
 # What Tannoy uses of msgpack, which carries no types.
+from collections.abc import Callable
+
 from . import exceptions as exceptions
 
 def packb(o: object) -> bytes: ...
-def unpackb(packed: bytes, *, raw: bool = ..., strict_map_key: bool = ..., unicode_errors: str = ...) -> object: ...
+def unpackb(
+    packed: bytes,
+    *,
+    raw: bool = ...,
+    strict_map_key: bool = ...,
+    unicode_errors: str = ...,
+    object_pairs_hook: Callable[[list[tuple[object, object]]], object] = ...,
+) -> object: ...
 
 class Unpacker:
     def __init__(self, *, max_buffer_size: int = ...) -> None: ...

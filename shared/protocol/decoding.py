@@ -27,7 +27,7 @@ _INTEGER_MAX_CHARACTERS = 20
 
 
 class BadValue(BadRequest):
-    """Bytes that can be read, but hold what JSON can't represent, nest too deep, or hold too much.
+    """Bytes that can be read, but hold what JSON can't represent, nest too deep, hold too much, or a key twice.
 
     `value` is what they hold.
     """
@@ -37,10 +37,30 @@ class BadValue(BadRequest):
         self.value = value
 
 
+class ObjectBuilder:
+    """Builds the objects of a frame, for its parser. RFC 8259 leaves open which of two values of a key counts."""
+
+    def __init__(self) -> None:
+        self._repeated: object = None
+
+    def build(self, members: list[tuple[object, object]]) -> dict[object, object]:
+        built = dict(members)
+        if len(built) != len(members):
+            names = [name for name, _ in members]
+            self._repeated = next(name for name in names if names.count(name) > 1)
+        return built
+
+    def check(self, root: object) -> None:
+        """Raise BadValue if one of the objects had a key twice."""
+        if self._repeated is not None:
+            raise BadValue(f"the key {self._repeated!r:.50} occurs twice in an object", root)
+
+
 # ---- JSON
 
 _DIGITS_TO_ZERO = bytes(ord("0") if chr(code).isdecimal() and code < 128 else 0 for code in range(256))
 _LONG_INTEGER = b"0" * 19
+_find_key_ends = re.compile(rb'"[ \t\r\n]*:').findall
 _find_surrogate = re.compile(rb"\\u[dD][89a-fA-F]").search
 _replace_escapes = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a pair: one character
@@ -52,21 +72,29 @@ _replace_escapes = re.compile(
 def decode_json(data: bytes) -> object:
     """Decode JSON. Raises BadRequest, and BadValue."""
     value = _load(data)
-    # Commas and opening brackets are an upper bound of the values, and the latter of the depth: only a frame that has
-    # many of them is traversed.
-    opening = data.count(b"[") + data.count(b"{")
-    if opening > MAX_DEPTH or opening + data.count(b",") >= ELEMENTS_MAX:
+    # Commas and opening brackets are an upper bound of the values: only a frame that has many is looked at in whole.
+    if data.count(b",") + data.count(b"[") + data.count(b"{") >= ELEMENTS_MAX:
         check_value(value)
+    keys, depth = _measure(value)
+    if depth > MAX_DEPTH:
+        raise _too_deep(value)
     if _may_hold_long_integers(data):
         value = _load_with_integers(data)
         check_value(value)
+    elif _may_have_more_keys(data, keys):
+        _load_with_integers(data)
     return value
 
 
 def parse_json(data: bytes) -> object:
     """Decode JSON whose parts are to be checked one by one, with `check_value`. Raises BadRequest, and BadValue."""
     value = _load(data)
-    return _load_with_integers(data) if _may_hold_long_integers(data) else value
+    if _may_hold_long_integers(data):
+        return _load_with_integers(data)
+    keys, _ = _measure(value)
+    if _may_have_more_keys(data, keys):
+        _load_with_integers(data)
+    return value
 
 
 def _load(data: bytes) -> object:
@@ -85,12 +113,45 @@ def _may_hold_long_integers(data: bytes) -> bool:
     return _LONG_INTEGER in data.translate(_DIGITS_TO_ZERO)
 
 
+def _may_have_more_keys(data: bytes, keys: int) -> bool:
+    """Whether orjson may have lost a key that occurs twice: behind each key is a quotation mark and a colon.
+
+    A text may have both too. Counting colons alone costs little, and is enough for most frames.
+    """
+    return data.count(b":") > keys and len(_find_key_ends(data)) > keys
+
+
+def _measure(root: object) -> tuple[int, int]:
+    """The keys of all objects, and the levels of nesting."""
+    keys = depth = 0
+    level = [root] if type(root) in _CONTAINERS else []
+    while level:
+        depth += 1
+        below: list[object] = []
+        for value in level:
+            if type(value) is dict:
+                members = cast("dict[str, object]", value)
+                keys += len(members)
+                below.extend(members.values())
+            else:
+                below.extend(cast("list[object]", value))
+        level = [value for value in below if type(value) in _CONTAINERS]
+    return keys, depth
+
+
 def _load_with_integers(data: bytes) -> object:
-    """Parse JSON with every integer beyond 64 bits as one beyond them; orjson reads it as a floating-point number."""
+    """Parse JSON with every integer beyond 64 bits as one beyond them; orjson reads it as a floating-point number.
+
+    Raises BadValue if a key occurs twice: orjson leaves the first one out.
+    """
+    objects = ObjectBuilder()
     try:
-        return cast("object", json.loads(_replace_lone_surrogates(data), parse_int=_parse_integer))
+        text = _replace_lone_surrogates(data)
+        value: object = json.loads(text, parse_int=_parse_integer, object_pairs_hook=objects.build)
     except RecursionError:
         raise _too_deep(None) from None
+    objects.check(value)
+    return value
 
 
 def _parse_integer(literal: str) -> int:

@@ -6,7 +6,7 @@ import re
 import msgpack
 
 from ..errors import BadRequest
-from .decoding import BadValue, check_value
+from .decoding import BadValue, ObjectBuilder, check_value
 
 _find_long_container = re.compile(rb"[\xdc-\xdf]").search  # array16, array32, map16, map32
 _is_surrogate = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]").match
@@ -31,15 +31,17 @@ codecs.register_error(_REPLACE_SURROGATES, _replace_surrogate)
 
 def decode_msgpack(data: bytes) -> object:
     """Decode msgpack. Raises BadRequest, and BadValue."""
+    objects = ObjectBuilder()
     try:
         if _find_long_container(data):
             _check_complete(data)
-        value = _unpack(data, _REPLACE_SURROGATES)
+        value = _unpack(data, _REPLACE_SURROGATES, objects)
     except UnicodeDecodeError as error:
         raise _not_utf8(data, error) from error
     except _UNPACK_ERRORS as error:
         raise BadRequest(f"this is not msgpack: {_WITHOUT_WORDS.get(type(error).__name__) or error}") from error
     check_value(value)
+    objects.check(value)
     return value
 
 
@@ -53,10 +55,12 @@ def _check_complete(data: bytes) -> None:
 def _not_utf8(data: bytes, error: UnicodeDecodeError) -> BadRequest:
     message = f"this is not msgpack: {error}"
     try:
-        return BadValue(message, _unpack(data, "replace"))
+        return BadValue(message, _unpack(data, "replace", ObjectBuilder()))
     except _UNPACK_ERRORS:
         return BadRequest(message)
 
 
-def _unpack(data: bytes, unicode_errors: str) -> object:
-    return msgpack.unpackb(data, raw=False, strict_map_key=False, unicode_errors=unicode_errors)
+def _unpack(data: bytes, unicode_errors: str, objects: ObjectBuilder) -> object:
+    return msgpack.unpackb(
+        data, raw=False, strict_map_key=False, unicode_errors=unicode_errors, object_pairs_hook=objects.build
+    )

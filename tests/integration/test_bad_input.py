@@ -20,6 +20,7 @@ BAD_JSON: dict[str, str | bytes] = {
     "not an object": "[1]",
     "NaN": '{"type":"message","content":NaN}',
     "infinity": '{"type":"message","content":1e999}',
+    "a key that occurs twice": '{"type":"message","content":{"a":1,"a":2}}',
     "17 levels of nesting": f'{{"type":"message","content":{DEEP}}}',
     "no type": '{"content":1}',
     "type of a wrong type": '{"type":{"a":1}}',
@@ -45,6 +46,7 @@ BAD_MSGPACK: dict[str, str | bytes] = {
     "a number as a key": msgpack.packb({"type": "message", "content": {1: 2}}),
     "an array as a key": b"\x82\xa4type\xa4ping\x90\x01",
     "an extension type": b"\x82\xa4type\xa7message\xa7content\xd4\x05x",
+    "a key that occurs twice": b"\x82\xa4type\xa7message\xa7content\x82\xa1a\x01\xa1a\x02",
     "17 levels of nesting": b"\x82\xa4type\xa7message\xa7content" + b"\x91" * 16 + b"\x01",
     "text in a msgpack socket": '{"type":"ping"}',
 }

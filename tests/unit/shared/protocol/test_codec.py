@@ -95,6 +95,8 @@ NOT_REPRESENTABLE: dict[str, tuple[WireFormat, bytes]] = {
     "an integer beyond 64 bits": (JSON, b'{"type":"message","id":7,"content":18446744073709551616}'),
     "NaN in JSON": (JSON, b'{"type":"message","id":7,"content":NaN}'),
     "a number beyond floating point": (JSON, b'{"type":"message","id":7,"content":1e999}'),
+    "a key that occurs twice in JSON": (JSON, b'{"type":"message","id":7,"content":{"a":1,"a":2}}'),
+    "a key that occurs twice in msgpack": (MSGPACK, b"\x82\xa2id\x07\xa1c\x82\xa1a\x01\xa1a\x02"),
     "deep nesting": (JSON, b'{"type":"message","id":7,"content":' + b"[" * 16 + b"]" * 16 + b"}"),
     "NaN in msgpack": (MSGPACK, msgpack.packb({"type": "message", "id": 7, "content": float("nan")})),
     "bytes": (MSGPACK, msgpack.packb({"type": "message", "id": 7, "content": b"x"})),

@@ -112,6 +112,61 @@ def test_a_flat_frame_with_many_brackets_is_accepted() -> None:
     assert JSON.decode(orjson.dumps(value)) == value
 
 
+# ---- keys that occur twice
+
+TWICE = {
+    "at the top": (b'{"a":1,"b":2,"a":3}', b"\x83\xa1a\x01\xa1b\x02\xa1a\x03"),
+    "below": (b'{"a":{"b":1,"b":1}}', b"\x81\xa1a\x82\xa1b\x01\xa1b\x01"),
+    "in an array": (b'[1,{"b":1,"b":2}]', b"\x92\x01\x82\xa1b\x01\xa1b\x02"),
+    "beside an object further down": (b'{"a":1,"a":{"c":{}}}', b"\x82\xa1a\x01\xa1a\x81\xa1c\x80"),
+    "when halves of surrogate pairs are replaced": (
+        b'{"\\ud83d":1,"\\ud83e":2}',
+        b"\x82\xa3\xed\xa0\xbd\x01\xa3\xed\xa0\xbe\x02",
+    ),
+}
+
+
+@pytest.mark.parametrize("where", TWICE)
+@both_formats
+def test_a_key_that_occurs_twice_is_refused(wire: WireFormat, where: str) -> None:
+    data = TWICE[where][wire is MSGPACK]
+    with pytest.raises(BadValue, match="occurs twice in an object"):
+        wire.decode(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"a" :1, "\\u0061":2}',
+        b'{"a":1,"a":18446744073709551615}',
+        b'{"a":1,"a":"' + b":" * 1000 + b'"}',
+        b'{"b":"https://a.example","a"\t\r\n : 1,"a":2}',
+    ],
+    ids=["written in two ways", "beside a long integer", "beside a text of colons", "with white space"],
+)
+def test_a_key_that_occurs_twice_is_refused_however_the_json_is_written(data: bytes) -> None:
+    for decode in (decode_json, parse_json):
+        with pytest.raises(BadValue, match="the key 'a' occurs twice"):
+            decode(data)
+
+
+@both_formats
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"a": {"a": {"a": 1}}},
+        [{"a": 1}, {"a": 1}],
+        {"a": "b:c", "b": ":"},
+        "a:b",
+        {"a:": {"a:": 1}, ":": []},
+        {"a": '{"a":1,"a":2}'},
+    ],
+    ids=repr,
+)
+def test_a_key_in_several_objects_and_colons_in_texts_are_accepted(wire: WireFormat, value: object) -> None:
+    assert wire.decode(as_bytes(wire, value)) == value
+
+
 # ---- integers
 
 
