@@ -134,6 +134,14 @@ async def test_a_client_of_valkey_without_a_password_may_ping_and_nothing_else(v
     assert answers == [b"+PONG", *[b"-NOPERM"] * 4]
 
 
+def test_compose_the_acl_file_and_the_documentation_have_the_same_rights() -> None:
+    def rights_in(file: str) -> list[str]:
+        return re.findall(r"user tannoy on \S*(?: a password\})? (~tannoy.*)", (PROJECT / file).read_text())
+
+    (documented,) = rights_in("docs/redis.md")
+    assert rights_in("deploy/compose.yaml") == rights_in("deploy/tannoy.acl") == [documented]
+
+
 async def test_nodes_need_no_more_rights_than_the_user_of_valkey_has() -> None:
     lines = [line.strip() for line in valkey_configuration()]
     async with RedisServer(binary_of("valkey"), *lines, "user admin on >admin ~* &* +@all") as valkey:

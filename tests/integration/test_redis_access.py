@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from redis.exceptions import AuthenticationError, NoPermissionError
 from tannoy.fanout.pubsub.verbs import PLAIN
 from tannoy.fanout.redis.address import RedisAddress, parse_address
 from tannoy.fanout.redis.errors import RedisError
@@ -46,9 +47,17 @@ Setup = Callable[[Path], AbstractAsyncContextManager[str]]
 """Starts servers, with the test's folder for their files; gives the URL for a node."""
 
 
+def _deployed_acl(folder: Path) -> str:
+    """The configuration that reads the users of deploy/tannoy.acl, with a password, and an administrator."""
+    file = folder / "tannoy.acl"
+    text = (PROJECT / "deploy/tannoy.acl").read_text()
+    file.write_text(f"{text.replace('resetpass', '>secret')}{_ADMIN_USER}\n")
+    return f"aclfile {file}"
+
+
 @asynccontextmanager
-async def _with_few_rights(server: str) -> AsyncGenerator[str]:
-    async with RedisServer(binary_of(server), _ADMIN_USER, _documented_user(), _NO_DEFAULT_USER) as redis:
+async def _with_few_rights(server: str, folder: Path) -> AsyncGenerator[str]:
+    async with RedisServer(binary_of(server), _deployed_acl(folder)) as redis:
         yield redis.url.replace("//", "//tannoy:secret@")
         denied = await redis.run("ACL", "LOG", **_ADMIN)
         assert denied == [], "the server has refused something"
@@ -81,8 +90,8 @@ async def _behind_sentinels_with_users(server: str) -> AsyncGenerator[str]:
 
 
 SETUPS: dict[str, Setup] = {
-    "redis-7.0-with-few-rights": lambda _: _with_few_rights("redis-7.0"),
-    "valkey-with-few-rights": lambda _: _with_few_rights("valkey"),
+    "redis-7.0-with-few-rights": lambda folder: _with_few_rights("redis-7.0", folder),
+    "valkey-with-few-rights": lambda folder: _with_few_rights("valkey", folder),
     "redis-7.0-over-tls": _over_tls,
     "redis-7.0-behind-sentinels-over-tls": _behind_sentinels_over_tls,
     "redis-7.0-behind-sentinels-with-users": lambda _: _behind_sentinels_with_users("redis-7.0"),
@@ -97,6 +106,61 @@ async def test_nodes_serve_rooms_private_messages_and_limits(setup: str, tmp_pat
         log = nodes[0].log()
         assert "NOPERM" not in log
         assert "refused" not in log
+
+
+# ---- what the user of a node may not do
+
+FORBIDDEN = (
+    "GET other:key",
+    "SET other:key 1",
+    "PUBLISH other:channel x",
+    "SUBSCRIBE other:channel",
+    "PSUBSCRIBE *",
+    "KEYS *",
+    "SCAN 0",
+    "RANDOMKEY",
+    "DBSIZE",
+    "PUBSUB CHANNELS *",
+    "FLUSHALL",
+    "FLUSHDB",
+    "SCRIPT FLUSH",
+    "SCRIPT KILL",
+    "EVAL return 0",
+    "FUNCTION FLUSH",
+    "CONFIG GET *",
+    "CLIENT LIST",
+    "CLIENT KILL USER tannoy",
+    "ACL LIST",
+    "MONITOR",
+    "SLOWLOG GET",
+    "SHUTDOWN",
+    "REPLICAOF NO ONE",
+    "SORT tannoy:x",
+    "COPY tannoy:x tannoy:y",
+    "MOVE tannoy:x 1",
+)
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_the_user_of_a_node_may_do_nothing_to_other_data_or_to_the_server(server: str, tmp_path: Path) -> None:
+    async with RedisServer(binary_of(server), _deployed_acl(tmp_path)) as redis:
+        allowed: list[str] = []
+        for command in FORBIDDEN:
+            try:
+                await redis.run(*command.split(), username="tannoy", password="secret")
+            except NoPermissionError:
+                continue
+            allowed.append(command)
+    assert allowed == []
+
+
+async def test_a_user_without_a_password_of_its_own_can_not_log_in(tmp_path: Path) -> None:
+    file = tmp_path / "tannoy.acl"
+    file.write_text((PROJECT / "deploy/tannoy.acl").read_text())
+    async with RedisServer(binary_of("valkey"), f"aclfile {file}") as redis:
+        for password in ("", "resetpass", "secret"):
+            with pytest.raises(AuthenticationError):
+                await redis.run("PING", username="tannoy", password=password)
 
 
 # ---- errors at start
