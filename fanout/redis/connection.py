@@ -85,7 +85,14 @@ class RedisConnection(asyncio.Protocol):
         reader.feed(data)
         pushes: Pushes = []
         try:
-            while (reply := reader.gets()) is not _NOT_ENOUGH:
+            while True:
+                try:
+                    reply = reader.gets()
+                except TypeError:  # of hiredis, which makes a dict of it
+                    self.abort("Redis has sent a map with a key that is a map or a list")
+                    break
+                if reply is _NOT_ENOUGH:
+                    break
                 if type(reply) is hiredis.PushNotification:
                     pushes.append(reply)
                 else:

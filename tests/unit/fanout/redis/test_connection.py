@@ -200,6 +200,18 @@ async def test_bytes_that_are_not_resp_close_the_connection() -> None:
     assert transport.aborted
 
 
+@pytest.mark.parametrize("data", [b"%1\r\n%1\r\n+a\r\n+b\r\n+c\r\n", b"%1\r\n*1\r\n+a\r\n+b\r\n"], ids=["map", "list"])
+def test_a_map_with_a_key_that_is_no_scalar_closes_the_connection(data: bytes) -> None:
+    @on_manual_time
+    async def run() -> None:
+        connection, transport = open_connection()
+        connection.expect(lambda reply: None)
+        connection.data_received(data)
+        assert transport.aborted
+
+    run()
+
+
 @on_manual_time
 async def test_pushes_before_invalid_bytes_are_delivered() -> None:
     pushed: list[Pushes] = []
