@@ -88,8 +88,11 @@ class RedisConnection(asyncio.Protocol):
             while True:
                 try:
                     reply = reader.gets()
-                except TypeError:  # of hiredis, which makes a dict of it
-                    self.abort("Redis has sent a map with a key that is a map or a list")
+                except (
+                    TypeError,
+                    MemoryError,
+                ):  # a map with a key that is a map; a list of more than memory has room for
+                    self.abort("Redis has sent a reply that can't be read")
                     break
                 if reply is _NOT_ENOUGH:
                     break
