@@ -28,8 +28,35 @@ CRAFTED = [
 NOT_EVEN_A_URL = ["http://[", "http://]", "http://[::1", "http://::1]", "http://[chat.example]:8000", "https://[v1.]"]
 
 
-def test_more_than_fifty_crafted_origins_are_tried() -> None:
-    assert len({*CRAFTED, *NOT_EVEN_A_URL}) > 50
+AROUND = [
+    "evil{}", "evil-{}", "evil.{}", "www.{}", ".{}", "{}.evil.example", "{}.", "{}..", "{}evil", "{}:80", "{}:8001",
+    "{}:08000x", "{}:", "{}:-8000", "{}:8000:8000", "{}@evil.example", "evil.example@{}", "user@{}", "user:pass@{}",
+    "{}/", "{}/..", "{}?", "{}#", "{}\\", "{}%00", "{}%2e", "{}%20", "{} ", " {}", "{}\t", "{}\x00", "{}\u200b",
+    "{}\ufeff", "{}\u3002", "{}\uff0e", "{},{}", "{} {}", "[{}]", "({})", "'{}'", "*.{}", "{}*", "%63{}", "xn--{}",
+    "{};", "{}|", "/{}", "//{}", "\\{}", "evil.example/{}", "evil.example?{}", "evil.example#{}",
+    "evil.example:8000/{}",
+]  # fmt: skip
+"""What is written around the host of an origin that is allowed."""
+SCHEMES = ("http", "https", "ws", "file")
+MANY = sorted(
+    {
+        *CRAFTED,
+        *NOT_EVEN_A_URL,
+        *(f"{scheme}://{form.replace('{}', HOST)}" for scheme in SCHEMES for form in AROUND),
+        *(f"https://{form.replace('{}', 'app.example')}" for form in AROUND),
+    }
+)
+
+
+def test_none_of_two_hundred_crafted_origins_is_accepted() -> None:
+    accepted = [
+        (origin, allowed)
+        for origin in MANY
+        for allowed in ((), ALLOWED)
+        if not isinstance(decide(origin=origin, allowed=allowed), Rejected)
+    ]
+    assert len(MANY) > 200
+    assert accepted == []
 
 
 @pytest.mark.parametrize("origin", CRAFTED, ids=ascii)
