@@ -176,7 +176,7 @@ async def test_a_bad_name_in_the_path_is_closed_with_a_reason_and_no_reconnect(
     assert (bye["reconnect"], code) == (False, 4503)
 
 
-@pytest.mark.parametrize("query", ["user_id=a%20b", "username=%00", "session_id=a/b"])
+@pytest.mark.parametrize("query", ["user_id=a%20b", "username=%00", "username=%0A09:00:00%20root", "session_id=a/b"])
 async def test_a_bad_name_in_the_query_is_closed_with_a_reason_and_no_reconnect(
     nodes: list[NodeProcess], query: str
 ) -> None:

@@ -17,6 +17,7 @@ from tests.support.room_messages import publish_batch
         ("/api/v1/rooms/a/messages", [1], 400, "bad_request"),
         ("/api/v1/rooms/a/messages", {"content": 1, "to": "b"}, 400, "bad_request"),
         ("/api/v1/rooms/a/messages", {"content": 1, "user_id": "a b"}, 400, "bad_name"),
+        ("/api/v1/rooms/a/messages", {"content": 1, "username": "\n09:00:00 root"}, 400, "bad_name"),
         ("/api/v1/rooms/a/messages", {"content": "x" * 70_000}, 413, "too_large"),
         ("/api/v1/agents/a/sessions/b*/messages", {"content": 1}, 400, "bad_name"),
         ("/api/v1/users/*/messages", {"content": 1}, 400, "bad_name"),

@@ -3,6 +3,7 @@
 import orjson
 import pytest
 from tannoy.node.auth.claims import Claims, ExpectedClaims, Permission, parse_claims
+from tannoy.node.auth.token_problems import TokenProblem, TokenRefused
 
 
 def parse(**claims: object) -> Claims:
@@ -42,6 +43,13 @@ def test_an_empty_list_of_permissions_allows_nothing() -> None:
 def test_the_username_is_the_user_id_where_none_is_given() -> None:
     assert parse().username == "ada"
     assert parse(name="Ada L.").username == "Ada L."
+
+
+def test_a_username_that_could_forge_a_line_of_the_log_is_refused() -> None:
+    with pytest.raises(TokenRefused) as caught:
+        parse(name="\n09:00:00 root")
+    assert caught.value.problem is TokenProblem.BAD_CLAIM
+    assert "\n" not in caught.value.message
 
 
 def test_the_representation_of_claims_does_not_contain_the_id_of_the_token() -> None:
