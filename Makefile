@@ -13,7 +13,8 @@ IN_PARALLEL := --numprocesses $(WORKERS) $(GROUPED)
 WITHOUT_NODES := tests/unit tests/property tests/scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help env run test test-unit test-integration test-cluster test-browser test-chaos check format bench chaos attack lock clean
+.PHONY: help env run test test-unit test-integration test-cluster test-browser test-chaos check format bench chaos attack fuzz
+.PHONY: audit lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -76,6 +77,15 @@ chaos: env ## runs under faults; `make chaos ARGS='messages --seed 7 --deliverie
 
 attack: env ## every known attack beside a bystander, against its bounds; `make attack ARGS='--sockets 10'`
 	$(BIN)/python -m tests.attack $(ARGS)
+
+fuzz: env ## inputs for everything that parses what strangers send; `make fuzz ARGS='--inputs 1000000 --seed 7'`
+	$(BIN)/python -m tests.fuzz $(ARGS)
+
+# --strict: a dependency of which the service knows nothing is an error, so that an audit of nothing never looks good.
+audit: env ## known vulnerabilities of what requirements.lock names; needs the network
+	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off --requirement requirements.lock || { \
+		echo "make audit has failed. Where no vulnerability is listed above, nothing was audited: the service that knows" \
+			"them can't be reached from here, or does not know the dependency that is named." >&2; exit 1; }
 
 lock: env ## resolve the dependencies anew into requirements.lock, and those for running into requirements-run.lock
 	$(INSTALL) uv
