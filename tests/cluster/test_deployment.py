@@ -167,6 +167,11 @@ def test_no_container_may_write_gain_rights_or_take_memory_without_bound(name: s
     assert re.search(r"limits: \{ memory: \d+g, pids: \d+ \}", service(name))
 
 
+def test_the_logs_of_each_container_are_bounded() -> None:
+    hardened, _, _ = COMPOSE.partition("services:")
+    assert re.search(r"logging: \{ driver: local, options: \{ max-size: \d+m, max-file: \"\d+\" \} \}", hardened)
+
+
 @pytest.mark.parametrize("secret", SECRETS)
 def test_nothing_starts_without_a_secret_and_none_has_a_value(secret: str) -> None:
     uses = re.findall(rf"\$\{{{secret}([^}}]*)\}}", COMPOSE)
