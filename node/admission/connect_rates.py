@@ -13,14 +13,13 @@ from ...shared.clock import Clock
 from ...shared.ip_addresses import IpAddress
 from ...shared.rates import Rate
 from ..auth.trusted_proxies import FORWARDED_FOR, TrustedProxies, parse_peer
+from .counted_addresses import counted_address
 from .handshake import Handshake, Rejected
 from .rate_limits import TokenBucket, rate_limited
 from .refusals import Reason
 
 ADDRESSES_MAX = 16_384
 """Addresses that are counted. One more takes the place of the one that has been silent longest."""
-_HOST_BYTES = 8
-"""Of an IPv6 address the bytes that count, a network /64: one client has all addresses in it."""
 
 _log = structlog.get_logger("tannoy.admission")
 
@@ -52,7 +51,7 @@ class ConnectRates:
 
     def _take(self, address: IpAddress, now: float) -> float:
         buckets = self._buckets
-        key = address.packed[:_HOST_BYTES]
+        key = counted_address(address)
         bucket = buckets.get(key)
         if bucket is None:
             while buckets and (len(buckets) >= self._maximum or next(iter(buckets.values())).full_at <= now):

@@ -1,22 +1,22 @@
 """The address by which a client is counted among others."""
 
-from ipaddress import IPv6Address, ip_address
+from ...shared.ip_addresses import IpAddress
+from ..auth.trusted_proxies import NO_PROXIES, TrustedProxies, parse_peer
 
-HOST_BYTES = 8
+_HOST_BYTES = 8
 """Of an IPv6 address the bytes that count, a network /64: one client has all addresses in it."""
 
 
-def find_counted_address(peer_host: str | None) -> bytes | None:
-    """Return the address of a peer, of IPv6 its /64; None: it is not counted.
+def counted_address(address: IpAddress) -> bytes:
+    """The address, of IPv6 its /64, as a key."""
+    return address.packed[:_HOST_BYTES]
 
-    Peers on this machine are no strangers, and peers of a Unix socket have no address.
+
+def find_counted_address(peer_host: str | None, proxies: TrustedProxies = NO_PROXIES) -> bytes | None:
+    """The key by which a peer is counted; None: it is not counted.
+
+    Peers on this machine are no strangers, trusted proxies speak for many clients, and peers of a Unix socket have no
+    address.
     """
-    if not peer_host:
-        return None
-    try:
-        address = ip_address(peer_host)
-    except ValueError:
-        return None
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return None if address.is_loopback else address.packed[:HOST_BYTES]
+    peer = parse_peer(peer_host)
+    return None if peer is None or peer.is_loopback or proxies.trust(peer) else counted_address(peer)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import assert_never
 
 import structlog
@@ -12,6 +13,7 @@ from ...shared.errors import Refused
 from ...shared.settings import Settings
 from ..admission.capacity import Capacity
 from ..admission.connect_rates import ConnectRates
+from ..admission.counted_addresses import find_counted_address
 from ..admission.handshake import (
     AcceptedThenClosed,
     Admission,
@@ -58,7 +60,9 @@ class Clients:
         self.proxies = TrustedProxies(settings.trusted_proxies)
         self.refusals = RefusalLog(clock, self.proxies)
         self._connect_rates = ConnectRates(settings.rate_connects, self.proxies, clock)
-        self.other_connections = OtherConnections(clock)
+        self.other_connections = OtherConnections(
+            clock, find_address=partial(find_counted_address, proxies=self.proxies)
+        )
         self.capacity = Capacity(settings.node_max_sessions, resources)
         self._host = settings.host
         self._warns_of_host = is_loopback(settings.host) and settings.auth == "none"
