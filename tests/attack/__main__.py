@@ -67,7 +67,9 @@ def _write(line: str) -> None:
 
 
 def _as_json(result: Result) -> dict[str, object]:
-    return {**asdict(result), "expected": sorted(result.expected), "misses": result.misses}
+    # `asdict` counts the items of a Counter in place of copying it.
+    as_sets = {"outcomes": dict(result.outcomes), "expected": sorted(result.expected)}
+    return {**asdict(result), **as_sets, "misses": result.misses}
 
 
 def main() -> int:
