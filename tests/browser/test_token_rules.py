@@ -32,7 +32,7 @@ def in_minutes(minutes: float) -> str:
 
 async def open_on(node: ScriptedNode, serving: Cluster, tabs: Tabs, *, rooms: str = "lobby") -> Tab:
     """A tab that is in its rooms on `node`, with the token FIRST. The test moves the time of the page."""
-    tab = Tab(await tabs.new_page())
+    tab = Tab(await tabs.new_page(reusable=False))
     await tab.page.clock.install(time=NOW)
     await tab.page.route_web_socket(re.compile("/ws"), node.accept)
     await tab.page.goto(f"{serving.nodes[0].url}/#rooms={rooms}&token={FIRST}")

@@ -32,7 +32,7 @@ async def node(anyio_backend: str) -> AsyncGenerator[NodeProcess]:
         OUTBOX_MAX_BYTES="500000000",
         HISTORY_SIZE="0",
         MEMORY_MAX_MB="150",
-        CPU_MAX_PERCENT="20",
+        CPU_MAX_PERCENT="10",
         LOOP_LAG_MAX_MS="200",
     ) as running:
         yield running.nodes[0]
@@ -91,11 +91,13 @@ async def test_a_node_beyond_its_memory_refuses_newcomers_until_it_has_freed_som
 
 
 async def test_a_node_beyond_its_cpu_refuses_newcomers_until_it_has_less_to_do(node: NodeProcess) -> None:
-    async with _unharmed(node), RawHttp.to(node.port) as http:
+    async with _unharmed(node), AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(RawHttp.to(node.port)) for _ in range(8)]
 
         async def is_busy() -> bool:
-            for _ in range(50):
-                assert (await http.request(DIAGNOSTICS)).status == 200
+            """Of the cores of a busy machine it gets its share: there is always a request to be answered."""
+            answers = await asyncio.gather(*(http.request(DIAGNOSTICS) for http in clients))
+            assert {answer.status for answer in answers} == {200}
             return await _is_exceeded(node, "cpu")
 
         await eventually(is_busy, what="the node is beyond its CPU")
