@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 FIRST_PORT = 10_000
 BLOCK = 100
 """Ports per lock."""
+OF_EMBEDDED_VALKEYS = range(16_379, 16_479)
+"""Where the embedded Valkey of `tannoy up` looks for a free port: it would take one that a test is about to use."""
 _FOLDER = Path(tempfile.gettempdir()) / "tannoy-test-ports"
 _locks: list[IO[bytes]] = []
 
@@ -34,17 +36,19 @@ def _end_of_ports() -> int:
 def _blocks() -> Iterator[range]:
     """Blocks that this process has locked, until it ends. Raises RuntimeError where all are taken."""
     _FOLDER.mkdir(exist_ok=True)
-    starts = list(range(FIRST_PORT, _end_of_ports() - BLOCK, BLOCK))
-    random.Random(os.getpid()).shuffle(starts)
-    for start in starts:
-        lock = (_FOLDER / str(start)).open("wb")
+    blocks = [range(start, start + BLOCK) for start in range(FIRST_PORT, _end_of_ports() - BLOCK, BLOCK)]
+    random.Random(os.getpid()).shuffle(blocks)
+    for block in blocks:
+        if block.start < OF_EMBEDDED_VALKEYS.stop and OF_EMBEDDED_VALKEYS.start < block.stop:
+            continue
+        lock = (_FOLDER / str(block.start)).open("wb")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.close()
             continue
         _locks.append(lock)
-        yield range(start, start + BLOCK)
+        yield block
     raise RuntimeError("other test processes hold all ports")
 
 
