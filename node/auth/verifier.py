@@ -3,7 +3,7 @@
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import jwt
 
@@ -16,6 +16,9 @@ TOKEN_MAX_CHARACTERS = 8192
 """Of a token: more is refused before anything is parsed."""
 REMEMBERED_MAX = 10_000
 """Verified tokens that are remembered; beyond it the one that was used longest ago is forgotten."""
+HEADERS_MAX = 64
+"""Headers of verified tokens that are remembered as they were parsed: an issuer has one for each key. One more, and all
+are forgotten."""
 
 
 class KeySource(Protocol):
@@ -53,6 +56,7 @@ class TokenVerifier:
         self._signatures = jwt.PyJWS()
         self._generation = keys.generation
         self._remembered: OrderedDict[bytes, Claims] = OrderedDict()
+        self._headers: dict[str, dict[str, Any]] = {}
 
     def verify(self, token: str | None) -> Claims:
         """The claims of a token that is valid now. Raises TokenRefused."""
@@ -92,7 +96,8 @@ class TokenVerifier:
             message = f"the token has more than {TOKEN_MAX_CHARACTERS} characters"
             raise TokenRefused(TokenProblem.TOO_LONG, message)
         try:
-            header = self._signatures.get_unverified_header(token)
+            encoded_header = token.partition(".")[0]
+            header = self._headers.get(encoded_header) or self._signatures.get_unverified_header(token)
             key = self._keys.find(header.get("kid"))
             if key is None:
                 raise TokenRefused(
@@ -102,11 +107,18 @@ class TokenVerifier:
                 message = f"the algorithm of the token is not one of {', '.join(key.algorithms)}: its 'alg'"
                 raise TokenRefused(TokenProblem.BAD_SIGNATURE, message)
             decoded = self._signatures.decode_complete(token, key.key, algorithms=list(key.algorithms))
+            self._remember_header(encoded_header, header)
             return cast(bytes, decoded["payload"])
         except jwt.InvalidSignatureError:
             raise TokenRefused(TokenProblem.BAD_SIGNATURE, "the signature of the token is wrong") from None
         except (jwt.PyJWTError, ValueError, RecursionError):  # the header may be any JSON, and no UTF-8
             raise TokenRefused(TokenProblem.MALFORMED, "the token is not a JWT: three parts in base64url") from None
+
+    def _remember_header(self, encoded: str, header: dict[str, Any]) -> None:
+        if encoded not in self._headers:
+            if len(self._headers) >= HEADERS_MAX:
+                self._headers.clear()
+            self._headers[encoded] = header
 
 
 def _digest(token: str) -> bytes:

@@ -8,7 +8,7 @@ from tannoy.node.auth.claims import Claims, ExpectedClaims, NamePatterns, Permis
 from tannoy.node.auth.keys import VerificationKey, from_pem, from_secret
 from tannoy.node.auth.signing import sign_token
 from tannoy.node.auth.token_problems import TokenProblem, TokenRefused
-from tannoy.node.auth.verifier import REMEMBERED_MAX, SingleKey, TokenVerifier
+from tannoy.node.auth.verifier import HEADERS_MAX, REMEMBERED_MAX, SingleKey, TokenVerifier
 from tannoy.shared.codes import ErrorCode
 from tannoy.shared.names import UserId
 
@@ -181,6 +181,20 @@ def test_no_more_tokens_are_remembered_than_the_bound() -> None:
     asked = keys.asked
     verifier.verify(first)
     assert keys.asked == asked + 1, "the oldest was forgotten, and verified anew"
+
+
+def test_each_token_is_verified_with_the_key_that_its_header_names_however_many_headers_there_are() -> None:
+    keys = KeySet({f"k{number}": from_secret(SECRET) for number in range(HEADERS_MAX + 1)})
+    verifier = TokenVerifier(keys, ExpectedClaims(), ManualClock(), no_revocations)
+
+    def token_of(key_id: str | None, number: int) -> str:
+        return jwt.encode({**good_claims(), "jti": str(number)}, SECRET, headers={"kid": key_id})
+
+    for number, key_id in enumerate((*keys.keys, *keys.keys)):
+        assert problem_of(verifier, token_of(key_id, number)) is None
+    keys.keys["k1"] = from_secret(OTHER_SECRET)
+    assert problem_of(verifier, token_of("k1", -1)) is TokenProblem.BAD_SIGNATURE
+    assert problem_of(verifier, token_of("k2", -1)) is None
 
 
 @pytest.mark.parametrize(
