@@ -86,21 +86,15 @@ async def test_a_client_that_sends_frames_without_end_gets_bye_and_4505(
         await socket.object()
 
         await socket.send(start)
-        flooding = asyncio.create_task(_send_until_closed(socket, frame * FLOOD))
+        flooding = asyncio.create_task(socket.send_until_closed(frame * FLOOD))
         while (received := await socket.frame())[0] == PONG:
             pass
 
         bye = json.loads(received[1])
         assert (bye["type"], bye["code"], bye["reconnect"]) == ("bye", 4505, False)
         assert await socket.close_code() == 4505
-        flooding.cancel()
-        await asyncio.gather(flooding, return_exceptions=True)
+        await flooding
     assert await node.count("connections", "flooding") == before + 1
-
-
-async def _send_until_closed(socket: RawSocket, frames: bytes) -> None:
-    while True:
-        await socket.send(frames)
 
 
 async def test_a_burst_of_a_thousand_messages_is_answered(one_node: Cluster) -> None:

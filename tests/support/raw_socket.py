@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Self, cast
 
 from tests.support.waiting import PATIENCE
@@ -55,6 +55,14 @@ class RawSocket:
     async def send(self, data: bytes) -> None:
         self._writer.write(data)
         await self._writer.drain()
+
+    async def send_until_closed(self, data: bytes) -> None:
+        """Send it again and again, over a copy of the socket: where asyncio fails to write, it reads no further."""
+        with self._writer.get_extra_info("socket").dup() as copy:
+            copy.setblocking(False)
+            with suppress(ConnectionError):
+                while True:
+                    await asyncio.get_running_loop().sock_sendall(copy, data)
 
     async def byte(self) -> bytes:
         async with asyncio.timeout(PATIENCE):
