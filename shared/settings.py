@@ -40,7 +40,7 @@ JwtAlgorithm = Literal["HS256", "HS384", "HS512", "RS256", "ES256", "EdDSA"]
 
 _RATES = ("rate_connects", "rate_messages", "rate_commands", "rate_bytes", "rate_user_messages", "rate_agent_messages")
 
-NOT_IN_EFFECT = frozenset("DRAIN_SECONDS".split())
+NOT_IN_EFFECT = frozenset({"DRAIN_SECONDS"})
 
 
 class LogFormat(StrEnum):
