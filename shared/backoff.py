@@ -1,5 +1,6 @@
 """Back-off: how long to wait before a retry."""
 
+import random
 from collections.abc import Callable
 
 
@@ -10,3 +11,8 @@ def full_jitter(attempt: int, *, base: float, cap: float, uniform: Callable[[flo
     jitter spreads the retries of many clients best.
     """
     return uniform(0.0, min(cap, base * 2.0 ** min(attempt, 32)))
+
+
+def spread_retry_after(least: float, most: float) -> float:
+    """Return random seconds, so that clients that are closed together do not come back together."""
+    return round(random.uniform(least, most), 2)

@@ -5,12 +5,12 @@
 """
 
 import asyncio
-import random
 from enum import Enum, auto
 
 import structlog
 
 from ...fanout.leases.lease import Lease
+from ...shared.backoff import spread_retry_after
 from ...shared.codes import CLOSE_RULES, CloseCode, DisconnectRule
 from ...shared.errors import BadRequest
 from ...shared.names import UserId
@@ -263,7 +263,7 @@ class Connection:
         if self.has_ended:
             return
         if retry_after is None and code is CloseCode.TRY_AGAIN_LATER:
-            retry_after = round(random.uniform(*RETRY_AFTER), 2)
+            retry_after = spread_retry_after(*RETRY_AFTER)
         was_open = self.is_open
         self._end()
         self._state = _State.CLOSING

@@ -1,9 +1,8 @@
 """The rates of one connection, of its user and its agent: what is beyond them is refused, and who goes on is closed."""
 
-import random
-
 import structlog
 
+from ...shared.backoff import spread_retry_after
 from ...shared.channels import OwnerKind
 from ...shared.codes import CloseCode, DisconnectRule
 from ...shared.errors import Refused
@@ -94,7 +93,7 @@ class RateCheck:
     def _close(self, refusal: Refused) -> None:
         self._context.counters.rate_closed += 1
         self._warn("closing a client that goes on beyond a rate", refusal)
-        retry_after = round(random.uniform(*RETRY_AFTER), 2)
+        retry_after = spread_retry_after(*RETRY_AFTER)
         self._connection.close(CloseCode.TRY_AGAIN_LATER, retry_after=retry_after, rule=DisconnectRule.RATE_LIMITED)
 
     def _warn(self, event: str, refusal: Refused) -> None:

@@ -1,10 +1,10 @@
 """Draining a node that ends: each session is sent `bye` 4001, and has CLOSE_TIMEOUT to answer the close frame."""
 
 import asyncio
-import random
 from collections.abc import Iterable
 from typing import Protocol
 
+from ...shared.backoff import spread_retry_after
 from ...shared.codes import CloseCode
 
 CLOSE_TIMEOUT = 2.0
@@ -25,7 +25,7 @@ async def drain_sessions(sessions: Iterable[Closable], all_closed: asyncio.Event
     `all_closed` has to be set while no connection waits for its peer.
     """
     for session in sessions:
-        session.close(CloseCode.DRAINING, retry_after=round(random.uniform(0, RETRY_WITHIN), 2))
+        session.close(CloseCode.DRAINING, retry_after=spread_retry_after(0, RETRY_WITHIN))
     try:
         async with asyncio.timeout(CLOSE_TIMEOUT):
             await all_closed.wait()
