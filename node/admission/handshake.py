@@ -22,7 +22,7 @@ from ..auth.token_problems import TokenProblem, TokenRefused
 from ..auth.verifier import TokenVerifier
 from ..protocols.session import Session
 from ..rfc6455 import is_key
-from .offered_tokens import find_token, split_subprotocols
+from .offered_tokens import check_no_query_token, find_token, split_subprotocols
 from .refusals import Reason, RefusalLog, reason_of
 from .target import ENDPOINTS, Target, parse_target
 
@@ -190,6 +190,7 @@ class Admission:
         try:
             target = parse_target(handshake.path, handshake.query, self._keyspace)
             if self._verifier is None:
+                check_no_query_token(target.query)
                 session = self._create_session(target, identify_client(target.query))
                 return Admitted(session, wire, subprotocol, handshake.client_host)
             token = find_token(handshake.headers, token, target.query, allows_query=self._allows_query_token)

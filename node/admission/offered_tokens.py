@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from ...shared.errors import BadRequest
 from ..auth.token_problems import TokenProblem, TokenRefused
 
 BEARER = "bearer"
@@ -38,3 +39,15 @@ def find_token(
     if scheme.lower() == BEARER:
         return credentials.strip()
     return query.get("token") if in_subprotocol is None else in_subprotocol
+
+
+def check_no_query_token(query: Mapping[str, str]) -> None:
+    """Check the query of a handshake at a node without tokens. Raises BadRequest if it has one.
+
+    Its owner would take itself for the user of the token, and is a guest.
+    """
+    if "token" in query:
+        raise BadRequest(
+            "the parameter token is not accepted with TANNOY_AUTH=none, where user_id and username say who connects: "
+            "leave it out, or set TANNOY_AUTH=jwt"
+        )

@@ -188,6 +188,18 @@ def test_an_unknown_parameter_is_told_by_its_name(query: str) -> None:
     assert "in the query: epoch, offset, session_id, token, user_id, username are known" in decision.refusal.message
 
 
-@pytest.mark.parametrize("query", ["", "&", "user_id=ada&", "user_id=ada&epoch=e&offset=1&session_id=s&token=t"])
+@pytest.mark.parametrize("query", ["", "&", "user_id=ada&", "user_id=ada&epoch=e&offset=1&session_id=s"])
 def test_the_known_parameters_are_accepted(query: str) -> None:
     assert isinstance(decide("/ws", query), Admitted)
+
+
+@pytest.mark.parametrize("query", ["token=canary", "token=", "user_id=ada&token=canary", "tok%65n=canary"])
+@pytest.mark.parametrize("is_allowed", [False, True])
+def test_without_tokens_one_in_the_query_is_refused_with_the_setting_that_would_accept_it(
+    query: str, is_allowed: bool
+) -> None:
+    decision = decide("/ws", query, allows_query_token=is_allowed)
+    assert isinstance(decision, AcceptedThenClosed)
+    assert (decision.refusal.code, decision.code) == (ErrorCode.BAD_REQUEST, CloseCode.FORBIDDEN)
+    assert "parameter token is not accepted with TANNOY_AUTH=none" in decision.refusal.message
+    assert "canary" not in decision.refusal.message
