@@ -9,10 +9,9 @@ from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass
 
-import structlog
-
 from ..shared.channels import PARTITIONS
 from ..shared.errors import Unavailable
+from ..shared.logs import get_logger
 from .disconnects import DisconnectLog
 from .lease_times import DEFAULT_TIMES, LeaseTimes
 from .leases.manager import LeaseManager
@@ -25,7 +24,7 @@ GROUP = 8
 ROOMS_PER_TURN = 256
 """Rooms that are restated in one turn if nothing is urgent, on average: some 20 ms of CPU."""
 
-_log = structlog.get_logger("tannoy.repair")
+_log = get_logger("tannoy.repair")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import structlog
-
 from ..shared.channels import OwnerKind
 from ..shared.clock import Clock
 from ..shared.errors import StartError, Unavailable
 from ..shared.keyspace import Keyspace
+from ..shared.logs import get_logger
 from ..shared.nodes import NodeInfo
 from ..shared.policy import Limit, LimitMode
 from .anti_entropy import AntiEntropyStatistics
@@ -44,7 +43,7 @@ from .server_life import ServerLives
 from .startup import StartupProbe, check_server
 from .timeouts import DEFAULT_TIMEOUTS, Timeouts
 
-_log = structlog.get_logger("tannoy.bus")
+_log = get_logger("tannoy.bus")
 
 LEAVE_SECONDS = 1.0
 """For Redis to confirm that the heartbeat has ended. After that it runs out by itself, within the lease time."""

@@ -17,12 +17,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import structlog
-
 from ..shared.channels import PARTITIONS
 from ..shared.clock import Clock
 from ..shared.errors import Unavailable
 from ..shared.keyspace import Keyspace
+from ..shared.logs import get_logger
 from ..shared.nodes import NodeInfo
 from ..shared.waiting import wait_up_to
 from .heartbeats import Heartbeat, HeartbeatCalls, parse_heartbeat
@@ -36,7 +35,7 @@ TIMER_GRAIN_SECONDS = 0.001
 """Added to the timer of the expiry: uvloop rounds to milliseconds, and a timer that fires early has to be set again."""
 ALL_PARTITIONS = range(PARTITIONS)
 
-_log = structlog.get_logger("tannoy.membership")
+_log = get_logger("tannoy.membership")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,9 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 
-import structlog
-
 from ..shared.errors import Unavailable
 from ..shared.keyspace import Keyspace
+from ..shared.logs import get_logger
 from .history.reader import HistoryRules
 from .redis.connection import Reply
 from .redis.errors import reason_of, words_of
@@ -21,7 +20,7 @@ from .scripts import COORDINATION_PROBE, PUBLISH, PUBLISH_ONCE
 PERIOD = 1.0
 """Seconds between two probes, and for which the keys of a publish are kept."""
 
-_log = structlog.get_logger("tannoy.bus")
+_log = get_logger("tannoy.bus")
 
 
 class Probe:

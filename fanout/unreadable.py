@@ -10,12 +10,11 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import cast
 
-import structlog
-
 from ..shared.channels import Owner, OwnerKind
 from ..shared.channels import partition as partition_of_name
 from ..shared.errors import BadName
 from ..shared.keyspace import kind_of_key
+from ..shared.logs import get_logger
 from ..shared.names import RoomName, parse_agent, parse_room, parse_user
 from .redis.connection import Reply, Word
 from .redis.errors import CommandFailed, RedisError
@@ -26,7 +25,7 @@ from .scripts import UNREADABLE_REMOVE
 SHOWN_BYTES = 60
 """Of a value that is logged."""
 
-_log = structlog.get_logger("tannoy.redis")
+_log = get_logger("tannoy.redis")
 
 
 class UnreadableData:

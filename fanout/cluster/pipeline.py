@@ -14,11 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import structlog
-
 from ...shared.channels import PARTITIONS
 from ...shared.errors import Unavailable
 from ...shared.keyspace import partition_of
+from ...shared.logs import get_logger
 from ..redis.address import RedisAddress
 from ..redis.connection import RedisConnection, Reply, Word
 from ..redis.errors import CommandFailed
@@ -41,7 +40,7 @@ CHECK_AGAIN_AFTER = 0.1
 CHECKS_TOGETHER = 2
 """Attempts to check a master for all its partitions at once; then each alone, so that one can't hold up the others."""
 
-_log = structlog.get_logger("tannoy.cluster")
+_log = get_logger("tannoy.cluster")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
-
 from ...shared.channels import PARTITIONS
 from ...shared.errors import TannoyError
+from ...shared.logs import get_logger
 from ...shared.waiting import wait_up_to
 from ..redis.address import ClusterAddress, RedisAddress
 from ..redis.query import QueryServer, query_all, query_server
@@ -35,7 +34,7 @@ OLDER_MAX = 5
 """Rounds in a row that gave only older maps before the older one is believed: the cluster has been created anew."""
 
 _COMMANDS = (("CLUSTER", "SLOTS"), ("CLUSTER", "INFO"))
-_log = structlog.get_logger("tannoy.cluster")
+_log = get_logger("tannoy.cluster")
 
 
 class NoCluster(TannoyError):

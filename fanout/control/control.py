@@ -12,12 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import structlog
-
 from ...shared.channels import Owner
 from ...shared.clock import Clock
 from ...shared.errors import MalformedBytes, Unavailable
 from ...shared.keyspace import Keyspace, has_partition, kind_of_key
+from ...shared.logs import get_logger
 from ...shared.names import AgentId, SessionId, UserId
 from ...shared.publication import EncodedMessage
 from ...shared.sessions import SessionInfo
@@ -43,7 +42,7 @@ from .sealing import ControlSealer
 RESPONSE_SECONDS = 0.45
 """For all nodes together to respond to a request: a client's command then answers within half a second."""
 
-_log = structlog.get_logger("tannoy.control")
+_log = get_logger("tannoy.control")
 
 AnswerRequest = Callable[[Request], tuple[int, tuple[SessionInfo, ...]]]
 """How many sessions of this node a request concerned, and which, where it asks for that."""

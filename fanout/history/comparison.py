@@ -13,11 +13,10 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from enum import Enum, auto
 from typing import Protocol
 
-import structlog
-
 from ...shared.channels import PARTITIONS
 from ...shared.clock import Clock
 from ...shared.errors import Unavailable
+from ...shared.logs import get_logger
 from ...shared.publication import Position, Publication
 from ...shared.waiting import wait_up_to
 from ..batches import batched
@@ -33,7 +32,7 @@ RENEW_EVERY = 600.0
 HEADS_AT_ONCE = 256
 """Heads that are read and judged together: so much one turn of the event loop has to do."""
 
-_log = structlog.get_logger("tannoy.history")
+_log = get_logger("tannoy.history")
 
 
 class BarrierSender(Protocol):

@@ -5,10 +5,9 @@ in each of them for an hour. It is released only a period after the channel was 
 out the UNSUBSCRIBE, and sees whether another node is subscribed.
 """
 
-import structlog
-
 from ...shared.channels import Channel
 from ...shared.errors import Unavailable
+from ...shared.logs import get_logger
 from ..batches import batched
 from .cursor import CursorState, TrackedChannel
 from .reader import HistoryReader
@@ -18,7 +17,7 @@ PENDING_MAX = 20_000
 """Heads that wait to be released. Those beyond it expire by themselves, as they do where Redis does not answer."""
 RELEASES_AT_ONCE = 256
 
-_log = structlog.get_logger("tannoy.history")
+_log = get_logger("tannoy.history")
 
 
 class SilentHeads:

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
 
-import structlog
-
 from ...shared.channels import Channel
 from ...shared.clock import Clock
 from ...shared.errors import MalformedBytes, Unavailable
+from ...shared.logs import get_logger
 from ...shared.protocol.codec import encode_frame
 from ...shared.protocol.frames import Resync
 from ...shared.publication import Position, Publication
@@ -40,7 +39,7 @@ Deliveries = list[tuple[bytes, Publication]]
 _address_of = itemgetter(0)
 """The address in a delivery of the link."""
 
-_log = structlog.get_logger("tannoy.history")
+_log = get_logger("tannoy.history")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import structlog
-
 from ...shared.channels import PARTITIONS, Channel
 from ...shared.errors import Unavailable
 from ...shared.keyspace import Keyspace
+from ...shared.logs import get_logger
 from ...shared.names import RoomName, UserId
 from ...shared.protocol.frames import PresenceSnapshot
 from ..batches import batched
@@ -35,7 +34,7 @@ SESSIONS_AT_ONCE = 500
 USERS_MAX = 2**53
 """More users than any room has: a score that no node has written."""
 
-_log = structlog.get_logger("tannoy.presence")
+_log = get_logger("tannoy.presence")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-import structlog
-
 from ...shared.clock import Clock
+from ...shared.logs import get_logger
 from ..redis.connection import Pushes, RedisConnection
 from ..redis.errors import RedisError
 from ..redis.opening import connect
@@ -29,7 +28,7 @@ READ_MAX_BYTES = 1024 * 1024
 _NOT_SERVED_CODES = frozenset(("MOVED", "CLUSTERDOWN"))
 """Codes of errors by which a server of a Redis Cluster says that it does not serve the slot, or not now."""
 
-_log = structlog.get_logger("tannoy.link")
+_log = get_logger("tannoy.link")
 
 
 class Link:

@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
-import structlog
-
+from ...shared.logs import get_logger
 from .address import RedisAddress
 from .connection import Pushes, RedisConnection, Reply, Word
 from .dial import Route, try_routes
@@ -20,7 +19,7 @@ ROLE_REPLY_MAX = 200
 """Characters of a reply to ROLE of unknown form that are kept for the log."""
 _ROLE = ("ROLE",)
 
-_log = structlog.get_logger("tannoy.redis")
+_log = get_logger("tannoy.redis")
 
 
 async def connect(target: Target, *, name: str, on_pushes: Callable[[Pushes], None], timeout: float) -> RedisConnection:

@@ -4,15 +4,14 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
-import structlog
-
 from ...shared.backoff import full_jitter
+from ...shared.logs import get_logger
 from .address import RedisAddress
 from .errors import ConnectionLost, RedisError
 from .query import query_server
 from .sentinel import MasterDiscovery, NoMaster, Target
 
-_log = structlog.get_logger("tannoy.redis")
+_log = get_logger("tannoy.redis")
 
 
 async def keep_connected(

@@ -12,8 +12,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import structlog
-
+from ...shared.logs import get_logger
 from .errors import RedisError
 
 ROLE_PERIOD = 1.0
@@ -22,7 +21,7 @@ UNANSWERED_MAX = 2
 """Periods without an answer after which the connection is given up. Two, because a process that resumes from being
 suspended runs its timers before it reads what has come in meanwhile."""
 
-_log = structlog.get_logger("tannoy.redis")
+_log = get_logger("tannoy.redis")
 
 NO_MASTER_CODES = frozenset(("READONLY", "LOADING", "MASTERDOWN"))
 """Codes of errors by which a server says, in reply to any command, that it is not, or not yet, a master."""

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import Any, TypeVar
 
-import structlog
-
 from ...shared.errors import TannoyError
+from ...shared.logs import get_logger
 from .address import RedisAddress, SentinelAddress
 from .query import QueryServer, query_all
 
@@ -22,7 +21,7 @@ ANSWER_WITHIN = 1.0
 QUERY_PERIOD = 1.0
 """Seconds between two queries to Sentinels while connections are open."""
 
-_log = structlog.get_logger("tannoy.sentinel")
+_log = get_logger("tannoy.sentinel")
 T = TypeVar("T")
 
 

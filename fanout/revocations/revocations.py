@@ -10,12 +10,11 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import structlog
-
 from ...shared.clock import Clock
 from ...shared.codes import ErrorCode
 from ...shared.errors import MalformedBytes, Refused, Unavailable
 from ...shared.keyspace import Keyspace
+from ...shared.logs import get_logger
 from ...shared.revocations import LIFTED_SECONDS, Revocation, RevocationKind, revocation_id
 from ..batches import batched
 from ..control.requests import RevocationChanged
@@ -33,7 +32,7 @@ BATCH = 500
 _NOTHING_READ = b"?"
 """A stamp that Redis never has."""
 
-_log = structlog.get_logger("tannoy.revocations")
+_log = get_logger("tannoy.revocations")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,10 @@ import sys
 from typing import Any
 
 import structlog
+from structlog.typing import EventDict, WrappedLogger
 
 from ...shared.errors import StartError
+from ...shared.logs import Event
 from ...shared.settings import LogFormat, Settings
 from .log_file import LogFile, StandardError
 from .log_queue import LineEncoder, QueuedLog
@@ -31,7 +33,9 @@ def configure_logs(settings: Settings) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    formatter = structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_renderers(settings))
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[_spread_event, *shared], processors=_renderers(settings)
+    )
     root = logging.getLogger()
     root.handlers = [_create_handler(settings, formatter)]
     root.setLevel(settings.log_level)
@@ -42,6 +46,12 @@ def configure_logs(settings: Settings) -> None:
     logging.getLogger("uvicorn.access").disabled = True
     for chatty in ("uvicorn.error", "asyncio"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
+
+
+def _spread_event(logger: WrappedLogger, method: str, fields: EventDict) -> EventDict:
+    """A processor for records of `shared/logs.py`: their fields become those of structlog."""
+    event: object = fields["_record"].msg
+    return {**fields, **event} if isinstance(event, Event) else fields
 
 
 def _create_handler(settings: Settings, formatter: logging.Formatter) -> QueuedLog:

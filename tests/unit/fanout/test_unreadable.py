@@ -1,7 +1,6 @@
 """What no node has written is told from what nodes write, counted, logged once for each kind of key, and removed."""
 
 import pytest
-from structlog.testing import capture_logs
 from tannoy.fanout.redis.errors import CommandFailed, RedisError
 from tannoy.fanout.scripts import SERVER_ENSURE, UNREADABLE_REMOVE
 from tannoy.fanout.unreadable import (
@@ -15,6 +14,7 @@ from tannoy.shared.channels import Owner, OwnerKind, partition
 from tannoy.shared.keyspace import Keyspace
 
 from tests.support.clock import on_manual_time, turns
+from tests.support.logged_events import logged_events
 from tests.support.scripted_redis import ScriptedPipeline
 
 KEYSPACE = Keyspace("tannoy")
@@ -61,14 +61,13 @@ def test_a_number_is_read_as_a_process_has_written_it(field: bytes, number: int 
     assert parse_number(field) == number
 
 
-def test_each_value_is_counted_and_the_first_of_a_kind_of_key_logged() -> None:
+def test_each_value_is_counted_and_the_first_of_a_kind_of_key_logged(caplog: pytest.LogCaptureFixture) -> None:
     unreadable = UnreadableData()
-    with capture_logs() as logs:
-        for part in range(3):
-            unreadable.note(KEYSPACE.due(part), b"\xff")
-        unreadable.note(SERVER, None, 2)
+    for part in range(3):
+        unreadable.note(KEYSPACE.due(part), b"\xff")
+    unreadable.note(SERVER, None, 2)
     assert unreadable.statistics() == {"due": 3, "server": 2}
-    assert [log["key"] for log in logs] == [repr(DUE), repr(SERVER)]
+    assert [event["key"] for event in logged_events(caplog)] == [repr(DUE), repr(SERVER)]
 
 
 @on_manual_time

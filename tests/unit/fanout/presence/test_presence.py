@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import pytest
-from structlog.testing import capture_logs
 from tannoy.fanout.presence.calls import PRESENCE_SCRIPTS, PresenceRules
 from tannoy.fanout.presence.presence import Presence
 from tannoy.fanout.redis.pipeline import Pipeline
@@ -15,6 +14,7 @@ from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName, UserId
 
 from tests.support.clock import manual_clock, on_manual_time, turns
+from tests.support.logged_events import logged_events
 from tests.support.memory_redis import NOWHERE, MemoryRedis
 
 KEYSPACE = Keyspace("tannoy")
@@ -63,18 +63,16 @@ async def test_all_partitions_are_asked_together_every_second(redis: MemoryRedis
 
 
 @on_manual_time
-async def test_an_outage_is_logged_once(redis: MemoryRedis) -> None:
-    with capture_logs() as logs:
-        async with running() as (_, pipeline):
-            for _ in range(2):
-                redis.mute = True
-                await asyncio.sleep(20)
-                redis.mute = False
-                await pipeline.connected.wait()
-                await asyncio.sleep(5)
-    assert [entry["event"] for entry in logs if "swept" in entry["event"]] == [
-        "presence can't be swept; trying again"
-    ] * 2
+async def test_an_outage_is_logged_once(redis: MemoryRedis, caplog: pytest.LogCaptureFixture) -> None:
+    async with running() as (_, pipeline):
+        for _ in range(2):
+            redis.mute = True
+            await asyncio.sleep(20)
+            redis.mute = False
+            await pipeline.connected.wait()
+            await asyncio.sleep(5)
+    texts = [str(logged["event"]) for logged in logged_events(caplog)]
+    assert [text for text in texts if "swept" in text] == ["presence can't be swept; trying again"] * 2
 
 
 @on_manual_time

@@ -11,6 +11,7 @@ import structlog
 from tannoy.node.lifecycle.log_text import FIELD_MAX_CHARACTERS, TRACEBACK_MAX_CHARACTERS
 from tannoy.node.lifecycle.logs import configure_logs
 from tannoy.shared.errors import StartError
+from tannoy.shared.logs import get_logger
 from tannoy.shared.settings import load_settings
 
 
@@ -59,6 +60,20 @@ def test_json_has_a_line_of_json_for_each_record(tmp_path: Path) -> None:
         "tannoy.test",
     )
     assert (second["event"], second["logger"]) == ("standard library", "other")
+
+
+def test_json_has_the_fields_of_what_fanout_logs(tmp_path: Path) -> None:
+    configure(tmp_path / "log", log_format="json")
+
+    get_logger("tannoy.test").warning("it happened", room="a\nb")
+
+    (line,) = map(json.loads, written(tmp_path / "log").splitlines())
+    assert (line["event"], line["room"], line["level"], line["logger"]) == (
+        "it happened",
+        "a\nb",
+        "warning",
+        "tannoy.test",
+    )
 
 
 def test_console_output_escapes_line_breaks(tmp_path: Path) -> None:
