@@ -2,7 +2,7 @@
 
 from .redis.script import load_script
 
-PUBLISH = load_script("publish", head="server_common history_common")
+PUBLISH = load_script("publish", rest="server_common history_common publish_epoch")
 """KEYS: of the channel's history, and the idempotency key's if there is one. ARGV: channel, envelope, size, TTLs, wait.
 
 Returns `EPOCH OFFSET`.

@@ -1,4 +1,4 @@
--- The history of a channel: its messages in the order of their offsets. The head of publish.lua and history_read.lua.
+-- The history of a channel: its messages in the order of their offsets. The head of history_read.lua and publish_epoch.lua.
 -- KEYS  1 server  2 head  3 log
 -- head, a string:  'EPOCH OFFSET' of the last message. The epoch is '<life of the server>-<random>'.
 -- log, a stream:   the last messages; the entry of offset n is n-0, and its one field holds the envelope.

@@ -46,13 +46,14 @@ class Script:
         return ("EVALSHA", self.digest, len(keys), *keys, *arguments)
 
 
-def load_script(name: str, *, head: str = "", allow_oom: bool = False) -> Script:
-    """`lua/NAME.lua`, with each `lua/HEAD.lua` in front of it: Lua in Redis has no modules to import.
+def load_script(name: str, *, head: str = "", rest: str = "", allow_oom: bool = False) -> Script:
+    """`lua/NAME.lua` between each `lua/HEAD.lua` and each `lua/REST.lua`: Lua in Redis has no modules to import.
 
-    `head` is one or more names, separated by spaces. `allow_oom` lets the script run while Redis is out of memory: for
-    scripts that free memory, or renew what is stored already.
+    `head` and `rest` are names, separated by spaces. `rest` is for what only a rare case needs: a call that returns
+    before it does not define its functions. `allow_oom` lets the script run while Redis is out of memory: for scripts
+    that free memory, or renew what is stored already.
     """
-    source = b"\n".join((_FOLDER / f"{part}.lua").read_bytes() for part in (*head.split(), name))
+    source = b"\n".join((_FOLDER / f"{part}.lua").read_bytes() for part in (*head.split(), name, *rest.split()))
     if allow_oom:
         source = b"#!lua flags=allow-oom\n" + source
     return _script(source)
