@@ -42,27 +42,34 @@ local function digits(number)
 end
 
 -- A number of meta or server, 0 where it is missing. What is none ends the script: unreadable_remove.lua then removes it.
-local function stored_number(key, field)
-  local number = tonumber(redis.call('HGET', key, field) or 0)
+local function read_number(text)
+  local number = tonumber(text or 0)
   if not number or number ~= number or math.abs(number) >= 2 ^ 53 then
     error('a stored number is none')
   end
   return number
 end
 
+local function stored_number(key, field)
+  return read_number(redis.call('HGET', key, field))
+end
+
 -- The version of the room: contiguous while the room has users. It begins with the clock in microseconds: no room
 -- changes more often than that, so a room that was emptied or lost never begins below where it ended; nor does one that
--- came back from an old dump, since then the server has a new life. Below 2^53 until 2255.
-local function version()
-  local stored = stored_number(META, 'v')
+-- came back from an old dump, since then the server has a new life. Below 2^53 until 2255. `text`: what meta has.
+local function read_version(text)
+  local stored = read_number(text)
   if stored == 0 then
     return time[1] * 1000000 + time[2]
   end
   return math.max(stored, stored_number(SERVER, 'born'))
 end
 
-local function raise_version(by)
-  local raised = version() + by
+local function version()
+  return read_version(redis.call('HGET', META, 'v'))
+end
+
+local function set_version(raised)
   redis.call('HSET', META, 'v', digits(raised))
   return raised
 end
@@ -133,11 +140,17 @@ local function publish_count()
     return
   end
   redis.call('HSET', META, 'counted', digits(now))
-  publish('count', redis.call('HLEN', USERS), raise_version(1))
+  publish('count', redis.call('HLEN', USERS), set_version(version() + 1))
   redis.call('HDEL', META, 'pending')
 end
 
--- A user has joined or left: publish that as an event, or as a count.
+-- The room as who joins it is told: {version, users, {user, COUNT|SINCE|NAME, …} or nil if there are too many}.
+local function snapshot()
+  local count = redis.call('HLEN', USERS)
+  return { version(), count, count <= INLINE_MAX and redis.call('HGETALL', USERS) }
+end
+
+-- A user has joined or left: publish that as an event, or as a count. Returns the snapshot after an event.
 local function changed(kind, user_id, name)
   local count = redis.call('HLEN', USERS)
   redis.call('ZADD', ROOMS, count, ROOM)
@@ -146,10 +159,16 @@ local function changed(kind, user_id, name)
     publish_count()
     return
   end
-  -- The room was big before: one version is left out, so that clients request a new snapshot.
-  local step = redis.call('HDEL', META, 'big', 'pending') > 0 and 2 or 1
+  local stored = redis.call('HMGET', META, 'v', 'big', 'pending')
+  local raised = read_version(stored[1]) + 1
+  if stored[2] or stored[3] then
+    -- The room was big before: one version is left out, so that clients request a new snapshot.
+    redis.call('HDEL', META, 'big', 'pending')
+    raised = raised + 1
+  end
   local users = count <= INLINE_MAX and redis.call('HGETALL', USERS)
-  publish(kind, count, raise_version(step), user_id, name, users)
+  publish(kind, count, set_version(raised), user_id, name, users)
+  return { raised, count, users }
 end
 
 -- A session was restated that Redis had forgotten: instead of an event for each, publish a count behind a gap in the
@@ -157,7 +176,7 @@ end
 local function publish_restated()
   redis.call('ZADD', ROOMS, redis.call('HLEN', USERS), ROOM)
   redis.call('HSET', META, 'big', '1')
-  raise_version(1)
+  set_version(version() + 1)
   publish_count()
 end
 

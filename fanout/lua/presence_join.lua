@@ -14,6 +14,7 @@ end
 
 -- The room first: of a process that dies, sessions are looked for in the rooms that are noted.
 local is_new_room = redis.call('SADD', ON, ROOM) == 1
+local joined
 if redis.call('HSETNX', SESSIONS, number, user_id .. '\n' .. digits(now) .. '|' .. username) == 1 then
   local count, since, name = user(user_id)
   if count then
@@ -25,7 +26,7 @@ if redis.call('HSETNX', SESSIONS, number, user_id .. '\n' .. digits(now) .. '|' 
     if is_restated then
       publish_restated()
     else
-      changed('joined', user_id, username)
+      joined = changed('joined', user_id, username)
     end
   end
   if is_new_room then
@@ -34,5 +35,4 @@ if redis.call('HSETNX', SESSIONS, number, user_id .. '\n' .. digits(now) .. '|' 
   redis.call('HINCRBY', META, 's', 1)
 end
 
-local count = redis.call('HLEN', USERS)
-return { version(), count, count <= INLINE_MAX and redis.call('HGETALL', USERS) }
+return joined or snapshot()
