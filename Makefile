@@ -11,6 +11,8 @@ GROUPED := --dist loadgroup --no-loadscope-reorder
 IN_PARALLEL := --numprocesses $(WORKERS) $(GROUPED)
 # The checker's runs are about times: beside them run only tests that start no nodes.
 WITHOUT_NODES := tests/unit tests/property tests/scripts
+# Empty: bytecode is kept, even where the caller's environment says otherwise. Each worker would compile all tests anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help env run test test-unit test-integration test-cluster test-browser test-chaos check format bench chaos attack fuzz
@@ -93,4 +95,5 @@ lock: env ## resolve the dependencies anew into requirements.lock, and those for
 	$(COMPILE) --extra run --constraint requirements.lock --output-file requirements-run.lock pyproject.toml
 
 clean: ## remove the environment and all caches
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
