@@ -1,7 +1,8 @@
 """Whether a node has the resources for more clients: decided from samples, with hysteresis.
 
-Memory is beyond its maximum with one sample: it does not come and go. CPU and lag are with several in a row: one slow
-second is no reason to leave a load balancer. All are back with BACK_SAMPLES in a row below BACK_PERCENT of the maximum.
+Memory and open files are beyond their maximum with one sample: they do not come and go. CPU and lag are with several in
+a row: one slow second is no reason to leave a load balancer. All are back with BACK_SAMPLES in a row below BACK_PERCENT
+of the maximum.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from ..lifecycle.sampler import ResourceSample
 from .handshake import Rejected, unavailable
 from .refusals import Reason
 
-MEMORY_SAMPLES, CPU_SAMPLES, LAG_SAMPLES = 1, 5, 3
+MEMORY_SAMPLES, FILES_SAMPLES, CPU_SAMPLES, LAG_SAMPLES = 1, 1, 5, 3
 """In a row beyond the maximum, from which on the node is overloaded."""
 BACK_SAMPLES = 5
 BACK_PERCENT = 90
@@ -29,6 +30,7 @@ class Threshold:
 
     reason: Reason
     setting: str
+    """What an operator may raise."""
     maximum: float
     samples: int
     """In a row beyond the maximum until it counts."""
@@ -38,7 +40,7 @@ class Threshold:
     refusal: Rejected = field(init=False)
 
     def __post_init__(self) -> None:
-        message = f"this node is overloaded, by TANNOY_{self.setting}: another one, or this one later, may take you"
+        message = f"this node is overloaded, by {self.setting}: another one, or this one later, may take you"
         self.refusal = unavailable(message, self.reason, RETRY_AFTER)
 
     def observe(self, value: float | None) -> bool:
@@ -67,6 +69,8 @@ class ResourceStatistics:
     cpu_max_percent: float
     loop_lag_ms: float | None
     loop_lag_max_ms: float
+    files_percent: float | None
+    """Of those that clients may have."""
     exceeded: Sequence[str]
     """The resources beyond their maximum at present."""
     overloads: int
@@ -79,16 +83,17 @@ class Resources:
     def __init__(self, *, memory_max_mb: float = 0, cpu_max_percent: float = 0, loop_lag_max_ms: float = 0) -> None:
         self.refusal: Rejected | None = None
         """How a newcomer is refused; None: the node is not overloaded."""
-        self._memory = Threshold(Reason.MEMORY, "MEMORY_MAX_MB", memory_max_mb, MEMORY_SAMPLES)
-        self._cpu = Threshold(Reason.CPU, "CPU_MAX_PERCENT", cpu_max_percent, CPU_SAMPLES)
-        self._lag = Threshold(Reason.LOOP_LAG, "LOOP_LAG_MAX_MS", loop_lag_max_ms, LAG_SAMPLES)
-        self._all = (self._memory, self._cpu, self._lag)
+        self._memory = Threshold(Reason.MEMORY, "TANNOY_MEMORY_MAX_MB", memory_max_mb, MEMORY_SAMPLES)
+        self._cpu = Threshold(Reason.CPU, "TANNOY_CPU_MAX_PERCENT", cpu_max_percent, CPU_SAMPLES)
+        self._lag = Threshold(Reason.LOOP_LAG, "TANNOY_LOOP_LAG_MAX_MS", loop_lag_max_ms, LAG_SAMPLES)
+        self._files = Threshold(Reason.FILES, "the limit of open files (RLIMIT_NOFILE)", 100, FILES_SAMPLES)
+        self._all = (self._memory, self._cpu, self._lag, self._files)
         self._last: ResourceSample | None = None
         self._overloads = 0
 
     def observe(self, sample: ResourceSample) -> None:
         self._last = sample
-        values = (sample.memory_mb, sample.cpu_percent, sample.loop_lag_ms)
+        values = (sample.memory_mb, sample.cpu_percent, sample.loop_lag_ms, sample.files_percent)
         for threshold, value in zip(self._all, values, strict=True):
             if threshold.observe(value):
                 self._record_change(threshold, value)
@@ -98,7 +103,7 @@ class Resources:
         exceeded = [each for each in self._all if each.is_exceeded]
         self.refusal = exceeded[0].refusal if exceeded else None
         measured = None if value is None else round(value, 1)
-        values = {"setting": f"TANNOY_{changed.setting}", "maximum": round(changed.maximum, 1), "measured": measured}
+        values = {"setting": changed.setting, "maximum": round(changed.maximum, 1), "measured": measured}
         if changed.is_exceeded:
             self._overloads += not was_overloaded
             _log.warning("the node is overloaded: it is not ready, and refuses newcomers", **values)
@@ -116,6 +121,7 @@ class Resources:
             cpu_max_percent=self._cpu.maximum,
             loop_lag_ms=None if last is None else round(last.loop_lag_ms, 1),
             loop_lag_max_ms=self._lag.maximum,
+            files_percent=None if last is None else round(last.files_percent, 1),
             exceeded=[each.reason.value for each in self._all if each.is_exceeded],
             overloads=self._overloads,
         )

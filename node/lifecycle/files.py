@@ -42,6 +42,12 @@ def next_file() -> int:
     return number
 
 
+def used_percent() -> float:
+    """How much is used of the files that clients may have; above 100 the next one gets none, and may be told so."""
+    limit = file_limit()
+    return 100 * (next_file() + 1) / max(1, limit - reserve_of(limit))
+
+
 def is_reserved(number: int) -> bool:
     """Whether the file with this number is one of the reserve, so that all others were in use when it was opened."""
     limit = file_limit()

@@ -1,4 +1,4 @@
-"""Samples of what a node uses: memory, CPU, and how late its event loop is.
+"""Samples of what a node uses: memory, CPU, open files, and how late its event loop is.
 
 All is read on the event loop: a sample takes some microseconds, and a thread that takes it could be late itself.
 """
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import structlog
 
 from ...shared.clock import Clock
+from .files import used_percent
 from .memory import MEGABYTE, MemoryBound, MemoryReader
 
 TICK = 0.25
@@ -29,6 +30,8 @@ class ResourceSample:
     """Of one core, by all threads of the process, since the last sample."""
     loop_lag_ms: float
     """By which the event loop was late at most, since the last sample."""
+    files_percent: float
+    """Of the open files that clients may have: sessions, other connections, and those of the node itself."""
 
 
 class ResourceSampler:
@@ -71,7 +74,9 @@ class ResourceSampler:
             return
         cpu, lag = self._cpu_seconds(), self._lag
         self._last, self._lag = (now, cpu), 0.0
-        self._observe(ResourceSample(self._read_memory(), 100 * (cpu - cpu_before) / passed, 1000 * lag))
+        self._observe(
+            ResourceSample(self._read_memory(), 100 * (cpu - cpu_before) / passed, 1000 * lag, used_percent())
+        )
 
     def _open(self) -> None:
         if self._bound is not None:

@@ -203,7 +203,7 @@ async def test_in_available_mode_sockets_stay_and_the_surplus_closes_afterwards(
 async def test_a_full_node_refuses_the_handshake(transport: Transport) -> None:
     async with Cluster(nodes=1, transport=transport, NODE_MAX_SESSIONS="2") as cluster:
         (node,) = cluster.nodes
-        first, _ = await node.connect("/ws"), await node.connect("/ws/chat/lobby")
+        first, other = await node.connect("/ws"), await node.connect("/ws/chat/lobby")
 
         with pytest.raises(InvalidStatus) as refused:
             await Client.open(f"{node.ws_url}/ws")
@@ -212,6 +212,8 @@ async def test_a_full_node_refuses_the_handshake(transport: Transport) -> None:
         assert int(refused.value.response.headers["Retry-After"]) >= 1
         ready = await node.http.get("/health/ready")
         assert (ready.status_code, ready.json()["reason"]) == (503, "this node has as many sessions as it may have")
+        await other.ok("message", content="still here")
+        assert await other.contents(1) == ["still here"]
         await first.close()
 
         async def takes_one() -> bool:

@@ -7,8 +7,8 @@ import asyncio
 import os
 import resource
 import signal
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 import pytest
 
@@ -68,7 +68,7 @@ async def _check_refused(node: NodeProcess, setting: str, counter: str) -> None:
     assert (answer.status, answer.headers["retry-after"]) == (503, "5")
     problem = answer.json()
     assert (problem["code"], problem["retry_after"]) == ("unavailable", 5)
-    assert f"overloaded, by TANNOY_{setting}" in problem["detail"]
+    assert f"overloaded, by TANNOY_{setting}:" in problem["detail"]
     ready = await node.http.get("/health/ready")
     assert (ready.status_code, ready.json()["reason"]) == (503, problem["detail"])
     assert await node.count("refused", counter) == 1
@@ -122,16 +122,53 @@ async def test_a_node_that_is_late_refuses_newcomers_until_it_is_in_time(node: N
         await _check_refused(node, "LOOP_LAG_MAX_MS", "loop_lag")
 
 
-async def test_a_node_without_files_takes_newcomers_when_it_may_open_more(node: NodeProcess) -> None:
+@contextmanager
+def _limited_files(node: NodeProcess, limit: int) -> Iterator[None]:
+    limits = resource.prlimit(node.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(node.pid, resource.RLIMIT_NOFILE, (limit, limits[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(node.pid, resource.RLIMIT_NOFILE, limits)
+
+
+async def _check_no_files(node: NodeProcess) -> None:
+    async with RawHttp.to(node.port) as http:
+        answer = await http.request(f"GET /ws HTTP/1.1\nHost: localhost\n{HANDSHAKE}")
+    assert answer.status == 503
+    assert int(answer.headers["retry-after"]) > 0
+    ready = await node.http.get("/health/ready")
+    assert (ready.status_code, "limit of open files" in ready.json()["reason"]) == (503, True)
+
+
+async def test_a_node_whose_sessions_use_up_its_files_refuses_newcomers_until_it_may_open_more(
+    node: NodeProcess,
+) -> None:
     async with _unharmed(node), AsyncExitStack() as stack:
-        limits = resource.prlimit(node.pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(node.pid, resource.RLIMIT_NOFILE, (80, limits[1]))
-        try:
+        with _limited_files(node, 80):
 
             async def is_full() -> bool:
                 socket = await stack.enter_async_context(RawSocket.to(node.port))
-                return await socket.handshake("/ws") == 503
+                return await socket.handshake("/ws") == 503 and await _is_exceeded(node, "files")
 
             await eventually(is_full, what="the files of the node are used up")
-        finally:
-            resource.prlimit(node.pid, resource.RLIMIT_NOFILE, limits)
+            await _check_no_files(node)
+
+
+async def test_a_node_whose_files_are_used_up_by_silent_connections_is_not_ready_until_they_have_gone(
+    node: NodeProcess,
+) -> None:
+    async with _unharmed(node):
+        with _limited_files(node, 80):
+            async with AsyncExitStack() as stack:
+
+                async def is_full() -> bool:
+                    """None is a session, and each is closed after some seconds."""
+                    for _ in range(20):
+                        await stack.enter_async_context(RawHttp.to(node.port))
+                    return await _is_exceeded(node, "files")
+
+                await eventually(is_full, what="the files of the node are used up")
+                await _check_no_files(node)
+                assert await node.count("connections", "open") == 1  # the one that is to be unharmed
+            await eventually(node.is_ready, what="the node is ready below its limit")

@@ -49,7 +49,7 @@ def test_no_client_is_taken_while_the_node_is_overloaded() -> None:
     capacity = Capacity(100, resources)
     assert capacity.find_refusal(0, is_draining=False) is None
 
-    resources.observe(ResourceSample(memory_mb=501, cpu_percent=0, loop_lag_ms=0))
+    resources.observe(ResourceSample(memory_mb=501, cpu_percent=0, loop_lag_ms=0, files_percent=0))
     found = capacity.find_refusal(0, is_draining=False)
 
     assert found is not None
@@ -60,3 +60,16 @@ def test_no_client_is_taken_while_the_node_is_overloaded() -> None:
 @pytest.mark.parametrize(("limit", "reserve"), [(80, 16), (1024, 128), (20_000, 256), (1_048_576, 256)])
 def test_the_reserve_is_an_eighth_of_the_limit_within_bounds(limit: int, reserve: int) -> None:
     assert reserve_of(limit) == reserve
+
+
+@pytest.mark.parametrize(
+    ("next_number", "percent"), [(0, 100 / 875), (874, 100), (875, 87_600 / 875), (LIMIT, 100_100 / 875)]
+)
+def test_files_are_used_up_when_the_next_one_is_of_the_reserve(
+    monkeypatch: pytest.MonkeyPatch, next_number: int, percent: float
+) -> None:
+    monkeypatch.setattr(files, "next_file", lambda: next_number)
+
+    assert LIMIT - reserve_of(LIMIT) == 875
+    assert files.used_percent() == percent
+    assert files.is_reserved(next_number) is (percent > 100)

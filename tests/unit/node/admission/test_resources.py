@@ -8,7 +8,7 @@ from tannoy.node.admission.refusals import Reason
 from tannoy.node.admission.resources import BACK_SAMPLES, CPU_SAMPLES, LAG_SAMPLES, Resources
 from tannoy.node.lifecycle.sampler import ResourceSample
 
-IDLE = {"memory_mb": 50.0, "cpu_percent": 1.0, "loop_lag_ms": 0.1}
+IDLE = {"memory_mb": 50.0, "cpu_percent": 1.0, "loop_lag_ms": 0.1, "files_percent": 5.0}
 KINDS = [
     ("memory_max_mb", "memory_mb", 500.0, 1, Reason.MEMORY),
     ("cpu_max_percent", "cpu_percent", 90.0, CPU_SAMPLES, Reason.CPU),
@@ -89,6 +89,19 @@ def test_a_maximum_of_zero_is_none(setting: str, measure: str, maximum: float, s
     assert _reason(resources) is None
 
 
+def test_a_node_whose_files_are_used_up_is_overloaded_at_once_and_until_a_tenth_of_them_is_free() -> None:
+    resources = Resources()
+
+    _observe(resources, files_percent=100)
+    assert _reason(resources) is None
+    _observe(resources, files_percent=100.1)
+    assert _reason(resources) is Reason.FILES
+    _observe(resources, 2 * BACK_SAMPLES, files_percent=91)
+    assert _reason(resources) is Reason.FILES
+    _observe(resources, BACK_SAMPLES, files_percent=89)
+    assert _reason(resources) is None
+
+
 def test_a_node_beyond_two_maxima_is_back_when_it_is_below_both() -> None:
     resources = Resources(memory_max_mb=500, loop_lag_max_ms=100)
     _observe(resources, LAG_SAMPLES, memory_mb=600, loop_lag_ms=200)
@@ -137,4 +150,5 @@ def test_the_statistics_have_the_last_sample_its_maxima_and_what_is_exceeded() -
 
     assert (found.memory_mb, found.cpu_percent, found.loop_lag_ms) == (600.0, 1.0, 0.1)
     assert (found.memory_max_mb, found.cpu_max_percent, found.loop_lag_max_ms) == (500, 90, 1000)
+    assert found.files_percent == 5
     assert (found.exceeded, found.overloads) == (["memory"], 1)

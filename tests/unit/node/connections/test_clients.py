@@ -47,7 +47,7 @@ async def test_a_client_whose_token_comes_when_the_node_is_overloaded_is_told_to
     assert isinstance(decision, AwaitsToken)
     connection = clients.connect(transport, decision)
     connection.on_opened()
-    resources.observe(ResourceSample(memory_mb=501, cpu_percent=0, loop_lag_ms=0))
+    resources.observe(ResourceSample(memory_mb=501, cpu_percent=0, loop_lag_ms=0, files_percent=0))
 
     connection.on_message(b'{"type":"auth","token":"of.no.matter"}', False)
 
