@@ -78,6 +78,7 @@ class DisconnectRule(StrEnum):
     LEASE = "lease"
     OUTBOX_MAX_BYTES = "outbox_max_bytes"
     OPERATOR = "operator"
+    REVOCATION = "revocation"
     RATE_LIMITED = "rate_limited"
     BUS = "bus"
 

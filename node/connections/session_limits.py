@@ -23,6 +23,7 @@ _RULES = {
     CloseCode.LEASE_LOST: DisconnectRule.LEASE,
     CloseCode.EVICTED: DisconnectRule.AGENT_MAX_SESSIONS,
     CloseCode.DISCONNECTED: DisconnectRule.OPERATOR,
+    CloseCode.BAD_TOKEN: DisconnectRule.REVOCATION,
     CloseCode.REPLACED: DisconnectRule.SAME_SESSION,
 }
 """Close codes that are remembered as a disconnect; any other end was the client's own, or concerned all clients."""

@@ -1,4 +1,4 @@
-"""The chat page at the end of its token: a real Chromium, real nodes, and only what can be seen."""
+"""The chat page when its token ends, or is revoked: a real Chromium, real nodes, and only what can be seen."""
 
 from collections.abc import AsyncIterator
 
@@ -121,3 +121,23 @@ async def test_a_token_without_history_comes_back_with_a_note_of_what_may_be_mis
     await publish(cluster.nodes[1], "rooms/unread", "after")
     await expect(tab.part("message-text")).to_have_text(["before", "after"])
     await expect(tab.part("gap")).to_have_count(1)
+
+
+@pytest.mark.parametrize("field", ["jti", "user_id"])
+@pytest.mark.parametrize("address", ["#rooms=revoked", "#agent=revoked"])
+async def test_a_revoked_session_is_told_so_in_words_and_another_token_brings_it_back(
+    cluster: Cluster, tabs: Tabs, field: str, address: str
+) -> None:
+    name = f"{field}-{address[1:].partition('=')[0]}"  # no two of these tests revoke the same
+    stolen = token_of(name, token_id=name, agents=["revoked"])
+    tab = await open_with(cluster, tabs, stolen, address)
+
+    revoked = await cluster.nodes[1].http.post("/api/v1/revocations", json={field: name})
+
+    assert revoked.status_code == 200, revoked.text
+    await is_asked_again(tab, "Your token has been revoked. Paste another one.")
+    assert await stored(tab) == []
+    await log_in(tab, stolen)
+    await is_asked_again(tab, "The token was not accepted: the token, or its user, has been revoked.")
+    await log_in(tab, token_of(f"another-{name}", agents=["revoked"]))
+    await tab.is_in_its_rooms()

@@ -71,6 +71,21 @@ async def test_the_sessions_of_a_revoked_user_are_closed_on_every_node(nodes: li
     assert await other.ok("join", room="lobby")
 
 
+async def test_a_session_that_was_revoked_is_among_the_disconnects_of_its_user_and_its_agent(
+    nodes: list[NodeProcess],
+) -> None:
+    client = await nodes[1].connect("/ws/agents/of-abe?user_id=abe")
+    await revoke(nodes[0], user_id="abe")
+    await ended_with(client)
+
+    async def shown(path: str) -> list[tuple[str, int, str]]:
+        told = (await nodes[0].http.get(f"/api/v1/{path}")).json()["disconnects"]
+        return [(each["session_id"], each["code"], each["rule"]) for each in told]
+
+    for path in ("users/abe", "agents/of-abe"):
+        await value_becomes(partial(shown, path), [(client.session_id, BAD_TOKEN, "revocation")])
+
+
 async def test_the_sessions_of_a_revoked_agent_are_closed_on_every_node(nodes: list[NodeProcess]) -> None:
     revoked = [await node.connect("/ws/agents/42?user_id=ada") for node in nodes]
     other = await nodes[1].connect("/ws/agents/43?user_id=ada")

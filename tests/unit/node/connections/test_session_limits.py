@@ -140,6 +140,7 @@ RULES: list[tuple[CloseCode, CloseOrder | None, str]] = [
     (CloseCode.LEASE_LOST, CloseOrder(CloseCode.LEASE_LOST, OWNER), "lease"),
     (CloseCode.TOO_SLOW, None, "outbox_max_bytes"),
     (CloseCode.DISCONNECTED, None, "operator"),
+    (CloseCode.BAD_TOKEN, None, "revocation"),
 ]
 BY_CALLER = {DisconnectRule.RATE_LIMITED}
 """The rules that a caller names, beside a code that has others."""
