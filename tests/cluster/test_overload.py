@@ -7,7 +7,7 @@ import asyncio
 import os
 import resource
 import signal
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 import pytest
@@ -123,7 +123,7 @@ async def test_a_node_that_is_late_refuses_newcomers_until_it_is_in_time(node: N
 
 
 @contextmanager
-def _limited_files(node: NodeProcess, limit: int) -> Iterator[None]:
+def _limited_files(node: NodeProcess, limit: int) -> Generator[None]:
     limits = resource.prlimit(node.pid, resource.RLIMIT_NOFILE)
     resource.prlimit(node.pid, resource.RLIMIT_NOFILE, (limit, limits[1]))
     try:
