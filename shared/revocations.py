@@ -50,10 +50,11 @@ class Revocation:
     changed_at: int
     """Unix microseconds, by the clock of Redis; it rises with each change of the same ID."""
     is_lifted: bool = False
+    id: str = field(init=False, compare=False)
+    """Computed once: there are thousands of records, and each is looked up by it."""
 
-    @property
-    def id(self) -> str:
-        return revocation_id(self.kind, self.value)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", revocation_id(self.kind, self.value))
 
     def is_active(self, now: float) -> bool:
         """`now` is in Unix seconds."""

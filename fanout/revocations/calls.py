@@ -1,6 +1,6 @@
 """The scripts of revocations as typed calls: a method for each, and what it answers. `lua/revocation*.lua` decides."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -29,10 +29,13 @@ class Stamps(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What Redis holds: its stamp, and the IDs and records, of which no node may have written some."""
+    """What Redis holds: its stamp, and the IDs and records, of which no node may have written some.
+
+    They are an iterator, since to make so many pairs would be a long turn of the event loop.
+    """
 
     stamp: bytes
-    fields: list[tuple[bytes, bytes]]
+    fields: Iterator[tuple[bytes, bytes]]
 
 
 class RevocationCalls:
@@ -64,7 +67,7 @@ class RevocationCalls:
             return None
         found, flat = reply
         pairs = zip(flat[::2], flat[1::2], strict=True)
-        return Stored(found, [(field, record) for field, record in pairs if field != b"version"])
+        return Stored(found, ((field, record) for field, record in pairs if field != b"version"))
 
     async def restate(self, records: Iterable[tuple[str, bytes]]) -> Stamps:
         """State IDs and records that Redis has lost."""

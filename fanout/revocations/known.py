@@ -4,6 +4,7 @@ It takes records in any order and any number of times: of one ID the one that wa
 """
 
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 
 from ...shared.revocations import Revocation, RevocationKind
 
@@ -31,7 +32,17 @@ class KnownRevocations:
     def active(self, now: float) -> list[Revocation]:
         """Those that have an effect, the newest first."""
         found = [record for record in self._records.values() if record.is_active(now)]
-        return sorted(found, key=lambda record: (-record.created_at, record.id))
+        found.sort(key=attrgetter("id"))
+        found.sort(key=attrgetter("created_at"), reverse=True)
+        return found
+
+    def ids(self) -> list[str]:
+        """Of all records, those that were lifted or are over among them."""
+        return list(self._records)
+
+    def find_same(self, id: str, packed: bytes) -> Revocation | None:
+        """The record of an ID if Redis stores it as it is known: it need not be parsed again."""
+        return self._records[id] if self._packed.get(id) == packed else None
 
     def packed(self, id: str) -> bytes:
         """The record of an ID as Redis stores it; empty: it is not known."""
@@ -53,20 +64,22 @@ class KnownRevocations:
             self._until[record.kind][record.value] = record.until
         return True
 
-    def find_lost(self, stored: Mapping[str, int], now: float) -> list[tuple[str, bytes]]:
-        """IDs and records that are known and not over, and that Redis does not have, or has as they were before.
+    def find_lost(self, ids: Iterable[str], stored: Mapping[str, int], now: float) -> list[tuple[str, bytes]]:
+        """Those of these IDs, with their records, that are not over, and that Redis lacks or has as they were before.
 
         `stored`: of each ID in Redis, when its record was changed.
         """
+        known = ((id, self._records.get(id)) for id in ids)
         return [
             (id, self._packed[id])
-            for id, record in self._records.items()
-            if record.changed_at > stored.get(id, -1) and now < record.until
+            for id, record in known
+            if record is not None and record.changed_at > stored.get(id, -1) and now < record.until
         ]
 
-    def expired(self, now: float) -> list[str]:
-        """The IDs whose time is over."""
-        return [id for id, record in self._records.items() if record.until <= now]
+    def find_expired(self, ids: Iterable[str], now: float) -> list[str]:
+        """Those of these IDs whose time is over."""
+        known = ((id, self._records.get(id)) for id in ids)
+        return [id for id, record in known if record is not None and record.until <= now]
 
     def forget_expired(self, ids: Iterable[str], now: float) -> None:
         """Forget those of these whose time is over: one may have been revoked again meanwhile."""

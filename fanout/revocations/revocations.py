@@ -7,7 +7,7 @@ agree. A node that can't ask keeps what it knows.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ...shared.clock import Clock
@@ -28,7 +28,11 @@ COMPARE_SECONDS = 1.0
 FORGET_SECONDS = 60.0
 """Between two looks for records whose time is over."""
 BATCH = 500
-"""Records that are read in one turn of the event loop, or stated in one call."""
+"""Records that are stated, or forgotten, in one call."""
+READ_PER_TURN = 100
+"""Records that are read in one turn of the event loop: a millisecond, where all of them are new."""
+LOOKED_AT_PER_TURN = 1000
+"""Known records that are looked at in one turn of the event loop."""
 _NOTHING_READ = b"?"
 """A stamp that Redis never has."""
 
@@ -160,16 +164,19 @@ class Revocations:
             if self.loaded.is_set():
                 self._missed += 1
             changed_at = await self._take(stored)
-            self.stamp = await self._restate(stored.stamp, self._known.find_lost(changed_at, self._clock.now()))
+            self.stamp = await self._restate(stored.stamp, await self._find_lost(changed_at))
         self.loaded.set()
 
     async def _take(self, stored: Stored) -> dict[str, int]:
         """Take all records that are later than the known ones; of each ID, when its record was changed."""
         changed_at: dict[str, int] = {}
-        for group in batched(stored.fields, BATCH):
+        for group in batched(stored.fields, READ_PER_TURN):
             odd: list[bytes] = []
             concerns_sessions = False
             for field, packed in group:
+                if (same := self._known.find_same(field.decode("latin-1"), packed)) is not None:
+                    changed_at[same.id] = same.changed_at
+                    continue
                 try:
                     record = Revocation.parse(packed)
                 except MalformedBytes:
@@ -184,6 +191,15 @@ class Revocations:
             await self._unreadable.remove(self._calls.pipeline, "HDEL", self._calls.key, *odd)
             await asyncio.sleep(0)  # what else the node does has its turn
         return changed_at
+
+    async def _find_lost(self, changed_at: Mapping[str, int]) -> list[tuple[str, bytes]]:
+        """What this node knows and Redis lacks. `changed_at`: of each ID in Redis, when its record was changed."""
+        lost: list[tuple[str, bytes]] = []
+        now = self._clock.now()
+        for ids in batched(self._known.ids(), LOOKED_AT_PER_TURN):
+            lost += self._known.find_lost(ids, changed_at, now)
+            await asyncio.sleep(0)
+        return lost
 
     async def _restate(self, stamp: bytes, lost: list[tuple[str, bytes]]) -> bytes:
         """State what Redis has lost since this stamp; the stamp of what this node knows then."""
@@ -200,9 +216,11 @@ class Revocations:
         if self._clock.monotonic() < self._forgets_at:
             return
         now = self._clock.now()
-        for ids in batched(self._known.expired(now), BATCH):
-            self._follow(await self._calls.forget(ids))
-            self._known.forget_expired(ids, now)
+        for looked_at in batched(self._known.ids(), LOOKED_AT_PER_TURN):
+            for ids in batched(self._known.find_expired(looked_at, now), BATCH):
+                self._follow(await self._calls.forget(ids))
+                self._known.forget_expired(ids, now)
+            await asyncio.sleep(0)
         self._forgets_at = self._clock.monotonic() + FORGET_SECONDS
 
     def statistics(self) -> RevocationStatistics:

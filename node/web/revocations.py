@@ -1,11 +1,13 @@
 """Handlers of the HTTP API for revocations."""
 
+import asyncio
 import math
 import re
 from datetime import datetime
 
 from starlette.requests import Request
 
+from ...fanout.batches import batched
 from ...shared.errors import BadRequest
 from ...shared.protocol.frames import Object
 from ...shared.revocations import FIELDS, RevocationKind, parse_value
@@ -14,6 +16,8 @@ from .requests import not_found, read_object
 
 UNTIL_DEFAULT_SECONDS = 30 * 86_400
 """For which something is revoked if `until` is missing."""
+LISTED_PER_TURN = 500
+"""Revocations that are listed in one turn of the event loop."""
 AHEAD_MAX_SECONDS = 315_576_000
 """How far ahead `until` may lie: ten years of 365.25 days."""
 _is_rfc3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)").fullmatch
@@ -28,7 +32,11 @@ async def revoke(node: Node, request: Request) -> Object:
 
 
 async def list_revocations(node: Node, request: Request) -> Object:
-    return {"revocations": [revocation.as_object() for revocation in node.bus.revocations.list_active()]}
+    listed: list[Object] = []
+    for group in batched(node.bus.revocations.list_active(), LISTED_PER_TURN):
+        listed += [revocation.as_object() for revocation in group]
+        await asyncio.sleep(0)  # sessions are served meanwhile
+    return {"revocations": listed}
 
 
 async def delete_revocation(node: Node, request: Request) -> None:

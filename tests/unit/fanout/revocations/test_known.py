@@ -63,9 +63,10 @@ def test_what_redis_lacks_or_has_older_is_lost() -> None:
     here, older, lacking = revoked("here", at=5), revoked("older", at=5), lifted("lacking", at=5)
     known = known_of(here, older, lacking)
     lost = [(older.id, older.pack()), (lacking.id, lacking.pack())]
-    assert known.find_lost({here.id: 5, older.id: 4}, NOW) == lost
-    assert known.find_lost({here.id: 5, older.id: 6, lacking.id: 5}, NOW) == []
-    assert known.find_lost({}, UNTIL) == [], "what is over need not be in Redis"
+    assert known.find_lost(known.ids(), {here.id: 5, older.id: 4}, NOW) == lost
+    assert known.find_lost(known.ids(), {here.id: 5, older.id: 6, lacking.id: 5}, NOW) == []
+    assert known.find_lost(known.ids(), {}, UNTIL) == [], "what is over need not be in Redis"
+    assert known.find_lost([lacking.id, "gone meanwhile"], {}, NOW) == lost[1:]
 
 
 def test_the_packed_record_is_the_one_that_holds() -> None:
@@ -74,10 +75,18 @@ def test_the_packed_record_is_the_one_that_holds() -> None:
     assert known_of().packed(later.id) == b""
 
 
+def test_a_record_is_the_same_only_if_redis_has_it_byte_by_byte() -> None:
+    ada = revoked()
+    known = known_of(ada)
+    assert known.find_same(ada.id, ada.pack()) == ada
+    assert known.find_same(ada.id, revoked(at=2).pack()) is None
+    assert known.find_same(revoked("bob").id, ada.pack()) is None
+
+
 def test_what_is_over_is_forgotten_unless_it_was_revoked_again_meanwhile() -> None:
     over, again, gone = revoked("over", until=900), revoked("again", until=900), lifted("gone", until=900)
     known = known_of(over, again, gone, revoked("stays"))
-    ids = known.expired(NOW)
+    ids = known.find_expired(known.ids(), NOW)
     assert sorted(ids) == sorted([over.id, again.id, gone.id])
     known.merge(revoked("again", at=7))
     known.forget_expired([*ids, "unknown"], NOW)

@@ -1,13 +1,16 @@
 """A node's copy of all revocations: what it answers, what it announces, and when it asks Redis."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import pytest
-from tannoy.fanout.control.requests import RevocationChanged
 from tannoy.fanout.revocations.calls import REVOCATIONS_MAX
-from tannoy.fanout.revocations.revocations import COMPARE_SECONDS, FORGET_SECONDS, Revocations, RevocationStatistics
+from tannoy.fanout.revocations.revocations import (
+    COMPARE_SECONDS,
+    FORGET_SECONDS,
+    READ_PER_TURN,
+    RevocationStatistics,
+)
 from tannoy.fanout.scripts import (
     REVOCATION_ADD,
     REVOCATION_LIFT,
@@ -15,72 +18,13 @@ from tannoy.fanout.scripts import (
     REVOCATIONS_READ,
     REVOCATIONS_RESTATE,
 )
-from tannoy.fanout.unreadable import UnreadableData
 from tannoy.shared.codes import ErrorCode
 from tannoy.shared.errors import Refused, Unavailable
 from tannoy.shared.keyspace import Keyspace
-from tannoy.shared.revocations import Revocation, RevocationKind
+from tannoy.shared.revocations import Revocation
 
-from tests.support.clock import EPOCH, START, manual_clock, on_manual_time
-from tests.support.scripted_redis import ScriptedPipeline
-
-USER, AGENT, TOKEN = RevocationKind.USER, RevocationKind.AGENT, RevocationKind.TOKEN
-NOW = EPOCH + START
-FAR = int(NOW) + 1000
-
-
-def record(value: str = "ada", *, at: int = 1, until: int = FAR, kind: RevocationKind = USER) -> Revocation:
-    return Revocation(kind, value, until, created_at=at, changed_at=at)
-
-
-def lifted(value: str = "ada", *, at: int = 2) -> Revocation:
-    return Revocation(USER, value, FAR, created_at=1, changed_at=at, is_lifted=True)
-
-
-def changed(revocation: Revocation, before: bytes = b"1|1", after: bytes = b"2|2") -> RevocationChanged:
-    return RevocationChanged(revocation, before, after)
-
-
-class RevocationsDriver:
-    """The revocations of one node, over a Redis whose answers the test gives. It has none at first."""
-
-    def __init__(self) -> None:
-        self.redis = ScriptedPipeline()
-        self.announced: list[RevocationChanged] = []
-        self.times_revoked = 0
-        self.revocations = Revocations(
-            self.redis,
-            Keyspace("tannoy"),
-            clock=manual_clock(),
-            unreadable=UnreadableData(),
-            announce=self.announced.append,
-            on_revoked=self._count,
-        )
-        self.hold()
-
-    def _count(self) -> None:
-        self.times_revoked += 1
-
-    def hold(self, *records: Revocation, stamp: bytes = b"1|1") -> None:
-        """Redis holds these from now on; who says this stamp knows them."""
-        fields = [word for each in records for word in (each.id.encode(), each.pack())]
-        self.redis.reply_with(
-            REVOCATIONS_READ,
-            lambda call: [stamp] if call.words[0] == stamp else [stamp, [*fields, b"version", b"1"]],
-        )
-
-    @property
-    def stamps_asked(self) -> list[bytes]:
-        """The stamp that the node has said in each comparison."""
-        return [words[0] for words in self.redis.arguments_of(REVOCATIONS_READ)]
-
-    @asynccontextmanager
-    async def running(self) -> AsyncGenerator[None]:
-        task = asyncio.create_task(self.revocations.run())
-        await self.revocations.loaded.wait()
-        yield
-        task.cancel()
-
+from tests.support.clock import manual_clock, on_manual_time, turns
+from tests.support.revocations_driver import AGENT, FAR, NOW, TOKEN, USER, RevocationsDriver, changed, lifted, record
 
 # ---- what is asked
 
@@ -239,6 +183,40 @@ async def test_while_redis_is_away_what_is_known_holds() -> None:
         node.hold(record(), record("bob"), stamp=b"2|2")
         await asyncio.sleep(COMPARE_SECONDS)
         assert node.revocations.is_revoked("bob")
+
+
+@on_manual_time
+async def test_thousands_of_records_are_read_a_share_in_each_turn() -> None:
+    node = RevocationsDriver()
+    node.hold(*(record(f"u{number}") for number in range(5 * READ_PER_TURN)), stamp=b"2|2")
+    reading = asyncio.create_task(node.revocations.compare())
+    known = [0]
+    while not reading.done():
+        await turns(1)
+        known.append(node.revocations.statistics().known)
+    assert known[-1] == 5 * READ_PER_TURN
+    assert max(later - earlier for earlier, later in pairwise(known)) == READ_PER_TURN
+
+
+@on_manual_time
+async def test_a_record_that_is_known_is_not_parsed_again_and_not_taken_for_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    node = RevocationsDriver()
+    node.hold(record("ada"), record("bob"))
+    await node.revocations.compare()
+    parsed: list[bytes] = []
+    parse = Revocation.parse
+
+    def note(packed: bytes) -> Revocation:
+        parsed.append(packed)
+        return parse(packed)
+
+    monkeypatch.setattr(Revocation, "parse", note)
+    node.hold(record("ada"), record("bob", at=2), record("cyd"), stamp=b"2|2")
+    await node.revocations.compare()
+    assert parsed == [record("bob", at=2).pack(), record("cyd").pack()]
+    assert node.redis.arguments_of(REVOCATIONS_RESTATE) == []
 
 
 @on_manual_time
