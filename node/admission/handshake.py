@@ -79,6 +79,8 @@ class AcceptedThenClosed:
     code: CloseCode
     wire: WireFormat
     subprotocol: str | None
+    address: str | None = None
+    """The client's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +200,7 @@ class Admission:
                 return AwaitsToken(target, wire, subprotocol, origin, handshake.client_host)
             return Admitted(self.identify(target, token), wire, subprotocol, handshake.client_host)
         except Refused as refusal:
-            return AcceptedThenClosed(refusal, close_code_of(refusal), wire, subprotocol)
+            return AcceptedThenClosed(refusal, close_code_of(refusal), wire, subprotocol, handshake.client_host)
 
     def identify(self, target: Target, token: str) -> Session:
         """The session of a client that has proven who it is. Raises Refused."""

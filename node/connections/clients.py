@@ -99,7 +99,7 @@ class Clients:
                 if (refusal := self._admission.find_revocation(session)) is not None:
                     code = close_code_of(refusal)
                     self.refusals.record(reason_of(refusal), code, refusal, address=address)
-                    rejected = AcceptedThenClosed(refusal, code, wire, subprotocol)
+                    rejected = AcceptedThenClosed(refusal, code, wire, subprotocol, address)
                     return RejectedConnection(transport, rejected, wheel, others)
                 encoding = encoding_of(wire, transport.framing)
                 return Connection(self._context, transport, session, encoding, address)

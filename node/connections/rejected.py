@@ -36,7 +36,7 @@ class RejectedConnection:
         encoding = encoding_of(self._decision.wire, self._transport.framing)
         self._transport.accept(encode_refusal(encoding, refusal, code))
         self._transport.close(code, CLOSE_RULES[code].reason)
-        if self._others.add(self):
+        if self._others.add(self, self._decision.address):
             self._wheel.schedule(self, CLOSE_DEADLINE)
         else:
             self._transport.abort()

@@ -77,7 +77,7 @@ class UnidentifiedConnection:
 
     def on_opened(self) -> None:
         self._transport.accept(None)
-        if self._others.add(self):
+        if self._others.add(self, self._decision.address):
             self._wheel.schedule(self, AUTH_DEADLINE)
         else:
             self._transport.abort()

@@ -19,12 +19,16 @@ AT_ONCE = 5
 async def node(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[NodeProcess]:
     """One handshake an hour, so that none comes back during a test."""
     settings = {"RATE_CONNECTS": "1/h", "TRUSTED_PROXIES": "127.0.0.1", "LOG_FORMAT": "json"}
-    async with Cluster(nodes=1, transport=request.param, times=PATIENT, **settings) as running:
+    tokens = {"AUTH": "jwt", "JWT_SECRET": "a-secret-that-only-the-back-end-and-the-nodes-know"}
+    async with Cluster(nodes=1, transport=request.param, times=PATIENT, **settings, **tokens) as running:
         yield running.nodes[0]
 
 
-async def shake_hands(node: NodeProcess, *forwarded_for: str) -> Answer:
+async def shake_hands(node: NodeProcess, *forwarded_for: str, token: str | None = None) -> Answer:
+    """Without a token the client is accepted, and would have to send one in its first frame."""
     fields = [f"X-Forwarded-For: {value}" for value in forwarded_for]
+    if token is not None:
+        fields.append(f"Authorization: Bearer {token}")
     async with RawHttp.to(node.port) as http:
         return await http.request("\n".join(["GET /ws HTTP/1.1", "Host: chat.example", HANDSHAKE, *fields]))
 
@@ -58,3 +62,15 @@ async def test_what_a_client_writes_into_the_header_changes_nothing(node: NodePr
 
     assert one_line == [101] * AT_ONCE
     assert two_lines == [429] * 2
+
+
+async def test_handshakes_that_are_refused_for_their_token_count_as_any_other(node: NodeProcess) -> None:
+    before = (await node.diagnostics())["refused"]
+    answers = [await shake_hands(node, "203.0.113.5", token="no.good.token") for _ in range(3 * AT_ONCE)]
+
+    assert [answer.status for answer in answers] == [101] * AT_ONCE + [429] * 2 * AT_ONCE
+    after = (await node.diagnostics())["refused"]
+    assert after["token_malformed"] - before["token_malformed"] == AT_ONCE, "no other token was looked at"
+    assert after["rate_limited"] - before["rate_limited"] == 2 * AT_ONCE
+    assert (await shake_hands(node, "203.0.113.5")).status == 429
+    assert (await shake_hands(node, "203.0.113.6")).status == 101

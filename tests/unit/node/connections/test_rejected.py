@@ -16,10 +16,10 @@ from tests.support.recording_transport import RecordingTransport
 
 
 def rejected_connection(
-    others: OtherConnections | None = None,
+    others: OtherConnections | None = None, address: str | None = None
 ) -> tuple[RejectedConnection, RecordingTransport, TimerWheel]:
     transport, wheel = RecordingTransport(), TimerWheel(manual_clock())
-    decision = AcceptedThenClosed(BadName("no such name"), CloseCode.FORBIDDEN, MSGPACK, None)
+    decision = AcceptedThenClosed(BadName("no such name"), CloseCode.FORBIDDEN, MSGPACK, None, address)
     made = RejectedConnection(transport, decision, wheel, others or OtherConnections(manual_clock()))
     transport.listener = made
     return made, transport, wheel
@@ -102,3 +102,16 @@ async def test_rejected_connection_makes_place_for_another_one() -> None:
     rejected_connection(others)[0].on_opened()
     assert transport.aborted
     assert others.statistics().closed == 1
+
+
+@on_manual_time
+async def test_rejected_connections_of_one_address_leave_places_for_those_of_others() -> None:
+    others = OtherConnections(manual_clock(), address_maximum=2)
+    greedy = [rejected_connection(others, address="203.0.113.1") for _ in range(3)]
+    for made, _, _ in greedy:
+        made.on_opened()
+    other, transport, _ = rejected_connection(others, address="203.0.113.2")
+    other.on_opened()
+    assert [of_greedy.aborted for _, of_greedy, _ in greedy] == [False, False, True]
+    assert not transport.aborted
+    assert (others.statistics().open, others.statistics().addresses) == (3, 2)

@@ -22,7 +22,7 @@ from tannoy.shared.protocol.frames import Author
 from tests.support.clock import manual_clock, on_manual_time
 from tests.support.recording_transport import RecordingTransport
 
-DECISION = AwaitsToken(Target(Endpoint.ROOMS, None, {}), JSON, None, None)
+DECISION = AwaitsToken(Target(Endpoint.ROOMS, None, {}), JSON, None, None, "203.0.113.1")
 ADA = Author(UserId("ada"), "Ada", SessionId("s1"))
 BYE_BAD_TOKEN = {"type": "bye", "code": 4501, "reason": "bad token", "reconnect": False}
 AUTH = {"type": "auth", "token": "good"}
@@ -203,3 +203,11 @@ async def test_a_client_that_has_gone_leaves_no_deadline_behind() -> None:
 async def test_without_a_place_the_connection_is_aborted() -> None:
     driver = UnidentifiedDriver(OtherConnections(manual_clock(), maximum=0))
     assert driver.transport.aborted
+
+
+@on_manual_time
+async def test_clients_of_one_address_that_send_no_token_are_bounded_by_it() -> None:
+    others = OtherConnections(manual_clock(), address_maximum=1)
+    drivers = [UnidentifiedDriver(others) for _ in range(2)]
+    assert [driver.transport.aborted for driver in drivers] == [False, True]
+    assert others.statistics().addresses == 1
