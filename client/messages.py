@@ -38,6 +38,14 @@ class Gap:
     after: Position | None
     until: Position | None
 
+    @property
+    def is_new_epoch(self) -> bool:
+        """Redis has lost data, and the channel has begun another epoch: messages behind the gap may be repetitions.
+
+        Those are left out that are among the last 300 that were read.
+        """
+        return self.after is not None and self.until is not None and self.after.epoch != self.until.epoch
+
     def __str__(self) -> str:
         return str(Missing(self.after, self.until))
 
