@@ -6,6 +6,7 @@ from typing import Any
 from .channel import Channel
 from .channel_state import ChannelState
 from .event_queue import EventQueue, EventReaders
+from .events import Event
 from .reconnector import Reconnector
 
 
@@ -29,7 +30,7 @@ class Agent(Channel):
         super().__init__(link, state)
         self._events = events
 
-    def events(self) -> EventQueue:
+    def events(self) -> EventQueue[Event]:
         """What happens to this connection from now on, and the private messages to its user."""
         return self._events.open()
 

@@ -97,7 +97,7 @@ async def _request_join(link: Reconnector, room: ChannelState, *, recovers: bool
         if answer["type"] == "ok" and room.has_ended:
             link.frames.send({"type": "leave", "room": room.name})  # it was left meanwhile
         elif answer["type"] == "ok":
-            room.enter(answer)
+            link.session.enter_room(room, answer)
 
     try:
         async with asyncio.timeout(JOIN_SECONDS):

@@ -1,7 +1,7 @@
 """What a room and an agent have in common: messages in, messages out, and the history."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Self
 from uuid import uuid4
 
@@ -84,15 +84,29 @@ class Channel:
         return self
 
     async def __anext__(self) -> Message | Gap:
+        item = await self.next_frame()
+        return Gap(item.after, item.until) if isinstance(item, Missing) else parse_message(item)
+
+    async def next_frame(self) -> Frame | Missing:
+        """What `__anext__` returns, as the frame of a message or the description of a gap. Raises as it does."""
         if self._is_being_read:
             raise ClientMisused(f"{self.name} is being read already: one at a time may iterate over it")
         self._is_being_read = self.state.is_read = self.state.may_pause = True
         try:
-            return await self._next_item()
+            return await self._next_frame()
         finally:
             self._is_being_read = False
 
-    async def _next_item(self) -> Message | Gap:
+    def start_after(self, position: Position, known: Sequence[Frame] = ()) -> None:
+        """Read on after `position`, instead of after that at which the channel was joined.
+
+        `known` are messages before it, which are not read again. Call it before anything was read.
+        """
+        head = self.position
+        self.state.reading.start_after(position, known)
+        self._missed_head = Missed(head)
+
+    async def _next_frame(self) -> Frame | Missing:
         while True:
             if self._missed_head is not None:
                 item = await self._next_missed(self._missed_head)
@@ -104,19 +118,19 @@ class Channel:
             if isinstance(entry, Missed):
                 self._missed_head = entry
             elif entry is not None:
-                return parse_message(entry)
+                return entry
             elif self.state.has_ended:
                 raise self.state.end or StopAsyncIteration
             else:
                 self._waiter = asyncio.get_running_loop().create_future()
                 await self._waiter
 
-    async def _next_missed(self, missed: Missed) -> Message | Gap | None:
+    async def _next_missed(self, missed: Missed) -> Frame | Missing | None:
         """The next message that was missed, from the history; None behind the last one.
 
         If the caller gives up while a page is read, the reading position tells the next call where to go on.
         """
-        items = self._missed = self._missed or self.state.reading.read_missed(missed.head, self._request_history)
+        items = self._missed = self._missed or self.state.reading.read_missed(missed.head, self.request_history)
         try:
             item = await anext(items, None)
         except BaseException:
@@ -124,10 +138,10 @@ class Channel:
             raise
         if item is None:
             self._missed = None
-            return None
-        return Gap(item.after, item.until) if isinstance(item, Missing) else parse_message(item)
+        return item
 
-    async def _request_history(self, **fields: int) -> Frame | None:
+    async def request_history(self, **fields: int) -> Frame | None:
+        """The `ok` frame of a `history` command, or None if it was refused, or not answered in time."""
         try:
             return await self._call(self._command("history", **fields), _HISTORY_SECONDS)
         except ClientError:

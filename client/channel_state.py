@@ -8,6 +8,7 @@ from collections.abc import Callable
 from ..shared.publication import Position
 from .catch_up import CatchUp, Frame, position_of
 from .errors import ClientError
+from .events import Rejoined
 from .inbox import Inbox, Missed
 from .presence import Presence
 
@@ -55,9 +56,12 @@ class ChannelState:
     def recover_from(self) -> Position | None:
         return self.inbox.recover_from
 
-    def enter(self, answer: Frame) -> None:
-        """The channel was joined: `answer` is the `ok` of `join`, or the `welcome` of a channel's own endpoint."""
-        head = position_of(answer)
+    def enter(self, answer: Frame) -> Rejoined | None:
+        """The channel was joined: `answer` is the `ok` of `join`, or the `welcome` of a channel's own endpoint.
+
+        Returns the event of a channel that was joined before.
+        """
+        head, before = position_of(answer), self.inbox.head
         self.is_joined = True
         if "version" in answer:
             self.presence.apply_snapshot(answer)
@@ -65,9 +69,12 @@ class ChannelState:
             self._has_started = True
             self.inbox.start(head)
             self._read_position.start_after(head)
-        elif not answer.get("recovered"):
-            self.inbox.add_missed(head)
+            return None
+        if answer.get("recovered") and head is not None and before is not None:
+            return Rejoined(self.name, head.offset - before.offset)
+        self.inbox.add_missed(head)
         self.on_change()
+        return Rejoined(self.name, None)
 
     def interrupt(self) -> None:
         """The connection was lost."""

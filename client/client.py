@@ -12,6 +12,7 @@ from .calls import call, join_room, refresh_presence
 from .channel_state import ChannelState
 from .errors import ClientMisused, NoAnswer
 from .event_queue import EventQueue, EventReaders
+from .events import Event
 from .options import Options, SlowReader, check_options
 from .reconnector import Reconnector
 from .room import Room
@@ -161,7 +162,7 @@ class Client:
         sessions: int = answer["sessions"]
         return sessions
 
-    def events(self) -> EventQueue:
+    def events(self) -> EventQueue[Event]:
         """`async for event in client.events()`: what happens from now on, besides the messages of channels.
 
         Those of an agent's connection are `agent.events()`.

@@ -3,13 +3,15 @@
 import asyncio
 import weakref
 from collections import deque
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 from .errors import ClientError
 from .events import Event, EventsMissed
 
 QUEUED_EVENTS_MAX = 1000
 """Events that wait for one reader; beyond them the oldest are dropped, and counted in an EventsMissed."""
+
+Item = TypeVar("Item")
 
 
 class EventReaders:
@@ -18,11 +20,11 @@ class EventReaders:
     __slots__ = ("_readers",)
 
     def __init__(self) -> None:
-        self._readers: list[weakref.ref[EventQueue]] = []
+        self._readers: list[weakref.ref[EventQueue[Event]]] = []
 
-    def open(self) -> "EventQueue":
+    def open(self) -> "EventQueue[Event]":
         """Return a reader of the events from now on."""
-        reader = EventQueue()
+        reader: EventQueue[Event] = EventQueue()
         self._readers.append(weakref.ref(reader, self._readers.remove))
         return reader
 
@@ -38,17 +40,17 @@ class EventReaders:
                 queue.finish(end)
 
 
-class EventQueue:
+class EventQueue(Generic[Item]):
     """`async for event in queue`: what has happened since it was made. Raises what has ended the client."""
 
     def __init__(self) -> None:
-        self._events: deque[Event] = deque()
+        self._events: deque[Item] = deque()
         self._missed = 0
         self._has_ended = False
         self._end: ClientError | None = None
         self._waiter: asyncio.Future[None] | None = None
 
-    def add(self, event: Event) -> None:
+    def add(self, event: Item) -> None:
         if len(self._events) >= QUEUED_EVENTS_MAX:
             self._events.popleft()
             self._missed += 1
@@ -62,7 +64,7 @@ class EventQueue:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Event:
+    async def __anext__(self) -> Item | EventsMissed:
         while True:
             if self._missed:
                 missed, self._missed = self._missed, 0

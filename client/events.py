@@ -17,6 +17,17 @@ class Connected:
 
 
 @dataclass(frozen=True, slots=True)
+class Rejoined:
+    """A room was joined again after a reconnect, or an agent's session is back.
+
+    `recovered`: how many messages were missed and follow; None: what was missed is read from the history.
+    """
+
+    channel: str
+    recovered: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Reconnecting:
     """The connection was lost. The next attempt is made in `delay` seconds."""
 
@@ -94,6 +105,7 @@ class EventsMissed:
 
 Event = (
     Connected
+    | Rejoined
     | Reconnecting
     | UserJoined
     | UserLeft

@@ -135,6 +135,10 @@ class Reconnector:
             self._events.finish(told)
             self.notify()
 
+    def limit_attempts(self, max_attempts: int | None) -> None:
+        """From now on it gives up after so many failed connections in a row; None: never."""
+        self._retries.max_attempts = max_attempts
+
     # ---- connections
 
     async def _run(self) -> None:

@@ -16,7 +16,7 @@ class Retries:
 
     def __init__(self, uniform: Callable[[float, float], float], *, max_attempts: int | None = None) -> None:
         self._uniform = uniform
-        self._max_attempts = max_attempts
+        self.max_attempts = max_attempts
         self._failures = 0
 
     def next_delay(self, lost: ConnectionLost, lasted: float) -> float:
@@ -30,7 +30,7 @@ class Retries:
             self._failures = 0
         jitter = full_jitter(self._failures, base=BACKOFF_BASE, cap=BACKOFF_CAP, uniform=self._uniform)
         self._failures += 1
-        if self._max_attempts is not None and self._failures >= self._max_attempts:
+        if self.max_attempts is not None and self._failures >= self.max_attempts:
             times = "1 time" if self._failures == 1 else f"{self._failures} times"
             raise ClientError(f"the connection failed {times} in a row, the last time with: {lost}") from lost
         if lost.retry_after is None:

@@ -29,6 +29,8 @@ class Session:
         "home",
         "is_live",
         "message_max_bytes",
+        "node",
+        "on_frame",
         "pending",
         "refusal",
         "rooms",
@@ -49,9 +51,12 @@ class Session:
         self.home = home
         self.user_id = ""
         """Who the client is, as the node said last."""
+        self.node = ""
         self.message_max_bytes = 0
         """The largest frame that the node accepts."""
         self.is_live = False
+        self.on_frame: Callable[[Frame], None] | None = None
+        """Called with each frame of the node, before it is handled."""
         self.bye: Frame = {}
         """The `bye` of the present connection, or of the one that has just ended; empty without one."""
         self.refusal: Frame = {}
@@ -79,6 +84,8 @@ class Session:
     def receive(self, frame: Frame) -> ChannelState | None:
         """Handle a frame. Returns the channel that has received something to read."""
         kind = frame["type"]
+        if self.on_frame is not None:
+            self.on_frame(frame)
         if kind == "message":
             channel = self._channel_of(frame)
             if channel is not None:
@@ -120,10 +127,18 @@ class Session:
         return self.rooms.get(frame["room"]) if "room" in frame else self.home
 
     def _handle_welcome(self, frame: Frame) -> None:
-        self.user_id, self.message_max_bytes, self.is_live = frame["user_id"], frame["message_max_bytes"], True
-        if self.home is not None:
-            self.home.enter(frame)
+        self.user_id, self.node, self.message_max_bytes = frame["user_id"], frame["node"], frame["message_max_bytes"]
+        self.is_live = True
+        rejoined = None if self.home is None else self.home.enter(frame)
         self._on_live(frame)
+        if rejoined is not None:
+            self._on_event(rejoined)
+
+    def enter_room(self, room: ChannelState, answer: Frame) -> None:
+        """A `join` was answered with `ok`."""
+        rejoined = room.enter(answer)
+        if rejoined is not None:
+            self._on_event(rejoined)
 
     def _handle_error(self, frame: Frame) -> None:
         if self.pending.answer(frame):

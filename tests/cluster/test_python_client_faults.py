@@ -39,7 +39,7 @@ def contents(items: list[Message | Gap]) -> list[object]:
     return [item.content if isinstance(item, Message) else item for item in items]
 
 
-async def find(events: EventQueue, kind: type[Found]) -> Found:
+async def find(events: EventQueue[Event], kind: type[Found]) -> Found:
     """The next event of this kind."""
     async with asyncio.timeout(PATIENCE):
         async for event in events:

@@ -142,6 +142,12 @@ async def test_a_watch_outlives_its_node_and_shows_each_message_once(target: str
         assert not any("missing" in line for line in watch.err)
 
 
+async def test_a_watch_of_a_room_is_not_listed_there(cluster: Cluster) -> None:
+    async with watching(cluster.nodes[0], "room:observed"):
+        client = await cluster.nodes[1].connect("/ws/chat/observed?user_id=ada")
+        assert [user["user_id"] for user in client.welcome["users"]] == ["ada"]
+
+
 async def test_a_watch_names_what_is_no_longer_kept(small: Cluster) -> None:
     first, second = small.nodes
     async with watching(first, "room:trimmed") as watch:

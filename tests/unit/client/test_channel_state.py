@@ -3,6 +3,7 @@
 from tannoy.client.catch_up import Frame
 from tannoy.client.channel_state import ChannelState
 from tannoy.client.errors import ClientError
+from tannoy.client.events import Rejoined
 from tannoy.client.inbox import Missed
 from tannoy.shared.publication import Position
 
@@ -57,6 +58,15 @@ def test_a_join_without_recovery_leaves_a_missed_entry_up_to_its_head() -> None:
     channel.enter(answer(9, recovered=False))
     channel.add_message(message(10))
     assert take_all(channel) == [1, Missed(Position("e1", 9)), 10]
+
+
+def test_a_channel_that_is_joined_again_says_how_many_messages_follow() -> None:
+    channel = ChannelState("lobby", 10)
+    assert channel.enter(answer(4)) is None
+    channel.interrupt()
+    assert channel.enter(answer(7, recovered=True)) == Rejoined("lobby", 3)
+    channel.interrupt()
+    assert channel.enter(answer(9, recovered=False)) == Rejoined("lobby", None)
 
 
 def test_a_message_that_was_read_before_is_not_taken_again() -> None:

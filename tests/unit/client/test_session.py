@@ -2,7 +2,7 @@
 
 from tannoy.client.catch_up import Frame
 from tannoy.client.channel_state import ChannelState
-from tannoy.client.events import BusStatus, Event, NodeError, UserJoined
+from tannoy.client.events import BusStatus, Event, NodeError, Rejoined, UserJoined
 from tannoy.client.session import Session
 
 WELCOME: Frame = {"type": "welcome", "user_id": "ada", "session_id": "s", "node": "n1", "message_max_bytes": 100}
@@ -93,6 +93,23 @@ def test_a_join_after_a_reconnect_recovers_from_what_was_received_last() -> None
         "room": "lobby",
         "recover": {"epoch": "e1", "offset": 5},
     }
+
+
+def test_a_room_that_is_joined_again_is_an_event() -> None:
+    driver = Driver()
+    driver.connect()
+    room = driver.join()
+    driver.session.end()
+    driver.session.enter_room(room, {"epoch": "e1", "offset": 6, "recovered": True})
+    assert driver.events == [Rejoined("lobby", 2)]
+
+
+def test_every_frame_is_shown_to_who_asks_for_it() -> None:
+    driver, frames = Driver(), list[Frame]()
+    driver.session.on_frame = frames.append
+    driver.connect()
+    driver.session.receive({"type": "ping"})
+    assert [frame["type"] for frame in frames] == ["welcome", "ping"]
 
 
 def test_a_first_join_recovers_nothing() -> None:
