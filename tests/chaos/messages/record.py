@@ -156,6 +156,37 @@ class Unexpected(NamedTuple):
     what: str
 
 
+class ReadMessage(NamedTuple):
+    """`position`: where the client says that it is, behind it. `number` is -1 for a content that nobody published."""
+
+    at: float
+    position: Position | None
+    offset: int | None
+    number: int
+
+
+class ReadGap(NamedTuple):
+    """Messages after `after`, up to and including `until`, may be missing, as the client was told."""
+
+    at: float
+    after: Position | None
+    until: Position | None
+
+
+@dataclass(slots=True)
+class Reads:
+    """What one client has read in one channel, from the position `start` on. `position`: up to where it has read."""
+
+    client: str
+    channel: str
+    start: Position | None
+    items: list[ReadMessage | ReadGap] = field(default_factory=list[ReadMessage | ReadGap])
+    position: Position | None = None
+
+    def __post_init__(self) -> None:
+        self.position = self.position or self.start
+
+
 class Record:
     """The data of a run, append-only."""
 
@@ -170,6 +201,8 @@ class Record:
         self.pages: list[Page] = []
         self.heads: list[Head] = []
         self.unexpected: list[Unexpected] = []
+        self.reads: list[Reads] = []
+        """What clients of the product have read."""
         self.deliveries = 0
 
     def add_subscription(

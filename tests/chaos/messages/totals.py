@@ -9,8 +9,9 @@ from itertools import accumulate
 from tests.chaos.harness.fault_spans import FaultSpan, fault_spans_of
 from tests.chaos.harness.history import Fault, FaultKind
 from tests.chaos.messages.contents import Contents, runs
-from tests.chaos.messages.record import Record, Subscription
+from tests.chaos.messages.record import ReadGap, Record, Subscription
 from tests.chaos.messages.verify import concerns
+from tests.chaos.messages.verify_reads import count_told_missing
 
 AFTER = 3.0
 """Seconds after a fault that are still attributed to it."""
@@ -58,6 +59,11 @@ class Totals:
     epochs: int
     pages: int
     entries: int
+    reads: int
+    """Messages that clients of the product have read; `gaps`: what they were told of; `told_missing`: how many offsets
+    of one epoch that were."""
+    gaps: int
+    told_missing: int
     faults: dict[str, int]
     delays: Delays
     delays_by_fault: dict[str, Delays]
@@ -76,6 +82,7 @@ class Totals:
             f"resyncs      {resyncs or 'none'}",
             f"skipped      {self.skipped} messages, announced as missing by a resync or a refused recovery",
             f"history      {self.pages} pages with {self.entries} entries",
+            f"tannoy.client {self.reads} messages read, {self.gaps} gaps told, with {self.told_missing} messages",
             f"delays       {self.delays}",
             *(f"  {kind:<15}{delays}; since its end: {repairs.as_repairs()}" for kind, delays, repairs in by_kind),
         ]
@@ -88,6 +95,7 @@ def totals_of(record: Record) -> Totals:
         for subscription in record.subscriptions
         if subscription.recovered and subscription.start and subscription.asked
     ]
+    gaps = sum(isinstance(item, ReadGap) for reads in record.reads for item in reads.items)
     return Totals(
         deliveries=record.deliveries,
         acknowledged=len(record.acknowledged),
@@ -114,6 +122,9 @@ def totals_of(record: Record) -> Totals:
         ),
         pages=len(record.pages),
         entries=sum(len(page.entries) for page in record.pages),
+        reads=sum(len(reads.items) for reads in record.reads) - gaps,
+        gaps=gaps,
+        told_missing=sum(map(count_told_missing, record.reads)),
         faults=dict(Counter(fault.kind.value for fault in record.history.of(Fault))),
         delays=delays,
         delays_by_fault=by_fault,
@@ -229,4 +240,6 @@ def too_little(totals: Totals, minimum: Minimum) -> list[str]:
     found = [f"{what}: {was}, at least {least} are wanted" for what, (was, least) in wanted.items() if was < least]
     if totals.skipped > SKIPPED_MAX * totals.deliveries:
         found.append(f"{totals.skipped} messages were announced as missing instead of delivered: that is too many")
+    if totals.told_missing > SKIPPED_MAX * max(totals.reads, 1):
+        found.append(f"clients of the product were told of {totals.told_missing} missing messages: that is too many")
     return found

@@ -12,6 +12,8 @@ the subscription has left. Nothing else excuses a jump. A gap is a `hole`, whate
 messages were acknowledged; a message that was received before in this epoch, or lies before the position, is a
 `duplicate`; a message that fills a hole later is `reordered`. No fault and no length of time is an excuse.
 
+**Each client of the product** (in `verify_reads.py`), over all its connections.
+
 **After the faults** (`behind`; in this file). No fault is in effect, no message is published, all clients have
 returned: within STABLE_WITHIN every node has the same head of each channel, and every listener has that position,
 without a further message that would reveal a hole. So the loss of a last message is found as well.
@@ -51,6 +53,7 @@ from tests.chaos.harness.lost_keys import has_lost
 from tests.chaos.harness.violation import Kind, Violation
 from tests.chaos.messages.contents import Contents, positions
 from tests.chaos.messages.record import NEVER, Position, Record, Subscription
+from tests.chaos.messages.verify_reads import verify_reads
 
 LATE_AFTER = 6.0
 """Seconds."""
@@ -80,6 +83,7 @@ def verify(record: Record) -> list[Violation]:
     found += contents.verify()
     found += last_positions(record)
     found += epochs(record, faults)
+    found += verify_reads(record.reads, record.acknowledged, record.heads)
     found += [Violation(Kind.UNEXPECTED, each.at, each.about, each.what) for each in record.unexpected]
     found += [Violation(Kind.NODE_DIED, e.at, e.node, e.last_words) for e in record.history.of(NodeDied)]
     return sorted(found, key=lambda violation: violation.at)

@@ -11,6 +11,7 @@ from tests.chaos.messages.audit import audit_positions
 from tests.chaos.messages.author import AUTHOR, Author
 from tests.chaos.messages.client import COMING_AND_GOING, STAYING, Client, RunContext, VisitPattern
 from tests.chaos.messages.listener import AGENT, ROOM
+from tests.chaos.messages.python_client import PythonClient
 from tests.chaos.messages.reader import Reader
 from tests.chaos.messages.record import Position, Post
 from tests.support.cluster import NodeProcess
@@ -35,7 +36,7 @@ OWN_SETTINGS = (
     {"SLOW_POLICY": "skip", "LIMIT_MODE": "available"},
 )
 """Settings of the nodes, in turn."""
-STAYING_PER_CHANNEL = 5
+STAYING_PER_CHANNEL = 4
 MOVING_PER_CHANNEL = 4
 ROAMING = 4
 SLOW = 3
@@ -63,6 +64,9 @@ class Workload:
         sockets = self._sockets()
         self._slow = [self._client(f"slow.{n}", (WIDE,), n, small_buffers=True) for n in range(SLOW)]
         self._clients = [*sockets, *self._listeners(), *self._slow]
+        self._python_clients = [
+            PythonClient(context, f"python.{number}", channel, number) for number, channel in enumerate(KEYSPACE)
+        ]
         self._author = Author(context, sockets=sockets)
         self._reader = Reader(context, KEYSPACE)
 
@@ -112,6 +116,8 @@ class Workload:
     def start(self) -> None:
         for client in self._clients:
             self._clients_at_work.start(client.run())
+        for python_client in self._python_clients:
+            self._clients_at_work.start(python_client.run())
         for channel in KEYSPACE:
             self._publishing.start(self._publish_to(channel))
         self._publishing.start(self._reader.run())
@@ -175,7 +181,10 @@ class Workload:
     def _positions(self) -> list[tuple[str, Position | None]]:
         """The position of each client in each of its channels."""
         return [
-            (channel, client.subscriptions[channel].position if channel in client.subscriptions else None)
-            for client in self._clients
-            for channel in client.channels
+            *(
+                (channel, client.subscriptions[channel].position if channel in client.subscriptions else None)
+                for client in self._clients
+                for channel in client.channels
+            ),
+            *((client.channel, client.position) for client in self._python_clients),
         ]
