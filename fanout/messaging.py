@@ -8,12 +8,12 @@ from typing import Any
 
 from ..shared.keyspace import Keyspace
 from .backend import RedisBackend
-from .history.publisher import Publisher
+from .history.publisher import PUBLISHING_SCRIPTS, Publisher
 from .history.reader import HistoryReader, HistoryRules
 from .probe import Probe, publish_probe
 from .pubsub.envelopes import PLAIN, Envelopes
 from .redis.pipeline import CommandSender, OnConnected
-from .scripts import HEAD_RELEASE, HISTORY_READ, PUBLISH, PUBLISH_ONCE, SERVER_DOUBT, SERVER_ENSURE, UNREADABLE_REMOVE
+from .scripts import HEAD_RELEASE, HISTORY_READ, SERVER_DOUBT, SERVER_ENSURE, UNREADABLE_REMOVE
 from .server_life import ServerLives
 
 
@@ -34,7 +34,7 @@ class Messaging:
         self._checks: list[OnConnected] = []
         self.publishing = backend.pipeline(
             name=f"tannoy-publisher-{name}",
-            scripts=(SERVER_ENSURE, SERVER_DOUBT, UNREADABLE_REMOVE, PUBLISH, PUBLISH_ONCE),
+            scripts=PUBLISHING_SCRIPTS,
             on_connected=self._prepare,
         )
         self.publisher = Publisher(self.publishing, keyspace, rules, envelopes)

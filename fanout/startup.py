@@ -6,23 +6,27 @@ What a node can do without, and a managed service may leave out, is a warning in
 import asyncio
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from ..shared.errors import StartError
 from ..shared.keyspace import Keyspace
-from .backend import backend_of
+from .backend import RedisBackend, backend_of
+from .history.publisher import PUBLISHING_SCRIPTS
+from .history.reader import HistoryRules
+from .probe import publish_probe
 from .pubsub.verbs import Verbs
 from .redis.address import AnyAddress, RedisAddress
-from .redis.connection import RedisConnection
+from .redis.connection import RedisConnection, Reply, Word
 from .redis.errors import NO_RIGHT_IN_SCRIPT, CannotConnect, ConnectionLost, NotMaster, RedisError
 from .redis.opening import connect
 from .redis.pipeline import CommandSender, DirectCommands
-from .redis.script import load_scripts
+from .redis.script import Script, load_scripts
 from .redis.sentinel import MasterDiscovery, NoMaster, Target
 from .redis.server_description import NO_EVICTION, ServerDescription, describe_server
 from .scripts import COORDINATION_PROBE, SERVER_ENSURE, UNREADABLE_REMOVE
-from .server_life import UNKNOWN_IDENTITY, SeenData
+from .server_life import UNKNOWN_IDENTITY, SeenData, ServerLives
 
 _SLOT_IS_MOVING = ("MOVED", "ASK", "TRYAGAIN")
 _RIGHTS = "docs/redis.md lists the rights that a node needs"
@@ -46,6 +50,43 @@ class StartupProbe:
 
 async def check_server(address: Target, probe: StartupProbe, *, timeout: float) -> list[str]:
     """Connect to it and run the probe, within `timeout` seconds. Returns warnings. Raises StartError."""
+    warnings: list[str] = []
+    async with _checked(address, timeout, slot_may_move=probe.verbs.is_sharded) as (connection, description):
+        warnings = await _run_probe(connection, probe, description)
+    return warnings
+
+
+async def check_publishing(
+    backend: RedisBackend, keyspace: Keyspace, rules: HistoryRules, lives: ServerLives, *, timeout: float
+) -> None:
+    """Connect once to each server, without retries, and publish on a channel without subscribers.
+
+    `timeout` is in seconds, for each server. Raises StartError.
+    """
+    for server, partitions in await backend.servers(timeout):
+        async with _checked(server, timeout, slot_may_move=backend.verbs.is_sharded) as (connection, _):
+            sharded = backend.verbs.is_sharded
+            await load_scripts(connection, [each.sharded if sharded else each for each in PUBLISHING_SCRIPTS])
+            commands = _ShardedCommands(connection) if sharded else DirectCommands(connection)
+            await lives.on_connected(commands, partitions)
+            await publish_probe(commands, keyspace, rules)(partitions[0])
+
+
+class _ShardedCommands(DirectCommands):
+    """To one master of a Redis Cluster."""
+
+    def run_script(self, script: Script, keys: tuple[bytes, ...], arguments: tuple[Word, ...]) -> asyncio.Future[Reply]:
+        return super().run_script(script.sharded, keys, arguments)
+
+
+@asynccontextmanager
+async def _checked(
+    address: Target, timeout: float, *, slot_may_move: bool
+) -> AsyncGenerator[tuple[RedisConnection, ServerDescription]]:
+    """A connection to a server, for a check within `timeout` seconds: what fails in it is raised as StartError.
+
+    `slot_may_move`: a slot that has just moved ends the check, and is no error.
+    """
     at = f"Redis at {address} (TANNOY_REDIS_URL)"
     host = address.host if isinstance(address, RedisAddress) else ""
     description = describe_server(host, {})
@@ -58,13 +99,12 @@ async def check_server(address: Target, probe: StartupProbe, *, timeout: float) 
                 description = await _ask_description(connection, host)
                 if description.is_too_old:
                     raise StartError(f"{at} is too old: it is Redis {description.version}, and {_NEEDED}")
-                return await _run_probe(connection, probe, description)
+                yield connection, description
             finally:
                 connection.abort()
     except RedisError as error:
-        if not (probe.verbs.is_sharded and error.code in _SLOT_IS_MOVING):
+        if not (slot_may_move and error.code in _SLOT_IS_MOVING):
             raise StartError(f"{at} {_complaint(error, address)}{_service_hint(description)}") from error
-        return []
     except (OSError, ConnectionLost, NoMaster) as error:
         raise StartError(f"{at} {_complaint(error, address)}") from error
 

@@ -16,6 +16,7 @@ from ..shared.errors import StartError
 from ..shared.names import NodeId
 from ..shared.policy import Limit, LimitPolicy
 from ..shared.settings import Settings
+from ..shared.turns import Turns
 from .admission.owner_rates import OwnerRates
 from .admission.rate_limits import SessionRates
 from .admission.resources import Resources
@@ -34,7 +35,6 @@ from .operations.history import HistoryQueries
 from .operations.pages import page_bytes, page_turns
 from .operations.presence import PresenceQueries
 from .operations.publishing import Publishing
-from .operations.turns import Turns
 from .protocols.session import NodeTerms
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 
 from ..fanout.bus import BusStatistics
 from ..shared.protocol.frames import Object
+from ..shared.turns import TurnsStatistics
 from .admission.other_connections import OtherStatistics
 from .admission.resources import ResourceStatistics
 from .auth.jwks import KeyStatistics
@@ -14,7 +15,6 @@ from .delivery.hub import HubStatistics
 from .delivery.outbox import OutboxStatistics
 from .delivery.relay import RelayStatistics
 from .lifecycle.bounded_writer import WriterStatistics
-from .operations.turns import TurnsStatistics
 
 
 @dataclass(frozen=True, slots=True)

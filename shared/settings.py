@@ -18,17 +18,8 @@ from .names import parse_node
 from .origins import check_allowed_origin
 from .policy import LimitMode, LimitPolicy, SlowPolicy
 from .rates import NO_LIMIT, Rate, parse_rate
+from .redis_urls import REDIS_SCHEMES
 from .variables import PREFIX, is_service_link, read_variables
-
-REDIS_SCHEMES = (
-    "redis",
-    "rediss",
-    "unix",
-    "redis+sentinel",
-    "rediss+sentinel",
-    "redis+cluster",
-    "rediss+cluster",
-)
 
 LIMIT_MAX = 100_000
 """The highest limit of sessions of an agent or user: all of them are listed in one answer."""

@@ -4,8 +4,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from dotenv import dotenv_values
-
 from .errors import StartError
 
 PREFIX = "TANNOY_"
@@ -24,11 +22,13 @@ def read_variables(environment: Mapping[str, str]) -> dict[str, str]:
     White space around a value is removed, and a variable without a value counts as one that is not set. Raises
     StartError if `.env` can't be read.
     """
-    variables: dict[str, str] = {}
-    for source in (_read_file(), environment):
-        named = ((name.upper(), value.strip()) for name, value in source.items() if value is not None)
-        variables |= {name: value for name, value in named if name.startswith(PREFIX) and value}
-    return variables
+    return own_variables(_read_file()) | own_variables(environment)
+
+
+def own_variables(source: Mapping[str, str | None]) -> dict[str, str]:
+    """Return those of our prefix and with a value, by their names in upper case, without white space around them."""
+    named = ((name.upper(), value.strip()) for name, value in source.items() if value is not None)
+    return {name: value for name, value in named if name.startswith(PREFIX) and value}
 
 
 def is_service_link(name: str, value: str) -> bool:
@@ -42,6 +42,8 @@ def is_service_link(name: str, value: str) -> bool:
 
 
 def _read_file() -> Mapping[str, str | None]:
+    from dotenv import dotenv_values  # not a package of the SDK, whose program has an environment of its own
+
     try:
         # `utf-8-sig`, since an editor may have put a byte order mark in front of the first name.
         return dotenv_values(FILE, encoding="utf-8-sig") if FILE.is_file() else {}

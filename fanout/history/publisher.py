@@ -9,11 +9,14 @@ from ..pubsub.envelopes import PLAIN, Envelopes
 from ..redis.answers import read_later
 from ..redis.connection import Reply
 from ..redis.pipeline import AnyPipeline
-from ..scripts import PUBLISH, PUBLISH_ONCE
+from ..scripts import PUBLISH, PUBLISH_ONCE, SERVER_DOUBT, SERVER_ENSURE, UNREADABLE_REMOVE
 from .reader import HistoryRules, read_position
 
 REMEMBER_KEY_SECONDS = 300
 """Seconds for which an idempotency key is remembered, as `docs/protocol.md §3` says."""
+
+PUBLISHING_SCRIPTS = (SERVER_ENSURE, SERVER_DOUBT, UNREADABLE_REMOVE, PUBLISH, PUBLISH_ONCE)
+"""Of the pipeline of a Publisher."""
 
 
 class Publisher:
@@ -35,17 +38,25 @@ class Publisher:
         The future is done when Redis has confirmed, and raises Unavailable if it has not in time. Its result is the
         message's position; None without history. For a key that was seen before, it is that of the earlier message.
         """
+        return read_later(self.submit(channel, publication, author, key, REMEMBER_KEY_SECONDS), read_result)
+
+    def submit(
+        self, channel: Channel, publication: Publication, author: str, key: str | None, remember_seconds: int
+    ) -> asyncio.Future[Reply]:
+        """The same, with the reply of Redis, which `read_result` reads. Redis remembers `key` for `remember_seconds`.
+
+        The future raises Unavailable.
+        """
         payload = self._envelopes.pack(channel.address, publication, kept=self._rules.size > 0)
         memory = () if key is None else (self._keyspace.idempotency(channel, author, key),)
         rules = self._rules
         if rules.size:
             keys = (*self._keyspace.history(channel), *memory)
-            ttls = (rules.size, rules.ttl, rules.head_ttl, rules.recovery_ms, REMEMBER_KEY_SECONDS)
-            return read_later(self.pipeline.run_script(PUBLISH, keys, (channel.address, payload, *ttls)), _position)
+            ttls = (rules.size, rules.ttl, rules.head_ttl, rules.recovery_ms, remember_seconds)
+            return self.pipeline.run_script(PUBLISH, keys, (channel.address, payload, *ttls))
         if memory:
-            arguments = (channel.address, payload, REMEMBER_KEY_SECONDS)
-            return read_later(self.pipeline.run_script(PUBLISH_ONCE, memory, arguments), _position)
-        return read_later(self.send(channel.address, payload), _position)
+            return self.pipeline.run_script(PUBLISH_ONCE, memory, (channel.address, payload, remember_seconds))
+        return self.send(channel.address, payload)
 
     def publish_unkept(self, channel: Channel, publication: Publication) -> asyncio.Future[Reply]:
         """Publish on a room's or an agent's channel what history does not keep; confirmed as `send` is."""
@@ -56,6 +67,9 @@ class Publisher:
         return self.pipeline.publish(address, payload)
 
 
-def _position(reply: Reply) -> Position | None:
-    """None: the message was published without history. Then the reply is a number, or the b"1" kept for its key."""
+def read_result(reply: Reply) -> Position | None:
+    """None: the message was published without history: the reply is a number, or the b"1" kept for its key.
+
+    Raises ValueError.
+    """
     return None if isinstance(reply, int) or reply == b"1" else read_position(reply)

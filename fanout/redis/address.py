@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from ...shared.ip_addresses import is_ip_address
-from ...shared.settings import REDIS_SCHEMES
+from ...shared.redis_urls import REDIS_SCHEMES
 from .credentials import SETTING as CREDENTIALS_SETTING
 from .credentials import ProvidedCredentials
 from .host import HOST_MAX, why_no_host

@@ -41,7 +41,11 @@ class RedisCommand:
         self.asking = False
         self.connection: RedisConnection | None = None
         self.sent_at = 0.0
-        self.size = sum(len(word) for word in words if isinstance(word, bytes)) + COMMAND_OVERHEAD_BYTES
+        size = COMMAND_OVERHEAD_BYTES
+        for word in words:
+            if type(word) is bytes:
+                size += len(word)
+        self.size = size
         self.deadline = loop.time() + timeout
         self.answer: asyncio.Future[Reply] = loop.create_future()
 

@@ -9,6 +9,7 @@ from ...fanout.history.tracker import ChannelTracker
 from ...fanout.presence.presence import Presence
 from ...fanout.pubsub.subscriptions import ChannelSubscriptions
 from ...shared.clock import Clock
+from ...shared.turns import Turns
 from ..admission.owner_rates import OwnerRates
 from ..admission.rate_limits import SessionRates
 from ..auth.verifier import TokenVerifier
@@ -17,7 +18,6 @@ from ..delivery.outbox import OutboxLimits
 from ..operations.history import HistoryQueries
 from ..operations.presence import PresenceQueries
 from ..operations.publishing import Publishing
-from ..operations.turns import Turns
 from ..protocols.session import NodeTerms
 from .bus_status import BusStatus
 from .session_limits import SessionLeases

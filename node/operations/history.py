@@ -6,8 +6,8 @@ from ...shared.protocol.codec import StoredMessages
 from ...shared.protocol.commands import HistoryQuery
 from ...shared.protocol.frames import Object
 from ...shared.publication import Position, Publication
+from ...shared.turns import Turns
 from .pages import fit
-from .turns import Turns
 
 _OFFSET_BYTES = 32
 """For what an answer adds to a stored message: its `offset`, of 16 digits at most, and a comma."""

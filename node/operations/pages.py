@@ -8,7 +8,7 @@ turn, in the order in which all have asked. A connection asks for one page at a 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from .turns import Turns
+from ...shared.turns import Turns
 
 ANSWER_MAX_BYTES = 1_048_576
 """Bytes of an answer, even if OUTBOX_MAX_BYTES is more: common client libraries take no larger frame by default."""

@@ -11,8 +11,8 @@ from ...shared.channels import Channel, ChannelKind, Owner, OwnerKind
 from ...shared.policy import Limit
 from ...shared.protocol.frames import Object
 from ...shared.sessions import SessionInfo
+from ...shared.turns import Turns
 from .pages import LIST_WEIGHT, LISTED_MAX, fit
-from .turns import Turns
 
 ENTRY_MAX_BYTES = 2048
 """More than one user or session takes: of its names, only the username is not ASCII, and has 128 characters."""

@@ -1,21 +1,14 @@
 """The publish operations, for clients and back ends.
 
-WebSocket commands and the HTTP API both call these, so what has to hold for every message (permissions, rates, hooks,
-an archive) is to be added here. Of `fanout` it needs a publisher and control messages, not the link, not leases.
+WebSocket commands and the HTTP API both call these, so what has to hold for every message that enters at a node
+(permissions, rates, hooks) is to be added here; what has to hold for those of the SDK too, in `fanout/publishing.py`.
 """
-
-import asyncio
 
 from ...fanout.control.control import Control
 from ...fanout.history.publisher import Publisher
-from ...fanout.redis.connection import Reply
-from ...shared.channels import Channel
-from ...shared.clock import Clock, rfc3339
-from ...shared.names import AgentId, RoomName, SessionId, UserId
-from ...shared.protocol.codec import encode_frame
-from ...shared.protocol.frames import Author, MessageFrame, PrivateFrame, TypingFrame
-from ...shared.publication import Position, Publication
-from .turns import Turns
+from ...fanout.publishing import MessagePublishing
+from ...shared.clock import Clock
+from ...shared.turns import Turns
 
 OWN_BYTES = 16_384
 """Bytes that each client may have in flight at any time; whatever exceeds them takes turns with that of others."""
@@ -23,48 +16,10 @@ TURNS_BYTES = 1_048_576
 """Bytes of what takes turns, in flight at once: Redis is done with them long before they could make others late."""
 
 
-class Publishing:
-    """Stamps, encodes and publishes. Each operation returns a future that raises Unavailable if Redis is away.
-
-    The order of the calls is the order on the bus: nothing is awaited before the command is written. Callers wait for
-    their turn before that, where they have to.
-    """
+class Publishing(MessagePublishing):
+    """Callers wait for their turn before they publish, where they have to."""
 
     def __init__(self, publisher: Publisher, control: Control, clock: Clock) -> None:
-        self._publisher = publisher
-        self._control = control
-        self._clock = clock
+        super().__init__(publisher, control, clock)
         self.turns = Turns(TURNS_BYTES, is_open=publisher.pipeline.connected.is_set)
         """Of all clients, by the bytes of what exceeds OWN_BYTES."""
-
-    def publish(
-        self, channel: Channel, author: Author, content: object, *, key: str | None = None, exclude: str = ""
-    ) -> asyncio.Future[Position | None]:
-        """Publish a message, once per author and `key`, to all sessions in the channel but `exclude`.
-
-        The result is its position in the channel's history; None if no history is kept. If the key was seen before,
-        nothing is published, and the result is the position of the earlier message.
-        """
-        encoded = encode_frame(MessageFrame(channel, author, content, self._now()))
-        return self._publisher.publish(channel, Publication(encoded, exclude), author=author.user_id or "", key=key)
-
-    def publish_typing(
-        self, room: Channel, user_id: UserId, username: str, *, exclude: str = ""
-    ) -> asyncio.Future[Reply]:
-        """Publish that a user is typing, to all sessions in the room but `exclude`. History does not keep it."""
-        encoded = encode_frame(TypingFrame(RoomName(room.name), user_id, username))
-        return self._publisher.publish_unkept(room, Publication(encoded, exclude))
-
-    def send_to_user(self, user_id: UserId, author: Author, content: object) -> asyncio.Future[int]:
-        """Send to all sessions of a user, on all nodes; the result is their number."""
-        return self._control.deliver_to_user(user_id, encode_frame(PrivateFrame(author, content, self._now())))
-
-    def send_to_session(
-        self, agent: Channel, session_id: SessionId, author: Author, content: object
-    ) -> asyncio.Future[int]:
-        """Send to one session of an agent; the result is 1, or 0 if no node has that session."""
-        encoded = encode_frame(MessageFrame(agent, author, content, self._now()))
-        return self._control.deliver_to_session(AgentId(agent.name), session_id, encoded)
-
-    def _now(self) -> str:
-        return rfc3339(self._clock.now())

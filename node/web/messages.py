@@ -13,8 +13,8 @@ from ...fanout.batches import batched_by_size
 from ...shared.channels import Channel
 from ...shared.codes import HTTP_STATUS
 from ...shared.errors import BadRequest, Refused
-from ...shared.names import parse_agent, parse_room, parse_session, parse_user, parse_username
-from ...shared.protocol.command_parser import parse_history_query, parse_key, require_field
+from ...shared.names import parse_agent, parse_room, parse_session, parse_user
+from ...shared.protocol.command_parser import parse_author, parse_history_query, parse_key, require_field
 from ...shared.protocol.decoding import check_value, parse_json
 from ...shared.protocol.frames import Author, Object
 from ..node import Node
@@ -34,10 +34,7 @@ T = TypeVar("T")
 
 
 def _parse_author(fields: Object) -> Author:
-    """The author that the back end names, if any. The username is the user id if it is missing."""
-    user_id = None if fields.get("user_id") is None else parse_user(fields["user_id"])
-    username = user_id if fields.get("username") is None else parse_username(fields["username"])
-    return Author(user_id, username, None)
+    return parse_author(fields.get("user_id"), fields.get("username"))
 
 
 async def _publish(node: Node, channel: Channel, fields: Object) -> Object:

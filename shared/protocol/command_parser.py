@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeGuard, cast
 
 from ..errors import BadRequest, Refused, TannoyError
-from ..names import RoomName, parse_room, parse_user
+from ..names import RoomName, parse_room, parse_user, parse_username
 from ..publication import Position
 from .commands import (
     OFFSET_MAX,
@@ -28,7 +28,7 @@ from .commands import (
     Typing,
 )
 from .decoding import INTEGER_MAX, INTEGER_MIN
-from .frames import CommandId, Object
+from .frames import Author, CommandId, Object
 
 ID_MAX_CHARACTERS = 128
 KEY_MAX_CHARACTERS = 256
@@ -192,6 +192,12 @@ def require_field(fields: Object, name: str) -> object:
     if name not in fields:
         raise BadRequest(f"the field {name!r} is missing")
     return fields[name]
+
+
+def parse_author(user_id: object, username: object) -> Author:
+    """The author that a back end names, if any. The username is the user id if it is missing. Raises BadName."""
+    parsed = None if user_id is None else parse_user(user_id)
+    return Author(parsed, parsed if username is None else parse_username(username), None)
 
 
 def parse_key(fields: Object) -> str | None:

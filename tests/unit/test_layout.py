@@ -25,6 +25,7 @@ COVERED_BY: dict[str, str] = {
     "fanout/heartbeats.py": "tests/unit/fanout/test_membership_beats.py",
     "fanout/listening.py": "tests/cluster/test_holes.py",
     "fanout/probe.py": "tests/integration/test_refusals.py",
+    "fanout/publishing.py": "tests/unit/node/operations/test_publishing.py",
     "fanout/server_life.py": "tests/unit/fanout/test_membership_data_lost.py",
     "fanout/cluster/master_pipeline.py": "tests/unit/fanout/cluster/test_pipeline.py",
     "fanout/cluster/per_master.py": "tests/unit/fanout/cluster/test_link.py",
@@ -78,6 +79,7 @@ COVERED_BY: dict[str, str] = {
     "node/web/routes.py": "tests/integration/test_http.py",
     "node/web/sessions.py": "tests/integration/test_limits.py",
     "shared/protocol/msgpack_decoding.py": "tests/unit/shared/protocol/test_decoding.py",
+    "shared/redis_urls.py": "tests/unit/fanout/redis/test_address.py",
     "shared/extras.py": "tests/unit/test_package.py",
 }
 """Modules without a test file of their name, and the file or folder whose tests use them."""

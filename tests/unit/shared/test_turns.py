@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from tannoy.node.operations.turns import Turns
 from tannoy.shared.errors import Unavailable
+from tannoy.shared.turns import Turns
 
 from tests.support.clock import manual_clock, on_manual_time, turns
 

@@ -1,4 +1,4 @@
-"""So much at once for the whole node, by weight: what does not fit waits its turn, in the order in which it came.
+"""So much at once, by weight: what does not fit waits its turn, in the order in which it came.
 
 It is fair among connections because each of them waits for one turn at a time. While `is_open` is false nothing waits:
 Redis is away, and what begins then fails soon by its own deadline.
@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ...shared.errors import Unavailable
+from .errors import Unavailable
 
 T = TypeVar("T")
 
