@@ -8,13 +8,59 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .sdk.async_publisher import AsyncPublisher
+    from .sdk.errors import (
+        InvalidName,
+        InvalidSettings,
+        ManyFailed,
+        MessageTooLarge,
+        PublisherMisused,
+        PublishError,
+        PublishRefused,
+        PublishUnavailable,
+        Unauthorized,
+    )
+    from .sdk.messages import MessageFields
+    from .sdk.publisher import Publisher
+    from .shared.publication import Position
     from .shared.settings import Settings
 
     __version__: str
 
-__all__ = ["Settings", "__version__"]
+__all__ = [
+    "AsyncPublisher",
+    "InvalidName",
+    "InvalidSettings",
+    "ManyFailed",
+    "MessageFields",
+    "MessageTooLarge",
+    "Position",
+    "PublishError",
+    "PublishRefused",
+    "PublishUnavailable",
+    "Publisher",
+    "PublisherMisused",
+    "Settings",
+    "Unauthorized",
+    "__version__",
+]
 
-_PUBLIC_NAMES = {"Settings": ".shared.settings"}
+_PUBLIC_NAMES = {
+    "AsyncPublisher": ".sdk.async_publisher",
+    "InvalidName": ".sdk.errors",
+    "InvalidSettings": ".sdk.errors",
+    "ManyFailed": ".sdk.errors",
+    "MessageFields": ".sdk.messages",
+    "MessageTooLarge": ".sdk.errors",
+    "Position": ".shared.publication",
+    "PublishError": ".sdk.errors",
+    "PublishRefused": ".sdk.errors",
+    "PublishUnavailable": ".sdk.errors",
+    "Publisher": ".sdk.publisher",
+    "PublisherMisused": ".sdk.errors",
+    "Settings": ".shared.settings",
+    "Unauthorized": ".sdk.errors",
+}
 """The module that defines each public name."""
 
 

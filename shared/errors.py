@@ -13,6 +13,7 @@ TannoyError
 ├── BadCommand              a client's frame that is not a command (`protocol/command_parser.py`)
 ├── KeysUnreadable          the keys of tokens can't be read (`node/auth/jwks_reader.py`)
 ├── ClientError             a request of the client failed (`client/errors.py`)
+├── PublishError            what a publisher of the SDK raises (`sdk/errors.py`)
 ├── TooManyPipelined, HeadRejected
 │                           stop the parser of an HTTP connection (`node/server/http_protocol.py`)
 └── ConnectionLost, CannotConnect, RedisError, NoMaster, NoCluster

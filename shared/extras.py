@@ -7,6 +7,8 @@ from .errors import TannoyError
 
 SERVER_PACKAGES = ("starlette", "uvicorn", "uvloop", "httptools", "hiredis", "structlog", "typer", "rich")
 """Names of the modules that `tannoy.node` imports."""
+HTTP_PACKAGES = ("httpx",)
+"""Names of the modules that a publisher needs for the HTTP API."""
 
 
 class MissingExtra(TannoyError, ImportError):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parent.parent.parent
-LAYERS = ("client", "node", "fanout", "shared")
+LAYERS = ("client", "node", "fanout", "sdk", "shared")
 PROGRAM = """
 from pathlib import Path
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 PROJECT = Path(__file__).parent.parent.parent
-LAYERS = ("client", "fanout", "node", "shared")
+LAYERS = ("client", "fanout", "node", "sdk", "shared")
 
 COVERED_BY: dict[str, str] = {
     "node/admission/target.py": "tests/unit/node/admission/test_handshake.py",
@@ -78,6 +78,15 @@ COVERED_BY: dict[str, str] = {
     "node/web/messages.py": "tests/integration/test_http.py",
     "node/web/routes.py": "tests/integration/test_http.py",
     "node/web/sessions.py": "tests/integration/test_limits.py",
+    "sdk/async_publisher.py": "tests/cluster/test_sdk.py",
+    "sdk/channel_publishing.py": "tests/cluster/test_sdk_faults.py",
+    "sdk/errors.py": "tests/unit/shared/test_errors.py",
+    "sdk/failures.py": "tests/cluster/test_sdk_faults.py",
+    "sdk/http_route.py": "tests/cluster/test_sdk.py",
+    "sdk/node_requests.py": "tests/cluster/test_sdk.py",
+    "sdk/publisher.py": "tests/cluster/test_sdk_processes.py",
+    "sdk/redis_route.py": "tests/cluster/test_sdk_faults.py",
+    "sdk/route.py": "tests/cluster/test_sdk.py",
     "shared/protocol/msgpack_decoding.py": "tests/unit/shared/protocol/test_decoding.py",
     "shared/redis_urls.py": "tests/unit/fanout/redis/test_address.py",
     "shared/extras.py": "tests/unit/test_package.py",

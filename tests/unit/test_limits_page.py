@@ -15,7 +15,7 @@ from tannoy.shared.settings import Settings, load_settings
 from tests.support.clock import on_manual_time
 
 PROJECT = Path(__file__).parent.parent.parent
-LAYERS = ("fanout", "node", "shared")
+LAYERS = ("fanout", "node", "sdk", "shared")
 UNITS = {"KiB": 1024, "MiB": 1024 * 1024}
 ROWS = [
     tuple(cell.strip() for cell in line.strip("|").split("|"))

@@ -11,11 +11,11 @@ from tannoy.shared import errors
 from tannoy.shared.codes import ErrorCode
 from tannoy.shared.errors import BadRequest, LimitReached, Refused, TannoyError, Unavailable, internal_error
 
-LAYERS = ("client", "fanout", "node", "shared")
+LAYERS = ("client", "fanout", "node", "sdk", "shared")
 
 
 def _exceptions() -> Iterator[type[BaseException]]:
-    """Every exception class that a module of the four layers defines."""
+    """Every exception class that a module of a layer defines."""
     for found in pkgutil.walk_packages(tannoy.__path__, "tannoy."):
         if found.name.split(".")[1] in LAYERS and not found.name.endswith("__main__"):
             for value in vars(importlib.import_module(found.name)).values():

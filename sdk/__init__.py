@@ -1,0 +1,1 @@
+"""The SDK for back ends: publishing to a cluster, through Redis or over its HTTP API."""

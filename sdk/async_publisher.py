@@ -1,0 +1,180 @@
+"""`tannoy.AsyncPublisher`: what a back end publishes, from the event loop in which it was opened."""
+
+import asyncio
+import os
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self, Unpack
+
+from ..shared.channels import ChannelKind
+from ..shared.errors import Refused
+from ..shared.names import parse_agent, parse_session, parse_user
+from ..shared.publication import Position
+from .errors import (
+    ManyFailed,
+    PublisherClosed,
+    PublisherForked,
+    PublisherNotOpen,
+    PublishError,
+    WrongEventLoop,
+    from_refusal,
+)
+from .messages import ChannelMessage, MessageFields, check_author, check_fields, check_message
+from .route import Result, Route
+from .settings import PublisherOptions, PublisherSettings, read_settings
+
+
+class AsyncPublisher:
+    """Publishes to rooms, agents, sessions and users: `async with AsyncPublisher("redis://…") as publisher:`.
+
+    The URL is that of Redis, as nodes have it in TANNOY_REDIS_URL, from which it is read if it is left out; or
+    `http://…` or `https://…`, the address of a node or load balancer, with `api_key`. `docs/sdk.md` has the other
+    arguments, which are those of `PublisherOptions`.
+
+    All calls of one turn of the event loop go out together. Each takes at most `timeout` seconds, and raises a
+    PublishError. Raises InvalidSettings.
+    """
+
+    def __init__(self, url: str | None = None, **options: Unpack[PublisherOptions]) -> None:
+        self._settings = read_settings(url, **options)
+        self._route: Route | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = 0
+        self._was_closed = False
+        self._inherited: list[Route] = []  # of processes that this one was forked from: they are left alone
+
+    # ---- life
+
+    async def open(self) -> Self:
+        """Connect, unless it is open already. Raises PublishError: at once, if the cluster can't be published to."""
+        if self._route is not None and self._pid == os.getpid():
+            self._use()
+            return self
+        if self._route is not None:
+            self._inherited.append(self._route)
+            self._route = None
+        self._loop, self._pid = asyncio.get_running_loop(), os.getpid()
+        route = _create_route(self._settings)
+        await route.open()
+        self._route = route
+        return self
+
+    async def close(self) -> None:
+        """End the connections. What is being published fails with PublisherClosed."""
+        route, self._route, self._was_closed = self._route, None, True
+        if route is not None and self._pid == os.getpid():
+            await route.close()
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _use(self) -> Route:
+        """Raises PublisherMisused."""
+        if self._route is None:
+            raise PublisherClosed if self._was_closed else PublisherNotOpen("AsyncPublisher")
+        if self._pid != os.getpid():
+            raise PublisherForked("AsyncPublisher", self._pid)
+        if self._loop is not asyncio.get_running_loop():
+            raise WrongEventLoop
+        return self._route
+
+    # ---- messages
+
+    async def to_room(
+        self,
+        room: str,
+        content: object,
+        *,
+        user_id: str | int | None = None,
+        username: str | None = None,
+        key: str | None = None,
+        exclude_session: str | None = None,
+    ) -> Position | None:
+        """Publish to all sessions in a room but `exclude_session`; once per `user_id` and `key`, within five minutes.
+
+        The result is its position in the room's history: of a `key` that was seen before, that of the earlier message;
+        None without history.
+        """
+        route = self._use()
+        message = check_message(ChannelKind.ROOM, room, content, user_id, username, key, exclude_session)
+        return await route.publish(message)
+
+    async def to_agent(
+        self,
+        agent_id: str,
+        content: object,
+        *,
+        user_id: str | int | None = None,
+        username: str | None = None,
+        key: str | None = None,
+        exclude_session: str | None = None,
+    ) -> Position | None:
+        """Publish to all sessions of an agent; all else is as in `to_room`."""
+        route = self._use()
+        message = check_message(ChannelKind.AGENT, agent_id, content, user_id, username, key, exclude_session)
+        return await route.publish(message)
+
+    async def to_session(
+        self,
+        agent_id: str,
+        session_id: str,
+        content: object,
+        *,
+        user_id: str | int | None = None,
+        username: str | None = None,
+    ) -> int:
+        """Send to one session of an agent: 1 if it got it, 0 if no node has it. No history keeps it."""
+        route = self._use()
+        try:
+            agent, session = parse_agent(agent_id), parse_session(session_id)
+        except Refused as refusal:
+            raise from_refusal(refusal) from None
+        return await route.send_to_session(agent, session, check_author(user_id, username), content)
+
+    async def to_user(
+        self, to: str | int, content: object, *, user_id: str | int | None = None, username: str | None = None
+    ) -> int:
+        """Send to all sessions of the user `to`, as `private`: how many got it. `user_id` is the author."""
+        route = self._use()
+        try:
+            user = parse_user(to)
+        except Refused as refusal:
+            raise from_refusal(refusal) from None
+        return await route.send_to_user(user, check_author(user_id, username), content)
+
+    async def many(self, messages: Iterable[MessageFields]) -> list[Position | None]:
+        """Publish many at once, each to a `room` or an `agent_id`, in order. A result each, as those of `to_room`.
+
+        Raises ManyFailed if some have failed: its `results` says which, and the others are published.
+        """
+        route = self._use()
+        checked = [_try_check(message) for message in messages]
+        published = iter(await route.publish_many(each for each in checked if isinstance(each, ChannelMessage)))
+        results: list[Result] = [next(published) if isinstance(each, ChannelMessage) else each for each in checked]
+        positions = [each for each in results if not isinstance(each, PublishError)]
+        if len(positions) < len(results):
+            raise ManyFailed(results)
+        return positions
+
+
+def _try_check(message: MessageFields) -> ChannelMessage | PublishError:
+    try:
+        return check_fields(message)
+    except PublishError as refusal:
+        return refusal
+
+
+def _create_route(settings: PublisherSettings) -> Route:
+    """Each is imported where it is used: that of Redis imports a Redis client, that of HTTP an HTTP client."""
+    if settings.is_http:
+        from .http_route import HttpRoute
+
+        return HttpRoute(settings)
+    from .redis_route import RedisRoute
+
+    return RedisRoute(settings)
