@@ -5,8 +5,8 @@ name brings in the module that defines it when it is first used.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # what type checkers take for that of `typing`, whose import would take longer than this one
 if TYPE_CHECKING:
     from .sdk.async_publisher import AsyncPublisher
     from .sdk.errors import (
