@@ -54,6 +54,7 @@ class HttpRoute:
         self._own_keys, self._numbers = secrets.token_hex(8), itertools.count(1)
         self._http: httpx.AsyncClient | None = None
         self._is_closed = False
+        self._under_way: dict[asyncio.Future[None], asyncio.Timeout] = {}  # requests: when each ends, what ends it
 
     # ---- life
 
@@ -69,7 +70,12 @@ class HttpRoute:
             raise
 
     async def close(self) -> None:
+        """End all requests, so that none opens a connection when the client is closed already."""
         self._is_closed = True
+        for timeout in self._under_way.values():
+            timeout.reschedule(asyncio.get_running_loop().time())
+        if self._under_way:
+            await asyncio.wait(self._under_way)
         if self._http is not None:
             await self._http.aclose()
 
@@ -176,16 +182,12 @@ class HttpRoute:
         """Raises Unavailable where another try is worth it, else PublishError."""
         import httpx
 
-        if self._http is None or self._is_closed:
-            raise PublisherClosed
         try:
-            response = await self._http.post(f"{self._url}/api/v1{path}", content=body)
+            response = await self._request(f"{self._url}/api/v1{path}", body)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise _NotSent(f"no connection: {error or type(error).__name__}", retry_after=0.0) from error
         except httpx.TransportError as error:
             raise Unavailable(f"{type(error).__name__}: {error}", retry_after=0.0) from error
-        except RuntimeError as error:  # what httpx says of a client that was closed meanwhile
-            raise PublisherClosed from error
         answer = _read(response)
         if response.status_code in _TRY_AGAIN:
             said = f"HTTP {response.status_code}: {answer.get('detail', 'no reason given')}"
@@ -193,6 +195,21 @@ class HttpRoute:
         if response.status_code != 200:
             raise self._not_accepted(response.status_code, answer)
         return answer
+
+    async def _request(self, url: str, body: bytes) -> "httpx.Response":
+        """Raises PublisherClosed if the publisher is closed, before or meanwhile."""
+        if self._http is None or self._is_closed:
+            raise PublisherClosed
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(None) as timeout:
+                self._under_way[ended] = timeout
+                return await self._http.post(url, content=body)
+        except TimeoutError:
+            raise PublisherClosed from None
+        finally:
+            del self._under_way[ended]
+            ended.set_result(None)
 
     def _not_accepted(self, status: int, problem: Mapping[str, Any]) -> PublishRefused:
         if "code" in problem:
