@@ -15,8 +15,9 @@ CLOSE_DEADLINE = 5.0
 """Seconds in which a peer has to end a connection that has been closed."""
 SHARE_FRAMES = 64
 """Frames of one socket between two breaks, in which the other sockets have their turn."""
-SHARE_BYTES = 65_536
-"""Bytes of their payloads: one frame may exceed it, the next one waits."""
+SHARE_BYTES = 16_384
+"""Bytes of their payloads: one frame may exceed it, the next one waits. It is what a few milliseconds of decoding take
+in, if they hold as many small values as they can."""
 
 
 class ClientTransport(Protocol):

@@ -9,7 +9,8 @@ import itertools
 import json
 import math
 import re
-from typing import cast
+from collections.abc import Sequence
+from typing import Any, cast
 
 import orjson
 
@@ -37,29 +38,31 @@ class BadValue(BadRequest):
         self.value = value
 
 
-class ObjectBuilder:
-    """Builds the objects of a frame, for its parser. RFC 8259 leaves open which of two values of a key counts."""
+Members = list[tuple[object, object]]
+"""The members of one object, as they were written."""
 
-    def __init__(self) -> None:
-        self._repeated: object = None
 
-    def build(self, members: list[tuple[object, object]]) -> dict[object, object]:
-        built = dict(members)
-        if len(built) != len(members):
-            names = [name for name, _ in members]
-            self._repeated = next(name for name in names if names.count(name) > 1)
-        return built
+def check_keys_once(objects: Sequence[Members], keys: int, root: object) -> None:
+    """Raise BadValue if an object had a key twice. RFC 8259 leaves open which of its two values counts.
 
-    def check(self, root: object) -> None:
-        """Raise BadValue if one of the objects had a key twice."""
-        if self._repeated is not None:
-            raise BadValue(f"the key {self._repeated!r:.50} occurs twice in an object", root)
+    `objects`: all objects of a frame; `keys`: how many keys were left of them. A parser collects them by the `append`
+    of a list: a function in Python, called for each object, would be most of what a frame of many objects costs.
+    """
+    if sum(map(len, objects)) == keys:
+        return
+    for members in objects:
+        seen: set[object] = set()
+        for name, _ in members:
+            if name in seen:
+                raise BadValue(f"the key {name!r:.50} occurs twice in an object", root)
+            seen.add(name)
 
 
 # ---- JSON
 
 _DIGITS_TO_ZERO = bytes(ord("0") if chr(code).isdecimal() and code < 128 else 0 for code in range(256))
 _LONG_INTEGER = b"0" * 19
+_find_huge_integer = re.compile(rb"[0-9]{21}").search
 _find_key_ends = re.compile(rb'"[ \t\r\n]*:').findall
 _find_surrogate = re.compile(rb"\\u[dD][89a-fA-F]").search
 _replace_escapes = re.compile(
@@ -82,7 +85,7 @@ def decode_json(data: bytes) -> object:
         value = _load_with_integers(data)
         check_value(value)
     elif _may_have_more_keys(data, keys):
-        _load_with_integers(data)
+        _check_keys_in(data, keys, value)
     return value
 
 
@@ -93,7 +96,7 @@ def parse_json(data: bytes) -> object:
         return _load_with_integers(data)
     keys, _ = _measure(value)
     if _may_have_more_keys(data, keys):
-        _load_with_integers(data)
+        _check_keys_in(data, keys, value)
     return value
 
 
@@ -124,17 +127,16 @@ def _may_have_more_keys(data: bytes, keys: int) -> bool:
 def _measure(root: object) -> tuple[int, int]:
     """The keys of all objects, and the levels of nesting."""
     keys = depth = 0
-    level = [root] if type(root) in _CONTAINERS else []
+    level: list[Any] = [root] if type(root) in _CONTAINERS else []
     while level:
         depth += 1
-        below: list[object] = []
-        for value in level:
-            if type(value) is dict:
-                members = cast("dict[str, object]", value)
-                keys += len(members)
-                below.extend(members.values())
+        below: list[Any] = []
+        for kind, value in zip(map(type, level), level, strict=True):
+            if kind is dict:
+                keys += len(value)
+                below.extend(value.values())
             else:
-                below.extend(cast("list[object]", value))
+                below.extend(value)
         level = [value for value in below if type(value) in _CONTAINERS]
     return keys, depth
 
@@ -142,16 +144,25 @@ def _measure(root: object) -> tuple[int, int]:
 def _load_with_integers(data: bytes) -> object:
     """Parse JSON with every integer beyond 64 bits as one beyond them; orjson reads it as a floating-point number.
 
-    Raises BadValue if a key occurs twice: orjson leaves the first one out.
+    Raises BadValue if a key occurs twice.
     """
-    objects = ObjectBuilder()
+    text = _replace_lone_surrogates(data)
+    parse_int = _parse_integer if _find_huge_integer(text) else int
     try:
-        text = _replace_lone_surrogates(data)
-        value: object = json.loads(text, parse_int=_parse_integer, object_pairs_hook=objects.build)
+        value: object = json.loads(text, parse_int=parse_int)
     except RecursionError:
         raise _too_deep(None) from None
-    objects.check(value)
+    keys, _ = _measure(value)
+    _check_keys_in(text, keys, value)
     return value
+
+
+def _check_keys_in(data: bytes, keys: int, value: object) -> None:
+    """Raise BadValue if a key occurs twice in this JSON. `keys`: all of those in `value`, which has each once."""
+    objects: list[Members] = []
+    # Of a number only its length is made: it is not needed, and a function in Python would be called for each.
+    json.loads(_replace_lone_surrogates(data), parse_int=len, parse_float=len, object_pairs_hook=objects.append)
+    check_keys_once(objects, keys, value)
 
 
 def _parse_integer(literal: str) -> int:
@@ -176,31 +187,37 @@ def _not_json(data: bytes, error: orjson.JSONDecodeError) -> BadRequest:
 # ---- values
 
 
-def check_value(root: object) -> None:
+def check_value(root: object) -> int:
     """Raise BadValue if JSON and msgpack can't both represent a value, if it nests too deep or holds too much.
 
-    Level by level, so that what is done for each value is done by built-in functions.
+    Returns how many keys its objects have. Level by level, so that what is done for each value is done by built-in
+    functions.
     """
-    level: list[object] = [root]
-    left = ELEMENTS_MAX
+    level: list[Any] = [root]
+    left, keys = ELEMENTS_MAX, 0
     for depth in itertools.count(1):
-        kinds = set(map(type, level))
+        kinds_in_order = list[type](map(type, level))
+        kinds = set(kinds_in_order)
         _check_scalars(level, kinds, root)
         if kinds.isdisjoint(_CONTAINERS):
-            return
+            break
         if depth > MAX_DEPTH:
             raise _too_deep(root)
-        below: list[object] = []
-        for value in level:
-            if isinstance(value, dict):
-                _check_keys(cast("dict[object, object]", value), root)
-                below.extend(cast("dict[object, object]", value).values())
-            elif isinstance(value, list):
-                below.extend(cast("list[object]", value))
-            if len(below) > left:
-                raise BadValue(f"this holds more than {ELEMENTS_MAX} values in its arrays and objects", root)
+        below: list[Any] = []
+        names: list[Any] = []
+        for kind, value in zip(kinds_in_order, level, strict=True):
+            if kind is dict:
+                names.extend(value)
+                below.extend(value.values())
+            elif kind is list:
+                below.extend(value)
+        _check_keys(names, root)
         left -= len(below)
+        if left < 0:
+            raise BadValue(f"this holds more than {ELEMENTS_MAX} values in its arrays and objects", root)
+        keys += len(names)
         level = below
+    return keys
 
 
 _CONTAINERS = frozenset[type]({dict, list})
@@ -219,8 +236,8 @@ def _check_scalars(values: list[object], kinds: set[type], root: object) -> None
             raise BadValue(f"integers go from {INTEGER_MIN} to {INTEGER_MAX}: send others as a string", root)
 
 
-def _check_keys(value: dict[object, object], root: object) -> None:
-    for kind in set(map(type, value)):
+def _check_keys(names: list[Any], root: object) -> None:
+    for kind in set(map(type, names)):
         if kind is not str:
             raise BadValue(f"keys of an object have to be strings, not {kind.__name__}", root)
 
