@@ -11,6 +11,7 @@ import uvicorn
 
 from ...shared.settings import Settings
 from ..app import create_app_of
+from ..lifecycle.allocator import return_freed_memory
 from ..lifecycle.signals import handle_signals
 from ..node import Node
 from .http_protocol import TannoyHttpProtocol
@@ -82,6 +83,7 @@ async def _serve(node: Node, server: _Server, listeners: list[socket.socket]) ->
     handle_signals(asyncio.get_running_loop(), stop)
     async with node.running():
         tune_garbage_collector()
+        return_freed_memory()
         await server.serve(sockets=listeners)
     return 1 if node.has_failed else 0
 
