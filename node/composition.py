@@ -32,7 +32,7 @@ from .delivery.relay import Relay
 from .lifecycle.memory import MEGABYTE, find_memory_bound
 from .lifecycle.sampler import ResourceSampler
 from .operations.history import HistoryQueries
-from .operations.pages import page_bytes, page_turns
+from .operations.pages import http_answer_turns, page_bytes, page_turns
 from .operations.presence import PresenceQueries
 from .operations.publishing import Publishing
 from .protocols.session import NodeTerms
@@ -85,17 +85,20 @@ class Operations:
     history_queries: HistoryQueries
     presence_queries: PresenceQueries
     page_turns: Turns
+    http_answers: Turns
 
 
 def create_operations(bus: Bus, settings: Settings, clock: Clock) -> Operations:
     page_max_bytes = page_bytes(settings.outbox_max_bytes)
     listed_max = max(settings.presence_events_max, settings.presence_inline_max)
-    turns = page_turns(bus.history.pipeline.connected.is_set)
+    is_open = bus.history.pipeline.connected.is_set
+    turns = page_turns(is_open)
     return Operations(
         Publishing(bus.publisher, bus.control, clock),
         HistoryQueries(bus.history, turns, page_max_bytes=page_max_bytes),
         PresenceQueries(bus.presence, bus.limits, turns, listed_max=listed_max, page_max_bytes=page_max_bytes),
         turns,
+        http_answer_turns(is_open),
     )
 
 

@@ -253,6 +253,7 @@ class Node:
             outbox=self.context.outbox_limits.statistics(),
             publishing=self.operations.publishing.turns.statistics(),
             pages=self.operations.page_turns.statistics(),
+            http_answers=self.operations.http_answers.statistics(),
             resources=self.resources.statistics(),
             refused=self.clients.refusals.statistics(),
             keys=None if self._key_refresh is None else self._key_refresh.keys.statistics(),

@@ -35,6 +35,8 @@ class NodeStatistics:
     """Of messages that take turns, in bytes (`node/operations/publishing.py`)."""
     pages: TurnsStatistics
     """Of reads of pages, by their weight (`node/operations/pages.py`)."""
+    http_answers: TurnsStatistics
+    """Of pages and lists over HTTP, until their clients have read them (`node/web/large_answers.py`)."""
     resources: ResourceStatistics
     refused: Mapping[str, int]
     """Handshakes and unreadable requests that were refused, by reason (`node/admission/refusals.py`)."""

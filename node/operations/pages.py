@@ -14,6 +14,9 @@ ANSWER_MAX_BYTES = 1_048_576
 """Bytes of an answer, even if OUTBOX_MAX_BYTES is more: common client libraries take no larger frame by default."""
 PAGES_AT_ONCE = 8
 """Pages of history, and recoveries, that are read at once by a node. Other lists weigh more."""
+HTTP_ANSWERS_AT_ONCE = 4
+"""Pages and lists that are read for HTTP, or wait to be read by their client, at once: each has ANSWER_MAX_BYTES at
+most. Those who ask over a WebSocket connection have one each."""
 LIST_WEIGHT = 4
 """For how many pages a list of users or sessions counts: Redis takes as long for it."""
 PAGE_WAIT_MAX = 2.0
@@ -29,6 +32,11 @@ _Item = TypeVar("_Item")
 def page_turns(is_open: Callable[[], bool]) -> Turns:
     """The turns of all reads of pages of a node; `is_open`: Redis takes commands."""
     return Turns(PAGES_AT_ONCE, is_open=is_open, wait_max=PAGE_WAIT_MAX)
+
+
+def http_answer_turns(is_open: Callable[[], bool]) -> Turns:
+    """The turns of all pages and lists over HTTP, from their question until the client has read nearly all of them."""
+    return Turns(HTTP_ANSWERS_AT_ONCE, is_open=is_open, wait_max=PAGE_WAIT_MAX)
 
 
 def page_bytes(outbox_max_bytes: int) -> int:

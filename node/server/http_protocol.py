@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol class, with what a node promises beyond it.
 
 - WebSocket handshakes go to the fast transport. Any other upgrade is ignored (RFC 9110 §7.8): the request is served.
-- The head of a request is bounded in bytes, headers and time, and its body does not pause for long.
+- The head of a request is bounded in bytes, headers and time. Its body, and the reading of its answer, may not pause.
 - Few requests wait for the answers to those before them.
 - A target in absolute form is served (RFC 9112 §3.2.2).
 - When the files of the process are used up, or there are too many connections, newcomers get an answer, and leave soon.
@@ -28,8 +28,9 @@ from ..admission.heads import (
 from ..admission.refusals import Reason
 from ..lifecycle.files import file_limit, is_reserved, reserve_of
 from ..transports.base import CLOSE_DEADLINE, ConnectionFactory
-from ..transports.uvicorn_websocket import TannoyWebSocketProtocol, encode_rejected
-from .request_heads import encode_without_upgrade, has_body, has_one_host, list_tokens, split_absolute
+from ..transports.uvicorn_websocket import TannoyWebSocketProtocol, encode_rejected, reset
+from .read_deadline import ReadDeadline
+from .request_heads import encode_without_upgrade, has_body, has_one_host, list_tokens, new_parser, split_absolute
 
 HEAD_TIMEOUT = 5.0
 """Seconds in which the head of a request has to be complete, that of a handshake too, from the connect or its first
@@ -79,6 +80,7 @@ class TannoyHttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast("asyncio.Transport", transport))
+        self._reading = ReadDeadline(self.transport, lambda: reset(self.transport))
         number = transport.get_extra_info("socket").fileno()
         self._is_in_reserve = is_reserved(number)
         if self._is_in_reserve and number >= (limit := file_limit()) - reserve_of(limit) // 2:
@@ -115,8 +117,17 @@ class TannoyHttpProtocol(HttpToolsProtocol):
                 self._start_timer()
         self._time_body()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._reading.start()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._reading.stop()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._reading.stop()
         self._node.other_connections.remove(self)
         super().connection_lost(exc)
 
@@ -194,7 +205,7 @@ class TannoyHttpProtocol(HttpToolsProtocol):
                 self._open_websocket(rest)
             return b""
         head = encode_without_upgrade(method, self.url, version, self.headers)
-        self.parser = _new_parser(self)
+        self.parser = new_parser(self)
         self.parser.feed_data(head)
         return rest
 
@@ -286,10 +297,3 @@ class TannoyHttpProtocol(HttpToolsProtocol):
             self._refuse(Rejected(408, bad, Reason.REQUEST))
         else:
             self.transport.close()
-
-
-def _new_parser(protocol: HttpToolsProtocol) -> httptools.HttpRequestParser:
-    """A parser as uvicorn sets it up."""
-    parser = httptools.HttpRequestParser(protocol)
-    parser.set_dangerous_leniencies(lenient_data_after_close=True)
-    return parser

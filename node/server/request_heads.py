@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import httptools
+
 Fields = Sequence[tuple[bytes, bytes]]
 """Headers; their names are in lower case."""
 
@@ -41,3 +43,10 @@ def encode_without_upgrade(method: bytes, target: bytes, version: str, fields: F
         kept.append((b"connection", b", ".join(connection)))  # one header: headers are counted
     lines = [b"%s: %s\r\n" % field for field in kept]
     return b"%s %s HTTP/%s\r\n%s\r\n" % (method, target, version.encode(), b"".join(lines))
+
+
+def new_parser(protocol: object) -> httptools.HttpRequestParser:
+    """A parser as uvicorn sets it up, which calls methods of `protocol`."""
+    parser = httptools.HttpRequestParser(protocol)
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    return parser

@@ -185,10 +185,7 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
             self._listener.on_close_sent()
 
     def abort(self) -> None:
-        """End the connection with a reset. After a FIN the kernel would keep what the peer has not read for minutes."""
-        with suppress(OSError):  # the peer has reset it already
-            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self._transport.abort()
+        reset(self._transport)
 
     # ---- opening and closing handshake
 
@@ -240,6 +237,13 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
         if self._transport.get_write_buffer_size():
             # The peer has sent its close frame and reads no more: `close` alone would wait for ever.
             asyncio.get_running_loop().call_later(CLOSE_DEADLINE, self.abort)
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """End a connection with a reset. After a FIN the kernel would keep what the peer has not read for minutes."""
+    with suppress(OSError):  # the peer has reset it already
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    transport.abort()
 
 
 def encode_rejected(rejected: Rejected) -> bytes:

@@ -1,16 +1,20 @@
 """The routes of the HTTP API: methods and paths under `/api/v1`, and their handlers."""
 
+from collections.abc import Awaitable, Callable
+
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 
 from ...shared.protocol.frames import Object
+from ...shared.turns import Turns
 from ..admission.handshake import UPGRADE_HEADERS
 from ..admission.target import WS_PATH
 from ..node import Node
 from . import messages, revocations, sessions
-from .requests import Handler, json_endpoint
+from .large_answers import answered_in_turn
+from .requests import Handler, json_endpoint, problem_response
 
 _ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/rooms/{room}/messages", messages.publish_to_room),
@@ -36,6 +40,20 @@ _ROUTES: tuple[tuple[str, str, Handler], ...] = (
 )
 
 
+_LARGE = frozenset(
+    {
+        sessions.list_rooms,
+        sessions.get_presence,
+        messages.get_room_history,
+        messages.get_agent_history,
+        sessions.get_agent,
+        sessions.get_user,
+        revocations.list_revocations,
+    }
+)
+"""Handlers whose answers may be larger than a message."""
+
+
 async def _get_diagnostics(node: Node, request: Request) -> Object:
     return node.statistics().as_object()
 
@@ -52,8 +70,18 @@ async def _get_websocket_endpoint(request: Request) -> Response:
     )
 
 
+def _endpoint(handle: Handler) -> Callable[[Request], Awaitable[Response]]:
+    endpoint = json_endpoint(handle)
+    return answered_in_turn(endpoint, _http_answers, problem_response) if handle in _LARGE else endpoint
+
+
+def _http_answers(request: Request) -> Turns:
+    node: Node = request.state.node
+    return node.operations.http_answers
+
+
 def api_routes() -> list[BaseRoute]:
-    routes = [Route(path, json_endpoint(handle), methods=[method]) for method, path, handle in _ROUTES]
+    routes = [Route(path, _endpoint(handle), methods=[method]) for method, path, handle in _ROUTES]
     return [
         Mount("/api/v1", Router(routes, redirect_slashes=False)),
         Route("/diagnostics", json_endpoint(_get_diagnostics)),

@@ -3,10 +3,11 @@
 from collections.abc import AsyncGenerator
 
 import pytest
-from tannoy.node.server import http_protocol
+from tannoy.node.server import http_protocol, read_deadline
 
 from tests.support.http_server import HttpServer
 from tests.support.raw_http import RawHttp
+from tests.support.raw_socket import RawSocket
 from tests.support.waiting import value_becomes
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -19,6 +20,7 @@ HALF_A_CHUNK = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\
 async def server(anyio_backend: str, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[HttpServer]:
     monkeypatch.setattr(http_protocol, "HEAD_TIMEOUT", 0.1)
     monkeypatch.setattr(http_protocol, "BODY_TIMEOUT", 0.1)
+    monkeypatch.setattr(read_deadline, "READ_TIMEOUT", 0.1)
     async with HttpServer.running() as running:
         yield running
 
@@ -48,3 +50,12 @@ async def test_a_body_behind_an_unanswered_request_is_not_late(server: HttpServe
         server.may_answer.set()
 
         assert [(await http.answer()).status for _ in range(2)] == [204, 204]
+
+
+async def test_a_client_that_does_not_read_its_answer_is_reset(server: HttpServer) -> None:
+    server.body = bytes(20_000_000)  # more than the kernel keeps for it
+    async with RawSocket.to(server.port, receive_buffer=4096) as client:
+        await client.send(REQUEST)
+        await value_becomes(server.open, 1)
+
+        await value_becomes(server.open, 0)

@@ -16,7 +16,7 @@ from tests.support.echo_server import EchoAcceptor
 
 
 class HttpServer:
-    """Reads a request, waits until it may answer, and answers with 204.
+    """Reads a request, waits until it may answer, and answers with 204, or with a `body`.
 
     `places`: how many connections may be open that are no sessions.
     """
@@ -27,14 +27,15 @@ class HttpServer:
         self.acceptor.other_connections = OtherConnections(self.clock, maximum=places)
         self.may_answer = asyncio.Event()
         self.may_answer.set()
+        self.body = b""
         self.port = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         while (await receive()).get("more_body"):
             pass
         await self.may_answer.wait()
-        await send({"type": "http.response.start", "status": 204, "headers": []})
-        await send({"type": "http.response.body", "body": b""})
+        await send({"type": "http.response.start", "status": 200 if self.body else 204, "headers": []})
+        await send({"type": "http.response.body", "body": self.body})
 
     async def open(self) -> int:
         return self.acceptor.other_connections.statistics().open
