@@ -110,6 +110,8 @@ class FrameReader:
             if end < start:
                 return None
             length = int.from_bytes(data[at + 2 : start], "big")
+            if length < (126 if width == 2 else 65_536):
+                raise ProtocolViolation(CloseCode.PROTOCOL_ERROR, "a length has to be as short as it can be")
         if opcode < 8:
             self._check_data_frame(opcode, length)
         return None if end < start + 4 else (opcode, fin, start + 4, length)

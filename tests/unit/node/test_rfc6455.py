@@ -80,6 +80,10 @@ class TestBaseFraming:
     def test_reserved_bits_fail_the_connection_at_the_first_byte(self) -> None:
         assert violation(b"\xc1") is CloseCode.PROTOCOL_ERROR
 
+    @pytest.mark.parametrize("length", [b"\xfe\x00\x7d", b"\xff" + bytes(6) + b"\xff\xff"], ids=["16 bits", "64 bits"])
+    def test_a_length_in_more_bytes_than_it_needs_is_refused(self, length: bytes) -> None:
+        assert violation(b"\x81" + length) is CloseCode.PROTOCOL_ERROR
+
     def test_frames_before_a_violation_are_read(self) -> None:
         events = FrameReader(MAX).feed(client_frame(TEXT, b"fine") + b"\xff\xff")
         assert next(events) == Event(Opcode.TEXT, b"fine")
