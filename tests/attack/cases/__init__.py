@@ -3,7 +3,19 @@
 from itertools import chain
 
 from tests.attack.case import Case
-from tests.attack.cases import authors, bodies, forgeries, frames, heads, orders, reads, requests, rooms, silence
+from tests.attack.cases import (
+    authors,
+    bodies,
+    forgeries,
+    frames,
+    heads,
+    odd_values,
+    orders,
+    reads,
+    requests,
+    rooms,
+    silence,
+)
 
-KINDS = (reads, heads, frames, bodies, forgeries, orders, rooms, authors, requests, silence)
+KINDS = (reads, heads, frames, bodies, forgeries, odd_values, orders, rooms, authors, requests, silence)
 CASES: tuple[Case, ...] = tuple(chain.from_iterable(kind.CASES for kind in KINDS))

@@ -1,4 +1,4 @@
-"""F6, F18: whoever can publish in Redis: forged messages of rooms, in a cluster without a secret and with one."""
+"""F6, F18, F19: whoever can publish in Redis: forged messages of rooms, in a cluster without a secret and with one."""
 
 import asyncio
 import uuid
@@ -12,6 +12,7 @@ from tests.attack.eavesdropper import Eavesdropper
 from tests.support.client import Client
 
 KEYSPACE = Keyspace("tannoy")
+AT_ONCE = 50
 AFTER = 5
 """Messages behind the forged one."""
 NOTICED_WITHIN = 15.0
@@ -56,6 +57,21 @@ async def _forge(attacker: Attacker, forge: Forge) -> str:
             await member.close()
 
 
+async def _flood(attacker: Attacker) -> str:
+    """Publish what is no message into a room, as fast as Redis takes it, and see whether what is said is heard."""
+    name = f"flooded.{uuid.uuid4().hex}"
+    address, valkey = KEYSPACE.room(RoomName(name)).address, attacker.arena.valkey
+    member = await connect(f"{attacker.arena.attacked.ws_url}/ws/chat/{name}")
+    try:
+        offsets: list[int] = []
+        while attacker.goes_on or not offsets:
+            await asyncio.gather(*(valkey.run("PUBLISH", address, b"\xff" * 1000) for _ in range(AT_ONCE)))
+            offsets.append((await member.ok("message", content="real"))["offset"])
+        return await _hears(member, offsets)
+    finally:
+        await member.close()
+
+
 def _case(name: str, forge: Forge, *, fault: str = "F6", sealed: bool = False) -> Case:
     async def attack(attacker: Attacker) -> str:
         return await _forge(attacker, forge)
@@ -80,6 +96,7 @@ CASES = (
     _case("an offset without digits", _renumbered("-x")),
     _case("a message of 8 MB", lambda payload: payload + bytes(8_000_000)),
     _case("bytes without meaning", lambda payload: b"\xff" * 1000, fault="F19"),
+    Case("bytes without meaning, again and again", "F19", _flood, HEARD, by_client=False),
     _case("a message renumbered, with a secret", _renumbered("1000000"), fault="F18", sealed=True),
     _case("a message without a seal", lambda payload: UNSEALED, fault="F18", sealed=True),
     _case("a message with its last byte changed", lambda payload: payload[:-1] + b"?", fault="F18", sealed=True),

@@ -1,4 +1,4 @@
-"""F3, F22: frames that cost the node more than they cost their sender."""
+"""F3, F22, F24, F30: frames that cost the node more than they cost their sender."""
 
 import asyncio
 from contextlib import suppress
@@ -70,6 +70,9 @@ def _nested(depth: int, size: int) -> bytes:
     return b"\x82\xa4type\xa7message\xa7content" + b"\xdd\x00\x00\xff\xff" * depth + b"\xc0" * (size - 5 * depth)
 
 
+LONG_LENGTH = bytes((0x80 | TEXT, 0x80 | 126, 0, 2)) + bytes(4) + b"{}"
+"""A length of 16 bits, where 7 are enough (RFC 6455 §5.2)."""
+EMPTY: list[dict[str, object]] = [{}]
 NILS = {"type": "message", "content": [None] * 60_000}
 CASES = (
     Case("3 MB of pongs in one write", "F3", _pongs_in_one_write, TOLERATED),
@@ -90,7 +93,6 @@ CASES = (
     _case("pings of the protocol", text({"type": "ping"})),
     _case("pings of the protocol, unread", text({"type": "ping", "id": 1}), reads=False),
     _case("typing", text({"type": "typing"})),
-    _case("commands of no room", text({"type": "leave", "room": "nowhere"})),
     _case("messages of 64 kB", text({"type": "message", "content": "x" * 64_000})),
     _case("messages of 10 bytes", text({"type": "message", "content": "x"})),
     Case("malformed objects behind a join", "F3", _wait_behind_a_join, TOLERATED),
@@ -103,4 +105,9 @@ CASES = (
         MSGPACK,
         fault="F22",
     ),
+    _case("msgpack of 16,000 empty maps", packed({"type": "message", "content": EMPTY * 16_000}), MSGPACK, fault="F22"),
+    _case("a length that is not the shortest", LONG_LENGTH, fault="F24", ends_as=frozenset({"bye 1002"})),
+    _case("commands of no room", text({"type": "leave", "room": "nowhere"}), fault="F30"),
+    _case("messages to no room", text({"type": "message", "room": "nowhere", "content": 1}), fault="F30"),
+    _case("histories of no room", text({"type": "history", "id": 1, "room": "nowhere"}), fault="F30"),
 )

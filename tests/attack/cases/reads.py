@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from tests.attack.arena import Arena
 from tests.attack.case import Attacker, Case
@@ -14,6 +14,9 @@ MESSAGES, MESSAGE_BYTES = 100, 64_000
 USERS = 100
 COMMANDS = 64
 SERVED = frozenset({"served"})
+UNREAD = frozenset({"served", "ended", "bye 4002"})
+PAGE_MB = 1.2
+"""Of a connection that has not read the recovery that it asked for."""
 LEAVES_WITHIN = 0.5
 ENDS_WITHIN = 10.0
 """Seconds in which a session ends that has to."""
@@ -67,12 +70,32 @@ async def _ask_presences(attacker: Attacker) -> str:
     return await _ask(attacker, f"/ws/chat/{PRESENT}", _questions("presence", COMMANDS))
 
 
-async def _ask_and_read_nothing(attacker: Attacker) -> str:
-    async with attacker.socket(f"/ws/chat/{ROOM}", receive_buffer=4096) as peer:
+async def _ask_and_read_nothing(attacker: Attacker, room: str, questions: bytes) -> str:
+    async with attacker.socket(f"/ws/chat/{room}", receive_buffer=4096) as peer:
         peer.stop_reading()
-        await peer.send(_questions("history", COMMANDS, limit=300))
+        await peer.send(questions)
         await asyncio.sleep(attacker.seconds_left)
         return await peer.ending(0)
+
+
+async def _read_no_history(attacker: Attacker) -> str:
+    return await _ask_and_read_nothing(attacker, ROOM, _questions("history", COMMANDS, limit=300))
+
+
+async def _read_no_presence(attacker: Attacker) -> str:
+    return await _ask_and_read_nothing(attacker, PRESENT, _questions("presence", COMMANDS))
+
+
+async def _recover_and_read_nothing(attacker: Attacker) -> str:
+    """Twenty at once."""
+    newest = (await attacker.arena.other.http.get(f"/api/v1/rooms/{ROOM}/messages?limit=1")).json()
+    async with AsyncExitStack() as stack:
+        for _ in range(20):
+            peer = await stack.enter_async_context(attacker.connect(receive_buffer=4096))
+            peer.stop_reading()
+            await peer.send(handshake(f"/ws/chat/{ROOM}?epoch={newest['epoch']}&offset=0"))
+        await asyncio.sleep(attacker.seconds_left)
+    return "served"
 
 
 async def _recover(attacker: Attacker) -> str:
@@ -105,11 +128,14 @@ CASES = (
     Case("recoveries of a whole history", "F1", _recover, SERVED, full_room),
     Case("histories without an id", "F1", _ask_without_id, frozenset({"bye 4505"}), full_room),
     Case("pages over HTTP", "F1", _get_messages, SERVED, full_room),
+    Case("histories that nobody reads", "F21", _read_no_history, UNREAD, full_room),
+    Case("presences that nobody reads", "F21", _read_no_presence, UNREAD, _crowd),
     Case(
-        "histories that nobody reads",
+        "20 recoveries that nobody reads",
         "F21",
-        _ask_and_read_nothing,
-        frozenset({"served", "ended", "bye 4002"}),
+        _recover_and_read_nothing,
+        SERVED,
         full_room,
+        connections_mb=20 * PAGE_MB,
     ),
 )

@@ -10,12 +10,14 @@ from tests.attack.arena import Arena
 from tests.attack.case import Attacker, Case
 from tests.attack.peer import Budget, Gone, Peer, Spent
 from tests.attack.writing import text
+from tests.chaos.harness.pacing import ticks
 
 ROOMS_MAX = 512
 """That a session may be in."""
 MANY = 100
 SERVED = frozenset({"served"})
 LARGE = text({"type": "message", "content": "x" * 64_000})
+SLOW = frozenset({"served", "ended", "bye 4002", "bye 1013"})
 FULL = "full"
 ANSWERS = ("message", "error unavailable", "error rate_limited")
 
@@ -56,17 +58,39 @@ async def _do_nothing(attacker: Attacker) -> str:
     return "served"
 
 
-async def _read_nothing(attacker: Attacker) -> str:
-    """A member of a busy room that does not read."""
-    path = f"/ws/chat/busy.{attacker.number}"
+async def _read_little(attacker: Attacker, path: str, every: float | None) -> str:
+    """A member of a busy channel that reads nothing, or some of it `every` so many seconds."""
     async with attacker.socket(path, receive_buffer=4096) as reader, attacker.socket(path) as speaker:
         reader.stop_reading()
+        reading = None if every is None else asyncio.create_task(_read_now_and_then(reader, every))
         with suppress(Gone, Spent, TimeoutError):
             async with asyncio.timeout(attacker.seconds_left):
                 while not reader.ended.done():
                     await speaker.send(LARGE)
+        if reading is not None:
+            reading.cancel()
         reader.read_on()
         return await reader.ending(0)
+
+
+async def _read_now_and_then(reader: Peer, every: float) -> None:
+    """Runs until it is cancelled."""
+    async for _ in ticks(every):
+        reader.read_on()
+        await asyncio.sleep(0)
+        reader.stop_reading()
+
+
+async def _read_nothing(attacker: Attacker) -> str:
+    return await _read_little(attacker, f"/ws/chat/busy.{attacker.number}", None)
+
+
+async def _read_nothing_of_an_agent(attacker: Attacker) -> str:
+    return await _read_little(attacker, f"/ws/agents/busy.{attacker.number}", None)
+
+
+async def _read_slowly(attacker: Attacker) -> str:
+    return await _read_little(attacker, f"/ws/chat/busy.{attacker.number}", 0.05)
 
 
 async def _enter_new_rooms(attacker: Attacker) -> str:
@@ -137,7 +161,9 @@ CASES = (
     Case("512 rooms, idle", "F7", _idle_in_many_rooms, SERVED),
     Case("512 rooms, left at once", "F7", _leave_many_rooms_at_once, SERVED),
     Case("51,200 memberships, idle", "F7", _do_nothing, SERVED, _idle_sessions, is_long=True),
-    Case("a member that does not read", "F8", _read_nothing, frozenset({"served", "ended", "bye 4002"})),
+    Case("a member that does not read", "F8", _read_nothing, SLOW),
+    Case("a session of an agent that does not read", "F8", _read_nothing_of_an_agent, SLOW),
+    Case("a member that reads slowly", "F8", _read_slowly, SLOW),
     Case("rooms that nobody was in", "F9", _enter_new_rooms, SERVED),
     Case("questions about rooms that nobody was in", "F9", _ask_about_new_rooms, SERVED),
     Case("a new idempotency key each time", "F9", _use_new_keys, SERVED | {"bye 4505", "ended"}),

@@ -1,4 +1,4 @@
-"""Handshakes that are begun and never sent: what they cost those that are."""
+"""F11: handshakes that are begun and never sent: what they cost those that are."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -46,7 +46,7 @@ async def _say_nothing(attacker: Attacker) -> str:
 CASES = (
     Case(
         "2,000 silent handshakes",
-        "F12",
+        "F11",
         _say_nothing,
         frozenset({"served"}),
         is_long=True,
