@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import cast
@@ -13,15 +13,20 @@ from tannoy.shared.rates import Rate
 from tannoy.shared.settings import Settings, load_settings
 
 from tests.support.clock import on_manual_time
+from tests.support.growing import find_growing
 
 PROJECT = Path(__file__).parent.parent.parent
 LAYERS = ("fanout", "node", "sdk", "shared")
 UNITS = {"KiB": 1024, "MiB": 1024 * 1024}
-ROWS = [
-    tuple(cell.strip() for cell in line.strip("|").split("|"))
-    for line in (PROJECT / "docs/limits.md").read_text().splitlines()
-    if re.search(r"^\|.*`", line)
-]
+BOUNDS, _, GROWING = (PROJECT / "docs/limits.md").read_text().partition("## What grows")
+
+
+def _rows(section: str) -> list[tuple[str, ...]]:
+    lines = (line for line in section.splitlines() if re.search(r"^\|.*`", line))
+    return [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in lines]
+
+
+ROWS, COLLECTIONS = _rows(BOUNDS), _rows(GROWING)
 _is_bound = re.compile(r"_?(\w+_)?MAX(_\w+)?").fullmatch
 
 
@@ -44,12 +49,17 @@ def _number(text: str) -> float:
     return int(found[1].replace(",", "")) * UNITS.get(found[2], 1)
 
 
+def _modules() -> Iterator[tuple[str, ast.Module]]:
+    for layer in LAYERS:
+        for path in (PROJECT / layer).rglob("*.py"):
+            yield str(path.relative_to(PROJECT)), ast.parse(path.read_text())
+
+
 def _bounds_of_source() -> set[str]:
     return {
-        f"{path.relative_to(PROJECT)}:{name.id}"
-        for layer in LAYERS
-        for path in (PROJECT / layer).rglob("*.py")
-        for statement in ast.parse(path.read_text()).body
+        f"{path}:{name.id}"
+        for path, module in _modules()
+        for statement in module.body
         if isinstance(statement, ast.Assign | ast.AnnAssign)
         for name in ast.walk(statement)
         if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store) and _is_bound(name.id)
@@ -81,3 +91,16 @@ async def test_every_counter_is_in_the_diagnostics() -> None:
 
 def test_every_row_says_what_happens() -> None:
     assert [row for row in ROWS if len(row) != 5 or not all(row)] == []
+
+
+def test_every_collection_that_grows_is_listed() -> None:
+    grows = {f"{path}:{name}" for path, module in _modules() for name in find_growing(module)}
+    assert grows == {row[0].strip("`") for row in COLLECTIONS}
+
+
+def test_what_bounds_a_collection_is_a_bound_or_said_in_words() -> None:
+    known = {row[1].strip("`") for row in ROWS}
+    named = {word for row in COLLECTIONS for word in re.findall(r"`([^`]+)`", row[1])}
+    assert {word for word in named if ".py:" in word or word.isupper()} - known == {
+        "fanout/history/comparison.py:HEADS_AT_ONCE"  # how much one turn does, which is no bound that can be full
+    }
