@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.attack import duel, mixture
 from tests.attack.case import Case
 from tests.attack.cases import CASES
-from tests.attack.table import HEAD, line_of
+from tests.attack.table import FAULTS_HEAD, HEAD, line_of, lines_of_faults
 from tests.attack.verdict import Result
 
 
@@ -84,6 +84,7 @@ def main() -> int:
     results = asyncio.run(_run(cases, arguments.sockets, arguments.seconds))
     if arguments.json is not None:
         arguments.json.write_text(json.dumps([_as_json(result) for result in results], indent=1) + "\n")
+    _write("\n".join(["", FAULTS_HEAD, *lines_of_faults(results)]))
     missed = [result for result in results if result.misses]
     _write(f"{len(results)} cases, {len(missed)} beyond their bounds")
     return int(bool(missed))

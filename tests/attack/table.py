@@ -1,5 +1,7 @@
 """The results as a table for people: times in ms, memory in MB, CPU in percent of a core."""
 
+from collections.abc import Sequence
+
 from tests.attack.meter import Cost
 from tests.attack.verdict import Result
 
@@ -22,6 +24,28 @@ def line_of(result: Result) -> str:
         f" {len(window.refused):>7} {_columns(result.cost)}  {outcomes}"
     )
     return "\n".join([line, *(f"      MISSED {what}" for what in result.misses)])
+
+
+FAULTS_HEAD = "fault  cases     p99  grown  redis  lost  beyond"
+"""The worst case of each fault: ms, MB, ms; sessions lost and publishes refused of all; cases beyond their bounds."""
+
+
+def lines_of_faults(results: Sequence[Result]) -> list[str]:
+    """A line below FAULTS_HEAD for each fault, in the order of their numbers."""
+    by_fault: dict[str, list[Result]] = {}
+    for result in results:
+        by_fault.setdefault(result.fault, []).append(result)
+    return [_worst(fault, by_fault[fault]) for fault in sorted(by_fault, key=lambda fault: int(fault[1:]))]
+
+
+def _worst(fault: str, results: list[Result]) -> str:
+    costs = [result.cost for result in results if result.cost is not None]
+    p99 = max(result.window.p99 for result in results)
+    grown = max((cost.grown for cost in costs), default=0.0)
+    longest = max((cost.redis_longest for cost in costs), default=0.0)
+    lost = sum(len(result.window.lost) + len(result.window.refused) for result in results)
+    beyond = sum(bool(result.misses) for result in results)
+    return f"{fault:<5} {len(results):>6} {p99:>7.1f} {grown:>6.1f} {longest:>6.1f} {lost:>5} {beyond:>7}"
 
 
 def _columns(cost: Cost | None) -> str:

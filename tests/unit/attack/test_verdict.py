@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.attack.meter import Cost
+from tests.attack.table import lines_of_faults
 from tests.attack.verdict import Result
 from tests.attack.window import Window
 
@@ -53,3 +54,12 @@ def test_ten_sockets_have_wider_bounds() -> None:
 
     assert result.misses == []
     assert replace(result, window=Window(pongs=[51.0])).misses == ["p99 51 ms"]
+
+
+def test_a_fault_is_as_bad_as_its_worst_case() -> None:
+    slow, large = replace(WITHIN, window=Window(pongs=[30.0])), replace(WITHIN, cost=replace(COST, grown=4.5))
+
+    assert lines_of_faults([slow, replace(WITHIN, fault="F10"), large]) == [
+        "F3         2    30.0    4.5    2.0     0       1",
+        "F10        1    24.0    1.0    2.0     0       0",
+    ]
