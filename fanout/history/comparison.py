@@ -161,9 +161,9 @@ class HeadComparison:
         missing: list[TrackedChannel] = []
         lost: list[TrackedChannel] = []
         for tracked, before, stray, stored in zip(members, positions, strayed, heads, strict=True):
-            if not self._channels.is_tracked(tracked):
-                continue
             head = read_head(stored)
+            if _says_nothing(tracked, head) or not self._channels.is_tracked(tracked):
+                continue
             verdict = judge_head(tracked.cursor, before, head)
             if verdict is HeadVerdict.MISSING:
                 missing.append(tracked)
@@ -251,6 +251,19 @@ class HeadComparison:
                 await self._history.renew([tracked.channel for tracked in piece])
             except Unavailable as error:
                 _log.debug("could not renew heads", error=str(error))
+
+
+def _says_nothing(tracked: TrackedChannel, head: Position | None) -> bool:
+    """Whether the cursor is where its head is: so it is with nearly all, of which there are many."""
+    cursor = tracked.cursor
+    return (
+        head is not None
+        and head.offset == cursor.offset
+        and head.epoch == cursor.epoch
+        and cursor.state is CursorState.FOLLOWING
+        and not cursor.has_lost_data
+        and tracked.strayed is None
+    )
 
 
 def _group_by_partition(tracked_channels: Iterable[TrackedChannel]) -> dict[int, list[TrackedChannel]]:

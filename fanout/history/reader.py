@@ -153,11 +153,9 @@ class HistoryReader:
 
         `over`, here and below: what to ask instead of the own pipeline; then what that raises is raised.
         """
-        keys = [self._keyspace.history(channel) for channel in channels]
+        server, keys = self._keyspace.history(channels[0]).server, map(self._keyspace.head, channels)
         asked = over or self.pipeline
-        life, heads = await asyncio.gather(
-            asked.send("HGET", keys[0].server, "life"), asked.send("MGET", *(key.head for key in keys))
-        )
+        life, heads = await asyncio.gather(asked.send("HGET", server, "life"), asked.send("MGET", *keys))
         return [StoredHead(life, head) for head in heads]
 
     async def end_epochs(self, channel: Channel, epoch: str, over: CommandSender | None = None) -> None:
@@ -168,11 +166,11 @@ class HistoryReader:
     async def renew(self, channels: Iterable[Channel]) -> None:
         """Extend the time to live of the heads of these channels."""
         ttl = self.rules.head_ttl
-        await asyncio.gather(*(self.pipeline.send("EXPIRE", self._keyspace.history(c).head, ttl) for c in channels))
+        await asyncio.gather(*(self.pipeline.send("EXPIRE", key, ttl) for key in map(self._keyspace.head, channels)))
 
     async def release(self, channels: Iterable[Channel]) -> None:
         """The caller follows these channels no longer: the heads of those in which nothing was said need not stay."""
-        keys = ((channel, (self._keyspace.history(channel).head,)) for channel in channels)
+        keys = ((channel, (self._keyspace.head(channel),)) for channel in channels)
         await asyncio.gather(
             *(
                 self.pipeline.run_script(HEAD_RELEASE, head, (channel.address, SILENT_HEAD_TTL))

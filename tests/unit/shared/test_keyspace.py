@@ -67,6 +67,11 @@ def test_all_keys_of_an_agent_are_in_one_slot() -> None:
         assert hash_tag(agent.address) == hash_tag(keyspace.idempotency(agent, "ada", "any key"))
 
 
+def test_the_head_of_a_channel_is_that_of_its_history() -> None:
+    for channel in (keyspace.room(RoomName("a:b")), keyspace.agent(AgentId("head:x"))):
+        assert keyspace.head(channel) == keyspace.history(channel).head
+
+
 def test_no_two_channels_share_an_address() -> None:
     tricky = ["a", "room", "agent", "room:a", "agent:a", "a:room", "once:room:a", "once", ":", "::", "a:", ":a"]
     every = {(kind, name) for kind in ("room", "agent") for name in (*tricky, *names(2000))}

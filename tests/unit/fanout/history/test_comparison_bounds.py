@@ -5,7 +5,8 @@ import asyncio
 import pytest
 from tannoy.fanout.history import comparison as comparison_module
 from tannoy.fanout.history import tracked as tracked_module
-from tannoy.fanout.history.comparison import BARRIER_PERIOD
+from tannoy.fanout.history.comparison import BARRIER_PERIOD, HeadVerdict, judge_head
+from tannoy.fanout.history.cursor import Cursor
 from tannoy.shared.channels import Channel
 from tannoy.shared.names import RoomName
 from tannoy.shared.publication import Position
@@ -159,3 +160,20 @@ async def test_the_rotation_goes_on_while_one_channel_is_marked_all_the_time() -
             node.tracker.comparison.compare_partitions_soon((ROOMS[0].partition,))
             await asyncio.sleep(BARRIER_PERIOD / 40)
         assert len(read) == 100
+
+
+@on_manual_time
+async def test_a_channel_that_is_where_its_head_is_is_not_looked_at_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[Cursor] = []
+
+    def judge(cursor: Cursor, before: Position, head: Position | None) -> HeadVerdict:
+        looked_at.append(cursor)
+        return judge_head(cursor, before, head)
+
+    monkeypatch.setattr(comparison_module, "judge_head", judge)
+    node = following(*ROOMS[:5])
+    node.history_redis.log_of(ROOMS[3]).head = Position(EPOCH, 11)
+    async with comparing(node):
+        await all_barriers_end(node)
+
+    assert len(looked_at) == 1
