@@ -116,7 +116,7 @@ class Bus:
         name: str,
         clock: Clock,
     ) -> None:
-        self.warnings: list[str] = []
+        self.warnings: Sequence[str] = ()
         """What `check` has found that a node can live with, and an operator should know."""
         self._backend = backend
         self._start_timeout = rules.timeouts.start
@@ -185,16 +185,21 @@ class Bus:
         return next((reason for layer in layers if (reason := layer.not_ready_reason)), None)
 
     async def check(self) -> None:
-        """Connect once to each server, without retries, and do what a node needs to do. Raises StartError."""
+        """Connect once to each server, without retries, and do what a node needs to do. Raises StartError.
+
+        What is warned of is logged once, however many servers it holds for.
+        """
+        found: dict[str, list[str]] = {}
         for server, partitions in await self._backend.servers(self._start_timeout):
             run_scripts, first = partial(self._run_scripts, partitions), partitions[0]
             probe = StartupProbe(
                 self._keyspace.echo("check", first), self._backend.verbs, run_scripts, self._keyspace.server(first)
             )
             for warning in await check_server(server, probe, timeout=self._start_timeout):
-                _log.warning(warning, redis=str(server))
-                if warning not in self.warnings:
-                    self.warnings.append(warning)
+                found.setdefault(warning, []).append(str(server))
+        for warning, servers in found.items():
+            _log.warning(warning, redis=", ".join(servers))
+        self.warnings = list(found)
 
     async def _run_scripts(self, partitions: Sequence[int], commands: CommandSender) -> None:
         await self._lives.on_connected(commands, partitions)

@@ -21,7 +21,6 @@ COVERED_BY: dict[str, str] = {
     "client/sync.py": "tests/cluster/test_python_client_sync.py",
     "client/websocket.py": "tests/cluster/test_python_client_slow.py",
     "fanout/backend.py": "tests/cluster/test_redis_cluster.py",
-    "fanout/bus.py": "tests/cluster/test_faults.py",
     "fanout/heartbeats.py": "tests/unit/fanout/test_membership_beats.py",
     "fanout/listening.py": "tests/cluster/test_holes.py",
     "fanout/probe.py": "tests/integration/test_refusals.py",
