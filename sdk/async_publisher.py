@@ -39,31 +39,51 @@ class AsyncPublisher:
         self._settings = read_settings(url, **options)
         self._route: Route | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._pid = 0
+        self._pid = os.getpid()
+        self._opening = asyncio.Lock()
         self._was_closed = False
-        self._inherited: list[Route] = []  # of processes that this one was forked from: they are left alone
+        self._inherited: list[Route] = []  # kept, since to delete them would close what they have open
 
     # ---- life
 
     async def open(self) -> Self:
-        """Connect, unless it is open already. Raises PublishError: at once, if the cluster can't be published to."""
-        if self._route is not None and self._pid == os.getpid():
-            self._use()
-            return self
-        if self._route is not None:
-            self._inherited.append(self._route)
-            self._route = None
-        self._loop, self._pid = asyncio.get_running_loop(), os.getpid()
+        """Connect, unless it is open already: so every call may begin with it.
+
+        Raises PublishError: at once, if the cluster can't be published to.
+        """
+        self._leave_inherited()
+        if self._route is None:
+            async with self._opening:
+                if self._route is None:
+                    await self._open()
+        self._use()
+        return self
+
+    async def _open(self) -> None:
         route = _create_route(self._settings)
         await route.open()
-        self._route = route
-        return self
+        if self._route is not None:  # it was opened in another event loop meanwhile
+            await route.close()
+            raise WrongEventLoop
+        self._route, self._loop = route, asyncio.get_running_loop()
 
     async def close(self) -> None:
         """End the connections. What is being published fails with PublisherClosed."""
+        self._leave_inherited()
+        if self._route is not None:
+            self._use()
         route, self._route, self._was_closed = self._route, None, True
-        if route is not None and self._pid == os.getpid():
+        if route is not None:
             await route.close()
+
+    def _leave_inherited(self) -> None:
+        """Leave alone what belongs to a process that this one was forked from, or to an event loop that has ended."""
+        is_forked, has_ended = self._pid != os.getpid(), self._loop is not None and self._loop.is_closed()
+        if is_forked or has_ended:
+            self._pid, self._loop, self._opening = os.getpid(), None, asyncio.Lock()
+            if self._route is not None:
+                self._inherited.append(self._route)
+                self._route = None
 
     async def __aenter__(self) -> Self:
         return await self.open()

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class BackgroundLoop:
-    """Runs from its making until `stop`. The thread does not keep the process from ending."""
+    """Runs from its making until `stop`. The thread does not keep the process from ending. Raises OSError."""
 
     def __init__(self, name: str) -> None:
         self._started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
@@ -24,7 +24,14 @@ class BackgroundLoop:
         self._loop, self._stopping = self._started.result()
 
     def _run(self) -> None:
-        asyncio.run(self._wait())
+        try:
+            with asyncio.Runner() as runner:
+                runner.get_loop()
+                runner.run(self._wait())
+        except BaseException as error:
+            if self._started.done():
+                raise
+            self._started.set_exception(error)  # there are no more files, for instance
 
     async def _wait(self) -> None:
         stopping = asyncio.Event()

@@ -28,7 +28,7 @@ class Publisher:
         self._was_closed = False
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._inherited: list[BackgroundLoop] = []  # of processes that this one was forked from: they are left alone
+        self._inherited: list[BackgroundLoop] = []  # kept, since to delete them would close what they have open
 
     # ---- life
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TypedDict, Unpack
+from urllib.parse import urlsplit
 
 from ..shared.redis_urls import HTTP_SCHEMES, REDIS_SCHEMES
 from ..shared.variables import PREFIX, own_variables
@@ -96,7 +97,22 @@ def _check_url(url: str) -> str:
     if not separator or not rest or scheme not in (*REDIS_SCHEMES, *HTTP_SCHEMES):
         known = ", ".join(f"{name}://" for name in (*REDIS_SCHEMES, *HTTP_SCHEMES))
         raise InvalidSettings(f"the URL of a publisher has to begin with one of {known}")
+    if scheme in HTTP_SCHEMES and not _is_good_http(url):
+        raise InvalidSettings(
+            "the URL of a cluster has to be http://HOST:PORT or https://HOST:PORT, with a path or without, and with no "
+            "user, password, query or fragment: the key of the HTTP API is the argument api_key"
+        )
     return url
+
+
+def _is_good_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    is_plain = parts.username is None and not parts.query and not parts.fragment
+    return bool(parts.hostname) and is_plain and url.isascii() and url.isprintable() and " " not in url
 
 
 def _check_use(name: str, over_http: bool) -> None:

@@ -114,6 +114,40 @@ async def test_a_publisher_of_another_event_loop_says_what_to_use(url: str) -> N
             await asyncio.to_thread(asyncio.run, publisher.open())
 
 
+async def test_a_publisher_is_not_closed_from_another_event_loop(url: str) -> None:
+    async with AsyncPublisher(url, timeout=PATIENCE) as publisher:
+        with pytest.raises(WrongEventLoop):
+            await asyncio.to_thread(asyncio.run, publisher.close())
+        await publisher.to_room("still-open", 1)
+
+
+async def connections(cluster: Cluster) -> int:
+    clients: dict[str, int] = await cluster.valkey.run("INFO", "clients")
+    return clients["connected_clients"]
+
+
+async def test_tasks_that_open_a_publisher_at_once_open_it_once(cluster: Cluster, url: str) -> None:
+    publisher = AsyncPublisher(url, timeout=PATIENCE)
+    before = await connections(cluster)
+    await asyncio.gather(*(publisher.open() for _ in range(5)))
+    assert await connections(cluster) == before + 1
+    await publisher.close()
+
+
+async def test_a_publisher_whose_event_loop_has_ended_can_be_opened_in_the_next_one(url: str) -> None:
+    publisher = AsyncPublisher(url, timeout=PATIENCE)
+
+    async def publish() -> Position | None:
+        return await (await publisher.open()).to_room("next-loop", 1)
+
+    def publish_in_two_loops() -> list[Position | None]:
+        return [asyncio.run(publish()) for _ in range(2)]
+
+    first, second = await asyncio.to_thread(publish_in_two_loops)
+    assert first is not None
+    assert second == first._replace(offset=2)
+
+
 # ---- processes
 
 FORKING = """

@@ -51,3 +51,12 @@ def test_stop_ends_the_calls_of_other_threads() -> None:
     loop.stop()
     caller.join()
     assert len(outcome) == 1
+
+
+def test_a_loop_that_cannot_be_made_is_an_error_and_no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> asyncio.AbstractEventLoop:
+        raise OSError("too many open files")
+
+    monkeypatch.setattr(asyncio.events, "new_event_loop", fail)
+    with pytest.raises(OSError, match="too many open files"):
+        BackgroundLoop("tannoy-test")

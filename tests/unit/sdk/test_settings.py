@@ -69,6 +69,19 @@ def test_what_has_no_effect_is_refused_as_an_argument_and_left_alone_in_the_envi
     assert read_settings("http://node", {"TANNOY_HISTORY_SIZE": "7"}).is_http
 
 
+@pytest.mark.parametrize(
+    "url", ["http://u:s-e-c@node", "http://node?s-e-c=1", "http://node#s-e-c", "http:///s-e-c", "http://node:s-e-c"]
+)
+def test_the_url_of_a_cluster_that_is_not_plain_is_refused_without_a_quote(url: str) -> None:
+    with pytest.raises(InvalidSettings, match=r"has to be http://HOST:PORT") as refused:
+        read_settings(url, {})
+    assert "s-e-c" not in str(refused.value)
+
+
+def test_the_url_of_a_cluster_may_have_a_path() -> None:
+    assert read_settings("https://[::1]:8443/rt/", {}).is_http
+
+
 def test_an_unknown_argument_is_refused_by_its_name() -> None:
     with pytest.raises(InvalidSettings, match=r"no argument secret: allowed are api_key cluster_secret"):
         read_settings(None, {}, secret="x")  # type: ignore[call-arg]
