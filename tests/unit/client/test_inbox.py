@@ -106,6 +106,14 @@ def test_an_overflow_in_a_new_epoch_is_missed_up_to_its_position_there() -> None
     assert drain(inbox) == [1, Missed(Position("e2", 10))]
 
 
+def test_a_resync_of_a_full_inbox_takes_up_what_follows_it() -> None:
+    inbox = started(size=1)
+    inbox.add_message(message(1))
+    inbox.add_missed(Position("e2", 5))
+    inbox.add_message(message(6))
+    assert drain(inbox) == [1, Missed(Position("e2", 6))]
+
+
 def test_a_message_below_the_head_does_not_move_it_back() -> None:
     inbox = started(offset=9)
     inbox.add_message(message(4))
