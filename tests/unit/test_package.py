@@ -28,6 +28,14 @@ def test_a_publisher_is_there_without_a_client_of_redis_or_http_and_without_what
     assert [name for name in loaded if name.startswith(("tannoy.node", "tannoy.fanout"))] == []
 
 
+def test_a_client_needs_the_packages_of_the_wire_formats_and_of_websockets_alone() -> None:
+    loaded = _run("import sys; import tannoy.client.client, tannoy.client.sync; print(*sys.modules)").split()
+
+    others = {"pydantic", "redis", "httpx", "structlog", "starlette", "uvicorn", "uvloop", "typer", "rich"}
+    assert {name.split(".")[0] for name in loaded} & others == set()
+    assert [name for name in loaded if name.startswith(("tannoy.node", "tannoy.fanout"))] == []
+
+
 def test_every_public_name_is_an_attribute_and_listed() -> None:
     assert all(getattr(tannoy, name) is not None for name in tannoy.__all__)
     assert set(tannoy.__all__) <= set(dir(tannoy))
