@@ -3,6 +3,7 @@
 from typing import Any, Protocol, Self
 
 import httpx
+from tannoy.shared.settings import Settings
 
 from tests.support.cluster import Cluster, NodeProcess, Transport
 from tests.support.node import PRODUCT, Times
@@ -10,6 +11,10 @@ from tests.support.valkey import Valkey
 
 SETTINGS = {"LOG_LEVEL": "WARNING"}
 SECRET = {"CLUSTER_SECRET": "of the cluster under attack"}
+RATES = {
+    name.upper(): str(Settings.model_fields[name].default) for name in ("rate_messages", "rate_commands", "rate_bytes")
+}
+"""Those of the product, for each session. Other clusters of tests have none."""
 SLOW_MICROSECONDS = 1000
 """Commands of Redis from which on SLOWLOG keeps them."""
 
@@ -37,10 +42,10 @@ class Arena(Protocol):
 
 
 class OwnArena:
-    """`async with OwnArena() as arena:`. `times`: of the nodes. `sealed`: they have a secret."""
+    """`async with OwnArena() as arena:`. `times`: of the nodes. `sealed`: they have a secret; `rated`: RATES."""
 
-    def __init__(self, times: Times = PRODUCT, *, sealed: bool = False) -> None:
-        settings = {**SETTINGS, **(SECRET if sealed else {})}
+    def __init__(self, times: Times = PRODUCT, *, sealed: bool = False, rated: bool = False) -> None:
+        settings = {**SETTINGS, **(SECRET if sealed else {}), **(RATES if rated else {})}
         self.cluster = Cluster(nodes=2, transport=Transport.FAST, times=times, **settings)
 
     async def __aenter__(self) -> Self:

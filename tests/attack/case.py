@@ -58,8 +58,9 @@ class Case:
 
     `ends_as`: the outcomes that are designed, of `Peer.ending` or of the attack's own. `setting`: what is there
     before anything is measured, for as long as it goes on. `by_client`: it needs no access to Redis. `sealed`: the
-    cluster has a secret. `is_long`: it takes too long for the tests. `connections_mb`: what its connections may take of
-    the node's memory, beside the bound.
+    cluster has a secret. `rated`: sessions have the rates of the product, which other attacks do without. `is_long`: it
+    takes too long for the tests. `connections_mb`: what its connections may take of the node's memory, beside the
+    bound.
     """
 
     name: str
@@ -69,5 +70,6 @@ class Case:
     setting: Callable[[Arena], AbstractAsyncContextManager[None]] = _as_it_is
     by_client: bool = True
     sealed: bool = False
+    rated: bool = False
     is_long: bool = False
     connections_mb: float = 0.0

@@ -19,7 +19,7 @@ LOOK_EVERY = 0.25
 
 async def run(case: Case, *, sockets: int, seconds: float) -> Result:
     async with (
-        OwnArena(sealed=case.sealed) as arena,
+        OwnArena(sealed=case.sealed, rated=case.rated) as arena,
         RemoteBystander((arena.attacked.port, arena.other.port)) as bystander,
         case.setting(arena),
     ):

@@ -21,7 +21,7 @@ SPELL = 200.0
 """Seconds for which what a case finds there stays: less than HISTORY_TTL."""
 ROUND = (1.0, 5.0)
 """Seconds for which a socket keeps to a case, from and to."""
-BY_CLIENTS = [case for case in CASES if case.by_client and not case.is_long and not case.sealed]
+BY_CLIENTS = [case for case in CASES if case.by_client and not (case.is_long or case.sealed or case.rated)]
 
 Outcomes = dict[str, Counter[str]]
 

@@ -37,8 +37,9 @@ async def bystander(arena: OwnArena) -> AsyncGenerator[Bystander]:
         yield there
 
 
-def _cases(*, sealed: bool) -> list[Any]:
-    return [pytest.param(each, id=f"{each.fault} {each.name}") for each in SHORT if each.sealed is sealed]
+def _cases(*, sealed: bool = False, rated: bool = False) -> list[Any]:
+    chosen = (each for each in SHORT if (each.sealed, each.rated) == (sealed, rated))
+    return [pytest.param(each, id=f"{each.fault} {each.name}") for each in chosen]
 
 
 async def _check(case: Case, arena: OwnArena, bystander: Bystander) -> None:
@@ -60,7 +61,7 @@ async def _check(case: Case, arena: OwnArena, bystander: Bystander) -> None:
     assert cost.grown < GROWN_MAX
 
 
-@pytest.mark.parametrize("case", _cases(sealed=False))
+@pytest.mark.parametrize("case", _cases())
 async def test_an_attack_ends_as_is_designed_and_a_bystander_notices_nothing(
     case: Case, arena: OwnArena, bystander: Bystander
 ) -> None:
@@ -84,3 +85,22 @@ async def test_an_attack_on_a_cluster_with_a_secret_ends_as_is_designed(
     case: Case, sealed_arena: OwnArena, sealed_bystander: Bystander
 ) -> None:
     await _check(case, sealed_arena, sealed_bystander)
+
+
+@pytest.fixture(scope="module")
+async def rated_arena(anyio_backend: str) -> AsyncGenerator[OwnArena]:
+    async with OwnArena(PATIENT, rated=True) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def rated_bystander(rated_arena: OwnArena) -> AsyncGenerator[Bystander]:
+    async with Bystander((rated_arena.attacked.port, rated_arena.other.port)) as there:
+        yield there
+
+
+@pytest.mark.parametrize("case", _cases(rated=True))
+async def test_an_attack_on_a_cluster_with_rates_ends_as_is_designed(
+    case: Case, rated_arena: OwnArena, rated_bystander: Bystander
+) -> None:
+    await _check(case, rated_arena, rated_bystander)

@@ -16,6 +16,8 @@ MSGPACK = "Sec-WebSocket-Protocol: tannoy.v1.msgpack"
 LEAVES_WITHIN = 0.5
 ENDS_WITHIN = 10.0
 """Seconds in which a session ends that has to."""
+REFUSED = frozenset({"bye 1013", "ended"})
+"""Who goes on with commands that are refused for their rate."""
 BAD_FRAMES = frozenset({"bye 4505", "ended"})
 
 
@@ -43,12 +45,13 @@ def _case(
     fault: str = "F3",
     first: bytes = b"",
     reads: bool = True,
+    rated: bool = False,
     ends_as: frozenset[str] = TOLERATED,
 ) -> Case:
     async def attack(attacker: Attacker) -> str:
         return await _flood(attacker, first, data, *headers, reads=reads, ends_as=ends_as)
 
-    return Case(name, fault, attack, ends_as)
+    return Case(name, fault, attack, ends_as, rated=rated)
 
 
 async def _pongs_in_one_write(attacker: Attacker) -> str:
@@ -107,7 +110,19 @@ CASES = (
     ),
     _case("msgpack of 16,000 empty maps", packed({"type": "message", "content": EMPTY * 16_000}), MSGPACK, fault="F22"),
     _case("a length that is not the shortest", LONG_LENGTH, fault="F24", ends_as=frozenset({"bye 1002"})),
-    _case("commands of no room", text({"type": "leave", "room": "nowhere"}), fault="F30"),
-    _case("messages to no room", text({"type": "message", "room": "nowhere", "content": 1}), fault="F30"),
-    _case("histories of no room", text({"type": "history", "id": 1, "room": "nowhere"}), fault="F30"),
+    _case("commands of no room", text({"type": "leave", "room": "nowhere"}), fault="F30", rated=True, ends_as=REFUSED),
+    _case(
+        "messages to no room",
+        text({"type": "message", "room": "nowhere", "content": 1}),
+        fault="F30",
+        rated=True,
+        ends_as=REFUSED,
+    ),
+    _case(
+        "histories of no room",
+        text({"type": "history", "id": 1, "room": "nowhere"}),
+        fault="F30",
+        rated=True,
+        ends_as=REFUSED,
+    ),
 )
