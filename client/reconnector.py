@@ -97,8 +97,6 @@ class Reconnector:
     async def close(self) -> None:
         """Close the connection, within CLOSE_SECONDS, and end all that waits for it."""
         self._finish(ClientMisused("the client is closed"), told=None)
-        for task in self._tasks:
-            task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
         socket, self.frames.socket = self.frames.socket, None
@@ -128,12 +126,18 @@ class Reconnector:
 
     def _finish(self, end: ClientError, *, told: ClientError | None) -> None:
         """There is no further connection. `told`: what the readers of channels get; None: they just end."""
-        if self.end is None:
-            self.end = end
-            for channel in self.session.channels:
-                channel.finish(told)
-            self._events.finish(told)
-            self.notify()
+        if self.end is not None:
+            return
+        self.end = end
+        for task in self._tasks:
+            task.cancel()
+        for channel in self.session.channels:
+            channel.finish(told)
+        self._events.finish(told)
+        self.session.end()  # commands that wait for an answer get this end instead
+        self.notify()
+        if told is not None:
+            self.frames.fail(str(told))
 
     def limit_attempts(self, max_attempts: int | None) -> None:
         """From now on it gives up after so many failed connections in a row; None: never."""

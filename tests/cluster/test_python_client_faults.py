@@ -1,6 +1,7 @@
 """The Python client while nodes and Redis fail, and while its token expires."""
 
 import asyncio
+import signal
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -8,11 +9,20 @@ from typing import Literal, TypeVar
 
 import pytest
 from tannoy.client import Gap, Message, Room, connect
-from tannoy.client.errors import ClientError, CommandRefused, NoAnswer, TokenExpired, TokenRefused, Unconfirmed
+from tannoy.client.errors import (
+    ClientError,
+    ClientMisused,
+    CommandRefused,
+    NoAnswer,
+    TokenExpired,
+    TokenRefused,
+    Unconfirmed,
+)
 from tannoy.client.event_queue import EventQueue
 from tannoy.client.events import BusStatus, Connected, Event, Reconnecting
 from tannoy.node.auth.signing import sign_token
 
+from tests.support.clock import turns
 from tests.support.cluster import Cluster, NodeProcess
 from tests.support.node import PRODUCT
 from tests.support.waiting import PATIENCE
@@ -146,6 +156,18 @@ async def test_a_client_is_closed_while_it_is_away(anyio_backend: str) -> None:
             await cluster.nodes[0].kill()
             await find(events, Reconnecting)
         assert [item async for item in room] == []
+
+
+async def test_a_message_that_waits_for_its_answer_fails_when_the_client_is_closed() -> None:
+    async with Cluster(nodes=1) as cluster:
+        async with connect(cluster.nodes[0].ws_url) as client:
+            room = await client.join("lobby")
+            cluster.nodes[0].signal(signal.SIGSTOP)
+            sending = asyncio.create_task(room.send("lost", timeout=3600))
+            await turns()
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises(ClientMisused, match="closed"):
+                await sending
 
 
 async def test_a_client_that_gives_up_says_why_to_its_readers() -> None:
