@@ -8,7 +8,8 @@ from tests.chaos.messages.client import RunContext
 from tests.chaos.messages.listener import AGENT, ROOM
 from tests.chaos.messages.record import Position, ReadGap, ReadMessage, Reads, content_of
 
-CONNECT_WITHIN = 60.0
+CONNECT_WITHIN = 3600.0
+"""Seconds for the first connection and the first join: faults decide how long they take."""
 SMALL_QUEUE = 20
 """Messages; half of the clients have no more, and read from the history what does not fit."""
 

@@ -170,6 +170,9 @@ class Workload:
             for channel in client.channels:
                 if channel not in client.subscriptions:
                     self._context.record.add_unexpected(self._context.now(), client.name, f"cannot return to {channel}")
+        for python_client in self._python_clients:
+            if python_client.position is None:
+                self._context.record.add_unexpected(self._context.now(), python_client.name, "has no position")
 
     async def close(self) -> None:
         for tasks in (self._publishing, self._in_flight, self._clients_at_work):
