@@ -5,7 +5,8 @@ a queue or an ASGI scope per socket.
 
 The event loop hands one socket up to some megabytes in one turn. So that no socket keeps the others waiting, each has
 a share: when it is used up the rest of what was read waits for the next turn, and nothing more is read until then.
-Each share is charged to the client, so that one that sends without end is closed.
+Each share is charged to the client, so that one that sends without end is closed. Behind the close frame little more is
+read: what a peer still sends stays in the kernel, which then takes no more of it.
 """
 
 import asyncio
@@ -26,6 +27,11 @@ from ..rfc6455 import Event, FrameReader, Opcode, accept_token, close_frame, fra
 from .base import CLOSE_DEADLINE, SHARE_BYTES, SHARE_FRAMES, ConnectionFactory, TransportListener
 
 TRANSPORT_HIGH_WATER = 65_536  # what asyncio and uvloop set by themselves
+CLOSED_SHARES_MAX = 16
+"""Shares that are handled behind the close frame, for the peer's own one: a client that goes on sending would else
+cost the node a core until its time to leave is over."""
+CLOSED_MAX_BYTES = CLOSED_SHARES_MAX * SHARE_BYTES
+"""Bytes that are read behind the close frame, where they are not handled."""
 _RESET = struct.pack("ii", 1, 0)
 """The value of SO_LINGER with which a close sends RST, and drops what has not been sent."""
 
@@ -38,12 +44,15 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
     __slots__ = (
         "_answer",
         "_bytes_left",
+        "_closed_bytes",
+        "_closed_shares",
         "_frames_left",
         "_has_failed",
         "_is_paused",
         "_listener",
         "_node",
         "_reader",
+        "_reads_no_more",
         "_rest",
         "_transport",
         "_we_closed",
@@ -61,6 +70,8 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
         self._rest: Iterator[Event | None] | None = None  # frames that were read, and wait
         self._will_continue = False  # `_continue` has been scheduled
         self._is_paused = False  # by the listener
+        self._closed_shares = self._closed_bytes = 0  # since the close frame
+        self._reads_no_more = False
 
     # ---- asyncio.Protocol
 
@@ -68,6 +79,11 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
+        if self._we_closed or self._has_failed:
+            self._closed_bytes += len(data)
+            if self._closed_bytes > CLOSED_MAX_BYTES:
+                self._read_no_more()
+                return
         if self._has_failed or self._reader is None:
             return
         frames = self._reader.feed(data)
@@ -115,6 +131,11 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
         self._will_continue = False
         frames = SHARE_FRAMES - self._frames_left
         self._frames_left, self._bytes_left = SHARE_FRAMES, SHARE_BYTES
+        if self._we_closed:
+            self._closed_shares += 1
+            if self._closed_shares >= CLOSED_SHARES_MAX:
+                self._read_no_more()
+                return
         if self._listener is not None and not self._listener.charge_frames(frames):
             self._rest = None
             self._fail(ProtocolViolation(CloseCode.BAD_FRAMES, "the client sends too many frames"))
@@ -129,9 +150,16 @@ class TannoyWebSocketProtocol(asyncio.Protocol):
 
     def _read_on(self) -> None:
         """Read from the socket again, unless what was read before still waits."""
-        is_due = self._rest is None and not self._is_paused and not self._transport.is_closing()
-        if is_due and not self._transport.is_reading():
+        is_due = self._rest is None and not self._is_paused and not self._reads_no_more
+        if is_due and not self._transport.is_closing() and not self._transport.is_reading():
             self._transport.resume_reading()
+
+    def _read_no_more(self) -> None:
+        """Leave all else in the kernel until the deadline of the close ends the connection."""
+        self._reads_no_more = self._has_failed = True
+        self._rest = None
+        if not self._transport.is_closing() and self._transport.is_reading():
+            self._transport.pause_reading()
 
     def pause_writing(self) -> None:
         if self._listener is not None:
