@@ -17,9 +17,11 @@ from ..shared.names import NodeId
 from ..shared.policy import Limit, LimitPolicy
 from ..shared.settings import Settings
 from ..shared.turns import Turns
+from .admission.connect_rates import ConnectRates
 from .admission.owner_rates import OwnerRates
 from .admission.rate_limits import SessionRates
 from .admission.resources import Resources
+from .auth.trusted_proxies import TrustedProxies
 from .auth.verifier import TokenVerifier
 from .connections.bus_status import BusStatus, StatusBroadcast
 from .connections.context import CommandContext, ConnectionContext, ConnectionCounters, JoinContext
@@ -135,6 +137,7 @@ def create_connection_context(
     operations: Operations,
     verifier: TokenVerifier | None,
     owner_rates: Sequence[OwnerRates],
+    connect_rates: ConnectRates,
 ) -> ConnectionContext:
     """What the connections of a node share."""
     outbox_limits = OutboxLimits(settings.outbox_max_bytes, settings.slow_policy)
@@ -167,10 +170,15 @@ def create_connection_context(
             counters=counters,
             rates=_create_session_rates(settings, owner_rates),
             owner_rates=owner_rates,
+            charge_address=connect_rates.charge,
         ),
         counters=counters,
         verifier=verifier,
     )
+
+
+def create_connect_rates(settings: Settings, clock: Clock) -> ConnectRates:
+    return ConnectRates(settings.rate_connects, TrustedProxies(settings.trusted_proxies), clock)
 
 
 def create_owner_rates(settings: Settings) -> tuple[OwnerRates, ...]:

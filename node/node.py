@@ -32,6 +32,7 @@ from .auth.hosts import is_loopback
 from .auth.token_settings import create_tokens
 from .composition import (
     create_bus_rules,
+    create_connect_rates,
     create_connection_context,
     create_operations,
     create_owner_rates,
@@ -112,6 +113,7 @@ class Node:
         self._status_broadcast = create_status_broadcast(bus, self.hub, self.clock)
         owner_rates = create_owner_rates(settings)
         self._rate_sync = RateSync(owner_rates, bus.rates, self.clock) if owner_rates else None
+        connect_rates = create_connect_rates(settings, self.clock)
         self.context = create_connection_context(
             bus,
             settings,
@@ -123,6 +125,7 @@ class Node:
             operations=self.operations,
             verifier=verifier,
             owner_rates=owner_rates,
+            connect_rates=connect_rates,
         )
         self.control_handler = ControlHandler(self.hub, self.keyspace, self.context.session_leases)
         admission = Admission(
@@ -134,7 +137,9 @@ class Node:
             is_revoked=self.revoked_sessions.is_revoked,
         )
         self.resources, self._sampler = create_resources(settings, self.clock)
-        self.clients = Clients(settings, admission, self.context, self.clock, lambda: self.is_draining, self.resources)
+        self.clients = Clients(
+            settings, admission, self.context, self.clock, lambda: self.is_draining, self.resources, connect_rates
+        )
 
     # ---- state, for other nodes and operators
 

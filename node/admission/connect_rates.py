@@ -2,6 +2,9 @@
 
 Clients on this machine are no strangers, and may connect as fast as they like, unless they are a trusted proxy: then
 the address that it has forwarded counts. Peers of a Unix socket have no address that could count.
+
+A session that is closed for sending too much empties the bucket of its address: each session may send a lot at once,
+and whoever opens one after the other would go on at full speed.
 """
 
 import math
@@ -13,7 +16,7 @@ from ...shared.clock import Clock
 from ...shared.ip_addresses import IpAddress
 from ...shared.rates import Rate
 from ..auth.trusted_proxies import FORWARDED_FOR, TrustedProxies, parse_peer
-from .counted_addresses import counted_address
+from .counted_addresses import counted_address, counted_stranger
 from .handshake import Handshake, Rejected
 from .rate_limits import TokenBucket, rate_limited
 from .refusals import Reason
@@ -28,8 +31,8 @@ class ConnectRates:
     """`rate`: of each address. `maximum`: addresses that are counted."""
 
     def __init__(self, rate: Rate, proxies: TrustedProxies, clock: Clock, *, maximum: int = ADDRESSES_MAX) -> None:
+        self.proxies = proxies
         self._rate = rate
-        self._proxies = proxies
         self._clock = clock
         self._maximum = maximum
         self._buckets: OrderedDict[bytes, TokenBucket] = OrderedDict()  # the one that is silent longest is in front
@@ -39,19 +42,29 @@ class ConnectRates:
         """Count a handshake; None: its client may make it."""
         if not self._rate or (peer := parse_peer(handshake.client_host)) is None:
             return None
-        if not self._proxies.trust(peer):
-            if peer.is_loopback:
-                return None
+        if self.proxies.trust(peer):
+            key = counted_address(self.proxies.read_forwarded(handshake.headers) or peer)
+        elif (stranger := counted_stranger(peer)) is not None:
+            key = stranger
             self._warn_of_proxy(peer, handshake)
-        wait = self._take(self._proxies.find_client(peer, handshake.headers), self._clock.monotonic())
+        else:
+            return None
+        wait = self._take(key, self._clock.monotonic())
         if not wait:
             return None
         refusal = rate_limited("handshakes from this address", self._rate, wait)
         return Rejected(429, refusal, Reason.RATE_LIMITED, {"Retry-After": str(math.ceil(wait))})
 
-    def _take(self, address: IpAddress, now: float) -> float:
+    def charge(self, client_host: str | None) -> None:
+        """A session of this client was closed for sending too much: its address makes no handshake for a while.
+
+        An address that is not counted is not charged.
+        """
+        if (client := parse_peer(client_host)) is not None and (bucket := self._buckets.get(counted_address(client))):
+            bucket.drain(self._clock.monotonic())
+
+    def _take(self, key: bytes, now: float) -> float:
         buckets = self._buckets
-        key = counted_address(address)
         bucket = buckets.get(key)
         if bucket is None:
             while buckets and (len(buckets) >= self._maximum or next(iter(buckets.values())).full_at <= now):

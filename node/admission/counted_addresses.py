@@ -12,6 +12,11 @@ def counted_address(address: IpAddress) -> bytes:
     return address.packed[:_HOST_BYTES]
 
 
+def counted_stranger(peer: IpAddress) -> bytes | None:
+    """The key by which a peer that is no trusted proxy is counted; None: it is on this machine, and so no stranger."""
+    return None if peer.is_loopback else counted_address(peer)
+
+
 def find_counted_address(peer_host: str | None, proxies: TrustedProxies = NO_PROXIES) -> bytes | None:
     """The key by which a peer is counted; None: it is not counted.
 
@@ -19,4 +24,4 @@ def find_counted_address(peer_host: str | None, proxies: TrustedProxies = NO_PRO
     address.
     """
     peer = parse_peer(peer_host)
-    return None if peer is None or peer.is_loopback or proxies.trust(peer) else counted_address(peer)
+    return None if peer is None or proxies.trust(peer) else counted_stranger(peer)

@@ -41,6 +41,11 @@ class TokenBucket:
         self.full_at = full_at
         return 0.0
 
+    def drain(self, now: float) -> None:
+        """Take a whole bucket, whether there is one or not: nothing can be taken until it has filled again."""
+        full_at = (self.full_at if self.full_at > now else now) + self._fill_seconds
+        self.full_at = min(full_at, now + 2 * self._fill_seconds)
+
     def give_back(self, amount: float) -> None:
         """Undo the last `take`, of this amount."""
         self.full_at -= amount * self._interval

@@ -35,13 +35,17 @@ class TrustedProxies:
         return any(address in network for network in self._networks)
 
     def find_forwarded(self, peer: IpAddress, headers: Mapping[str, str]) -> IpAddress | None:
-        """The client whose request this peer has forwarded; None: it is no trusted proxy, or says nothing readable.
+        """The client whose request this peer has forwarded; None: it is no trusted proxy, or says nothing readable."""
+        return self.read_forwarded(headers) if FORWARDED_FOR in headers and self.trust(peer) else None
+
+    def read_forwarded(self, headers: Mapping[str, str]) -> IpAddress | None:
+        """The client that a trusted proxy says to speak for; None: it says nothing readable.
 
         Names of `headers` are in lower case, and the values of a repeated one joined by commas. If all addresses are
         those of trusted proxies, the client is the one that is furthest away.
         """
         forwarded_for = headers.get(FORWARDED_FOR)
-        if forwarded_for is None or not self.trust(peer):
+        if forwarded_for is None:
             return None
         client = None
         for hop in reversed(forwarded_for.split(",")):

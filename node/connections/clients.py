@@ -28,7 +28,6 @@ from ..admission.other_connections import OtherConnections
 from ..admission.refusals import RefusalLog, reason_of
 from ..admission.resources import Resources
 from ..auth.hosts import is_loopback
-from ..auth.trusted_proxies import TrustedProxies
 from ..protocols.encoding import encoding_of
 from ..protocols.session import Session
 from ..transports.base import ClientTransport, TransportListener
@@ -54,12 +53,13 @@ class Clients:
         clock: Clock,
         is_draining: Callable[[], bool],
         resources: Resources,
+        connect_rates: ConnectRates,
     ) -> None:
         self.message_max_bytes = settings.message_max_bytes
         self.write_high_water = min(WRITE_HIGH_WATER, settings.outbox_max_bytes)
-        self.proxies = TrustedProxies(settings.trusted_proxies)
+        self.proxies = connect_rates.proxies
         self.refusals = RefusalLog(clock, self.proxies)
-        self._connect_rates = ConnectRates(settings.rate_connects, self.proxies, clock)
+        self._connect_rates = connect_rates
         self.other_connections = OtherConnections(
             clock, find_address=partial(find_counted_address, proxies=self.proxies)
         )

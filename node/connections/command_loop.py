@@ -87,7 +87,9 @@ class CommandLoop:
             self._allowance = FrameAllowance(now)
         paced, self._paced = self._paced, 0
         is_allowed = self._allowance.take(frames - paced, now)
-        self._context.counters.flooding += not is_allowed
+        if not is_allowed:
+            self._context.counters.flooding += 1
+            self._context.charge_address(self._connection.address)
         return is_allowed
 
     def admit_ping(self, size: int) -> bool:

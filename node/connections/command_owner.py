@@ -17,6 +17,11 @@ class CommandOwner(Protocol):
     @property
     def session(self) -> Session: ...
     @property
+    def address(self) -> str | None:
+        """The client's; None: it has none."""
+        ...
+
+    @property
     def encoding(self) -> Encoding: ...
     @property
     def is_open(self) -> bool:

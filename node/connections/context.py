@@ -91,6 +91,8 @@ class CommandContext:
     """Of each session; None: neither it nor its user or agent has any."""
     owner_rates: Sequence[OwnerRates] = ()
     """Of users and agents, on all nodes."""
+    charge_address: Callable[[str | None], None] = lambda address: None
+    """Called with the address of a client whose session is closed because it sends too much."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,7 @@ class RateCheck:
 
     def _close(self, refusal: Refused) -> None:
         self._context.counters.rate_closed += 1
+        self._context.charge_address(self._connection.address)
         self._warn("closing a client that goes on beyond a rate", refusal)
         retry_after = spread_retry_after(*RETRY_AFTER)
         self._connection.close(CloseCode.TRY_AGAIN_LATER, retry_after=retry_after, rule=DisconnectRule.RATE_LIMITED)

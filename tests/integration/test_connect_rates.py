@@ -4,22 +4,28 @@ The tests are the proxy: they connect from loopback, and write X-Forwarded-For a
 """
 
 import re
+import time
 from collections.abc import AsyncGenerator
 
 import pytest
+from tannoy.node.auth.signing import sign_token
 
+from tests.support.client import Client
 from tests.support.cluster import Cluster, NodeProcess, Transport
 from tests.support.node import PATIENT
 from tests.support.raw_http import HANDSHAKE, Answer, RawHttp
 
 AT_ONCE = 5
+REFUSALS_AT_ONCE = 100
+"""Refusals of a session, after which it is closed."""
+SECRET = "a-secret-that-only-the-back-end-and-the-nodes-know"
 
 
 @pytest.fixture(scope="module", params=list(Transport), ids=str)
 async def node(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[NodeProcess]:
     """One handshake an hour, so that none comes back during a test."""
-    settings = {"RATE_CONNECTS": "1/h", "TRUSTED_PROXIES": "127.0.0.1", "LOG_FORMAT": "json"}
-    tokens = {"AUTH": "jwt", "JWT_SECRET": "a-secret-that-only-the-back-end-and-the-nodes-know"}
+    settings = {"RATE_CONNECTS": "1/h", "RATE_COMMANDS": "1/h", "TRUSTED_PROXIES": "127.0.0.1", "LOG_FORMAT": "json"}
+    tokens = {"AUTH": "jwt", "JWT_SECRET": SECRET}
     async with Cluster(nodes=1, transport=request.param, times=PATIENT, **settings, **tokens) as running:
         yield running.nodes[0]
 
@@ -74,3 +80,17 @@ async def test_handshakes_that_are_refused_for_their_token_count_as_any_other(no
     assert after["rate_limited"] - before["rate_limited"] == 2 * AT_ONCE
     assert (await shake_hands(node, "203.0.113.5")).status == 429
     assert (await shake_hands(node, "203.0.113.6")).status == 101
+
+
+async def test_after_a_session_that_was_closed_for_sending_too_much_its_address_makes_no_handshake(
+    node: NodeProcess,
+) -> None:
+    token = sign_token(SECRET, subject="ada", expires_at=time.time() + 600)
+    headers = {"Authorization": f"Bearer {token}", "X-Forwarded-For": "203.0.113.7"}
+    client = await Client.open(f"{node.ws_url}/ws", additional_headers=headers)
+    for _ in range(AT_ONCE + REFUSALS_AT_ONCE + 1):
+        await client.send("ping")
+    assert (await client.bye())[1] == 1013
+
+    assert (await shake_hands(node, "203.0.113.7")).status == 429
+    assert (await shake_hands(node, "203.0.113.8")).status == 101

@@ -154,3 +154,38 @@ def test_a_listed_proxy_is_not_reported() -> None:
         rates_of(proxies=PROXIES).find_refusal(from_peer("10.1.2.3", "203.0.113.7"))
 
     assert lines == []
+
+
+# ---- clients that send too much
+
+
+def test_an_address_makes_no_handshake_while_it_pays_for_a_session_that_was_closed_for_sending_too_much() -> None:
+    clock = ManualClock()
+    rates = ConnectRates(RATE, NO_PROXIES, clock)
+    assert count_admitted(rates, from_peer("203.0.113.7"), 1) == 1
+    assert count_admitted(rates, from_peer("203.0.113.8"), 1) == 1
+    for _ in range(3):
+        rates.charge("203.0.113.7")
+
+    clock.advance(AT_ONCE / RATE.count * RATE.seconds)
+    assert count_admitted(rates, from_peer("203.0.113.7")) == 0
+    clock.advance(1 / RATE.count * RATE.seconds)
+    assert count_admitted(rates, from_peer("203.0.113.7")) == 1
+    assert count_admitted(rates, from_peer("203.0.113.8")) == AT_ONCE
+
+
+def test_a_client_behind_a_proxy_is_charged_and_not_its_proxy() -> None:
+    rates = rates_of(proxies=PROXIES)
+    assert count_admitted(rates, from_peer("10.1.2.3", "203.0.113.7"), 1) == 1
+    rates.charge("203.0.113.7")
+
+    assert count_admitted(rates, from_peer("10.1.2.3", "203.0.113.7")) == 0
+    assert count_admitted(rates, from_peer("10.1.2.3", "203.0.113.8")) == AT_ONCE
+
+
+@pytest.mark.parametrize("host", [None, "", "127.0.0.1", "203.0.113.7"])
+def test_a_client_that_is_not_counted_is_not_charged(host: str | None) -> None:
+    rates = rates_of()
+    rates.charge(host)
+
+    assert len(rates) == 0

@@ -70,6 +70,17 @@ def test_what_is_given_back_can_be_taken_again() -> None:
     assert take_all(bucket, START) == 1
 
 
+def test_a_drained_bucket_gives_nothing_until_it_has_filled_and_is_drained_no_further_than_that() -> None:
+    bucket = TokenBucket(Rate(1))
+    bucket.take(1, START)
+    for _ in range(7):
+        bucket.drain(START)
+
+    assert bucket.take(1, START) == pytest.approx(6)
+    assert bucket.take(1, START + 5) == pytest.approx(1)
+    assert take_all(bucket, START + 6) == 1
+
+
 def test_a_rate_of_0_is_no_limit() -> None:
     bucket = TokenBucket(NO_LIMIT)
 

@@ -5,6 +5,7 @@ from tannoy.node.admission.resources import Resources
 from tannoy.node.auth.claims import ExpectedClaims
 from tannoy.node.auth.keys import from_secret
 from tannoy.node.auth.verifier import SingleKey, TokenVerifier
+from tannoy.node.composition import create_connect_rates
 from tannoy.node.connections.clients import Clients
 from tannoy.node.connections.connection import Connection
 from tannoy.node.connections.rejected import RejectedConnection
@@ -19,11 +20,17 @@ from tests.support.recording_transport import RecordingTransport
 from tests.support.unit_node import UnitNode
 
 
+def clients_of(node: UnitNode, admission: Admission, resources: Resources) -> Clients:
+    settings = load_settings()
+    rates = create_connect_rates(settings, node.clock)
+    return Clients(settings, admission, node.context, node.clock, lambda: False, resources, rates)
+
+
 @on_manual_time
 async def test_a_client_that_was_revoked_after_its_handshake_gets_no_session() -> None:
     node, revoked = UnitNode(), set[str]()
     admission = Admission(KEYSPACE, (), is_revoked=lambda session: session.user_id in revoked)
-    clients = Clients(load_settings(), admission, node.context, node.clock, lambda: False, Resources())
+    clients = clients_of(node, admission, Resources())
     decision = clients.admit(Handshake("/ws", "user_id=ada", {"host": HOST}))
     assert isinstance(decision, Admitted)
     assert isinstance(clients.connect(RecordingTransport(), decision), Connection)
@@ -42,7 +49,7 @@ async def test_a_client_whose_token_comes_when_the_node_is_overloaded_is_told_to
     node, resources, transport = UnitNode(), Resources(memory_max_mb=500), RecordingTransport()
     verifier = TokenVerifier(SingleKey(from_secret(SECRET)), ExpectedClaims(), node.clock, lambda claims: False)
     admission = Admission(KEYSPACE, (), verifier=verifier)
-    clients = Clients(load_settings(), admission, node.context, node.clock, lambda: False, resources)
+    clients = clients_of(node, admission, resources)
     decision = clients.admit(Handshake("/ws", "", {"host": HOST}))
     assert isinstance(decision, AwaitsToken)
     connection = clients.connect(transport, decision)
