@@ -4,6 +4,7 @@
     python -m tests.attack --only F3,F10 --sockets 10
     python -m tests.attack --only "64 histories at once"
     python -m tests.attack --mixture 10 --seed 7    ten minutes of all of them at random, by twenty sockets
+    python -m tests.attack --abuser 5               what one abuser costs the others under default limits, five rounds
 
 Exits with 0 if every case is within its bounds, else with 1.
 """
@@ -15,7 +16,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.attack import duel, mixture
+from tests.attack import comparison, duel, mixture
 from tests.attack.case import Case
 from tests.attack.cases import CASES
 from tests.attack.table import FAULTS_HEAD, HEAD, line_of, lines_of_faults
@@ -28,6 +29,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--sockets", type=int, default=1, choices=[1, 10])
     parser.add_argument("--seconds", type=float, default=5.0, help="of each attack")
     parser.add_argument("--mixture", type=float, metavar="MINUTES", help="of random attacks by twenty sockets")
+    parser.add_argument("--abuser", type=int, metavar="ROUNDS", help="one abuser at full speed, under default limits")
     parser.add_argument("--seed", type=int, default=1, help="of the mixture")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file too")
     parser.add_argument("--list", action="store_true", help="list the cases")
@@ -61,6 +63,12 @@ def _run_mixture(minutes: float, seed: int, to_file: Path | None) -> int:
     return int(bool(report.misses))
 
 
+def _run_abuser(rounds: int) -> int:
+    """0: the p99 of the others is at most a tenth above that without the abuser, and they have lost nothing."""
+    total = asyncio.run(comparison.run(rounds, _write))
+    return int(total.ratio > comparison.RATIO_MAX or bool(total.lost))
+
+
 def _write(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
@@ -79,6 +87,8 @@ def main() -> int:
         for case in cases:
             _write(f"{case.fault:<5} {case.name}")
         return 0
+    if arguments.abuser is not None:
+        return _run_abuser(arguments.abuser)
     if arguments.mixture is not None:
         return _run_mixture(arguments.mixture, arguments.seed, arguments.json)
     results = asyncio.run(_run(cases, arguments.sockets, arguments.seconds))

@@ -5,7 +5,7 @@ from typing import Any, Protocol, Self
 import httpx
 from tannoy.shared.settings import Settings
 
-from tests.support.cluster import Cluster, NodeProcess, Transport
+from tests.support.cluster import NO_RATES, Cluster, NodeProcess, Transport
 from tests.support.node import PRODUCT, Times
 from tests.support.valkey import Valkey
 
@@ -42,11 +42,23 @@ class Arena(Protocol):
 
 
 class OwnArena:
-    """`async with OwnArena() as arena:`. `times`: of the nodes. `sealed`: they have a secret; `rated`: RATES."""
+    """`async with OwnArena() as arena:`. `times`: of the nodes. `sealed`: they have a secret; `rated`: RATES.
 
-    def __init__(self, times: Times = PRODUCT, *, sealed: bool = False, rated: bool = False) -> None:
-        settings = {**SETTINGS, **(SECRET if sealed else {}), **(RATES if rated else {})}
-        self.cluster = Cluster(nodes=2, transport=Transport.FAST, times=times, **settings)
+    `has_default_limits`: the nodes have the limits that a user's have, in place of those of tests.
+    """
+
+    def __init__(
+        self,
+        times: Times = PRODUCT,
+        *,
+        sealed: bool = False,
+        rated: bool = False,
+        has_default_limits: bool = False,
+        **settings: str,
+    ) -> None:
+        limits = {**(RATES if rated else {}), **(default_limits() if has_default_limits else {})}
+        chosen = {**SETTINGS, **(SECRET if sealed else {}), **limits, **settings}
+        self.cluster = Cluster(nodes=2, transport=Transport.FAST, times=times, **chosen)
 
     async def __aenter__(self) -> Self:
         await self.cluster.__aenter__()
@@ -73,6 +85,12 @@ class OwnArena:
             return all([await node.is_ready() for node in self.cluster.nodes])
         except (AssertionError, httpx.HTTPError):  # it has ended
             return False
+
+
+def default_limits() -> dict[str, str]:
+    """Those settings that nodes of tests have other values of than a user's."""
+    names = (*NO_RATES, "PING_INTERVAL", "LOOP_LAG_MAX_MS")
+    return {name: str(Settings.model_fields[name.lower()].default) for name in names}
 
 
 class Target:

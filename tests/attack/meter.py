@@ -38,11 +38,11 @@ class Meter:
         self._redis_memory = await self._used_memory()
         _forget_peak(self._node)
         self._resident = resident(self._node)
-        self._cpu = _cpu_seconds(self._node), _cpu_seconds(self._valkey)
+        self._cpu = cpu_seconds(self._node), cpu_seconds(self._valkey)
 
     async def end(self, seconds: float) -> Cost:
         """`seconds`: how long it took. Raises FileNotFoundError if the node has ended."""
-        node_cpu, redis_cpu = _cpu_seconds(self._node) - self._cpu[0], _cpu_seconds(self._valkey) - self._cpu[1]
+        node_cpu, redis_cpu = cpu_seconds(self._node) - self._cpu[0], cpu_seconds(self._valkey) - self._cpu[1]
         longest, command = await self._slowest()
         return Cost(
             grown=_memory(self._node, "VmHWM") - self._resident,
@@ -78,7 +78,7 @@ def _memory(pid: int, name: str) -> float:
     raise LookupError(f"{name} of process {pid}")
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(words[11]) + int(words[12])) / _TICKS_PER_SECOND
 
