@@ -1,8 +1,11 @@
 """The fuzzer in short: everything that parses what strangers send raises its documented exceptions alone."""
 
+import importlib.util
+
 import pytest
 from tannoy.shared.errors import BadRequest
 
+from tests.fuzz.guided import run_guided
 from tests.fuzz.mutations import INPUT_MAX_BYTES, Mutator
 from tests.fuzz.run import run
 from tests.fuzz.targets import Target, create_targets
@@ -56,3 +59,9 @@ def test_the_inputs_of_a_seed_are_the_same_and_bounded(seed: int) -> None:
     assert first == second
     assert first[:2] == list(corpus)
     assert max(map(len, first)) <= INPUT_MAX_BYTES
+
+
+def test_without_atheris_a_guided_run_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit, match="pip install atheris"):
+        run_guided([], inputs=1, seed=1, say=lambda line: None)
