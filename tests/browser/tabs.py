@@ -19,6 +19,7 @@ LAUNCH_ARGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--host-resolver-rules=MAP *.example 127.0.0.1",  # foreign origins, whose servers are the test's
 ]
 DESKTOP = ViewportSize(width=1280, height=800)
 SMALL_PHONE = ViewportSize(width=360, height=740)

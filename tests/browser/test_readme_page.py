@@ -1,4 +1,4 @@
-"""The page of the README, on another origin of this machine, and on one that is not."""
+"""The page of the README as it stands, on another origin of this machine, and on origins that are not."""
 
 import re
 import threading
@@ -46,3 +46,16 @@ async def test_the_page_of_the_readme_shows_what_is_published(
         await (await opening.value).wait_for_event("framereceived")
         await cluster.nodes[1].http.post("/api/v1/rooms/orders/messages", json={"content": {"order": host}})
         await expect(page.locator("#orders")).to_contain_text(f'{{"order":"{host}"}}')
+
+
+@pytest.mark.parametrize("host", ["shop.example", "localhost.example"])
+async def test_the_page_can_not_connect_from_a_foreign_origin(
+    browser: Browser, cluster: Cluster, port: int, host: str
+) -> None:
+    node = cluster.nodes[0]
+    before = await node.count("refused", "origin")
+    async with await browser.new_page() as page:
+        await page.goto(f"http://{host}:{port}/page.html")
+        await page.wait_for_function("socket.readyState === WebSocket.CLOSED")
+        assert await node.count("refused", "origin") == before + 1
+        await expect(page.locator("#orders")).to_be_empty()
