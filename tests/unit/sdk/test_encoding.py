@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tannoy.sdk.encoding import Encoder
 from tannoy.sdk.errors import MessageTooLarge, PublishRefused
@@ -51,6 +51,12 @@ def test_a_message_is_encoded_as_a_node_does_it(author: Author) -> None:
 
 
 @given(VALUES)
+@example(float("nan"))
+@example({"deep": [None, float("-inf")]})
+@example([[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]])
+@example([[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]])
+@example([0] * 16_384)
+@example([0] * 16_385)
 def test_exactly_what_a_node_would_accept_is_accepted(content: Any) -> None:
     try:
         check_value(content)
