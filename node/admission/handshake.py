@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ...shared.codes import CloseCode, ErrorCode
-from ...shared.errors import BadRequest, Refused, Unavailable
+from ...shared.errors import BadRequest, Refused
 from ...shared.keyspace import Keyspace
 from ...shared.origins import AllowedOrigins, is_of_host, web_host
 from ...shared.protocol.codec import JSON, WIRE_FORMATS, WireFormat
@@ -23,7 +23,7 @@ from ..auth.verifier import TokenVerifier
 from ..protocols.session import Session
 from ..rfc6455 import is_key
 from .offered_tokens import check_no_query_token, find_token, split_subprotocols
-from .refusals import Reason, RefusalLog, reason_of
+from .refusals import NotAdmitted, Reason, RefusalLog, reason_of
 from .target import ENDPOINTS, Target, parse_target
 
 QUERY_FIELDS_MAX = 100
@@ -122,7 +122,7 @@ def record_rejected(log: RefusalLog, rejected: Rejected, address: str | None) ->
 
 def unavailable(message: str, reason: Reason, retry_after: int = 1) -> Rejected:
     """Another node, or this one `retry_after` seconds later, may take the client."""
-    refusal = Unavailable(message, retry_after=retry_after)
+    refusal = NotAdmitted(message, reason, retry_after=retry_after)
     return Rejected(503, refusal, reason, {"Retry-After": str(retry_after)})
 
 

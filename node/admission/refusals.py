@@ -9,7 +9,7 @@ import structlog
 
 from ...shared.clock import Clock
 from ...shared.codes import ErrorCode
-from ...shared.errors import Refused
+from ...shared.errors import Refused, Unavailable
 from ..auth.token_problems import TokenRefused
 from ..auth.trusted_proxies import NO_PROXIES, TrustedProxies
 from .sampled_lines import SampledLines
@@ -52,8 +52,18 @@ class Reason(StrEnum):
     TOKEN_REVOKED = "token_revoked"
 
 
+class NotAdmitted(Unavailable):
+    """The node takes no newcomer at present, whoever it is. `reason`: why not."""
+
+    def __init__(self, message: str, reason: Reason, *, retry_after: float) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.reason = reason
+
+
 def reason_of(refusal: Refused) -> Reason:
     """Why a client that was accepted is closed with this refusal."""
+    if isinstance(refusal, NotAdmitted):
+        return refusal.reason
     if isinstance(refusal, TokenRefused):
         return Reason(f"token_{refusal.problem}")
     match refusal.code:

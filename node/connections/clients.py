@@ -127,9 +127,7 @@ class Clients:
         return self._admission.identify(decision.target, token)
 
     def _record(self, decision: AwaitsToken, refusal: Refused, code: CloseCode) -> None:
-        full = self.find_refusal()
-        reason = full.reason if full is not None and full.refusal is refusal else reason_of(refusal)
-        self.refusals.record(reason, code, refusal, origin=decision.origin, address=decision.address)
+        self.refusals.record(reason_of(refusal), code, refusal, origin=decision.origin, address=decision.address)
 
     def _connect_identified(
         self, transport: ClientTransport, decision: AwaitsToken, session: Session
