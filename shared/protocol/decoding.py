@@ -81,20 +81,26 @@ def decode_json(data: bytes) -> object:
     keys, depth = _measure(value)
     if depth > MAX_DEPTH:
         raise _too_deep(value)
-    if _may_hold_long_integers(data):
-        value = _load_with_integers(data)
-        check_value(value)
-    elif _may_have_more_keys(data, keys):
-        _check_keys_in(data, keys, value)
-    return value
+    exact = _restore(data, keys, value)
+    if exact is not value:
+        check_value(exact)
+    return exact
 
 
 def parse_json(data: bytes) -> object:
     """Decode JSON whose parts are to be checked one by one, with `check_value`. Raises BadRequest, and BadValue."""
     value = _load(data)
+    keys, _ = _measure(value)
+    return _restore(data, keys, value)
+
+
+def _restore(data: bytes, keys: int, value: object) -> object:
+    """The value, with integers beyond 64 bits that orjson has changed. Raises BadValue for a key that occurs twice.
+
+    `keys`: of all objects of the value.
+    """
     if _may_hold_long_integers(data):
         return _load_with_integers(data)
-    keys, _ = _measure(value)
     if _may_have_more_keys(data, keys):
         _check_keys_in(data, keys, value)
     return value
