@@ -60,7 +60,7 @@ async def _receive(url: str, encoding: Literal["json", "msgpack"], messages: int
     async with connect(url, user_id="ada", encoding=encoding) as client:
         room = await client.join(f"burst-{messages}")
         began = time.process_time()
-        async for item in room:
+        async for item in room.items():
             if isinstance(item, Gap):
                 raise BenchError(str(item))
             if item.offset == messages:

@@ -22,7 +22,7 @@ class AgentSession:
 
 
 class Agent(Channel):
-    """`async for item in agent`, `agent.send(…)`: to and from all sessions of the agent, over its own connection."""
+    """`async for message in agent`, `agent.send(…)`: to and from all sessions of the agent, over its own connection."""
 
     __slots__ = ("_events",)
 
@@ -31,7 +31,7 @@ class Agent(Channel):
         self._events = events
 
     def events(self) -> EventQueue[Event]:
-        """What happens to this connection from now on, and the private messages to its user."""
+        """What happens to this connection from now on, gaps, and the private messages to its user."""
         return self._events.open()
 
     async def sessions(self, *, timeout: float | None = None) -> list[AgentSession]:

@@ -19,10 +19,10 @@ _HISTORY_SECONDS = 60.0
 
 
 class Channel:
-    """`async for item in channel`: each Message once and in order, and a Gap wherever messages may be missing.
+    """`async for message in channel`: each Message once and in order.
 
-    The iteration ends when the channel was left or the client is closed, and raises what ended either otherwise.
-    One at a time may iterate.
+    Where messages may be missing, the events have a Gap; `items` yields it in its place too. The iteration ends when
+    the channel was left or the client is closed, and raises what ended either otherwise. One at a time may iterate.
     """
 
     __slots__ = ("__weakref__", "_is_being_read", "_link", "_missed", "_missed_head", "_waiter", "name", "state")
@@ -83,12 +83,27 @@ class Channel:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Message | Gap:
+    async def __anext__(self) -> Message:
+        while True:
+            item = await self.next_item()
+            if isinstance(item, Message):
+                return item
+
+    def items(self) -> "Items":
+        """`async for item in channel.items()`: the messages, and a Gap wherever some may be missing between them."""
+        return Items(self)
+
+    async def next_item(self) -> Message | Gap:
+        """The next one of `items`. Raises as the iteration does."""
         item = await self.next_frame()
-        return Gap(item.after, item.until) if isinstance(item, Missing) else parse_message(item)
+        if not isinstance(item, Missing):
+            return parse_message(item)
+        gap = Gap(self.name, item.after, item.until)
+        self._link.tell(gap)
+        return gap
 
     async def next_frame(self) -> Frame | Missing:
-        """What `__anext__` returns, as the frame of a message or the description of a gap. Raises as it does."""
+        """The next one of `items`, as the frame of a message or the description of a gap. Raises as it does."""
         if self._is_being_read:
             raise ClientMisused(f"{self.name} is being read already: one at a time may iterate over it")
         self._is_being_read = self.state.is_read = self.state.may_pause = True
@@ -150,3 +165,18 @@ class Channel:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+class Items:
+    """What `Channel.items` returns."""
+
+    __slots__ = ("_channel",)
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Message | Gap:
+        return await self._channel.next_item()

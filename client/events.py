@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .catch_up import Frame
+from .messages import Gap
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,7 @@ class EventsMissed:
 Event = (
     Connected
     | Rejoined
+    | Gap
     | Reconnecting
     | UserJoined
     | UserLeft

@@ -32,9 +32,10 @@ class Message(NamedTuple):
 class Gap:
     """Messages after the position `after`, up to and including `until`, may be missing: no node can send them any more.
 
-    None: that end is not known, as without history.
+    None: that end is not known, as without history. `channel` is the name of the room or agent.
     """
 
+    channel: str
     after: Position | None
     until: Position | None
 

@@ -10,7 +10,7 @@ from .catch_up import Frame
 from .channel_state import ChannelState
 from .errors import ClientError, ClientMisused, ConnectionLost, NoAnswer, TokenExpired
 from .event_queue import EventReaders
-from .events import Connected, Reconnecting
+from .events import Connected, Event, Reconnecting
 from .frame_exchange import FrameExchange
 from .options import Options
 from .retries import Retries
@@ -82,6 +82,10 @@ class Reconnector:
         self._last_loss = ""
         self._was_live = False
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def tell(self, event: Event) -> None:
+        """Tell an event to those who iterate over them."""
+        self._events.tell(event)
 
     # ---- life
 

@@ -10,7 +10,7 @@ from .presence import Presence
 
 
 class Room(Channel):
-    """`async for item in room`, `room.send(…)`. It is joined again after each reconnect."""
+    """`async for message in room`, `room.send(…)`. It is joined again after each reconnect."""
 
     __slots__ = ()
 

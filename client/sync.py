@@ -16,7 +16,6 @@ from . import client as asynchronous
 from . import room as asynchronous_room
 from .channel import Channel as AsynchronousChannel
 from .errors import ClientMisused
-from .event_queue import EventQueue
 from .events import Event
 from .messages import Gap, Message
 from .presence import User
@@ -61,17 +60,21 @@ class _Channel(Generic[Kind]):
         self._loop = loop
         self._channel = channel
 
-    def __iter__(self) -> Iterator[Message | Gap]:
+    def __iter__(self) -> Iterator[Message]:
         return self
 
-    def __next__(self) -> Message | Gap:
-        item = self._loop.run(_next(self._channel))
-        if item is None:
+    def __next__(self) -> Message:
+        message = self._loop.run(_next(self._channel))
+        if message is None:
             raise StopIteration
-        return item
+        return message
 
-    def receive(self, timeout: float) -> Message | Gap | None:
-        """The next item; None if none has come within `timeout` seconds, or the channel has ended."""
+    def items(self) -> Iterator[Message | Gap]:
+        """The messages, and a Gap wherever some may be missing between them."""
+        return _iterate(self._loop, self._channel.items())
+
+    def receive(self, timeout: float) -> Message | None:
+        """The next message; None if none has come within `timeout` seconds, or the channel has ended."""
         return self._loop.run(_next(self._channel, timeout))
 
     def send(self, content: Any, *, key: str | None = None, timeout: float | None = None) -> Position | None:
@@ -171,9 +174,9 @@ class Client:
         return _iterate(loop, events)
 
 
-def _iterate(loop: _Loop, events: EventQueue[Event]) -> Iterator[Event]:
-    while (event := loop.run(_next(events))) is not None:
-        yield event
+def _iterate(loop: _Loop, source: AsyncIterator[Result]) -> Iterator[Result]:
+    while (item := loop.run(_next(source))) is not None:
+        yield item
 
 
 async def _next(source: AsyncIterator[Result], timeout: float | None = None) -> Result | None:

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from tannoy.client import Gap, connect
+from tannoy.client import connect
 
 
 async def listen(url: str, room_name: str) -> None:
@@ -11,12 +11,10 @@ async def listen(url: str, room_name: str) -> None:
     async with connect(url, user_id="echo-agent", username="Echo") as client:
         room = await client.join(room_name)
         print(f"listening in {room_name}", flush=True)
-        async for item in room:
-            if isinstance(item, Gap):
-                print(item, flush=True)
-            elif item.user_id != client.user_id:
+        async for message in room:
+            if message.user_id != client.user_id:
                 # The key lets a second run of this agent answer the same message only once.
-                await room.send({"answer": item.content}, key=f"answer-to-{room.position}")
+                await room.send({"answer": message.content}, key=f"answer-to-{room.position}")
 
 
 if __name__ == "__main__":

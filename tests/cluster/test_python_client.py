@@ -41,7 +41,7 @@ def encoding(request: pytest.FixtureRequest) -> Encoding:
 
 async def next_item(room: Room) -> Message | Gap:
     async with asyncio.timeout(PATIENCE):
-        return await anext(room)
+        return await room.next_item()
 
 
 async def next_content(room: Room) -> object:

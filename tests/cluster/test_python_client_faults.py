@@ -37,7 +37,7 @@ async def read_until_last(room: Room) -> list[Message | Gap]:
     """All items before the message LAST."""
     items: list[Message | Gap] = []
     async with asyncio.timeout(PATIENCE):
-        async for item in room:
+        async for item in room.items():
             if isinstance(item, Message) and item.content == LAST:
                 break
             items.append(item)
@@ -113,7 +113,7 @@ async def test_what_is_no_longer_kept_is_a_gap_that_names_its_offsets() -> None:
         await publish(cluster.nodes[1], "lobby", *range(20), LAST)
         await cluster.nodes[0].start()
         epoch = position.epoch
-        gap = Gap(position, type(position)(epoch, 17))
+        gap = Gap("lobby", position, type(position)(epoch, 17))
         assert contents(await read_until_last(room)) == ["before", gap, 16, 17, 18, 19]
 
 
@@ -125,7 +125,20 @@ async def test_without_history_a_reconnect_is_a_gap_without_an_end() -> None:
         await cluster.nodes[0].start()
         await find(events, Connected)
         await room.send(LAST)
-        assert contents(await read_until_last(room)) == ["before", Gap(None, None)]
+        assert contents(await read_until_last(room)) == ["before", Gap("lobby", None, None)]
+
+
+async def test_an_iteration_over_a_room_has_messages_only_and_a_gap_is_an_event() -> None:
+    async with Cluster(nodes=1, HISTORY_SIZE="0") as cluster, connect(cluster.nodes[0].ws_url) as client:
+        room, events = await client.join("lobby"), client.events()
+        await room.send("before")
+        await cluster.nodes[0].kill()
+        await cluster.nodes[0].start()
+        await find(events, Connected)
+        await room.send(LAST)
+        async with asyncio.timeout(PATIENCE):
+            assert [(await anext(room)).content for _ in range(2)] == ["before", LAST]
+        assert await find(events, Gap) == Gap("lobby", None, None)
 
 
 async def test_a_node_that_stops_says_so_and_the_client_comes_back_when_it_may() -> None:

@@ -30,7 +30,7 @@ async def publish(node: NodeProcess, room: str, count: int, filling: str = "") -
 async def read_numbers(room: Room, count: int) -> list[int | Gap]:
     numbers: list[int | Gap] = []
     async with asyncio.timeout(PATIENCE):
-        async for item in room:
+        async for item in room.items():
             numbers.append(item if isinstance(item, Gap) else item.content[0])
             if len(numbers) == count:
                 break
@@ -74,7 +74,7 @@ async def test_a_reader_that_answers_each_message_does_not_wait_for_itself(node:
         publishing = asyncio.create_task(publish(node, "echo", 50))
         numbers: list[int] = []
         async with asyncio.timeout(PATIENCE):
-            async for item in room:
+            async for item in room.items():
                 assert isinstance(item, Message), item
                 if item.user_id == "echo":
                     continue

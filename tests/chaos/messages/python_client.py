@@ -57,7 +57,7 @@ class PythonClient:
         context = self._context
         reads = Reads(self.name, self.channel, _own(reading.position))
         context.record.reads.append(reads)
-        async for item in reading:
+        async for item in reading.items():
             at = context.now()
             if isinstance(item, Gap):
                 reads.items.append(ReadGap(at, _own(item.after), _own(item.until)))

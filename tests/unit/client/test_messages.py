@@ -31,11 +31,11 @@ def test_the_time_of_a_message_has_its_time_zone() -> None:
 
 
 def test_a_gap_between_two_epochs_says_so() -> None:
-    assert Gap(Position("e1", 4), Position("e2", 7)).is_new_epoch
-    assert not Gap(Position("e1", 4), Position("e1", 7)).is_new_epoch
-    assert not Gap(None, None).is_new_epoch
+    assert Gap("lobby", Position("e1", 4), Position("e2", 7)).is_new_epoch
+    assert not Gap("lobby", Position("e1", 4), Position("e1", 7)).is_new_epoch
+    assert not Gap("lobby", None, None).is_new_epoch
 
 
 def test_a_gap_says_which_offsets_may_be_missing() -> None:
-    gap = Gap(Position("e1", 4), Position("e1", 7))
+    gap = Gap("lobby", Position("e1", 4), Position("e1", 7))
     assert str(gap) == "messages may be missing: offsets 5 to 7 of epoch e1"
