@@ -81,9 +81,7 @@ class TannoyHttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast("asyncio.Transport", transport))
-        self._reading = ReadDeadline(
-            self.transport, partial(reset, self.transport)
-        )  # no cycle: the collector would pause
+        self._reading = ReadDeadline(self.transport, partial(reset, self.transport))
         number = transport.get_extra_info("socket").fileno()
         self._is_in_reserve = is_reserved(number)
         if self._is_in_reserve and number >= (limit := file_limit()) - reserve_of(limit) // 2:

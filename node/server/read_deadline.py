@@ -12,7 +12,7 @@ class ReadDeadline:
 
     def __init__(self, transport: asyncio.Transport, on_stalled: Callable[[], None]) -> None:
         self._transport = transport
-        self._on_stalled = on_stalled
+        self._on_stalled = on_stalled  # must not hold our owner: of cycles the collector makes long pauses
         self._left = 0
         self._timer: asyncio.TimerHandle | None = None
 
