@@ -76,6 +76,7 @@ class Listening:
             answer_request=answer_request,
             is_listening=self.link.live.is_set,
             response_timeout=timeouts.response,
+            report_timeout=timeouts.report,
         )
         self._control_channels = frozenset(self.control.channels)
         self._guard: LeaseGuard | None = None

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from .control.control import RESPONSE_SECONDS
+from .control.surveys import REPORT_SECONDS
 from .pubsub.subscriptions import ACKNOWLEDGE_TIMEOUT
 from .redis.in_flight import COMMAND_TIMEOUT
 
@@ -15,6 +16,8 @@ class Timeouts:
     """For the answer of Redis to one command."""
     response: float = RESPONSE_SECONDS
     """For the responses of all nodes to a request of this one."""
+    report: float = REPORT_SECONDS
+    """For all nodes to say what became of a message."""
     subscribe: float = ACKNOWLEDGE_TIMEOUT
     """For the acknowledgement of a subscription."""
     start: float = 5.0

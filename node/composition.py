@@ -31,12 +31,14 @@ from .connections.timers import TimerWheel
 from .delivery.hub import Hub
 from .delivery.outbox import OutboxLimits
 from .delivery.relay import Relay
+from .delivery.reports import SocketReports
 from .lifecycle.memory import MEGABYTE, find_memory_bound
 from .lifecycle.sampler import ResourceSampler
 from .operations.history import HistoryQueries
 from .operations.pages import http_answer_turns, page_bytes, page_turns
 from .operations.presence import PresenceQueries
 from .operations.publishing import Publishing
+from .operations.reports import ReportedPublishing
 from .protocols.session import NodeTerms
 
 
@@ -69,13 +71,14 @@ def create_bus_rules(settings: Settings, times: LeaseTimes, timeouts: Timeouts) 
     )
 
 
-def create_relay(bus: Bus, hub: Hub) -> Relay:
+def create_relay(bus: Bus, hub: Hub, reports: SocketReports) -> Relay:
     """What takes the deliveries of the bus to the hub's rosters."""
     return Relay(
         hub,
         pause_link=bus.link.pause_reading,
         resume_link=bus.link.resume_reading,
         fence_if_expired=bus.leases.fence_if_expired,
+        record_outcome=reports.record,
     )
 
 
@@ -84,6 +87,7 @@ class Operations:
     """What clients and back ends may ask of the cluster."""
 
     publishing: Publishing
+    reported: ReportedPublishing
     history_queries: HistoryQueries
     presence_queries: PresenceQueries
     page_turns: Turns
@@ -95,8 +99,10 @@ def create_operations(bus: Bus, settings: Settings, clock: Clock) -> Operations:
     listed_max = max(settings.presence_events_max, settings.presence_inline_max)
     is_open = bus.history.pipeline.connected.is_set
     turns = page_turns(is_open)
+    publishing = Publishing(bus.publisher, bus.control, clock)
     return Operations(
-        Publishing(bus.publisher, bus.control, clock),
+        publishing,
+        ReportedPublishing(publishing, bus.control.surveys, bus.list_nodes),
         HistoryQueries(bus.history, turns, page_max_bytes=page_max_bytes),
         PresenceQueries(bus.presence, bus.limits, turns, listed_max=listed_max, page_max_bytes=page_max_bytes),
         turns,

@@ -45,8 +45,10 @@ from .connections.clients import Clients
 from .connections.control_handler import ControlHandler
 from .connections.rate_sync import RateSync
 from .connections.revoked import RevokedSessions
+from .connections.survey_handler import SurveyAnswers
 from .connections.timers import TimerWheel
 from .delivery.hub import Hub
+from .delivery.reports import SocketReports
 from .lifecycle.drain import drain_sessions
 from .lifecycle.log_queue import log_statistics
 from .statistics import NodeStatistics
@@ -104,11 +106,12 @@ class Node:
             backend, self.keyspace, rules, events, incarnation=self.incarnation, name=self.node_id, clock=self.clock
         )
         self.revoked_sessions = RevokedSessions(self.hub, bus.revocations)
-        is_revoked = bus.revocations.is_revoked
+        is_revoked: Callable[[str, str | None], bool] = bus.revocations.is_revoked
         tokens = create_tokens(settings, self.clock, lambda claims: is_revoked(claims.user_id, claims.token_id))
         verifier = None if tokens is None else tokens.verifier
         self._key_refresh = None if tokens is None else tokens.refresh
-        self.relay = create_relay(bus, self.hub)
+        reports = SocketReports(self.hub, self.clock)
+        self.relay = create_relay(bus, self.hub, reports)
         self.operations = create_operations(bus, settings, self.clock)
         self._status_broadcast = create_status_broadcast(bus, self.hub, self.clock)
         owner_rates = create_owner_rates(settings)
@@ -128,6 +131,7 @@ class Node:
             connect_rates=connect_rates,
         )
         self.control_handler = ControlHandler(self.hub, self.keyspace, self.context.session_leases)
+        bus.control.surveys.attach(SurveyAnswers(self.control_handler, reports))
         admission = Admission(
             self.keyspace,
             settings.allowed_origins,

@@ -59,8 +59,9 @@ class Encoded(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """One frame on its way from the bus to the sessions of a channel. `exclude` is a session that does not receive it.
+    """One frame on its way from the bus to the sessions of a channel.
 
+    `exclude` is a session that does not receive it, and the token of a report, if one is asked for (`reports.py`).
     `version` is the version of the room's presence in a frame that reports a change of it, else 0. `epoch` and
     `offset` are the position of a message; an offset of 0 marks a frame that is not kept in the history. `resets`: the
     channel continues after `offset` of `epoch`, and messages before may be lost.

@@ -9,18 +9,22 @@ from ...shared.codes import CloseCode
 from ...shared.errors import MalformedBytes
 from ...shared.names import AgentId, SessionId, UserId
 from ...shared.publication import EncodedMessage
+from ...shared.reports import SocketOutcome
 from ...shared.revocations import Revocation
 from ...shared.sessions import SessionInfo
 from .requests import (
     CloseSessions,
     ControlMessage,
+    DeliverReported,
     DeliverToSession,
     DeliverToUser,
     Evict,
     LeaseGranted,
     ListSessions,
+    ReportDelivery,
     Response,
     RevocationChanged,
+    SurveyAnswer,
 )
 
 
@@ -35,6 +39,12 @@ def pack_message(message: ControlMessage) -> bytes:
             parts = ("close", request, reply_to, owner.kind, owner.name, session_id)
         case ListSessions(request, reply_to, user_id):
             parts = ("list", request, reply_to, user_id)
+        case ReportDelivery(request, reply_to, address, token):
+            parts = ("report", request, reply_to, address, token)
+        case DeliverReported(request, reply_to, delivery):
+            parts = ("reported", request, reply_to, pack_message(delivery))
+        case SurveyAnswer(request, incarnation, outcome):
+            parts = ("outcome", request, incarnation, outcome.as_parts())
         case Response(request, sessions, listed):
             parts = ("delivered", request, sessions, [session.as_object() for session in listed])
         case Evict(owner, lease, code, count, displaced_by):
@@ -61,6 +71,12 @@ def unpack_message(body: bytes) -> ControlMessage:
                 return CloseSessions(request, reply_to, owner, None if session_id is None else SessionId(session_id))
             case ["list", int(request), bytes(reply_to), str(user)]:
                 return ListSessions(request, reply_to, UserId(user))
+            case ["report", int(request), bytes(reply_to), bytes(address), str(token)]:
+                return ReportDelivery(request, reply_to, address, token)
+            case ["reported", int(request), bytes(reply_to), bytes(delivery)]:
+                return DeliverReported(request, reply_to, _unpack_delivery(delivery))
+            case ["outcome", int(request), str(incarnation), list()]:
+                return SurveyAnswer(request, incarnation, SocketOutcome.parse(parts[3]))
             case ["delivered", int(request), int(sessions), list()]:
                 return Response(request, sessions, tuple(map(SessionInfo.parse, parts[3])))
             case ["evict", str(kind), str(name), str(lease), int(code), int(count), str(by)]:
@@ -73,3 +89,11 @@ def unpack_message(body: bytes) -> ControlMessage:
                 raise MalformedBytes(f"a control message of unknown form: {parts!r:.80}")
     except (ValueError, msgpack.exceptions.UnpackException) as error:
         raise MalformedBytes(f"a control message of {len(body)} bytes: {error}") from error
+
+
+def _unpack_delivery(packed: bytes) -> DeliverToUser | DeliverToSession:
+    """Raises MalformedBytes."""
+    delivery = unpack_message(packed)
+    if isinstance(delivery, DeliverToUser | DeliverToSession):
+        return delivery
+    raise MalformedBytes(f"a delivery of another kind: {type(delivery).__name__}")

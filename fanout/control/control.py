@@ -27,17 +27,21 @@ from .requests import (
     Announcement,
     CloseSessions,
     ControlMessage,
+    DeliverReported,
     DeliverToSession,
     DeliverToUser,
     Evict,
     LeaseGranted,
     ListSessions,
     Notice,
+    ReportDelivery,
     Request,
     Response,
     RevocationChanged,
+    SurveyAnswer,
 )
 from .sealing import ControlSealer
+from .surveys import REPORT_SECONDS, Surveys
 
 RESPONSE_SECONDS = 0.45
 """For all nodes together to respond to a request: a client's command then answers within half a second."""
@@ -112,6 +116,7 @@ class Control:
         answer_request: AnswerRequest,
         is_listening: Callable[[], bool],
         response_timeout: float = RESPONSE_SECONDS,
+        report_timeout: float = REPORT_SECONDS,
     ) -> None:
         self._publisher = publisher
         self._sealer = ControlSealer(secret, clock)
@@ -119,6 +124,14 @@ class Control:
         self._notice_handler: NoticeHandler | None = None
         self._on_announced: Callable[[Announcement], None] | None = None
         self._keyspace = keyspace
+        self.surveys = Surveys(
+            self._publish,
+            all_nodes=keyspace.control,
+            this_node=keyspace.node(incarnation),
+            incarnation=incarnation,
+            is_listening=is_listening,
+            report_timeout=report_timeout,
+        )
         self._is_listening = is_listening
         self._response_timeout = response_timeout
         self._all_nodes = keyspace.control
@@ -222,7 +235,7 @@ class Control:
         """A control message from the bus, on one of `channels`."""
         try:
             message = unpack_message(self._sealer.open(channel, payload))
-            if not isinstance(message, Response | Evict | LeaseGranted | RevocationChanged):
+            if not isinstance(message, Response | SurveyAnswer | Evict | LeaseGranted | RevocationChanged):
                 _check_reply_to(message.reply_to)
         except MalformedBytes as error:
             self._malformed += 1
@@ -232,6 +245,10 @@ class Control:
             case Response():
                 if pending := self._pending.get(message.request):
                     pending.add(message)
+            case SurveyAnswer():
+                self.surveys.handle_answer(message)
+            case ReportDelivery() | DeliverReported():
+                self.surveys.handle_survey(message)
             case Evict() | LeaseGranted():
                 self._handle_notice(message)
             case RevocationChanged():
@@ -246,10 +263,10 @@ class Control:
 
     def statistics(self) -> ControlStatistics:
         return ControlStatistics(
-            pending_requests=len(self._pending),
+            pending_requests=len(self._pending) + len(self.surveys),
             malformed=self._malformed,
             replayed=self._sealer.replayed,
-            missing_responses=self._missing_responses,
+            missing_responses=self._missing_responses + self.surveys.missing,
         )
 
 

@@ -1,4 +1,4 @@
-"""Control messages: requests and announcements to all nodes, notices to one, and responses.
+"""Control messages: requests, surveys and announcements to all nodes, notices to one, and what is answered.
 
 `codec.py`, `sealing.py`: their bytes.
 """
@@ -9,6 +9,7 @@ from ...shared.channels import Owner
 from ...shared.codes import CloseCode
 from ...shared.names import AgentId, SessionId, UserId
 from ...shared.publication import EncodedMessage
+from ...shared.reports import SocketOutcome
 from ...shared.revocations import Revocation
 from ...shared.sessions import SessionInfo
 
@@ -63,6 +64,35 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportDelivery:
+    """Answer what became of the message with this token at the sockets of the channel, once it is delivered."""
+
+    request: int
+    reply_to: bytes
+    address: bytes
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverReported:
+    """Deliver this, and answer what became of it at each socket."""
+
+    request: int
+    reply_to: bytes
+    delivery: DeliverToUser | DeliverToSession
+    """Its own `request` and `reply_to` count for nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyAnswer:
+    """A node's answer to a survey. `incarnation` names the process."""
+
+    request: int
+    incarnation: str
+    outcome: SocketOutcome
+
+
+@dataclass(frozen=True, slots=True)
 class Evict:
     """To the node of a lease: close its session with this code, since the session `displaced_by` gets the lease.
 
@@ -100,10 +130,13 @@ class RevocationChanged:
 Request = DeliverToUser | DeliverToSession | CloseSessions | ListSessions
 """To every node, each of which responds."""
 
+Survey = ReportDelivery | DeliverReported
+"""To every node, each of which answers by its name: so it is known which have not."""
+
 Notice = Evict | LeaseGranted
 """To one node, which does not respond."""
 
 Announcement = RevocationChanged
 """To every node, none of which responds."""
 
-ControlMessage = Request | Notice | Announcement | Response
+ControlMessage = Request | Survey | Notice | Announcement | Response | SurveyAnswer

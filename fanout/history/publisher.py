@@ -1,6 +1,7 @@
 """Publishing on channels, over a pipeline of its own."""
 
 import asyncio
+from dataclasses import dataclass
 
 from ...shared.channels import Channel
 from ...shared.keyspace import Keyspace
@@ -14,9 +15,19 @@ from .reader import HistoryRules, read_position
 
 REMEMBER_KEY_SECONDS = 300
 """Seconds for which an idempotency key is remembered, as `docs/protocol.md §3` says."""
+TELL_REPEATED = 1
+"""Makes `fanout/lua/publish.lua` tell the position of an earlier message with the same key from that of a new one."""
 
 PUBLISHING_SCRIPTS = (SERVER_ENSURE, SERVER_DOUBT, UNREADABLE_REMOVE, PUBLISH, PUBLISH_ONCE)
 """Of the pipeline of a Publisher."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What became of a publish. `position` is None without history; `is_repeated`: nothing was published."""
+
+    position: Position | None
+    is_repeated: bool
 
 
 class Publisher:
@@ -40,12 +51,31 @@ class Publisher:
         """
         return read_later(self.submit(channel, publication, author, key, REMEMBER_KEY_SECONDS), read_result)
 
+    def publish_telling(
+        self, channel: Channel, publication: Publication, *, author: str = "", key: str | None = None
+    ) -> asyncio.Future[Published]:
+        """Publish as `publish` does; the result also says whether the key was seen before."""
+        counts_receivers = key is None and not self._rules.size
+
+        def read(reply: Reply) -> Published:
+            if isinstance(reply, list):
+                return Published(read_result(reply[0]), is_repeated=True)
+            return Published(read_result(reply), is_repeated=reply == 0 and not counts_receivers)
+
+        return read_later(self.submit(channel, publication, author, key, REMEMBER_KEY_SECONDS, TELL_REPEATED), read)
+
     def submit(
-        self, channel: Channel, publication: Publication, author: str, key: str | None, remember_seconds: int
+        self,
+        channel: Channel,
+        publication: Publication,
+        author: str,
+        key: str | None,
+        remember_seconds: int,
+        *tell_repeated: int,
     ) -> asyncio.Future[Reply]:
         """The same, with the reply of Redis, which `read_result` reads. Redis remembers `key` for `remember_seconds`.
 
-        The future raises Unavailable.
+        `tell_repeated` is TELL_REPEATED or nothing. The future raises Unavailable.
         """
         payload = self._envelopes.pack(channel.address, publication, kept=self._rules.size > 0)
         memory = () if key is None else (self._keyspace.idempotency(channel, author, key),)
@@ -53,7 +83,7 @@ class Publisher:
         if rules.size:
             keys = (*self._keyspace.history(channel), *memory)
             ttls = (rules.size, rules.ttl, rules.head_ttl, rules.recovery_ms, remember_seconds)
-            return self.pipeline.run_script(PUBLISH, keys, (channel.address, payload, *ttls))
+            return self.pipeline.run_script(PUBLISH, keys, (channel.address, payload, *ttls, *tell_repeated))
         if memory:
             return self.pipeline.run_script(PUBLISH_ONCE, memory, (channel.address, payload, remember_seconds))
         return self.send(channel.address, payload)

@@ -2,7 +2,9 @@
 -- KEYS  the three of history_common.lua  4 the result stored for the idempotency key, if there is a key
 -- ARGV  1 channel  2 envelope  3 messages to keep  4 seconds to keep them  5 seconds to keep the head
 --       6 milliseconds for which a new server grants no leases  7 seconds to remember the idempotency key
--- Returns 'EPOCH OFFSET'; for a key seen before, that of the earlier message.   O(subscribers + trimmed)
+--       8 if given, an earlier message is told from a new one
+-- Returns 'EPOCH OFFSET'; for a key seen before, that of the earlier message, with ARGV 8 as a list of one.
+--       O(subscribers + trimmed)
 --
 -- Lua is half of what a publish costs. So the common case, the next message of an epoch, comes first, and returns in front
 -- of the functions that only publish_epoch.lua needs.
@@ -10,7 +12,7 @@
 -- For a Redis Cluster redis/script.py replaces `redis.call('PUBLISH'` by SPUBLISH: keep this spelling in all scripts.
 local before = KEYS[4] and redis.call('GET', KEYS[4])
 if before and (before == '1' or before:match('^[%w-]+ %d+$')) then
-  return before
+  return ARGV[8] and {before} or before
 end
 
 local head, life = redis.call('GET', KEYS[2]), redis.call('HGET', KEYS[1], 'life')

@@ -4,15 +4,18 @@ from ...fanout.control.requests import CloseSessions, DeliverToSession, DeliverT
 from ...shared.channels import Owner, OwnerKind
 from ...shared.codes import CloseCode
 from ...shared.keyspace import Keyspace
-from ...shared.names import AgentId, SessionId, UserId
-from ...shared.publication import EncodedMessage
+from ...shared.names import SessionId, UserId
 from ...shared.sessions import SessionInfo
 from ..delivery.hub import Hub
+from ..delivery.outbox import Outbox
 from ..delivery.roster import Member
+from ..protocols.encoding import Encoding
 from .session_limits import SessionLeases, agent_of
 
 LISTED_MAX = 1000
 """Sessions of one user that a node lists."""
+
+Delivery = DeliverToUser | DeliverToSession
 
 Answer = tuple[int, tuple[SessionInfo, ...]]
 """The number of sessions concerned, and those that are listed."""
@@ -29,10 +32,8 @@ class ControlHandler:
     def handle_request(self, request: Request) -> Answer:
         """Carry out a request, and return the answer of this node."""
         match request:
-            case DeliverToUser(_, _, user_id, encoded):
-                return self._deliver(self._open_sessions_of(user_id), encoded), ()
-            case DeliverToSession(_, _, agent_id, session_id, encoded):
-                return self._deliver_to_session(agent_id, session_id, encoded), ()
+            case DeliverToUser() | DeliverToSession():
+                return self._deliver(request), ()
             case CloseSessions(_, _, owner, session_id):
                 return self._close(owner, session_id), ()
             case ListSessions(_, _, user_id):
@@ -45,19 +46,21 @@ class ControlHandler:
     def _open_sessions_of(self, user_id: UserId) -> list[Member]:
         return [session for session in self._hub.sessions_of(user_id) if session.is_open]
 
-    def _deliver(self, sessions: list[Member], encoded: EncodedMessage) -> int:
-        for session in sessions:
-            session.outbox.write_direct(session.encoding.encoded(encoded))
-        return len(sessions)
+    def find_receivers(self, delivery: Delivery) -> list[tuple[Encoding, Outbox]]:
+        """The sockets of this node that a delivery is for."""
+        match delivery:
+            case DeliverToUser(_, _, user_id, _):
+                return [(session.encoding, session.outbox) for session in self._open_sessions_of(user_id)]
+            case DeliverToSession(_, _, agent_id, session_id, _):
+                roster = self._hub.rosters.get(self._keyspace.agent(agent_id).address)
+                found = roster.find_session(session_id) if roster else None
+                return [] if found is None else [found]
 
-    def _deliver_to_session(self, agent_id: AgentId, session_id: SessionId, encoded: EncodedMessage) -> int:
-        roster = self._hub.rosters.get(self._keyspace.agent(agent_id).address)
-        found = roster.find_session(session_id) if roster else None
-        if found is None:
-            return 0
-        encoding, outbox = found
-        outbox.write_direct(encoding.encoded(encoded))
-        return 1
+    def _deliver(self, delivery: Delivery) -> int:
+        receivers = self.find_receivers(delivery)
+        for encoding, outbox in receivers:
+            outbox.write_direct(encoding.encoded(delivery.encoded))
+        return len(receivers)
 
     def _close(self, owner: Owner, session_id: SessionId | None) -> int:
         if owner.kind is OwnerKind.USER:

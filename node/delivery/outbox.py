@@ -114,6 +114,16 @@ class Outbox:
         else:
             self._enqueue(chunk, is_direct=True)
 
+    @property
+    def is_slow(self) -> bool:
+        """Whether what is written waits behind what the client has not read."""
+        return self._queue is not None
+
+    @property
+    def is_discarded(self) -> bool:
+        """Whether the connection ends: what is written is dropped."""
+        return self.write is _drop
+
     def _enqueue_broadcast(self, chunk: Chunk) -> None:
         self._enqueue(chunk, is_direct=False)
 

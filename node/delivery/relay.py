@@ -13,10 +13,12 @@ from dataclasses import dataclass
 
 from ...fanout.history.tracker import Deliveries
 from ...shared.publication import Publication
+from ...shared.reports import SocketOutcome, has_token, split_mark
 from ..protocols.encoding import Encoding
 from ..protocols.framing import Chunk
 from .hub import Hub
 from .outbox import Outbox
+from .reports import BatchReport
 from .roster import Roster
 from .watermark import NOTHING_SEEN, Watermark
 
@@ -43,11 +45,15 @@ class RelayStatistics:
 class _Batch:
     """What one read of the link brought for a channel; framed once per encoding, for any number of sockets."""
 
-    __slots__ = ("_chunks", "end", "excluded", "publications", "resets")
+    __slots__ = ("_chunks", "end", "excluded", "publications", "report", "resets")
 
     def __init__(self, publications: list[Publication]) -> None:
         self.publications = publications
         self.excluded = {publication.exclude for publication in publications if publication.exclude}
+        self.report: BatchReport | None = None
+        if any(map(has_token, self.excluded)):
+            self.report = BatchReport(publications)
+            self.excluded = {split_mark(mark)[0] for mark in self.excluded}
         self.end = Watermark.after(publications)
         self.resets = any(publication.resets for publication in publications)
         self._chunks: dict[Encoding, Chunk] = {}
@@ -92,7 +98,7 @@ class Relay:
     """Delivers to the hub's rosters. `pause_link` and `resume_link` are called to bound the backlog.
 
     `fence_if_expired` is called before each delivery and each slice of one: it closes the sessions whose leases have
-    expired meanwhile.
+    expired meanwhile. `record_outcome` is told what became of a message that carries the token of a report.
     """
 
     def __init__(
@@ -102,12 +108,14 @@ class Relay:
         pause_link: Callable[[], None],
         resume_link: Callable[[], None],
         fence_if_expired: Callable[[], bool],
+        record_outcome: Callable[[str, SocketOutcome], None],
         slice_size: int = SLICE,
     ) -> None:
         self._hub = hub
         self._pause_link = pause_link
         self._resume_link = resume_link
         self._fence_if_expired = fence_if_expired
+        self._record_outcome = record_outcome
         self._slice = slice_size
         self._sliced: dict[bytes, _SlicedDelivery] = {}
         self._backlog_bytes = 0
@@ -149,7 +157,16 @@ class Relay:
             roster.begin_delivery(batch.publications)
             for encoding, outboxes in tuple(roster.outboxes.items()):
                 self._write_batch(roster, encoding, tuple(outboxes), batch)
-            roster.complete_delivery(batch.end, resets=batch.resets)
+            self._complete_delivery(roster, batch)
+
+    def _complete_delivery(self, roster: Roster, batch: _Batch) -> None:
+        roster.complete_delivery(batch.end, resets=batch.resets)
+        self._record_outcomes(batch)
+
+    def _record_outcomes(self, batch: _Batch) -> None:
+        if batch.report is not None:
+            for token, outcome in batch.report.outcomes():
+                self._record_outcome(token, outcome)
 
     def _write_batch(self, roster: Roster, encoding: Encoding, outboxes: tuple[Outbox, ...], batch: _Batch) -> None:
         """Write a batch to outboxes of one encoding. They are a copy: a write may remove an outbox from its roster."""
@@ -160,11 +177,25 @@ class Relay:
             for outbox in outboxes:
                 outbox.write(chunk)
             return
+        if batch.report is not None:
+            self._write_reported(roster, encoding, outboxes, batch, batch.report)
+            return
         for outbox in outboxes:
             if outbox not in ahead and outbox.session_id not in batch.excluded:
                 outbox.write(chunk)
             elif own := batch.chunk_for(outbox.session_id, ahead.get(outbox, NOTHING_SEEN), encoding):
                 outbox.write(own)
+
+    def _write_reported(
+        self, roster: Roster, encoding: Encoding, outboxes: tuple[Outbox, ...], batch: _Batch, report: BatchReport
+    ) -> None:
+        """Write a batch as `_write_batch` does, and count what becomes of it at each socket."""
+        for outbox in outboxes:
+            seen, own = roster.ahead.get(outbox, NOTHING_SEEN), batch.chunk(encoding)
+            if outbox in roster.ahead or outbox.session_id in batch.excluded:
+                own = batch.chunk_for(outbox.session_id, seen, encoding)
+            if own:
+                report.write(outbox, own, seen)
 
     # ---- slices
 
@@ -180,7 +211,7 @@ class Relay:
         self._write_slice(roster, now, sliced.batch)
         if not sliced.remaining:
             self._remove_from_backlog(sliced.batch)
-            roster.complete_delivery(sliced.batch.end, resets=sliced.batch.resets)
+            self._complete_delivery(roster, sliced.batch)
             if not sliced.queued:
                 del self._sliced[address]
                 return
@@ -193,6 +224,7 @@ class Relay:
         """Stop the delivery to a roster that has no members any more."""
         for batch in (sliced.batch, *sliced.queued):
             self._remove_from_backlog(batch)
+            self._record_outcomes(batch)
         del self._sliced[sliced.roster.channel.address]
 
     def _write_slice(self, roster: Roster, sockets: list[tuple[Encoding, Outbox]], batch: _Batch) -> None:

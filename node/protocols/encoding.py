@@ -11,6 +11,7 @@ from ...shared.protocol.codec import WIRE_FORMATS, WireFormat, decode_command
 from ...shared.protocol.commands import Command
 from ...shared.protocol.frames import NodeFrame, PingFrame
 from ...shared.publication import Encoded, Publication
+from ...shared.reports import split_mark
 from .framing import FRAMINGS, Chunk, Framing
 
 
@@ -62,7 +63,7 @@ class Encoding:
 
     def publications_for(self, publications: Iterable[Publication], session_id: str) -> Chunk:
         """Frame what one session is given of these publications: all but those that exclude it. Empty: none."""
-        return self.join([self.publication(each) for each in publications if each.exclude != session_id])
+        return self.join([self.publication(each) for each in publications if split_mark(each.exclude)[0] != session_id])
 
 
 # ---- Tannoy's own protocol, version 1

@@ -17,6 +17,7 @@ from ...shared.names import parse_agent, parse_room, parse_session, parse_user
 from ...shared.protocol.command_parser import parse_author, parse_history_query, parse_key, require_field
 from ...shared.protocol.decoding import check_value, parse_json
 from ...shared.protocol.frames import Author, Object
+from ...shared.reports import DeliveryReport
 from ..node import Node
 from ..operations.history import position_fields
 from ..operations.publishing import OWN_BYTES
@@ -37,10 +38,21 @@ def _parse_author(fields: Object) -> Author:
     return parse_author(fields.get("user_id"), fields.get("username"))
 
 
+def _parse_report(fields: Object) -> bool:
+    """Whether the answer is to say what became of the message at the sockets."""
+    if not isinstance(report := fields.get("report", False), bool):
+        raise BadRequest("report has to be true or false")
+    return report
+
+
 async def _publish(node: Node, channel: Channel, fields: Object) -> Object:
     exclude = "" if fields.get("exclude_session") is None else parse_session(fields["exclude_session"])
     author = _parse_author(fields)
     content, key = require_field(fields, "content"), parse_key(fields)
+    if _parse_report(fields):
+        publish = node.operations.reported.publish
+        position, report = await publish(channel, author, content, key=key, exclude=exclude)
+        return position_fields(position) | report.as_fields()
     return position_fields(await node.operations.publishing.publish(channel, author, content, key=key, exclude=exclude))
 
 
@@ -61,33 +73,44 @@ async def _read_history(node: Node, request: Request, channel: Channel) -> Objec
 
 _is_number = re.compile(r"[0-9]{1,18}").fullmatch
 _MESSAGE_FIELDS = ("content", "user_id", "username", "exclude_session", "key")
+_DIRECT_FIELDS = ("content", "user_id", "username", "report")
 
 
 async def publish_to_room(node: Node, request: Request) -> Object:
     channel = node.keyspace.room(parse_room(request.path_params["room"]))
-    fields = await read_object(node, request, *_MESSAGE_FIELDS)
+    fields = await read_object(node, request, *_MESSAGE_FIELDS, "report")
     return await _publish_body(node, request, lambda: _publish(node, channel, fields))
 
 
 async def publish_to_agent(node: Node, request: Request) -> Object:
     channel = node.keyspace.agent(parse_agent(request.path_params["agent_id"]))
-    fields = await read_object(node, request, *_MESSAGE_FIELDS)
+    fields = await read_object(node, request, *_MESSAGE_FIELDS, "report")
     return await _publish_body(node, request, lambda: _publish(node, channel, fields))
 
 
 async def send_to_session(node: Node, request: Request) -> Object:
     agent_id = parse_agent(request.path_params["agent_id"])
     session_id = parse_session(request.path_params["session_id"])
-    fields = await read_object(node, request, "content", "user_id", "username")
+    fields = await read_object(node, request, *_DIRECT_FIELDS)
     agent, author, content = node.keyspace.agent(agent_id), _parse_author(fields), require_field(fields, "content")
+    if _parse_report(fields):
+        report = partial(node.operations.reported.send_to_session, agent, session_id, author, content)
+        return _sent_fields(await _publish_body(node, request, report))
     send = partial(node.operations.publishing.send_to_session, agent, session_id, author, content)
     return {"sessions": await _publish_body(node, request, send)}
 
 
+def _sent_fields(report: DeliveryReport) -> Object:
+    return {"sessions": report.sessions, **report.as_fields()}
+
+
 async def send_to_user(node: Node, request: Request) -> Object:
     user_id = parse_user(request.path_params["user_id"])
-    fields = await read_object(node, request, "content", "user_id", "username")
+    fields = await read_object(node, request, *_DIRECT_FIELDS)
     author, content = _parse_author(fields), require_field(fields, "content")
+    if _parse_report(fields):
+        report = partial(node.operations.reported.send_to_user, user_id, author, content)
+        return _sent_fields(await _publish_body(node, request, report))
     send = partial(node.operations.publishing.send_to_user, user_id, author, content)
     return {"sessions": await _publish_body(node, request, send)}
 

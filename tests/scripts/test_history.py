@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
-from tannoy.fanout.history.publisher import REMEMBER_KEY_SECONDS
+from tannoy.fanout.history.publisher import REMEMBER_KEY_SECONDS, Publisher
 from tannoy.fanout.history.reader import HEAD_TTL, HistoryRules
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.publication import Position
 
-from tests.support.history_room import HISTORY_SCRIPTS, RULES, HistoryRoom, envelope_of
+from tests.support.history_room import HISTORY_SCRIPTS, RULES, HistoryRoom, envelope_of, publication_of
 from tests.support.redis_pipeline import open_pipeline
 from tests.support.valkey import Valkey
 from tests.support.waiting import PATIENCE
@@ -79,6 +79,23 @@ async def test_repeated_key_returns_the_position_of_the_first_message(room: Hist
     await room.publish("behind")
     assert {position and position.offset for position in positions} == {2}
     assert await room.received() == await room.log_entries() == [(1, "before"), (2, "first"), (3, "behind")]
+
+
+async def test_repeated_key_is_told_from_a_new_one_where_that_is_asked_for(room: HistoryRoom) -> None:
+    publisher = Publisher(room.pipeline, room.keyspace, RULES)
+    told = [await publisher.publish_telling(room.channel, publication_of("hi"), key="k") for _ in range(2)]
+    assert [each.is_repeated for each in told] == [False, True]
+    assert told[0].position == told[1].position is not None
+    assert await room.received() == [(1, "hi")]
+
+
+@pytest.mark.parametrize(("key", "repeated"), [("k", [False, True]), (None, [False, False])])
+async def test_repeated_key_is_told_from_a_new_one_without_history(
+    room: HistoryRoom, key: str | None, repeated: list[bool]
+) -> None:
+    publisher = Publisher(room.pipeline, room.keyspace, HistoryRules(0, 300))
+    told = [await publisher.publish_telling(room.channel, publication_of("hi"), key=key) for _ in range(2)]
+    assert [(each.position, each.is_repeated) for each in told] == [(None, each) for each in repeated]
 
 
 async def test_concurrent_publishes_with_one_key_publish_once(valkey: Valkey, room: HistoryRoom) -> None:

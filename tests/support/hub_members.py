@@ -14,6 +14,7 @@ from tannoy.shared.policy import SlowPolicy
 from tannoy.shared.protocol.codec import JSON, WireFormat
 from tannoy.shared.protocol.frames import Author
 from tannoy.shared.publication import EncodedMessage, Publication
+from tannoy.shared.reports import SocketOutcome
 
 from tests.support.recording_transport import RecordingTransport
 
@@ -53,11 +54,14 @@ class RelayDriver:
     def __init__(self, *, slice_size: int = 4096) -> None:
         self.hub = Hub()
         self.link: list[str] = []
+        self.outcomes: dict[str, SocketOutcome] = {}
+        """What became of each message with the token of a report, by that token."""
         self.relay = Relay(
             self.hub,
             pause_link=lambda: self.link.append("pause"),
             resume_link=lambda: self.link.append("resume"),
             fence_if_expired=lambda: False,
+            record_outcome=self.outcomes.__setitem__,
             slice_size=slice_size,
         )
 

@@ -45,7 +45,7 @@ class Times:
         return cls(LeaseTimes(**times["leases"]), Timeouts(**times["timeouts"]))
 
 
-_PATIENT = Timeouts(command=PATIENCE, response=PATIENCE, subscribe=PATIENCE, start=PATIENCE)
+_PATIENT = Timeouts(command=PATIENCE, response=PATIENCE, report=PATIENCE, subscribe=PATIENCE, start=PATIENCE)
 
 PRODUCT = Times()
 """For tests that are about times which the product promises, and in which Redis fails."""

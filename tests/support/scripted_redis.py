@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tannoy.fanout.history.publisher import Publisher
+from tannoy.fanout.history.publisher import Published, Publisher
 from tannoy.fanout.history.reader import HistoryRules
 from tannoy.fanout.pubsub.envelope import pack_publication
 from tannoy.fanout.pubsub.link import Link
@@ -105,11 +105,18 @@ class ScriptedPublisher(Publisher):
         self.published: list[Publication] = []
         """Those publishes that went to channels of rooms and agents."""
         self.confirmations: list[asyncio.Future[Any]] = []
-        """Results that the test sets: of `publish` a position, or None without history; of `send` a number."""
+        """Results that the test sets: of `publish` a position, or None without history; of `publish_telling` a
+        Published; of `send` a number."""
 
     def publish(
         self, channel: Channel, publication: Publication, *, author: str = "", key: str | None = None
     ) -> asyncio.Future[Position | None]:
+        self.published.append(publication)
+        return self._record(channel.address, pack_publication(publication), key)
+
+    def publish_telling(
+        self, channel: Channel, publication: Publication, *, author: str = "", key: str | None = None
+    ) -> asyncio.Future[Published]:
         self.published.append(publication)
         return self._record(channel.address, pack_publication(publication), key)
 

@@ -30,6 +30,7 @@ class TrackedRoomDriver:
             pause_link=lambda: None,
             resume_link=lambda: None,
             fence_if_expired=lambda: False,
+            record_outcome=lambda token, outcome: None,
             slice_size=slice_size,
         )
         history = HistoryReader(ScriptedHistory(), Keyspace("tannoy"), HistoryRules(100, 300))

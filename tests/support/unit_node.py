@@ -39,6 +39,7 @@ from tannoy.node.connections.timers import TimerWheel
 from tannoy.node.delivery.hub import Hub
 from tannoy.node.delivery.outbox import OutboxLimits
 from tannoy.node.delivery.relay import Relay
+from tannoy.node.delivery.reports import SocketReports
 from tannoy.node.operations.history import HistoryQueries
 from tannoy.node.operations.pages import page_bytes, page_turns
 from tannoy.node.operations.presence import PresenceQueries
@@ -109,11 +110,13 @@ class UnitNode:
         self.redis = unlimited_redis()
         self.history_redis = ScriptedHistory(HEAD)
         self.hub = Hub()
+        self.reports = SocketReports(self.hub, self.clock)
         self.relay = Relay(
             self.hub,
             pause_link=self.link.pause_reading,
             resume_link=self.link.resume_reading,
             fence_if_expired=lambda: self.leases.fence_if_expired(),
+            record_outcome=self.reports.record,
             slice_size=slice_size,
         )
         self.history = HistoryReader(self.history_redis, KEYSPACE, HistoryRules(history_size, 300))

@@ -6,19 +6,23 @@ from tannoy.fanout.control.codec import pack_message, unpack_message
 from tannoy.fanout.control.requests import (
     CloseSessions,
     ControlMessage,
+    DeliverReported,
     DeliverToSession,
     DeliverToUser,
     Evict,
     LeaseGranted,
     ListSessions,
+    ReportDelivery,
     Response,
     RevocationChanged,
+    SurveyAnswer,
 )
 from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.codes import CloseCode
 from tannoy.shared.errors import MalformedBytes
 from tannoy.shared.names import AgentId, SessionId, UserId
 from tannoy.shared.publication import EncodedMessage
+from tannoy.shared.reports import SocketOutcome
 from tannoy.shared.revocations import Revocation, RevocationKind
 
 from tests.support.records import session_info
@@ -33,6 +37,10 @@ MESSAGES: list[ControlMessage] = [
     CloseSessions(4, b"tannoy:node:i1", Owner(OwnerKind.AGENT, "42"), None),
     CloseSessions(4, b"tannoy:node:i1", Owner(OwnerKind.USER, "ada"), SessionId("s1")),
     ListSessions(5, b"tannoy:node:i1", UserId("ada")),
+    ReportDelivery(6, b"tannoy:node:i1", b"tannoy:room:lobby", "token"),
+    DeliverReported(7, b"tannoy:node:i1", DeliverToUser(0, b"", UserId("ada"), ENCODED)),
+    DeliverReported(7, b"tannoy:node:i1", DeliverToSession(0, b"", AgentId("42"), SessionId("s1"), ENCODED)),
+    SurveyAnswer(8, "i1", SocketOutcome(3, 2, 1, ("s1",))),
     Evict(Owner(OwnerKind.AGENT, "42"), "i1|7|s1", CloseCode.EVICTED, 10, "s2"),
     LeaseGranted(Owner(OwnerKind.USER, "ada"), "i1|7|42/s1"),
     RevocationChanged(Revocation(RevocationKind.TOKEN, "a|b", 1_800_000_000, 1, 2), b"", b"2|2"),
@@ -67,6 +75,10 @@ MALFORMED: list[tuple[object, ...]] = [
     ("close", 1, b"i1", "agent", "42", 7),
     ("list", 1, b"i1"),
     ("delivered", 1, 1, None),
+    ("report", 1, b"i1", b"tannoy:room:lobby", b"t"),
+    ("reported", 1, b"i1", msgpack.packb(("list", 1, b"i1", "ada"))),
+    ("reported", 1, b"i1", b""),
+    ("outcome", 1, "i1", [1, 2, 3]),
     ("revocation", b"1|2|revoked|1|user|a b", b"", b"2|2"),
     ("revocation", b"1|2|revoked|1|user|ada", b""),
     ("dance",),
