@@ -35,6 +35,7 @@ from .delivery.reports import SocketReports
 from .lifecycle.memory import MEGABYTE, find_memory_bound
 from .lifecycle.sampler import ResourceSampler
 from .operations.history import HistoryQueries
+from .operations.online import OnlineQueries
 from .operations.pages import http_answer_turns, page_bytes, page_turns
 from .operations.presence import PresenceQueries
 from .operations.publishing import Publishing
@@ -92,6 +93,7 @@ class Operations:
     presence_queries: PresenceQueries
     page_turns: Turns
     http_answers: Turns
+    online: OnlineQueries
 
 
 def create_operations(bus: Bus, settings: Settings, clock: Clock) -> Operations:
@@ -107,6 +109,7 @@ def create_operations(bus: Bus, settings: Settings, clock: Clock) -> Operations:
         PresenceQueries(bus.presence, bus.limits, turns, listed_max=listed_max, page_max_bytes=page_max_bytes),
         turns,
         http_answer_turns(is_open),
+        OnlineQueries(bus.control.surveys, turns, bus.list_nodes),
     )
 
 

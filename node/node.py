@@ -131,7 +131,7 @@ class Node:
             connect_rates=connect_rates,
         )
         self.control_handler = ControlHandler(self.hub, self.keyspace, self.context.session_leases)
-        bus.control.surveys.attach(SurveyAnswers(self.control_handler, reports))
+        bus.control.surveys.attach(SurveyAnswers(self.hub, self.control_handler, reports))
         admission = Admission(
             self.keyspace,
             settings.allowed_origins,

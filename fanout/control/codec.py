@@ -8,6 +8,7 @@ from ...shared.channels import Owner, OwnerKind
 from ...shared.codes import CloseCode
 from ...shared.errors import MalformedBytes
 from ...shared.names import AgentId, SessionId, UserId
+from ...shared.online import OnlineUser, OnlineUsers
 from ...shared.publication import EncodedMessage
 from ...shared.reports import SocketOutcome
 from ...shared.revocations import Revocation
@@ -20,6 +21,7 @@ from .requests import (
     DeliverToUser,
     Evict,
     LeaseGranted,
+    ListOnline,
     ListSessions,
     ReportDelivery,
     Response,
@@ -43,8 +45,12 @@ def pack_message(message: ControlMessage) -> bytes:
             parts = ("report", request, reply_to, address, token)
         case DeliverReported(request, reply_to, delivery):
             parts = ("reported", request, reply_to, pack_message(delivery))
-        case SurveyAnswer(request, incarnation, outcome):
+        case ListOnline(request, reply_to, after, limit):
+            parts = ("online", request, reply_to, after, limit)
+        case SurveyAnswer(request, incarnation, SocketOutcome() as outcome):
             parts = ("outcome", request, incarnation, outcome.as_parts())
+        case SurveyAnswer(request, incarnation, OnlineUsers(users, more)):
+            parts = ("users", request, incarnation, [user.as_parts() for user in users], more)
         case Response(request, sessions, listed):
             parts = ("delivered", request, sessions, [session.as_object() for session in listed])
         case Evict(owner, lease, code, count, displaced_by):
@@ -75,6 +81,11 @@ def unpack_message(body: bytes) -> ControlMessage:
                 return ReportDelivery(request, reply_to, address, token)
             case ["reported", int(request), bytes(reply_to), bytes(delivery)]:
                 return DeliverReported(request, reply_to, _unpack_delivery(delivery))
+            case ["online", int(request), bytes(reply_to), str(after), int(limit)]:
+                return ListOnline(request, reply_to, after, limit)
+            case ["users", int(request), str(incarnation), list(), bool(more)]:
+                users = tuple(map(OnlineUser.parse, parts[3]))
+                return SurveyAnswer(request, incarnation, OnlineUsers(users, more))
             case ["outcome", int(request), str(incarnation), list()]:
                 return SurveyAnswer(request, incarnation, SocketOutcome.parse(parts[3]))
             case ["delivered", int(request), int(sessions), list()]:

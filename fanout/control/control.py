@@ -32,6 +32,7 @@ from .requests import (
     DeliverToUser,
     Evict,
     LeaseGranted,
+    ListOnline,
     ListSessions,
     Notice,
     ReportDelivery,
@@ -247,7 +248,7 @@ class Control:
                     pending.add(message)
             case SurveyAnswer():
                 self.surveys.handle_answer(message)
-            case ReportDelivery() | DeliverReported():
+            case ReportDelivery() | DeliverReported() | ListOnline():
                 self.surveys.handle_survey(message)
             case Evict() | LeaseGranted():
                 self._handle_notice(message)

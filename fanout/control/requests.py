@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ...shared.channels import Owner
 from ...shared.codes import CloseCode
 from ...shared.names import AgentId, SessionId, UserId
+from ...shared.online import OnlineUsers
 from ...shared.publication import EncodedMessage
 from ...shared.reports import SocketOutcome
 from ...shared.revocations import Revocation
@@ -84,12 +85,25 @@ class DeliverReported:
 
 
 @dataclass(frozen=True, slots=True)
+class ListOnline:
+    """List the first `limit` users of the node behind `after`, in the order of their ids."""
+
+    request: int
+    reply_to: bytes
+    after: str
+    limit: int
+
+
+SurveyBody = SocketOutcome | OnlineUsers
+
+
+@dataclass(frozen=True, slots=True)
 class SurveyAnswer:
     """A node's answer to a survey. `incarnation` names the process."""
 
     request: int
     incarnation: str
-    outcome: SocketOutcome
+    body: SurveyBody
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +144,7 @@ class RevocationChanged:
 Request = DeliverToUser | DeliverToSession | CloseSessions | ListSessions
 """To every node, each of which responds."""
 
-Survey = ReportDelivery | DeliverReported
+Survey = ReportDelivery | DeliverReported | ListOnline
 """To every node, each of which answers by its name: so it is known which have not."""
 
 Notice = Evict | LeaseGranted

@@ -8,10 +8,11 @@ import asyncio
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from ...shared.errors import Unavailable
 from ...shared.names import AgentId, SessionId, UserId
+from ...shared.online import OnlineUsers
 from ...shared.publication import EncodedMessage
 from ...shared.reports import DeliveryReport, SocketOutcome
 from ..redis.connection import Reply
@@ -20,13 +21,17 @@ from .requests import (
     DeliverReported,
     DeliverToSession,
     DeliverToUser,
+    ListOnline,
     ReportDelivery,
     Survey,
     SurveyAnswer,
+    SurveyBody,
 )
 
 REPORT_SECONDS = 1.0
 """For all nodes to say what became of a message: `docs/protocol.md §6` promises it."""
+
+Body = TypeVar("Body", SocketOutcome, OnlineUsers)
 
 Expected = Mapping[str, str]
 """The nodes that are to answer: the name of each by that of its process."""
@@ -35,19 +40,27 @@ Expected = Mapping[str, str]
 class SurveyHandler(Protocol):
     """Answers the surveys of all nodes with the sessions of this one."""
 
-    def answer_survey(self, survey: Survey, respond: Callable[[SocketOutcome], None]) -> None:
+    def answer_survey(self, survey: Survey, respond: Callable[[SurveyBody], None]) -> None:
         """Call `respond` at once, later, or not at all."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyResult(Generic[Body]):
+    """The answers by the name of each process, and the names of the nodes that were expected and did not answer."""
+
+    answers: Mapping[str, Body]
+    late_nodes: tuple[str, ...]
 
 
 @dataclass(eq=False)
 class _PendingSurvey:
     expected: Expected
     done: asyncio.Future[None]
-    answers: dict[str, SocketOutcome] = field(default_factory=dict[str, SocketOutcome])
+    answers: dict[str, SurveyBody] = field(default_factory=dict[str, SurveyBody])
 
     def add(self, answer: SurveyAnswer) -> None:
-        self.answers[answer.incarnation] = answer.outcome
+        self.answers[answer.incarnation] = answer.body
         if self.expected.keys() <= self.answers.keys():
             self.finish()
 
@@ -59,9 +72,11 @@ class _PendingSurvey:
         if not self.done.done():
             self.done.set_exception(error)
 
-    def report(self) -> DeliveryReport:
-        late = tuple(name for incarnation, name in self.expected.items() if incarnation not in self.answers)
-        return DeliveryReport(self.answers, late)
+    def result(self, kind: type[Body]) -> SurveyResult[Body]:
+        """What was answered with a body of this kind; who has answered with another one has not answered this."""
+        answers = {each: body for each, body in self.answers.items() if isinstance(body, kind)}
+        late = tuple(name for incarnation, name in self.expected.items() if incarnation not in answers)
+        return SurveyResult(answers, late)
 
 
 class Surveys:
@@ -97,7 +112,7 @@ class Surveys:
 
     async def report_delivery(self, address: bytes, token: str, expected: Expected) -> DeliveryReport:
         """What became of the message with this token on the channel."""
-        return await self._ask(ReportDelivery(next(self._numbers), self._this_node, address, token), expected)
+        return await self._report(ReportDelivery(next(self._numbers), self._this_node, address, token), expected)
 
     async def deliver_to_user(self, user_id: UserId, encoded: EncodedMessage, expected: Expected) -> DeliveryReport:
         """Deliver to all sessions of a user, and report on it."""
@@ -110,9 +125,17 @@ class Surveys:
         return await self._deliver(DeliverToSession(0, b"", agent_id, session_id, encoded), expected)
 
     async def _deliver(self, delivery: DeliverToUser | DeliverToSession, expected: Expected) -> DeliveryReport:
-        return await self._ask(DeliverReported(next(self._numbers), self._this_node, delivery), expected)
+        return await self._report(DeliverReported(next(self._numbers), self._this_node, delivery), expected)
 
-    async def _ask(self, survey: Survey, expected: Expected) -> DeliveryReport:
+    async def _report(self, survey: Survey, expected: Expected) -> DeliveryReport:
+        result = await self._ask(survey, expected, SocketOutcome)
+        return DeliveryReport(result.answers, result.late_nodes)
+
+    async def list_online(self, after: str, limit: int, expected: Expected) -> SurveyResult[OnlineUsers]:
+        """The first `limit` users of each node behind `after`."""
+        return await self._ask(ListOnline(next(self._numbers), self._this_node, after, limit), expected, OnlineUsers)
+
+    async def _ask(self, survey: Survey, expected: Expected, kind: type[Body]) -> SurveyResult[Body]:
         if not self._is_listening():
             # The answers could not reach this node, and it would call all others late.
             raise Unavailable("this node receives nothing from the bus")
@@ -125,19 +148,19 @@ class Surveys:
         finally:
             deadline.cancel()
             del self._pending[survey.request]
-        report = pending.report()
-        self.missing += len(report.late_nodes)
-        return report
+        result = pending.result(kind)
+        self.missing += len(result.late_nodes)
+        return result
 
     # ---- what comes in
 
     def handle_survey(self, survey: Survey) -> None:
         """A survey of any node, this one among them."""
         if self._handler is not None:
-            self._handler.answer_survey(survey, lambda outcome: self._respond(survey, outcome))
+            self._handler.answer_survey(survey, lambda body: self._respond(survey, body))
 
-    def _respond(self, survey: Survey, outcome: SocketOutcome) -> None:
-        self._publish(survey.reply_to, SurveyAnswer(survey.request, self._incarnation, outcome))
+    def _respond(self, survey: Survey, body: SurveyBody) -> None:
+        self._publish(survey.reply_to, SurveyAnswer(survey.request, self._incarnation, body))
 
     def handle_answer(self, answer: SurveyAnswer) -> None:
         """An answer to a survey of this node, or to one whose deadline is over."""

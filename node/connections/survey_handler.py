@@ -1,26 +1,36 @@
 """Answers the surveys of all nodes (`fanout/control/surveys.py`) with the sessions of this node."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from ...fanout.control.requests import DeliverReported, ReportDelivery, Survey
+from ...fanout.control.requests import DeliverReported, ListOnline, ReportDelivery, Survey, SurveyBody
+from ...shared.clock import rfc3339
+from ...shared.online import OnlineUser, OnlineUsers
 from ...shared.reports import SocketOutcome
+from ..delivery.hub import Hub
 from ..delivery.reports import OutcomeCount, SocketReports, write_and_judge
+from ..delivery.roster import Member
 from .control_handler import ControlHandler, Delivery
+
+ONLINE_MAX = 1000
+"""Users that a node lists for one page of `GET /users`."""
 
 
 class SurveyAnswers:
     """The SurveyHandler of a node."""
 
-    def __init__(self, control_handler: ControlHandler, reports: SocketReports) -> None:
+    def __init__(self, hub: Hub, control_handler: ControlHandler, reports: SocketReports) -> None:
+        self._hub = hub
         self._control_handler = control_handler
         self._reports = reports
 
-    def answer_survey(self, survey: Survey, respond: Callable[[SocketOutcome], None]) -> None:
+    def answer_survey(self, survey: Survey, respond: Callable[[SurveyBody], None]) -> None:
         match survey:
             case ReportDelivery(_, _, address, token):
                 self._reports.ask(token, address, respond)
             case DeliverReported(_, _, delivery):
                 respond(self._deliver(delivery))
+            case ListOnline(_, _, after, limit):
+                respond(self._list_online(after, min(limit, ONLINE_MAX)))
 
     def _deliver(self, delivery: Delivery) -> SocketOutcome:
         count = OutcomeCount()
@@ -28,3 +38,25 @@ class SurveyAnswers:
             verdict = write_and_judge(outbox, outbox.write_direct, encoding.encoded(delivery.encoded))
             count.add(outbox.session_id, verdict)
         return count.outcome()
+
+    def _list_online(self, after: str, limit: int) -> OnlineUsers:
+        """The first users behind `after` who have an open session here."""
+        users: list[OnlineUser] = []
+        while candidates := self._hub.users_after(after, limit + 1):
+            for user_id in candidates:
+                if user := _describe_user(self._hub.sessions_of(user_id)):
+                    if len(users) == limit:
+                        return OnlineUsers(tuple(users), more=True)
+                    users.append(user)
+            after = candidates[-1]
+        return OnlineUsers(tuple(users), more=False)
+
+
+def _describe_user(sessions: Iterable[Member]) -> OnlineUser | None:
+    """None: the user has no open session."""
+    opened = [session for session in sessions if session.is_open]
+    if not opened:
+        return None
+    first = min(opened, key=lambda session: session.connected_at)
+    username = first.session.username
+    return OnlineUser(first.user_id, username, rfc3339(first.connected_at), len(opened))

@@ -4,6 +4,7 @@ Synchronous, local, without I/O. Both directions are indexed: a channel knows it
 Empty rosters are removed at once. `delivery/roster.py` describes how a session joins a channel.
 """
 
+import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -56,6 +57,10 @@ class Hub:
     def sessions_of(self, user_id: UserId) -> tuple[Member, ...]:
         sessions = self._users.get(user_id, ())
         return tuple(sessions) if isinstance(sessions, (set, tuple)) else (sessions,)
+
+    def users_after(self, after: str, limit: int) -> list[UserId]:
+        """Return the first `limit` users behind `after`, in the order of their ids."""
+        return heapq.nsmallest(limit, (user_id for user_id in self._users if user_id > after))
 
     def sessions(self) -> Iterable[Member]:
         """Return a copy: the caller may close sessions while it iterates."""

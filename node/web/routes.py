@@ -28,6 +28,7 @@ _ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/rooms/{room}/messages", messages.get_room_history),
     ("GET", "/agents/{agent_id}/messages", messages.get_agent_history),
     ("GET", "/agents/{agent_id}", sessions.get_agent),
+    ("GET", "/users", sessions.list_users),
     ("GET", "/users/{user_id}", sessions.get_user),
     ("PUT", "/agents/{agent_id}/limit", sessions.set_limit),
     ("DELETE", "/agents/{agent_id}/sessions", sessions.close_agent_sessions),
@@ -47,6 +48,7 @@ _LARGE = frozenset(
         messages.get_room_history,
         messages.get_agent_history,
         sessions.get_agent,
+        sessions.list_users,
         sessions.get_user,
         revocations.list_revocations,
     }

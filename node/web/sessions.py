@@ -10,9 +10,10 @@ from ...shared.protocol.command_parser import require_field
 from ...shared.protocol.frames import Object
 from ...shared.sessions import SessionInfo
 from ...shared.settings import LIMIT_MAX
+from ..connections.survey_handler import ONLINE_MAX
 from ..node import Node
 from ..operations.pages import PAGES_AT_ONCE
-from .requests import not_found, read_object
+from .requests import check_fields, not_found, read_object
 
 ROOMS_MAX = 1000
 """Rooms that one `GET /rooms` lists at most, those with most users first."""
@@ -49,6 +50,12 @@ async def get_user(node: Node, request: Request) -> Object:
     limit = node.bus.limits.default(OwnerKind.USER)
     lists = await _session_lists(node, Owner(OwnerKind.USER, user_id), sessions)
     return {"user_id": user_id, **_limit_fields(limit), **lists}
+
+
+async def list_users(node: Node, request: Request) -> Object:
+    check_fields(dict(request.query_params), "limit", "cursor")
+    limit = _parse_count(request, "limit", ONLINE_MAX)
+    return (await node.operations.online.read_page(limit, request.query_params.get("cursor"))).as_object()
 
 
 async def set_limit(node: Node, request: Request) -> Object:

@@ -11,6 +11,7 @@ from tannoy.fanout.control.requests import (
     DeliverToUser,
     Evict,
     LeaseGranted,
+    ListOnline,
     ListSessions,
     ReportDelivery,
     Response,
@@ -21,6 +22,7 @@ from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.codes import CloseCode
 from tannoy.shared.errors import MalformedBytes
 from tannoy.shared.names import AgentId, SessionId, UserId
+from tannoy.shared.online import OnlineUser, OnlineUsers
 from tannoy.shared.publication import EncodedMessage
 from tannoy.shared.reports import SocketOutcome
 from tannoy.shared.revocations import Revocation, RevocationKind
@@ -40,7 +42,9 @@ MESSAGES: list[ControlMessage] = [
     ReportDelivery(6, b"tannoy:node:i1", b"tannoy:room:lobby", "token"),
     DeliverReported(7, b"tannoy:node:i1", DeliverToUser(0, b"", UserId("ada"), ENCODED)),
     DeliverReported(7, b"tannoy:node:i1", DeliverToSession(0, b"", AgentId("42"), SessionId("s1"), ENCODED)),
+    ListOnline(8, b"tannoy:node:i1", "ada", 100),
     SurveyAnswer(8, "i1", SocketOutcome(3, 2, 1, ("s1",))),
+    SurveyAnswer(8, "i1", OnlineUsers((OnlineUser("ada", "Ada", "2026-11-18T11:06:40.123Z", 2),), more=True)),
     Evict(Owner(OwnerKind.AGENT, "42"), "i1|7|s1", CloseCode.EVICTED, 10, "s2"),
     LeaseGranted(Owner(OwnerKind.USER, "ada"), "i1|7|42/s1"),
     RevocationChanged(Revocation(RevocationKind.TOKEN, "a|b", 1_800_000_000, 1, 2), b"", b"2|2"),
@@ -79,6 +83,7 @@ MALFORMED: list[tuple[object, ...]] = [
     ("reported", 1, b"i1", msgpack.packb(("list", 1, b"i1", "ada"))),
     ("reported", 1, b"i1", b""),
     ("outcome", 1, "i1", [1, 2, 3]),
+    ("users", 1, "i1", [["ada", "Ada", 1, 2]], True),
     ("revocation", b"1|2|revoked|1|user|a b", b"", b"2|2"),
     ("revocation", b"1|2|revoked|1|user|ada", b""),
     ("dance",),

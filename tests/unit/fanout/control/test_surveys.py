@@ -4,10 +4,19 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from tannoy.fanout.control.requests import DeliverReported, DeliverToUser, ReportDelivery, Survey, SurveyAnswer
-from tannoy.fanout.control.surveys import REPORT_SECONDS
+from tannoy.fanout.control.requests import (
+    DeliverReported,
+    DeliverToUser,
+    ListOnline,
+    ReportDelivery,
+    Survey,
+    SurveyAnswer,
+    SurveyBody,
+)
+from tannoy.fanout.control.surveys import REPORT_SECONDS, SurveyResult
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.names import UserId
+from tannoy.shared.online import OnlineUser, OnlineUsers
 from tannoy.shared.publication import EncodedMessage
 from tannoy.shared.reports import DeliveryReport, SocketOutcome
 
@@ -84,13 +93,25 @@ async def test_a_delivery_that_is_reported_is_one_survey() -> None:
     assert (await report).sessions == 2
 
 
+@on_manual_time
+async def test_a_node_that_answers_something_else_has_not_answered() -> None:
+    node = ScriptedControl()
+    asked = asyncio.create_task(node.control.surveys.list_online("ada", 10, EXPECTED))
+    await turns()
+    assert node.sent() == [(KEYSPACE.control, ListOnline(1, KEYSPACE.node("me"), "ada", 10))]
+    users = OnlineUsers((OnlineUser("bob", "Bob", "2026-11-18T11:06:40.123Z", 1),), more=False)
+    node.receive(SurveyAnswer(1, "i1", users))
+    node.receive(SurveyAnswer(1, "i2", SocketOutcome(1)))
+    assert await asked == SurveyResult({"i1": users}, ("n2",))
+
+
 class Answers:
     """Answers a survey when the test says so."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[Survey, Callable[[SocketOutcome], None]]] = []
+        self.asked: list[tuple[Survey, Callable[[SurveyBody], None]]] = []
 
-    def answer_survey(self, survey: Survey, respond: Callable[[SocketOutcome], None]) -> None:
+    def answer_survey(self, survey: Survey, respond: Callable[[SurveyBody], None]) -> None:
         self.asked.append((survey, respond))
 
 
