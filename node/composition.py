@@ -35,6 +35,7 @@ from .delivery.reports import SocketReports
 from .lifecycle.memory import MEGABYTE, find_memory_bound
 from .lifecycle.sampler import ResourceSampler
 from .operations.history import HistoryQueries
+from .operations.nodes import NodeOperations
 from .operations.online import OnlineQueries
 from .operations.pages import http_answer_turns, page_bytes, page_turns
 from .operations.presence import PresenceQueries
@@ -94,6 +95,7 @@ class Operations:
     page_turns: Turns
     http_answers: Turns
     online: OnlineQueries
+    nodes: NodeOperations
 
 
 def create_operations(bus: Bus, settings: Settings, clock: Clock) -> Operations:
@@ -110,6 +112,7 @@ def create_operations(bus: Bus, settings: Settings, clock: Clock) -> Operations:
         turns,
         http_answer_turns(is_open),
         OnlineQueries(bus.control.surveys, turns, bus.list_nodes),
+        NodeOperations(bus.control.surveys, bus.list_nodes),
     )
 
 

@@ -65,7 +65,8 @@ class Node:
     """Composed once per process. Run it with `running()`.
 
     `on_failure` is called when a background task of the node has ended by an error, and `has_failed` is set: the node
-    is not ready any more, and its process or its host application should end. By default SIGTERM is raised.
+    is not ready any more, and its process or its host application should end. `on_drain` is called when
+    an operator lets the node leave by `POST /nodes/{node}/drain`. By default both raise SIGTERM.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Node:
         lease_times: LeaseTimes = DEFAULT_TIMES,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         on_failure: Callable[[], None] = _terminate,
+        on_drain: Callable[[], None] = _terminate,
     ) -> None:
         self.settings = settings
         self.clock = clock or SystemClock()
@@ -84,6 +86,7 @@ class Node:
         self.is_draining = False
         self.has_failed = False
         self._on_failure = on_failure
+        self._on_drain = on_drain
         self._lease_times = lease_times
         self._version = version("tannoy")  # read once: no heartbeat may need to open a file
         self._started_at = rfc3339(self.clock.now())
@@ -131,7 +134,7 @@ class Node:
             connect_rates=connect_rates,
         )
         self.control_handler = ControlHandler(self.hub, self.keyspace, self.context.session_leases)
-        bus.control.surveys.attach(SurveyAnswers(self.hub, self.control_handler, reports))
+        bus.control.surveys.attach(SurveyAnswers(self.hub, self.control_handler, reports, self._begin_drain))
         admission = Admission(
             self.keyspace,
             settings.allowed_origins,
@@ -241,6 +244,13 @@ class Node:
             _log.error("another node of this cluster has the same TANNOY_NODE_ID: give each its own", node=self.node_id)
         else:
             _log.debug("no other node has the name of this node", node=self.node_id)
+
+    def _begin_drain(self) -> None:
+        """Another node, or this one, was asked to let this node leave. Does nothing if it leaves already."""
+        if not self.is_draining:
+            self.is_draining = True
+            _log.info("asked to drain", node=self.node_id)
+            asyncio.get_running_loop().call_soon(self._on_drain)  # the answer is sent before
 
     async def drain(self) -> None:
         """Be not ready any more, and close all sessions with `bye` 4001."""

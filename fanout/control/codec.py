@@ -19,6 +19,8 @@ from .requests import (
     DeliverReported,
     DeliverToSession,
     DeliverToUser,
+    Drain,
+    Draining,
     Evict,
     LeaseGranted,
     ListOnline,
@@ -27,6 +29,7 @@ from .requests import (
     Response,
     RevocationChanged,
     SurveyAnswer,
+    SurveyBody,
 )
 
 
@@ -47,10 +50,10 @@ def pack_message(message: ControlMessage) -> bytes:
             parts = ("reported", request, reply_to, pack_message(delivery))
         case ListOnline(request, reply_to, after, limit):
             parts = ("online", request, reply_to, after, limit)
-        case SurveyAnswer(request, incarnation, SocketOutcome() as outcome):
-            parts = ("outcome", request, incarnation, outcome.as_parts())
-        case SurveyAnswer(request, incarnation, OnlineUsers(users, more)):
-            parts = ("users", request, incarnation, [user.as_parts() for user in users], more)
+        case Drain(request, reply_to):
+            parts = ("drain", request, reply_to)
+        case SurveyAnswer(request, incarnation, body):
+            parts = ("answer", _pack_body(body), request, incarnation)
         case Response(request, sessions, listed):
             parts = ("delivered", request, sessions, [session.as_object() for session in listed])
         case Evict(owner, lease, code, count, displaced_by):
@@ -83,11 +86,10 @@ def unpack_message(body: bytes) -> ControlMessage:
                 return DeliverReported(request, reply_to, _unpack_delivery(delivery))
             case ["online", int(request), bytes(reply_to), str(after), int(limit)]:
                 return ListOnline(request, reply_to, after, limit)
-            case ["users", int(request), str(incarnation), list(), bool(more)]:
-                users = tuple(map(OnlineUser.parse, parts[3]))
-                return SurveyAnswer(request, incarnation, OnlineUsers(users, more))
-            case ["outcome", int(request), str(incarnation), list()]:
-                return SurveyAnswer(request, incarnation, SocketOutcome.parse(parts[3]))
+            case ["drain", int(request), bytes(reply_to)]:
+                return Drain(request, reply_to)
+            case ["answer", list(), int(request), str(incarnation)]:
+                return SurveyAnswer(request, incarnation, _unpack_body(parts[1]))
             case ["delivered", int(request), int(sessions), list()]:
                 return Response(request, sessions, tuple(map(SessionInfo.parse, parts[3])))
             case ["evict", str(kind), str(name), str(lease), int(code), int(count), str(by)]:
@@ -108,3 +110,26 @@ def _unpack_delivery(packed: bytes) -> DeliverToUser | DeliverToSession:
     if isinstance(delivery, DeliverToUser | DeliverToSession):
         return delivery
     raise MalformedBytes(f"a delivery of another kind: {type(delivery).__name__}")
+
+
+def _pack_body(body: SurveyBody) -> list[object]:
+    match body:
+        case SocketOutcome():
+            return ["outcome", body.as_parts()]
+        case OnlineUsers(users, more):
+            return ["users", [user.as_parts() for user in users], more]
+        case Draining():
+            return ["draining"]
+
+
+def _unpack_body(parts: list[Any]) -> SurveyBody:
+    """Raises MalformedBytes."""
+    match parts:
+        case ["outcome", outcome]:
+            return SocketOutcome.parse(outcome)
+        case ["users", list(), bool(more)]:
+            return OnlineUsers(tuple(map(OnlineUser.parse, parts[1])), more)
+        case ["draining"]:
+            return Draining()
+        case _:
+            raise MalformedBytes(f"an answer of unknown form: {parts!r:.80}")

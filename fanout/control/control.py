@@ -30,6 +30,7 @@ from .requests import (
     DeliverReported,
     DeliverToSession,
     DeliverToUser,
+    Drain,
     Evict,
     LeaseGranted,
     ListOnline,
@@ -128,7 +129,7 @@ class Control:
         self.surveys = Surveys(
             self._publish,
             all_nodes=keyspace.control,
-            this_node=keyspace.node(incarnation),
+            channel_of=keyspace.node,
             incarnation=incarnation,
             is_listening=is_listening,
             report_timeout=report_timeout,
@@ -248,7 +249,7 @@ class Control:
                     pending.add(message)
             case SurveyAnswer():
                 self.surveys.handle_answer(message)
-            case ReportDelivery() | DeliverReported() | ListOnline():
+            case ReportDelivery() | DeliverReported() | ListOnline() | Drain():
                 self.surveys.handle_survey(message)
             case Evict() | LeaseGranted():
                 self._handle_notice(message)

@@ -94,7 +94,20 @@ class ListOnline:
     limit: int
 
 
-SurveyBody = SocketOutcome | OnlineUsers
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """To one node: leave, as on SIGTERM."""
+
+    request: int
+    reply_to: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Draining:
+    """It is leaving."""
+
+
+SurveyBody = SocketOutcome | OnlineUsers | Draining
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +157,8 @@ class RevocationChanged:
 Request = DeliverToUser | DeliverToSession | CloseSessions | ListSessions
 """To every node, each of which responds."""
 
-Survey = ReportDelivery | DeliverReported | ListOnline
-"""To every node, each of which answers by its name: so it is known which have not."""
+Survey = ReportDelivery | DeliverReported | ListOnline | Drain
+"""To every node, or to one, each of which answers by its name: so it is known which have not."""
 
 Notice = Evict | LeaseGranted
 """To one node, which does not respond."""

@@ -21,6 +21,8 @@ from .requests import (
     DeliverReported,
     DeliverToSession,
     DeliverToUser,
+    Drain,
+    Draining,
     ListOnline,
     ReportDelivery,
     Survey,
@@ -31,7 +33,7 @@ from .requests import (
 REPORT_SECONDS = 1.0
 """For all nodes to say what became of a message: `docs/protocol.md §6` promises it."""
 
-Body = TypeVar("Body", SocketOutcome, OnlineUsers)
+Body = TypeVar("Body", SocketOutcome, OnlineUsers, Draining)
 
 Expected = Mapping[str, str]
 """The nodes that are to answer: the name of each by that of its process."""
@@ -80,14 +82,14 @@ class _PendingSurvey:
 
 
 class Surveys:
-    """`publish` sends a control message on a channel; the result is the number of nodes that have received it."""
+    """`publish` sends a control message on a channel; `channel_of` gives that of one node, by its incarnation."""
 
     def __init__(
         self,
         publish: Callable[[bytes, ControlMessage], asyncio.Future[Reply]],
         *,
         all_nodes: bytes,
-        this_node: bytes,
+        channel_of: Callable[[str], bytes],
         incarnation: str,
         is_listening: Callable[[], bool],
         report_timeout: float = REPORT_SECONDS,
@@ -96,7 +98,8 @@ class Surveys:
         """Answers since the start that were missing at the deadline."""
         self._publish = publish
         self._all_nodes = all_nodes
-        self._this_node = this_node
+        self._channel_of = channel_of
+        self._this_node = channel_of(incarnation)
         self._incarnation = incarnation
         self._is_listening = is_listening
         self._report_timeout = report_timeout
@@ -135,7 +138,14 @@ class Surveys:
         """The first `limit` users of each node behind `after`."""
         return await self._ask(ListOnline(next(self._numbers), self._this_node, after, limit), expected, OnlineUsers)
 
-    async def _ask(self, survey: Survey, expected: Expected, kind: type[Body]) -> SurveyResult[Body]:
+    async def drain(self, incarnation: str, name: str) -> SurveyResult[Draining]:
+        """Let one node leave."""
+        survey = Drain(next(self._numbers), self._this_node)
+        return await self._ask(survey, {incarnation: name}, Draining, self._channel_of(incarnation))
+
+    async def _ask(
+        self, survey: Survey, expected: Expected, kind: type[Body], channel: bytes | None = None
+    ) -> SurveyResult[Body]:
         if not self._is_listening():
             # The answers could not reach this node, and it would call all others late.
             raise Unavailable("this node receives nothing from the bus")
@@ -143,7 +153,7 @@ class Surveys:
         pending = self._pending[survey.request] = _PendingSurvey(expected, loop.create_future())
         deadline = loop.call_later(self._report_timeout, pending.finish)
         try:
-            self._publish(self._all_nodes, survey).add_done_callback(lambda sent: _check_sent(pending, sent))
+            self._publish(channel or self._all_nodes, survey).add_done_callback(lambda sent: _check_sent(pending, sent))
             await pending.done
         finally:
             deadline.cancel()

@@ -31,7 +31,8 @@ def up(
     """Run a whole cluster on this machine: nodes that share one port, connected by a Valkey.
 
     Node i also listens on port + i, so that a client can choose it. An embedded Valkey is started unless
-    TANNOY_REDIS_URL is set. A node that exits is started again. Ctrl-C stops all processes.
+    TANNOY_REDIS_URL is set. A node that fails is started again; one that was drained is not. Ctrl-C stops all
+    processes.
 
     Examples:
 

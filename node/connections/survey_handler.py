@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from ...fanout.control.requests import DeliverReported, ListOnline, ReportDelivery, Survey, SurveyBody
+from ...fanout.control.requests import DeliverReported, Drain, Draining, ListOnline, ReportDelivery, Survey, SurveyBody
 from ...shared.clock import rfc3339
 from ...shared.online import OnlineUser, OnlineUsers
 from ...shared.reports import SocketOutcome
@@ -16,9 +16,12 @@ ONLINE_MAX = 1000
 
 
 class SurveyAnswers:
-    """The SurveyHandler of a node."""
+    """The SurveyHandler of a node. `drain` begins to end it, as SIGTERM does."""
 
-    def __init__(self, hub: Hub, control_handler: ControlHandler, reports: SocketReports) -> None:
+    def __init__(
+        self, hub: Hub, control_handler: ControlHandler, reports: SocketReports, drain: Callable[[], None]
+    ) -> None:
+        self._drain = drain
         self._hub = hub
         self._control_handler = control_handler
         self._reports = reports
@@ -31,6 +34,9 @@ class SurveyAnswers:
                 respond(self._deliver(delivery))
             case ListOnline(_, _, after, limit):
                 respond(self._list_online(after, min(limit, ONLINE_MAX)))
+            case Drain():
+                respond(Draining())
+                self._drain()
 
     def _deliver(self, delivery: Delivery) -> SocketOutcome:
         count = OutcomeCount()

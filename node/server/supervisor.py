@@ -1,5 +1,6 @@
-"""A whole cluster on one machine, for `tannoy up`: starts the nodes, shows their state, restarts those that exit.
+"""A whole cluster on one machine, for `tannoy up`: starts the nodes, shows their state, restarts those that fail.
 
+A node that ends with exit code 0 was asked to leave, and is not started again; with the last one the cluster ends.
 Each node runs in a session of its own, so that Ctrl-C in the terminal reaches the supervisor alone. Its standard input
 is a pipe from the supervisor: a node whose supervisor was killed reads the end of that pipe and stops.
 """
@@ -124,7 +125,7 @@ class Supervisor:
     # ---- processes
 
     async def _keep_running(self, node: _SupervisedNode, environment: Mapping[str, str]) -> None:
-        """Start one node, and start it again whenever it exits, until the supervisor stops."""
+        """Start one node, and start it again whenever it fails, until the supervisor stops or the node has left."""
         while not self._stop.is_set():
             process = await self._start(node, environment)
             if self._stop.is_set():
@@ -138,8 +139,19 @@ class Supervisor:
                 self._has_failed = True  # the node has printed the reason
                 self._stop.set()
                 return
+            if code == 0:
+                self._note_left(node)
+                return
             self._output.print(f"{node.name} exited ({_describe_exit(code)}); restarting it")
             await wait_up_to(RESTART_DELAY, self._stop)
+
+    def _note_left(self, node: _SupervisedNode) -> None:
+        """A node was drained, or got a SIGTERM of its own: to start it again would undo that."""
+        node.state = "left"
+        self._output.print(f"{node.name} has left and is not started again, since it was asked to leave")
+        if all(each.state == "left" for each in self._nodes):
+            self._output.print("All nodes have left.")
+            self._stop.set()
 
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

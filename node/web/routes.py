@@ -35,6 +35,7 @@ _ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("DELETE", "/agents/{agent_id}/sessions/{session_id}", sessions.close_agent_session),
     ("DELETE", "/users/{user_id}/sessions", sessions.close_user_sessions),
     ("GET", "/nodes", sessions.list_nodes),
+    ("POST", "/nodes/{node}/drain", sessions.drain_node),
     ("POST", "/revocations", revocations.revoke),
     ("GET", "/revocations", revocations.list_revocations),
     ("DELETE", "/revocations/{id}", revocations.delete_revocation),

@@ -1,12 +1,14 @@
 """Handlers of the HTTP API for rooms, sessions, limits and nodes."""
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from ...shared.channels import Owner, OwnerKind
 from ...shared.errors import BadRequest
-from ...shared.names import parse_agent, parse_room, parse_session, parse_user
+from ...shared.names import parse_agent, parse_node, parse_room, parse_session, parse_user
 from ...shared.policy import Limit, LimitPolicy
 from ...shared.protocol.command_parser import require_field
+from ...shared.protocol.decoding import decode_json
 from ...shared.protocol.frames import Object
 from ...shared.sessions import SessionInfo
 from ...shared.settings import LIMIT_MAX
@@ -88,6 +90,25 @@ async def close_user_sessions(node: Node, request: Request) -> Object:
 async def list_nodes(node: Node, request: Request) -> Object:
     nodes = await node.bus.list_nodes()
     return {"nodes": [each.as_object() for each in sorted(nodes, key=lambda each: each.node)]}
+
+
+async def drain_node(node: Node, request: Request) -> Object:
+    await read_object(node, request, decode=_decode_optional)
+    name = parse_node(request.path_params["node"])
+    found = await node.operations.nodes.find(name)
+    if not found:
+        raise not_found(f"no node {name} is alive: GET /api/v1/nodes lists those that are")
+    if len(found) > 1:
+        named = ", ".join(sorted(each.incarnation for each in found))
+        raise HTTPException(409, f"several nodes are called {name}: name one of them by its incarnation, {named}")
+    (leaving,) = found
+    await node.operations.nodes.drain(leaving)
+    return {"node": leaving.node, "incarnation": leaving.incarnation, "draining": True}
+
+
+def _decode_optional(body: bytes) -> object:
+    """A body that may be missing. Raises BadRequest."""
+    return decode_json(body) if body else {}
 
 
 async def _session_lists(node: Node, owner: Owner, sessions: list[SessionInfo]) -> Object:

@@ -43,6 +43,68 @@ async def _gets_bye(client: Client) -> None:
     assert (bye["code"], bye["reason"], bye["reconnect"], code) == (4001, "node is draining", True, 4001)
 
 
+@pytest.mark.parametrize(
+    ("transport", "exit_code"), [(Transport.FAST, 0), (Transport.PORTABLE, -signal.SIGTERM)], ids=str
+)
+async def test_a_node_is_drained_from_another_one_as_on_sigterm(transport: Transport, exit_code: int) -> None:
+    async with Cluster(nodes=2, transport=transport) as cluster:
+        asked, leaving = cluster.nodes
+        clients = [await leaving.connect(f"/ws/chat/{number}") for number in range(20)]
+        drained = await asked.http.post("/api/v1/nodes/n2/drain")
+        assert (drained.status_code, drained.json()["node"], drained.json()["draining"]) == (200, "n2", True)
+        for client in clients:
+            await _gets_bye(client)
+        assert await leaving.wait() == exit_code
+
+        async def is_gone() -> bool:
+            return (await asked.http.post("/api/v1/nodes/n2/drain")).status_code == 404
+
+        await eventually(is_gone, what="a node that is gone is not found")
+        assert (await asked.http.get("/health/ready")).status_code == 200
+
+
+async def test_a_second_drain_is_answered_as_the_first_one() -> None:
+    async with Cluster(nodes=2) as cluster:
+        asked, leaving = cluster.nodes
+        slow = await leaving.connect("/ws")
+        slow.stop_reading()  # it does not answer the close frame, so the node drains for two seconds
+        answers = [await asked.http.post("/api/v1/nodes/n2/drain") for _ in range(2)]
+        by_incarnation = await asked.http.post(f"/api/v1/nodes/{answers[0].json()['incarnation']}/drain")
+        assert [answer.status_code for answer in (*answers, by_incarnation)] == [200, 200, 200]
+        assert answers[0].json() == answers[1].json() == by_incarnation.json()
+        assert await leaving.wait() == 0
+        slow.vanish()
+
+
+async def test_a_node_drains_itself() -> None:
+    async with Cluster(nodes=1) as cluster:
+        client = await cluster.nodes[0].connect("/ws")
+        assert (await cluster.nodes[0].http.post("/api/v1/nodes/n1/drain", json={})).status_code == 200
+        await _gets_bye(client)
+        assert await cluster.nodes[0].wait() == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [("nodes/nowhere/drain", b"", 404), ("nodes/a%20b/drain", b"", 400), ("nodes/n1/drain", b'{"now": true}', 400)],
+)
+async def test_a_drain_of_what_is_no_node_is_refused(one_node: Cluster, path: str, body: bytes, status: int) -> None:
+    answer = await one_node.nodes[0].http.post(f"/api/v1/{path}", content=body)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert await one_node.nodes[0].is_ready()
+
+
+async def test_a_name_of_two_nodes_does_not_say_which_is_to_drain() -> None:
+    async with Cluster(nodes=2) as cluster:
+        first, second = cluster.nodes
+        await second.stop()
+        second.rename("n1")
+        await second.start()
+        answer = await first.http.post("/api/v1/nodes/n1/drain")
+        assert answer.status_code == 409
+        assert [await node.is_ready() for node in cluster.nodes] == [True, True]
+
+
 ENDING = [signal.SIGHUP, signal.SIGQUIT, signal.SIGALRM, signal.SIGXCPU, signal.SIGPWR, signal.SIGRTMIN]
 
 

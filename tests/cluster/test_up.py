@@ -112,6 +112,23 @@ async def test_up_starts_a_killed_node_again() -> None:
         assert await process.wait() == 0
 
 
+async def test_up_does_not_start_a_drained_node_again_and_ends_with_the_last_one() -> None:
+    port = free_ports_in_a_row(3)
+    async with _up(port) as process, httpx.AsyncClient(timeout=PATIENCE) as http:
+        first, second = await _pids(port)
+
+        async def has_ended() -> bool:
+            return not _runs(second)
+
+        assert (await http.post(f"http://127.0.0.1:{port + 1}/api/v1/nodes/node-2/drain")).status_code == 200
+        await eventually(has_ended, what="node-2 has ended")
+        nodes = (await http.get(f"http://127.0.0.1:{port + 1}/api/v1/nodes")).json()["nodes"]
+        assert [node["node"] for node in nodes if not node["draining"]] == ["node-1"]
+        assert (await http.post(f"http://127.0.0.1:{port + 1}/api/v1/nodes/node-1/drain")).status_code == 200
+        assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
+    assert not _runs(first)
+
+
 async def test_up_on_every_interface_without_a_key_is_ready_and_serves_the_page() -> None:
     """The way to look at the page on a phone."""
     port = free_ports_in_a_row(3)

@@ -73,6 +73,7 @@ COVERED_BY: dict[str, str] = {
     "node/server/supervisor.py": "tests/cluster/test_up.py",
     "node/server/uvicorn_server.py": "tests/cluster/test_drain.py",
     "node/transports/base.py": "tests/integration/test_rooms.py",
+    "node/operations/nodes.py": "tests/cluster/test_drain.py",
     "node/web/health.py": "tests/integration/test_http.py",
     "node/web/messages.py": "tests/integration/test_http.py",
     "node/web/routes.py": "tests/integration/test_http.py",

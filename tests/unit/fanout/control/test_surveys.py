@@ -7,6 +7,8 @@ import pytest
 from tannoy.fanout.control.requests import (
     DeliverReported,
     DeliverToUser,
+    Drain,
+    Draining,
     ListOnline,
     ReportDelivery,
     Survey,
@@ -103,6 +105,16 @@ async def test_a_node_that_answers_something_else_has_not_answered() -> None:
     node.receive(SurveyAnswer(1, "i1", users))
     node.receive(SurveyAnswer(1, "i2", SocketOutcome(1)))
     assert await asked == SurveyResult({"i1": users}, ("n2",))
+
+
+@on_manual_time
+async def test_a_node_is_asked_to_drain_on_its_own_channel() -> None:
+    node = ScriptedControl()
+    asked = asyncio.create_task(node.control.surveys.drain("i1", "n1"))
+    await turns()
+    assert node.sent() == [(KEYSPACE.node("i1"), Drain(1, KEYSPACE.node("me")))]
+    node.receive(SurveyAnswer(1, "i1", Draining()))
+    assert (await asked).late_nodes == ()
 
 
 class Answers:

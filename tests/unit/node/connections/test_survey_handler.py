@@ -1,10 +1,14 @@
 """Surveys of other nodes, answered with the sessions of this one."""
 
+from functools import partial
+
 import pytest
 from tannoy.fanout.control.requests import (
     DeliverReported,
     DeliverToSession,
     DeliverToUser,
+    Drain,
+    Draining,
     ListOnline,
     ReportDelivery,
     Survey,
@@ -28,8 +32,10 @@ READY = EncodedMessage(b'{"hi":1}', MSGPACK.encode({"hi": 1}))
 
 
 def answers(node: UnitNode, survey: Survey) -> list[SurveyBody]:
+    """The answers; where the node begins to drain, an empty outcome."""
     given: list[SurveyBody] = []
-    SurveyAnswers(node.hub, node.control_handler, node.reports).answer_survey(survey, given.append)
+    drain = partial(given.append, SocketOutcome())
+    SurveyAnswers(node.hub, node.control_handler, node.reports, drain).answer_survey(survey, given.append)
     return given
 
 
@@ -91,3 +97,8 @@ async def test_a_user_is_described_by_the_first_session_and_counted_by_open_ones
     assert answers(node, ListOnline(1, b"", "", 10)) == [
         OnlineUsers((OnlineUser("ada", "Ada", connected_at, 2),), more=False)
     ]
+
+
+@on_manual_time
+async def test_a_node_answers_that_it_drains_before_it_does() -> None:
+    assert answers(UnitNode(), Drain(1, b"")) == [Draining(), SocketOutcome()]
