@@ -13,11 +13,9 @@ import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send, StatefulLifespan
 
-from ..shared.errors import StartError, internal_error
+from ..shared.errors import StartError
 from ..shared.settings import Settings, load_settings
 from ..shared.variables import read_variables
 from .admission.handshake import record_rejected
@@ -26,12 +24,11 @@ from .connections.clients import Clients
 from .lifecycle.logs import configure_logs
 from .lifecycle.signals import run_before_signal_handlers
 from .node import Node
-from .problems import CONTENT_TYPE, encode_http_problem
 from .setting_warnings import find_file_warnings, find_memory_warnings, find_warnings
 from .transports.asgi_websocket import client_host, response_to, target_length, websocket_routes
+from .web.api import handle_http_error, handle_internal_error
 from .web.health import health_routes
 from .web.pages import page_routes
-from .web.requests import problem_response
 from .web.routes import api_routes
 
 _log = structlog.get_logger("tannoy.app")
@@ -122,21 +119,8 @@ def _build_app(settings: Settings, lifespan: StatefulLifespan[Starlette]) -> Sta
         routes=routes,
         lifespan=lifespan,
         middleware=[Middleware(_CheckStarted), Middleware(_CheckHead)],
-        exception_handlers={HTTPException: _handle_http_error, Exception: _handle_internal_error},
+        exception_handlers={HTTPException: handle_http_error, Exception: handle_internal_error},
     )
     # A redirect would name the scheme and host that the node sees, which behind TLS or a proxy are not the client's.
     app.router.redirect_slashes = False
     return app
-
-
-async def _handle_http_error(request: Request, error: Exception) -> Response:
-    """Answer errors such as "not found" and "method not allowed" with a problem document too."""
-    assert isinstance(error, HTTPException)
-    return Response(
-        encode_http_problem(error.status_code, error.detail), error.status_code, error.headers, CONTENT_TYPE
-    )
-
-
-async def _handle_internal_error(request: Request, error: Exception) -> Response:
-    """Answer an exception of a handler. Starlette raises it again after the answer, so that it is logged."""
-    return problem_response(internal_error())

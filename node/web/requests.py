@@ -25,9 +25,9 @@ def json_endpoint(handle: Handler) -> Callable[[Request], Awaitable[Response]]:
     """An endpoint that authorizes the request and answers with JSON, with 204, or with a problem document."""
 
     async def endpoint(request: Request) -> Response:
-        node: Node = request.state.node
+        node = node_of(request)
         try:
-            _authorize(node, request)
+            authorize(node, request)
             answer = await handle(node, request)
             if answer is None:
                 return Response(status_code=204)
@@ -54,7 +54,13 @@ def problem_response(refusal: Refused) -> Response:
     return Response(body, status, headers, CONTENT_TYPE)
 
 
-def _authorize(node: Node, request: Request) -> None:
+def node_of(request: Request) -> Node:
+    node: Node = request.state.node
+    return node
+
+
+def authorize(node: Node, request: Request) -> None:
+    """Raises Refused."""
     authorize_request(
         node.settings.api_key.get_secret_value(),
         headers=join_headers(request.headers.items()),
@@ -67,7 +73,19 @@ def _authorize(node: Node, request: Request) -> None:
 async def read_object(
     node: Node, request: Request, *allowed: str, times: int = 1, decode: Callable[[bytes], object] = decode_json
 ) -> Object:
-    """Read the body, which `decode` decodes: a JSON object that has no fields but `allowed`. Raises Refused.
+    """Read the body as `read_value` does: a JSON object that has no fields but `allowed`. Raises Refused."""
+    value = await read_value(node, request, times=times, decode=decode)
+    if not isinstance(value, dict):
+        raise BadRequest("the body has to be one JSON object")
+    fields = cast("Object", value)
+    check_fields(fields, *allowed)
+    return fields
+
+
+async def read_value(
+    node: Node, request: Request, *, times: int = 1, decode: Callable[[bytes], object] = decode_json
+) -> object:
+    """Read the body, which `decode` decodes. Raises Refused.
 
     It may have `times` times the size of a message; a larger one is refused as soon as the surplus arrives.
     """
@@ -76,12 +94,7 @@ async def read_object(
         body += chunk
         if len(body) > limit:
             raise Refused(f"the body may have at most {limit} bytes", code=ErrorCode.TOO_LARGE)
-    value = decode(bytes(body))
-    if not isinstance(value, dict):
-        raise BadRequest("the body has to be one JSON object")
-    fields = cast("Object", value)
-    check_fields(fields, *allowed)
-    return fields
+    return decode(bytes(body))
 
 
 def check_fields(fields: Object, *allowed: str) -> None:

@@ -11,8 +11,8 @@ from ...fanout.batches import batched
 from ...shared.errors import BadRequest
 from ...shared.protocol.frames import Object
 from ...shared.revocations import FIELDS, RevocationKind, parse_value
-from ..node import Node
-from .requests import not_found, read_object
+from .bodies import RevocationBody
+from .requests import node_of, not_found
 
 UNTIL_DEFAULT_SECONDS = 30 * 86_400
 """For which something is revoked if `until` is missing."""
@@ -23,25 +23,27 @@ AHEAD_MAX_SECONDS = 315_576_000
 _is_rfc3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)").fullmatch
 
 
-async def revoke(node: Node, request: Request) -> Object:
-    fields = await read_object(node, request, *FIELDS.values(), "until")
+async def revoke(request: Request, body: RevocationBody) -> Object:
+    """Refuse a token, a user or an agent on all nodes, and close its sessions (4501)."""
+    node, fields = node_of(request), body.model_dump(exclude_unset=True)
     kind, value = parse_target(fields)
     now = node.clock.now()
     until = parse_until(fields["until"], now) if "until" in fields else math.ceil(now) + UNTIL_DEFAULT_SECONDS
     return (await node.bus.revocations.revoke(kind, value, until)).as_object()
 
 
-async def list_revocations(node: Node, request: Request) -> Object:
+async def list_revocations(request: Request) -> Object:
+    """What is revoked, the newest first."""
     listed: list[Object] = []
-    for group in batched(node.bus.revocations.list_active(), LISTED_PER_TURN):
+    for group in batched(node_of(request).bus.revocations.list_active(), LISTED_PER_TURN):
         listed += [revocation.as_object() for revocation in group]
         await asyncio.sleep(0)  # sessions are served meanwhile
     return {"revocations": listed}
 
 
-async def delete_revocation(node: Node, request: Request) -> None:
-    id = request.path_params["id"]
-    if not await node.bus.revocations.lift(id):
+async def delete_revocation(request: Request, id: str) -> None:
+    """Take a revocation back."""
+    if not await node_of(request).bus.revocations.lift(id):
         raise not_found(f"there is no revocation {id!r:.80}")
 
 

@@ -1,60 +1,62 @@
 """The routes of the HTTP API: methods and paths under `/api/v1`, and their handlers."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
 
+from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route, Router
+from starlette.routing import BaseRoute, Mount, Route
 
+from ...shared.protocol.codec import JSON
 from ...shared.protocol.frames import Object
-from ...shared.turns import Turns
 from ..admission.handshake import UPGRADE_HEADERS
 from ..admission.target import WS_PATH
 from ..node import Node
-from . import messages, revocations, sessions
-from .large_answers import answered_in_turn
-from .requests import Handler, json_endpoint, problem_response
+from . import answers, messages, revocations, sessions
+from .api import BatchRoute, ContractRoute, LargeRoute, create_api
+from .api_documents import PREFIX, PROBLEMS, document_routes
+from .requests import json_endpoint
 
-_ROUTES: tuple[tuple[str, str, Handler], ...] = (
-    ("POST", "/rooms/{room}/messages", messages.publish_to_room),
-    ("POST", "/agents/{agent_id}/messages", messages.publish_to_agent),
-    ("POST", "/agents/{agent_id}/sessions/{session_id}/messages", messages.send_to_session),
-    ("POST", "/users/{user_id}/messages", messages.send_to_user),
-    ("POST", "/messages", messages.publish_many),
-    ("GET", "/rooms", sessions.list_rooms),
-    ("GET", "/rooms/{room}", sessions.get_room),
-    ("GET", "/rooms/{room}/presence", sessions.get_presence),
-    ("GET", "/rooms/{room}/messages", messages.get_room_history),
-    ("GET", "/agents/{agent_id}/messages", messages.get_agent_history),
-    ("GET", "/agents/{agent_id}", sessions.get_agent),
-    ("GET", "/users", sessions.list_users),
-    ("GET", "/users/{user_id}", sessions.get_user),
-    ("PUT", "/agents/{agent_id}/limit", sessions.set_limit),
-    ("DELETE", "/agents/{agent_id}/sessions", sessions.close_agent_sessions),
-    ("DELETE", "/agents/{agent_id}/sessions/{session_id}", sessions.close_agent_session),
-    ("DELETE", "/users/{user_id}/sessions", sessions.close_user_sessions),
-    ("GET", "/nodes", sessions.list_nodes),
-    ("POST", "/nodes/{node}/drain", sessions.drain_node),
-    ("POST", "/revocations", revocations.revoke),
-    ("GET", "/revocations", revocations.list_revocations),
-    ("DELETE", "/revocations/{id}", revocations.delete_revocation),
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One call: its handler returns an object of the form of `answer`; None: there is nothing to say (204)."""
+
+    method: str
+    path: str
+    handle: Callable[..., Awaitable[Object | None]]
+    answer: type[answers.Answer] | None
+    route_class: type[ContractRoute] = ContractRoute
+
+
+_CALLS = (
+    _Call("POST", "/rooms/{room}/messages", messages.publish_to_room, answers.Published),
+    _Call("POST", "/agents/{agent_id}/messages", messages.publish_to_agent, answers.Published),
+    _Call("POST", "/agents/{agent_id}/sessions/{session_id}/messages", messages.send_to_session, answers.Sent),
+    _Call("POST", "/users/{user_id}/messages", messages.send_to_user, answers.Sent),
+    _Call("POST", "/messages", messages.publish_many, answers.BatchResults, BatchRoute),
+    _Call("GET", "/rooms", sessions.list_rooms, answers.Rooms, LargeRoute),
+    _Call("GET", "/rooms/{room}", sessions.get_room, answers.Room),
+    _Call("GET", "/rooms/{room}/presence", sessions.get_presence, answers.Presence, LargeRoute),
+    _Call("GET", "/rooms/{room}/messages", messages.get_room_history, answers.History, LargeRoute),
+    _Call("GET", "/agents/{agent_id}/messages", messages.get_agent_history, answers.History, LargeRoute),
+    _Call("GET", "/agents/{agent_id}", sessions.get_agent, answers.Agent, LargeRoute),
+    _Call("GET", "/users", sessions.list_users, answers.OnlineUsers, LargeRoute),
+    _Call("GET", "/users/{user_id}", sessions.get_user, answers.User, LargeRoute),
+    _Call("PUT", "/agents/{agent_id}/limit", sessions.set_limit, answers.AgentLimit),
+    _Call("DELETE", "/agents/{agent_id}/sessions", sessions.close_agent_sessions, answers.Closed),
+    _Call("DELETE", "/agents/{agent_id}/sessions/{session_id}", sessions.close_agent_session, answers.Closed),
+    _Call("DELETE", "/users/{user_id}/sessions", sessions.close_user_sessions, answers.Closed),
+    _Call("GET", "/nodes", sessions.list_nodes, answers.Nodes),
+    _Call("POST", "/nodes/{node}/drain", sessions.drain_node, answers.Draining),
+    _Call("POST", "/revocations", revocations.revoke, answers.Revocation),
+    _Call("GET", "/revocations", revocations.list_revocations, answers.Revocations, LargeRoute),
+    _Call("DELETE", "/revocations/{id}", revocations.delete_revocation, None),
 )
-
-
-_LARGE = frozenset(
-    {
-        sessions.list_rooms,
-        sessions.get_presence,
-        messages.get_room_history,
-        messages.get_agent_history,
-        sessions.get_agent,
-        sessions.list_users,
-        sessions.get_user,
-        revocations.list_revocations,
-    }
-)
-"""Handlers whose answers may be larger than a message."""
 
 
 async def _get_diagnostics(node: Node, request: Request) -> Object:
@@ -73,20 +75,42 @@ async def _get_websocket_endpoint(request: Request) -> Response:
     )
 
 
-def _endpoint(handle: Handler) -> Callable[[Request], Awaitable[Response]]:
-    endpoint = json_endpoint(handle)
-    return answered_in_turn(endpoint, _http_answers, problem_response) if handle in _LARGE else endpoint
+def _encode(handle: Callable[..., Awaitable[Object | None]]) -> Callable[..., Awaitable[Response]]:
+    """The handler with its object encoded: FastAPI need not look at it once more."""
+
+    @wraps(handle)
+    async def endpoint(*args: Any, **parameters: Any) -> Response:
+        answer = await handle(*args, **parameters)
+        if answer is None:
+            return Response(status_code=204)
+        return Response(JSON.encode(answer), media_type="application/json")
+
+    return endpoint
 
 
-def _http_answers(request: Request) -> Turns:
-    node: Node = request.state.node
-    return node.operations.http_answers
+def build_api() -> FastAPI:
+    """The application below `/api/v1`."""
+    api = create_api()
+    for call in _CALLS:
+        api.router.add_api_route(
+            call.path,
+            _encode(call.handle),
+            methods=[call.method],
+            response_model=call.answer,
+            status_code=204 if call.answer is None else 200,
+            operation_id=call.handle.__name__,
+            summary=call.handle.__name__.replace("_", " ").capitalize(),
+            responses=PROBLEMS,
+            route_class_override=call.route_class,
+        )
+    return api
 
 
 def api_routes() -> list[BaseRoute]:
-    routes = [Route(path, _endpoint(handle), methods=[method]) for method, path, handle in _ROUTES]
+    api = build_api()
     return [
-        Mount("/api/v1", Router(routes, redirect_slashes=False)),
+        *document_routes(api),
+        Mount(PREFIX, api),
         Route("/diagnostics", json_endpoint(_get_diagnostics)),
         Route(WS_PATH, _get_websocket_endpoint),
         Route(WS_PATH + "/{name:path}", _get_websocket_endpoint),

@@ -1,108 +1,111 @@
 """Handlers of the HTTP API for rooms, sessions, limits and nodes."""
 
+from typing import Annotated
+
+from fastapi import Query
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from ...shared.channels import Owner, OwnerKind
-from ...shared.errors import BadRequest
-from ...shared.names import parse_agent, parse_node, parse_room, parse_session, parse_user
-from ...shared.policy import Limit, LimitPolicy
-from ...shared.protocol.command_parser import require_field
+from ...shared.policy import Limit
 from ...shared.protocol.decoding import decode_json
 from ...shared.protocol.frames import Object
 from ...shared.sessions import SessionInfo
-from ...shared.settings import LIMIT_MAX
-from ..connections.survey_handler import ONLINE_MAX
 from ..node import Node
 from ..operations.pages import PAGES_AT_ONCE
-from .requests import check_fields, not_found, read_object
+from .bodies import LimitBody
+from .contract import AgentPath, NodePath, RoomPath, SessionPath, UserPath
+from .queries import RoomsQuery, UsersQuery
+from .requests import node_of, not_found, read_object
 
-ROOMS_MAX = 1000
-"""Rooms that one `GET /rooms` lists at most, those with most users first."""
 
-
-async def list_rooms(node: Node, request: Request) -> Object:
-    limit = _parse_count(request, "limit", ROOMS_MAX)
+async def list_rooms(request: Request, query: Annotated[RoomsQuery, Query()]) -> Object:
+    """Rooms with at least one user, the fullest first."""
+    node = node_of(request)
     # It asks each partition for as many rooms, so it takes all turns.
     turns = node.operations.page_turns
-    rooms, total = await turns.run(PAGES_AT_ONCE, lambda: node.bus.presence.fullest_rooms(limit))
+    rooms, total = await turns.run(PAGES_AT_ONCE, lambda: node.bus.presence.fullest_rooms(query.limit))
     return {"rooms": [{"room": room, "users_count": users} for room, users in rooms], "total": total}
 
 
-async def get_room(node: Node, request: Request) -> Object:
-    room = node.keyspace.room(parse_room(request.path_params["room"]))
-    users, sessions = await node.bus.presence.count(room)
-    return {"room": room.name, "users_count": users, "sessions_count": sessions}
+async def get_room(request: Request, room: RoomPath) -> Object:
+    """How many users and sessions are in a room."""
+    node = node_of(request)
+    users, sessions = await node.bus.presence.count(node.keyspace.room(room))
+    return {"room": room, "users_count": users, "sessions_count": sessions}
 
 
-async def get_presence(node: Node, request: Request) -> Object:
-    room = node.keyspace.room(parse_room(request.path_params["room"]))
-    return {"room": room.name, **await node.operations.presence_queries.get_room(room)}
+async def get_presence(request: Request, room: RoomPath) -> Object:
+    """Who is in a room."""
+    node = node_of(request)
+    return {"room": room, **await node.operations.presence_queries.get_room(node.keyspace.room(room))}
 
 
-async def get_agent(node: Node, request: Request) -> Object:
-    agent = _parse_agent_owner(request)
+async def get_agent(request: Request, agent_id: AgentPath) -> Object:
+    """The limit of an agent, its sessions, and why sessions were refused or closed."""
+    node, agent = node_of(request), Owner(OwnerKind.AGENT, agent_id)
     limit, sessions = await node.operations.presence_queries.list_sessions(agent)
     return {"agent_id": agent.name, **_limit_fields(limit), **await _session_lists(node, agent, sessions)}
 
 
-async def get_user(node: Node, request: Request) -> Object:
-    user_id = parse_user(request.path_params["user_id"])
+async def list_users(request: Request, query: Annotated[UsersQuery, Query()]) -> Object:
+    """Who is online on all nodes, in pages."""
+    return (await node_of(request).operations.online.read_page(query.limit, query.cursor)).as_object()
+
+
+async def get_user(request: Request, user_id: UserPath) -> Object:
+    """The limit of a user, its sessions, and why sessions were refused or closed."""
+    node = node_of(request)
     sessions = await node.bus.control.list_sessions(user_id)
     limit = node.bus.limits.default(OwnerKind.USER)
     lists = await _session_lists(node, Owner(OwnerKind.USER, user_id), sessions)
     return {"user_id": user_id, **_limit_fields(limit), **lists}
 
 
-async def list_users(node: Node, request: Request) -> Object:
-    check_fields(dict(request.query_params), "limit", "cursor")
-    limit = _parse_count(request, "limit", ONLINE_MAX)
-    return (await node.operations.online.read_page(limit, request.query_params.get("cursor"))).as_object()
+async def set_limit(request: Request, agent_id: AgentPath, body: LimitBody) -> Object:
+    """Set the limit of an agent, on all nodes, at once."""
+    limit = Limit(body.max_sessions, body.policy)
+    closed = await node_of(request).bus.limits.set(Owner(OwnerKind.AGENT, agent_id), limit)
+    return {"agent_id": agent_id, **_limit_fields(limit), "closed": closed}
 
 
-async def set_limit(node: Node, request: Request) -> Object:
-    agent = _parse_agent_owner(request)
-    fields = await read_object(node, request, "max_sessions", "policy")
-    limit = Limit(
-        _parse_max_sessions(require_field(fields, "max_sessions")), _parse_policy(require_field(fields, "policy"))
-    )
-    closed = await node.bus.limits.set(agent, limit)
-    return {"agent_id": agent.name, **_limit_fields(limit), "closed": closed}
+async def close_agent_sessions(request: Request, agent_id: AgentPath) -> Object:
+    """Close all sessions of an agent (4504)."""
+    return {"sessions": await node_of(request).bus.control.close_sessions(Owner(OwnerKind.AGENT, agent_id), None)}
 
 
-async def close_agent_sessions(node: Node, request: Request) -> Object:
-    return {"sessions": await node.bus.control.close_sessions(_parse_agent_owner(request), None)}
-
-
-async def close_agent_session(node: Node, request: Request) -> Object:
-    agent, session_id = _parse_agent_owner(request), parse_session(request.path_params["session_id"])
-    closed = await node.bus.control.close_sessions(agent, session_id)
+async def close_agent_session(request: Request, agent_id: AgentPath, session_id: SessionPath) -> Object:
+    """Close one session of an agent (4504)."""
+    control = node_of(request).bus.control
+    closed = await control.close_sessions(Owner(OwnerKind.AGENT, agent_id), session_id)
     if closed == 0:
-        raise not_found(f"agent {agent.name} has no session {session_id} on any node")
+        raise not_found(f"agent {agent_id} has no session {session_id} on any node")
     return {"sessions": closed}
 
 
-async def close_user_sessions(node: Node, request: Request) -> Object:
-    user = Owner(OwnerKind.USER, parse_user(request.path_params["user_id"]))
-    return {"sessions": await node.bus.control.close_sessions(user, None)}
+async def close_user_sessions(request: Request, user_id: UserPath) -> Object:
+    """Close all sessions of a user (4504)."""
+    return {"sessions": await node_of(request).bus.control.close_sessions(Owner(OwnerKind.USER, user_id), None)}
 
 
-async def list_nodes(node: Node, request: Request) -> Object:
-    nodes = await node.bus.list_nodes()
+async def list_nodes(request: Request) -> Object:
+    """The nodes that are alive."""
+    nodes = await node_of(request).bus.list_nodes()
     return {"nodes": [each.as_object() for each in sorted(nodes, key=lambda each: each.node)]}
 
 
-async def drain_node(node: Node, request: Request) -> Object:
-    await read_object(node, request, decode=_decode_optional)
-    name = parse_node(request.path_params["node"])
-    found = await node.operations.nodes.find(name)
+async def drain_node(request: Request, node: NodePath) -> Object:
+    """Let one node leave, as on SIGTERM, whichever node is asked."""
+    asked = node_of(request)
+    await read_object(asked, request, decode=_decode_optional)
+    found = await asked.operations.nodes.find(node)
     if not found:
-        raise not_found(f"no node {name} is alive: GET /api/v1/nodes lists those that are")
+        raise not_found(f"no node {node} is alive: GET /api/v1/nodes lists those that are")
     if len(found) > 1:
         named = ", ".join(sorted(each.incarnation for each in found))
-        raise HTTPException(409, f"several nodes are called {name}: name one of them by its incarnation, {named}")
+        raise HTTPException(409, f"several nodes are called {node}: name one of them by its incarnation, {named}")
     (leaving,) = found
-    await node.operations.nodes.drain(leaving)
+    await asked.operations.nodes.drain(leaving)
     return {"node": leaving.node, "incarnation": leaving.incarnation, "draining": True}
 
 
@@ -119,29 +122,5 @@ async def _session_lists(node: Node, owner: Owner, sessions: list[SessionInfo]) 
     }
 
 
-def _parse_agent_owner(request: Request) -> Owner:
-    return Owner(OwnerKind.AGENT, parse_agent(request.path_params["agent_id"]))
-
-
 def _limit_fields(limit: Limit) -> Object:
     return {"max_sessions": limit.max_sessions, "policy": limit.policy.value}
-
-
-def _parse_max_sessions(value: object) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LIMIT_MAX:
-        return value
-    raise BadRequest(f"max_sessions has to be an integer from 1 to {LIMIT_MAX}")
-
-
-def _parse_policy(value: object) -> LimitPolicy:
-    if isinstance(value, str) and value in list(LimitPolicy):
-        return LimitPolicy(value)
-    raise BadRequest(f"policy has to be one of: {', '.join(LimitPolicy)}")
-
-
-def _parse_count(request: Request, name: str, maximum: int) -> int:
-    """An integer of the query; `maximum` if it is missing."""
-    text = request.query_params.get(name, str(maximum))
-    if text.isascii() and text.isdigit() and len(text) < 10 and 1 <= (count := int(text)) <= maximum:
-        return count
-    raise BadRequest(f"{name} has to be an integer from 1 to {maximum}")

@@ -142,3 +142,30 @@ async def test_a_batch_larger_than_the_share_of_a_client_is_published_in_order(
 
     assert [result["offset"] for result in results] == list(range(1, 13))
     assert [content[0] for content in await client.contents(12)] == list(range(12))
+
+
+@pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "text/plain", None])
+async def test_a_body_is_read_as_json_whatever_type_it_says(nodes: list[NodeProcess], content_type: str | None) -> None:
+    headers = {} if content_type is None else {"Content-Type": content_type}
+    answer = await nodes[0].http.post("/api/v1/rooms/a/messages", content=b'{"content": 1}', headers=headers)
+
+    assert answer.status_code == 200
+
+
+async def test_head_is_answered_as_get_without_the_body(nodes: list[NodeProcess]) -> None:
+    answer = await nodes[0].http.head("/api/v1/nodes")
+
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+@pytest.mark.parametrize("path", ["/api/v1/openapi.json", "/api/v1/docs"])
+async def test_the_description_of_the_api_needs_no_key(with_key: NodeProcess, path: str) -> None:
+    answer = await with_key.http.get(path)
+
+    assert answer.status_code == 200
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+async def test_no_path_of_fastapi_s_own_is_served(nodes: list[NodeProcess]) -> None:
+    for path in ("/docs", "/redoc", "/openapi.json", "/api/v1/redoc", "/api/v1/docs/oauth2-redirect"):
+        assert (await nodes[0].http.get(path)).status_code == 404

@@ -1,0 +1,194 @@
+"""The answers of the HTTP API, as OpenAPI describes them. Handlers return plain objects of this form.
+
+Fields that are missing in some answers have a default here.
+"""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from ...shared.policy import LimitPolicy
+
+
+class Answer(BaseModel):
+    """An object with these fields. What has a default may be missing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Problem(Answer):
+    """An RFC 9457 problem document; `code` is one of `docs/protocol.md §4`."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str = ""
+    retry_after: float = 0
+
+
+class ReportFields(Answer):
+    """With `report: true`: what became of the message at the sockets of all nodes."""
+
+    nodes: int = 0
+    written: int = 0
+    slow: int = 0
+    closed: list[str] = []
+    late_nodes: list[str] = []
+    more: bool = False
+
+
+class Published(ReportFields):
+    """Where the message stands in the history, if one is kept."""
+
+    epoch: str = ""
+    offset: int = 0
+
+
+class Sent(ReportFields):
+    """To how many sessions the message was sent."""
+
+    sessions: int
+
+
+class BatchResults(Answer):
+    """A result for each message, in their order."""
+
+    results: list[Published | Problem]
+
+
+class RoomUsers(Answer):
+    room: str
+    users_count: int
+
+
+class Rooms(Answer):
+    rooms: list[RoomUsers]
+    total: int
+
+
+class Room(Answer):
+    room: str
+    users_count: int
+    sessions_count: int
+
+
+class PresentUser(Answer):
+    user_id: str
+    username: str
+    connected_at: str
+    sessions: int
+
+
+class Presence(Answer):
+    room: str
+    users_count: int
+    version: int
+    users: list[PresentUser] = []
+    more: bool = False
+
+
+class StoredMessage(BaseModel):
+    """A `message` frame; `docs/protocol.md §4`."""
+
+    type: str
+    user_id: str | None
+    username: str | None
+    session_id: str | None
+    content: Any
+    timestamp: str
+    offset: int
+
+
+class History(Answer):
+    messages: list[StoredMessage]
+    epoch: str | None
+    offset: int | None
+    more: bool = False
+
+
+class Session(Answer):
+    session_id: str
+    user_id: str
+    username: str
+    node: str
+    connected_at: str
+    agent_id: str = ""
+
+
+class Disconnect(Answer):
+    at: str
+    session_id: str
+    code: int
+    reason: str
+    rule: str
+    count: int | None
+    node: str
+    displaced_by: str = ""
+
+
+class OwnerSessions(Answer):
+    max_sessions: int
+    policy: LimitPolicy
+    sessions: list[Session]
+    disconnects: list[Disconnect]
+
+
+class Agent(OwnerSessions):
+    agent_id: str
+
+
+class User(OwnerSessions):
+    user_id: str
+
+
+class OnlineUsers(Answer):
+    users: list[PresentUser]
+    cursor: str | None
+    late_nodes: list[str]
+
+
+class AgentLimit(Answer):
+    agent_id: str
+    max_sessions: int
+    policy: LimitPolicy
+    closed: int
+
+
+class Closed(Answer):
+    sessions: int
+
+
+class NodeState(Answer):
+    node: str
+    incarnation: str
+    sessions: int
+    channels: int
+    load: float
+    version: str
+    draining: bool
+    ready: bool
+    started_at: str
+
+
+class Nodes(Answer):
+    nodes: list[NodeState]
+
+
+class Draining(Answer):
+    node: str
+    incarnation: str
+    draining: bool
+
+
+class Revocation(Answer):
+    id: str
+    until: str
+    created_at: str
+    jti: str = ""
+    user_id: str = ""
+    agent_id: str = ""
+
+
+class Revocations(Answer):
+    revocations: list[Revocation]
