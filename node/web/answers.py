@@ -33,8 +33,8 @@ class ReportFields(Answer):
     nodes: int = 0
     written: int = 0
     slow: int = 0
-    closed: list[str] = []
-    late_nodes: list[str] = []
+    closed: tuple[str, ...] = ()
+    late_nodes: tuple[str, ...] = ()
     more: bool = False
 
 
@@ -84,7 +84,7 @@ class Presence(Answer):
     room: str
     users_count: int
     version: int
-    users: list[PresentUser] = []
+    users: tuple[PresentUser, ...] = ()
     more: bool = False
 
 
