@@ -28,6 +28,7 @@ from ..shared.names import NodeId
 from ..shared.nodes import NodeInfo
 from ..shared.settings import Settings
 from .admission.handshake import Admission
+from .auth.claims import Claims
 from .auth.hosts import is_loopback
 from .auth.token_settings import create_tokens
 from .composition import (
@@ -109,8 +110,11 @@ class Node:
             backend, self.keyspace, rules, events, incarnation=self.incarnation, name=self.node_id, clock=self.clock
         )
         self.revoked_sessions = RevokedSessions(self.hub, bus.revocations)
-        is_revoked: Callable[[str, str | None], bool] = bus.revocations.is_revoked
-        tokens = create_tokens(settings, self.clock, lambda claims: is_revoked(claims.user_id, claims.token_id))
+
+        def is_revoked(claims: Claims) -> bool:
+            return bus.revocations.is_revoked(claims.user_id, claims.token_id)
+
+        tokens = create_tokens(settings, self.clock, is_revoked)
         verifier = None if tokens is None else tokens.verifier
         self._key_refresh = None if tokens is None else tokens.refresh
         reports = SocketReports(self.hub, self.clock)
