@@ -64,7 +64,7 @@ class PythonClient:
             else:
                 content = item.content
                 number: int = content["n"] if content == content_of(content["n"], content["size"]) else -1
-                reads.items.append(ReadMessage(at, _own(reading.position), item.offset, number))
+                reads.items.append(ReadMessage(at, _own(reading.position), item.offset, number, item.timestamp))
                 context.record.deliveries += 1
             reads.position = _own(reading.position)
 

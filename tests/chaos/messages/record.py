@@ -163,6 +163,7 @@ class ReadMessage(NamedTuple):
     position: Position | None
     offset: int | None
     number: int
+    timestamp: str = ""
 
 
 class ReadGap(NamedTuple):

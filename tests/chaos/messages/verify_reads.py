@@ -4,7 +4,8 @@ The client reconnects, recovers and drops what it has read before by itself, so 
 connections: from the position at which it joined, each message has to have the next offset, unless a gap is told; a gap
 begins where was read last, and the next message follows its end. No message comes twice; but behind a gap that tells of
 a new epoch those may that were read more than a page before: Redis came back with old data, and the client remembers a
-page. None has another content than was acknowledged for its position. After the faults it has read up to the head.
+page. What an author repeats after Redis has lost it with its key is another message: it has another timestamp. None has
+another content than was acknowledged for its position. After the faults it has read up to the head.
 """
 
 from collections.abc import Iterator
@@ -48,19 +49,20 @@ def _sequence(reads: Reads) -> Iterator[Violation]:
 
 
 def _contents(reads: Reads, numbers: dict[tuple[str, Position], int]) -> Iterator[Violation]:
-    seen: dict[tuple[int, int | None], int] = {}
+    seen: dict[tuple[int, int | None, str], int] = {}
     may_repeat = False
     for index, item in enumerate(reads.items):
         if isinstance(item, ReadGap):
             may_repeat |= item.after is None or item.until is None or item.after.epoch != item.until.epoch
             continue
-        before = seen.get((item.number, item.offset))
+        identity = item.number, item.offset, item.timestamp
+        before = seen.get(identity)
         if before is None:
             may_repeat = False
         elif not may_repeat or index - before <= PAGE_MAX:
             evidence = f"{reads.client} reads message {item.number} at offset {item.offset} again"
             yield Violation(Kind.DUPLICATE, item.at, reads.channel, evidence)
-        seen[item.number, item.offset] = index
+        seen[identity] = index
         if item.position is not None:
             wanted = numbers.get((reads.channel, item.position), item.number)
             if wanted != item.number:

@@ -11,8 +11,8 @@ ROOM = "room:lobby"
 Item = ReadMessage | ReadGap
 
 
-def read(offset: int, number: int | None = None, epoch: str = E) -> ReadMessage:
-    return ReadMessage(1.0, Position(epoch, offset), offset, offset if number is None else number)
+def read(offset: int, number: int | None = None, epoch: str = E, timestamp: str = "") -> ReadMessage:
+    return ReadMessage(1.0, Position(epoch, offset), offset, offset if number is None else number, timestamp)
 
 
 def gap(after: Position | None, until: Position | None) -> ReadGap:
@@ -41,6 +41,9 @@ def found(*items: Item, end: Position | None = None, head: Position | None = Non
         pytest.param((read(1), gap(Position(E, 1), Position(F, 1)), read(2, 9, F)), [], id="a new epoch with a gap"),
         pytest.param(
             (read(1), gap(Position(E, 1), Position(F, 0)), read(1, 1, F)), [Kind.DUPLICATE], id="again in a new epoch"
+        ),
+        pytest.param(
+            (read(1), gap(Position(E, 1), Position(F, 0)), read(1, 1, F, "later")), [], id="published again once lost"
         ),
         pytest.param((gap(Position(E, 0), None), read(1)), [Kind.NO_POSITION], id="a message without a position"),
         pytest.param((gap(Position(E, 0), None), gap(None, Position(E, 2)), read(3)), [], id="told where it goes on"),
