@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from ...shared.errors import Unavailable
+from ...shared.logs import get_logger
 from ...shared.names import AgentId, SessionId, UserId
 from ...shared.online import OnlineUsers
 from ...shared.publication import EncodedMessage
@@ -32,6 +33,8 @@ from .requests import (
 
 REPORT_SECONDS = 1.0
 """For all nodes to say what became of a message: `docs/protocol.md §6` promises it."""
+
+_log = get_logger("tannoy.control")
 
 Body = TypeVar("Body", SocketOutcome, OnlineUsers, Draining)
 
@@ -170,7 +173,9 @@ class Surveys:
             self._handler.answer_survey(survey, lambda body: self._respond(survey, body))
 
     def _respond(self, survey: Survey, body: SurveyBody) -> None:
-        self._publish(survey.reply_to, SurveyAnswer(survey.request, self._incarnation, body))
+        self._publish(survey.reply_to, SurveyAnswer(survey.request, self._incarnation, body)).add_done_callback(
+            _log_failure
+        )
 
     def handle_answer(self, answer: SurveyAnswer) -> None:
         """An answer to a survey of this node, or to one whose deadline is over."""
@@ -184,3 +189,8 @@ class Surveys:
 def _check_sent(pending: _PendingSurvey, sent: asyncio.Future[Reply]) -> None:
     if error := sent.exception():
         pending.fail(error)
+
+
+def _log_failure(sent: asyncio.Future[Reply]) -> None:
+    if error := sent.exception():
+        _log.warning("an answer to a survey could not be sent", error=str(error))

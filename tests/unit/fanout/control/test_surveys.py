@@ -147,3 +147,15 @@ async def test_a_survey_to_be_answered_on_no_channel_of_a_node_is_dropped() -> N
     node.control.surveys.attach(answers)
     node.receive(ReportDelivery(7, KEYSPACE.control, ADDRESS, "t"))
     assert (answers.asked, node.control.statistics().malformed) == ([], 1)
+
+
+@on_manual_time
+async def test_an_answer_that_could_not_be_sent_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    node, answers = ScriptedControl(), Answers()
+    node.control.surveys.attach(answers)
+    node.receive(ReportDelivery(7, KEYSPACE.node("other"), ADDRESS, "t"))
+    ((_, respond),) = answers.asked
+    respond(SocketOutcome(1))
+    node.publisher.confirmations[-1].set_exception(Unavailable("away"))
+    await turns()
+    assert "an answer to a survey could not be sent" in caplog.text
