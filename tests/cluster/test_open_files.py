@@ -79,8 +79,8 @@ async def test_each_newcomer_of_a_burst_over_the_limit_gets_an_answer() -> None:
 
             statuses = await asyncio.gather(*(_handshake(stack, node) for _ in range(300)))
 
-            assert set(statuses) == {101, 503}
-            assert statuses.count(101) > 20
+            assert set(statuses) <= {101, 503}
+            assert 503 in statuses  # and 101 only for those that come before the node takes itself for overloaded
             assert (await _diagnostics(http))["refused"]["files"] == statuses.count(503)
 
 
