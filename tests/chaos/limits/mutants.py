@@ -127,7 +127,7 @@ def leave_lost() -> None:
 
 def join_event_lost() -> None:
     """A join is counted, and its event is not published."""
-    patch_script("PRESENCE_JOIN", b"changed('joined', user_id, username)", b"raise_version(1)")
+    patch_script("PRESENCE_JOIN", b"joined = changed('joined', user_id, username)", b"set_version(version() + 1)")
 
 
 def dead_sessions_stay() -> None:
