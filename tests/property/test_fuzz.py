@@ -62,6 +62,8 @@ def test_the_inputs_of_a_seed_are_the_same_and_bounded(seed: int) -> None:
 
 
 def test_without_atheris_a_guided_run_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    def find_none(name: str) -> None: ...
+
+    monkeypatch.setattr(importlib.util, "find_spec", find_none)
     with pytest.raises(SystemExit, match="pip install atheris"):
         run_guided([], inputs=1, seed=1, say=lambda line: None)
