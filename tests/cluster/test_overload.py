@@ -30,6 +30,7 @@ async def node(anyio_backend: str) -> AsyncGenerator[NodeProcess]:
     async with Cluster(
         nodes=1,
         OUTBOX_MAX_BYTES="500000000",
+        MESSAGE_MAX_BYTES="300000",
         HISTORY_SIZE="0",
         MEMORY_MAX_MB="150",
         CPU_MAX_PERCENT="20",
@@ -82,8 +83,8 @@ async def test_a_node_beyond_its_memory_refuses_newcomers_until_it_has_freed_som
 
             async def has_grown() -> bool:
                 """By messages that wait for a client that does not read."""
-                for _ in range(50):
-                    (await node.http.post(PUBLISH, json={"content": "x" * 60_000})).raise_for_status()
+                for _ in range(15):
+                    (await node.http.post(PUBLISH, json={"content": "x" * 240_000})).raise_for_status()
                 return await _is_exceeded(node, "memory")
 
             await eventually(has_grown, what="the node is beyond its memory")
