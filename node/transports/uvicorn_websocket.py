@@ -30,8 +30,9 @@ TRANSPORT_HIGH_WATER = 65_536  # what asyncio and uvloop set by themselves
 CLOSED_SHARES_MAX = 16
 """Shares that are handled behind the close frame, for the peer's own one: a client that goes on sending would else
 cost the node a core until its time to leave is over."""
-CLOSED_MAX_BYTES = CLOSED_SHARES_MAX * SHARE_BYTES
-"""Bytes that are read behind the close frame, where they are not handled."""
+CLOSED_MAX_BYTES = 8 * 1024 * 1024
+"""Bytes that are read behind the close frame: what is left unread ends in a reset, with which a peer that is still
+sending loses `bye`. Megabytes may be under way."""
 _RESET = struct.pack("ii", 1, 0)
 """The value of SO_LINGER with which a close sends RST, and drops what has not been sent."""
 
