@@ -21,6 +21,7 @@ from ...shared.names import AgentId, SessionId, UserId
 from ...shared.publication import EncodedMessage
 from ...shared.sessions import SessionInfo
 from ..history.publisher import Publisher
+from ..redis.answers import log_failure
 from ..redis.connection import Reply
 from .codec import pack_message, unpack_message
 from .requests import (
@@ -49,6 +50,7 @@ RESPONSE_SECONDS = 0.45
 """For all nodes together to respond to a request: a client's command then answers within half a second."""
 
 _log = get_logger("tannoy.control")
+_log_failure = log_failure(_log, "a notice, an announcement or a response could not be sent")
 
 AnswerRequest = Callable[[Request], tuple[int, tuple[SessionInfo, ...]]]
 """How many sessions of this node a request concerned, and which, where it asks for that."""
@@ -276,8 +278,3 @@ def _check_reply_to(channel: bytes) -> None:
     """Raises MalformedBytes: it is no channel of a node, and in a Redis Cluster nothing can be published there."""
     if kind_of_key(channel) != "node" or not has_partition(channel):
         raise MalformedBytes(f"a request to be answered on {channel[:80]!r}, which is no channel of a node")
-
-
-def _log_failure(sent: asyncio.Future[Reply]) -> None:
-    if error := sent.exception():
-        _log.warning("a notice, an announcement or a response could not be sent", error=str(error))

@@ -16,6 +16,7 @@ from ...shared.names import AgentId, SessionId, UserId
 from ...shared.online import OnlineUsers
 from ...shared.publication import EncodedMessage
 from ...shared.reports import DeliveryReport, SocketOutcome
+from ..redis.answers import log_failure
 from ..redis.connection import Reply
 from .requests import (
     ControlMessage,
@@ -34,7 +35,7 @@ from .requests import (
 REPORT_SECONDS = 1.0
 """For all nodes to say what became of a message: `docs/protocol.md §6` promises it."""
 
-_log = get_logger("tannoy.control")
+_log_failure = log_failure(get_logger("tannoy.control"), "an answer to a survey could not be sent")
 
 Body = TypeVar("Body", SocketOutcome, OnlineUsers, Draining)
 
@@ -189,8 +190,3 @@ class Surveys:
 def _check_sent(pending: _PendingSurvey, sent: asyncio.Future[Reply]) -> None:
     if error := sent.exception():
         pending.fail(error)
-
-
-def _log_failure(sent: asyncio.Future[Reply]) -> None:
-    if error := sent.exception():
-        _log.warning("an answer to a survey could not be sent", error=str(error))

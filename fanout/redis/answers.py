@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ...shared.errors import MalformedBytes, Unavailable
+from ...shared.logs import EventLogger
 from .connection import Reply
 
 T = TypeVar("T")
@@ -37,3 +38,13 @@ def ignore_failure(answer: "asyncio.Future[Reply]") -> None:
     """A done callback where a failure needs nothing: what Redis did not do now expires, or is found again."""
     if not answer.cancelled():
         answer.exception()
+
+
+def log_failure(log: EventLogger, event: str) -> "Callable[[asyncio.Future[Reply]], None]":
+    """A done callback where nobody waits for the answer: a failure is logged as this event."""
+
+    def on_answer(answer: "asyncio.Future[Reply]") -> None:
+        if error := answer.exception():
+            log.warning(event, error=str(error))
+
+    return on_answer
