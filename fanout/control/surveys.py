@@ -6,13 +6,14 @@ answered, or at its deadline; what comes later counts for nothing.
 
 import asyncio
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from ...shared.errors import Unavailable
 from ...shared.logs import get_logger
 from ...shared.names import AgentId, SessionId, UserId
+from ...shared.nodes import NodeInfo
 from ...shared.online import OnlineUsers
 from ...shared.publication import EncodedMessage
 from ...shared.reports import DeliveryReport, SocketOutcome
@@ -41,6 +42,10 @@ Body = TypeVar("Body", SocketOutcome, OnlineUsers, Draining)
 
 Expected = Mapping[str, str]
 """The nodes that are to answer: the name of each by that of its process."""
+
+
+def expect(nodes: Iterable[NodeInfo]) -> Expected:
+    return {node.incarnation: node.node for node in nodes}
 
 
 class SurveyHandler(Protocol):

@@ -5,7 +5,7 @@ import binascii
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from ...fanout.control.surveys import Surveys
+from ...fanout.control.surveys import Surveys, expect
 from ...shared.errors import BadName, BadRequest, Unavailable
 from ...shared.names import UserId, parse_user
 from ...shared.nodes import NodeInfo
@@ -58,8 +58,7 @@ class OnlineQueries:
         return await self._turns.run(LIST_WEIGHT, lambda: self._ask(limit, after))
 
     async def _ask(self, limit: int, after: str) -> OnlinePage:
-        expected = {node.incarnation: node.node for node in await self._list_nodes()}
-        result = await self._surveys.list_online(after, limit, expected)
+        result = await self._surveys.list_online(after, limit, expect(await self._list_nodes()))
         if not result.answers:
             raise Unavailable("no node has answered in time")
         page = merge_pages(result.answers.values(), limit)

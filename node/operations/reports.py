@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from ...fanout.control.surveys import Expected, Surveys
+from ...fanout.control.surveys import Expected, Surveys, expect
 from ...shared.channels import Channel
 from ...shared.errors import Unavailable
 from ...shared.names import AgentId, SessionId, UserId
@@ -62,4 +62,4 @@ class ReportedPublishing:
         return await self._surveys.deliver_to_session(AgentId(agent.name), session_id, encoded, expected)
 
     async def _expected(self) -> Expected:
-        return {node.incarnation: node.node for node in await self._list_nodes()}
+        return expect(await self._list_nodes())
