@@ -55,7 +55,7 @@ def check_message(
     """Raises PublishRefused."""
     try:
         known: str = parse_room(name) if kind is ChannelKind.ROOM else parse_agent(name)
-        author = _NOBODY if user_id is None and username is None else parse_author(user_id, username)
+        author = check_author(user_id, username)
         exclude = "" if exclude_session is None else parse_session(exclude_session)
         return ChannelMessage(kind, known, content, author, None if key is None else _check_key(key), exclude)
     except Refused as refusal:

@@ -68,8 +68,7 @@ class BatchMessage(ContractBody):
 
 
 def author_of(body: DirectBody | BatchMessage) -> Author:
-    """The author that the back end names, if any. The username is the user id if it is missing."""
-    return Author(body.user_id, body.user_id if body.username is None else body.username, None)
+    return Author.named(body.user_id, body.username)
 
 
 def _parse_messages(value: object) -> list[object]:

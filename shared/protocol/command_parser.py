@@ -195,9 +195,10 @@ def require_field(fields: Object, name: str) -> object:
 
 
 def parse_author(user_id: object, username: object) -> Author:
-    """The author that a back end names, if any. The username is the user id if it is missing. Raises BadName."""
-    parsed = None if user_id is None else parse_user(user_id)
-    return Author(parsed, parsed if username is None else parse_username(username), None)
+    """The author that a back end names, if any. Raises BadName."""
+    return Author.named(
+        None if user_id is None else parse_user(user_id), None if username is None else parse_username(username)
+    )
 
 
 def parse_key(fields: Object) -> str | None:

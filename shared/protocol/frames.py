@@ -30,6 +30,11 @@ class Author:
     username: str | None
     session_id: SessionId | None
 
+    @classmethod
+    def named(cls, user_id: UserId | None, username: str | None) -> "Author":
+        """The author that a back end names, if any. The username is the user id if it is missing."""
+        return cls(user_id, user_id if username is None else username, None)
+
 
 @dataclass(frozen=True, slots=True)
 class WelcomeFrame:
