@@ -16,7 +16,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help env run test test-unit test-integration test-cluster test-browser test-chaos check format bench chaos attack fuzz
-.PHONY: audit lock clean
+.PHONY: audit schema lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -88,6 +88,9 @@ audit: env ## known vulnerabilities of what requirements.lock names; needs the n
 	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off --requirement requirements.lock || { \
 		echo "make audit has failed. Where no vulnerability is listed above, nothing was audited: the service that knows" \
 			"them can't be reached from here, or does not know the dependency that is named." >&2; exit 1; }
+
+schema: .venv/.runnable ## write docs/protocol.schema.json, the JSON Schema of commands and frames, anew
+	$(BIN)/python -m tannoy.shared.protocol.schema > docs/protocol.schema.json
 
 lock: env ## resolve the dependencies anew into requirements.lock, and those for running into requirements-run.lock
 	$(INSTALL) uv

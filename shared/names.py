@@ -19,11 +19,14 @@ CHARACTERS = "A-Z a-z 0-9 _ . : @ ~ -"
 """What a name consists of."""
 USER_CHARACTERS = f"{CHARACTERS} | + ="
 """What a user id consists of: those of identity providers and mail addresses need three characters more."""
+CHARACTER_CLASS = "A-Za-z0-9_.:@~-"
+"""CHARACTERS as they stand between the brackets of a regular expression."""
+USER_CHARACTER_CLASS = "A-Za-z0-9_.:@~|+=-"
 NAME_MAX_CHARACTERS = 128
 USERNAME_MAX_CHARACTERS = 128
 
-_find_bad_character = re.compile(r"[^A-Za-z0-9_.:@~-]").search
-_find_bad_user_character = re.compile(r"[^A-Za-z0-9_.:@~|+=-]").search
+_find_bad_character = re.compile(f"[^{CHARACTER_CLASS}]").search
+_find_bad_user_character = re.compile(f"[^{USER_CHARACTER_CLASS}]").search
 
 
 def _parse(

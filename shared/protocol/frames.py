@@ -6,7 +6,7 @@ unset, all others are always there.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import ClassVar, Literal
 
 from ..channels import Channel, ChannelKind
 from ..clock import rfc3339
@@ -40,6 +40,7 @@ class Author:
 class WelcomeFrame:
     """The `welcome` frame. `ping_interval` is in seconds; `message_max_bytes` is the size of the largest frame."""
 
+    type: ClassVar = "welcome"
     session_id: SessionId
     user_id: UserId
     username: str
@@ -54,7 +55,7 @@ class WelcomeFrame:
 
     def as_object(self) -> Object:
         fields: Object = {
-            "type": "welcome",
+            "type": self.type,
             "session_id": self.session_id,
             "user_id": self.user_id,
             "username": self.username,
@@ -73,24 +74,26 @@ class WelcomeFrame:
 
 @dataclass(frozen=True, slots=True)
 class OkFrame:
+    type: ClassVar = "ok"
     id: CommandId
     fields: Object
 
     def as_object(self) -> Object:
-        return {"type": "ok", "id": self.id} | self.fields
+        return {"type": self.type, "id": self.id} | self.fields
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorFrame:
     """The `error` frame. `retry_after` is in seconds."""
 
+    type: ClassVar = "error"
     id: CommandId | None
     code: ErrorCode
     message: str
     retry_after: float | None = None
 
     def as_object(self) -> Object:
-        fields: Object = {"type": "error"}
+        fields: Object = {"type": self.type}
         if self.id is not None:
             fields["id"] = self.id
         fields |= {"code": self.code.value, "message": self.message}
@@ -103,6 +106,7 @@ class ErrorFrame:
 class MessageFrame:
     """The `message` frame: a message to a room or an agent. `timestamp` is RFC 3339."""
 
+    type: ClassVar = "message"
     channel: Channel
     author: Author
     content: object
@@ -110,7 +114,7 @@ class MessageFrame:
 
     def as_object(self) -> Object:
         return {
-            "type": "message",
+            "type": self.type,
             **_channel_field(self.channel),
             "user_id": self.author.user_id,
             "username": self.author.username,
@@ -124,13 +128,14 @@ class MessageFrame:
 class PrivateFrame:
     """The `private` frame: a message to one user. `timestamp` is RFC 3339."""
 
+    type: ClassVar = "private"
     author: Author
     content: object
     timestamp: str
 
     def as_object(self) -> Object:
         return {
-            "type": "private",
+            "type": self.type,
             "from_user_id": self.author.user_id,
             "from_username": self.author.username,
             "content": self.content,
@@ -140,12 +145,13 @@ class PrivateFrame:
 
 @dataclass(frozen=True, slots=True)
 class TypingFrame:
+    type: ClassVar = "typing"
     room: RoomName
     user_id: UserId
     username: str
 
     def as_object(self) -> Object:
-        return {"type": "typing", "room": self.room, "user_id": self.user_id, "username": self.username}
+        return {"type": self.type, "room": self.room, "user_id": self.user_id, "username": self.username}
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,25 +225,27 @@ class UserEvent:
 class PresenceCount:
     """The `presence` frame: in large rooms, sent instead of single events."""
 
+    type: ClassVar = "presence"
     room: RoomName
     users_count: int
     version: int
 
     def as_object(self) -> Object:
-        return {"type": "presence", "room": self.room, "users_count": self.users_count, "version": self.version}
+        return {"type": self.type, "room": self.room, "users_count": self.users_count, "version": self.version}
 
 
 @dataclass(frozen=True, slots=True)
 class Resync:
     """The `resync` frame: messages up to `position` may be missing. Without history, both fields of it are null."""
 
+    type: ClassVar = "resync"
     channel: Channel
     reason: str
     position: Position | None = None
 
     def as_object(self) -> Object:
         return {
-            "type": "resync",
+            "type": self.type,
             **_channel_field(self.channel),
             "epoch": self.position and self.position.epoch,
             "offset": self.position and self.position.offset,
@@ -252,38 +260,43 @@ BusState = Literal["up", "down"]
 class StatusFrame:
     """The `status` frame: the node is without Redis (`down`), or has it again (`up`)."""
 
+    type: ClassVar = "status"
     bus: BusState
 
     def as_object(self) -> Object:
-        return {"type": "status", "bus": self.bus}
+        return {"type": self.type, "bus": self.bus}
 
 
 @dataclass(frozen=True, slots=True)
 class PingFrame:
+    type: ClassVar = "ping"
+
     def as_object(self) -> Object:
-        return {"type": "ping"}
+        return {"type": self.type}
 
 
 @dataclass(frozen=True, slots=True)
 class PongFrame:
     """The answer to a client's `ping`."""
 
+    type: ClassVar = "pong"
     id: CommandId | None
 
     def as_object(self) -> Object:
-        return {"type": "pong"} if self.id is None else {"type": "pong", "id": self.id}
+        return {"type": self.type} if self.id is None else {"type": self.type, "id": self.id}
 
 
 @dataclass(frozen=True, slots=True)
 class ByeFrame:
     """The `bye` frame: the last one before the node closes the connection. `retry_after` is in seconds."""
 
+    type: ClassVar = "bye"
     code: CloseCode
     retry_after: float | None = None
 
     def as_object(self) -> Object:
         rule = CLOSE_RULES[self.code]
-        fields: Object = {"type": "bye", "code": int(self.code), "reason": rule.reason, "reconnect": rule.reconnect}
+        fields: Object = {"type": self.type, "code": int(self.code), "reason": rule.reason, "reconnect": rule.reconnect}
         if self.retry_after is not None:
             fields["retry_after"] = self.retry_after
         return fields
