@@ -12,6 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from tests.support.protocol_schema import check_answer, check_frame
 from tests.support.waiting import PATIENCE
 
 Frame = dict[str, Any]
@@ -19,7 +20,7 @@ PRESENCE_EVENTS = ("user_joined", "user_left", "presence")
 
 
 class Client:
-    """Frames that were not asked for yet wait in `inbox`."""
+    """Frames that were not asked for yet wait in `inbox`. Each is checked against docs/protocol.schema.json."""
 
     def __init__(self, socket: ClientConnection, *, pongs: bool) -> None:
         self._socket = socket
@@ -64,7 +65,9 @@ class Client:
         """Send a command with an id; its answer, of whatever type."""
         id = next(self._ids)
         await self.send(type, id=id, **fields)
-        return await self.answer_to(id)
+        answer = await self.answer_to(id)
+        check_answer(type, answer)
+        return answer
 
     async def answer_to(self, id: int) -> Frame:
         return await self.find(lambda frame: frame.get("id") == id, f"the answer to command {id}")
@@ -101,6 +104,7 @@ class Client:
             data = await self._socket.recv()
             assert isinstance(data, bytes) is self.is_msgpack, data
             frame = cast(Frame, msgpack.unpackb(data) if isinstance(data, bytes) else json.loads(data))
+            check_frame(frame)
             if frame["type"] != "ping" or not self._pongs:
                 return frame
             await self.send("pong")
