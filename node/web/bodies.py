@@ -8,10 +8,9 @@ from ...shared.channels import Channel
 from ...shared.errors import BadRequest
 from ...shared.keyspace import Keyspace
 from ...shared.names import AgentId, RoomName, parse_agent, parse_room
+from ...shared.protocol.field_schemas import NAME, USER_ID
 from ...shared.protocol.frames import Author
 from .contract import (
-    NAME,
-    USER_ID,
     Content,
     ContractBody,
     MaxSessions,

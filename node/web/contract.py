@@ -12,8 +12,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema, mod
 
 from ...shared.errors import BadRequest
 from ...shared.names import (
-    NAME_MAX_CHARACTERS,
-    USERNAME_MAX_CHARACTERS,
     AgentId,
     NodeId,
     RoomName,
@@ -27,27 +25,14 @@ from ...shared.names import (
     parse_username,
 )
 from ...shared.policy import LimitPolicy
-from ...shared.protocol.command_parser import KEY_MAX_CHARACTERS, parse_key, require_field
+from ...shared.protocol.command_parser import parse_key, require_field
+from ...shared.protocol.field_schemas import KEY, NAME, USER_ID, USERNAME, nullable
 from ...shared.protocol.frames import Object
 from ...shared.settings import LIMIT_MAX
 from .requests import check_fields
 
-NAME: dict[str, Any] = {
-    "type": "string",
-    "pattern": "^[A-Za-z0-9_.:@~-]+$",
-    "minLength": 1,
-    "maxLength": NAME_MAX_CHARACTERS,
-}
-"""The JSON Schema of names of rooms, agents, sessions and nodes."""
-USER_ID = NAME | {"pattern": "^[A-Za-z0-9_.:@~|+=-]+$"}
-USERNAME: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": USERNAME_MAX_CHARACTERS}
-KEY: dict[str, Any] = {"type": "string", "minLength": 1, "maxLength": KEY_MAX_CHARACTERS}
 SESSIONS_LIMIT: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX}
 POLICY: dict[str, Any] = {"type": "string", "enum": list(LimitPolicy)}
-
-
-def nullable(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"anyOf": [schema, {"type": "null"}]}
 
 
 def _unless_null(parse: Callable[[object], Any]) -> BeforeValidator:

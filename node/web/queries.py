@@ -1,19 +1,19 @@
 """The parameters of queries of the HTTP API. Validating them raises Refused, as bodies do."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema, model_validator
 
 from ...shared.errors import BadRequest
 from ...shared.protocol.command_parser import parse_history_query
-from ...shared.protocol.commands import OFFSET_MAX, PAGE_DEFAULT, PAGE_MAX, HistoryQuery
+from ...shared.protocol.commands import PAGE_DEFAULT, HistoryQuery
+from ...shared.protocol.field_schemas import OFFSET, PAGE_LIMIT
 from ...shared.protocol.frames import Object
 from .requests import check_fields
 
 COUNT_MAX = 1000
 """Rooms or users that one answer lists at most."""
-OFFSET: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": OFFSET_MAX}
 
 is_number = re.compile(r"[0-9]{1,18}").fullmatch
 
@@ -59,7 +59,7 @@ class UsersQuery(ContractQuery):
 class MessagesQuery(ContractQuery):
     """The parameters of `history` (`docs/protocol.md §3`)."""
 
-    limit: Annotated[int, WithJsonSchema({"type": "integer", "minimum": 1, "maximum": PAGE_MAX})] = PAGE_DEFAULT
+    limit: Annotated[int, WithJsonSchema(PAGE_LIMIT)] = PAGE_DEFAULT
     before: Annotated[int | None, WithJsonSchema(OFFSET)] = None
     since: Annotated[int | None, WithJsonSchema(OFFSET)] = None
 
