@@ -1,12 +1,15 @@
 """Every integration test runs over each transport, against three real nodes and a real Valkey."""
 
 import itertools
+import shutil
+import subprocess
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
 from tests.support.client import Client
-from tests.support.cluster import Cluster, NodeProcess, Transport
+from tests.support.cluster import PROJECT, Cluster, NodeProcess, Transport
 
 _names = itertools.count(1)
 
@@ -44,3 +47,15 @@ async def connect() -> AsyncGenerator[Connect]:
     yield open_client
     for client in clients:
         await client.close()
+
+
+@pytest.fixture(scope="session")
+def npm_packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the JavaScript client, with its packages installed: one for each worker of pytest-xdist."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("no `npm` on the PATH: the packages of tests/interop need it")
+    folder = tmp_path_factory.mktemp("interop")
+    shutil.copytree(PROJECT / "tests/interop", folder, dirs_exist_ok=True)
+    subprocess.run([npm, "ci", "--silent", "--no-audit", "--no-fund"], cwd=folder, check=True, timeout=300)
+    return folder

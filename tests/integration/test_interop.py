@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import shutil
-import subprocess
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any, cast
@@ -11,27 +9,14 @@ from typing import Any, cast
 import pytest
 
 from tests.integration.conftest import Connect
-from tests.support.cluster import PROJECT, NodeProcess
+from tests.support.cluster import NodeProcess
 from tests.support.waiting import PATIENCE
 
-SOURCE = PROJECT / "tests" / "interop"
 CONTENT = {
     "text": "naïve – 日本語 – 👩‍👩‍👧 – \u0000\u2028\ufeff",
     "numbers": [0, -1, 1.5, 2**53],
     "": {"nested": [None, True]},
 }
-
-
-@pytest.fixture(scope="session")
-def javascript(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the JavaScript client, with its packages installed: one for each worker of pytest-xdist."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("no `npm` on the PATH: the JavaScript client needs it")
-    folder = tmp_path_factory.mktemp("interop")
-    shutil.copytree(SOURCE, folder, dirs_exist_ok=True)
-    subprocess.run([npm, "ci", "--silent", "--no-audit", "--no-fund"], cwd=folder, check=True, timeout=300)
-    return folder
 
 
 class JavaScriptClient:
@@ -55,10 +40,10 @@ class JavaScriptClient:
 
 
 @pytest.fixture
-async def from_npm(javascript: Path, nodes: list[NodeProcess], name: str) -> AsyncGenerator[JavaScriptClient]:
+async def from_npm(npm_packages: Path, nodes: list[NodeProcess], name: str) -> AsyncGenerator[JavaScriptClient]:
     process = await asyncio.create_subprocess_exec(
         *("node", "client.mjs", f"{nodes[1].ws_url}/ws/chat/{name}?user_id=js"),
-        cwd=javascript,
+        cwd=npm_packages,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
