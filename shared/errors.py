@@ -16,6 +16,8 @@ TannoyError
 ├── PublishError            what a publisher of the SDK raises (`sdk/errors.py`)
 ├── TooManyPipelined, HeadRejected
 │                           stop the parser of an HTTP connection (`node/server/http_protocol.py`)
+├── DatabaseFailed, RowsRefused
+│                           what a transaction of the archive can fail with (`fanout/archive`)
 ├── CircuitOpen             work that was refused without a try (`fanout/external/breaker.py`)
 └── ConnectionLost, CannotConnect, RedisError, NoMaster, NoCluster
                             what a connection to Redis can fail with (`fanout/redis`, `fanout/cluster`)

@@ -40,9 +40,10 @@ def start(
     env: Mapping[str, str] | None = None,
     output: IO[bytes] | int | None = None,
     errors: IO[bytes] | int | None = None,
+    user: str | None = None,
 ) -> "subprocess.Popen[bytes]":
     """As the leader of a new group. End it with `end_group`. What is None is as this process has it."""
-    return subprocess.Popen(command, cwd=cwd, env=env, stdout=output, stderr=errors, start_new_session=True)
+    return subprocess.Popen(command, cwd=cwd, env=env, stdout=output, stderr=errors, user=user, start_new_session=True)
 
 
 def signal_group(leader: int, number: signal.Signals) -> None:

@@ -1,0 +1,1 @@
+"""The archive: messages of rooms and agents in a database, where they outlive Redis."""
