@@ -13,7 +13,7 @@ import pytest
 from tests.support.client import Client
 from tests.support.cluster import NodeProcess
 from tests.support.node import PRODUCT
-from tests.support.redis_servers import SERVERS, RedisServer, Watched, binary_of, two_nodes
+from tests.support.redis_servers import DOWN_AFTER, SERVERS, RedisServer, Watched, binary_of, two_nodes
 from tests.support.waiting import ASK_AGAIN, eventually
 
 FAILOVER_SECONDS = 30.0
@@ -95,7 +95,10 @@ class Talk:
 
 @pytest.mark.parametrize(("server", "fault"), FAULTS)
 async def test_a_failover_closes_no_socket(server: str, fault: Fault) -> None:
-    async with Watched(binary_of(server)) as redis, two_nodes(redis.url, times=PRODUCT) as nodes:
+    async with (
+        Watched(binary_of(server), down_after=DOWN_AFTER) as redis,
+        two_nodes(redis.url, times=PRODUCT) as nodes,
+    ):
         talk = await Talk.begin(nodes)
         lost = await redis.master()
 
@@ -135,7 +138,7 @@ async def _comes_back_as_replica(lost: RedisServer, *, is_frozen: bool) -> None:
 @pytest.mark.parametrize("server", SERVERS)
 async def test_nodes_leave_a_master_that_its_sentinels_replaced_though_it_answers(server: str) -> None:
     # As when it is cut off from them, but not from the nodes: by its own words it stays a master.
-    async with Watched(binary_of(server), to_servers=_USERS) as redis:
+    async with Watched(binary_of(server), to_servers=_USERS, down_after=DOWN_AFTER) as redis:
         url = redis.url.replace("//", "//tannoy:secret@")
         async with two_nodes(url, times=PRODUCT) as nodes:
             talk = await Talk.begin(nodes)

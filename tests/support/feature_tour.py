@@ -21,7 +21,8 @@ async def use_all_features(nodes: list[NodeProcess]) -> None:
     assert (await bob.expect("private"))["content"] == "psst"
 
     limit = {"max_sessions": 1, "policy": "evict_oldest"}
-    assert (await nodes[0].http.put("/api/v1/agents/42/limit", json=limit)).status_code == 200
+    answer = await nodes[0].http.put("/api/v1/agents/42/limit", json=limit)
+    assert answer.status_code == 200, answer.text
     oldest = await nodes[0].connect("/ws/agents/42?session_id=oldest")
     newest = await nodes[1].connect("/ws/agents/42?session_id=newest")
     assert (await oldest.bye())[1] == EVICTED

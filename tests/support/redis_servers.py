@@ -151,7 +151,8 @@ class RedisServer:
 class Watched:
     """A master, its replicas, and Sentinels that watch them, all of one kind.
 
-    `to_servers` and `to_sentinels` are lines for their configuration files.
+    `to_servers` and `to_sentinels` are lines for their configuration files. `down_after`: seconds without an answer
+    after which the Sentinels replace the master; DOWN_AFTER where a test fails it, or else what a busy machine needs.
     """
 
     def __init__(
@@ -162,6 +163,7 @@ class Watched:
         sentinels: int = 3,
         to_servers: Sequence[str] = (),
         to_sentinels: Sequence[str] = (),
+        down_after: float = PATIENCE,
         tls: Certificates | None = None,
     ) -> None:
         if tls is not None:
@@ -171,7 +173,7 @@ class Watched:
         self.servers = [first, *(RedisServer(binary, *to_servers, *following, tls=tls) for _ in range(replicas))]
         watching = [
             f"sentinel monitor {MASTER} 127.0.0.1 {first.port} {sentinels // 2 + 1}",
-            f"sentinel down-after-milliseconds {MASTER} {int(DOWN_AFTER * 1000)}",
+            f"sentinel down-after-milliseconds {MASTER} {int(down_after * 1000)}",
             f"sentinel failover-timeout {MASTER} 5000",
             f"sentinel parallel-syncs {MASTER} {replicas}",
         ]
