@@ -8,6 +8,7 @@ from importlib import import_module
 
 TYPE_CHECKING = False  # what type checkers take for that of `typing`, whose import would take longer than this one
 if TYPE_CHECKING:
+    from .embedding.application import Tannoy
     from .sdk.async_publisher import AsyncPublisher
     from .sdk.errors import (
         InvalidName,
@@ -41,6 +42,7 @@ __all__ = [
     "Publisher",
     "PublisherMisused",
     "Settings",
+    "Tannoy",
     "Unauthorized",
     "__version__",
 ]
@@ -59,9 +61,12 @@ _PUBLIC_NAMES = {
     "Publisher": ".sdk.publisher",
     "PublisherMisused": ".sdk.errors",
     "Settings": ".shared.settings",
+    "Tannoy": ".embedding.application",
     "Unauthorized": ".sdk.errors",
 }
 """The module that defines each public name."""
+_OF_THE_SERVER = {"Settings", "Tannoy"}
+"""Those that need the packages of `tannoy[server]`."""
 
 
 def __getattr__(name: str) -> object:
@@ -70,10 +75,11 @@ def __getattr__(name: str) -> object:
 
         value: object = version("tannoy")
     elif name in _PUBLIC_NAMES:
-        if name == "Settings":
-            from .shared.extras import SETTINGS_PACKAGES, require_extra
+        if name in _OF_THE_SERVER:
+            from .shared.extras import SERVER_PACKAGES, SETTINGS_PACKAGES, require_extra
 
-            require_extra("server", SETTINGS_PACKAGES, importer="tannoy.Settings")
+            packages = SETTINGS_PACKAGES if name == "Settings" else SERVER_PACKAGES
+            require_extra("server", packages, importer=f"tannoy.{name}")
         value = getattr(import_module(_PUBLIC_NAMES[name], __name__), name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -36,7 +36,8 @@ _log = structlog.get_logger("tannoy.app")
 
 NOT_STARTED = (
     "this application of Tannoy was not started: its lifespan has not run, as that of an application that is mounted "
-    "in another one never does. Serve it by itself: uvicorn --factory tannoy.node.app:create_app"
+    "in another one never does. Serve it by itself: uvicorn --factory tannoy.node.app:create_app, or mount a "
+    "tannoy.Tannoy"
 )
 
 
@@ -93,7 +94,7 @@ def create_app(settings: Settings | None = None, *, make_node: Callable[[Setting
             with run_before_signal_handlers(node.drain):
                 yield {"node": node, "clients": node.clients}
 
-    return _build_app(settings, lifespan)
+    return build_app(settings, lifespan)
 
 
 def log_warnings(settings: Settings, variables: Mapping[str, str]) -> None:
@@ -110,10 +111,11 @@ def create_app_of(node: Node) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncGenerator[LifespanState]:
         yield {"node": node, "clients": node.clients}
 
-    return _build_app(node.settings, lifespan)
+    return build_app(node.settings, lifespan)
 
 
-def _build_app(settings: Settings, lifespan: StatefulLifespan[Starlette]) -> Starlette:
+def build_app(settings: Settings, lifespan: StatefulLifespan[Starlette] | None = None) -> Starlette:
+    """Create the application of a node that `lifespan` puts into the state of each request; None: its caller does."""
     routes = [*websocket_routes(), *health_routes(), *api_routes(), *page_routes(settings)]
     app = Starlette(
         routes=routes,

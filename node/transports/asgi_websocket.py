@@ -156,7 +156,7 @@ async def serve(websocket: WebSocket) -> None:
     node: ConnectionFactory = websocket.state.clients
     if (rejected := check_head(target_length(websocket.scope), websocket.scope["headers"])) is not None:
         record_rejected(node.refusals, rejected, client_host(websocket.scope))
-    decision = rejected or node.admit(handshake_of(websocket))
+    decision = rejected or node.admit(handshake_of(websocket.scope))
     if isinstance(decision, Rejected):
         await websocket.send_denial_response(response_to(decision))
         return
@@ -206,16 +206,16 @@ def client_host(scope: Scope) -> str | None:
     return client[0] or None if client else None
 
 
-def handshake_of(websocket: WebSocket) -> Handshake:
+def handshake_of(scope: Scope) -> Handshake:
     """Return the opening handshake; its path is without the prefix of a mount or a proxy."""
-    raw_path: bytes = websocket.scope.get("raw_path") or quote(websocket.scope["path"]).encode()
-    raw_path = raw_path.removeprefix(quote(websocket.scope.get("root_path", "")).encode())
+    raw_path: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    raw_path = raw_path.removeprefix(quote(scope.get("root_path", "")).encode())
     return Handshake(
         raw_path.partition(b"?")[0].decode("latin-1"),
-        websocket.scope["query_string"].decode("latin-1"),
-        join_headers(websocket.headers.items()),
-        server[0] if (server := websocket.scope.get("server")) else None,
-        client_host(websocket.scope),
+        scope["query_string"].decode("latin-1"),
+        join_headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]),
+        server[0] if (server := scope.get("server")) else None,
+        client_host(scope),
     )
 
 

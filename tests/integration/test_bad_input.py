@@ -189,7 +189,7 @@ async def test_a_bad_name_in_the_query_is_closed_with_a_reason_and_no_reconnect(
 
 async def test_a_page_of_another_origin_is_refused(nodes: list[NodeProcess]) -> None:
     async with RawSocket.to(nodes[0].port) as socket:
-        status = await socket.handshake("/ws", Origin="http://evil.example")
+        status = await socket.handshake(f"{nodes[0].prefix}/ws", Origin="http://evil.example")
 
     assert status == 403
 
@@ -206,7 +206,7 @@ async def test_the_default_port_of_a_page_does_not_matter(
     nodes: list[NodeProcess], origin: str, host: str, status: int
 ) -> None:
     async with RawSocket.to(nodes[0].port) as socket:
-        assert await socket.handshake("/ws", Origin=origin, Host=host) == status
+        assert await socket.handshake(f"{nodes[0].prefix}/ws", Origin=origin, Host=host) == status
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ async def test_a_request_with_too_large_a_head_is_refused_and_its_connection_clo
     nodes: list[NodeProcess], target: str, headers: str, status: int
 ) -> None:
     async with RawHttp.to(nodes[0].port) as http:
-        answer = await http.request(f"GET {target} HTTP/1.1\nHost: localhost\n{headers}")
+        answer = await http.request(f"GET {nodes[0].prefix}{target} HTTP/1.1\nHost: localhost\n{headers}")
 
         assert (answer.status, answer.json()["code"]) == (status, "too_large")
         assert await http.is_ended()

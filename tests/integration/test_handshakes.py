@@ -21,12 +21,12 @@ HANDSHAKE = "\n".join(
 
 async def _refusal(node: NodeProcess, path: str, *headers: str) -> Answer:
     async with RawHttp.to(node.port) as http:
-        return await http.request("\n".join([f"GET {path} HTTP/1.1", HANDSHAKE, *headers]))
+        return await http.request("\n".join([f"GET {node.prefix}{path} HTTP/1.1", HANDSHAKE, *headers]))
 
 
 async def test_a_trailing_slash_of_ws_does_not_matter(nodes: list[NodeProcess]) -> None:
     async with RawSocket.to(nodes[0].port) as socket:
-        assert await socket.handshake("/ws/") == 101
+        assert await socket.handshake(f"{nodes[0].prefix}/ws/") == 101
         assert (await socket.object())["type"] == "welcome"
 
 

@@ -23,8 +23,8 @@ async def proxy(request: pytest.FixtureRequest, nodes: list[NodeProcess]) -> Asy
         yield port
 
 
-async def test_sessions_through_a_proxy_exchange_messages(proxy: int, name: str) -> None:
-    url = f"ws://127.0.0.1:{proxy}/ws/chat/{name}"
+async def test_sessions_through_a_proxy_exchange_messages(proxy: int, nodes: list[NodeProcess], name: str) -> None:
+    url = f"ws://127.0.0.1:{proxy}{nodes[0].prefix}/ws/chat/{name}"
     ada, bob = await Client.open(f"{url}?user_id=ada"), await Client.open(f"{url}?user_id=bob")
     try:
         await ada.welcomed()
@@ -38,7 +38,10 @@ async def test_sessions_through_a_proxy_exchange_messages(proxy: int, name: str)
 
 
 @pytest.mark.parametrize("path", ["/api/v1/nodes", "/diagnostics"])
-async def test_without_a_key_the_api_is_closed_to_clients_of_a_proxy_on_this_machine(proxy: int, path: str) -> None:
+async def test_without_a_key_the_api_is_closed_to_clients_of_a_proxy_on_this_machine(
+    proxy: int, nodes: list[NodeProcess], path: str
+) -> None:
+    path = nodes[0].prefix + path
     async with httpx.AsyncClient() as http:
         answer = await http.get(f"http://127.0.0.1:{proxy}{path}", headers={"Host": "localhost"})
 
@@ -48,4 +51,4 @@ async def test_without_a_key_the_api_is_closed_to_clients_of_a_proxy_on_this_mac
 
 async def test_a_handshake_whose_upgrade_the_proxy_left_out_is_answered_with_426(nodes: list[NodeProcess]) -> None:
     async with nginx([nodes[0].port], *NGINX_NAMES_CLIENTS) as port, RawSocket.to(port) as socket:
-        assert await socket.handshake("/ws") == 426
+        assert await socket.handshake(f"{nodes[0].prefix}/ws") == 426

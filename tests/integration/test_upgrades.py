@@ -60,7 +60,8 @@ async def test_a_body_is_read_and_the_connection_goes_on_whatever_upgrade_is_off
     body = b'{"content":1}'
     chunked = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
     head = (
-        f"POST /api/v1/rooms/{name}/messages HTTP/1.1\nHost: localhost\nUpgrade: {offered}\nConnection: upgrade\n"
+        f"POST {nodes[0].prefix}/api/v1/rooms/{name}/messages HTTP/1.1\n"
+        f"Host: localhost\nUpgrade: {offered}\nConnection: upgrade\n"
         + (f"Content-Length: {len(body)}" if framing == "length" else "Transfer-Encoding: chunked")
     )
     async with RawHttp.to(nodes[0].port) as http:
@@ -76,7 +77,7 @@ async def test_a_body_that_comes_in_pieces_is_read_whatever_upgrade_is_offered(
     content = "x" * 60_000
     body = json.dumps({"content": content}).encode()
     async with RawHttp.to(nodes[0].port) as http:
-        head = f"POST /api/v1/rooms/{name}/messages HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\n"
+        head = f"POST {nodes[0].prefix}/api/v1/rooms/{name}/messages HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\n"
         await http.send(f"{head}Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABk\r\n".encode())
         await http.send(f"Content-Length: {len(body)}\r\n\r\n".encode())
         for start in range(0, len(body), 7000):

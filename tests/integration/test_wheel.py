@@ -17,7 +17,7 @@ from tests.support.valkey import Valkey
 
 PROJECT = Path(__file__).parent.parent.parent
 DEPENDENCIES: list[str] = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["dependencies"]
-LAYERS = ("client", "node", "fanout", "sdk", "shared")
+LAYERS = ("client", "embedding", "node", "fanout", "sdk", "shared")
 PROGRAM = """
 from pathlib import Path
 

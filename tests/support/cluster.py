@@ -18,6 +18,7 @@ from tannoy.fanout.startup import skip_recovery
 
 from tests.support import fork_server, processes
 from tests.support.client import Client
+from tests.support.hosts import Framework, Host
 from tests.support.node import PATIENT, PRODUCT, Times
 from tests.support.ports import free_port
 from tests.support.valkey import Valkey
@@ -36,12 +37,23 @@ class Transport(StrEnum):
     FAST = "fast"
     PORTABLE = "portable"
     HYPERCORN = "hypercorn"
+    EMBEDDED = "embedded"
+    EMBEDDED_PORTABLE = "embedded-portable"
 
 
-def _command(transport: Transport, port: int, mutant: str | None, times: Times) -> list[str]:
+HOSTS = {
+    Transport.EMBEDDED: Host(Framework.FASTAPI, "/rt", is_fast=True, http="h11"),
+    Transport.EMBEDDED_PORTABLE: Host(Framework.STARLETTE, "/", is_fast=False, http="h11"),
+}
+"""The applications that the nodes of these transports run in."""
+
+
+def _command(transport: Transport | Host, port: int, mutant: str | None, times: Times) -> list[str]:
     """What `python -m` runs. With the product's times it is what a user would run, in a process forked for it."""
     if mutant is not None:
         return ["tests.chaos.mutant", mutant, "--port", str(port)]
+    if isinstance(transport, Host):
+        return transport.command(port)
     factory = "tannoy.node.app:create_app" if times == PRODUCT else "tests.support.node:create_app"
     match transport:
         case Transport.FAST if times == PRODUCT:
@@ -53,6 +65,8 @@ def _command(transport: Transport, port: int, mutant: str | None, times: Times) 
             return [*server, "--http", "h11", "--timeout-keep-alive", "75", "--factory", factory, "--port", str(port)]
         case Transport.HYPERCORN:
             return ["hypercorn", f"{factory}()", "--bind", f"127.0.0.1:{port}"]
+        case Transport.EMBEDDED | Transport.EMBEDDED_PORTABLE:
+            return HOSTS[transport].command(port)
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
@@ -63,6 +77,7 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 class NodeProcess:
     """One node. It keeps its port and its name over kills and restarts. It has no rates but those of its settings.
+    `prefix` is of all of its paths.
 
     `mutant`: start it with a safety taken out, by its name in `tests/chaos/mutant.py`. `times`: its internal
     ones. `http_timeout`: seconds for an answer of its API. `output`: where its output goes, which `log` reads.
@@ -71,7 +86,7 @@ class NodeProcess:
     def __init__(
         self,
         name: str,
-        transport: Transport,
+        transport: Transport | Host,
         settings: Mapping[str, str],
         *,
         mutant: str | None = None,
@@ -81,8 +96,10 @@ class NodeProcess:
     ) -> None:
         self.name = name
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.ws_url = f"ws://127.0.0.1:{self.port}"
+        self._host = transport if isinstance(transport, Host) else HOSTS.get(transport)
+        self.prefix = "" if self._host is None else self._host.prefix
+        self.url = f"http://127.0.0.1:{self.port}{self.prefix}"
+        self.ws_url = f"ws://127.0.0.1:{self.port}{self.prefix}"
         self.http = httpx.AsyncClient(base_url=self.url, timeout=http_timeout)
         self._transport = transport
         self._mutant = mutant
@@ -109,6 +126,8 @@ class NodeProcess:
 
     def _environment(self) -> Mapping[str, str]:
         variables = environment(self._settings)
+        if self._host is not None:
+            variables |= self._host.as_environment()
         return variables if self._times == PRODUCT else {**variables, **self._times.as_environment()}
 
     def rename(self, name: str) -> None:
@@ -197,7 +216,7 @@ class Cluster:
     """
 
     def __init__(
-        self, nodes: int = 3, transport: Transport = Transport.FAST, *, times: Times = PATIENT, **settings: str
+        self, nodes: int = 3, transport: Transport | Host = Transport.FAST, *, times: Times = PATIENT, **settings: str
     ) -> None:
         self.valkey = Valkey()
         self.transport = transport

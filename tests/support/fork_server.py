@@ -38,6 +38,7 @@ PRELOADED = (
     "uvicorn.lifespan.on",
     "encodings.idna",
     "dotenv",
+    "tannoy.embedding.application",
 )
 """What a node needs to have imported. What is missing here is imported by each node for itself."""
 _REQUEST_MAX = 1 << 17

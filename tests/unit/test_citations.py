@@ -18,8 +18,8 @@ PROJECT = Path(__file__).parent.parent.parent
 THIS = Path(__file__).relative_to(PROJECT).as_posix()
 GENERATED = {"requirements.lock", "bench/results.json", "tests/interop/package-lock.json"}
 PICTURES = {".svg", ".png"}
-SOURCE = ("client/", "node/", "fanout/", "shared/")
-TARGETS = ("client", "node", "fanout", "shared", "tests", "bench", "deploy", "docs", ".ci")
+SOURCE = ("client/", "embedding/", "node/", "fanout/", "shared/")
+TARGETS = ("client", "embedding", "node", "fanout", "shared", "tests", "bench", "deploy", "docs", ".ci")
 """Folders whose files are cited by their path from the root."""
 
 _SECTION = r"§(\d+(?:\.\d+)*)"

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 PROJECT = Path(__file__).parent.parent.parent
-LAYERS = ("client", "fanout", "node", "sdk", "shared")
+LAYERS = ("client", "embedding", "fanout", "node", "sdk", "shared")
 
 COVERED_BY: dict[str, str] = {
     "node/admission/target.py": "tests/unit/node/admission/test_handshake.py",
@@ -70,12 +70,14 @@ COVERED_BY: dict[str, str] = {
     "node/lifecycle/signals.py": "tests/cluster/test_drain.py",
     "node/operations/history.py": "tests/integration/test_history.py",
     "node/protocols/effects.py": "tests/unit/node/protocols/test_session.py",
+    "node/server/embedded_protocol.py": "tests/integration/test_embedding.py",
     "node/server/http_protocol.py": "tests/cluster/test_http_protocol.py",
     "node/server/request_heads.py": "tests/cluster/test_http_heads.py",
     "node/server/listeners.py": "tests/cluster/test_command_line.py",
     "node/server/supervisor.py": "tests/cluster/test_up.py",
     "node/server/uvicorn_server.py": "tests/cluster/test_drain.py",
     "node/transports/base.py": "tests/integration/test_rooms.py",
+    "node/transports/handover.py": "tests/integration/test_embedding.py",
     "node/operations/nodes.py": "tests/cluster/test_drain.py",
     "node/web/answers.py": "tests/unit/node/web/test_api_documents.py",
     "node/web/api.py": "tests/integration/test_http.py",

@@ -16,7 +16,7 @@ from tests.support.clock import on_manual_time
 from tests.support.growing import find_growing
 
 PROJECT = Path(__file__).parent.parent.parent
-LAYERS = ("fanout", "node", "sdk", "shared")
+LAYERS = ("embedding", "fanout", "node", "sdk", "shared")
 UNITS = {"KiB": 1024, "MiB": 1024 * 1024}
 BOUNDS, _, GROWING = (PROJECT / "docs/limits.md").read_text().partition("## What grows")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parent.parent.parent
-LAYERS = ("client", "node", "fanout", "sdk", "shared")
+LAYERS = ("client", "embedding", "node", "fanout", "sdk", "shared")
 PYPROJECT = tomllib.loads((PROJECT / "pyproject.toml").read_text())
 
 

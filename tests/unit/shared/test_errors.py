@@ -11,7 +11,7 @@ from tannoy.shared import errors
 from tannoy.shared.codes import ErrorCode
 from tannoy.shared.errors import BadRequest, LimitReached, Refused, TannoyError, Unavailable, internal_error
 
-LAYERS = ("client", "fanout", "node", "sdk", "shared")
+LAYERS = ("client", "embedding", "fanout", "node", "sdk", "shared")
 
 
 def _exceptions() -> Iterator[type[BaseException]]:

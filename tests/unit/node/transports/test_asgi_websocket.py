@@ -39,7 +39,7 @@ def _websocket(path: str, raw_path: bytes | None, root_path: str) -> WebSocket:
 def test_the_path_is_that_of_the_endpoint_wherever_it_is_mounted(
     path: str, raw_path: bytes | None, root_path: str
 ) -> None:
-    handshake = handshake_of(_websocket(path, raw_path, root_path))
+    handshake = handshake_of(_websocket(path, raw_path, root_path).scope)
 
     assert (handshake.path, handshake.query) == ("/ws/chat/a%20b", "a=b")
 

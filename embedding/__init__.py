@@ -1,0 +1,1 @@
+"""A node inside the application of somebody else: `tannoy.Tannoy`."""
