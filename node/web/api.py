@@ -10,6 +10,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Scope
 
 from ...shared.errors import BadRequest, Refused, internal_error
@@ -126,9 +127,17 @@ def create_api() -> FastAPI:
 async def handle_http_error(request: Request, error: Exception) -> Response:
     """Answer errors such as "not found" and "method not allowed" with a problem document too."""
     assert isinstance(error, HTTPException)
-    return Response(
-        encode_http_problem(error.status_code, error.detail), error.status_code, error.headers, CONTENT_TYPE
+    headers = {"Allow": ", ".join(sorted(_find_methods(request)))} if error.status_code == 405 else error.headers
+    return Response(encode_http_problem(error.status_code, error.detail), error.status_code, headers, CONTENT_TYPE)
+
+
+def _find_methods(request: Request) -> set[str]:
+    """The methods that the path of a request has; Starlette names those of the first route with this path alone."""
+    routes: list[BaseRoute] = request.app.routes
+    of_path = (
+        route for route in routes if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
     )
+    return {method for route in of_path for method in route.methods or ()}
 
 
 async def handle_internal_error(request: Request, error: Exception) -> Response:

@@ -2,14 +2,15 @@
 
 from typing import Annotated, Any, cast
 
-from pydantic import PlainValidator, WithJsonSchema
+from pydantic import ConfigDict, PlainValidator, WithJsonSchema
 
 from ...shared.channels import Channel
 from ...shared.errors import BadRequest
 from ...shared.keyspace import Keyspace
 from ...shared.names import AgentId, RoomName, parse_agent, parse_room
-from ...shared.protocol.field_schemas import NAME, USER_ID
+from ...shared.protocol.field_schemas import NAME, USER_ID_OR_INTEGER
 from ...shared.protocol.frames import Author
+from ...shared.revocations import FIELDS
 from .contract import (
     Content,
     ContractBody,
@@ -92,8 +93,10 @@ class LimitBody(ContractBody):
 class RevocationBody(ContractBody):
     """What is to be refused: exactly one of the first three. `revocations.py` parses them."""
 
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [field]} for field in FIELDS.values()]})
+
     jti: Annotated[Any, WithJsonSchema({"type": "string", "minLength": 1})] = None
-    user_id: Annotated[Any, WithJsonSchema(USER_ID)] = None
+    user_id: Annotated[Any, WithJsonSchema(USER_ID_OR_INTEGER)] = None
     agent_id: Annotated[Any, WithJsonSchema(NAME)] = None
     until: Annotated[
         Any, WithJsonSchema({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "number"}]})

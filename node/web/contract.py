@@ -26,7 +26,7 @@ from ...shared.names import (
 )
 from ...shared.policy import LimitPolicy
 from ...shared.protocol.command_parser import parse_key, require_field
-from ...shared.protocol.field_schemas import KEY, NAME, USER_ID, USERNAME, nullable
+from ...shared.protocol.field_schemas import KEY, NAME, USER_ID, USER_ID_OR_INTEGER, USERNAME, nullable
 from ...shared.protocol.frames import Object
 from ...shared.settings import LIMIT_MAX
 from .requests import check_fields
@@ -62,7 +62,7 @@ def parse_policy(value: object) -> LimitPolicy:
 
 # ---- fields of bodies
 
-OptionalUser = Annotated[UserId | None, _unless_null(parse_user), WithJsonSchema(nullable(USER_ID))]
+OptionalUser = Annotated[UserId | None, _unless_null(parse_user), WithJsonSchema(nullable(USER_ID_OR_INTEGER))]
 OptionalUsername = Annotated[str | None, _unless_null(parse_username), WithJsonSchema(nullable(USERNAME))]
 OptionalSession = Annotated[SessionId | None, _unless_null(parse_session), WithJsonSchema(nullable(NAME))]
 OptionalKey = Annotated[

@@ -37,6 +37,8 @@ def _name(characters: str) -> Schema:
 NAME = _name(CHARACTER_CLASS)
 """Names of rooms, agents, sessions and nodes."""
 USER_ID = _name(USER_CHARACTER_CLASS)
+USER_ID_OR_INTEGER: Schema = {"anyOf": [USER_ID, {"type": "integer"}]}
+"""In commands and bodies an integer is taken as its decimal text."""
 USERNAME: Schema = {"type": "string", "minLength": 1, "maxLength": USERNAME_MAX_CHARACTERS}
 KEY: Schema = {"type": "string", "minLength": 1, "maxLength": KEY_MAX_CHARACTERS}
 COUNT: Schema = {"type": "integer", "minimum": 0}
@@ -55,10 +57,6 @@ NAMED: dict[str, Schema] = {"Name": NAME, "UserId": USER_ID, "CommandId": COMMAN
 
 def refer_to(definition: str) -> Schema:
     return {"$ref": f"#/definitions/{definition}"}
-
-
-RECEIVER: Schema = {"anyOf": [refer_to("UserId"), {"type": "integer", "minimum": INTEGER_MIN, "maximum": INTEGER_MAX}]}
-"""A user id in a command: an integer is taken as its decimal text."""
 
 
 def nullable(schema: Schema) -> Schema:

@@ -19,7 +19,7 @@ from .field_schemas import (
     OF_FIELD,
     OFFSET,
     PAGE_LIMIT,
-    RECEIVER,
+    USER_ID_OR_INTEGER,
     Properties,
     Schema,
     nullable,
@@ -45,7 +45,7 @@ _RECOVER: Schema = {
 _IN_COMMANDS: dict[str, Schema] = {
     "recover": nullable(_RECOVER),
     "key": nullable(KEY),
-    "to": RECEIVER,
+    "to": USER_ID_OR_INTEGER,
     "limit": PAGE_LIMIT,
     "before": nullable(OFFSET),
     "since": nullable(OFFSET),

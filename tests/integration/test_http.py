@@ -52,6 +52,12 @@ async def test_an_unknown_path_or_method_gets_a_problem_document(nodes: list[Nod
     assert (await nodes[0].http.put("/api/v1/rooms/a/messages")).json()["status"] == 405
 
 
+async def test_a_405_names_all_methods_of_its_path(nodes: list[NodeProcess]) -> None:
+    answer = await nodes[0].http.patch("/api/v1/agents/42/messages")
+
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, POST")
+
+
 async def test_a_running_node_is_alive_and_ready(nodes: list[NodeProcess]) -> None:
     assert (await nodes[0].http.get("/health/live")).json() == {"status": "live", "node": "n1"}
     ready = (await nodes[0].http.get("/health/ready")).json()
