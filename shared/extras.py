@@ -9,10 +9,12 @@ SETTINGS_PACKAGES = ("pydantic", "dotenv")
 """Names of the modules that `tannoy.Settings` needs."""
 SERVER_PACKAGES = (
     "starlette",
+    "fastapi",
     "uvicorn",
     "uvloop",
     "httptools",
     "jwt",
+    "cryptography",
     *SETTINGS_PACKAGES,
     "structlog",
     "typer",

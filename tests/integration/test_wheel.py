@@ -1,11 +1,9 @@
 """The built wheel in a user's project: what it holds, and what a strict type checker says of its use."""
 
 import asyncio
-import shutil
 import subprocess
 import sys
 import sysconfig
-import tomllib
 import venv
 import zipfile
 from pathlib import Path
@@ -14,66 +12,16 @@ import pytest
 
 from tests.support.minimal_install import link_into, required_by
 from tests.support.valkey import Valkey
+from tests.support.wheel import PROJECT, PYPROJECT, build_wheel
 
-PROJECT = Path(__file__).parent.parent.parent
-DEPENDENCIES: list[str] = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["dependencies"]
-LAYERS = ("client", "embedding", "node", "fanout", "sdk", "shared")
-PROGRAM = """
-from pathlib import Path
-
-from starlette.applications import Starlette
-from tannoy import AsyncPublisher, MessageFields, Position, Publisher, PublishUnavailable, Settings, __version__
-from tannoy.node.app import create_app
-
-settings = Settings(
-    redis_url="redis://127.0.0.1:6379",
-    api_key="secret",
-    port=9000,
-    allowed_origins=["https://example.com"],
-    slow_policy="skip",
-    ping_interval=10,
-    log_file=Path("tannoy.log"),
-)
-app: Starlette = create_app(settings)
-port: int = settings.port
-key: str = settings.api_key.get_secret_value()
-version: str = __version__
-
-
-def publish(order: int) -> int | None:
-    with Publisher("redis://localhost", cluster_secret="secret", timeout=2) as publisher:
-        try:
-            position = publisher.to_room("lobby", {"order": order}, user_id=order, key=f"order-{order}")
-            sessions: int = publisher.to_user("ada", [1, None])
-        except PublishUnavailable as error:
-            print(error.key or "no key")
-            return None
-        messages: list[MessageFields] = [{"room": "lobby", "content": 1}, {"agent_id": "42", "content": "x"}]
-        positions: list[Position | None] = publisher.many(messages)
-        publisher.many([{"room": "lobby", "content": None, "key": "k"}])
-        return position.offset if position else sessions + len(positions)
-
-
-async def publish_soon() -> str | None:
-    async with AsyncPublisher("https://rt.example.com", api_key="secret") as publisher:
-        position = await publisher.to_agent("42", "x", username="Ada", exclude_session="s1")
-        return None if position is None else position.epoch
-"""
+DEPENDENCIES: list[str] = PYPROJECT["project"]["dependencies"]
+PROGRAM = (PROJECT / "tests/support/user_program.py").read_text()
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built wheel."""
-    folder = tmp_path_factory.mktemp("wheel")
-    source = folder / "source"  # without what an earlier build has left in the checkout
-    for layer in LAYERS:
-        shutil.copytree(PROJECT / layer, source / layer, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in PROJECT.iterdir():
-        if file.is_file():
-            shutil.copy(file, source)
-    build = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder)]
-    subprocess.run([sys.executable, *build, str(source)], check=True)
-    return next(folder.glob("tannoy-*.whl"))
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 def _environment(folder: Path, wheel: Path) -> tuple[Path, Path]:
@@ -154,8 +102,8 @@ async def test_without_extras_a_back_end_publishes(minimal: Path, tmp_path: Path
     [
         pytest.param(
             ("-m", "tannoy", "--help"),
-            "tannoy: tannoy.node needs starlette, uvicorn, uvloop, httptools, jwt, pydantic, dotenv, structlog, typer, "
-            "rich, not installed: pip install 'tannoy[server]'",
+            "tannoy: tannoy.node needs starlette, fastapi, uvicorn, uvloop, httptools, jwt, cryptography, pydantic, "
+            "dotenv, structlog, typer, rich, not installed: pip install 'tannoy[server]'",
             id="the command line",
         ),
         pytest.param(

@@ -3,9 +3,11 @@
 import re
 import subprocess
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from tannoy.shared.extras import EMBEDDED_PACKAGES, HTTP_PACKAGES, SERVER_PACKAGES
 
 PROJECT = Path(__file__).parent.parent.parent
 LAYERS = ("client", "embedding", "node", "fanout", "sdk", "shared")
@@ -75,6 +77,16 @@ def test_running_installs_no_tool_of_development() -> None:
     tools = _names(PYPROJECT["project"]["optional-dependencies"]["dev"]) - {"anyio"}  # which Starlette needs
 
     assert {pin.partition("==")[0] for pin in _pins("requirements-run.lock")} & tools == set()
+
+
+@pytest.mark.parametrize(
+    ("extra", "modules"), [("server", SERVER_PACKAGES), ("embedded", EMBEDDED_PACKAGES), ("http", HTTP_PACKAGES)]
+)
+def test_the_modules_that_are_looked_for_are_those_that_the_extra_brings(extra: str, modules: tuple[str, ...]) -> None:
+    distributions = packages_distributions()
+    found = {name.lower() for module in modules for name in distributions[module]}
+
+    assert found - {"cryptography"} == _names(PYPROJECT["project"]["optional-dependencies"][extra])  # of pyjwt[crypto]
 
 
 @pytest.mark.parametrize(
