@@ -7,6 +7,8 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 PYTEST := $(BIN)/python -m pytest
 # Tests of real processes wait most of the time: three workers per core, of two of them.
 WORKERS ?= 6
+# Those that `make install-check` installs the wheel for.
+PYTHONS ?= $(PYTHON)
 GROUPED := --dist loadgroup --no-loadscope-reorder
 IN_PARALLEL := --numprocesses $(WORKERS) $(GROUPED)
 # The checker's runs are about times: beside them run only tests that start no nodes.
@@ -16,7 +18,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help env run test test-unit test-integration test-cluster test-browser test-chaos check format bench chaos attack fuzz
-.PHONY: audit schema lock clean
+.PHONY: audit install-check schema lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -88,6 +90,9 @@ audit: env ## known vulnerabilities of what requirements.lock names; needs the n
 	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off --requirement requirements.lock || { \
 		echo "make audit has failed. Where no vulnerability is listed above, nothing was audited: the service that knows" \
 			"them can't be reached from here, or does not know the dependency that is named." >&2; exit 1; }
+
+install-check: env ## the built wheel in empty environments, by PYTHONS='python3.12 python3.13'
+	$(BIN)/python -m tests.install $(PYTHONS)
 
 schema: .venv/.runnable ## write docs/protocol.schema.json, the JSON Schema of commands and frames, anew
 	$(BIN)/python -m tannoy.shared.protocol.schema > docs/protocol.schema.json
