@@ -141,7 +141,7 @@ class Tannoy:
         node = self._find_started().node
         scope = below_mount(scope, {"node": node, "clients": node.clients})
         if scope["type"] == "websocket" and (socket := find_socket(scope)) is not None:
-            serve_socket(scope, socket, node.clients)
+            await serve_socket(scope, socket, node.clients)
         else:
             await self._app(scope, receive, send)
 

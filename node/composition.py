@@ -25,6 +25,7 @@ from .auth.trusted_proxies import TrustedProxies
 from .auth.verifier import TokenVerifier
 from .connections.bus_status import BusStatus, StatusBroadcast
 from .connections.context import CommandContext, ConnectionContext, ConnectionCounters, JoinContext
+from .connections.join_turns import JoinTurns
 from .connections.session_limits import SessionLeases
 from .connections.session_log import SessionLog
 from .connections.timers import TimerWheel
@@ -169,6 +170,7 @@ def create_connection_context(
             tracker=bus.tracker,
             history=bus.history,
             presence=bus.presence,
+            turns=JoinTurns(clock, is_open=bus.history.pipeline.connected.is_set),
             inline_max=settings.presence_inline_max,
             page_turns=operations.page_turns,
             recover_max_bytes=outbox_limits.max_bytes,

@@ -273,6 +273,8 @@ class Node:
             wheel=self.wheel.statistics(),
             connections=self.context.counters.statistics(),
             other_connections=self.clients.other_connections.statistics(),
+            handshakes=self.clients.handshakes.statistics(),
+            joins=self.context.joins.turns.statistics(),
             outbox=self.context.outbox_limits.statistics(),
             publishing=self.operations.publishing.turns.statistics(),
             pages=self.operations.page_turns.statistics(),

@@ -6,10 +6,12 @@ from dataclasses import dataclass, fields
 from ..fanout.bus import BusStatistics
 from ..shared.protocol.frames import Object
 from ..shared.turns import TurnsStatistics
+from .admission.handshake_queue import HandshakeStatistics
 from .admission.other_connections import OtherStatistics
 from .admission.resources import ResourceStatistics
 from .auth.jwks import KeyStatistics
 from .connections.context import ConnectionStatistics
+from .connections.join_turns import JoinTurnsStatistics
 from .connections.timers import TimerWheelStatistics
 from .delivery.hub import HubStatistics
 from .delivery.outbox import OutboxStatistics
@@ -30,6 +32,8 @@ class NodeStatistics:
     wheel: TimerWheelStatistics
     connections: ConnectionStatistics
     other_connections: OtherStatistics
+    handshakes: HandshakeStatistics
+    joins: JoinTurnsStatistics
     outbox: OutboxStatistics
     publishing: TurnsStatistics
     """Of messages that take turns, in bytes (`node/operations/publishing.py`)."""

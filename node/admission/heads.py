@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from ...shared.codes import ErrorCode
-from ...shared.errors import Refused
+from ...shared.errors import BadRequest, Refused
 from .handshake import Rejected
 from .refusals import Reason
 
@@ -22,6 +22,9 @@ def _too_large(status: int, message: str) -> Rejected:
 HEAD_TOO_LARGE = _too_large(431, f"the head of a request may have at most {HEAD_MAX_BYTES} bytes")
 TARGET_TOO_LONG = _too_large(414, f"the path and query of a request may have at most {TARGET_MAX_BYTES} bytes")
 TOO_MANY_HEADERS = _too_large(431, f"a request may have at most {HEADERS_MAX} headers")
+NOT_ONE_HOST = Rejected(400, BadRequest("a request has to have one Host"), Reason.REQUEST)
+HAS_BODY = Rejected(400, BadRequest("a WebSocket handshake has no body"), Reason.HANDSHAKE)
+TOO_EARLY = Rejected(400, BadRequest("frames have to wait for the answer to their handshake"), Reason.HANDSHAKE)
 
 
 def check_head(target_bytes: int, headers: Iterable[tuple[bytes, bytes]]) -> Rejected | None:

@@ -35,6 +35,7 @@ class Reason(StrEnum):
     CPU = "cpu"
     LOOP_LAG = "loop_lag"
     CONNECTIONS = "connections"
+    HANDSHAKES = "handshakes"
     RATE_LIMITED = "rate_limited"
     REQUEST = "request"
     FORBIDDEN = "forbidden"

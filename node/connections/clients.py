@@ -24,6 +24,8 @@ from ..admission.handshake import (
     close_code_of,
     record_refusal,
 )
+from ..admission.handshake_queue import HandshakeQueue
+from ..admission.loop_shares import LoopShares
 from ..admission.other_connections import OtherConnections
 from ..admission.refusals import RefusalLog, reason_of
 from ..admission.resources import Resources
@@ -63,6 +65,8 @@ class Clients:
         self.other_connections = OtherConnections(
             clock, find_address=partial(find_counted_address, proxies=self.proxies)
         )
+        self.heads = LoopShares(clock)
+        self.handshakes = HandshakeQueue(clock, lambda: context.joins.turns.wait)
         self.capacity = Capacity(settings.node_max_sessions, resources)
         self._host = settings.host
         self._warns_of_host = is_loopback(settings.host) and settings.auth == "none"
@@ -76,10 +80,12 @@ class Clients:
 
     # ---- ConnectionFactory
 
+    def find_early_refusal(self, handshake: Handshake) -> Rejected | None:
+        return self.find_refusal() or self._connect_rates.find_refusal(handshake) or self.handshakes.find_refusal()
+
     def admit(self, handshake: Handshake) -> Admitted | AwaitsToken | AcceptedThenClosed | Rejected:
         self._warn_if_reached_elsewhere(handshake.server_host)
-        refusal = self.find_refusal() or self._connect_rates.find_refusal(handshake)
-        decision = refusal or self._admission.decide(self._locate(handshake))
+        decision = self.find_refusal() or self._admission.decide(self._locate(handshake))
         if isinstance(decision, AcceptedThenClosed | Rejected):
             record_refusal(self.refusals, handshake, decision)
         return decision
@@ -109,6 +115,7 @@ class Clients:
                     decision,
                     wheel,
                     others,
+                    self.handshakes,
                     identify=self._identify,
                     connect=self._connect_identified,
                     record=self._record,

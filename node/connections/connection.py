@@ -6,6 +6,7 @@
 
 import asyncio
 from enum import Enum, auto
+from functools import partial
 
 import structlog
 
@@ -73,9 +74,7 @@ class Connection:
         *,
         is_accepted: bool = False,
     ) -> None:
-        self.session = session
-        self.encoding = encoding
-        self.address = address
+        self.session, self.encoding, self.address = session, encoding, address
         self.outbox = Outbox(
             transport, context.outbox_limits, session.session_id, on_overflow=self._overflow, on_skipped=self._resync
         )
@@ -144,7 +143,8 @@ class Connection:
         """Acquire the leases that the session needs. Raises Refused."""
         leases = self._context.session_leases
         if leases.are_limited(self.session):
-            self._leases = await leases.acquire(self.session, self.connected_at, self._lose_lease)
+            acquire = partial(leases.acquire, self.session, self.connected_at, self._lose_lease)
+            self._leases = await self._context.joins.turns.run_lease(acquire)
 
     def end_task(self) -> None:
         self._task = None

@@ -3,6 +3,7 @@
 The task tells the connection that it has ended, also after an error; it does not if the connection has cancelled it.
 """
 
+from functools import partial
 from typing import Protocol
 
 from ...shared.codes import CloseCode
@@ -54,7 +55,8 @@ async def open_connection(connection: TaskOwner, context: JoinContext) -> None:
     try:
         await connection.acquire_leases()
         if session.home is not None and connection.may_serve:
-            join = await join_channel(context, connection, JoinChannel(session.home, None, session.recover))
+            effect = JoinChannel(session.home, None, session.recover)
+            join = await context.turns.run(partial(join_channel, context, connection, effect))
             session.add_joined(join.channel)
     except Refused as refusal:
         _fail_to_open(connection, CloseCode.TRY_AGAIN_LATER, refusal)
@@ -80,7 +82,7 @@ async def join_and_answer(connection: TaskOwner, context: JoinContext, effect: J
     """Join a channel, and answer the command."""
     session = connection.session
     try:
-        join = await join_channel(context, connection, effect)
+        join = await context.turns.run(partial(join_channel, context, connection, effect))
     except Refused as refusal:
         _fail_to_join(connection, effect, refusal)
         return

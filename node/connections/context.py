@@ -20,6 +20,7 @@ from ..operations.presence import PresenceQueries
 from ..operations.publishing import Publishing
 from ..protocols.session import NodeTerms
 from .bus_status import BusStatus
+from .join_turns import JoinTurns
 from .session_limits import SessionLeases
 from .session_log import SessionLog
 from .timers import TimerWheel
@@ -67,6 +68,8 @@ class JoinContext:
     tracker: ChannelTracker
     history: HistoryReader
     presence: Presence
+    turns: JoinTurns
+    """In which sessions join: so many at once."""
     inline_max: int
     """Users up to which a room's snapshot lists all of them."""
     page_turns: Turns

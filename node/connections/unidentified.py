@@ -5,6 +5,7 @@ takes its place at the transport.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from ...shared.codes import CLOSE_RULES, CloseCode
 from ...shared.errors import BadRequest, Refused
@@ -12,6 +13,7 @@ from ...shared.protocol.command_parser import BadCommand
 from ...shared.protocol.commands import Authenticate
 from ...shared.protocol.frames import ByeFrame, CommandId, OkFrame
 from ..admission.handshake import AwaitsToken, close_code_of
+from ..admission.handshake_queue import HandshakeQueue
 from ..admission.other_connections import OtherConnections
 from ..auth.token_problems import TokenProblem, TokenRefused
 from ..protocols.encoding import encoding_of
@@ -38,6 +40,7 @@ class UnidentifiedConnection:
         "_decision",
         "_encoding",
         "_frames",
+        "_handshakes",
         "_has_ended",
         "_identify",
         "_others",
@@ -53,6 +56,7 @@ class UnidentifiedConnection:
         decision: AwaitsToken,
         wheel: TimerWheel,
         others: OtherConnections,
+        handshakes: HandshakeQueue,
         *,
         identify: Identify,
         connect: Callable[[ClientTransport, AwaitsToken, Session], TransportListener],
@@ -67,6 +71,7 @@ class UnidentifiedConnection:
         self._encoding = encoding_of(decision.wire, transport.framing)
         self._wheel = wheel
         self._others = others
+        self._handshakes = handshakes
         self._identify = identify
         self._connect = connect
         self._record = record
@@ -94,6 +99,16 @@ class UnidentifiedConnection:
             refusal = BadRequest(f"this node asks for a token: the first frame has to be auth, not {command.type}")
             self._refuse(command.id, refusal, CloseCode.BAD_TOKEN)
             return
+        if (rejected := self._handshakes.find_refusal()) is not None:
+            self._refuse(command.id, rejected.refusal, close_code_of(rejected.refusal))
+        elif not self._handshakes.run(self, partial(self._authenticate, command)):
+            self._transport.pause_reading()
+            self._wheel.cancel(self)  # the token has come in time
+            self._others.begin_answer(self)
+
+    def _authenticate(self, command: Authenticate) -> None:
+        self._transport.resume_reading()
+        self._others.end_answer(self)
         try:
             session = self._identify(self._decision, command.token)
         except Refused as refusal:
@@ -150,10 +165,12 @@ class UnidentifiedConnection:
         if self._has_ended:
             return
         self._has_ended = True
+        self._handshakes.remove(self)
         self._transport.writer()(last)
         self._transport.close(code, CLOSE_RULES[code].reason)
         self._wheel.schedule(self, CLOSE_DEADLINE)
 
     def _stop(self) -> None:
+        self._handshakes.remove(self)
         self._others.remove(self)
         self._wheel.cancel(self)

@@ -22,6 +22,9 @@ class Protocol(WebSocketsSansIOProtocol):
         if self.response.status_code == 101:  # otherwise it is answered, and has no scope
             cast(dict[str, Any], self.scope)["extensions"][EXTENSION] = self
 
+    def has_closed(self) -> bool:
+        return bool(self.transport.is_closing())
+
     def hand_over(self, successor: asyncio.Protocol) -> None:
         transport = self.transport
         self.transport = _NoTransport()

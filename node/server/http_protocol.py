@@ -13,15 +13,15 @@ from typing import Any, cast
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from ...shared.errors import BadRequest, TannoyError
-from ..admission.handshake import NO_FILES, NO_PLACE, Handshake, Rejected, join_headers, record_rejected
+from ...shared.errors import BadRequest
+from ..admission.handshake import NO_FILES, NO_PLACE, Handshake, Rejected, record_rejected
 from ..admission.heads import (
     HEAD_MAX_BYTES,
     HEAD_TOO_LARGE,
     HEADERS_MAX,
+    NOT_ONE_HOST,
     TARGET_MAX_BYTES,
     TARGET_TOO_LONG,
     TOO_MANY_HEADERS,
@@ -30,8 +30,18 @@ from ..admission.refusals import Reason
 from ..lifecycle.files import file_limit, is_reserved, reserve_of
 from ..transports.base import CLOSE_DEADLINE, ConnectionFactory
 from ..transports.uvicorn_websocket import TannoyWebSocketProtocol, encode_rejected, reset
+from .paced_protocol import PacedHttpProtocol
 from .read_deadline import ReadDeadline
-from .request_heads import encode_without_upgrade, has_body, has_one_host, list_tokens, new_parser, split_absolute
+from .request_heads import (
+    HeadRejected,
+    TooManyPipelined,
+    check_handshake,
+    encode_without_upgrade,
+    has_one_host,
+    list_tokens,
+    new_parser,
+    split_absolute,
+)
 
 HEAD_TIMEOUT = 5.0
 """Seconds in which the head of a request has to be complete, that of a handshake too, from the connect or its first
@@ -42,22 +52,9 @@ PIPELINED_MAX = 8
 """Requests that wait for an answer behind another one. What a client sends behind them is ignored (RFC 9112 §9.6)."""
 READ_FIRST = 0.001
 """Seconds after a deadline, in which what has come in time is read: a late event loop calls timers first."""
-NOT_ONE_HOST = Rejected(400, BadRequest("a request has to have one Host"), Reason.REQUEST)
 
 
-class TooManyPipelined(TannoyError):
-    """Stops the parser."""
-
-
-class HeadRejected(TannoyError):
-    """Stops the parser."""
-
-    def __init__(self, rejected: Rejected) -> None:
-        super().__init__(rejected.refusal.message)
-        self.rejected = rejected
-
-
-class TannoyHttpProtocol(HttpToolsProtocol):
+class TannoyHttpProtocol(PacedHttpProtocol):
     """One connection until it is a WebSocket. The node is in the state of the lifespan, under the key "node"."""
 
     def __init__(
@@ -96,6 +93,14 @@ class TannoyHttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
+        if self._is_in_body or self.is_answering():
+            self._read(data)
+        elif (rejected := self.read_in_turn(data, self._read)) is not None:
+            self._refuse(rejected)
+        elif self.is_waiting:
+            self._stop_timer()
+
+    def _read(self, data: bytes) -> None:
         while data and not self._has_refused:
             room = HEAD_MAX_BYTES - self._held
             piece, data = (data, b"") if len(data) <= room else (data[:room], data[room:])
@@ -114,7 +119,7 @@ class TannoyHttpProtocol(HttpToolsProtocol):
                 self._refuse(HEAD_TOO_LARGE)
             elif self._held == 0:
                 self._stop_timer()
-            elif self._timer is None and not self._is_answering():
+            elif self._timer is None and not self.is_answering():
                 self._start_timer()
         self._time_body()
 
@@ -170,14 +175,14 @@ class TannoyHttpProtocol(HttpToolsProtocol):
         self._is_in_body = False
         if not self.parser.should_upgrade():
             super().on_message_complete()
-            if self._is_answering():
+            if self.is_answering():
                 self._node.other_connections.begin_answer(self)
 
     # ---- what a request and the answer to it call
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self._is_in_body or not self._is_answering():
+        if self._is_in_body or not self.is_answering():
             self._node.other_connections.end_answer(self)
         self._time_body()
 
@@ -198,38 +203,31 @@ class TannoyHttpProtocol(HttpToolsProtocol):
             self._refuse(Rejected(501, BadRequest("this is no proxy: there is no CONNECT"), Reason.REQUEST))
             return b""
         version = self.parser.get_http_version()
-        is_get = method == b"GET" and version == "1.1" and not self._is_answering()
+        is_get = method == b"GET" and version == "1.1" and not self.is_answering()
         if is_get and b"websocket" in list_tokens(self.headers, b"upgrade"):
-            if has_body(self.headers):
-                self._refuse(Rejected(400, BadRequest("a WebSocket handshake has no body"), Reason.HANDSHAKE))
-            else:
-                self._open_websocket(rest)
+            self._begin_handshake(rest)
             return b""
         head = encode_without_upgrade(method, self.url, version, self.headers)
         self.parser = new_parser(self)
         self.parser.feed_data(head)
         return rest
 
-    def _open_websocket(self, rest: bytes) -> None:
-        headers = join_headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in self.headers)
-        path, _, query = self.url.decode("latin-1").partition("?")
-        self.connections.discard(self)
-        self._node.other_connections.remove(self)
-        self.parser = cast("httptools.HttpRequestParser", None)  # it holds this object
+    def _begin_handshake(self, rest: bytes) -> None:
+        handshake = self.read_handshake()
+        rejected = NO_FILES if self._is_in_reserve else self._node.find_early_refusal(handshake)
+        if rejected is not None:
+            self._open_websocket(handshake, rest, rejected)
+        elif (rejected := check_handshake(self.headers, rest)) is not None:
+            self._refuse(rejected)
+        else:
+            self.open_in_turn(partial(self._open_websocket, handshake, rest))
+
+    def _open_websocket(self, handshake: Handshake, rest: bytes, rejected: Rejected | None = None) -> None:
         socket = TannoyWebSocketProtocol(self._node)
-        socket.connection_made(self.transport)
-        self.transport.set_protocol(socket)
-        handshake = Handshake(path, query, headers, client_host=self._client_host())
-        socket.open(handshake, NO_FILES if self._is_in_reserve else None)
+        self.hand_over(socket)
+        socket.open(handshake, rejected)
         if rest:
             socket.data_received(rest)
-
-    def _client_host(self) -> str | None:
-        return self.client[0] or None if self.client else None
-
-    def _is_answering(self) -> bool:
-        cycle = cast("RequestResponseCycle | None", self.cycle)
-        return cycle is not None and not cycle.response_complete
 
     # ---- refusals
 
@@ -250,9 +248,9 @@ class TannoyHttpProtocol(HttpToolsProtocol):
         """
         self._has_refused = True
         self._stop_timer()
-        record_rejected(self._node.refusals, rejected, self._client_host())
+        record_rejected(self._node.refusals, rejected, self.client_host())
         has_begun_answer = self._is_in_body  # or has ended it already
-        if self._is_answering():
+        if self.is_answering():
             self.cycle.disconnected = True
             self.cycle.message_event.set()
             has_begun_answer = self.cycle.response_started or bool(self.pipeline)

@@ -4,8 +4,24 @@ from collections.abc import Sequence
 
 import httptools
 
+from ...shared.errors import TannoyError
+from ..admission.handshake import Rejected
+from ..admission.heads import HAS_BODY, HEAD_MAX_BYTES, TOO_EARLY
+
 Fields = Sequence[tuple[bytes, bytes]]
 """Headers; their names are in lower case."""
+
+
+class TooManyPipelined(TannoyError):
+    """Stops the parser."""
+
+
+class HeadRejected(TannoyError):
+    """Stops the parser."""
+
+    def __init__(self, rejected: Rejected) -> None:
+        super().__init__(rejected.refusal.message)
+        self.rejected = rejected
 
 
 def has_one_host(fields: Fields, version: str) -> bool:
@@ -17,6 +33,13 @@ def has_one_host(fields: Fields, version: str) -> bool:
 def has_body(fields: Fields) -> bool:
     lengths = [value for name, value in fields if name in (b"content-length", b"transfer-encoding")]
     return lengths not in ([], [b"0"])
+
+
+def check_handshake(fields: Fields, rest: bytes) -> Rejected | None:
+    """What is wrong with a handshake beside its headers. `rest`: what has come behind its head."""
+    if has_body(fields):
+        return HAS_BODY
+    return TOO_EARLY if len(rest) > HEAD_MAX_BYTES else None
 
 
 def list_tokens(fields: Fields, wanted: bytes) -> list[bytes]:

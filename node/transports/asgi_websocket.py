@@ -16,11 +16,12 @@ from starlette.types import Message, Scope
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ...shared.codes import CLOSE_RULES, CloseCode
-from ..admission.handshake import Handshake, Rejected, join_headers, record_rejected
+from ..admission.handshake import Handshake, Rejected, join_headers, record_refusal, record_rejected
 from ..admission.heads import check_head
 from ..problems import CONTENT_TYPE, encode_problem
 from ..protocols.framing import ASGI_MESSAGES, AsgiMessages, Chunk
-from .base import SHARE_BYTES, SHARE_FRAMES, ConnectionFactory, TransportListener
+from .base import SHARE_BYTES, SHARE_FRAMES, ConnectionFactory, Decision, TransportListener
+from .handshake_turns import wait_for_turn
 
 NO_CODES = (1005, 1006)
 """What servers below tell where no close frame came, or one without a code: no peer sends them (RFC 6455 §7.4.1)."""
@@ -154,9 +155,15 @@ class AsgiWebSocketTransport:
 async def serve(websocket: WebSocket) -> None:
     """Serve one WebSocket from its handshake to its end."""
     node: ConnectionFactory = websocket.state.clients
-    if (rejected := check_head(target_length(websocket.scope), websocket.scope["headers"])) is not None:
-        record_rejected(node.refusals, rejected, client_host(websocket.scope))
-    decision = rejected or node.admit(handshake_of(websocket.scope))
+    scope = websocket.scope
+    if (rejected := check_head(target_length(scope), scope["headers"])) is not None:
+        record_rejected(node.refusals, rejected, client_host(scope))
+        decision: Decision = rejected
+    elif (rejected := await wait_for_turn(node, handshake := handshake_of(scope))) is not None:
+        record_refusal(node.refusals, handshake, rejected)
+        decision = rejected
+    else:
+        decision = node.admit(handshake)
     if isinstance(decision, Rejected):
         await websocket.send_denial_response(response_to(decision))
         return

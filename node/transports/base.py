@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ..admission.handshake import AcceptedThenClosed, Admitted, AwaitsToken, Handshake, Rejected
+from ..admission.handshake_queue import HandshakeQueue
+from ..admission.loop_shares import LoopShares
 from ..admission.other_connections import OtherConnections
 from ..admission.refusals import RefusalLog
 from ..protocols.framing import Chunk, Framing
@@ -18,6 +20,9 @@ SHARE_FRAMES = 64
 SHARE_BYTES = 16_384
 """Bytes of their payloads: one frame may exceed it, the next one waits. It is what a few milliseconds of decoding take
 in, if they hold as many small values as they can."""
+
+Decision = Admitted | AwaitsToken | AcceptedThenClosed | Rejected
+"""On a handshake."""
 
 
 class ClientTransport(Protocol):
@@ -107,8 +112,19 @@ class ConnectionFactory(Protocol):
     write_high_water: int
     refusals: RefusalLog
     other_connections: OtherConnections
+    heads: LoopShares
+    """Of the work on what is read of requests and handshakes."""
+    handshakes: HandshakeQueue
+    """In which they wait for their turn: none is passed to `admit` before."""
 
-    def admit(self, handshake: Handshake) -> Admitted | AwaitsToken | AcceptedThenClosed | Rejected:
+    def find_early_refusal(self, handshake: Handshake) -> Rejected | None:
+        """Find how a handshake is refused that need not wait for its turn, and record nothing. None: it may wait.
+
+        It counts against the rate of its client's address: so this is called once for each, whatever it is like.
+        """
+        ...
+
+    def admit(self, handshake: Handshake) -> Decision:
         """Decide on a handshake; a refusal is recorded. What a transport refuses by itself it records itself."""
         ...
 

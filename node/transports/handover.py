@@ -13,6 +13,7 @@ from starlette.types import Scope
 from ..admission.heads import check_head
 from .asgi_websocket import handshake_of, target_length
 from .base import ConnectionFactory
+from .handshake_turns import wait_for_turn
 from .uvicorn_websocket import TannoyWebSocketProtocol
 
 EXTENSION = "tannoy.socket"
@@ -21,6 +22,10 @@ EXTENSION = "tannoy.socket"
 
 class SocketHolder(Protocol):
     """What has the socket of a WebSocket whose handshake is not answered yet (`node/server/embedded_protocol.py`)."""
+
+    def has_closed(self) -> bool:
+        """Whether the client has left: nobody would be told again."""
+        ...
 
     def hand_over(self, successor: asyncio.Protocol) -> None:
         """Let `successor` have the socket, and answer the handshake."""
@@ -32,9 +37,13 @@ def find_socket(scope: Scope) -> SocketHolder | None:
     return cast("SocketHolder | None", scope.get("extensions", {}).get(EXTENSION))
 
 
-def serve_socket(scope: Scope, holder: SocketHolder, node: ConnectionFactory) -> None:
-    """Answer the handshake of a scope, and serve its socket until it ends."""
-    rejected = check_head(target_length(scope), scope["headers"])
+async def serve_socket(scope: Scope, holder: SocketHolder, node: ConnectionFactory) -> None:
+    """Answer the handshake of a scope in its turn; its socket is served until it ends."""
+    handshake = handshake_of(scope)
+    rejected = check_head(target_length(scope), scope["headers"]) or await wait_for_turn(node, handshake)
+    if holder.has_closed():
+        holder.hand_over(asyncio.Protocol())
+        return
     protocol = TannoyWebSocketProtocol(node)
     holder.hand_over(protocol)
-    protocol.open(handshake_of(scope), rejected)
+    protocol.open(handshake, rejected)

@@ -13,6 +13,8 @@ from typing import TypedDict
 import uvicorn
 from starlette.applications import Starlette
 from tannoy.node.admission.handshake import AcceptedThenClosed, Admitted, Handshake
+from tannoy.node.admission.handshake_queue import HandshakeQueue
+from tannoy.node.admission.loop_shares import LoopShares
 from tannoy.node.admission.other_connections import OtherConnections
 from tannoy.node.admission.rate_limits import SessionBuckets, SessionRates
 from tannoy.node.admission.refusals import RefusalLog
@@ -103,6 +105,13 @@ class EchoAcceptor:
     def __init__(self, *, has_limits: bool = False) -> None:
         self.message_max_bytes = LIMITS.message_max_bytes if has_limits else MESSAGE_MAX_BYTES
         self._has_limits = has_limits
+        self.counted = 0
+        """Handshakes that a rate of their address would have counted."""
+        self.heads = LoopShares(SystemClock())
+        self.handshakes = HandshakeQueue(SystemClock(), lambda: 0.0)
+
+    def find_early_refusal(self, handshake: Handshake) -> None:
+        self.counted += 1
 
     def admit(self, handshake: Handshake) -> Admitted:
         author = Author(UserId("echo"), "echo", SessionId("echo"))

@@ -33,6 +33,7 @@ from tannoy.node.admission.rate_limits import SessionRates
 from tannoy.node.connections.bus_status import BusStatus
 from tannoy.node.connections.context import CommandContext, ConnectionContext, ConnectionCounters, JoinContext
 from tannoy.node.connections.control_handler import Answer, ControlHandler
+from tannoy.node.connections.join_turns import JoinTurns
 from tannoy.node.connections.session_limits import SessionLeases
 from tannoy.node.connections.session_log import SessionLog
 from tannoy.node.connections.timers import TimerWheel
@@ -179,6 +180,7 @@ class UnitNode:
                 tracker=self.tracker,
                 history=self.history,
                 presence=self.presence,
+                turns=JoinTurns(self.clock, is_open=self.redis.connected.is_set),
                 page_turns=self.page_turns,
                 inline_max=50,
                 recover_max_bytes=outbox_max_bytes,

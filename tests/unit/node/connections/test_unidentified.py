@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 from tannoy.node.admission.handshake import AwaitsToken
+from tannoy.node.admission.handshake_queue import HandshakeQueue
+from tannoy.node.admission.loop_shares import SHARE_PIECES
 from tannoy.node.admission.other_connections import OtherConnections
 from tannoy.node.admission.target import Target
 from tannoy.node.auth.token_problems import TokenProblem, TokenRefused
@@ -19,7 +21,7 @@ from tannoy.shared.names import SessionId, UserId
 from tannoy.shared.protocol.codec import JSON
 from tannoy.shared.protocol.frames import Author
 
-from tests.support.clock import manual_clock, on_manual_time
+from tests.support.clock import manual_clock, on_manual_time, turns
 from tests.support.recording_transport import RecordingTransport
 
 DECISION = AwaitsToken(Target(Endpoint.ROOMS, None, {}), JSON, None, None, "203.0.113.1")
@@ -47,6 +49,8 @@ class UnidentifiedDriver:
     def __init__(self, others: OtherConnections | None = None) -> None:
         self.transport, self.wheel = RecordingTransport(), TimerWheel(manual_clock())
         self.others = others or OtherConnections(manual_clock())
+        self.join_wait = 0.0
+        self.handshakes = HandshakeQueue(manual_clock(), lambda: self.join_wait)
         self.next = NextListener()
         self.recorded: list[tuple[ErrorCode, CloseCode]] = []
         self.connection = UnidentifiedConnection(
@@ -54,6 +58,7 @@ class UnidentifiedDriver:
             DECISION,
             self.wheel,
             self.others,
+            self.handshakes,
             identify=self._identify,
             connect=self._connect,
             record=lambda decision, refusal, code: self.recorded.append((refusal.code, code)),
@@ -211,3 +216,38 @@ async def test_clients_of_one_address_that_send_no_token_are_bounded_by_it() -> 
     drivers = [UnidentifiedDriver(others) for _ in range(2)]
     assert [driver.transport.aborted for driver in drivers] == [False, True]
     assert others.statistics().addresses == 1
+
+
+@on_manual_time
+async def test_tokens_that_come_at_once_are_looked_at_in_turns() -> None:
+    driver = UnidentifiedDriver()
+    for number in range(SHARE_PIECES):
+        driver.handshakes.run(number, lambda: None)
+    driver.send(**AUTH, id=1)
+    assert (driver.transport.take(), driver.transport.reading) == ([], False)
+
+    await turns(2)
+    assert driver.next.calls == ["opened"]
+    assert driver.transport.reading
+
+
+@on_manual_time
+async def test_while_too_many_clients_wait_a_token_is_refused_with_a_time_to_come_back() -> None:
+    driver = UnidentifiedDriver()
+    driver.join_wait = 5.0
+    driver.send(**AUTH, id=1)
+    error, bye = driver.transport.take()
+    assert (error["code"], bye["code"]) == ("unavailable", 1013)
+    assert bye["retry_after"] == error["retry_after"] >= 1
+
+
+@on_manual_time
+async def test_a_client_that_leaves_while_its_token_waits_is_not_identified() -> None:
+    driver = UnidentifiedDriver()
+    for number in range(SHARE_PIECES):
+        driver.handshakes.run(number, lambda: None)
+    driver.send(**AUTH, id=1)
+    driver.connection.on_closed()
+    await turns(2)
+    assert driver.next.calls == []
+    assert (driver.others.statistics().open, driver.wheel.idle.is_set()) == (0, True)

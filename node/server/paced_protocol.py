@@ -1,0 +1,86 @@
+"""What many HTTP connections send at once is worked off in shares: each waits for its turn, and is not read meanwhile.
+
+A head waits before it is parsed, and a handshake once more before it is answered, which takes longer.
+"""
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import Callable
+from functools import partial
+from typing import cast
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from ..admission.handshake import NO_PLACE, Handshake, Rejected, join_headers
+from ..admission.heads import HEAD_MAX_BYTES
+from ..transports.base import ConnectionFactory
+
+
+class PacedHttpProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol class, with turns. Each connection waits for one thing at a time."""
+
+    _node: ConnectionFactory
+    is_waiting = False
+    """For its turn: nothing is read, and the client waits for the node."""
+
+    @abstractmethod
+    def close_waiting(self) -> None:
+        """Close the connection, as an OtherConnection whose place another one needs."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.is_waiting:
+            self._node.heads.remove(self)
+            self._node.handshakes.remove(self)
+        super().connection_lost(exc)
+
+    def read_in_turn(self, data: bytes, read: Callable[[bytes], None]) -> Rejected | None:
+        """Call `read` with what may be, or belong to, a head; returns a refusal if too much waits already."""
+        size, heads = len(data), self._node.heads
+        if size > HEAD_MAX_BYTES:
+            read(data)  # it is no head, or too large for one
+        elif not heads.has_room(size):
+            return NO_PLACE
+        elif not heads.run(self, partial(self._go_on, partial(read, data)), size):
+            self._wait()
+        return None
+
+    def open_in_turn(self, open: Callable[[], None]) -> None:
+        """Call `open` when it is the turn of the handshake."""
+        if not self._node.handshakes.run(self, partial(self._go_on, open)):
+            self._wait()
+
+    def is_answering(self) -> bool:
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        return cycle is not None and not cycle.response_complete
+
+    def read_handshake(self) -> Handshake:
+        """The handshake of which the parser has read the head."""
+        headers = join_headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in self.headers)
+        path, _, query = self.url.decode("latin-1").partition("?")
+        return Handshake(path, query, headers, client_host=self.client_host())
+
+    def hand_over(self, next: asyncio.Protocol) -> None:
+        """Leave the connection to another protocol."""
+        self.connections.discard(self)
+        self._node.other_connections.remove(self)
+        self.parser = cast("httptools.HttpRequestParser", None)  # it holds this object
+        next.connection_made(self.transport)
+        self.transport.set_protocol(next)
+
+    def client_host(self) -> str | None:
+        return self.client[0] or None if self.client else None
+
+    def _wait(self) -> None:
+        self.is_waiting = True
+        self._node.other_connections.begin_answer(self)
+        self.flow.pause_reading()
+
+    def _go_on(self, work: Callable[[], None]) -> None:
+        if self.is_waiting:
+            self.is_waiting = False
+            if self.transport.is_closing():
+                return
+            self.flow.resume_reading()
+            self._node.other_connections.end_answer(self)
+        work()
