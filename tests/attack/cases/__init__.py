@@ -15,7 +15,8 @@ from tests.attack.cases import (
     requests,
     rooms,
     silence,
+    storms,
 )
 
-KINDS = (reads, heads, frames, bodies, forgeries, odd_values, orders, rooms, authors, requests, silence)
+KINDS = (reads, heads, frames, bodies, forgeries, odd_values, orders, rooms, authors, requests, silence, storms)
 CASES: tuple[Case, ...] = tuple(chain.from_iterable(kind.CASES for kind in KINDS))
