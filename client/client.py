@@ -9,6 +9,7 @@ from urllib.parse import quote
 from ..shared.names import parse_agent, parse_room, parse_session
 from .agent import Agent
 from .calls import call, join_room, refresh_presence
+from .catch_up import Frame
 from .channel_state import ChannelState
 from .errors import ClientMisused, NoAnswer
 from .event_queue import EventQueue, EventReaders
@@ -16,6 +17,7 @@ from .events import Event
 from .options import Options, SlowReader, check_options
 from .reconnector import Reconnector
 from .room import Room
+from .token_refresh import TokenRefresh
 from .tokens import Token, TokenSource
 
 
@@ -36,8 +38,8 @@ def connect(
     """Return a client, to be opened with `async with connect(…) as client`.
 
     `url`: `ws://host:port` or `wss://host:port` of a node or load balancer, with a path before which `/ws` is found, if
-    there is one. `token`: a string, or a function that returns one, coroutine or not, and is asked again when the token
-    has expired. `user_id`, `username`: who the client is on nodes without tokens. `encoding`: the wire format.
+    there is one. `token`: a string, or a function that returns one, coroutine or not, and is asked again before the
+    token expires. `user_id`, `username`: who the client is on nodes without tokens. `encoding`: the wire format.
     `queue_size`: messages of a channel that wait for its reader; `slow_reader`: what happens beyond that.
     `max_attempts`: failed connections in a row after which the client gives up; None: never. `timeout`: seconds that a
     command may take. `connect_timeout`: seconds that the first connection may take. `ssl`: None checks certificates
@@ -193,6 +195,11 @@ class Client:
             if not room.is_refreshing:
                 link.start_task(refresh_presence(link, room))
 
+        def begin(welcome: Frame) -> None:
+            if tokens is not None:
+                tokens.begin(welcome.get("expires_at"))
+            _join_all(link)
+
         link = Reconnector(
             self._options,
             self._tokens,
@@ -200,9 +207,10 @@ class Client:
             home=home,
             session_id=session_id,
             events=events,
-            on_live=lambda: _join_all(link),
+            on_live=begin,
             on_presence_missed=refresh,
         )
+        tokens = TokenRefresh(link, self._tokens) if self._tokens.is_renewable else None
         return link
 
 

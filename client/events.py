@@ -91,7 +91,7 @@ class BusStatus:
 
 @dataclass(frozen=True, slots=True)
 class NodeError:
-    """The node reported an error that answers no command of this client."""
+    """The node reported an error that answers no call of the program: that of a token renewed ahead, for instance."""
 
     code: str
     message: str

@@ -44,6 +44,7 @@ class Reconnector:
         "frames",
         "options",
         "session",
+        "token",
     )
 
     def __init__(
@@ -53,7 +54,7 @@ class Reconnector:
         path: str,
         *,
         events: EventReaders,
-        on_live: Callable[[], None],
+        on_live: Callable[[Frame], None],
         on_presence_missed: Callable[[ChannelState], None],
         home: ChannelState | None = None,
         session_id: str | None = None,
@@ -61,6 +62,8 @@ class Reconnector:
         self.options = options
         self.end: ClientError | None = None
         """Why there is no further connection; None while there is."""
+        self.token: str | None = None
+        """That of the present connection."""
         self.session = Session(
             send=lambda command: self.frames.send(command),
             on_event=events.tell,
@@ -112,11 +115,12 @@ class Reconnector:
             except TimeoutError:
                 socket.transport.abort()
 
-    def start_task(self, work: Coroutine[Any, Any, None]) -> None:
+    def start_task(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         """Run it until the client is closed. What it raises ends the client."""
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._handle_task_done)
+        return task
 
     def _handle_task_done(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
@@ -159,16 +163,18 @@ class Reconnector:
             await asyncio.sleep(delay)
 
     async def _run_connection(self) -> ConnectionLost:
-        token, home, options = None, self.session.home, self.options
+        home, options = self.session.home, self.options
         position = None if home is None else home.recover_from
         try:
-            token = await self._tokens.get()
+            self.token = await self._tokens.get()
             # Without a token a guest has to keep its name; with one the token names the user.
             user_id = options.user_id if self._tokens.exists else self._user_id
             address = options.build_address(
                 self._path, user_id=user_id, session_id=self._session_id, recover_from=position
             )
-            socket = await open_websocket(address, wire=options.wire, token=token, ssl=options.ssl, proxy=options.proxy)
+            socket = await open_websocket(
+                address, wire=options.wire, token=self.token, ssl=options.ssl, proxy=options.proxy
+            )
         except ConnectionLost as refused:
             return refused
         lost = await self.frames.serve(socket)
@@ -177,7 +183,7 @@ class Reconnector:
         if lost.code == CloseCode.TOKEN_EXPIRED:
             if not self._tokens.is_renewable:
                 raise TokenExpired(str(lost), is_final=True, code=lost.code) from lost
-            self._tokens.discard(token)
+            self._tokens.discard(self.token)
         return lost
 
     def _handle_live(self, welcome: Frame) -> None:
@@ -195,7 +201,7 @@ class Reconnector:
         self.frames.expect_pings(float(welcome["ping_interval"]))
         self._events.tell(Connected(welcome["node"], welcome["session_id"], is_first=not self._was_live))
         self._was_live = True
-        self._on_live()
+        self._on_live(welcome)
         self.notify()
 
     # ---- waiting

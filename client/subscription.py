@@ -107,7 +107,7 @@ class Subscription:
             parse_room(name) if is_room else parse_agent(name), options.queue_size, is_observed=is_room
         )
 
-        def join() -> None:
+        def join(_: Frame) -> None:
             if is_room:
                 link.start_task(join_room(link, state))
 

@@ -1,4 +1,4 @@
-"""The token of a client: a string, or a function that returns one and is asked again when it has expired."""
+"""The token of a client: a string, or a function that returns one and is asked again before it expires, or then."""
 
 import asyncio
 import inspect
@@ -37,8 +37,18 @@ class TokenSource:
         """The present token; None if the client has none. Raises ClientError, or ConnectionLost for another attempt."""
         if self._token is not None or self._provider is None:
             return self._token
+        return await self._ask_once(self._provider)
+
+    async def renew(self, token: str | None) -> str:
+        """A token in place of this one, which holds still. Raises what `get` raises; the one before is kept then."""
+        assert self._provider is not None
+        if self._token is not None and self._token != token:
+            return self._token  # another connection has asked
+        return await self._ask_once(self._provider)
+
+    async def _ask_once(self, provider: TokenProvider) -> str:
         if self._asking is None:
-            self._asking = asyncio.ensure_future(self._ask(self._provider))
+            self._asking = asyncio.ensure_future(self._ask(provider))
         asking = self._asking
         try:
             return await asyncio.shield(asking)  # one caller that gives up does not stop the others

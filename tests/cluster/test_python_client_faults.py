@@ -1,11 +1,8 @@
-"""The Python client while nodes and Redis fail, and while its token expires."""
+"""The Python client while nodes and Redis fail."""
 
 import asyncio
 import signal
-import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from typing import Literal, TypeVar
+from typing import Literal
 
 import pytest
 from tannoy.client import Gap, Message, Room, connect
@@ -14,23 +11,17 @@ from tannoy.client.errors import (
     ClientMisused,
     CommandRefused,
     NoAnswer,
-    TokenExpired,
-    TokenRefused,
     Unconfirmed,
 )
-from tannoy.client.event_queue import EventQueue
-from tannoy.client.events import BusStatus, Connected, Event, Reconnecting
-from tannoy.node.auth.signing import sign_token
+from tannoy.client.events import BusStatus, Connected, Reconnecting
 
+from tests.support.client_events import find
 from tests.support.clock import turns
 from tests.support.cluster import Cluster, NodeProcess
 from tests.support.node import PRODUCT
 from tests.support.waiting import PATIENCE
 
-SECRET = "a-secret-that-only-the-back-end-and-the-nodes-know"
-TOKEN_SECONDS = 3
 LAST = "the last one"
-Found = TypeVar("Found", bound=Event)
 
 
 async def read_until_last(room: Room) -> list[Message | Gap]:
@@ -47,15 +38,6 @@ async def read_until_last(room: Room) -> list[Message | Gap]:
 def contents(items: list[Message | Gap]) -> list[object]:
     """Of messages; a gap is itself."""
     return [item.content if isinstance(item, Message) else item for item in items]
-
-
-async def find(events: EventQueue[Event], kind: type[Found]) -> Found:
-    """The next event of this kind."""
-    async with asyncio.timeout(PATIENCE):
-        async for event in events:
-            if isinstance(event, kind):
-                return event
-    raise AssertionError(f"no {kind.__name__} came")
 
 
 async def publish(node: NodeProcess, room: str, *contents: object) -> None:
@@ -219,69 +201,3 @@ async def test_a_message_that_redis_does_not_confirm_in_time_is_refused() -> Non
         with pytest.raises((CommandRefused, Unconfirmed)):
             await room.send("perhaps", timeout=1.5)
         cluster.valkey.thaw()
-
-
-# ---- tokens
-
-
-@asynccontextmanager
-async def with_tokens() -> AsyncGenerator[NodeProcess]:
-    async with Cluster(nodes=1, AUTH="jwt", JWT_SECRET=SECRET) as cluster:
-        yield cluster.nodes[0]
-
-
-def token_of(seconds: float, user: str = "ada") -> str:
-    return sign_token(SECRET, subject=user, expires_at=time.time() + seconds, agents=["*"])
-
-
-async def test_a_token_that_expires_is_asked_for_again_once_for_all_connections() -> None:
-    async with with_tokens() as node:
-        tokens = [token_of(600), token_of(TOKEN_SECONDS)]
-
-        async def provide() -> str:
-            return tokens.pop()
-
-        async with connect(node.ws_url, token=provide) as client:
-            room, agent, events = await client.join("lobby"), await client.agent("42"), client.events()
-            others = agent.events()
-            assert (await find(events, Reconnecting)).code == 4401
-            assert (await find(others, Reconnecting)).code == 4401
-            await find(events, Connected)
-            await find(others, Connected)
-            await room.send("with the second token", timeout=PATIENCE)
-            await agent.send("with the second token", timeout=PATIENCE)
-            assert tokens == []
-
-
-async def test_a_token_that_was_given_as_a_string_ends_the_client_when_it_expires() -> None:
-    async with with_tokens() as node, connect(node.ws_url, token=token_of(TOKEN_SECONDS)) as client:
-        room = await client.join("lobby")
-        with pytest.raises(TokenExpired):
-            await anext(room)
-
-
-async def test_a_bad_token_ends_the_client_and_says_what_is_wrong() -> None:
-    async with with_tokens() as node:
-        with pytest.raises(TokenRefused, match="4501 bad token: ") as refused:
-            async with connect(node.ws_url, token="no-token"):
-                pass
-        assert refused.value.code == 4501
-
-
-async def test_a_token_of_another_user_ends_the_client() -> None:
-    async with with_tokens() as node:
-        tokens = [token_of(600, "bob"), token_of(TOKEN_SECONDS, "ada")]
-        async with connect(node.ws_url, token=tokens.pop) as client:
-            room = await client.join("lobby")
-            with pytest.raises(ClientError, match="the session was of user 'ada', the new token is of 'bob'"):
-                await anext(room)
-
-
-async def test_a_room_that_the_token_does_not_allow_is_refused() -> None:
-    async with with_tokens() as node:
-        token = sign_token(SECRET, subject="ada", expires_at=time.time() + 600, rooms=["lobby"])
-        async with connect(node.ws_url, token=token) as client:
-            with pytest.raises(CommandRefused) as refused:
-                await client.join("garden")
-            assert refused.value.code == "forbidden"
-            await client.join("lobby")

@@ -130,3 +130,34 @@ async def test_what_is_no_token_is_refused(value: object) -> None:
 
     with pytest.raises(ClientError, match="a string is expected"):
         await TokenSource(provide).get()
+
+
+async def test_a_renewed_token_takes_the_place_of_the_one_before() -> None:
+    given = iter(["t1", "t2"])
+    source = TokenSource(lambda: next(given))
+
+    assert [await source.get(), await source.renew("t1"), await source.get()] == ["t1", "t2", "t2"]
+
+
+async def test_a_token_that_another_connection_has_renewed_is_not_asked_for_again() -> None:
+    given = iter(["t1", "t2"])
+    source = TokenSource(lambda: next(given))
+    await source.get()
+
+    assert [await source.renew("t1"), await source.renew("t1")] == ["t2", "t2"]
+
+
+async def test_a_token_that_cannot_be_renewed_is_kept() -> None:
+    def provide() -> str:
+        if asked:
+            raise TimeoutError
+        asked.append(1)
+        return "t1"
+
+    asked: list[int] = []
+    source = TokenSource(provide)
+    await source.get()
+
+    with pytest.raises(ConnectionLost):
+        await source.renew("t1")
+    assert await source.get() == "t1"
