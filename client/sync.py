@@ -4,12 +4,12 @@ The classes and methods are those of the asynchronous client, and raise the same
 """
 
 import asyncio
-import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import wraps
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, Self, TypeVar
 
+from ..shared.background_loop import BackgroundLoop
 from ..shared.publication import Position
 from . import agent as asynchronous_agent
 from . import client as asynchronous
@@ -25,37 +25,10 @@ Result = TypeVar("Result")
 Kind = TypeVar("Kind", bound=AsynchronousChannel)
 
 
-class _Loop:
-    """An event loop in a thread of its own."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="tannoy-client", daemon=True)
-        self._thread.start()
-
-    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Run it there, and wait for its result. An interrupt (Ctrl-C) cancels it."""
-        if self._loop.is_closed():
-            work.close()
-            raise ClientMisused("the client is closed")
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
-
-    def close(self) -> None:
-        """End the thread. Nothing runs there any more."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-
 class _Channel(Generic[Kind]):
     """What a room and an agent have in common. Iterate in one thread; `send` may be called in others."""
 
-    def __init__(self, loop: _Loop, channel: Kind) -> None:
+    def __init__(self, loop: BackgroundLoop, channel: Kind) -> None:
         self.name = channel.name
         self._loop = loop
         self._channel = channel
@@ -64,7 +37,7 @@ class _Channel(Generic[Kind]):
         return self
 
     def __next__(self) -> Message:
-        message = self._loop.run(_next(self._channel))
+        message = self._loop.call(_next(self._channel))
         if message is None:
             raise StopIteration
         return message
@@ -75,15 +48,15 @@ class _Channel(Generic[Kind]):
 
     def receive(self, timeout: float) -> Message | None:
         """The next message; None if none has come within `timeout` seconds, or the channel has ended."""
-        return self._loop.run(_next(self._channel, timeout))
+        return self._loop.call(_next(self._channel, timeout))
 
     def send(self, content: Any, *, key: str | None = None, timeout: float | None = None) -> Position | None:
         """Publish `content`; returns its position."""
-        return self._loop.run(self._channel.send(content, key=key, timeout=timeout))
+        return self._loop.call(self._channel.send(content, key=key, timeout=timeout))
 
     def history(self, *, limit: int = 100, since: int | None = None, before: int | None = None) -> list[Message]:
         """Read at most `limit` messages."""
-        return self._loop.run(self._channel.history(limit=limit, since=since, before=before))
+        return self._loop.call(self._channel.history(limit=limit, since=since, before=before))
 
 
 class Room(_Channel[asynchronous_room.Room]):
@@ -100,11 +73,11 @@ class Room(_Channel[asynchronous_room.Room]):
 
     def typing(self) -> None:
         """Tell the others that this user is typing."""
-        self._loop.run(_call(self._channel.typing))
+        self._loop.call(_call(self._channel.typing))
 
     def leave(self) -> None:
         """Leave the room."""
-        self._loop.run(self._channel.leave())
+        self._loop.call(self._channel.leave())
 
 
 class Agent(_Channel[asynchronous_agent.Agent]):
@@ -112,11 +85,11 @@ class Agent(_Channel[asynchronous_agent.Agent]):
 
     def sessions(self) -> list[asynchronous_agent.AgentSession]:
         """The agent's sessions on all nodes."""
-        return self._loop.run(self._channel.sessions())
+        return self._loop.call(self._channel.sessions())
 
     def close(self) -> None:
         """Close its connection."""
-        self._loop.run(self._channel.close())
+        self._loop.call(self._channel.close())
 
 
 class Client:
@@ -124,16 +97,16 @@ class Client:
 
     def __init__(self, client: asynchronous.Client) -> None:
         self._client = client
-        self._opened: _Loop | None = None
+        self._opened: BackgroundLoop | None = None
 
     def __enter__(self) -> Self:
         if self._opened is not None:
             raise ClientMisused("the client was opened before: make another one with connect()")
-        self._opened = _Loop()
+        self._opened = BackgroundLoop("tannoy-client", _build_closed)
         try:
-            self._opened.run(self._client.__aenter__())
+            self._opened.call(self._client.__aenter__())
         except BaseException:
-            self._opened.close()
+            self._opened.stop()
             raise
         return self
 
@@ -141,12 +114,12 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._loop.run(self._client.close())
+            self._loop.call(self._client.close())
         finally:
-            self._loop.close()
+            self._loop.stop()
 
     @property
-    def _loop(self) -> _Loop:
+    def _loop(self) -> BackgroundLoop:
         if self._opened is None:
             raise ClientMisused("the client is not open: use it inside `with connect(…) as client`")
         return self._opened
@@ -158,24 +131,28 @@ class Client:
 
     def join(self, room: str, *, observe: bool = False) -> Room:
         """Join a room."""
-        return Room(self._loop, self._loop.run(self._client.join(room, observe=observe)))
+        return Room(self._loop, self._loop.call(self._client.join(room, observe=observe)))
 
     def agent(self, agent_id: str, *, session_id: str | None = None) -> Agent:
         """Open a session of an agent."""
-        return Agent(self._loop, self._loop.run(self._client.agent(agent_id, session_id=session_id)))
+        return Agent(self._loop, self._loop.call(self._client.agent(agent_id, session_id=session_id)))
 
     def private(self, user_id: str, content: Any) -> int:
         """Send a private message; returns how many sessions received it."""
-        return self._loop.run(self._client.private(user_id, content))
+        return self._loop.call(self._client.private(user_id, content))
 
     def events(self) -> Iterator[Event]:
         """`for event in client.events()`: what happens from now on, besides the messages of channels."""
-        loop, events = self._loop, self._loop.run(_call(self._client.events))
+        loop, events = self._loop, self._loop.call(_call(self._client.events))
         return _iterate(loop, events)
 
 
-def _iterate(loop: _Loop, source: AsyncIterator[Result]) -> Iterator[Result]:
-    while (item := loop.run(_next(source))) is not None:
+def _build_closed() -> ClientMisused:
+    return ClientMisused("the client is closed")
+
+
+def _iterate(loop: BackgroundLoop, source: AsyncIterator[Result]) -> Iterator[Result]:
+    while (item := loop.call(_next(source))) is not None:
         yield item
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self, Unpack
 
+from ..shared.background_loop import BackgroundLoop
 from ..shared.publication import Position
 from .async_publisher import AsyncPublisher
-from .background_loop import BackgroundLoop
 from .errors import PublisherClosed, PublisherForked, PublisherNotOpen
 from .messages import MessageFields
 from .settings import PublisherOptions
@@ -37,7 +37,7 @@ class Publisher:
         self._leave_inherited()
         with self._lock:
             if self._background is None:
-                background = BackgroundLoop("tannoy-publisher")
+                background = BackgroundLoop("tannoy-publisher", PublisherClosed)
                 try:
                     background.call(self._publisher.open())
                 except BaseException:

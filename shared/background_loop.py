@@ -2,11 +2,9 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
-
-from .errors import PublisherClosed
 
 STOP_SECONDS = 5.0
 """For which `stop` waits until what runs in the loop has been cancelled."""
@@ -15,9 +13,13 @@ T = TypeVar("T")
 
 
 class BackgroundLoop:
-    """Runs from its making until `stop`. The thread does not keep the process from ending. Raises OSError."""
+    """Runs from its making until `stop`. The thread does not keep the process from ending. Raises OSError.
 
-    def __init__(self, name: str) -> None:
+    `build_closed`: the exception of calls that `stop` has ended, or that come behind it.
+    """
+
+    def __init__(self, name: str, build_closed: Callable[[], Exception]) -> None:
+        self._build_closed = build_closed
         self._started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -39,7 +41,7 @@ class BackgroundLoop:
         await stopping.wait()
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Its result, or what it raises. Raises PublisherClosed if the loop is stopped before it ends.
+        """Its result, or what it raises. Raises the exception of `build_closed` if the loop is stopped before it ends.
 
         An exception in the calling thread, such as KeyboardInterrupt, cancels it.
         """
@@ -47,11 +49,11 @@ class BackgroundLoop:
             future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         except RuntimeError:  # the loop is closed
             coroutine.close()
-            raise PublisherClosed from None
+            raise self._build_closed() from None
         try:
             return future.result()
         except CancelledError:
-            raise PublisherClosed from None
+            raise self._build_closed() from None
         finally:
             future.cancel()
 

@@ -4,8 +4,11 @@ import asyncio
 import threading
 
 import pytest
-from tannoy.sdk.background_loop import BackgroundLoop
-from tannoy.sdk.errors import PublisherClosed
+from tannoy.shared.background_loop import BackgroundLoop
+
+
+class Closed(Exception):
+    """The loop was stopped."""
 
 
 async def _fail() -> None:
@@ -17,7 +20,7 @@ async def _thread_name() -> str:
 
 
 def test_a_call_returns_and_raises_what_its_coroutine_does_in_the_thread_of_the_loop() -> None:
-    loop = BackgroundLoop("tannoy-test")
+    loop = BackgroundLoop("tannoy-test", Closed)
     assert loop.call(_thread_name()) == "tannoy-test"
     with pytest.raises(LookupError, match="inside"):
         loop.call(_fail())
@@ -25,15 +28,15 @@ def test_a_call_returns_and_raises_what_its_coroutine_does_in_the_thread_of_the_
 
 
 def test_a_call_after_the_stop_is_refused() -> None:
-    loop = BackgroundLoop("tannoy-test")
+    loop = BackgroundLoop("tannoy-test", Closed)
     loop.stop()
     loop.stop()
-    with pytest.raises(PublisherClosed):
+    with pytest.raises(Closed):
         loop.call(_thread_name())
 
 
 def test_stop_ends_the_calls_of_other_threads() -> None:
-    loop, began, outcome = BackgroundLoop("tannoy-test"), threading.Event(), list[BaseException]()
+    loop, began, outcome = BackgroundLoop("tannoy-test", Closed), threading.Event(), list[BaseException]()
 
     async def wait() -> None:
         began.set()
@@ -42,7 +45,7 @@ def test_stop_ends_the_calls_of_other_threads() -> None:
     def call() -> None:
         try:
             loop.call(wait())
-        except PublisherClosed as error:
+        except Closed as error:
             outcome.append(error)
 
     caller = threading.Thread(target=call)
@@ -59,4 +62,4 @@ def test_a_loop_that_cannot_be_made_is_an_error_and_no_wait(monkeypatch: pytest.
 
     monkeypatch.setattr(asyncio.events, "new_event_loop", fail)
     with pytest.raises(OSError, match="too many open files"):
-        BackgroundLoop("tannoy-test")
+        BackgroundLoop("tannoy-test", Closed)
