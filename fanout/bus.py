@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from ..shared.archived_channels import NOTHING_ARCHIVED, ArchivedChannels
 from ..shared.channels import OwnerKind
 from ..shared.clock import Clock
 from ..shared.errors import StartError, Unavailable
@@ -59,6 +60,7 @@ class BusRules:
     presence: PresenceRules
     history: HistoryRules
     message_max_bytes: int
+    archived: ArchivedChannels = NOTHING_ARCHIVED
     times: LeaseTimes = DEFAULT_TIMES
     timeouts: Timeouts = DEFAULT_TIMEOUTS
 
@@ -121,7 +123,9 @@ class Bus:
         self._backend = backend
         self._start_timeout = rules.timeouts.start
         self._keyspace = keyspace
-        self._lives = ServerLives(keyspace, clock=clock, times=rules.times, unreadable=backend.unreadable)
+        self._lives = ServerLives(
+            keyspace, clock=clock, times=rules.times, unreadable=backend.unreadable, archived=rules.archived
+        )
         envelopes = envelopes_of(rules.secret)
         self._messaging = Messaging(backend, keyspace, rules.history, self._lives, name=name, envelopes=envelopes)
         self._listening = Listening(

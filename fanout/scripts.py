@@ -27,7 +27,10 @@ Returns [before, alive, life, born, beats, losses].
 """
 
 SERVER_ENSURE = load_script("server_ensure", head="server_common", allow_oom=True)
-"""KEYS: server. ARGV: milliseconds, born and beats seen. Returns [life, milliseconds until leases, born, beats]."""
+"""KEYS: server. ARGV: milliseconds, born and beats seen, archived channels, their backlog, whether to insist.
+
+Returns [life, milliseconds until leases, born, beats], and archived channels if they were given.
+"""
 
 SERVER_DOUBT = load_script("server_doubt", head="server_common", allow_oom=True)
 """KEYS: server. ARGV: life. Returns 1 (it has ended) or 0 (another one had begun)."""
@@ -138,3 +141,18 @@ PRESENCE_DUE = load_script("presence_due", allow_oom=True)
 
 PRESENCE_FORGET = load_script("presence_forget")
 """KEYS: heartbeats, rooms and owners of the process. ARGV: incarnation. Returns 1 (forgotten) or 0."""
+
+ARCHIVE_TAKE = load_script("archive_take")
+"""KEYS: archive. ARGV: writer, messages, bytes, milliseconds. Returns [[id, [field, value, …]], …]."""
+
+ARCHIVE_WRITTEN = load_script("archive_written", allow_oom=True)
+"""KEYS: archive. ARGV: ids. Returns how many of them were there."""
+
+ARCHIVE_BACKLOG = load_script("archive_backlog", allow_oom=True)
+"""KEYS: archive, archive-lost. Returns [waiting, milliseconds that the oldest has waited, lost]."""
+
+ARCHIVE_FORGET = load_script("archive_forget", allow_oom=True)
+"""KEYS: archive. ARGV: milliseconds. Returns how many writers were forgotten."""
+
+ARCHIVE_FIND = load_script("archive_find")
+"""KEYS: archive. ARGV: channel, lowest and highest offset, entries. Returns 1 (it may wait still) or 0."""

@@ -12,16 +12,22 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ..shared.archived_channels import ArchivedChannels
 from ..shared.channels import PARTITIONS
 from ..shared.clock import Clock
 from ..shared.keyspace import Keyspace
+from ..shared.logs import get_logger
 from .lease_times import DEFAULT_TIMES, LeaseTimes
+from .redis.connection import Word
 from .redis.pipeline import CommandSender
 from .scripts import SERVER_ENSURE
 from .unreadable import UnreadableData
 
 UNKNOWN_IDENTITY = b"?"
 """Stored in place of a replication id where the server tells none."""
+
+
+_log = get_logger("tannoy.bus")
 
 
 class SeenData(NamedTuple):
@@ -34,7 +40,11 @@ class SeenData(NamedTuple):
 
 
 class ServerLives:
-    """All that writes to Redis calls `on_connected` on each new connection, before its first command."""
+    """All that writes to Redis calls `on_connected` on each new connection, before its first command.
+
+    `archived` is what this process says about the channels that are archived; None: it does not say. What it says when
+    it starts counts for the whole cluster; later it only says it again where Redis has lost it.
+    """
 
     def __init__(
         self,
@@ -43,6 +53,7 @@ class ServerLives:
         clock: Clock,
         times: LeaseTimes = DEFAULT_TIMES,
         unreadable: UnreadableData | None = None,
+        archived: ArchivedChannels | None = None,
     ) -> None:
         self.unreadable = unreadable or UnreadableData()
         self._keyspace = keyspace
@@ -50,6 +61,9 @@ class ServerLives:
         self._recovery_ms = times.recovery_ms
         self._recovered_at = -math.inf
         self._seen = [SeenData()] * PARTITIONS
+        self._archived = archived
+        self._has_warned = False
+        self._has_said: set[int] = set()  # bounded: the partitions in which `archived` was said
 
     async def on_connected(self, commands: CommandSender, partitions: Sequence[int]) -> None:
         """Raises what `commands` raises."""
@@ -62,15 +76,32 @@ class ServerLives:
         """
         keys = ((part, (self._keyspace.server(part),)) for part in partitions)
         questions = (
-            self.unreadable.run(commands, SERVER_ENSURE, key, (self._recovery_ms, *self.seen(part)))
+            self.unreadable.run(commands, SERVER_ENSURE, key, (self._recovery_ms, *self.seen(part), *self._says(part)))
             for part, key in keys
         )
         replies = await asyncio.gather(*questions)
-        wait = max((int(milliseconds) for _, milliseconds, _, _ in replies), default=0) / 1000
-        for part, (_, _, born, beats) in zip(partitions, replies, strict=True):
+        wait = max((int(milliseconds) for _, milliseconds, *_ in replies), default=0) / 1000
+        for part, (_, _, born, beats, *archived) in zip(partitions, replies, strict=True):
             self.note_seen(part, SeenData(int(born), int(beats)))
+            self._compare(*archived)
+        self._has_said.update(partitions)
         self._recovered_at = max(self._recovered_at, self._clock.monotonic() + wait)
         return {part: bytes(life).decode() for part, (life, *_) in zip(partitions, replies, strict=True)}
+
+    def _says(self, partition: int) -> tuple[Word, ...]:
+        """The arguments of SERVER_ENSURE about the archive."""
+        if self._archived is None:
+            return ()
+        return self._archived.text, self._archived.backlog, int(partition not in self._has_said)
+
+    def _compare(self, archived: bytes = b"") -> None:
+        if self._archived is not None and archived.decode() != self._archived.text and not self._has_warned:
+            self._has_warned = True
+            _log.warning(
+                "another process of this cluster has another TANNOY_ARCHIVE, and the one that started last counts",
+                ours=self._archived.text,
+                counts=archived.decode(),
+            )
 
     def seen(self, partition: int) -> SeenData:
         """What the data of a partition has to contain still."""

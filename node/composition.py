@@ -10,6 +10,7 @@ from ..fanout.presence.calls import PresenceRules
 from ..fanout.redis.address import AnyAddress, parse_address
 from ..fanout.redis.credentials import load_credentials
 from ..fanout.timeouts import Timeouts
+from ..shared.archived_channels import ArchivedChannels
 from ..shared.channels import OwnerKind
 from ..shared.clock import Clock
 from ..shared.errors import StartError
@@ -58,6 +59,13 @@ def read_address(settings: Settings) -> AnyAddress:
         raise StartError(f"TANNOY_REDIS_URL: {error}") from error
 
 
+def read_archived(settings: Settings) -> ArchivedChannels:
+    """Which channels are archived. Raises StartError."""
+    if settings.archive and not settings.history_size:
+        raise StartError("TANNOY_ARCHIVE needs a history to be written: TANNOY_HISTORY_SIZE=0 keeps none")
+    return settings.archived_channels
+
+
 def create_bus_rules(settings: Settings, times: LeaseTimes, timeouts: Timeouts) -> BusRules:
     return BusRules(
         secret=settings.cluster_secret.get_secret_value().encode(),
@@ -69,6 +77,7 @@ def create_bus_rules(settings: Settings, times: LeaseTimes, timeouts: Timeouts) 
         presence=PresenceRules(settings.presence_inline_max, settings.presence_events_max, settings.presence_grace),
         history=HistoryRules(settings.history_size, settings.history_ttl, times.recovery_ms),
         message_max_bytes=settings.message_max_bytes,
+        archived=read_archived(settings),
         times=times,
         timeouts=timeouts,
     )

@@ -12,6 +12,8 @@
     {prefix}:{tag}:gone-owners      of whom there are such, in each partition
     {prefix}:{tag}:rate:agent:42    when the bucket of the agent's messages is full again
     {prefix}:{tag}:revocations      tokens, users and agents that are refused, in one partition
+    {prefix}:{tag}:archive          messages that are not written to the archive yet, in each partition
+    {prefix}:{tag}:archive-lost     how many of them had to go for want of room
     {prefix}:{tag}:nodes            heartbeats, in each partition
     {prefix}:{tag}:control          Redis channel: control messages to every node
     {prefix}:{tag}:node:INCARNATION Redis channel: control messages to one node
@@ -199,6 +201,14 @@ class Keyspace:
     def rooms_of_node(self, part: int, incarnation: str) -> bytes:
         """Set of the rooms in which a process has sessions."""
         return self._in_partition(part, f"on:{incarnation}")
+
+    def archive(self, part: int) -> bytes:
+        """Stream of the messages that are not written to the archive yet (`fanout/lua/publish_epoch.lua`)."""
+        return self._in_partition(part, "archive")
+
+    def archive_lost(self, part: int) -> bytes:
+        """How many messages have left that stream for want of room, and were never written."""
+        return self._in_partition(part, "archive-lost")
 
     def leases(self, owner: Owner, incarnation: str) -> LeaseKeys:
         part, of_owner = owner.partition, owner.member

@@ -13,6 +13,11 @@ class Position(NamedTuple):
     epoch: str
     offset: int
 
+    @property
+    def is_start(self) -> bool:
+        """No message of the epoch lies before it: that of an archived channel names the offset at which it begins."""
+        return self.offset == 0 or self.epoch.endswith(f"_{self.offset}")
+
     def as_fields(self) -> dict[str, object]:
         return {"epoch": self.epoch, "offset": self.offset}
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from .archived_channels import ArchivedChannels, parse_patterns
 from .errors import BadName, StartError
 from .ip_addresses import IpNetwork, parse_network
 from .names import parse_node
@@ -81,6 +82,11 @@ class SettingValues(TypedDict, total=False):
     rate_agent_messages: str | Literal[0] | Rate
     history_size: int
     history_ttl: int
+    archive: str | Iterable[str]
+    archive_backlog: int
+    database_url: str | SecretStr
+    database_pool: int
+    database_timeout: float
     presence_inline_max: int
     presence_events_max: int
     presence_grace: float
@@ -149,6 +155,12 @@ class Settings(BaseModel):
     history_size: int = Field(default=100, ge=0, le=HISTORY_MAX)
     history_ttl: int = Field(default=300, ge=1, le=30 * 86_400)
 
+    archive: tuple[str, ...] = ()
+    archive_backlog: int = Field(default=100_000, ge=1000, le=100_000_000)
+    database_url: SecretStr = SecretStr("sqlite:///tannoy-archive.db")
+    database_pool: int = Field(default=5, ge=1, le=100)
+    database_timeout: float = Field(default=5.0, ge=0.1, le=300)
+
     presence_inline_max: int = Field(default=50, ge=0, le=1000)
     presence_events_max: int = Field(default=1000, ge=0, le=100_000)
     presence_grace: float = Field(default=5.0, ge=0, le=3600)
@@ -202,6 +214,16 @@ class Settings(BaseModel):
     @classmethod
     def _rate(cls, value: object) -> object:
         return value if isinstance(value, Rate) else parse_rate(str(value))
+
+    @field_validator("archive", mode="before")
+    @classmethod
+    def _patterns(cls, value: object) -> object:
+        listed: Any = value.split(",") if isinstance(value, str) else value
+        return parse_patterns(listed)
+
+    @property
+    def archived_channels(self) -> ArchivedChannels:
+        return ArchivedChannels(self.archive, self.archive_backlog)
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod

@@ -160,7 +160,7 @@ class HistoryReader:
 
     async def end_epochs(self, channel: Channel, epoch: str, over: CommandSender | None = None) -> None:
         """Redis has lost messages of this epoch: no epoch of the channel's partition goes on."""
-        life, _, _ = epoch.rpartition("-")
+        life, _, _ = epoch.replace("_", "-").partition("-")
         await (over or self.pipeline).run_script(SERVER_DOUBT, (self._keyspace.history(channel).server,), (life,))
 
     async def renew(self, channels: Iterable[Channel]) -> None:

@@ -29,7 +29,7 @@ class SilentHeads:
 
     def note_dropped(self, tracked: TrackedChannel) -> None:
         """This node follows the channel no longer."""
-        is_silent = tracked.cursor.state is CursorState.FOLLOWING and tracked.cursor.offset == 0
+        is_silent = tracked.cursor.state is CursorState.FOLLOWING and tracked.cursor.position.is_start
         if is_silent and len(self._dropped) < PENDING_MAX:
             self._dropped[tracked.channel.address] = tracked.channel
 

@@ -4,7 +4,8 @@
 -- Returns 1 if it is kept only that long from now on, else 0.   O(1)
 --
 -- For a Redis Cluster redis/script.py replaces `'NUMSUB'`: keep this spelling.
-if not (redis.call('GET', KEYS[1]) or ''):match(' 0$') then
+local head = redis.call('GET', KEYS[1]) or ''
+if not (head:match(' 0$') or head:match('_(%d+) %1$')) then -- of a channel that is archived (history_common.lua)
   return 0
 end
 local subscribers = redis.pcall('PUBSUB', 'NUMSUB', ARGV[1])

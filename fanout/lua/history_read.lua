@@ -14,7 +14,7 @@ if is_new then
   if offset == 0 then
     redis.call('DEL', LOG)
   end
-  redis.call('SET', HEAD, head, 'EX', (follows or offset > 0) and ARGV[5] or ARGV[8])
+  redis.call('SET', HEAD, head, 'EX', (follows or not is_start(epoch, offset)) and ARGV[5] or ARGV[8])
 elseif follows then
   redis.call('EXPIRE', HEAD, ARGV[5])
 end

@@ -1,5 +1,5 @@
 -- The rest of publish.lua: a message in front of which an epoch begins, since the head is missing, invalid, of a former
--- life, or in contradiction to the log.
+-- life, or in contradiction to the log; and each message of a channel that is archived.
 -- KEYS, ARGV  those of publish.lua
 -- Returns 'EPOCH OFFSET'.   O(subscribers + trimmed)
 local epoch, offset, is_new = position(ARGV[6])
@@ -17,6 +17,31 @@ local function append()
   return redis.pcall('XADD', LOG, 'MAXLEN', ARGV[3], number .. '-0', 'm', ARGV[2]), new_head
 end
 
+-- What is not written to the archive yet, of all channels of the partition: an entry leaves it when it is written.
+-- Beyond the bound the oldest go, and are counted. Returns the error where Redis refuses it.
+local function append_to_archive(position)
+  local base, channel = HEAD:match('^(.*}:)head:(.*)$')
+  local waiting, lost = base .. 'archive', base .. 'archive-lost'
+  local function add()
+    return redis.pcall('XADD', waiting, '*', 'c', channel, 'p', position, 'm', ARGV[2])
+  end
+  local entry = add()
+  if type(entry) == 'table' and entry.err:find('WRONGTYPE', 1, true) then -- no node has written it
+    redis.call('DEL', waiting)
+    entry = add()
+  end
+  if type(entry) == 'table' then
+    return entry
+  end
+  local most = tonumber(redis.call('HGET', SERVER, 'archive_max') or '')
+  if most and redis.call('XLEN', waiting) > most then
+    local trimmed = redis.call('XTRIM', waiting, 'MAXLEN', most)
+    if type(redis.pcall('INCRBY', lost, trimmed)) == 'table' then -- no node has written it either
+      redis.call('SET', lost, trimmed)
+    end
+  end
+end
+
 local added, new_head = append()
 if type(added) == 'table' and added.err:find('equal or smaller', 1, true) then
   redis.call('DEL', HEAD, LOG)
@@ -25,6 +50,12 @@ if type(added) == 'table' and added.err:find('equal or smaller', 1, true) then
 end
 if type(added) == 'table' then
   return added
+end
+if is_epoch_archived(epoch) then
+  local refused = append_to_archive(new_head)
+  if refused then
+    return refused
+  end
 end
 redis.call('EXPIRE', LOG, ARGV[4])
 if KEYS[4] then

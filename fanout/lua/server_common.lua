@@ -9,6 +9,8 @@
 --                  life   random; another one after each possible loss of data
 --                  born   when this life began, in microseconds: more than of any life before
 --                  until  until then (ms) no new leases are granted, so that nodes can state what they hold
+--                  archive      which channels are archived: patterns, separated by commas (history_common.lua)
+--                  archive_max  messages that may wait to be written to the archive
 --                  beats  how many heartbeats were recorded in this partition, of all nodes
 
 -- Errors are ignored: a script may not be allowed to call INFO, and a service may give it without this field.
@@ -57,5 +59,14 @@ local function ensure_life(server, wait, seen_born, seen_beats)
   local life = redis.sha1hex(id .. born .. server):sub(1, 10)
   local wait_until = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(wait))
   redis.call('HSET', server, 'id', id, 'life', life, 'born', born, 'until', wait_until)
+  return life
+end
+
+-- Another life with the same data: all epochs end, and leases go on as they are.   O(1)
+local function renew_life(server)
+  local wait_until = redis.call('HGET', server, 'until')
+  redis.call('HDEL', server, 'life')
+  local life = ensure_life(server, 0)
+  redis.call('HSET', server, 'until', wait_until)
   return life
 end

@@ -10,7 +10,7 @@ local TYPES = {
   owners = 'set', held = 'zset', info = 'hash', state = 'hash', limit = 'hash', limits = 'hash', gone = 'list',
   ['gone-owners'] = 'zset', revocations = 'hash',
   rooms = 'zset', due = 'zset', users = 'hash', leaving = 'zset', presence = 'hash', ['in'] = 'hash', on = 'set',
-  head = 'string', log = 'stream', once = 'string',
+  head = 'string', log = 'stream', once = 'string', archive = 'stream', ['archive-lost'] = 'string',
 }
 
 local function is_number(text)
@@ -26,7 +26,7 @@ local function is_server_field(field, value)
   if field == 'life' then
     return value:match('^%x+$') ~= nil
   end
-  return field == 'id' or is_number(value)
+  return field == 'id' or field == 'archive' or is_number(value)
 end
 
 local function is_state_field(field, value)

@@ -20,6 +20,7 @@ COVERED_BY: dict[str, str] = {
     "client/subscription.py": "tests/cluster/test_watch.py",
     "client/sync.py": "tests/cluster/test_python_client_sync.py",
     "client/websocket.py": "tests/cluster/test_python_client_slow.py",
+    "fanout/archive/calls.py": "tests/scripts/test_archive.py",
     "fanout/archive/database.py": "tests/integration/test_archive_store.py",
     "fanout/archive/store.py": "tests/integration/test_archive_store.py",
     "fanout/archive/tables.py": "tests/integration/test_archive_store.py",

@@ -15,6 +15,8 @@ PROJECT = Path(__file__).parent.parent.parent
 PLANNED = "*Planned.*"
 AS_TEXT = {
     "redis_url": "redis://127.0.0.1:6379",
+    "database_url": "sqlite:///tannoy-archive.db",
+    "archive": "none",
     "auth_query_token": "false",
     **dict.fromkeys(("cluster_secret", "api_key", "jwt_secret", "jwt_public_key", "jwks_url"), "empty"),
     **dict.fromkeys(("jwt_audience", "jwt_issuer"), "empty"),
