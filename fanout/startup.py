@@ -72,6 +72,17 @@ async def check_publishing(
             await publish_probe(commands, keyspace, rules)(partitions[0])
 
 
+async def check_reachable(backend: RedisBackend, lives: ServerLives, *, timeout: float) -> None:
+    """Connect once to each server, without retries, and look which one it is.
+
+    `timeout` is in seconds, for each server. Raises StartError.
+    """
+    for server, partitions in await backend.servers(timeout):
+        async with _checked(server, timeout, slot_may_move=backend.verbs.is_sharded) as (connection, _):
+            await load_scripts(connection, (SERVER_ENSURE, UNREADABLE_REMOVE))
+            await lives.on_connected(DirectCommands(connection), partitions)
+
+
 class _ShardedCommands(DirectCommands):
     """To one master of a Redis Cluster."""
 

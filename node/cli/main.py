@@ -1,4 +1,4 @@
-"""The command line: `tannoy up`, `node`, `publish`, `send`, `watch`, `token`."""
+"""The command line: `tannoy up`, `node`, `archive`, `publish`, `send`, `watch`, `token`."""
 
 import io
 import sys
@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from .archive_command import archive
 from .message_commands import publish, send, watch
 from .run_commands import node, up
 from .token_command import token
@@ -20,7 +21,7 @@ app = typer.Typer(
     "Try it: run [bold]tannoy up[/bold], then open the address it prints in two browser tabs.\n\n"
     "Settings come from environment variables with the prefix TANNOY_, or from a .env file.",
 )
-for command in (up, node, publish, send, watch, token):
+for command in (up, node, archive, publish, send, watch, token):
     app.command()(command)
 
 

@@ -46,7 +46,16 @@ def test_a_command_that_runs_no_node_imports_no_code_of_the_server(words: tuple[
 
     assert {name for name in imported if name.startswith(("tannoy.fanout", "tannoy.node."))} <= {
         f"tannoy.node.cli{name}"
-        for name in ("", ".main", ".exits", ".message_commands", ".run_commands", ".token_command", ".output")
+        for name in (
+            "",
+            ".main",
+            ".exits",
+            ".archive_command",
+            ".message_commands",
+            ".run_commands",
+            ".token_command",
+            ".output",
+        )
     }
     assert not _packages(imported) & SERVER
 
