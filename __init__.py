@@ -9,6 +9,9 @@ from importlib import import_module
 TYPE_CHECKING = False  # what type checkers take for that of `typing`, whose import would take longer than this one
 if TYPE_CHECKING:
     from .embedding.application import Tannoy
+    from .node.hooks.errors import Forbidden
+    from .node.hooks.hooks import ChannelRequest, ClientMessage, LiveSession, SessionEnd
+    from .node.hooks.identity import Identity
     from .sdk.async_publisher import AsyncPublisher
     from .sdk.errors import (
         InvalidName,
@@ -30,8 +33,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncPublisher",
+    "ChannelRequest",
+    "ClientMessage",
+    "Forbidden",
+    "Identity",
     "InvalidName",
     "InvalidSettings",
+    "LiveSession",
     "ManyFailed",
     "MessageFields",
     "MessageTooLarge",
@@ -41,6 +49,7 @@ __all__ = [
     "PublishUnavailable",
     "Publisher",
     "PublisherMisused",
+    "SessionEnd",
     "Settings",
     "Tannoy",
     "Unauthorized",
@@ -49,8 +58,13 @@ __all__ = [
 
 _PUBLIC_NAMES = {
     "AsyncPublisher": ".sdk.async_publisher",
+    "ChannelRequest": ".node.hooks.hooks",
+    "ClientMessage": ".node.hooks.hooks",
+    "Forbidden": ".node.hooks.errors",
+    "Identity": ".node.hooks.identity",
     "InvalidName": ".sdk.errors",
     "InvalidSettings": ".sdk.errors",
+    "LiveSession": ".node.hooks.hooks",
     "ManyFailed": ".sdk.errors",
     "MessageFields": ".sdk.messages",
     "MessageTooLarge": ".sdk.errors",
@@ -60,13 +74,12 @@ _PUBLIC_NAMES = {
     "PublishUnavailable": ".sdk.errors",
     "Publisher": ".sdk.publisher",
     "PublisherMisused": ".sdk.errors",
+    "SessionEnd": ".node.hooks.hooks",
     "Settings": ".shared.settings",
     "Tannoy": ".embedding.application",
     "Unauthorized": ".sdk.errors",
 }
 """The module that defines each public name."""
-_OF_THE_SERVER = {"Settings", "Tannoy"}
-"""Those that need the packages of `tannoy[server]`."""
 
 
 def __getattr__(name: str) -> object:
@@ -75,11 +88,10 @@ def __getattr__(name: str) -> object:
 
         value: object = version("tannoy")
     elif name in _PUBLIC_NAMES:
-        if name in _OF_THE_SERVER:
-            from .shared.extras import SERVER_PACKAGES, SETTINGS_PACKAGES, require_extra
+        if name == "Settings":
+            from .shared.extras import SETTINGS_PACKAGES, require_extra
 
-            packages = SETTINGS_PACKAGES if name == "Settings" else SERVER_PACKAGES
-            require_extra("server", packages, importer=f"tannoy.{name}")
+            require_extra("server", SETTINGS_PACKAGES, importer="tannoy.Settings")
         value = getattr(import_module(_PUBLIC_NAMES[name], __name__), name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -20,6 +20,16 @@ from starlette.types import Receive, Scope, Send
 from ..fanout.lease_times import DEFAULT_TIMES, LeaseTimes
 from ..fanout.timeouts import DEFAULT_TIMEOUTS, Timeouts
 from ..node.app import build_app, log_warnings
+from ..node.hooks.hooks import (
+    AT_ONCE,
+    TIMEOUT,
+    Authenticate,
+    Authorize,
+    Hooks,
+    OnConnect,
+    OnDisconnect,
+    OnMessage,
+)
 from ..node.lifecycle.signals import run_before_signal_handlers
 from ..node.node import Node
 from ..node.transports.handover import find_socket, serve_socket
@@ -36,6 +46,7 @@ NOT_STARTED = (
     "`async with rt.lifespan(app):` in a lifespan of your own (docs/embedding.md)"
 )
 STARTED_TWICE = "Tannoy runs already: each application, and each start of one, needs a Tannoy(…) of its own"
+TWO_IDENTITIES = "authenticate takes the place of TANNOY_AUTH=jwt: leave one of them out"
 FAST_CARRIER = "tannoy.node.server.embedded_protocol"
 """The module of the protocol class of the fast carrier, which nobody but uvicorn loads: `--ws` names it."""
 
@@ -53,15 +64,40 @@ class _Started:
 class Tannoy:
     """An ASGI application: the endpoints of docs/protocol.md, below wherever it is mounted.
 
-    Without `settings` they are read from the environment, as `tannoy node` does. Raises StartError.
+    Without `settings` they are read from the environment, as `tannoy node` does. The hooks are async functions, each of
+    which may be left out: `node/hooks/hooks.py` has their arguments. `hook_timeout`: seconds that a call may take.
+    `hooks_at_once`: calls of each hook that are under way at once. Raises StartError; TypeError for a hook that is no
+    async function, and ValueError for a bound out of its range.
 
     It runs while `lifespan` does. Should a part of the node fail, its sessions are closed with 4001, it takes no
     others, and `not_ready_reason` says why; the process goes on.
     """
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        authenticate: Authenticate | None = None,
+        authorize: Authorize | None = None,
+        on_connect: OnConnect | None = None,
+        on_message: OnMessage | None = None,
+        on_disconnect: OnDisconnect | None = None,
+        hook_timeout: float = TIMEOUT,
+        hooks_at_once: int = AT_ONCE,
+    ) -> None:
         self._variables: Mapping[str, str] | None = read_variables(os.environ) if settings is None else None
         self._settings = load_settings() if settings is None else settings
+        self._hooks = Hooks(
+            authenticate,
+            authorize,
+            on_connect,
+            on_message,
+            on_disconnect,
+            timeout=hook_timeout,
+            at_once=hooks_at_once,
+        )
+        if authenticate is not None and self._settings.auth != "none":
+            raise StartError(TWO_IDENTITIES)
         self._app = build_app(self._settings)
         self._started: _Started | None = None
         self._leaving: asyncio.Task[None] | None = None
@@ -77,7 +113,8 @@ class Tannoy:
         if self._started is not None:
             raise StartError(STARTED_TWICE)
         log_as_host()
-        log_warnings(self._settings, self._variables or {})
+        is_identified = self._hooks.authenticate is not None
+        log_warnings(self._settings, self._variables or {}, is_identified_by_application=is_identified)
         self._started = started = _Started(self._create_node(), _create_publisher(self._settings))
         try:
             async with self._running(started):
@@ -107,7 +144,12 @@ class Tannoy:
 
     def _create_node(self, lease_times: LeaseTimes = DEFAULT_TIMES, timeouts: Timeouts = DEFAULT_TIMEOUTS) -> Node:
         return Node(
-            self._settings, lease_times=lease_times, timeouts=timeouts, on_failure=self._leave, on_drain=self._leave
+            self._settings,
+            lease_times=lease_times,
+            timeouts=timeouts,
+            on_failure=self._leave,
+            on_drain=self._leave,
+            hooks=self._hooks,
         )
 
     def _leave(self) -> None:

@@ -97,10 +97,12 @@ def create_app(settings: Settings | None = None, *, make_node: Callable[[Setting
     return build_app(settings, lifespan)
 
 
-def log_warnings(settings: Settings, variables: Mapping[str, str]) -> None:
+def log_warnings(
+    settings: Settings, variables: Mapping[str, str], *, is_identified_by_application: bool = False
+) -> None:
     """Log what an operator is told at start."""
-    found = (*find_warnings(settings, variables), *find_file_warnings(settings), *find_memory_warnings(settings))
-    for warning in found:
+    found = find_warnings(settings, variables, is_identified_by_application=is_identified_by_application)
+    for warning in (*found, *find_file_warnings(settings), *find_memory_warnings(settings)):
         _log.warning(warning)
 
 

@@ -1,6 +1,6 @@
 """How the parts of a node are composed from its settings: the rules of its bus, and what its connections share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..fanout.bus import Bus, BusRules
@@ -19,13 +19,16 @@ from ..shared.policy import Limit, LimitPolicy
 from ..shared.settings import Settings
 from ..shared.turns import Turns
 from .admission.connect_rates import ConnectRates
+from .admission.handshake import Admission
 from .admission.owner_rates import OwnerRates
 from .admission.rate_limits import SessionRates
 from .admission.resources import Resources
 from .auth.trusted_proxies import TrustedProxies
 from .auth.verifier import TokenVerifier
 from .connections.bus_status import BusStatus, StatusBroadcast
+from .connections.clients import Clients
 from .connections.context import CommandContext, ConnectionContext, ConnectionCounters, JoinContext
+from .connections.hooked_clients import HookedClients
 from .connections.join_turns import JoinTurns
 from .connections.session_limits import SessionLeases
 from .connections.session_log import SessionLog
@@ -34,6 +37,7 @@ from .delivery.hub import Hub
 from .delivery.outbox import OutboxLimits
 from .delivery.relay import Relay
 from .delivery.reports import SocketReports
+from .hooks.session_hooks import SessionHooks
 from .lifecycle.memory import MEGABYTE, find_memory_bound
 from .lifecycle.sampler import ResourceSampler
 from .operations.history import HistoryQueries
@@ -198,6 +202,22 @@ def create_connection_context(
         counters=counters,
         verifier=verifier,
     )
+
+
+def create_clients(
+    settings: Settings,
+    admission: Admission,
+    context: ConnectionContext,
+    is_draining: Callable[[], bool],
+    resources: Resources,
+    connect_rates: ConnectRates,
+    hooks: SessionHooks | None,
+) -> Clients:
+    """Who may connect. `hooks`: of the application that the node runs in; None: it has none."""
+    clock = context.clock
+    if hooks is None:
+        return Clients(settings, admission, context, clock, is_draining, resources, connect_rates)
+    return HookedClients(settings, admission, context, clock, is_draining, resources, connect_rates, hooks=hooks)
 
 
 def create_connect_rates(settings: Settings, clock: Clock) -> ConnectRates:

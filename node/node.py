@@ -33,6 +33,7 @@ from .auth.hosts import is_loopback
 from .auth.token_settings import create_tokens
 from .composition import (
     create_bus_rules,
+    create_clients,
     create_connect_rates,
     create_connection_context,
     create_operations,
@@ -42,7 +43,6 @@ from .composition import (
     create_status_broadcast,
     read_address,
 )
-from .connections.clients import Clients
 from .connections.control_handler import ControlHandler
 from .connections.rate_sync import RateSync
 from .connections.revoked import RevokedSessions
@@ -50,6 +50,8 @@ from .connections.survey_handler import SurveyAnswers
 from .connections.timers import TimerWheel
 from .delivery.hub import Hub
 from .delivery.reports import SocketReports
+from .hooks.hooks import NO_HOOKS, Hooks
+from .hooks.session_hooks import SessionHooks
 from .lifecycle.drain import drain_sessions
 from .lifecycle.log_queue import log_statistics
 from .statistics import NodeStatistics
@@ -67,7 +69,7 @@ class Node:
 
     `on_failure` is called when a background task of the node has ended by an error, and `has_failed` is set: the node
     is not ready any more, and its process or its host application should end. `on_drain` is called when
-    an operator lets the node leave by `POST /nodes/{node}/drain`. By default both raise SIGTERM.
+    an operator lets the node leave by `POST /nodes/{node}/drain`. By default both raise SIGTERM. `hooks`: of its host.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Node:
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         on_failure: Callable[[], None] = _terminate,
         on_drain: Callable[[], None] = _terminate,
+        hooks: Hooks = NO_HOOKS,
     ) -> None:
         self.settings = settings
         self.clock = clock or SystemClock()
@@ -146,10 +149,12 @@ class Node:
             verifier=verifier,
             allows_query_token=settings.auth_query_token,
             is_revoked=self.revoked_sessions.is_revoked,
+            asks_application=hooks.authenticate is not None,
         )
+        self._hooks = SessionHooks(hooks, settings, self.clock) if hooks.are_there else None
         self.resources, self._sampler = create_resources(settings, self.clock)
-        self.clients = Clients(
-            settings, admission, self.context, self.clock, lambda: self.is_draining, self.resources, connect_rates
+        self.clients = create_clients(
+            settings, admission, self.context, lambda: self.is_draining, self.resources, connect_rates, self._hooks
         )
 
     # ---- state, for other nodes and operators
@@ -213,6 +218,7 @@ class Node:
             yield
         finally:
             await self.drain()
+            await self.clients.end()
             await self.bus.leave()
             for task in tasks:
                 task.cancel()
@@ -281,6 +287,7 @@ class Node:
             http_answers=self.operations.http_answers.statistics(),
             resources=self.resources.statistics(),
             refused=self.clients.refusals.statistics(),
+            hooks={} if self._hooks is None else self._hooks.statistics(),
             keys=None if self._key_refresh is None else self._key_refresh.keys.statistics(),
             log=log_statistics(),
             bus=self.bus.statistics(),

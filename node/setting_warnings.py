@@ -43,11 +43,16 @@ def find_memory_warnings(settings: Settings) -> list[str]:
     ]
 
 
-def find_warnings(settings: Settings, variables: Mapping[str, str]) -> list[str]:
-    """Return a sentence for each. `variables` are those that the settings were read from."""
+def find_warnings(
+    settings: Settings, variables: Mapping[str, str], *, is_identified_by_application: bool = False
+) -> list[str]:
+    """Return a sentence for each. `variables` are those that the settings were read from.
+
+    `is_identified_by_application`: clients have the identity that the application gives them that the node runs in.
+    """
     warnings: list[str] = []
     if not is_loopback(settings.host):
-        if settings.auth == "none":
+        if settings.auth == "none" and not is_identified_by_application:
             warnings.append(f"TANNOY_AUTH=none: any client that reaches {settings.host} can choose its identity")
         if not settings.api_key.get_secret_value():
             warnings.append("no TANNOY_API_KEY is set: the API serves clients on this machine only")

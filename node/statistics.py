@@ -16,6 +16,7 @@ from .connections.timers import TimerWheelStatistics
 from .delivery.hub import HubStatistics
 from .delivery.outbox import OutboxStatistics
 from .delivery.relay import RelayStatistics
+from .hooks.runner import HookStatistics
 from .lifecycle.bounded_writer import WriterStatistics
 
 
@@ -44,6 +45,8 @@ class NodeStatistics:
     resources: ResourceStatistics
     refused: Mapping[str, int]
     """Handshakes and unreadable requests that were refused, by reason (`node/admission/refusals.py`)."""
+    hooks: Mapping[str, HookStatistics]
+    """Of the application that the node runs in, by name (`node/hooks/runner.py`)."""
     keys: KeyStatistics | None
     """Of the keys that verify tokens; None: they are in the settings."""
     log: WriterStatistics

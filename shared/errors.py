@@ -5,7 +5,9 @@ TannoyError
 │   ├── BadRequest          the request is malformed: it has to be changed
 │   ├── BadName             a name outside the alphabet of docs/protocol.md §1
 │   ├── LimitReached        the agent or user has as many sessions as it may have
-│   └── Unavailable         the bus did not confirm in time: repeat later
+│   ├── Unavailable         the bus did not confirm in time: repeat later
+│   └── Forbidden, NotAuthenticated, HookFailed
+│                           a hook of an application refuses, or has failed (`node/hooks/errors.py`)
 ├── ProtocolViolation       the peer broke RFC 6455, or sends without end: the connection is closed with this close code
 ├── MalformedBytes          bytes on the bus that no node of this version has written
 ├── StartError              the node cannot start; the message is a sentence for the operator

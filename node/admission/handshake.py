@@ -4,8 +4,11 @@ A script in a browser can read neither status nor body of a refused handshake. W
 the connection is therefore accepted, sent `error` and `bye`, and closed.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+
+from starlette.types import Scope
 
 from ...shared.codes import CloseCode, ErrorCode
 from ...shared.errors import BadRequest, Refused
@@ -21,7 +24,6 @@ from ..auth.identity import identify_client, identify_owner
 from ..auth.token_problems import TokenProblem, TokenRefused
 from ..auth.verifier import TokenVerifier
 from ..protocols.session import Session
-from ..rfc6455 import is_key
 from .offered_tokens import check_no_query_token, find_token, split_subprotocols
 from .refusals import NotAdmitted, Reason, RefusalLog, reason_of
 from .target import ENDPOINTS, Target, parse_target
@@ -30,6 +32,17 @@ QUERY_FIELDS_MAX = 100
 """Parameters in the query of a handshake."""
 UPGRADE_HEADERS: Mapping[str, str] = {"Upgrade": "websocket", "Connection": "Upgrade"}
 """What an answer 426 has to carry (RFC 9110 §15.5.22)."""
+
+
+@dataclass(slots=True, eq=False)
+class HostRequest:
+    """A handshake as the application that the node runs in has passed it on, with what its middleware has found out.
+
+    `decision`: the task in which the application decides on the client, and may use the scope; None: it is not asked.
+    """
+
+    scope: Scope
+    decision: "asyncio.Task[None] | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +59,8 @@ class Handshake:
     """The local address of the connection, where the transport knows it."""
     client_host: str | None = None
     """The address of the client, or of the proxy that it has connected through; None: it has none."""
+    request: HostRequest | None = field(default=None, repr=False)
+    """None: no ASGI application has seen it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +87,19 @@ class AwaitsToken:
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitsIdentity:
+    """Accept the connection, and wait until the application that the node runs in says who the client is."""
+
+    target: Target
+    wire: WireFormat
+    subprotocol: str | None
+    origin: str | None
+    address: str | None
+    """The client's."""
+    request: HostRequest = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class AcceptedThenClosed:
     """Accept the connection, send the refusal, and close it with `code`."""
 
@@ -81,6 +109,10 @@ class AcceptedThenClosed:
     subprotocol: str | None
     address: str | None = None
     """The client's."""
+
+
+Accepted = Admitted | AwaitsToken | AwaitsIdentity | AcceptedThenClosed
+"""What a transport answers with 101."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,18 +164,6 @@ NO_PLACE = unavailable(
 NO_FILES = unavailable("this node has as many open files as it may have", Reason.FILES)
 
 
-def check_upgrade(headers: Mapping[str, str]) -> Rejected | None:
-    """Check what RFC 6455 §4.2.1 asks of a handshake over HTTP/1.1, beside its method and the header Upgrade."""
-    if (version := headers.get("sec-websocket-version", "")) != "13":
-        message = f"Sec-WebSocket-Version is {version!r:.40}: this node speaks 13"
-        return Rejected(426, BadRequest(message), Reason.HANDSHAKE, {"Sec-WebSocket-Version": "13", **UPGRADE_HEADERS})
-    if not is_key(headers.get("sec-websocket-key", "")):
-        return Rejected(400, BadRequest("Sec-WebSocket-Key has to be 16 bytes in Base64"), Reason.HANDSHAKE)
-    if not headers.get("host"):
-        return Rejected(400, BadRequest("the handshake has no Host"), Reason.HANDSHAKE)
-    return None
-
-
 def _is_below_ws(path: str) -> bool:
     """Whether somebody who asks for this path means one of the endpoints, perhaps misspelt."""
     return f"{path.lstrip('/')}/".startswith("ws/")
@@ -154,6 +174,7 @@ class Admission:
 
     `allowed_origins` as in the settings; empty: only pages that this host has served. `is_local`: the node listens on
     loopback only. `verifier`: of tokens; None: clients say who they are. `is_revoked` is asked about each session.
+    `asks_application`: the application that the node runs in says who they are.
     """
 
     def __init__(
@@ -165,15 +186,17 @@ class Admission:
         verifier: TokenVerifier | None = None,
         allows_query_token: bool = False,
         is_revoked: Callable[[Session], bool] = lambda session: False,
+        asks_application: bool = False,
     ) -> None:
         self._keyspace = keyspace
         self._verifier = verifier
         self._is_revoked = is_revoked
         self._allows_query_token = allows_query_token
         self._is_local = is_local
+        self._asks_application = asks_application
         self._allowed_origins = AllowedOrigins(allowed_origins)
 
-    def decide(self, handshake: Handshake) -> Admitted | AwaitsToken | AcceptedThenClosed | Rejected:
+    def decide(self, handshake: Handshake) -> Accepted | Rejected:
         origin = handshake.headers.get("origin")
         if origin is not None and not self._is_allowed(origin, handshake):
             message = f"pages of {origin!r:.100} may not connect: TANNOY_ALLOWED_ORIGINS lists the allowed origins"
@@ -191,6 +214,10 @@ class Admission:
             return Rejected(400, BadRequest(message), Reason.SUBPROTOCOL)
         try:
             target = parse_target(handshake.path, handshake.query, self._keyspace)
+            if self._asks_application:
+                assert handshake.request is not None  # such a node is reached through the application alone
+                host = handshake.client_host
+                return AwaitsIdentity(target, wire, subprotocol, origin, host, handshake.request)
             if self._verifier is None:
                 check_no_query_token(target.query)
                 session = self._create_session(target, identify_client(target.query))
@@ -205,7 +232,10 @@ class Admission:
     def identify(self, target: Target, token: str) -> Session:
         """The session of a client that has proven who it is. Raises Refused."""
         assert self._verifier is not None
-        claims = self._verifier.verify(token)
+        return self.create_session(target, self._verifier.verify(token))
+
+    def create_session(self, target: Target, claims: Claims) -> Session:
+        """The session of a client with these claims. Raises Refused."""
         try:
             author = identify_owner(claims, target.query)
             if target.home is not None:

@@ -1,10 +1,11 @@
-"""The bounds of a request's head, a handshake's or any other's: checked before anything is built from it."""
+"""What the head of a request has to be: its bounds, and those of RFC 6455 for a handshake; checked before all else."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ...shared.codes import ErrorCode
 from ...shared.errors import BadRequest, Refused
-from .handshake import Rejected
+from ..rfc6455 import is_key
+from .handshake import UPGRADE_HEADERS, Rejected
 from .refusals import Reason
 
 HEAD_MAX_BYTES = 16_384
@@ -35,3 +36,15 @@ def check_head(target_bytes: int, headers: Iterable[tuple[bytes, bytes]]) -> Rej
     if len(lengths) > HEADERS_MAX:
         return TOO_MANY_HEADERS
     return HEAD_TOO_LARGE if target_bytes + sum(lengths) > HEAD_MAX_BYTES else None
+
+
+def check_upgrade(headers: Mapping[str, str]) -> Rejected | None:
+    """Check what RFC 6455 §4.2.1 asks of a handshake over HTTP/1.1, beside its method and the header Upgrade."""
+    if (version := headers.get("sec-websocket-version", "")) != "13":
+        message = f"Sec-WebSocket-Version is {version!r:.40}: this node speaks 13"
+        return Rejected(426, BadRequest(message), Reason.HANDSHAKE, {"Sec-WebSocket-Version": "13", **UPGRADE_HEADERS})
+    if not is_key(headers.get("sec-websocket-key", "")):
+        return Rejected(400, BadRequest("Sec-WebSocket-Key has to be 16 bytes in Base64"), Reason.HANDSHAKE)
+    if not headers.get("host"):
+        return Rejected(400, BadRequest("the handshake has no Host"), Reason.HANDSHAKE)
+    return None

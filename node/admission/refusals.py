@@ -39,6 +39,8 @@ class Reason(StrEnum):
     RATE_LIMITED = "rate_limited"
     REQUEST = "request"
     FORBIDDEN = "forbidden"
+    NOT_AUTHENTICATED = "not_authenticated"
+    HOOK = "hook"
     TOKEN_MISSING = "token_missing"
     TOKEN_EMPTY = "token_empty"
     TOKEN_TOO_LONG = "token_too_long"

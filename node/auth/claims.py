@@ -64,7 +64,8 @@ class Claims:
 
     user_id: UserId
     username: str
-    expires_at: float
+    expires_at: float | None
+    """None: never; every token has an end, but not what an application says of a client."""
     rooms: NamePatterns = ALL_NAMES
     agents: NamePatterns = NO_NAMES
     can: frozenset[Permission] = DEFAULT_PERMISSIONS
@@ -105,7 +106,7 @@ def parse_claims(payload: bytes, expected: ExpectedClaims) -> Claims:
 
 def check_times(claims: Claims, now: float) -> None:
     """Compare the times of a token with `now`, in Unix seconds. Raises TokenRefused."""
-    if now >= claims.expires_at:
+    if claims.expires_at is not None and now >= claims.expires_at:
         raise TokenRefused(TokenProblem.EXPIRED, "the token has expired")
     if claims.not_before is not None and now < claims.not_before:
         raise TokenRefused(TokenProblem.NOT_YET_VALID, "the token is not valid yet: its claim 'nbf' is in the future")

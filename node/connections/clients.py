@@ -15,9 +15,11 @@ from ..admission.capacity import Capacity
 from ..admission.connect_rates import ConnectRates
 from ..admission.counted_addresses import find_counted_address
 from ..admission.handshake import (
+    Accepted,
     AcceptedThenClosed,
     Admission,
     Admitted,
+    AwaitsIdentity,
     AwaitsToken,
     Handshake,
     Rejected,
@@ -30,7 +32,7 @@ from ..admission.other_connections import OtherConnections
 from ..admission.refusals import RefusalLog, reason_of
 from ..admission.resources import Resources
 from ..auth.hosts import is_loopback
-from ..protocols.encoding import encoding_of
+from ..protocols.encoding import Encoding, encoding_of
 from ..protocols.session import Session
 from ..transports.base import ClientTransport, TransportListener
 from .connection import Connection
@@ -83,7 +85,7 @@ class Clients:
     def find_early_refusal(self, handshake: Handshake) -> Rejected | None:
         return self.find_refusal() or self._connect_rates.find_refusal(handshake) or self.handshakes.find_refusal()
 
-    def admit(self, handshake: Handshake) -> Admitted | AwaitsToken | AcceptedThenClosed | Rejected:
+    def admit(self, handshake: Handshake) -> Accepted | Rejected:
         self._warn_if_reached_elsewhere(handshake.server_host)
         decision = self.find_refusal() or self._admission.decide(self._locate(handshake))
         if isinstance(decision, AcceptedThenClosed | Rejected):
@@ -95,9 +97,7 @@ class Clients:
         address = self.proxies.describe(handshake.client_host, handshake.headers)
         return handshake if address == handshake.client_host else replace(handshake, client_host=address)
 
-    def connect(
-        self, transport: ClientTransport, decision: Admitted | AwaitsToken | AcceptedThenClosed
-    ) -> TransportListener:
+    def connect(self, transport: ClientTransport, decision: Accepted) -> TransportListener:
         wheel, others = self._context.wheel, self.other_connections
         match decision:
             case Admitted(session, wire, subprotocol, address):
@@ -108,7 +108,7 @@ class Clients:
                     rejected = AcceptedThenClosed(refusal, code, wire, subprotocol, address)
                     return RejectedConnection(transport, rejected, wheel, others)
                 encoding = encoding_of(wire, transport.framing)
-                return Connection(self._context, transport, session, encoding, address)
+                return self._create_connection(transport, session, encoding, address)
             case AwaitsToken():
                 return UnidentifiedConnection(
                     transport,
@@ -120,10 +120,26 @@ class Clients:
                     connect=self._connect_identified,
                     record=self._record,
                 )
+            case AwaitsIdentity():
+                raise AssertionError("there is no application to ask: HookedClients has one")
             case AcceptedThenClosed():
                 return RejectedConnection(transport, decision, wheel, others)
             case _:
                 assert_never(decision)
+
+    def _create_connection(
+        self,
+        transport: ClientTransport,
+        session: Session,
+        encoding: Encoding,
+        address: str | None,
+        *,
+        is_accepted: bool = False,
+    ) -> TransportListener:
+        return Connection(self._context, transport, session, encoding, address, is_accepted=is_accepted)
+
+    async def end(self) -> None:
+        """End what still goes on when all sessions have been closed."""
 
     # ---- a token in the first frame
 
@@ -140,7 +156,7 @@ class Clients:
         self, transport: ClientTransport, decision: AwaitsToken, session: Session
     ) -> TransportListener:
         encoding = encoding_of(decision.wire, transport.framing)
-        return Connection(self._context, transport, session, encoding, decision.address, is_accepted=True)
+        return self._create_connection(transport, session, encoding, decision.address, is_accepted=True)
 
     def _warn_if_reached_elsewhere(self, server_host: str | None) -> None:
         """Warn once if the server below listens elsewhere than TANNOY_HOST says, by which warnings at start go."""

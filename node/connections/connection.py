@@ -171,6 +171,7 @@ class Connection:
         claims = verifier.verify(token)
         self.session.refresh(claims)
         self._expiry.start(claims.expires_at)
+        assert claims.expires_at is not None  # the claim `exp` is required
         return claims.expires_at
 
     # ---- channels

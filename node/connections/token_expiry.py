@@ -26,10 +26,11 @@ class TokenExpiry:
         self._clock = clock
         self._expires_at = 0.0
 
-    def start(self, expires_at: float) -> None:
-        """Close the connection at this time, in Unix seconds, in place of an earlier one."""
-        self._expires_at = expires_at
-        self._schedule()
+    def start(self, expires_at: float | None) -> None:
+        """Close the connection at this time, in Unix seconds, in place of an earlier one; None: never."""
+        if expires_at is not None:
+            self._expires_at = expires_at
+            self._schedule()
 
     def stop(self) -> None:
         self._wheel.cancel(self)

@@ -16,7 +16,14 @@ from starlette.types import Message, Scope
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ...shared.codes import CLOSE_RULES, CloseCode
-from ..admission.handshake import Handshake, Rejected, join_headers, record_refusal, record_rejected
+from ..admission.handshake import (
+    Handshake,
+    HostRequest,
+    Rejected,
+    join_headers,
+    record_refusal,
+    record_rejected,
+)
 from ..admission.heads import check_head
 from ..problems import CONTENT_TYPE, encode_problem
 from ..protocols.framing import ASGI_MESSAGES, AsgiMessages, Chunk
@@ -223,6 +230,7 @@ def handshake_of(scope: Scope) -> Handshake:
         join_headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]),
         server[0] if (server := scope.get("server")) else None,
         client_host(scope),
+        HostRequest(scope),
     )
 
 

@@ -6,7 +6,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from ..admission.handshake import AcceptedThenClosed, Admitted, AwaitsToken, Handshake, Rejected
+from ..admission.handshake import Accepted, Handshake, Rejected
 from ..admission.handshake_queue import HandshakeQueue
 from ..admission.loop_shares import LoopShares
 from ..admission.other_connections import OtherConnections
@@ -21,7 +21,7 @@ SHARE_BYTES = 16_384
 """Bytes of their payloads: one frame may exceed it, the next one waits. It is what a few milliseconds of decoding take
 in, if they hold as many small values as they can."""
 
-Decision = Admitted | AwaitsToken | AcceptedThenClosed | Rejected
+Decision = Accepted | Rejected
 """On a handshake."""
 
 
@@ -128,6 +128,4 @@ class ConnectionFactory(Protocol):
         """Decide on a handshake; a refusal is recorded. What a transport refuses by itself it records itself."""
         ...
 
-    def connect(
-        self, transport: ClientTransport, decision: Admitted | AwaitsToken | AcceptedThenClosed
-    ) -> TransportListener: ...
+    def connect(self, transport: ClientTransport, decision: Accepted) -> TransportListener: ...

@@ -38,7 +38,10 @@ def find_socket(scope: Scope) -> SocketHolder | None:
 
 
 async def serve_socket(scope: Scope, holder: SocketHolder, node: ConnectionFactory) -> None:
-    """Answer the handshake of a scope in its turn; its socket is served until it ends."""
+    """Answer the handshake of a scope in its turn; its socket is served from then on, until it ends.
+
+    Returns when the scope is not needed any more: what the host's middleware has opened for it may be closed then.
+    """
     handshake = handshake_of(scope)
     rejected = check_head(target_length(scope), scope["headers"]) or await wait_for_turn(node, handshake)
     if holder.has_closed():
@@ -47,3 +50,5 @@ async def serve_socket(scope: Scope, holder: SocketHolder, node: ConnectionFacto
     protocol = TannoyWebSocketProtocol(node)
     holder.hand_over(protocol)
     protocol.open(handshake, rejected)
+    if handshake.request is not None and handshake.request.decision is not None:
+        await asyncio.wait((handshake.request.decision,))

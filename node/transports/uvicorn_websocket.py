@@ -20,7 +20,8 @@ from typing import cast
 
 from ...shared.codes import CloseCode
 from ...shared.errors import ProtocolViolation
-from ..admission.handshake import Handshake, Rejected, check_upgrade, record_refusal
+from ..admission.handshake import Handshake, Rejected, record_refusal
+from ..admission.heads import check_upgrade
 from ..problems import CONTENT_TYPE, encode_problem
 from ..protocols.framing import WEBSOCKET_FRAMES, Chunk
 from ..rfc6455 import Event, FrameReader, Opcode, accept_token, close_frame, frame

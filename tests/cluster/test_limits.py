@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.client import Client, Frame
 from tests.support.cluster import Cluster, NodeProcess, Transport
-from tests.support.node import HASTY, PATIENT
+from tests.support.node import HASTY, PATIENT, Times
 from tests.support.waiting import value_becomes
 
 LIMIT = 5
@@ -22,7 +22,7 @@ EVICTED, LEASE_LOST, FULL = 4500, 4004, 1013
 _agents = itertools.count(1)
 
 
-TIMES = {Transport.FAST: PATIENT, Transport.PORTABLE: HASTY}
+TIMES: dict[object, Times] = {Transport.FAST: PATIENT, Transport.PORTABLE: HASTY}
 """Leases hold on each transport alike: on one for as long as the product's, on the other for less."""
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tannoy.node.admission.handshake import AcceptedThenClosed, Admission, Admitted, AwaitsToken, Handshake, Rejected
+from tannoy.node.admission.handshake import Accepted, Admission, Admitted, Handshake, Rejected
 from tannoy.node.auth.verifier import TokenVerifier
 from tannoy.node.protocols.session import Session
 from tannoy.shared.keyspace import Keyspace
@@ -10,7 +10,7 @@ from tannoy.shared.keyspace import Keyspace
 KEYSPACE = Keyspace("tannoy")
 HOST = "chat.example:8000"
 
-Decision = Admitted | AwaitsToken | AcceptedThenClosed | Rejected
+Decision = Accepted | Rejected
 
 
 def decide(

@@ -8,7 +8,8 @@ from tests.support.clock import on_manual_time
 
 OF_THE_NODE = [
     *("node", "pid", "ready", "hub", "relay", "wheel", "connections", "other_connections"),
-    *("handshakes", "joins", "outbox", "publishing", "pages", "http_answers", "resources", "refused", "keys", "log"),
+    *("handshakes", "joins", "outbox", "publishing", "pages", "http_answers", "resources", "refused"),
+    *("hooks", "keys", "log"),
 ]
 OF_THE_BUS = [
     *("link", "subscriptions", "pipeline", "reading", "tracker", "counted", "control", "membership", "leases"),

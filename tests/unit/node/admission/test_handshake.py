@@ -1,7 +1,8 @@
 """Whether an opening handshake is admitted: wire format, names, and what RFC 6455 demands."""
 
 import pytest
-from tannoy.node.admission.handshake import AcceptedThenClosed, Admitted, Rejected, check_upgrade, join_headers
+from tannoy.node.admission.handshake import AcceptedThenClosed, Admitted, Rejected, join_headers
+from tannoy.node.admission.heads import check_upgrade
 from tannoy.node.admission.refusals import Reason
 from tannoy.node.protocols.session import Endpoint
 from tannoy.shared.codes import CloseCode, ErrorCode

@@ -94,6 +94,7 @@ def test_an_empty_option_allows_nothing() -> None:
 def test_a_token_expires_after_the_time_that_is_given(words: list[str], seconds: int) -> None:
     before = int(SystemClock.now())
     claims = claims_of("--sub", "ada", *words)
+    assert claims.expires_at is not None
     assert before + seconds <= claims.expires_at <= SystemClock.now() + seconds
 
 
