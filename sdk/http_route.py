@@ -17,7 +17,7 @@ from ..shared.errors import Unavailable
 from ..shared.extras import HTTP_PACKAGES, require_extra
 from ..shared.names import AgentId, SessionId, UserId
 from ..shared.protocol.frames import Author
-from ..shared.publication import Position
+from ..shared.publication import BATCH_MAX, Position
 from .encoding import encode_content
 from .errors import PublisherClosed, PublishError, PublishRefused, PublishUnavailable, refused
 from .messages import ChannelMessage
@@ -28,8 +28,6 @@ from .settings import PublisherSettings
 if TYPE_CHECKING:
     import httpx
 
-BATCH_MAX = 1000
-"""Messages in one `POST /messages`."""
 BATCH_BYTES = 524_288
 """Bytes of the messages in one `POST /messages`: a node takes twice as many, with the default MESSAGE_MAX_BYTES."""
 _TRY_AGAIN = frozenset({502, 503, 504})

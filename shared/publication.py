@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+BATCH_MAX = 1000
+"""Messages in one `POST /messages` of the HTTP API."""
+
 
 class Position(NamedTuple):
     """A position in the history of a channel: after the message `offset` of `epoch`; 0 is before the first message.

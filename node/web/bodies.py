@@ -10,6 +10,7 @@ from ...shared.keyspace import Keyspace
 from ...shared.names import AgentId, RoomName, parse_agent, parse_room
 from ...shared.protocol.field_schemas import NAME, USER_ID_OR_INTEGER
 from ...shared.protocol.frames import Author
+from ...shared.publication import BATCH_MAX
 from ...shared.revocations import FIELDS
 from .contract import (
     Content,
@@ -22,9 +23,6 @@ from .contract import (
     Policy,
     Report,
 )
-
-BATCH_MAX = 1000
-"""Messages in one `POST /messages`."""
 
 
 class DirectBody(ContractBody):
