@@ -8,17 +8,17 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Scope
 
-from ...shared.errors import BadRequest, Refused, internal_error
+from ...shared.errors import BadRequest, internal_error
 from ...shared.protocol.decoding import decode_json, parse_json
 from ...shared.turns import Turns
 from ..problems import CONTENT_TYPE, encode_http_problem
 from .large_answers import answered_in_turn
-from .requests import authorize, node_of, problem_response, read_value
+from .requests import authorized, node_of, problem_response, read_value
 
 BATCH_MAX_SIZE = 16
 """The size of one `POST /messages`, in multiples of the size of a message."""
@@ -63,21 +63,15 @@ class ContractRoute(APIRoute):
         has_body = self.body_field is not None
 
         async def handle_request(request: Request) -> Response:
+            if has_body:
+                value = await read_value(node_of(request), request, times=self.times, decode=self.decode)
+                request = _DecodedRequest(request.scope, value)
             try:
-                node = node_of(request)
-                authorize(node, request)
-                if has_body:
-                    value = await read_value(node, request, times=self.times, decode=self.decode)
-                    request = _DecodedRequest(request.scope, value)
                 return await handle(request)
-            except Refused as refusal:
-                return problem_response(refusal)
             except RequestValidationError as error:
-                return problem_response(BadRequest(_sentence_of(error)))
-            except ClientDisconnect:
-                return Response(status_code=400)  # nobody receives it
+                raise BadRequest(_sentence_of(error)) from error
 
-        return handle_request
+        return authorized(handle_request)
 
 
 class BatchRoute(ContractRoute):

@@ -1,7 +1,7 @@
 """How every request of the HTTP API is authorized, read and answered."""
 
-from collections.abc import Awaitable, Callable
-from typing import cast
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, cast
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -9,7 +9,6 @@ from starlette.responses import Response
 
 from ...shared.codes import ErrorCode
 from ...shared.errors import BadRequest, Refused
-from ...shared.protocol.codec import JSON
 from ...shared.protocol.decoding import decode_json
 from ...shared.protocol.frames import Object
 from ..admission.handshake import join_headers
@@ -17,27 +16,22 @@ from ..auth.api_key import authorize_request
 from ..node import Node
 from ..problems import CONTENT_TYPE, encode_refusal
 
-Handler = Callable[[Node, Request], Awaitable[Object | None]]
-"""Returns the object to answer with; None: there is nothing to say. Raises Refused, or HTTPException."""
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def json_endpoint(handle: Handler) -> Callable[[Request], Awaitable[Response]]:
-    """An endpoint that authorizes the request and answers with JSON, with 204, or with a problem document."""
+def authorized(endpoint: Endpoint) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    """The endpoint for those who may use the API. What is refused, also by itself, gets a problem document."""
 
-    async def endpoint(request: Request) -> Response:
-        node = node_of(request)
+    async def checked(request: Request) -> Response:
         try:
-            authorize(node, request)
-            answer = await handle(node, request)
-            if answer is None:
-                return Response(status_code=204)
-            return Response(JSON.encode(answer), media_type="application/json")
+            authorize(node_of(request), request)
+            return await endpoint(request)
         except Refused as refusal:
             return problem_response(refusal)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody receives it
 
-    return endpoint
+    return checked
 
 
 def not_found(detail: str) -> HTTPException:

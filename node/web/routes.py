@@ -15,11 +15,10 @@ from ...shared.protocol.codec import JSON
 from ...shared.protocol.frames import Object
 from ..admission.handshake import UPGRADE_HEADERS
 from ..admission.target import WS_PATH
-from ..node import Node
 from . import answers, messages, revocations, sessions
 from .api import BatchRoute, ContractRoute, LargeRoute, create_api
 from .api_documents import PREFIX, PROBLEMS, document_routes
-from .requests import json_endpoint
+from .requests import authorized, node_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +58,8 @@ _CALLS = (
 )
 
 
-async def _get_diagnostics(node: Node, request: Request) -> Object:
-    return node.statistics().as_object()
+async def _get_diagnostics(request: Request) -> Response:
+    return _json_response(node_of(request).statistics().as_object())
 
 
 async def _get_websocket_endpoint(request: Request) -> Response:
@@ -83,9 +82,13 @@ def _encode(handle: Callable[..., Awaitable[Object | None]]) -> Callable[..., Aw
         answer = await handle(*args, **parameters)
         if answer is None:
             return Response(status_code=204)
-        return Response(JSON.encode(answer), media_type="application/json")
+        return _json_response(answer)
 
     return endpoint
+
+
+def _json_response(answer: Object) -> Response:
+    return Response(JSON.encode(answer), media_type="application/json")
 
 
 def build_api() -> FastAPI:
@@ -111,7 +114,7 @@ def api_routes() -> list[BaseRoute]:
     return [
         *document_routes(api),
         Mount(PREFIX, api),
-        Route("/diagnostics", json_endpoint(_get_diagnostics)),
+        Route("/diagnostics", authorized(_get_diagnostics)),
         Route(WS_PATH, _get_websocket_endpoint),
         Route(WS_PATH + "/{name:path}", _get_websocket_endpoint),
     ]
