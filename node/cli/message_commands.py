@@ -1,6 +1,8 @@
 """The commands that send and receive messages: `tannoy publish`, `send` and `watch`.
 
-Each imports the client and the settings when it is called: `--help` needs neither.
+Each imports the client and the settings when it is called: `--help` needs neither. `watch` is a session. `publish` and
+`send` are requests of the HTTP API: a session is a user's, needs a token, speaks in a room only while it is listed
+there, and can't reach a single session of an agent; a request needs the API key alone.
 """
 
 import json
