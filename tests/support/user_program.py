@@ -1,10 +1,30 @@
 """A program of a user, as strict type checkers see it: tests/integration/test_wheel.py. It never runs."""
 
 # ruff: noqa: T201
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+from fastapi import FastAPI
 from starlette.applications import Starlette
-from tannoy import AsyncPublisher, MessageFields, Position, Publisher, PublishUnavailable, Settings, __version__
+from starlette.requests import HTTPConnection
+from starlette.routing import Mount
+from tannoy import (
+    AsyncPublisher,
+    ChannelRequest,
+    ClientMessage,
+    Forbidden,
+    Identity,
+    LiveSession,
+    MessageFields,
+    Position,
+    Publisher,
+    PublishUnavailable,
+    SessionEnd,
+    Settings,
+    Tannoy,
+    __version__,
+)
 from tannoy.client import Gap, Message, SlowReader, connect
 from tannoy.client.errors import ClientError
 from tannoy.client.events import Event, PrivateMessage
@@ -79,3 +99,49 @@ def announce(policy: SlowReader) -> int | None:
     except ClientError as error:
         print(error)
         return None
+
+
+async def authenticate(request: HTTPConnection) -> Identity | None:
+    user = request.cookies.get("user")
+    return None if user is None else Identity(user, rooms=["team.*"], can={"publish"}, expires_at=2e9, data=settings)
+
+
+async def authorize(session: LiveSession, channel: ChannelRequest) -> bool:
+    return channel.room == session.user_id or channel.agent_id is not None
+
+
+async def on_message(session: LiveSession, message: ClientMessage) -> None:
+    if message.to_user is not None:
+        raise Forbidden("no private messages")
+    message.content = {"text": message.content["text"], "by": session.state.get("name")}
+
+
+async def on_connect(session: LiveSession) -> None:
+    position: Position | None = await rt.publish.to_room("lobby", f"{session.username} is here", key=session.session_id)
+    print(position, session.identity and session.identity.data)
+
+
+async def on_disconnect(session: LiveSession, end: SessionEnd) -> None:
+    print(session, end.code, end.reason)
+
+
+rt = Tannoy(
+    settings,
+    authenticate=authenticate,
+    authorize=authorize,
+    on_connect=on_connect,
+    on_message=on_message,
+    on_disconnect=on_disconnect,
+    hook_timeout=2,
+)
+host = FastAPI(lifespan=rt.lifespan)
+host.mount("/rt", rt)
+
+
+@asynccontextmanager
+async def lifespan(app: Starlette) -> AsyncGenerator[None]:
+    async with rt.lifespan(app):
+        yield
+
+
+other_host = Starlette(routes=[Mount("/rt", rt)], lifespan=lifespan)

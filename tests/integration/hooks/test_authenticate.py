@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 from tannoy import Forbidden, Identity
+from websockets.exceptions import InvalidStatus
 
 from tests.support.hosted import SOON, Serve, fail, hang, told_before_bye
 from tests.support.waiting import PATIENCE
@@ -27,6 +28,15 @@ async def test_a_session_is_of_the_user_who_has_logged_in_at_the_application(ser
 
         stranger = await server.open("/ws/chat/lobby")
         assert await told_before_bye(stranger) == ("bad_token", 4501, False)
+
+
+async def test_a_page_of_another_origin_is_refused_before_its_cookie_is_looked_at(serve: Serve) -> None:
+    async with serve(authenticate=fail) as server:
+        with pytest.raises(InvalidStatus) as refused:
+            await server.open("/ws", origin="https://evil.example")
+
+        assert refused.value.response.status_code == 403
+        assert (await server.http.get("/diagnostics")).json()["hooks"]["authenticate"]["calls"] == 0
 
 
 async def test_an_authenticate_that_raises_admits_nobody_and_says_so(
