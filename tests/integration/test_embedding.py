@@ -58,6 +58,12 @@ async def test_the_application_publishes_with_the_names_of_the_publisher(node: N
     await client.close()
 
 
+async def test_a_handshake_that_is_answered_is_no_error_in_the_log_of_the_server(node: NodeProcess) -> None:
+    await (await node.connect("/ws")).close()
+
+    assert "without completing handshake" not in node.log()
+
+
 @pytest.mark.parametrize("transport", [Transport.EMBEDDED, Transport.EMBEDDED_PORTABLE], ids=str)
 async def test_a_node_that_an_operator_lets_leave_ends_its_readiness_and_not_the_process(transport: Transport) -> None:
     async with Cluster(nodes=1, transport=transport) as cluster:

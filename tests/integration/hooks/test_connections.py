@@ -48,6 +48,7 @@ async def test_on_disconnect_is_called_once_for_each_session_with_how_it_ended(s
     ends: list[tuple[str, int | None, str]] = []
 
     async def on_disconnect(session: LiveSession, end: SessionEnd) -> None:
+        await asyncio.sleep(0.1)  # as a database takes: the end of the application waits for it
         ends.append((session.user_id, end.code, end.reason))
 
     async def are(count: int) -> None:
