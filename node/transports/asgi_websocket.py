@@ -27,7 +27,15 @@ from ..admission.handshake import (
 from ..admission.heads import check_head
 from ..problems import CONTENT_TYPE, encode_problem
 from ..protocols.framing import ASGI_MESSAGES, AsgiMessages, Chunk
-from .base import SHARE_BYTES, SHARE_FRAMES, ConnectionFactory, Decision, TransportListener
+from .base import (
+    CLOSED_MAX_BYTES,
+    CLOSED_SHARES_MAX,
+    SHARE_BYTES,
+    SHARE_FRAMES,
+    ConnectionFactory,
+    Decision,
+    TransportListener,
+)
 from .handshake_turns import wait_for_turn
 
 NO_CODES = (1005, 1006)
@@ -129,7 +137,8 @@ class AsgiWebSocketTransport:
         frames and fragments are not seen here: the server below handles them.
         """
         messages_left, bytes_left = SHARE_FRAMES, SHARE_BYTES
-        while True:
+        closed_shares = closed_bytes = 0
+        while closed_shares < CLOSED_SHARES_MAX and closed_bytes <= CLOSED_MAX_BYTES:
             await self._readable.wait()
             message: Message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
@@ -139,10 +148,14 @@ class AsgiWebSocketTransport:
             payload: bytes = message["bytes"] if text is None else text.encode()
             self._hand_over(payload, binary=text is None, max_bytes=max_bytes)
             messages_left, bytes_left = messages_left - 1, bytes_left - len(payload)
+            closed_bytes += len(payload) if self._closing is not None else 0
             if messages_left <= 0 or bytes_left <= 0:
+                closed_shares += self._closing is not None
                 self._charge(SHARE_FRAMES - messages_left)
                 await asyncio.sleep(0)
                 messages_left, bytes_left = SHARE_FRAMES, SHARE_BYTES
+        await self.ended.wait()  # the rest stays with the server until the deadline of the close
+        return None
 
     def _hand_over(self, payload: bytes, *, binary: bool, max_bytes: int) -> None:
         listener = self.listener

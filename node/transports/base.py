@@ -20,6 +20,12 @@ SHARE_FRAMES = 64
 SHARE_BYTES = 16_384
 """Bytes of their payloads: one frame may exceed it, the next one waits. It is what a few milliseconds of decoding take
 in, if they hold as many small values as they can."""
+CLOSED_SHARES_MAX = 16
+"""Shares that are handled behind the close frame, for the peer's own one: a client that goes on sending would else
+cost the node a core until its time to leave is over."""
+CLOSED_MAX_BYTES = 8 * 1024 * 1024
+"""Bytes that are read behind the close frame: what is left unread ends in a reset, with which a peer that is still
+sending loses `bye`. Megabytes may be under way."""
 
 Decision = Accepted | Rejected
 """On a handshake."""

@@ -25,15 +25,17 @@ from ..admission.heads import check_upgrade
 from ..problems import CONTENT_TYPE, encode_problem
 from ..protocols.framing import WEBSOCKET_FRAMES, Chunk
 from ..rfc6455 import Event, FrameReader, Opcode, accept_token, close_frame, frame
-from .base import CLOSE_DEADLINE, SHARE_BYTES, SHARE_FRAMES, ConnectionFactory, TransportListener
+from .base import (
+    CLOSE_DEADLINE,
+    CLOSED_MAX_BYTES,
+    CLOSED_SHARES_MAX,
+    SHARE_BYTES,
+    SHARE_FRAMES,
+    ConnectionFactory,
+    TransportListener,
+)
 
 TRANSPORT_HIGH_WATER = 65_536  # what asyncio and uvloop set by themselves
-CLOSED_SHARES_MAX = 16
-"""Shares that are handled behind the close frame, for the peer's own one: a client that goes on sending would else
-cost the node a core until its time to leave is over."""
-CLOSED_MAX_BYTES = 8 * 1024 * 1024
-"""Bytes that are read behind the close frame: what is left unread ends in a reset, with which a peer that is still
-sending loses `bye`. Megabytes may be under way."""
 _RESET = struct.pack("ii", 1, 0)
 """The value of SO_LINGER with which a close sends RST, and drops what has not been sent."""
 

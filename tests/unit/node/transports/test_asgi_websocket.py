@@ -7,7 +7,13 @@ import pytest
 from starlette.types import Message, Scope
 from starlette.websockets import WebSocket, WebSocketState
 from tannoy.node.transports.asgi_websocket import AsgiWebSocketTransport, handshake_of
-from tannoy.node.transports.base import SHARE_BYTES, SHARE_FRAMES, TransportListener
+from tannoy.node.transports.base import (
+    CLOSED_MAX_BYTES,
+    CLOSED_SHARES_MAX,
+    SHARE_BYTES,
+    SHARE_FRAMES,
+    TransportListener,
+)
 from tannoy.shared.codes import CloseCode
 
 from tests.support.clock import on_manual_time, turns
@@ -50,6 +56,7 @@ class MessageCounter:
     def __init__(self, transport: AsgiWebSocketTransport) -> None:
         self.transport = transport
         self.messages = 0
+        self.received = 0
         self.charged: list[int] = []
         self.frames_allowed = 1_000_000
         self.violation: int | None = None
@@ -67,9 +74,10 @@ class MessageCounter:
 
 
 def _queued(text: str) -> tuple[AsgiWebSocketTransport, MessageCounter]:
-    """A transport of whose messages the server has queued as many as are asked for."""
+    """A transport of whose messages the server has queued as many as are asked for; it counts those."""
 
     async def receive_queued() -> Message:
+        listener.received += 1
         return {"type": "websocket.receive", "text": text}
 
     scope: Scope = {"type": "websocket", "path": "/", "headers": []}
@@ -107,3 +115,22 @@ async def test_a_client_that_sends_too_many_messages_gets_4505_once_and_nothing_
     assert (listener.messages, len(listener.charged)) == (3 * SHARE_FRAMES, 3)
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "received"),
+    [("x", SHARE_FRAMES * CLOSED_SHARES_MAX), ("x" * (CLOSED_MAX_BYTES // 4), 5)],
+    ids=["many", "large"],
+)
+@on_manual_time
+async def test_behind_the_close_frame_so_much_is_read_and_no_more_until_the_connection_ends(
+    text: str, received: int
+) -> None:
+    transport, listener = _queued(text)
+    transport.close(CloseCode.TRY_AGAIN_LATER, "too much")
+    reading = asyncio.create_task(transport.read_all(2 * CLOSED_MAX_BYTES))
+    await turns(2 * CLOSED_SHARES_MAX)
+    assert (listener.received, listener.messages, reading.done()) == (received, 0, False)
+
+    transport.abort()
+    assert await reading is None

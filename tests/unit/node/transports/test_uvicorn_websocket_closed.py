@@ -1,8 +1,7 @@
 """The fast transport behind its close frame: a peer that sends on costs no more than its own close frame needs."""
 
 import pytest
-from tannoy.node.transports.base import SHARE_BYTES, SHARE_FRAMES
-from tannoy.node.transports.uvicorn_websocket import CLOSED_MAX_BYTES, CLOSED_SHARES_MAX
+from tannoy.node.transports.base import CLOSED_MAX_BYTES, CLOSED_SHARES_MAX, SHARE_BYTES, SHARE_FRAMES
 from tannoy.shared.codes import CloseCode
 
 from tests.support.client_frames import CLOSE, TEXT, client_frame
