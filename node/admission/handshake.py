@@ -124,6 +124,8 @@ class Rejected:
     reason: Reason
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     """Further headers of the answer."""
+    delay: float = 0.0
+    """Seconds after which a transport answers."""
 
 
 def join_headers(fields: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -216,7 +216,7 @@ class TannoyHttpProtocol(PacedHttpProtocol):
         handshake = self.read_handshake()
         rejected = NO_FILES if self._is_in_reserve else self._node.find_early_refusal(handshake)
         if rejected is not None:
-            self._open_websocket(handshake, rest, rejected)
+            self.open_later(rejected.delay, partial(self._open_websocket, handshake, b"", rejected))
         elif (rejected := check_handshake(self.headers, rest)) is not None:
             self._refuse(rejected)
         else:

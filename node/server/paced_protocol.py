@@ -24,6 +24,8 @@ class PacedHttpProtocol(HttpToolsProtocol):
     is_waiting = False
     """For its turn: nothing is read, and the client waits for the node."""
 
+    _delayed: asyncio.TimerHandle | None = None
+
     @abstractmethod
     def close_waiting(self) -> None:
         """Close the connection, as an OtherConnection whose place another one needs."""
@@ -32,6 +34,8 @@ class PacedHttpProtocol(HttpToolsProtocol):
         if self.is_waiting:
             self._node.heads.remove(self)
             self._node.handshakes.remove(self)
+        if self._delayed is not None:
+            self._delayed.cancel()
         super().connection_lost(exc)
 
     def read_in_turn(self, data: bytes, read: Callable[[bytes], None]) -> Rejected | None:
@@ -49,6 +53,20 @@ class PacedHttpProtocol(HttpToolsProtocol):
         """Call `open` when it is the turn of the handshake."""
         if not self._node.handshakes.run(self, partial(self._go_on, open)):
             self._wait()
+
+    def open_later(self, seconds: float, open: Callable[[], None]) -> None:
+        """Call `open` after so many seconds, in which the connection is one that waits for its client."""
+        if seconds:
+            self.flow.pause_reading()
+            self._delayed = self.loop.call_later(seconds, self._open_delayed, open)
+        else:
+            open()
+
+    def _open_delayed(self, open: Callable[[], None]) -> None:
+        self._delayed = None
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            open()
 
     def is_answering(self) -> bool:
         cycle = cast("RequestResponseCycle | None", self.cycle)

@@ -7,8 +7,10 @@ from .base import ConnectionFactory
 
 
 async def wait_for_turn(node: ConnectionFactory, handshake: Handshake) -> Rejected | None:
-    """Return when it is the turn of a handshake, or at once how it is refused."""
+    """Return when it is the turn of a handshake; or when it is to be refused, and how."""
     if (rejected := node.find_early_refusal(handshake)) is not None:
+        if rejected.delay:
+            await asyncio.sleep(rejected.delay)
         return rejected
     turn = asyncio.Event()
     if not node.handshakes.run(turn, turn.set):

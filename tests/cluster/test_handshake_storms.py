@@ -3,13 +3,16 @@
 Test and server share an event loop, so that all is there before the server's next turn. It reads one head a turn.
 """
 
+import asyncio
 import socket
 from collections.abc import AsyncGenerator, Generator
 from contextlib import contextmanager
 
 import pytest
+from tannoy.node.admission.handshake import NO_PLACE, Rejected
 from tannoy.node.admission.heads import HEAD_MAX_BYTES
 from tannoy.node.admission.loop_shares import WAITING_MAX_BYTES, LoopShares
+from tannoy.node.admission.other_connections import WAIT_MIN
 
 from tests.support.client_frames import TEXT, client_frame
 from tests.support.http_server import HttpServer
@@ -113,3 +116,27 @@ async def test_a_malformed_handshake_counts_for_the_rate_of_its_address(
         await http.send(malformed)
         assert (await http.answer()).status == status
     assert server.acceptor.counted == 1
+
+
+async def test_a_refusal_that_has_to_wait_is_answered_then(server: HttpServer) -> None:
+    loop, delay = asyncio.get_running_loop(), 0.1
+    server.acceptor.refusal = Rejected(429, NO_PLACE.refusal, NO_PLACE.reason, delay=delay)
+    async with RawSocket.to(server.port) as socket:
+        began = loop.time()
+        assert await socket.handshake("/ws") == 429
+        assert loop.time() - began >= delay
+
+
+async def test_a_client_whose_refusal_waits_makes_place_for_others() -> None:
+    async with HttpServer.running(places=1) as server, RawHttp.to(server.port) as http:
+        server.acceptor.refusal = Rejected(429, NO_PLACE.refusal, NO_PLACE.reason, delay=3600)
+        await http.send(REQUEST)
+
+        async def counted() -> int:
+            return server.acceptor.counted
+
+        await value_becomes(counted, 1)
+        server.clock.advance(WAIT_MIN)
+        async with RawHttp.to(server.port) as other:
+            assert (await other.request("GET / HTTP/1.1\nHost: a")).status == 204
+        assert await http.is_ended()

@@ -12,7 +12,7 @@ from typing import TypedDict
 
 import uvicorn
 from starlette.applications import Starlette
-from tannoy.node.admission.handshake import AcceptedThenClosed, Admitted, Handshake
+from tannoy.node.admission.handshake import AcceptedThenClosed, Admitted, Handshake, Rejected
 from tannoy.node.admission.handshake_queue import HandshakeQueue
 from tannoy.node.admission.loop_shares import LoopShares
 from tannoy.node.admission.other_connections import OtherConnections
@@ -105,13 +105,15 @@ class EchoAcceptor:
     def __init__(self, *, has_limits: bool = False) -> None:
         self.message_max_bytes = LIMITS.message_max_bytes if has_limits else MESSAGE_MAX_BYTES
         self._has_limits = has_limits
+        self.refusal: Rejected | None = None
         self.counted = 0
         """Handshakes that a rate of their address would have counted."""
         self.heads = LoopShares(SystemClock())
         self.handshakes = HandshakeQueue(SystemClock(), lambda: 0.0)
 
-    def find_early_refusal(self, handshake: Handshake) -> None:
+    def find_early_refusal(self, handshake: Handshake) -> Rejected | None:
         self.counted += 1
+        return self.refusal
 
     def admit(self, handshake: Handshake) -> Admitted:
         author = Author(UserId("echo"), "echo", SessionId("echo"))

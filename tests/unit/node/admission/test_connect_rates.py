@@ -2,7 +2,7 @@
 
 import pytest
 from structlog.testing import capture_logs
-from tannoy.node.admission.connect_rates import ADDRESSES_MAX, ConnectRates
+from tannoy.node.admission.connect_rates import ADDRESSES_MAX, ANSWER_DELAY, REFUSED_AT_ONCE, ConnectRates
 from tannoy.node.admission.handshake import Handshake, Rejected
 from tannoy.node.admission.refusals import Reason
 from tannoy.node.auth.trusted_proxies import NO_PROXIES, TrustedProxies
@@ -189,3 +189,26 @@ def test_a_client_that_is_not_counted_is_not_charged(host: str | None) -> None:
     rates.charge(host)
 
     assert len(rates) == 0
+
+
+def _delays(rates: ConnectRates, attempts: int, peer: str = "203.0.113.7") -> list[float]:
+    """Of the refusals among so many handshakes."""
+    decisions = [rates.find_refusal(from_peer(peer)) for _ in range(attempts)]
+    return [rejected.delay for rejected in decisions if rejected is not None]
+
+
+def test_an_address_that_goes_on_after_many_refusals_is_answered_late_and_others_are_not() -> None:
+    rates = rates_of()
+    assert _delays(rates, AT_ONCE + REFUSED_AT_ONCE) == [0.0] * REFUSED_AT_ONCE
+    assert _delays(rates, 3) == [ANSWER_DELAY] * 3
+    assert _delays(rates, AT_ONCE + 1, "203.0.113.8") == [0.0]
+
+
+def test_an_address_that_has_kept_to_its_rate_since_is_answered_at_once_again() -> None:
+    clock = ManualClock()
+    rates = ConnectRates(RATE, NO_PROXIES, clock)
+    _delays(rates, AT_ONCE + 100 * REFUSED_AT_ONCE)
+    for _ in range(2 * REFUSED_AT_ONCE):
+        clock.advance(RATE.interval)
+        assert rates.find_refusal(from_peer("203.0.113.7")) is None
+    assert _delays(rates, 1) == [0.0]
