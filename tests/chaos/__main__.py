@@ -2,7 +2,8 @@
 
     python -m tests.chaos limits --seed 7       random faults; are limits and presence kept?
     python -m tests.chaos messages --seed 7     random faults; is every message delivered or announced as missing?
-    python -m tests.chaos                       both, one after the other
+    python -m tests.chaos archive               kills of the archive's writer and database; is every message there once?
+    python -m tests.chaos                       the first two, one after the other
     python -m tests.chaos scenario MUTANT       the scenarios of one mutant; `--product`: run them without the mutant
 
 Exits with 0 (pass), 1 (violations) or 2 (rejected: too little happened).
@@ -15,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.chaos.archive.run import ArchivePlan, run_archive
 from tests.chaos.harness.runner import Report
 from tests.chaos.limits.run import LimitsPlan, run_limits
 from tests.chaos.limits.scenarios import SCENARIOS as LIMIT_SCENARIOS
@@ -32,6 +34,7 @@ def _arguments() -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command")
     _limits(commands.add_parser("limits", help="limits and presence under random faults"))
     _messages(commands.add_parser("messages", help="messages under random faults"))
+    _archive(commands.add_parser("archive", help="kills of the archive's writer and of its database"))
     _scenario(commands.add_parser("scenario", help="the scenarios of one mutant, which have to find it"))
     return parser.parse_args()
 
@@ -57,6 +60,12 @@ def _messages(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--deliveries", type=int, default=100_000, help="messages that clients receive")
     parser.add_argument("--faults", type=int, default=20)
     parser.add_argument("--rate", type=float, default=240.0, help="messages published per second, at most")
+
+
+def _archive(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", type=int, default=1, help="of the rooms that messages go to")
+    parser.add_argument("--messages", type=int, default=20_000)
+    parser.add_argument("--kills", type=int, default=20, help="of the writer and of the database, in turn")
 
 
 def _scenario(parser: argparse.ArgumentParser) -> None:
@@ -97,6 +106,10 @@ def main() -> int:
     command: str | None = options.pop("command")
     if command == "scenario":
         return _run_scenarios(**options)
+    if command == "archive":
+        report = asyncio.run(run_archive(ArchivePlan(**options)))
+        sys.stdout.write(report.as_text() + "\n")
+        return report.exit_code
     return max(_run(each, dict(options)) for each in ((command,) if command else ("limits", "messages")))
 
 
