@@ -39,6 +39,7 @@ from .pubsub.any_link import LinkStatistics
 from .pubsub.envelopes import envelopes_of
 from .pubsub.subscriptions import ChannelSubscriptionsStatistics
 from .redis.pipeline import CommandSender, PipelineStatistics
+from .redis_service import RedisService
 from .revocations.revocations import RevocationStatistics
 from .server_life import ServerLives
 from .startup import StartupProbe, check_server
@@ -204,6 +205,18 @@ class Bus:
         for warning, servers in found.items():
             _log.warning(warning, redis=", ".join(servers))
         self.warnings = list(found)
+
+    def as_service(self, address: str) -> RedisService:
+        """Redis as an external service among others. `address` is shown, without credentials."""
+        pipelines = (self._messaging.publishing, self._messaging.reading, self._coordination.pipeline)
+        return RedisService(
+            address,
+            pipelines,
+            self._keyspace,
+            partitions=lambda: self._backend.first_partitions,
+            prepare=self.check,
+            find_problem=lambda: self.not_ready_reason,
+        )
 
     async def _run_scripts(self, partitions: Sequence[int], commands: CommandSender) -> None:
         await self._lives.on_connected(commands, partitions)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from ..shared.keyspace import Keyspace
+from .archive.calls import READER_SCRIPTS
 from .backend import RedisBackend
 from .history.publisher import PUBLISHING_SCRIPTS, Publisher
 from .history.reader import HistoryReader, HistoryRules
@@ -42,7 +43,7 @@ class Messaging:
         self._probe = Probe("publishes", self.publishing, probe, lambda: backend.first_partitions)
         self.reading = backend.pipeline(
             name=f"tannoy-history-{name}",
-            scripts=(SERVER_ENSURE, SERVER_DOUBT, UNREADABLE_REMOVE, HISTORY_READ, HEAD_RELEASE),
+            scripts=(SERVER_ENSURE, SERVER_DOUBT, UNREADABLE_REMOVE, HISTORY_READ, HEAD_RELEASE, *READER_SCRIPTS),
             on_connected=self._prepare,
         )
         self.history = HistoryReader(self.reading, keyspace, rules, envelopes, backend.unreadable)

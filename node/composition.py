@@ -1,5 +1,6 @@
 """How the parts of a node are composed from its settings: the rules of its bus, and what its connections share."""
 
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -40,7 +41,7 @@ from .delivery.reports import SocketReports
 from .hooks.session_hooks import SessionHooks
 from .lifecycle.memory import MEGABYTE, find_memory_bound
 from .lifecycle.sampler import ResourceSampler
-from .operations.history import HistoryQueries
+from .operations.history import ArchiveReader, HistoryQueries
 from .operations.nodes import NodeOperations
 from .operations.online import OnlineQueries
 from .operations.pages import http_answer_turns, page_bytes, page_turns
@@ -48,6 +49,12 @@ from .operations.presence import PresenceQueries
 from .operations.publishing import Publishing
 from .operations.reports import ReportedPublishing
 from .protocols.session import NodeTerms
+
+
+def read_host_name() -> str:
+    """Return the host's name, with what names may not contain replaced."""
+    name = "".join(c if c.isascii() and (c.isalnum() or c in "-.") else "-" for c in socket.gethostname())
+    return name[:64] or "node"
 
 
 def read_address(settings: Settings) -> AnyAddress:
@@ -112,7 +119,7 @@ class Operations:
     nodes: NodeOperations
 
 
-def create_operations(bus: Bus, settings: Settings, clock: Clock) -> Operations:
+def create_operations(bus: Bus, settings: Settings, clock: Clock, archive: ArchiveReader | None = None) -> Operations:
     page_max_bytes = page_bytes(settings.outbox_max_bytes)
     listed_max = max(settings.presence_events_max, settings.presence_inline_max)
     is_open = bus.history.pipeline.connected.is_set
@@ -121,7 +128,7 @@ def create_operations(bus: Bus, settings: Settings, clock: Clock) -> Operations:
     return Operations(
         publishing,
         ReportedPublishing(publishing, bus.control.surveys, bus.list_nodes),
-        HistoryQueries(bus.history, turns, page_max_bytes=page_max_bytes),
+        HistoryQueries(bus.history, turns, page_max_bytes=page_max_bytes, archive=archive),
         PresenceQueries(bus.presence, bus.limits, turns, listed_max=listed_max, page_max_bytes=page_max_bytes),
         turns,
         http_answer_turns(is_open),

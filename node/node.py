@@ -7,7 +7,6 @@ import asyncio
 import os
 import secrets
 import signal
-import socket
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -42,6 +41,7 @@ from .composition import (
     create_resources,
     create_status_broadcast,
     read_address,
+    read_host_name,
 )
 from .connections.control_handler import ControlHandler
 from .connections.rate_sync import RateSync
@@ -50,6 +50,7 @@ from .connections.survey_handler import SurveyAnswers
 from .connections.timers import TimerWheel
 from .delivery.hub import Hub
 from .delivery.reports import SocketReports
+from .external import create_services
 from .hooks.hooks import NO_HOOKS, Hooks
 from .hooks.session_hooks import SessionHooks
 from .lifecycle.drain import drain_sessions
@@ -86,7 +87,7 @@ class Node:
         self.settings = settings
         self.clock = clock or SystemClock()
         self.incarnation = secrets.token_hex(8)
-        self.node_id = NodeId(settings.node_id or f"{_host_name()}-{self.incarnation[:6]}")
+        self.node_id = NodeId(settings.node_id or f"{read_host_name()}-{self.incarnation[:6]}")
         self.is_draining = False
         self.has_failed = False
         self._on_failure = on_failure
@@ -122,7 +123,8 @@ class Node:
         self._key_refresh = None if tokens is None else tokens.refresh
         reports = SocketReports(self.hub, self.clock)
         self.relay = create_relay(bus, self.hub, reports)
-        self.operations = create_operations(bus, settings, self.clock)
+        self.external = create_services(settings, bus, str(address), self.keyspace, self.clock, timeouts.start)
+        self.operations = create_operations(bus, settings, self.clock, self.external.archive_reader)
         self._status_broadcast = create_status_broadcast(bus, self.hub, self.clock)
         owner_rates = create_owner_rates(settings)
         self._rate_sync = RateSync(owner_rates, bus.rates, self.clock) if owner_rates else None
@@ -202,28 +204,29 @@ class Node:
             "status": self._status_broadcast.run,
             "revoked": self.revoked_sessions.run,
             "resources": self._sampler.run,
+            **self.external.jobs,
         }
         if self._key_refresh is not None:
             await self._key_refresh.start()
             jobs["keys"] = self._key_refresh.run
         if self._rate_sync is not None:
             jobs["rates"] = self._rate_sync.run
-        await self.bus.check()
-        tasks = [self._keep(job, name) for name, job in jobs.items()]
-        try:
-            await self.bus.wait_until_ready()
-            tasks.append(self._keep(self._check_node_id, "node-id", may_end=True))
-            self.clients.capacity.measure_files()
-            _log.info("node is ready", node=self.node_id)
-            yield
-        finally:
-            await self.drain()
-            await self.clients.end()
-            await self.bus.leave()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            self.wheel.close()
+        async with self.external.services.opened():
+            tasks = [self._keep(job, name) for name, job in jobs.items()]
+            try:
+                await self.bus.wait_until_ready()
+                tasks.append(self._keep(self._check_node_id, "node-id", may_end=True))
+                self.clients.capacity.measure_files()
+                _log.info("node is ready", node=self.node_id)
+                yield
+            finally:
+                await self.drain()
+                await self.clients.end()
+                await self.bus.leave()
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                self.wheel.close()
 
     def _keep(
         self, run: Callable[[], Coroutine[Any, Any, None]], name: str, *, may_end: bool = False
@@ -290,11 +293,7 @@ class Node:
             hooks={} if self._hooks is None else self._hooks.statistics(),
             keys=None if self._key_refresh is None else self._key_refresh.keys.statistics(),
             log=log_statistics(),
+            services=self.external.services.statistics(),
+            archive=self.external.backlog,
             bus=self.bus.statistics(),
         )
-
-
-def _host_name() -> str:
-    """Return the host's name, with what names may not contain replaced."""
-    name = "".join(c if c.isascii() and (c.isalnum() or c in "-.") else "-" for c in socket.gethostname())
-    return name[:64] or "node"

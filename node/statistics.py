@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
+from ..fanout.archive.calls import BacklogStatistics
 from ..fanout.bus import BusStatistics
+from ..fanout.external.service import ServiceStatistics
 from ..shared.protocol.frames import Object
 from ..shared.turns import TurnsStatistics
 from .admission.handshake_queue import HandshakeStatistics
@@ -51,6 +53,10 @@ class NodeStatistics:
     """Of the keys that verify tokens; None: they are in the settings."""
     log: WriterStatistics
     """Of the process' log."""
+    services: Mapping[str, ServiceStatistics]
+    """What the node depends on outside of it, by name: Redis, the database of the archive."""
+    archive: BacklogStatistics | None
+    """What waits to be written to the archive; None: nothing is archived, or Redis has not said yet."""
     bus: BusStatistics
 
     def as_object(self) -> Object:

@@ -64,10 +64,17 @@ class _Watched:
 class ExternalServices:
     """Use `opened`, and run `run_checks` within it."""
 
-    def __init__(self, services: Sequence[ExternalService], clock: Clock, on_event: OnEvent = log_event) -> None:
+    def __init__(
+        self,
+        services: Sequence[ExternalService],
+        clock: Clock,
+        on_event: OnEvent = log_event,
+        open_timeout: float = OPEN_TIMEOUT,
+    ) -> None:
         self._watched = [_Watched(service) for service in services]
         self._clock = clock
         self._on_event = on_event
+        self._open_timeout = open_timeout
 
     @asynccontextmanager
     async def opened(self) -> AsyncGenerator[None]:
@@ -96,12 +103,14 @@ class ExternalServices:
     async def _open(self, watched: _Watched) -> StartError | None:
         service = watched.service
         try:
-            async with asyncio.timeout(OPEN_TIMEOUT):
+            async with asyncio.timeout(self._open_timeout):
                 await service.open()
         except StartError as failure:
             return failure
         except TimeoutError:
-            return StartError(f"the {service.name} at {service.address} does not answer within {OPEN_TIMEOUT:g} s")
+            return StartError(
+                f"the {service.name} at {service.address} does not answer within {self._open_timeout:g} s"
+            )
         return None
 
     async def _close(self, watched: _Watched) -> None:

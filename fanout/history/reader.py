@@ -56,7 +56,9 @@ class HistoryPage:
     head: Position
     entries: tuple[Publication, ...]
     is_cut: bool = False
-    """Entries that were asked for are left out, because of their bytes."""
+    """Entries that were asked for are left out: because of their bytes, or since the archive is behind."""
+    gaps: tuple[tuple[int, int], ...] = ()
+    """Offsets, from the first to the last one, of messages that are lost to the archive."""
 
     def continues(self, position: Position) -> bool:
         """Nothing is missing between `position` and the last entry or, without entries, the head."""

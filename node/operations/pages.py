@@ -17,6 +17,8 @@ PAGES_AT_ONCE = 8
 HTTP_ANSWERS_AT_ONCE = 4
 """Pages and lists that are read for HTTP, or wait to be read by their client, at once: each has ANSWER_MAX_BYTES at
 most. Those who ask over a WebSocket connection have one each."""
+ARCHIVE_READS_AT_ONCE = 4
+"""Reads of the archive at once: a database that is slow keeps no read of Redis waiting."""
 LIST_WEIGHT = 4
 """For how many pages a list of users or sessions counts: Redis takes as long for it."""
 PAGE_WAIT_MAX = 2.0
@@ -32,6 +34,11 @@ _Item = TypeVar("_Item")
 def page_turns(is_open: Callable[[], bool]) -> Turns:
     """The turns of all reads of pages of a node; `is_open`: Redis takes commands."""
     return Turns(PAGES_AT_ONCE, is_open=is_open, wait_max=PAGE_WAIT_MAX)
+
+
+def archive_turns() -> Turns:
+    """The turns of all reads of the archive."""
+    return Turns(ARCHIVE_READS_AT_ONCE, is_open=lambda: True, wait_max=PAGE_WAIT_MAX)
 
 
 def http_answer_turns(is_open: Callable[[], bool]) -> Turns:

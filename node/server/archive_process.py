@@ -11,8 +11,6 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from ...fanout.archive.calls import WRITER_SCRIPTS, BacklogCalls, BacklogStatistics, summarize
-from ...fanout.archive.database import Database, PoolRules
-from ...fanout.archive.database_url import parse_database_url
 from ...fanout.archive.store import ArchiveStore
 from ...fanout.archive.writer import ArchiveWriter
 from ...fanout.backend import backend_of
@@ -28,6 +26,7 @@ from ...shared.keyspace import Keyspace
 from ...shared.logs import get_logger
 from ...shared.settings import Settings
 from ...shared.waiting import wait_up_to
+from ..archive import open_database
 from ..composition import read_address
 from ..lifecycle.signals import handle_signals
 
@@ -39,13 +38,6 @@ STOP_TIMEOUT = 10.0
 """Seconds that the writer has to finish its batch."""
 
 _log = get_logger("tannoy.archive")
-
-
-def open_database(settings: Settings, clock: Clock, *, is_required: bool) -> Database:
-    """The database of the settings, not connected yet. Raises StartError."""
-    url = parse_database_url(settings.database_url.get_secret_value())
-    rules = PoolRules(settings.database_pool, settings.database_timeout)
-    return Database(url, rules, clock, is_required=is_required)
 
 
 class ArchiveProcess:

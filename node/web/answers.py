@@ -105,6 +105,7 @@ class History(Answer):
     epoch: str | None
     offset: int | None
     more: bool = False
+    gaps: tuple[tuple[int, int], ...] = ()
 
 
 class Session(Answer):

@@ -66,7 +66,11 @@ ANSWERS: dict[str, dict[str, Any]] = {
         "sessions": list[SessionInfo] | None,
         "more": bool | None,
     },
-    "history": {"messages": list[MessageFrame], "more": bool | None},  # and a position, which may be null
+    "history": {  # and a position, which may be null
+        "messages": list[MessageFrame],
+        "more": bool | None,
+        "gaps": list[list[int]] | None,
+    },
     "refresh": {"expires_at": float},
 }
 """What the `ok` of each command carries: types by the names of fields."""

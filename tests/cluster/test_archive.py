@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tannoy.fanout.archive.calls import READER_SCRIPTS, BacklogCalls, summarize
 from tannoy.fanout.startup import skip_recovery
+from tannoy.shared.keyspace import Keyspace
 
 from tests.support.archive_process import ArchiveWriterProcess
 from tests.support.cluster import NodeProcess, Transport
 from tests.support.command_line import run_tannoy_async
 from tests.support.node import PATIENT
 from tests.support.ports import free_port
+from tests.support.redis_pipeline import open_pipeline
 from tests.support.valkey import Valkey
 from tests.support.waiting import PATIENCE, eventually
 
@@ -21,8 +24,11 @@ from tests.support.waiting import PATIENCE, eventually
 class Archived:
     """One node whose rooms named `kept…` are archived in a SQLite, with a history of 10 messages."""
 
-    def __init__(self, url: str, file: Path) -> None:
+    def __init__(self, url: str, file: Path, calls: BacklogCalls) -> None:
         self.file = file
+        self.calls = calls
+        self.offsets = self.lost = self.pruned = list[int]()
+        """Of the messages of three rooms that are written: kept-written, kept-lost, kept-pruned."""
         self.settings = {"REDIS_URL": url, "DATABASE_URL": f"sqlite:///{file}"}
         every = {**self.settings, "ARCHIVE": "room:kept*", "HISTORY_SIZE": "10", "PING_INTERVAL": "3600"}
         self.node = NodeProcess("n1", Transport.FAST, every, times=PATIENT)
@@ -40,12 +46,15 @@ class Archived:
         assert ended.returncode == 0, ended.stderr
         return ended.stdout
 
-    async def backlog(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(await self.run("--status"))
-        return found
-
     async def is_written(self) -> bool:
-        return bool((await self.backlog())["waiting"] == 0)
+        return summarize(await self.calls.waiting()).waiting == 0
+
+    def change(self, statement: str, *values: object) -> None:
+        """In the database."""
+        connection = sqlite3.connect(self.file)
+        connection.execute(statement, values)
+        connection.commit()
+        connection.close()
 
     def rows(self, room: str) -> list[tuple[int, int]]:
         """Offset and content of what stands in the database."""
@@ -56,14 +65,25 @@ class Archived:
         connection.close()
         return [(offset, json.loads(message)["content"]) for offset, message in found]
 
+    async def start(self) -> None:
+        """With messages that are written; then the writer ends."""
+        await self.node.start()
+        self.offsets = await self.publish("kept-written", 35)
+        self.lost = await self.publish("kept-lost", 25)
+        self.pruned = await self.publish("kept-pruned", 5)
+        await self.writer.start()
+        await eventually(self.is_written, what="the archive is written")
+        self.writer.terminate()
+
 
 @pytest.fixture(scope="module")
 async def archived(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Archived]:
-    async with Valkey() as valkey:
-        archived = Archived(valkey.url, tmp_path_factory.mktemp("archive") / "archive.db")
+    async with Valkey() as valkey, open_pipeline(valkey, READER_SCRIPTS) as pipeline:
+        file = tmp_path_factory.mktemp("archive") / "archive.db"
+        archived = Archived(valkey.url, file, BacklogCalls(pipeline, Keyspace("tannoy")))
         await skip_recovery(valkey.address, "tannoy", PATIENCE)
         try:
-            await archived.node.start()
+            await archived.start()
             yield archived
         finally:
             archived.writer.close()
@@ -73,7 +93,7 @@ async def archived(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory)
 async def test_messages_wait_for_a_writer_and_stand_in_the_database_then(archived: Archived) -> None:
     offsets = await archived.publish("kept-1", 25)
     await archived.publish("other", 25)
-    assert (await archived.backlog())["waiting"] == 25
+    assert json.loads(await archived.run("--status"))["waiting"] == 25
 
     await archived.writer.start()
     await eventually(archived.is_written, what="the archive is written")
@@ -83,17 +103,11 @@ async def test_messages_wait_for_a_writer_and_stand_in_the_database_then(archive
 
 
 async def test_prune_deletes_what_is_older_and_nothing_else(archived: Archived) -> None:
-    await archived.publish("kept-2", 5)
-    await archived.writer.start()
-    await eventually(archived.is_written, what="the archive is written")
-    archived.writer.terminate()
-    connection = sqlite3.connect(archived.file)
-    connection.execute("UPDATE tannoy_messages SET sent_at = 0 WHERE channel = 'room:kept-2' AND message LIKE '%:0,%'")
-    connection.commit()
-    connection.close()
+    first, *rest = archived.pruned
+    archived.change("UPDATE tannoy_messages SET sent_at = 0 WHERE message_offset = ?", first)
 
     assert await archived.run("--prune", "90d") == "deleted 1 message\n"
-    assert [content for _, content in archived.rows("kept-2")] == [1, 2, 3, 4]
+    assert [offset for offset, _ in archived.rows("kept-pruned")] == rest
 
 
 async def test_a_writer_without_its_database_ends_with_a_sentence(archived: Archived) -> None:
@@ -121,3 +135,70 @@ async def test_an_archive_without_history_stops_the_start_of_a_node(archived: Ar
     assert ended.returncode == 1
     assert "Traceback" not in ended.stderr
     assert "tannoy: TANNOY_ARCHIVE needs a history to be written: TANNOY_HISTORY_SIZE=0 keeps none\n" in ended.stderr
+
+
+# ---- reading on
+
+
+async def read_back(archived: Archived, room: str, **bounds: int) -> tuple[list[tuple[int, int]], list[dict[str, Any]]]:
+    """Page through a room from its end to its beginning: offset and content of each message, and the answers."""
+    messages: list[tuple[int, int]] = []
+    answers: list[dict[str, Any]] = []
+    while True:
+        answer = await archived.node.http.get(f"/api/v1/rooms/{room}/messages", params=bounds)
+        assert answer.status_code == 200, answer.text
+        page = answer.json()
+        answers.append(page)
+        if not page["messages"]:
+            return messages, answers
+        messages = [(each["offset"], each["content"]) for each in page["messages"]] + messages
+        bounds["before"] = messages[0][0]
+
+
+async def test_history_reads_on_in_the_database_without_a_seam(archived: Archived) -> None:
+    messages, answers = await read_back(archived, "kept-written", limit=8)
+    assert messages == list(zip(archived.offsets, range(35), strict=True))
+    assert not any("gaps" in answer or "more" in answer for answer in answers)
+
+
+async def test_history_since_a_message_of_the_database_goes_on_in_redis(archived: Archived) -> None:
+    params = {"since": archived.offsets[4], "limit": 100}
+    answer = await archived.node.http.get("/api/v1/rooms/kept-written/messages", params=params)
+    assert [each["content"] for each in answer.json()["messages"]] == list(range(5, 35))
+
+
+async def test_a_session_reads_the_archive_in_either_wire_format(archived: Archived) -> None:
+    for wire in ("json", "msgpack"):
+        client = await archived.node.connect("/ws/chat/kept-written", wire=wire)
+        answer = await client.ok("history", limit=100)
+        assert [each["content"] for each in answer["messages"]] == list(range(35))
+
+
+async def test_messages_that_are_not_written_yet_are_told_and_never_skipped(archived: Archived) -> None:
+    offsets = await archived.publish("kept-6", 25)
+    first = (await archived.node.http.get("/api/v1/rooms/kept-6/messages")).json()
+    beyond = await archived.node.http.get("/api/v1/rooms/kept-6/messages", params={"before": offsets[15]})
+
+    assert [each["content"] for each in first["messages"]] == list(range(15, 25))
+    assert first["more"] is True
+    assert beyond.status_code == 503
+    assert beyond.json()["code"] == "unavailable"
+    assert "the archive is behind" in beyond.json()["detail"]
+
+
+async def test_messages_that_the_archive_has_lost_are_told_as_a_gap(archived: Archived) -> None:
+    first, last = archived.lost[9:11]
+    archived.change("DELETE FROM tannoy_messages WHERE message_offset IN (?, ?)", first, last)
+
+    answer = (await archived.node.http.get("/api/v1/rooms/kept-lost/messages")).json()
+    assert [each["content"] for each in answer["messages"]] == [*range(9), *range(11, 25)]
+    assert answer["gaps"] == [[first, last]]
+
+
+async def test_the_diagnostics_tell_the_services_and_what_waits(archived: Archived) -> None:
+    diagnostics = await archived.node.diagnostics()
+
+    assert diagnostics["services"].keys() == {"redis", "database"}
+    assert diagnostics["services"]["database"]["address"] == f"sqlite:///{archived.file}"
+    assert diagnostics["services"]["database"]["is_usable"] is True
+    assert diagnostics["archive"].keys() == {"waiting", "lag", "lost"}

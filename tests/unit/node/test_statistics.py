@@ -10,6 +10,7 @@ OF_THE_NODE = [
     *("node", "pid", "ready", "hub", "relay", "wheel", "connections", "other_connections"),
     *("handshakes", "joins", "outbox", "publishing", "pages", "http_answers", "resources", "refused"),
     *("hooks", "keys", "log"),
+    *("services", "archive"),
 ]
 OF_THE_BUS = [
     *("link", "subscriptions", "pipeline", "reading", "tracker", "counted", "control", "membership", "leases"),
