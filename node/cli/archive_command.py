@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import typer
 from ...shared.errors import StartError, Unavailable
 from ...shared.extras import ARCHIVE_PACKAGES, require_extra
 from .exits import exit_with, fail, load_settings_or_fail
+from .run_commands import stop_with_stdin
 
 if TYPE_CHECKING:
     from ...shared.settings import Settings
@@ -24,6 +26,7 @@ def archive(
         typer.Option(metavar="AGE", help="Delete what is older, and exit: 90d, 12h, 30m or 52w.", show_default=False),
     ] = None,
     status: Annotated[bool, typer.Option("--status", help="Print how far the archive is as JSON, and exit.")] = False,
+    while_stdin_is_open: Annotated[bool, typer.Option("--while-stdin-is-open", hidden=True)] = False,
 ) -> None:
     """Write the messages of archived rooms and agents to the database, in the foreground, for production.
 
@@ -45,6 +48,8 @@ def archive(
     if prune is not None:
         age = parse_age(prune)
         exit_with(lambda: _prune(settings, age))
+    if while_stdin_is_open:
+        threading.Thread(target=stop_with_stdin, daemon=True).start()
     exit_with(lambda: _print_status(settings) if status else _write(settings))
 
 

@@ -98,13 +98,13 @@ def node(
         fail(str(error))
     raise_file_limit()
     if while_stdin_is_open:  # the supervisor has printed the warnings, once for all its nodes
-        threading.Thread(target=_stop_with_stdin, daemon=True).start()
+        threading.Thread(target=stop_with_stdin, daemon=True).start()
     else:
         log_warnings(settings, read_variables(os.environ))
     exit_with(lambda: run_node(settings, shared_port=shared_port))
 
 
-def _stop_with_stdin() -> None:
+def stop_with_stdin() -> None:
     """Stop this process when the supervisor, which holds the other end of the pipe, has ended."""
     while os.read(sys.stdin.fileno(), 4096):
         pass

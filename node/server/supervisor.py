@@ -29,6 +29,7 @@ from ...shared.errors import StartError
 from ...shared.settings import Settings
 from ...shared.waiting import wait_up_to
 from .listeners import listen
+from .supervised_archive import SupervisedArchive
 from .terminal_output import TerminalOutput
 
 STOP_TIMEOUT = 10.0
@@ -97,6 +98,8 @@ class Supervisor:
             listen(self._settings.host, port).close()
         async with AsyncExitStack() as stack:
             environment = await self._build_environment(stack)
+            if self._settings.archive:
+                self._start_archive(environment, stack)
             stack.push_async_callback(self._stop_nodes)
             for node in self._nodes:
                 node.tasks.append(asyncio.create_task(self._keep_running(node, environment)))
@@ -121,6 +124,18 @@ class Supervisor:
             await skip_recovery(parse_address(valkey.url), self._settings.redis_prefix, VOUCH_TIMEOUT)
             self._redis = f"an embedded Valkey at {valkey.url}"
         return environment
+
+    def _start_archive(self, environment: Mapping[str, str], stack: AsyncExitStack) -> None:
+        def print_line(line: str) -> None:
+            self._output.print(Text.assemble(("archive ", "cyan"), Text.from_ansi(line)), source="archive")
+
+        archive = asyncio.create_task(SupervisedArchive(environment, self._stop, print_line).run())
+        archive.add_done_callback(self._on_task_done)
+
+        async def finish() -> None:
+            await asyncio.wait((archive,))
+
+        stack.push_async_callback(finish)
 
     # ---- processes
 

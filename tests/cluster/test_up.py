@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sqlite3
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -21,10 +22,10 @@ from tests.support.waiting import PATIENCE, eventually
 
 
 @asynccontextmanager
-async def _up(port: int, *options: str) -> AsyncGenerator[asyncio.subprocess.Process]:
+async def _up(port: int, *options: str, **settings: str) -> AsyncGenerator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tannoy", "up", "--nodes", "2", "--port", str(port), *options),
-        env=environment({}) | {"PYTHONUNBUFFERED": "1"},
+        env=environment(settings) | {"PYTHONUNBUFFERED": "1"},
         stdout=asyncio.subprocess.PIPE,
         start_new_session=True,
     )
@@ -127,6 +128,28 @@ async def test_up_does_not_start_a_drained_node_again_and_ends_with_the_last_one
         assert (await http.post(f"http://127.0.0.1:{port + 1}/api/v1/nodes/node-1/drain")).status_code == 200
         assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
     assert not _runs(first)
+
+
+async def test_up_writes_the_archive_of_its_nodes_and_leaves_no_process_running(tmp_path: Path) -> None:
+    port, file = free_ports_in_a_row(3), tmp_path / "archive.db"
+
+    async def is_written() -> bool:
+        with contextlib.closing(sqlite3.connect(file)) as database:
+            try:
+                return bool(database.execute("SELECT count(*) FROM tannoy_messages").fetchone() == (1,))
+            except sqlite3.OperationalError:  # there is no table yet
+                return False
+
+    async with _up(port, ARCHIVE="room:*", DATABASE_URL=f"sqlite:///{file}") as process:
+        children = _descendants(process.pid)
+        async with httpx.AsyncClient() as http:
+            answer = await http.post(f"http://127.0.0.1:{port}/api/v1/rooms/lobby/messages", json={"content": "hi"})
+        assert answer.status_code == 200
+        await eventually(is_written, what="the archive is written")
+        process.send_signal(signal.SIGINT)
+
+        assert await process.wait() == 0
+        await eventually(lambda: _none_runs(children), what="all processes are gone")
 
 
 async def test_up_on_every_interface_without_a_key_is_ready_and_serves_the_page() -> None:
