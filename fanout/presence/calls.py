@@ -8,7 +8,7 @@ from typing import Any
 from ...shared.channels import Channel
 from ...shared.keyspace import Keyspace
 from ...shared.names import RoomName, UserId
-from ...shared.protocol.frames import PresentUser
+from ...shared.protocol.presence_frames import PresentUser
 from ..batches import batched
 from ..lease_times import DEFAULT_TIMES, LeaseTimes
 from ..pubsub.envelope import is_user, read_users

@@ -17,7 +17,7 @@ from ...shared.errors import Unavailable
 from ...shared.keyspace import Keyspace
 from ...shared.logs import get_logger
 from ...shared.names import RoomName, UserId
-from ...shared.protocol.frames import PresenceSnapshot
+from ...shared.protocol.presence_frames import PresenceSnapshot
 from ..batches import batched
 from ..lease_times import DEFAULT_TIMES, LeaseTimes
 from ..pubsub.envelopes import PLAIN, Envelopes

@@ -29,7 +29,7 @@ from ...shared.errors import MalformedBytes
 from ...shared.names import RoomName, UserId
 from ...shared.protocol.codec import encode_lazily
 from ...shared.protocol.commands import OFFSET_MAX
-from ...shared.protocol.frames import PresenceCount, PresentUser, UserEvent
+from ...shared.protocol.presence_frames import PresenceCount, PresentUser, UserEvent
 from ...shared.publication import EncodedMessage, Publication
 
 _VERSION = 1

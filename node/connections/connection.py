@@ -15,7 +15,8 @@ from ...shared.backoff import spread_retry_after
 from ...shared.codes import CLOSE_RULES, CloseCode, DisconnectRule
 from ...shared.errors import BadRequest
 from ...shared.names import UserId
-from ...shared.protocol.frames import ByeFrame, NodeFrame, PresenceSnapshot, StatusFrame
+from ...shared.protocol.frames import ByeFrame, NodeFrame, StatusFrame
+from ...shared.protocol.presence_frames import PresenceSnapshot
 from ...shared.publication import NO_HISTORY, StartPosition
 from ...shared.sessions import CloseOrder
 from ..delivery.outbox import Outbox

@@ -8,7 +8,8 @@ from typing import Protocol
 
 from ...shared.codes import CloseCode
 from ...shared.errors import Refused, internal_error
-from ...shared.protocol.frames import NodeFrame, PresenceSnapshot
+from ...shared.protocol.frames import NodeFrame
+from ...shared.protocol.presence_frames import PresenceSnapshot
 from ...shared.publication import NO_HISTORY, StartPosition
 from ...shared.sessions import CloseOrder
 from ..delivery.roster import Member

@@ -4,7 +4,8 @@ import asyncio
 
 from ...shared.codes import CLOSE_RULES, CloseCode, DisconnectRule
 from ...shared.errors import Refused
-from ...shared.protocol.frames import ErrorFrame, PresenceSnapshot
+from ...shared.protocol.frames import ErrorFrame
+from ...shared.protocol.presence_frames import PresenceSnapshot
 from ...shared.publication import StartPosition
 from ...shared.sessions import CloseOrder
 from ..hooks.errors import Forbidden

@@ -13,7 +13,8 @@ from typing import NamedTuple
 from ...shared.channels import Channel, ChannelKind
 from ...shared.errors import Unavailable
 from ...shared.protocol.codec import encode_lazily
-from ...shared.protocol.frames import PresenceSnapshot, Resync
+from ...shared.protocol.frames import Resync
+from ...shared.protocol.presence_frames import PresenceSnapshot
 from ...shared.publication import UNKNOWN_POSITION, Position, Publication, StartPosition
 from ..delivery.roster import JoinBuffer, Member
 from ..delivery.watermark import Watermark

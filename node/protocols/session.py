@@ -32,9 +32,9 @@ from ...shared.protocol.frames import (
     Object,
     OkFrame,
     PongFrame,
-    PresenceSnapshot,
     WelcomeFrame,
 )
+from ...shared.protocol.presence_frames import PresenceSnapshot
 from ...shared.publication import Position, StartPosition
 from ..auth.authorization import check_channel, check_command
 from ..auth.claims import Claims

@@ -25,7 +25,8 @@ from ..publication import Position, StartPosition
 from .command_parser import ID_MAX_CHARACTERS, KEY_MAX_CHARACTERS
 from .commands import OFFSET_MAX, PAGE_DEFAULT, PAGE_MAX, HistoryQuery
 from .decoding import INTEGER_MAX, INTEGER_MIN
-from .frames import Author, PresenceSnapshot, Resync
+from .frames import Author, Resync
+from .presence_frames import PresenceSnapshot
 
 Schema = dict[str, Any]
 

@@ -31,10 +31,9 @@ from .frames import (
     MessageFrame,
     NodeFrame,
     OkFrame,
-    PresenceSnapshot,
-    PresentUser,
     PrivateFrame,
 )
+from .presence_frames import PresenceSnapshot, PresentUser
 
 _RECOVER: Schema = {
     "type": "object",

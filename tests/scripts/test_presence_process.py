@@ -14,7 +14,7 @@ from tannoy.shared.channels import Channel
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName, UserId
-from tannoy.shared.protocol.frames import PresentUser
+from tannoy.shared.protocol.presence_frames import PresentUser
 
 from tests.support.presence_room import RULES, PresenceRoom
 from tests.support.redis_pipeline import open_pipeline

@@ -12,16 +12,13 @@ from tannoy.shared.protocol.frames import (
     OkFrame,
     PingFrame,
     PongFrame,
-    PresenceCount,
-    PresenceSnapshot,
-    PresentUser,
     PrivateFrame,
     Resync,
     StatusFrame,
     TypingFrame,
-    UserEvent,
     WelcomeFrame,
 )
+from tannoy.shared.protocol.presence_frames import PresenceCount, PresenceSnapshot, PresentUser, UserEvent
 from tannoy.shared.publication import Position, StartPosition
 
 ROOM = Keyspace("tannoy").room(RoomName("lobby"))

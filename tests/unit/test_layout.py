@@ -113,6 +113,7 @@ COVERED_BY: dict[str, str] = {
     "shared/protocol/msgpack_decoding.py": "tests/unit/shared/protocol/test_decoding.py",
     "shared/redis_urls.py": "tests/unit/fanout/redis/test_address.py",
     "shared/extras.py": "tests/unit/test_package.py",
+    "shared/protocol/presence_frames.py": "tests/unit/shared/protocol/test_frames.py",
     "shared/protocol/field_schemas.py": "tests/unit/shared/protocol/test_schema.py",
 }
 """Modules without a test file of their name, and the file or folder whose tests use them."""

@@ -6,7 +6,8 @@ from tannoy.fanout.pubsub.envelope import read_users, unpack_publication
 from tannoy.shared.errors import MalformedBytes
 from tannoy.shared.names import RoomName, UserId
 from tannoy.shared.protocol.codec import JSON, MSGPACK, encode_frame
-from tannoy.shared.protocol.frames import NodeFrame, PresenceCount, PresentUser, UserEvent
+from tannoy.shared.protocol.frames import NodeFrame
+from tannoy.shared.protocol.presence_frames import PresenceCount, PresentUser, UserEvent
 from tannoy.shared.publication import EncodedMessage
 
 LOBBY, ADA, BOB = RoomName("lobby"), UserId("ada"), UserId("bob")

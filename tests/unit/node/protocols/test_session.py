@@ -36,12 +36,8 @@ from tannoy.shared.protocol.commands import (
     Refresh,
     Typing,
 )
-from tannoy.shared.protocol.frames import (
-    Author,
-    OkFrame,
-    PongFrame,
-    PresenceSnapshot,
-)
+from tannoy.shared.protocol.frames import Author, OkFrame, PongFrame
+from tannoy.shared.protocol.presence_frames import PresenceSnapshot
 from tannoy.shared.publication import NO_HISTORY, Position, StartPosition
 
 KEYSPACE = Keyspace("tannoy")

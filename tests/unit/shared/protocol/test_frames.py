@@ -2,7 +2,8 @@
 
 import pytest
 from tannoy.shared.codes import CloseCode, ErrorCode
-from tannoy.shared.protocol.frames import ByeFrame, ErrorFrame, NodeFrame, OkFrame, PresenceSnapshot
+from tannoy.shared.protocol.frames import ByeFrame, ErrorFrame, NodeFrame, OkFrame
+from tannoy.shared.protocol.presence_frames import PresenceSnapshot
 
 from tests.support.example_frames import FRAMES, PRESENT, PRESENT_OBJECT
 
