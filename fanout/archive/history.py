@@ -5,9 +5,9 @@ written: then the page ends in front of them, and says that there is more, or, i
 unavailable for a moment. What does not wait is lost to the archive, and the page names it as a gap.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import msgpack
 import orjson
@@ -97,36 +97,59 @@ class ArchivedHistory:
         self, channel: Channel, query: HistoryQuery, page: HistoryPage, highest: int
     ) -> HistoryPage:
         """The last messages before `before`, or of all: older ones go in front."""
-        limit = query.limit - len(page.entries)
-        try:
+        limit, end = query.limit - len(page.entries), _end(query, page, highest)
+
+        async def join() -> _Joined:
             found = await self._read(channel, 0, highest, limit, last=True)
+            low = None if found.is_cut else 0
+            jumps = find_jumps([*found.positions, *_positions(page)], low, end)
+            return _Joined(found, (*found.entries, *page.entries), _of_database(jumps, found))
+
+        try:
+            joined, waits = await self._settle(channel, join)
         except Unavailable:
             if page.entries:
                 return replace(page, is_cut=True)  # who asks on is told
             raise
-        low = None if found.is_cut else 0
-        jumps = find_jumps([*found.positions, *_positions(page)], low, _end(query, page, highest))
-        jumps = [jump for jump in jumps if jump.index < len(found.entries)]
-        entries = (*found.entries, *page.entries)
-        if await self._waits(channel, jumps):
-            return _cut(page, entries[jumps[-1].index + 1 :])
-        inner = [jump for jump in jumps if jump.index >= 0]  # in front of all, the archive of the channel begins
-        return replace(page, entries=entries, is_cut=found.is_cut and len(entries) < query.limit, gaps=_gaps(inner))
+        if waits:
+            return _cut(page, joined.entries[joined.jumps[-1].index + 1 :])
+        is_cut = joined.found.is_cut and len(joined.entries) < query.limit
+        inner = [jump for jump in joined.jumps if jump.index >= 0]  # in front of all, the archive of the channel begins
+        return replace(page, entries=joined.entries, is_cut=is_cut, gaps=_gaps(inner))
 
     async def _extend_forwards(
         self, channel: Channel, query: HistoryQuery, since: int, page: HistoryPage, highest: int
     ) -> HistoryPage:
         """The first messages after `since`: those of the database come before those of Redis."""
-        found = await self._read(channel, since + 1, highest, query.limit, last=False)
-        rest = replace(page, entries=() if found.is_cut else page.entries[: query.limit - len(found.entries)])
-        end = None if found.is_cut else _end(query, page, highest)
-        jumps = find_jumps([*found.positions, *_positions(rest)], since, end)
-        jumps = [jump for jump in jumps if jump.index < len(found.entries)]
-        entries = (*found.entries, *rest.entries)
-        if await self._waits(channel, jumps):
-            return _cut(page, entries[: jumps[0].index + 1])
-        is_cut = (found.is_cut or page.is_cut) and len(entries) < query.limit
-        return replace(page, entries=entries, is_cut=is_cut, gaps=_gaps(jumps))
+
+        async def join() -> _Joined:
+            found = await self._read(channel, since + 1, highest, query.limit, last=False)
+            rest = replace(page, entries=() if found.is_cut else page.entries[: query.limit - len(found.entries)])
+            end = None if found.is_cut else _end(query, page, highest)
+            jumps = find_jumps([*found.positions, *_positions(rest)], since, end)
+            return _Joined(found, (*found.entries, *rest.entries), _of_database(jumps, found))
+
+        joined, waits = await self._settle(channel, join)
+        if waits:
+            return _cut(page, joined.entries[: joined.jumps[0].index + 1])
+        is_cut = (joined.found.is_cut or page.is_cut) and len(joined.entries) < query.limit
+        return replace(page, entries=joined.entries, is_cut=is_cut, gaps=_gaps(joined.jumps))
+
+    async def _settle(
+        self, channel: Channel, join: Callable[[], Coroutine[Any, Any, "_Joined"]]
+    ) -> tuple["_Joined", bool]:
+        """What was joined, and whether any message that its jumps leave out may not be written yet.
+
+        What does not wait was written before that was asked, if at all: so only a read behind the question shows what
+        is lost.
+        """
+        joined = await join()
+        if not joined.jumps:
+            return joined, False
+        first, last = joined.jumps[0].between.first, joined.jumps[-1].between.last
+        if await self._backlog.may_wait(channel, first, last):
+            return joined, True
+        return await join(), False
 
     async def _read(self, channel: Channel, lowest: int, highest: int, limit: int, *, last: bool) -> "_Found":
         if highest < lowest or limit == 0:
@@ -134,12 +157,6 @@ class ArchivedHistory:
         name = f"{channel.kind}:{channel.name}"
         page = await self._store.read(name, lowest, highest, limit, PAGE_MAX_BYTES, last=last)
         return _Found(tuple(_publications(page.messages)), page.is_cut)
-
-    async def _waits(self, channel: Channel, jumps: Sequence[Jump]) -> bool:
-        """Whether any message that these jumps leave out may not be written yet."""
-        if not jumps:
-            return False
-        return await self._backlog.may_wait(channel, jumps[0].between.first, jumps[-1].between.last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +169,19 @@ class _Found:
     @property
     def positions(self) -> list[Position]:
         return [Position(entry.epoch, entry.offset) for entry in self.entries]
+
+
+class _Joined(NamedTuple):
+    """Messages of the database, and those of Redis behind them."""
+
+    found: _Found
+    entries: tuple[Publication, ...]
+    jumps: list[Jump]
+    """Those at which a message of the database, or none at all, stands in front."""
+
+
+def _of_database(jumps: Sequence[Jump], found: _Found) -> list[Jump]:
+    return [jump for jump in jumps if jump.index < len(found.entries)]
 
 
 def _publications(messages: Sequence[ArchivedMessage]) -> Iterator[Publication]:

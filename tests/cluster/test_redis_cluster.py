@@ -1,13 +1,17 @@
 """Two nodes on a Redis Cluster of three masters: everything works over all of them."""
 
 import re
+import sqlite3
 from collections.abc import AsyncGenerator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from tannoy.shared.channels import PARTITIONS
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName
 
+from tests.support.archive_process import ArchiveWriterProcess
 from tests.support.client import Client
 from tests.support.cluster import PROJECT, NodeProcess
 from tests.support.command_line import error_at_start
@@ -36,7 +40,7 @@ class Deployment:
 @pytest.fixture(scope="module", params=SERVERS)
 async def deployment(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[Deployment]:
     async with RedisCluster(binary_of(request.param)) as redis:
-        async with two_nodes(redis.url, AGENT_MAX_SESSIONS="2", PRESENCE_GRACE="0") as nodes:
+        async with two_nodes(redis.url, AGENT_MAX_SESSIONS="2", PRESENCE_GRACE="0", ARCHIVE="room:kept*") as nodes:
             yield Deployment(redis, nodes)
 
 
@@ -75,6 +79,25 @@ async def test_limits_hold_for_agents_on_all_masters(deployment: Deployment) -> 
         await first.close()
         await eventually_admitted(deployment.nodes[1], f"/ws/agents/a{number}")
         await second.close()
+
+
+async def test_messages_of_all_masters_are_written_to_the_archive(deployment: Deployment, tmp_path: Path) -> None:
+    messages = [{"room": f"kept-{number}", "content": number} for number in range(2 * PARTITIONS)]
+    published = await deployment.nodes[0].http.post("/api/v1/messages", json={"messages": messages})
+    assert all("offset" in result for result in published.json()["results"])
+    file = tmp_path / "archive.db"
+    writer = ArchiveWriterProcess({"REDIS_URL": deployment.redis.url, "DATABASE_URL": f"sqlite:///{file}"})
+
+    async def is_written() -> bool:
+        with closing(sqlite3.connect(file)) as database:
+            found = database.execute("SELECT DISTINCT channel FROM tannoy_messages").fetchall()
+        return len(found) == len(messages)
+
+    try:
+        await writer.start()
+        await eventually(is_written, what="a message of each room is written")
+    finally:
+        writer.close()
 
 
 async def eventually_admitted(node: NodeProcess, path: str) -> None:

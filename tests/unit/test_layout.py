@@ -22,7 +22,6 @@ COVERED_BY: dict[str, str] = {
     "client/websocket.py": "tests/cluster/test_python_client_slow.py",
     "fanout/archive/calls.py": "tests/scripts/test_archive.py",
     "fanout/archive/database.py": "tests/integration/test_archive_store.py",
-    "fanout/archive/history.py": "tests/property/test_archived_history.py",
     "fanout/archive/store.py": "tests/integration/test_archive_store.py",
     "fanout/archive/tables.py": "tests/integration/test_archive_store.py",
     "fanout/archive/writer.py": "tests/integration/test_archive_writer.py",
