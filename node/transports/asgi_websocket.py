@@ -203,16 +203,24 @@ async def _run(transport: AsgiWebSocketTransport, max_bytes: int) -> None:
         if writing in done and not writing.exception():
             await asyncio.wait((reading, aborted), return_when=asyncio.FIRST_COMPLETED)
     finally:
+        # Nothing is awaited before: whoever cancels this task may do so again and again, as anyio does.
         for task in (reading, writing, aborted):
             task.cancel()
-        results = await asyncio.gather(reading, writing, aborted, return_exceptions=True)
-        if transport.listener is not None:
-            transport.listener.on_closed(results[0] if isinstance(results[0], int) else None)
-            transport.listener = None
-    for result in results:
+        listener, transport.listener = transport.listener, None
+        if listener is not None:
+            listener.on_closed(_code_of(reading))
+    await asyncio.wait((reading, writing, aborted))
+    for task in (reading, writing):
         # A peer that disconnects during a send is no error; any other exception is a fault of ours.
-        if isinstance(result, Exception) and not isinstance(result, (WebSocketDisconnect, OSError)):
-            raise result
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, (WebSocketDisconnect, OSError)):
+            raise error
+
+
+def _code_of(reading: asyncio.Task[int | None]) -> int | None:
+    """The code of the peer's close frame, if that has ended it."""
+    has_result = reading.done() and not reading.cancelled() and reading.exception() is None
+    return reading.result() if has_result else None
 
 
 def response_to(rejected: Rejected) -> Response:

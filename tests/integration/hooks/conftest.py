@@ -32,7 +32,13 @@ def logs() -> Generator[None]:
 
 
 @pytest.fixture(params=["fast", "portable"])
-def serve(request: pytest.FixtureRequest, valkey: Valkey) -> Serve:
+def carrier(request: pytest.FixtureRequest) -> str:
+    """Modules whose hooks are called by a session, which has no carrier, have one alone."""
+    return str(request.param)
+
+
+@pytest.fixture
+def serve(carrier: str, valkey: Valkey) -> Serve:
     """`async with serve(authenticate=…) as server:`; `settings` are more of them, `middleware` is around the node."""
 
     @asynccontextmanager
@@ -51,7 +57,7 @@ def serve(request: pytest.FixtureRequest, valkey: Valkey) -> Serve:
             middleware=[Middleware(SessionMiddleware, secret_key="of the host"), *(middleware or [])],
             lifespan=rt.lifespan,
         )
-        async with served(app, mount="/rt", is_fast=request.param == "fast") as server:
+        async with served(app, mount="/rt", is_fast=carrier == "fast") as server:
             yield server
 
     return running

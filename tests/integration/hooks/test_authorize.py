@@ -12,6 +12,11 @@ from tests.support.hosted import Serve, fail, hang, time_for, told_before_bye
 SECRET = "a-secret-that-only-the-back-end-and-the-nodes-know"
 
 
+@pytest.fixture
+def carrier() -> str:
+    return "fast"
+
+
 async def only_open_channels(session: LiveSession, channel: ChannelRequest) -> bool:
     return (channel.room or channel.agent_id or "").startswith("open")
 

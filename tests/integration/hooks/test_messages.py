@@ -10,6 +10,11 @@ from tests.support.hosted import Serve, fail, hang, time_for
 from tests.support.waiting import PATIENCE
 
 
+@pytest.fixture
+def carrier() -> str:
+    return "fast"
+
+
 async def test_on_message_changes_and_refuses_what_sessions_say(serve: Serve) -> None:
     heard: list[tuple[str | None, str | None, str | None]] = []
 

@@ -18,9 +18,14 @@ def _scope(path: str, raw_path: bytes | None, root_path: str = "") -> Scope:
         (_scope("/", b"/"), "", "/"),
         (_scope("/rt/ws/chat/a b", b"/rt/ws/chat/a%20b", "/rt"), "/rt", "/ws/chat/a b"),
         (_scope("/proxy/rt/ws", b"/proxy/rt/ws", "/proxy/rt"), "/proxy/rt", "/ws"),
+        ({**_scope("/rt/ws", b"/rt/ws", "/proxy/rt"), "app_root_path": "/proxy"}, "/rt", "/ws"),
         (_scope("/ws", None), "", "/ws"),
+        (_scope("/rt", b"/rt", "/rt"), "/rt", ""),
     ],
-    ids=["at the root", "page at the root", "below a mount", "behind a proxy too", "without a raw path"],
+    ids=[
+        *("at the root", "page at the root", "below a mount", "behind a proxy too"),
+        *("behind a proxy that takes its prefix off", "without a raw path", "the mount itself"),
+    ],
 )
 def test_a_scope_of_starlette_says_by_itself_where_the_mount_is(scope: Scope, root_path: str, rest: str) -> None:
     below = below_mount(scope, {})
@@ -37,8 +42,9 @@ def test_a_scope_of_starlette_says_by_itself_where_the_mount_is(scope: Scope, ro
         (_scope("/", b"/rt/"), "/rt", "/"),
         (_scope("ws/", b"/ws"), "", "/ws"),
         (_scope("/ws/", b"/proxy/rt/ws", "/proxy"), "/proxy/rt", "/ws"),
+        (_scope("/rtx/", b"/rt/rtx", "/rt"), "/rt", "/rtx"),
     ],
-    ids=["path", "slash", "page without slash", "page", "at the root", "behind a proxy too"],
+    ids=["path", "slash", "page without slash", "page", "at the root", "behind a proxy too", "a path like the mount"],
 )
 def test_in_a_scope_of_litestar_the_mount_is_what_the_path_lacks(scope: Scope, root_path: str, rest: str) -> None:
     below = below_mount(scope, {})

@@ -6,17 +6,19 @@ from typing import Any, cast
 import pytest
 from starlette.types import Message, Scope
 from starlette.websockets import WebSocket, WebSocketState
-from tannoy.node.transports.asgi_websocket import AsgiWebSocketTransport, handshake_of
+from tannoy.node.transports.asgi_websocket import AsgiWebSocketTransport, handshake_of, serve
 from tannoy.node.transports.base import (
     CLOSED_MAX_BYTES,
     CLOSED_SHARES_MAX,
     SHARE_BYTES,
     SHARE_FRAMES,
+    ClientTransport,
     TransportListener,
 )
 from tannoy.shared.codes import CloseCode
 
 from tests.support.clock import on_manual_time, turns
+from tests.support.echo_server import EchoAcceptor, EchoListener
 
 
 async def _nothing() -> Message:
@@ -134,3 +136,40 @@ async def test_behind_the_close_frame_so_much_is_read_and_no_more_until_the_conn
 
     transport.abort()
     assert await reading is None
+
+
+class ClosedListener(EchoListener):
+    """Counts how often it is told that its connection has ended."""
+
+    closed = 0
+
+    def on_closed(self, code: int | None = None) -> None:
+        self.closed += 1
+
+
+class KeepingAcceptor(EchoAcceptor):
+    """Admits everybody, and keeps the last listener."""
+
+    listener: ClosedListener
+
+    def connect(self, transport: ClientTransport, decision: object) -> TransportListener:
+        self.listener = ClosedListener(transport)
+        return self.listener
+
+
+@on_manual_time
+async def test_a_call_that_is_cancelled_again_and_again_still_ends_its_connection_once() -> None:
+    node = KeepingAcceptor()
+    received: asyncio.Queue[Message] = asyncio.Queue()
+    received.put_nowait({"type": "websocket.connect"})
+
+    async def send(message: Message) -> None: ...
+
+    scope: Scope = {**_websocket("/ws", b"/ws", "").scope, "state": {"clients": node}}
+    serving = asyncio.create_task(serve(WebSocket(scope, received.get, send)))
+    await turns()
+    while not serving.done():
+        serving.cancel()
+        await turns(1)
+
+    assert (serving.cancelled(), node.listener.closed) == (True, 1)
