@@ -38,6 +38,7 @@ from ..sdk.errors import PublishError
 from ..shared.errors import StartError
 from ..shared.settings import Settings, load_settings
 from ..shared.variables import read_variables
+from .embedded_node import EmbeddedNode
 from .host_logs import log_as_host
 from .mounts import below_mount
 
@@ -115,11 +116,13 @@ class Tannoy:
         log_as_host()
         is_identified = self._hooks.authenticate is not None
         log_warnings(self._settings, self._variables or {}, is_identified_by_application=is_identified)
-        self._started = started = _Started(self._create_node(), _create_publisher(self._settings))
+        node, publisher = self._create_node(), _create_publisher(self._settings)
+        node.publisher = publisher
+        self._started = started = _Started(node, publisher)
         try:
             async with self._running(started):
-                _log_carrier(started.node)
-                with run_before_signal_handlers(started.node.drain):
+                _log_carrier(node)
+                with run_before_signal_handlers(node.drain):
                     yield
         finally:
             self._started = None
@@ -142,8 +145,10 @@ class Tannoy:
         if leaving is not None:
             await leaving
 
-    def _create_node(self, lease_times: LeaseTimes = DEFAULT_TIMES, timeouts: Timeouts = DEFAULT_TIMEOUTS) -> Node:
-        return Node(
+    def _create_node(
+        self, lease_times: LeaseTimes = DEFAULT_TIMES, timeouts: Timeouts = DEFAULT_TIMEOUTS
+    ) -> EmbeddedNode:
+        return EmbeddedNode(
             self._settings,
             lease_times=lease_times,
             timeouts=timeouts,

@@ -103,6 +103,11 @@ class AsyncPublisher:
             raise WrongEventLoop
         return self._route
 
+    @property
+    def failure(self) -> BaseException | None:
+        """An error of ours that has ended a part of it: it publishes nothing any more, until it is opened again."""
+        return None if self._route is None else self._route.failure
+
     # ---- messages
 
     async def to_room(

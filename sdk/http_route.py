@@ -56,6 +56,9 @@ class HttpRoute:
 
     # ---- life
 
+    failure = None
+    """No part of it goes on between two calls."""
+
     async def open(self) -> None:
         """Ask for one answer, so that a wrong URL or key shows itself here. Raises PublishError."""
         import httpx

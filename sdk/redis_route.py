@@ -71,6 +71,10 @@ class RedisRoute:
 
     # ---- life
 
+    @property
+    def failure(self) -> BaseException | None:
+        return self._failures.cause
+
     async def open(self) -> None:
         """Connect, and try what publishing needs. Raises PublishUnavailable, Unauthorized."""
         timeout, address = self._failures.timeout, self._failures.address

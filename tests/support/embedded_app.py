@@ -14,9 +14,9 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 from tannoy import Tannoy
+from tannoy.embedding.embedded_node import EmbeddedNode
 from tannoy.fanout.lease_times import DEFAULT_TIMES, LeaseTimes
 from tannoy.fanout.timeouts import DEFAULT_TIMEOUTS, Timeouts
-from tannoy.node.node import Node
 
 from tests.support.hosts import Framework
 from tests.support.node import VARIABLE, Times
@@ -28,9 +28,11 @@ OWN = "of the host"
 class TimedTannoy(Tannoy):
     """With the times of TESTED_TIMES, if that is set. `node` is that of its lifespan."""
 
-    node: Node
+    node: EmbeddedNode
 
-    def _create_node(self, lease_times: LeaseTimes = DEFAULT_TIMES, timeouts: Timeouts = DEFAULT_TIMEOUTS) -> Node:
+    def _create_node(
+        self, lease_times: LeaseTimes = DEFAULT_TIMES, timeouts: Timeouts = DEFAULT_TIMEOUTS
+    ) -> EmbeddedNode:
         if VARIABLE in os.environ:
             times = Times.from_environment()
             lease_times, timeouts = times.leases, times.timeouts

@@ -10,9 +10,9 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 from tannoy import Settings, Tannoy
+from tannoy.embedding.embedded_node import EmbeddedNode
 from tannoy.fanout.lease_times import LeaseTimes
 from tannoy.fanout.timeouts import Timeouts
-from tannoy.node.node import Node
 from tannoy.node.server import Protocol
 
 from tests.support.client import Client
@@ -23,9 +23,11 @@ from tests.support.waiting import PATIENCE, eventually
 class PatientTannoy(Tannoy):
     """Waits for Redis for as long as a busy machine needs. `node` is that of its lifespan."""
 
-    node: Node
+    node: EmbeddedNode
 
-    def _create_node(self, lease_times: LeaseTimes = PATIENT.leases, timeouts: Timeouts = PATIENT.timeouts) -> Node:
+    def _create_node(
+        self, lease_times: LeaseTimes = PATIENT.leases, timeouts: Timeouts = PATIENT.timeouts
+    ) -> EmbeddedNode:
         self.node = super()._create_node(lease_times, timeouts)
         return self.node
 

@@ -25,6 +25,7 @@ COVERED_BY: dict[str, str] = {
     "fanout/archive/store.py": "tests/integration/test_archive_store.py",
     "fanout/archive/tables.py": "tests/integration/test_archive_store.py",
     "fanout/archive/writer.py": "tests/integration/test_archive_writer.py",
+    "embedding/embedded_node.py": "tests/integration/hooks/test_readiness.py",
     "fanout/backend.py": "tests/cluster/test_redis_cluster.py",
     "fanout/heartbeats.py": "tests/unit/fanout/test_membership_beats.py",
     "fanout/listening.py": "tests/cluster/test_holes.py",
