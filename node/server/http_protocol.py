@@ -93,7 +93,7 @@ class TannoyHttpProtocol(PacedHttpProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
-        if self._is_in_body or self.is_answering():
+        if self._is_in_body or self._has_refused or self.is_answering():
             self._read(data)
         elif (rejected := self.read_in_turn(data, self._read)) is not None:
             self._refuse(rejected)

@@ -90,6 +90,17 @@ async def test_when_too_many_bytes_wait_the_next_head_is_refused_with_503(server
         assert (answer.status, answer.headers["retry-after"]) == (503, "1")
 
 
+async def test_what_a_refused_client_sends_on_is_not_refused_again(server: HttpServer) -> None:
+    server.acceptor.heads = LoopShares(server.clock, pieces=0)
+    server.acceptor.heads.run("others", lambda: None, WAITING_MAX_BYTES)
+    before = server.acceptor.refusals.statistics()["connections"]
+    async with RawHttp.to(server.port) as http, RawHttp.to(server.port) as other:
+        await http.request(REQUEST.decode())
+        await http.send(REQUEST)
+        await other.request(REQUEST.decode())
+        assert server.acceptor.refusals.statistics()["connections"] - before == 2
+
+
 async def test_many_frames_in_the_segment_of_a_handshake_are_refused_with_400(server: HttpServer) -> None:
     async with RawHttp.to(server.port) as http:
         await http.send(REQUEST + bytes(HEAD_MAX_BYTES + 1))
