@@ -23,7 +23,7 @@ AT_ONCE_FIRST = 32
 """Joins at once, until the node knows better."""
 AT_ONCE_LEAST = 8
 """However slowly it goes."""
-SLOW_TURN = 0.01
+SLOW_TURN = 0.005
 """Seconds of one turn of the event loop while joins wait, from which on there are too many at once."""
 SLOW_JOIN = 0.2
 """Seconds of one join, from which on Redis may have too many: each of its commands has 0.45."""

@@ -10,6 +10,8 @@ from tests.attack.writing import text
 
 CONNECTIONS = 100
 """Of each attacker."""
+MEGABYTES = 2.0
+"""Of the node's memory that these sessions of an attacker take: 20 kB each."""
 TAKEN = frozenset({"served", "HTTP 503", "HTTP 503 and served"})
 """What is not taken is refused before it has a session; `bye` and `unavailable` are for nobody."""
 _numbers = itertools.count(1)
@@ -56,8 +58,8 @@ async def _then_join(attacker: Attacker) -> str:
 
 
 CASES = (
-    Case("clients that come into one room at once", "F25", _into_one_room, TAKEN),
-    Case("clients that come into rooms of their own at once", "F25", _into_rooms, TAKEN),
-    Case("agents that come at once", "F25", _as_agents, TAKEN),
-    Case("clients that come at once, and join", "F25", _then_join, TAKEN),
+    Case("clients that come into one room at once", "F25", _into_one_room, TAKEN, connections_mb=MEGABYTES),
+    Case("clients that come into rooms of their own at once", "F25", _into_rooms, TAKEN, connections_mb=MEGABYTES),
+    Case("agents that come at once", "F25", _as_agents, TAKEN, connections_mb=MEGABYTES),
+    Case("clients that come at once, and join", "F25", _then_join, TAKEN, connections_mb=MEGABYTES),
 )
