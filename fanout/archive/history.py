@@ -54,9 +54,10 @@ class _Archived:
     def __init__(self, text: str) -> None:
         """Raises ValueError: it is no frame."""
         self.json = text.encode()
-        self._frame: Any = orjson.loads(self.json)
+        frame: object = orjson.loads(self.json)
+        self._frame = cast("dict[str, object]", frame) if isinstance(frame, dict) else {}
         self._msgpack: bytes | None = None
-        if not isinstance(self._frame, dict) or not 0 < len(cast("dict[str, Any]", self._frame)) < FIELDS_END:
+        if not 0 < len(self._frame) < FIELDS_END:
             raise ValueError("it is no frame")
 
     @property

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tannoy import AsyncPublisher
 from tannoy.fanout.archive.calls import READER_SCRIPTS, BacklogCalls, summarize
 from tannoy.fanout.startup import skip_recovery
 from tannoy.shared.keyspace import Keyspace
+from tannoy.shared.names import RoomName
 
 from tests.support.archive_process import ArchiveWriterProcess
 from tests.support.cluster import NodeProcess, Transport
@@ -135,6 +137,27 @@ async def test_an_archive_without_history_stops_the_start_of_a_node(archived: Ar
     assert ended.returncode == 1
     assert "Traceback" not in ended.stderr
     assert "tannoy: TANNOY_ARCHIVE needs a history to be written: TANNOY_HISTORY_SIZE=0 keeps none\n" in ended.stderr
+
+
+async def test_a_publisher_without_the_setting_is_archived_too(archived: Archived) -> None:
+    async with AsyncPublisher(archived.settings["REDIS_URL"]) as publisher:
+        position = await publisher.to_room("kept-sdk", "hi")
+
+    assert position is not None
+    room = Keyspace("tannoy").room(RoomName("kept-sdk"))
+    assert await archived.calls.may_wait(room, position.offset, position.offset)
+
+
+async def test_a_session_recovers_in_an_archived_room_as_in_any_other(archived: Archived) -> None:
+    client = await archived.node.connect("/ws")
+    head = await client.ok("join", room="kept-recovery")
+    await client.ok("leave", room="kept-recovery")
+    await archived.publish("kept-recovery", 3)
+
+    position = {"epoch": head["epoch"], "offset": head["offset"]}
+    again = await client.ok("join", room="kept-recovery", recover=position)
+    assert again["recovered"] is True
+    assert await client.contents(3) == [0, 1, 2]
 
 
 # ---- reading on

@@ -11,11 +11,13 @@ from tannoy.fanout.archive.database import Database, PoolRules, RowsRefused, Wor
 from tannoy.fanout.archive.database_url import parse_database_url
 from tannoy.fanout.archive.faults import DatabaseFailed, Fault
 from tannoy.fanout.archive.store import PRUNED_AT_ONCE, ArchivedMessage, ArchiveStore
+from tannoy.fanout.external.breaker import FAILURES_IN_A_ROW, OPEN_CAP, CircuitOpen
 from tannoy.shared.clock import SystemClock
-from tannoy.shared.errors import StartError
+from tannoy.shared.errors import StartError, Unavailable
 
+from tests.support.clock import ManualClock
 from tests.support.postgres import Postgres
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, eventually
 
 ALL = 1_000_000
 """Bytes, or an offset, that nothing in this file exceeds."""
@@ -43,10 +45,21 @@ async def open_database(url: str) -> AsyncGenerator[OpenDatabase]:
         async def open_it(url: str = url, rules: PoolRules = RULES) -> Database:
             database = Database(parse_database_url(url), rules, SystemClock(), is_required=True)
             stack.push_async_callback(database.close)
-            await database.open()
+            if rules is RULES:
+                await database.open()
+            else:  # its time may be too short for a busy machine
+                await eventually(lambda: is_usable(database), what="the database is open")
             return database
 
         yield open_it
+
+
+async def is_usable(database: Database) -> bool:
+    try:
+        await database.check()
+    except Unavailable:
+        return False
+    return True
 
 
 @pytest.fixture
@@ -227,6 +240,33 @@ async def test_a_database_that_is_away_fails_the_start_without_its_password(
         await open_database(away)
 
     assert "secret" not in str(failed.value)
+
+
+async def test_a_database_that_hangs_fails_in_time_then_at_once_and_is_found_again() -> None:
+    async with Postgres() as postgres:
+        rules, clock = PoolRules(size=2, timeout=1.0), ManualClock()
+        database = Database(parse_database_url(postgres.url), rules, clock, is_required=True)
+        await eventually(lambda: is_usable(database), what="the database is open")
+        store = ArchiveStore(database)
+        postgres.freeze()
+        for _ in range(FAILURES_IN_A_ROW):
+            with pytest.raises(DatabaseFailed) as failed:
+                await offsets(store, "room:lobby")
+            assert failed.value.fault in (Fault.LOST, Fault.BUSY)
+        with pytest.raises(CircuitOpen, match=r"the database \(reads\) failed 3 times in a row"):
+            await offsets(store, "room:lobby")
+        postgres.thaw()
+
+        async def is_found_again() -> bool:
+            clock.advance(OPEN_CAP)
+            try:
+                return await offsets(store, "room:lobby") == []
+            except Unavailable:  # it may take longer than its time on a busy machine
+                return False
+
+        await eventually(is_found_again, what="the database is found again")
+        assert database.statistics().in_use == 0
+        await database.close()
 
 
 async def test_a_connection_that_the_server_has_closed_is_replaced(tmp_path: Path) -> None:

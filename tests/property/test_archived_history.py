@@ -85,7 +85,7 @@ class World:
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
     positions: list[Position] = []
-    start = 100
+    start, head = 100, Position("", 0)
     for number in range(draw(st.integers(1, 3))):
         epoch = f"{number}a_{start}"
         count = draw(st.integers(0, 8))
@@ -102,10 +102,14 @@ def worlds(draw: st.DrawFn) -> World:
     return World(messages, head)
 
 
+def _shifted(offset: int, by: int) -> int:
+    return max(0, offset + by)
+
+
 @st.composite
 def queries(draw: st.DrawFn, world: World) -> HistoryQuery:
     offsets = st.integers(0, 1) | st.sampled_from([world.head.offset, *(each.offset for each in world.messages)])
-    near = st.none() | st.none() | st.builds(lambda offset, by: max(0, offset + by), offsets, st.integers(-1, 2))
+    near = st.none() | st.none() | st.builds(_shifted, offsets, st.integers(-1, 2))
     return HistoryQuery(draw(st.integers(1, 15)), draw(near), draw(near))
 
 

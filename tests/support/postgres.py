@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -96,12 +97,16 @@ class Postgres:
         return not _working_in(str(Path(self._folder.name) / "data"))
 
     def freeze(self) -> None:
-        if self._process is not None:
-            self._process.send_signal(signal.SIGSTOP)
+        """All of its processes: connections stay open, and nothing is answered."""
+        self._signal_all(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        if self._process is not None:
-            self._process.send_signal(signal.SIGCONT)
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        for link in _working_in(str(Path(self._folder.name) / "data")):
+            with suppress(ProcessLookupError):
+                os.kill(int(link.split("/")[2]), number)
 
     def kill(self) -> None:
         """SIGKILL for its first process; the others, which have left its group, end by themselves then."""
