@@ -225,3 +225,31 @@ async def test_the_diagnostics_tell_the_services_and_what_waits(archived: Archiv
     assert diagnostics["services"]["database"]["address"] == f"sqlite:///{archived.file}"
     assert diagnostics["services"]["database"]["is_usable"] is True
     assert diagnostics["archive"].keys() == {"waiting", "lag", "lost"}
+
+
+# ---- another setting; the last test of the file, since it counts for the whole cluster
+
+
+async def test_the_setting_of_the_node_that_starts_last_counts_for_all_and_costs_no_session(archived: Archived) -> None:
+    agent = await archived.node.connect("/ws/agents/42")
+    member = await archived.node.connect("/ws/chat/more")
+    before = await member.ok("message", content="before")
+    second = NodeProcess(
+        "n2",
+        Transport.FAST,
+        {**archived.settings, "ARCHIVE": "room:kept*,room:more", "HISTORY_SIZE": "10"},
+        times=PATIENT,
+    )
+    try:
+        await second.start()
+        after = await member.ok("message", content="after")
+        resync = await member.expect("resync")
+        history = await member.ok("history")
+        spoken = await agent.ok("message", content="still here")
+    finally:
+        await second.close()
+
+    assert ("_" in before["epoch"], "_" in after["epoch"]) == (False, True)
+    assert resync["epoch"] == after["epoch"]
+    assert [each["content"] for each in history["messages"]] == ["before", "after"]
+    assert spoken["offset"] == 1
