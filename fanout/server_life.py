@@ -95,12 +95,13 @@ class ServerLives:
         return self._archived.text, self._archived.backlog, int(partition not in self._has_said)
 
     def _compare(self, archived: bytes = b"") -> None:
-        if self._archived is not None and archived.decode() != self._archived.text and not self._has_warned:
+        counts = archived.decode(errors="replace")
+        if self._archived is not None and counts != self._archived.text and not self._has_warned:
             self._has_warned = True
             _log.warning(
                 "another process of this cluster has another TANNOY_ARCHIVE, and the one that started last counts",
                 ours=self._archived.text,
-                counts=archived.decode(),
+                counts=counts,
             )
 
     def seen(self, partition: int) -> SeenData:
