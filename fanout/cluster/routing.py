@@ -23,6 +23,10 @@ class PartitionRouter:
         sharded = script.sharded
         return self._submit(sharded.call(keys, arguments), sharded, partition_of(keys[0]))
 
+    def batch_of(self, name: bytes) -> int:
+        """The keys of a call lie in one slot, as those of a partition do."""
+        return partition_of(name)
+
     def send(self, *words: Word) -> asyncio.Future[Reply]:
         """Send a command whose second word is a key or channel. The future raises CommandFailed.
 

@@ -27,7 +27,9 @@ def read_later(answer: "asyncio.Future[Reply]", read: Callable[[Reply], T]) -> "
             return
         try:
             result.set_result(read(answer.result()))
-        except (Unavailable, MalformedBytes, ValueError) as refusal:
+        except Unavailable as refusal:
+            result.set_exception(refusal)
+        except (MalformedBytes, ValueError) as refusal:
             result.set_exception(Unavailable(str(refusal)))
 
     answer.add_done_callback(on_answer)

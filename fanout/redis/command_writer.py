@@ -11,7 +11,7 @@ from typing import Generic
 
 from ...shared.errors import TannoyError
 from .connection import RedisConnection, Reply, pack
-from .errors import CommandFailed, RedisError
+from .errors import CommandFailed, RedisError, not_confirmed
 from .in_flight import OVERTAKEN, C, overtaken
 from .opening import connect
 from .reconnect import keep_connected
@@ -114,8 +114,7 @@ class CommandWriter(Generic[C]):
         elif _lacks_script(reply) and command.script is not None and not command.answer.done():
             self._hold(connection, command, command.script)
         else:
-            refusal = reply if isinstance(reply, RedisError) else None
-            self._on_failed(command, CommandFailed(f"the bus did not confirm: {_reason(reply)}", refusal=refusal))
+            self._on_failed(command, not_confirmed(reply))
 
     # ---- a script that Redis has lost
 
@@ -204,11 +203,6 @@ class CommandWriter(Generic[C]):
 
 def _lacks_script(reply: TannoyError) -> bool:
     return isinstance(reply, RedisError) and reply.code == "NOSCRIPT"
-
-
-def _reason(error: TannoyError) -> str:
-    """Clients read it, so a refusal is not told in Redis' own words, which name users, keys and scripts."""
-    return error.reason if isinstance(error, RedisError) else "the connection to Redis was lost"
 
 
 def _ignore(reply: Reply) -> None:

@@ -71,6 +71,16 @@ class CommandFailed(Unavailable):
         self.is_returned = is_returned
 
 
+def not_confirmed(error: TannoyError) -> CommandFailed:
+    """What the caller of a command is told whose reply was this error.
+
+    Clients read it, so a refusal is not told in Redis' own words, which name users, keys and scripts.
+    """
+    if isinstance(error, RedisError):
+        return CommandFailed(f"the bus did not confirm: {error.reason}", refusal=error)
+    return CommandFailed("the bus did not confirm: the connection to Redis was lost")
+
+
 def reason_of(error: Unavailable) -> str:
     """Why a command failed, in words that may be shown to anybody."""
     refusal = error.refusal if isinstance(error, CommandFailed) else None

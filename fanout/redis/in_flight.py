@@ -70,10 +70,12 @@ class RedisCommand:
 
     @property
     def order_key(self) -> tuple[Word, ...]:
-        """The key by which the order of commands matters, or nothing.
+        """The key by which the order of commands matters, or nothing. Of some scripts it is a word of their own.
 
         Of several keys of a script that is the second: the first is that of the server, which all channels share.
         """
+        if self.script is not None and self.script.order:
+            return (self.script.order,)
         if self.words[0] != "EVALSHA":
             return self.words[1:2]
         return self.words[4:5] if cast(int, self.words[2]) > 1 else self.words[3:4]

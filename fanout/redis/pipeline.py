@@ -89,6 +89,10 @@ class AnyPipeline(CommandSender, Protocol):
     """Seconds after which a command that Redis has not answered fails."""
 
     def publish(self, channel: bytes, payload: bytes) -> "asyncio.Future[Reply]": ...
+    def batch_of(self, name: bytes) -> int:
+        """Which names, made by `Keyspace`, may be keys of one call of a script: those with the same number here."""
+        ...
+
     async def run(self) -> None: ...
     def statistics(self) -> PipelineStatistics: ...
 
@@ -143,6 +147,10 @@ class Pipeline:
     def publish(self, channel: bytes, payload: bytes) -> asyncio.Future[Reply]:
         """Send PUBLISH. The result is the number of links that received it. The future raises CommandFailed."""
         return self._accept(("PUBLISH", channel, payload), None)
+
+    def batch_of(self, name: bytes) -> int:
+        """One server has all keys."""
+        return 0
 
     def _accept(self, words: tuple[Word, ...], script: Script | None) -> asyncio.Future[Reply]:
         command = RedisCommand(words, script, self.command_timeout)

@@ -23,6 +23,8 @@ class Script:
 
     source: bytes
     digest: str
+    order: str = ""
+    """Calls of scripts with the same word here are kept in order, whatever their keys are. Empty: by their keys."""
 
     @cached_property
     def sharded(self) -> "Script":
@@ -32,35 +34,35 @@ class Script:
         """
         source = self.source.replace(b"redis.call('PUBLISH'", b"redis.call('SPUBLISH'")
         source = source.replace(b"'NUMSUB'", b"'SHARDNUMSUB'")
-        return self if source == self.source else _script(source)
+        return self if source == self.source else _script(source, self.order)
 
     @cached_property
     def plain(self) -> "Script":
         """The same script without its flags, for servers that do not know them; the script itself if it has none."""
         if not self.source.startswith(b"#!"):
             return self
-        return _script(self.source.partition(b"\n")[2])
+        return _script(self.source.partition(b"\n")[2], self.order)
 
     def call(self, keys: tuple[bytes, ...], arguments: tuple[Word, ...]) -> tuple[Word, ...]:
         """The words of its EVALSHA command."""
         return ("EVALSHA", self.digest, len(keys), *keys, *arguments)
 
 
-def load_script(name: str, *, head: str = "", rest: str = "", allow_oom: bool = False) -> Script:
+def load_script(name: str, *, head: str = "", rest: str = "", allow_oom: bool = False, order: str = "") -> Script:
     """`lua/NAME.lua` between each `lua/HEAD.lua` and each `lua/REST.lua`: Lua in Redis has no modules to import.
 
     `head` and `rest` are names, separated by spaces. `rest` is for what only a rare case needs: a call that returns
     before it does not define its functions. `allow_oom` lets the script run while Redis is out of memory: for scripts
-    that free memory, or renew what is stored already.
+    that free memory, or renew what is stored already. `order`: see `Script`.
     """
     source = b"\n".join((_FOLDER / f"{part}.lua").read_bytes() for part in (*head.split(), name, *rest.split()))
     if allow_oom:
         source = b"#!lua flags=allow-oom\n" + source
-    return _script(source)
+    return _script(source, order)
 
 
-def _script(source: bytes) -> Script:
-    return Script(source, sha1(source, usedforsecurity=False).hexdigest())
+def _script(source: bytes, order: str) -> Script:
+    return Script(source, sha1(source, usedforsecurity=False).hexdigest(), order)
 
 
 async def load_scripts(connection: RedisConnection, scripts: Sequence[Script]) -> None:

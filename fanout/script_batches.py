@@ -1,0 +1,99 @@
+"""Calls of one loop turn to the same script, as one call: a script of Redis costs more to begin than most do inside.
+
+A batched script works on several things one after another. Its KEYS and ARGV are those of each, one behind the other,
+and some of ARGV in front of them that all share. It returns a list with one result of each; an error in the list is of
+that one alone.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from ..shared.errors import Unavailable
+from .redis.connection import Reply, Word
+from .redis.errors import CommandFailed, RedisError, not_confirmed
+from .redis.pipeline import AnyPipeline
+from .redis.script import Script
+from .unreadable import UnreadableData
+
+CALLS_AT_ONCE = 32
+"""Calls in one batch: Redis carries out nothing else meanwhile, for 2 to 4 ms with as many joins."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    keys: tuple[bytes, ...]
+    words: tuple[Word, ...]
+    answer: asyncio.Future[Reply]
+
+
+class ScriptBatches:
+    """Calls of scripts that are sent at the end of the loop turn.
+
+    `scripts`, each with the words that its calls share: of the calls of one turn, those of the first script are sent
+    first. Within a script they keep their order. A call is sent to Redis with others of its partition or, where one
+    server has all partitions, with any others.
+    """
+
+    def __init__(
+        self, pipeline: AnyPipeline, scripts: Mapping[Script, tuple[Word, ...]], unreadable: UnreadableData
+    ) -> None:
+        self._pipeline = pipeline
+        self._unreadable = unreadable
+        self._scripts = scripts
+        self._waiting: dict[Script, dict[int, list[_Call]]] = {script: {} for script in scripts}  # for this loop turn
+        self._flush_is_due = False
+
+    def call(self, script: Script, keys: tuple[bytes, ...], words: tuple[Word, ...]) -> asyncio.Future[Reply]:
+        """What the script returns of this call. The future raises CommandFailed."""
+        loop = asyncio.get_running_loop()
+        call = _Call(keys, words, loop.create_future())
+        self._waiting[script].setdefault(self._pipeline.batch_of(keys[0]), []).append(call)
+        if not self._flush_is_due:
+            self._flush_is_due = True
+            loop.call_soon(self._flush)
+        return call.answer
+
+    def _flush(self) -> None:
+        self._flush_is_due = False
+        for script, shared in self._scripts.items():
+            waiting, self._waiting[script] = self._waiting[script], {}
+            for calls in waiting.values():
+                for at in range(0, len(calls), CALLS_AT_ONCE):
+                    self._send(script, shared, calls[at : at + CALLS_AT_ONCE])
+
+    def _send(self, script: Script, shared: tuple[Word, ...], calls: list[_Call]) -> None:
+        keys = tuple(key for call in calls for key in call.keys)
+        words = (*shared, *(word for call in calls for word in call.words))
+        self._pipeline.run_script(script, keys, words).add_done_callback(partial(self._answer, script, calls))
+
+    def _answer(self, script: Script, calls: list[_Call], answer: asyncio.Future[Reply]) -> None:
+        if answer.cancelled():
+            for call in calls:
+                call.answer.cancel()
+            return
+        for call, result in zip(calls, results_of(answer, len(calls)), strict=True):
+            if call.answer.done():
+                continue
+            match result:
+                case RedisError():
+                    self._unreadable.on_refused(self._pipeline, script.call(call.keys, ()), result)
+                    call.answer.set_exception(not_confirmed(result))
+                case CommandFailed():
+                    call.answer.set_exception(CommandFailed(result.message, refusal=result.refusal))
+                case Unavailable():
+                    call.answer.set_exception(Unavailable(result.message))
+                case _:
+                    call.answer.set_result(result)
+
+
+def results_of(answer: asyncio.Future[Reply], calls: int) -> list[Reply]:
+    """The result of each call of a batch: what the script has returned of it, or the error of all."""
+    error = answer.exception()
+    if error is None:
+        results = answer.result()
+        if isinstance(results, list) and len(results) == calls:
+            return results
+        error = Unavailable(f"the bus has answered in an unknown form: {results!r:.80}")
+    return [error] * calls
