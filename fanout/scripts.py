@@ -15,7 +15,7 @@ Returns [`EPOCH OFFSET`, [[id, [field, envelope]], …]].
 """
 
 HEAD_RELEASE = load_script("head_release", allow_oom=True)
-"""KEYS: head. ARGV: channel, seconds. Returns 1 (it is kept only that long) or 0."""
+"""KEYS: head of each. ARGV: seconds; of each channel. Returns of each 1 (it is kept only that long) or 0."""
 
 PUBLISH_ONCE = load_script("publish_once")
 """KEYS: of the idempotency key. ARGV: channel, envelope, seconds. Returns 1 (published) or 0 (was published before)."""
@@ -108,33 +108,42 @@ LEASE_LIMIT = load_script("lease_limit", head="lease_common")
 LEASE_LIST = load_script("lease_list", head="lease_common")
 """KEYS: of the owner. ARGV: max, policy, lease in ms. Returns [max, policy, infos]."""
 
-PRESENCE_JOIN = load_script("presence_join", head="presence_common")
-"""KEYS: of the room and the process. ARGV: room, inline_max, events_max, incarnation, number, user, username.
+PRESENCE_JOIN = load_script("presence_join", head="presence_common", order="presence")
+"""KEYS: of each room, the process and the room's history. ARGV: inline_max, events_max, seconds of a new head; of each
+room, seal key, incarnation, number, user, username, is restated, with head.
 
-Returns [version, users, [user, entry, …] or None], or None: the heartbeat of the process has expired.
+Returns of each [version, users, [user, entry, …] or None, `EPOCH OFFSET` or None], `fenced`, or `head`.
 """
 
-PRESENCE_LEAVE = load_script("presence_leave", head="presence_common", allow_oom=True)
-"""KEYS: of the room and the process. ARGV: room, inline_max, events_max, number, grace in ms. Returns 1 (left) or 0."""
+PRESENCE_LEAVE = load_script(
+    "presence_leave", head="presence_common presence_leaves_common", allow_oom=True, order="presence"
+)
+"""KEYS: of each room and the process. ARGV: inline_max, events_max, grace in ms; of each room, seal key, number.
 
-PRESENCE_DEAD = load_script("presence_dead", head="presence_common", allow_oom=True)
-"""KEYS: of the room and the process. ARGV: room, inline_max, events_max, incarnation, grace in ms, dead before.
+Returns of each 1 (left) or 0.
+"""
+
+PRESENCE_DEAD = load_script("presence_dead", head="presence_common presence_leaves_common", allow_oom=True)
+"""KEYS: of the room and the process. ARGV: inline_max, events_max, room, seal key, incarnation, grace, dead before.
 
 Returns how many of its sessions are left.
 """
 
-PRESENCE_SWEEP = load_script("presence_sweep", head="presence_common", allow_oom=True)
-"""KEYS: of the room. ARGV: room, inline_max, events_max. Returns how many leaves it has shown."""
+PRESENCE_SWEEP = load_script("presence_sweep", head="presence_common presence_leaves_common", allow_oom=True)
+"""KEYS: of each room. ARGV: inline_max, events_max; of each room, seal key.
 
-PRESENCE_CHECK = load_script("presence_check", head="presence_common", allow_oom=True)
-"""KEYS: of the room and the process, sessions of each process. ARGV: room, inline_max, events_max, grace, lease in ms,
-version seen, version due.
+Returns of each how many leaves it has shown, or -1 (call it again).
+"""
+
+PRESENCE_CHECK = load_script("presence_check", head="presence_common presence_leaves_common", allow_oom=True)
+"""KEYS: of the room and the process, sessions of each process. ARGV: inline_max, events_max, room, seal key, grace,
+lease in ms, version seen, version due.
 
 Returns [1 (the room agrees with its sessions) or 0 (check it again soon), version].
 """
 
 PRESENCE_LIST = load_script("presence_list", head="presence_common")
-"""KEYS: of the room. ARGV: room, limit. Returns [version, users, sessions, [user, entry, …]]."""
+"""KEYS: of the room. ARGV: limit, 0, room, seal key. Returns [version, users, sessions, [user, entry, …]]."""
 
 PRESENCE_DUE = load_script("presence_due", allow_oom=True)
 """KEYS: heartbeats, due. Returns [[room, …], [incarnation of a dead process, …]]."""

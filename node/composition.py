@@ -78,6 +78,7 @@ def read_archived(settings: Settings) -> ArchivedChannels:
 
 
 def create_bus_rules(settings: Settings, times: LeaseTimes, timeouts: Timeouts) -> BusRules:
+    history = HistoryRules(settings.history_size, settings.history_ttl, times.recovery_ms)
     return BusRules(
         secret=settings.cluster_secret.get_secret_value().encode(),
         limits={
@@ -85,8 +86,10 @@ def create_bus_rules(settings: Settings, times: LeaseTimes, timeouts: Timeouts) 
             OwnerKind.USER: Limit(settings.user_max_sessions, LimitPolicy.REJECT),
         },
         mode=settings.limit_mode,
-        presence=PresenceRules(settings.presence_inline_max, settings.presence_events_max, settings.presence_grace),
-        history=HistoryRules(settings.history_size, settings.history_ttl, times.recovery_ms),
+        presence=PresenceRules(
+            settings.presence_inline_max, settings.presence_events_max, settings.presence_grace, history.head_ttl
+        ),
+        history=history,
         message_max_bytes=settings.message_max_bytes,
         archived=read_archived(settings),
         times=times,

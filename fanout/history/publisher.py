@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from ...shared.channels import Channel
 from ...shared.keyspace import Keyspace
 from ...shared.publication import Position, Publication
+from ..heads import read_position
 from ..pubsub.envelopes import PLAIN, Envelopes
 from ..redis.answers import read_later
 from ..redis.connection import Reply
 from ..redis.pipeline import AnyPipeline
 from ..scripts import PUBLISH, PUBLISH_ONCE, SERVER_DOUBT, SERVER_ENSURE, UNREADABLE_REMOVE
-from .reader import HistoryRules, read_position
+from .reader import HistoryRules
 
 REMEMBER_KEY_SECONDS = 300
 """Seconds for which an idempotency key is remembered, as `docs/protocol.md §3` says."""

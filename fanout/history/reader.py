@@ -15,16 +15,16 @@ from ...shared.errors import MalformedBytes
 from ...shared.keyspace import Keyspace
 from ...shared.protocol.commands import OFFSET_MAX, HistoryQuery
 from ...shared.publication import Position, Publication, StartPosition
+from ..heads import HEAD_TTL, read_position
 from ..lease_times import DEFAULT_TIMES
 from ..pubsub.envelopes import PLAIN, Envelopes
 from ..redis.answers import read_later
 from ..redis.connection import Reply
 from ..redis.pipeline import AnyPipeline, CommandSender
+from ..script_batches import ScriptBatches
 from ..scripts import HEAD_RELEASE, HISTORY_READ, SERVER_DOUBT
 from ..unreadable import UnreadableData
 
-HEAD_TTL = 3600
-"""Seconds for which a channel's head outlives its last message, at least. Nodes that follow the channel renew it."""
 SILENT_HEAD_TTL = 60
 """The same for a channel in which nothing was said, from when nobody follows it any more."""
 READ_MAX = 1000
@@ -104,6 +104,7 @@ class HistoryReader:
         self.envelopes = envelopes
         self._keyspace = keyspace
         self._unreadable = unreadable or UnreadableData()
+        self._batches = ScriptBatches(pipeline, {HEAD_RELEASE: (SILENT_HEAD_TTL,)}, self._unreadable)
 
     @property
     def is_kept(self) -> bool:
@@ -172,13 +173,8 @@ class HistoryReader:
 
     async def release(self, channels: Iterable[Channel]) -> None:
         """The caller follows these channels no longer: the heads of those in which nothing was said need not stay."""
-        keys = ((channel, (self._keyspace.head(channel),)) for channel in channels)
-        await asyncio.gather(
-            *(
-                self.pipeline.run_script(HEAD_RELEASE, head, (channel.address, SILENT_HEAD_TTL))
-                for channel, head in keys
-            )
-        )
+        release = partial(self._batches.call, HEAD_RELEASE)
+        await asyncio.gather(*(release((self._keyspace.head(each),), (each.address,)) for each in channels))
 
     def _read(self, channel: Channel, reply: asyncio.Future[Reply]) -> asyncio.Future[HistoryPage]:
         return read_later(reply, partial(self._read_page, channel))
@@ -216,14 +212,6 @@ class HistoryReader:
         if sequence != b"0" or offset > head.offset:
             raise MalformedBytes("an entry of the history at an offset that Redis has not assigned")
         return self.envelopes.unpack_entry(channel.address, envelope, head.epoch, offset)
-
-
-def read_position(reply: Reply) -> Position:
-    """The position in a reply `EPOCH OFFSET`. Raises ValueError."""
-    if not isinstance(reply, bytes):
-        raise ValueError(f"a position of unknown form: {reply!r:.80}")
-    epoch, offset = reply.decode().split(" ")
-    return Position(epoch, int(offset))
 
 
 def read_head(stored: StoredHead) -> Position | None:

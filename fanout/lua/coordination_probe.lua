@@ -7,6 +7,7 @@ local KEY = KEYS[1]
 redis.call('TIME')
 -- It may hold what a refused probe has left. SET, since behind a DEL Redis refuses nothing for want of memory.
 redis.call('SET', KEY, '', 'EX', 60)
+redis.call('GET', KEY)
 redis.call('DEL', KEY)
 
 redis.call('HSET', KEY, 'a', '1')

@@ -1,22 +1,25 @@
 -- Check a room whose keys may have been deleted from outside, and rebuild it if what is left does not agree. And compare
 -- its version with what members have seen.
 -- KEYS  the ten of presence_common.lua, then `sessions` and `on` of each process in heartbeats
--- ARGV  1 room  2 inline_max  3 events_max  4 grace period of a leave in ms  5 for how long a heartbeat holds, in ms
---       6 the latest version that members at the calling process have seen, 0: none
---       7 the version that its check before this one found, and that they should have seen by now; 0: none
+-- ARGV  1 inline_max  2 events_max  3 room  4 key of the seal  5 grace period of a leave in ms
+--       6 for how long a heartbeat holds, in ms
+--       7 the latest version that members at the calling process have seen, 0: none
+--       8 the version that its check before this one found, and that they should have seen by now; 0: none
 -- Returns {1 if the room is as its sessions say, 0 if it has to be checked again soon; its version, 0: it has no users}
 -- O(processes), and O(sessions + users) where it is rebuilt
 --
 -- The processes may still have to state sessions that were lost. So the first check that finds a loss raises `losses`,
 -- which every heartbeat returns, and all of them do; the room is rebuilt one lease later.
-local grace, lease_ms = tonumber(ARGV[4]), tonumber(ARGV[5])
-local seen, due = tonumber(ARGV[6]), tonumber(ARGV[7])
+local grace, lease_ms = tonumber(ARGV[5]), tonumber(ARGV[6])
+local seen, due = tonumber(ARGV[7]), tonumber(ARGV[8])
 local FIRST_PROCESS = 11
 local AT_ONCE = 2000 -- words of one command, an even number
 -- No version is further ahead of the clock: one that is was not published by these scripts.
 local AHEAD_MAX = 86400 * 1000000
 -- A room does not change more often while two servers are written to.
 local COUNTS_MAX = 1000000
+
+use_room(0, 2)
 
 -- Without all heartbeats it is not known which sessions there are.
 local since = redis.call('ZSCORE', HEARTBEATS, '.since')
@@ -34,8 +37,8 @@ local function schedule()
   if next_leave then
     sweep_at(tonumber(next_leave))
   end
-  if redis.call('HEXISTS', META, 'pending') == 1 then
-    sweep_at(stored_number(META, 'counted') + COUNT_EVERY)
+  if has_meta('pending') then
+    sweep_at(read_meta('counted') + COUNT_EVERY)
   end
 end
 
@@ -127,7 +130,7 @@ end
 local function compare_version()
   local stored, clock = version(), time[1] * 1000000 + time[2]
   if seen > stored and seen < clock + AHEAD_MAX then
-    redis.call('HSET', META, 'v', digits(math.max(seen + COUNTS_MAX, clock)))
+    set_meta('v', math.max(seen + COUNTS_MAX, clock))
     publish_restated()
   elseif seen > 0 and seen < due then
     publish_restated()
@@ -136,7 +139,8 @@ local function compare_version()
 end
 
 local was_whole = is_whole()
-local lost = redis.call('HEXISTS', META, 'lost') == 1 and stored_number(META, 'lost')
+local lost = redis.call('HGET', META, 'lost')
+lost = lost and read_number(lost)
 if was_whole then
   redis.call('HDEL', META, 'lost')
 elseif not lost or math.abs(now - lost) < lease_ms then
@@ -148,6 +152,7 @@ elseif not lost or math.abs(now - lost) < lease_ms then
 else
   rebuild()
   publish_restated()
+  write_meta()
   redis.call('HDEL', META, 'unshown', 'lost')
 end
 
@@ -165,6 +170,7 @@ if forget_if_empty() then
   return { 1, 0 }
 end
 local found = compare_version()
+write_meta()
 keep()
 schedule()
 return { 1, found }

@@ -1,4 +1,4 @@
--- The users in a room. The head of every presence_*.lua script that works on one room.
+-- The users in a room. The head of every presence_*.lua script that works on rooms.
 --
 -- A session is a NUMBER of a process (an incarnation). A user is in the room while it has sessions in it, and then
 -- until its leave is shown. An incarnation is alive while its heartbeat has not expired. Only living processes can add
@@ -8,13 +8,18 @@
 -- that presence_check.lua finds what was lost; it then rebuilds the room from the `sessions` of all processes.
 --
 -- Redis does not roll a script back where it refuses one of its commands, as it does if its user has lost a right. So
--- each change ends with what counts it, behind its event: until then the counts differ, and the check finds that too.
+-- each change ends with what counts it, behind its event (`write_meta`): until then the counts differ, and the check
+-- finds that too.
 --
--- ARGV  1 room  2 inline_max: users that are listed at most  3 events_max: users beyond which only counts are published
+-- A call works on one room after another (`for_each_room`). An error of one ends that one alone.
+--
+-- ARGV  1 inline_max: users that are listed at most  2 events_max: users beyond which only counts are published
 --       …       those of the script below it
---       last    the key of the room's seal, empty: changes are published without one
+--       then of each room: its name, the key of its seal (empty: changes are published without one), and those of the
+--       script below it
 -- Returns nothing by itself; each function is O(log n), and O(inline_max) where it publishes a change
--- KEYS  1 heartbeats zset  incarnation → when its heartbeat expires (ms of Redis TIME)
+-- KEYS of each room, ten and those of the script below it:
+--       1 heartbeats zset  incarnation → when its heartbeat expires (ms of Redis TIME)
 --       2 rooms      zset  room → its number of users; only rooms with users
 --       3 due        zset  room → when it has to be swept (ms)
 --       4 users      hash  user → COUNT|SINCE|NAME: its sessions (0: it is leaving), when it came (ms), its username
@@ -25,23 +30,36 @@
 --                          lost: when the check found that these do not agree (ms)
 --                          unshown: the room was rebuilt, and no event has said so yet
 --       7 server     hash  born: since when this server has its data (microseconds)
+--                          life, archive: see server_common.lua
 --       8 channel          on which changes are published (a channel, not a key)
 --       9 sessions   hash  NUMBER → USER\nSINCE|NAME: the sessions of one process in the room
 --       10 on        set   the rooms in which that process has sessions
-local HEARTBEATS, ROOMS, DUE, USERS, LEAVING, META, SERVER, CHANNEL, SESSIONS, ON = unpack(KEYS)
-local ROOM, INLINE_MAX, EVENTS_MAX, SEAL_KEY = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[#ARGV]
+local INLINE_MAX, EVENTS_MAX = tonumber(ARGV[1]), tonumber(ARGV[2])
+local HEARTBEATS, ROOMS, DUE, USERS, LEAVING, META, SERVER, CHANNEL, SESSIONS, ON, ROOM, SEAL_KEY
 local COUNT_EVERY = 1000
 local KEEP_SECONDS = 86400
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
+-- What was read of `meta`, and what has to be written there; life and birth of each `server` that was read.
+local meta, unwritten
+local servers = {}
+
+-- Work on the room whose keys and words stand behind these positions of KEYS and ARGV.
+local function use_room(key_at, word_at)
+  HEARTBEATS, ROOMS, DUE, USERS, LEAVING, META, SERVER, CHANNEL, SESSIONS, ON = unpack(KEYS, key_at + 1, key_at + 10)
+  ROOM, SEAL_KEY = ARGV[word_at + 1], ARGV[word_at + 2]
+  meta, unwritten = nil, {}
+end
+
 -- The digits of a number: Lua's own conversion to text would round it or give it an exponent.
 local function digits(number)
   return string.format('%.0f', number)
 end
 
--- A number of meta or server, 0 where it is missing. What is none ends the script: unreadable_remove.lua then removes it.
+-- A number of meta or server, 0 where it is missing. What is none ends the work on the room: unreadable_remove.lua then
+-- removes it.
 local function read_number(text)
   local number = tonumber(text or 0)
   if not number or number ~= number or math.abs(number) >= 2 ^ 53 then
@@ -50,32 +68,98 @@ local function read_number(text)
   return number
 end
 
-local function stored_number(key, field)
-  return read_number(redis.call('HGET', key, field))
+local function has_meta(field)
+  if not meta then
+    local found = redis.call('HMGET', META, 'v', 'counted', 'pending', 'big', 's', 'u', 'l')
+    meta = {
+      v = found[1], counted = found[2], pending = found[3], big = found[4], s = found[5], u = found[6], l = found[7],
+    }
+  end
+  return meta[field]
+end
+
+local function read_meta(field)
+  return read_number(has_meta(field))
+end
+
+-- For `write_meta`.
+local function set_meta(field, number)
+  has_meta(field)
+  local text = digits(number)
+  meta[field], unwritten[field] = text, text
+end
+
+local function count_meta(field, added)
+  if added ~= 0 then
+    set_meta(field, read_meta(field) + added)
+  end
+end
+
+local function remove_meta(...)
+  redis.call('HDEL', META, ...)
+  for _, field in ipairs({ ... }) do
+    meta[field], unwritten[field] = false, nil
+  end
+end
+
+-- The last step of each change.
+local function write_meta()
+  local words = {}
+  for field, text in pairs(unwritten) do
+    words[#words + 1], words[#words + 2] = field, text
+  end
+  if #words > 0 then
+    redis.call('HSET', META, unpack(words))
+  end
+  unwritten = {}
+end
+
+local function change_room(run, key_at, word_at)
+  local result = run(key_at, word_at)
+  write_meta()
+  return result
+end
+
+-- Run a function for each room: `keys` and `words` are how many of KEYS and ARGV each has, behind the first `shared` of
+-- ARGV. The function is given the positions behind which the room's are. Returns its results; that of an error is the error.
+local function for_each_room(keys, words, shared, run)
+  local results = {}
+  for index = 1, #KEYS / keys do
+    local key_at, word_at = (index - 1) * keys, shared + (index - 1) * words
+    use_room(key_at, word_at)
+    local is_done, result = pcall(change_room, run, key_at, word_at)
+    if not is_done then
+      local text = type(result) == 'table' and result.err or result
+      if not text:match('^%u+ ') then
+        text = 'ERR ' .. text -- of `error`
+      end
+      result = redis.error_reply(text .. ' script: of one room, on @user_script')
+    end
+    results[index] = result
+  end
+  return results
+end
+
+local function read_server()
+  if not servers[SERVER] then
+    servers[SERVER] = redis.call('HMGET', SERVER, 'life', 'born', 'archive')
+  end
+  return servers[SERVER]
 end
 
 -- The version of the room: contiguous while the room has users. It begins with the clock in microseconds: no room
 -- changes more often than that, so a room that was emptied or lost never begins below where it ended; nor does one that
--- came back from an old dump, since then the server has a new life. Below 2^53 until 2255. `text`: what meta has.
-local function read_version(text)
-  local stored = read_number(text)
+-- came back from an old dump, since then the server has a new life. Below 2^53 until 2255.
+local function version()
+  local stored = read_meta('v')
   if stored == 0 then
     return time[1] * 1000000 + time[2]
   end
-  return math.max(stored, stored_number(SERVER, 'born'))
+  return math.max(stored, read_number(read_server()[2]))
 end
 
-local function version()
-  return read_version(redis.call('HGET', META, 'v'))
-end
-
-local function set_version(raised)
-  redis.call('HSET', META, 'v', digits(raised))
-  return raised
-end
-
-local function user(user_id)
-  local entry = redis.call('HGET', USERS, user_id)
+-- How many sessions a user has, since when it is there, and its username; nothing if it is not in the room.
+local function read_user(entry)
   if not entry then
     return nil
   end
@@ -86,19 +170,29 @@ local function user(user_id)
   return tonumber(count), since, name
 end
 
-local function set_user(user_id, count, since, name)
-  if redis.call('HSET', USERS, user_id, digits(count) .. '|' .. since .. '|' .. name) == 1 then
-    redis.call('HINCRBY', META, 'u', 1)
+local function set_user(user_id, entry)
+  count_meta('u', redis.call('HSET', USERS, user_id, entry))
+end
+
+-- The users and their entries, one behind the other, or false if there are more than inline_max; and how many there are.
+-- What `meta` says is a hint: with one more than inline_max, a call that would list very many is short all the same.
+local function list_users()
+  if read_meta('u') <= INLINE_MAX then
+    local users = redis.call('HRANDFIELD', USERS, INLINE_MAX + 1, 'WITHVALUES')
+    if #users <= 2 * INLINE_MAX then
+      return users, #users / 2
+    end
   end
+  local count = redis.call('HLEN', USERS)
+  return count <= INLINE_MAX and redis.call('HGETALL', USERS), count
 end
 
 local function begin_leave(user_id, shown_at)
-  redis.call('HINCRBY', META, 'l', redis.call('ZADD', LEAVING, digits(shown_at), user_id))
+  count_meta('l', redis.call('ZADD', LEAVING, digits(shown_at), user_id))
 end
 
--- Subtracted from 0: Redis 7.0 refuses the -0 that the minus of Lua makes of 0.
 local function end_leave(user_id)
-  redis.call('HINCRBY', META, 'l', 0 - redis.call('ZREM', LEAVING, user_id))
+  count_meta('l', -redis.call('ZREM', LEAVING, user_id))
 end
 
 -- Who the session is, since when, and its username.
@@ -133,111 +227,45 @@ local function publish(...)
 end
 
 local function publish_count()
-  local next_count = stored_number(META, 'counted') + COUNT_EVERY
+  local next_count = read_meta('counted') + COUNT_EVERY
   if now < next_count and next_count - now <= COUNT_EVERY then
-    redis.call('HSET', META, 'pending', '1')
+    set_meta('pending', 1)
     sweep_at(next_count)
     return
   end
-  redis.call('HSET', META, 'counted', digits(now))
-  publish('count', redis.call('HLEN', USERS), set_version(version() + 1))
-  redis.call('HDEL', META, 'pending')
+  local raised = version() + 1
+  publish('count', redis.call('HLEN', USERS), raised)
+  set_meta('counted', now)
+  set_meta('v', raised)
+  write_meta()
+  if has_meta('pending') then
+    remove_meta('pending')
+  end
 end
 
--- The room as who joins it is told: {version, users, {user, COUNT|SINCE|NAME, …} or nil if there are too many}.
-local function snapshot()
-  local count = redis.call('HLEN', USERS)
-  return { version(), count, count <= INLINE_MAX and redis.call('HGETALL', USERS) }
-end
-
--- A user has joined or left: publish that as an event, or as a count. Returns the snapshot after an event.
-local function changed(kind, user_id, name)
-  local count = redis.call('HLEN', USERS)
-  redis.call('ZADD', ROOMS, count, ROOM)
+-- A user has joined or left: publish that as an event or, in a room with more than events_max users, as a count.
+-- `users`: those of the room now, or false if there are more than inline_max; `count`: how many there are.
+local function publish_change(kind, user_id, name, users, count)
   if count > EVENTS_MAX then
-    redis.call('HSET', META, 'big', '1')
+    set_meta('big', 1)
     publish_count()
     return
   end
-  local stored = redis.call('HMGET', META, 'v', 'big', 'pending')
-  local raised = read_version(stored[1]) + 1
-  if stored[2] or stored[3] then
+  local raised = version() + 1
+  if has_meta('big') or has_meta('pending') then
     -- The room was big before: one version is left out, so that clients request a new snapshot.
-    redis.call('HDEL', META, 'big', 'pending')
+    remove_meta('big', 'pending')
     raised = raised + 1
   end
-  local users = count <= INLINE_MAX and redis.call('HGETALL', USERS)
-  publish(kind, count, set_version(raised), user_id, name, users)
-  return { raised, count, users }
+  publish(kind, count, raised, user_id, name, users)
+  set_meta('v', raised)
 end
 
 -- A session was restated that Redis had forgotten: instead of an event for each, publish a count behind a gap in the
 -- versions, so that clients request a new snapshot.
 local function publish_restated()
   redis.call('ZADD', ROOMS, redis.call('HLEN', USERS), ROOM)
-  redis.call('HSET', META, 'big', '1')
-  set_version(version() + 1)
+  set_meta('big', 1)
+  set_meta('v', version() + 1)
   publish_count()
-end
-
--- Remove sessions of users: `taken` is user → how many. A user without sessions begins to leave.
-local function remove_sessions(taken, shown_at)
-  local sessions, leaves = 0, false
-  for user_id, lost in pairs(taken) do
-    sessions = sessions + lost
-    local count, since, name = user(user_id)
-    if count then
-      count = math.max(count - lost, 0)
-      set_user(user_id, count, since, name)
-      if count == 0 then
-        begin_leave(user_id, shown_at)
-        leaves = true
-      end
-    end
-  end
-  if leaves then
-    sweep_at(shown_at)
-  end
-  redis.call('HINCRBY', META, 's', digits(0 - sessions))
-end
-
--- Show the leaves of these users, in order, until `events_max` events were published. Returns how many leaves were
--- shown, and how many of them by an event.
-local function show_leaves(user_ids, events_max)
-  local count, shown, published, removed = redis.call('HLEN', USERS), 0, 0, 0
-  for _, user_id in ipairs(user_ids) do
-    if published == events_max then
-      break
-    end
-    local sessions, _, name = user(user_id)
-    if sessions == 0 then
-      removed = removed + redis.call('HDEL', USERS, user_id)
-    end
-    end_leave(user_id)
-    if sessions == 0 then
-      count, shown = count - 1, shown + 1
-      if count <= EVENTS_MAX then
-        changed('left', user_id, name)
-        published = published + 1
-      end
-    end
-  end
-  if shown > published and count > EVENTS_MAX then
-    changed()
-  end
-  if removed > 0 then
-    redis.call('HINCRBY', META, 'u', 0 - removed)
-  end
-  return shown, published
-end
-
--- Delete all keys of a room without users. Returns whether it was one. Sessions without users: the users were lost.
-local function forget_if_empty()
-  if redis.call('EXISTS', USERS) == 1 or stored_number(META, 's') > 0 then
-    return false
-  end
-  redis.call('DEL', LEAVING, META)
-  redis.call('ZREM', ROOMS, ROOM)
-  redis.call('ZREM', DUE, ROOM)
-  return true
 end

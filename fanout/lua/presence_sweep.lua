@@ -1,27 +1,36 @@
--- Sweep a room that is due: show leaves whose grace period has ended, publish a pending count. Two processes may run it
--- at once: what one has shown, the other does not find any more.
--- KEYS  1 to 8 of presence_common.lua
--- ARGV  1 room  2 inline_max  3 events_max
--- Returns how many leaves it has shown.   O(1,000 log n), and O(250 inline_max) for the lists in the events
+-- Sweep rooms that are due: show leaves whose grace period has ended, publish a pending count. Two processes may run it at
+-- once: what one has shown, the other does not find any more.
+-- KEYS of each: 1 to 8 of presence_common.lua
+-- ARGV  1 inline_max  2 events_max   of each: 1 room  2 key of the seal
+-- Returns of each how many leaves it has shown; -1: nothing was done, since the rooms before it had the most events that
+-- one call publishes; an error is of this one alone.   O(1,000 log n) each, and O(250 inline_max) for the lists in the events
 local LEAVES_AT_ONCE, EVENTS_AT_ONCE = 1000, 250
-local REST = 500 -- ms between two sweeps that publish the most events
+local REST = 500 -- ms between two sweeps of a room that publish the most events
+local SHARED_WORDS, KEYS_OF_EACH, WORDS_OF_EACH = 2, 8, 2
+local events = 0
 
-local due = redis.call('ZRANGEBYSCORE', LEAVING, '-inf', digits(now), 'LIMIT', 0, LEAVES_AT_ONCE)
-local shown, published = show_leaves(due, EVENTS_AT_ONCE)
-if redis.call('HEXISTS', META, 'pending') == 1 then
-  publish_count()
-end
-if forget_if_empty() then
+return for_each_room(KEYS_OF_EACH, WORDS_OF_EACH, SHARED_WORDS, function()
+  if events >= EVENTS_AT_ONCE then
+    return -1
+  end
+  local due = redis.call('ZRANGEBYSCORE', LEAVING, '-inf', digits(now), 'LIMIT', 0, LEAVES_AT_ONCE)
+  local shown, published, left = show_leaves(due, EVENTS_AT_ONCE)
+  events = events + published
+  if left ~= 0 and has_meta('pending') then
+    publish_count()
+  end
+  if (not left or left == 0) and forget_if_empty() then
+    return shown
+  end
+
+  redis.call('ZREM', DUE, ROOM)
+  local next_leave = redis.call('ZRANGE', LEAVING, 0, 0, 'WITHSCORES')[2]
+  if next_leave then
+    -- After as many events as are published at once, the room's sockets get a rest.
+    sweep_at(math.max(tonumber(next_leave), published == EVENTS_AT_ONCE and now + REST or now))
+  end
+  if has_meta('pending') then
+    sweep_at(read_meta('counted') + COUNT_EVERY)
+  end
   return shown
-end
-
-redis.call('ZREM', DUE, ROOM)
-local next_leave = redis.call('ZRANGE', LEAVING, 0, 0, 'WITHSCORES')[2]
-if next_leave then
-  -- After as many events as are published at once, the room's sockets get a rest.
-  sweep_at(math.max(tonumber(next_leave), published == EVENTS_AT_ONCE and now + REST or now))
-end
-if redis.call('HEXISTS', META, 'pending') == 1 then
-  sweep_at(stored_number(META, 'counted') + COUNT_EVERY)
-end
-return shown
+end)

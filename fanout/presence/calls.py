@@ -10,6 +10,7 @@ from ...shared.keyspace import Keyspace
 from ...shared.names import RoomName, UserId
 from ...shared.protocol.presence_frames import PresentUser
 from ..batches import batched
+from ..heads import HEAD_TTL
 from ..lease_times import DEFAULT_TIMES, LeaseTimes
 from ..pubsub.envelope import is_user, read_users
 from ..pubsub.envelopes import PLAIN, Envelopes
@@ -17,6 +18,7 @@ from ..redis.answers import ignore_failure
 from ..redis.connection import Reply, Word
 from ..redis.pipeline import AnyPipeline
 from ..redis.script import Script
+from ..script_batches import ScriptBatches
 from ..scripts import (
     PRESENCE_CHECK,
     PRESENCE_DEAD,
@@ -44,6 +46,10 @@ PRESENCE_SCRIPTS = (
 
 ROOMS_AT_ONCE = 500
 """Names of rooms that are parsed in one turn of the event loop."""
+FENCED = b"fenced"
+"""A join was refused: the heartbeat of the process has expired."""
+NO_HEAD = b"head"
+"""A join was not carried out: the head of the room's history has to be read before, by `HistoryReader`."""
 SINCE = b".since"
 """A member of the set of heartbeats that is no process (`lua/heartbeat.lua`)."""
 
@@ -56,10 +62,14 @@ class PresenceRules:
     """Users beyond which a room gets counts instead of an event for each join and leave."""
     grace: float
     """Seconds in which a user may come back before its leave is shown."""
+    head_ttl: int = HEAD_TTL
+    """`HistoryRules.head_ttl`, for the head of a room's history that begins with a join."""
 
 
 class PresenceCalls:
     """Each method runs one script, of which `lua/` says more. All futures raise CommandFailed.
+
+    Joins of one loop turn go to Redis together, and so do leaves, behind the joins, and sweeps.
 
     `incarnation` is a process, `number` one of its sessions in a room.
     """
@@ -81,6 +91,16 @@ class PresenceCalls:
         self._silent_ms = times.silent_ms
         self._lease_ms = times.lease_ms
         self._grace_ms = round(rules.grace * 1000)
+        shared = (rules.inline_max, rules.events_max)
+        self._batches = ScriptBatches(
+            pipeline,
+            {
+                PRESENCE_JOIN: (*shared, rules.head_ttl),
+                PRESENCE_LEAVE: (*shared, self._grace_ms),
+                PRESENCE_SWEEP: shared,
+            },
+            self.unreadable,
+        )
 
     def join(
         self,
@@ -91,22 +111,27 @@ class PresenceCalls:
         username: str,
         *,
         is_restated: bool = False,
-    ) -> "asyncio.Future[list[Any] | None]":
-        """[version, users, [user, entry, …] or None]; or None: the heartbeat of the process has expired.
+        with_head: bool = False,
+    ) -> "asyncio.Future[list[Any] | bytes]":
+        """[version, users, [user, entry, …] or None, head or None]; or FENCED or NO_HEAD, and nothing was done.
 
-        `is_restated`: the session has been in the room before, and Redis has forgotten it.
+        `is_restated`: the session has been in the room before, and Redis has forgotten it. `with_head`: return the head
+        of the room's history at the moment of the join.
         """
-        words = (incarnation, number, user_id, username, int(is_restated))
-        return self._run_for_process(PRESENCE_JOIN, room, incarnation, *words)
+        history = self.keyspace.history(room)
+        keys = (*self._keys_of_session(room, incarnation), history.head, history.log)
+        words = (incarnation, number, user_id, username, int(is_restated), int(with_head))
+        return self._batches.call(PRESENCE_JOIN, keys, (*self._words(room), *words))
 
-    def leave(self, room: Channel, incarnation: str, number: int) -> asyncio.Future[int]:
-        """1 if the session was in the room, else 0."""
-        return self._run_for_process(PRESENCE_LEAVE, room, incarnation, number, self._grace_ms)
+    def leave(self, room: Channel, incarnation: str, number: int, user_id: str = "") -> asyncio.Future[int]:
+        """1 if the session was in the room, else 0. `user_id`: whose session it is; empty: Redis looks it up."""
+        keys = self._keys_of_session(room, incarnation)
+        return self._batches.call(PRESENCE_LEAVE, keys, (*self._words(room), number, user_id))
 
     def remove_dead(self, room: Channel, incarnation: str) -> asyncio.Future[int]:
         """How many sessions of the dead process are still in the room."""
-        words = (incarnation, self._grace_ms, self._silent_ms)
-        return self._run_for_process(PRESENCE_DEAD, room, incarnation, *words)
+        keys = self._keys_of_session(room, incarnation)
+        return self._run(PRESENCE_DEAD, room, keys, (incarnation, self._grace_ms, self._silent_ms))
 
     def check(
         self, room: Channel, incarnation: str, processes: Sequence[str], *, seen: int = 0, due: int = 0
@@ -121,8 +146,8 @@ class PresenceCalls:
             return keyspace.sessions_of_node(room, process), keyspace.rooms_of_node(room.partition, process)
 
         of_all = (key for process in processes for key in keys_of(process))
-        words = (*self._words(room), self._grace_ms, self._lease_ms, seen, due)
-        return self._run(PRESENCE_CHECK, room, (*keys_of(incarnation), *of_all), words)
+        keys = (*self._keys_of_room(room), *keys_of(incarnation), *of_all)
+        return self._run(PRESENCE_CHECK, room, keys, (self._grace_ms, self._lease_ms, seen, due))
 
     async def list_processes(self, part: int) -> list[str]:
         """The processes that have heartbeats in a partition, dead ones until they are forgotten. In order."""
@@ -165,12 +190,13 @@ class PresenceCalls:
         return read_users(readable)
 
     def sweep_room(self, room: Channel) -> asyncio.Future[int]:
-        """How many leaves were shown."""
-        return self._run(PRESENCE_SWEEP, room, (), self._words(room))
+        """How many leaves were shown; -1: nothing was done, for those swept with it had the most events of one call."""
+        return self._batches.call(PRESENCE_SWEEP, self._keys_of_room(room), self._words(room))
 
     def list_users(self, room: Channel, limit: int) -> asyncio.Future[list[Any]]:
         """[version, users, sessions, [user, entry, …]]."""
-        return self._run(PRESENCE_LIST, room, (), (room.name, limit))
+        words = (limit, 0, *self._words(room))
+        return self.pipeline.run_script(PRESENCE_LIST, self._keys_of_room(room), words)
 
     def claim_due(self, part: int) -> asyncio.Future[list[list[bytes]]]:
         """[[room, …], [incarnation of a dead process, …]]."""
@@ -183,17 +209,19 @@ class PresenceCalls:
         keys = (keyspace.heartbeats(part), *of_process)
         return self.pipeline.run_script(PRESENCE_FORGET, keys, (incarnation,))
 
-    def _run_for_process(self, script: Script, room: Channel, incarnation: str, *words: Word) -> asyncio.Future[Reply]:
-        keyspace = self.keyspace
-        of_process = (keyspace.sessions_of_node(room, incarnation), keyspace.rooms_of_node(room.partition, incarnation))
-        return self._run(script, room, of_process, (*self._words(room), *words))
-
     def _run(
-        self, script: Script, room: Channel, more_keys: tuple[bytes, ...], words: tuple[Word, ...]
+        self, script: Script, room: Channel, keys: tuple[bytes, ...], words: tuple[Word, ...]
     ) -> asyncio.Future[Reply]:
-        """`more_keys`: behind those of the room."""
-        keys = (*self.keyspace.presence(room), room.address, *more_keys)
-        return self.pipeline.run_script(script, keys, (*words, self._envelopes.presence_key(room.address)))
+        shared = (self._rules.inline_max, self._rules.events_max)
+        return self.pipeline.run_script(script, keys, (*shared, *self._words(room), *words))
+
+    def _keys_of_room(self, room: Channel) -> tuple[bytes, ...]:
+        return (*self.keyspace.presence(room), room.address)
+
+    def _keys_of_session(self, room: Channel, incarnation: str) -> tuple[bytes, ...]:
+        keyspace = self.keyspace
+        on = keyspace.rooms_of_node(room.partition, incarnation)
+        return (*self._keys_of_room(room), keyspace.sessions_of_node(room, incarnation), on)
 
     def _words(self, room: Channel) -> tuple[Word, ...]:
-        return (room.name, self._rules.inline_max, self._rules.events_max)
+        return (room.name, self._envelopes.presence_key(room.address))

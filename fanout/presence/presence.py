@@ -10,7 +10,7 @@ import asyncio
 import heapq
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...shared.channels import PARTITIONS, Channel
 from ...shared.errors import Unavailable
@@ -18,13 +18,15 @@ from ...shared.keyspace import Keyspace
 from ...shared.logs import get_logger
 from ...shared.names import RoomName, UserId
 from ...shared.protocol.presence_frames import PresenceSnapshot
+from ...shared.publication import Position
 from ..batches import batched
+from ..heads import read_position
 from ..lease_times import DEFAULT_TIMES, LeaseTimes
 from ..pubsub.envelopes import PLAIN, Envelopes
 from ..redis.answers import read_later
 from ..redis.pipeline import AnyPipeline
 from ..unreadable import UnreadableData, parse_room_member
-from .calls import PresenceCalls, PresenceRules
+from .calls import FENCED, NO_HEAD, PresenceCalls, PresenceRules
 from .present import PresentSession, PresentSessions
 from .room_checks import ROOMS_AT_ONCE, Restated, RoomChecks, SeenVersion, none_seen
 from .sweeper import FreeLeases, Sweeper, SweeperStatistics, free_none
@@ -35,6 +37,17 @@ USERS_MAX = 2**53
 """More users than any room has: a score that no node has written."""
 
 _log = get_logger("tannoy.presence")
+
+
+class HeadUnknown(Unavailable):
+    """Nothing was done: the head of the room's history has to be read before the join, by `HistoryReader`."""
+
+
+class RoomJoin(NamedTuple):
+    """A session is in the room. `head`: of the room's history at that moment, if it was asked for."""
+
+    snapshot: PresenceSnapshot
+    head: Position | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +99,32 @@ class Presence:
 
     # ---- joins and leaves
 
-    def join(self, room: Channel, number: int, user_id: UserId, username: str) -> asyncio.Future[PresenceSnapshot]:
-        """Add a session to the room; gives the snapshot after that. Raises Unavailable: it is not in the room."""
+    def join(
+        self, room: Channel, number: int, user_id: UserId, username: str, *, with_head: bool = False
+    ) -> asyncio.Future[RoomJoin]:
+        """Add a session to the room; gives the snapshot after that, and the head `with_head`.
+
+        Raises Unavailable: it is not in the room; HeadUnknown: nor has it to leave.
+        """
         if not self._pipeline.connected.is_set():
             # Nothing is sent, so nothing has to be rolled back.
-            refused: asyncio.Future[PresenceSnapshot] = asyncio.get_running_loop().create_future()
+            refused: asyncio.Future[RoomJoin] = asyncio.get_running_loop().create_future()
             refused.set_exception(Unavailable("Redis takes no commands"))
             return refused
         self._joining.add(number)
         if self._restating:
             self._changed.add(number)
-        joining = self._calls.join(room, self._incarnation, number, user_id, username)
-        snapshot = read_later(joining, partial(self._snapshot_of_join, room))
-        snapshot.add_done_callback(partial(self._handle_joined, number, PresentSession(room, user_id, username)))
-        return snapshot
+        joining = self._calls.join(room, self._incarnation, number, user_id, username, with_head=with_head)
+        joined = read_later(joining, partial(self._read_join, room))
+        joined.add_done_callback(partial(self._handle_joined, number, PresentSession(room, user_id, username)))
+        return joined
 
-    def _handle_joined(self, number: int, session: PresentSession, snapshot: asyncio.Future[PresenceSnapshot]) -> None:
+    def _handle_joined(self, number: int, session: PresentSession, joined: asyncio.Future[RoomJoin]) -> None:
         self._joining.discard(number)
-        if snapshot.cancelled() or snapshot.exception() is not None:
+        error = None if joined.cancelled() else joined.exception()
+        if isinstance(error, HeadUnknown):
+            return
+        if joined.cancelled() or error is not None:
             self._rolled_back += 1
             self.leave(session.room, number)  # the join may have been executed, or will be: the leave comes behind it
         else:
@@ -111,16 +132,16 @@ class Presence:
 
     def leave(self, room: Channel, number: int) -> None:
         """Remove a session from the room. Never fails: the leave is repeated until Redis confirms it."""
-        self.present.remove(room, number)
+        session = self.present.remove(room, number)
         if self._restating:
             self._changed.add(number)
         if self._pipeline.connected.is_set():
-            self._send_leave(room, number)
+            self._send_leave(room, number, session.user_id if session else "")
         else:
             self._pending_leaves[number] = room
 
-    def _send_leave(self, room: Channel, number: int) -> asyncio.Future[int]:
-        leaving = self._calls.leave(room, self._incarnation, number)
+    def _send_leave(self, room: Channel, number: int, user_id: str = "") -> asyncio.Future[int]:
+        leaving = self._calls.leave(room, self._incarnation, number, user_id)
         leaving.add_done_callback(partial(self._handle_left, room, number))
         return leaving
 
@@ -156,11 +177,16 @@ class Presence:
         ]
         return heapq.nsmallest(limit, found, key=lambda entry: (-entry[1], entry[0])), sum(replies[:PARTITIONS])
 
-    def _snapshot_of_join(self, room: Channel, reply: list[Any] | None) -> PresenceSnapshot:
-        if reply is None:
+    def _read_join(self, room: Channel, reply: list[Any] | bytes) -> RoomJoin:
+        if reply == FENCED:
             raise Unavailable("the heartbeat of this node has expired")
-        version, users_count, flat = reply
-        return PresenceSnapshot(version, users_count, None if flat is None else self._calls.read_users(room, flat))
+        if reply == NO_HEAD:
+            raise HeadUnknown("the head of the room's history is not known")
+        if not isinstance(reply, list):
+            raise ValueError(f"unknown reply: {reply!r:.80}")
+        version, users_count, flat, head = reply
+        users = None if flat is None else self._calls.read_users(room, flat)
+        return RoomJoin(PresenceSnapshot(version, users_count, users), None if head is None else read_position(head))
 
     def _snapshot_of_list(self, room: Channel, reply: list[Any]) -> PresenceSnapshot:
         version, users_count, _, flat = reply
@@ -239,7 +265,7 @@ class Presence:
                 self._calls.join(room, self._incarnation, number, session.user_id, session.username, is_restated=True)
                 for number, session in absent
             )
-            if None in await asyncio.gather(*joins):
+            if FENCED in await asyncio.gather(*joins):
                 raise Unavailable("the heartbeat of this node has expired")
 
     def statistics(self) -> PresenceStatistics:

@@ -22,9 +22,9 @@ class PresentSessions:
     def add(self, number: int, session: PresentSession) -> None:
         self._partitions[session.room.partition][number] = session
 
-    def remove(self, room: Channel, number: int) -> None:
-        """It may have been removed before."""
-        self._partitions[room.partition].pop(number, None)
+    def remove(self, room: Channel, number: int) -> PresentSession | None:
+        """The session with this number, which is removed; None: it was removed before."""
+        return self._partitions[room.partition].pop(number, None)
 
     def rooms_of(self, partition: int) -> Mapping[RoomName, dict[int, PresentSession]]:
         """A copy of what is present now: room → number → session."""

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from ...shared.channels import PARTITIONS
+from ...shared.names import RoomName
 from ..unreadable import parse_incarnation
 from .calls import PresenceCalls
 
@@ -17,6 +18,9 @@ ROOMS_PER_SWEEP = 64
 LEASES_AFTER = 10
 """Sweeps in a row that have found a process dead before its leases are freed. Whoever needs one takes it at once; and
 where the clock of Redis was set forward, all are dead until their next heartbeat."""
+
+LATER = -1
+"""Instead of how many leaves of a room were shown: it has to be swept again."""
 
 FreeLeases = Callable[[int, str], Awaitable[None]]
 """Frees leases of a dead process in a partition, so many at a time. Raises Unavailable."""
@@ -58,13 +62,18 @@ class Sweeper:
         found = ((part, member) for part, (_, dead) in enumerate(due) for member in dead)
         self._looks = {each: looks.get(each, 0) + 1 for each in found}
         for part, (rooms, dead) in enumerate(due):
-            due_key = self._calls.keyspace.due(part)
-            for room in await self._calls.read_rooms("ZREM", due_key, part, rooms):
-                self._leaves += await self._calls.sweep_room(self._calls.keyspace.room(room))
-                self._rooms += 1
+            await self._sweep_rooms(await self._calls.read_rooms("ZREM", self._calls.keyspace.due(part), part, rooms))
             for member in dead:
                 await self._remove_dead(part, member)
         self._sweeps += 1
+
+    async def _sweep_rooms(self, names: list[RoomName]) -> None:
+        rooms = [self._calls.keyspace.room(name) for name in names]
+        while rooms:
+            shown = await asyncio.gather(*map(self._calls.sweep_room, rooms))
+            self._rooms += len(shown) - shown.count(LATER)
+            self._leaves += sum(leaves for leaves in shown if leaves != LATER)
+            rooms = [room for room, leaves in zip(rooms, shown, strict=True) if leaves == LATER]
 
     async def _remove_dead(self, part: int, member: bytes) -> None:
         """Remove a dead process from ROOMS_PER_SWEEP of its rooms, and forget it after its last room and lease."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from ...fanout.presence.presence import HeadUnknown, RoomJoin
 from ...shared.channels import Channel, ChannelKind
 from ...shared.errors import Unavailable
 from ...shared.protocol.codec import encode_lazily
@@ -49,7 +50,7 @@ async def join_channel(context: JoinContext, member: Member, effect: JoinChannel
     subscribed = context.subscriptions.acquire(channel.address)
     is_silent = False  # joined without a subscription, since Redis is away
     buffer: JoinBuffer | None = None
-    present: asyncio.Future[PresenceSnapshot] | None = None
+    present: asyncio.Future[RoomJoin] | None = None
     is_member = False
     try:
         if subscribed is not None:
@@ -61,14 +62,28 @@ async def join_channel(context: JoinContext, member: Member, effect: JoinChannel
                 context.subscriptions.hold(channel.address)
                 is_silent = True
         buffer = context.hub.begin_join(channel, member)
-        start = _start_silently(context, effect) if is_silent else await _find_start(context, channel, effect.recover)
+        becomes_present = channel.kind is ChannelKind.ROOM and not joined.observes
+        start: StartPosition | None = None
+        if is_silent:
+            start = _start_silently(context, effect)
+        elif not (becomes_present and _begins_at_head(context, channel, effect)):
+            start = await _find_start(context, channel, effect.recover)
         snapshot: PresenceSnapshot | None = None
         if joined.observes:
             snapshot = await _list_present(context, channel)
-        elif channel.kind is ChannelKind.ROOM:
-            session = member.session
-            present = context.presence.join(channel, joined.number, session.user_id, session.username)
-            snapshot = await present
+        elif becomes_present:
+            user = (member.session.user_id, member.session.username)
+            present = context.presence.join(channel, joined.number, *user, with_head=start is None)
+            try:
+                snapshot, head = await present
+            except HeadUnknown:
+                start = await _find_start(context, channel, None)
+                present = context.presence.join(channel, joined.number, *user)
+                snapshot, head = await present
+            if start is None:
+                assert head is not None
+                start = _start_at(context, channel, StartPosition(head))
+        assert start is not None
         epoch, offset = start.position or UNKNOWN_POSITION
         seen = Watermark(0 if snapshot is None else snapshot.version, epoch, offset)
         buffered = context.hub.complete_join(channel, member, seen, context.tracker.position(channel))
@@ -122,6 +137,15 @@ async def _find_start(context: JoinContext, channel: Channel, recover: Position 
         return StartPosition(position)
     else:
         start = StartPosition(await context.history.head(channel))
+    return _start_at(context, channel, start)
+
+
+def _begins_at_head(context: JoinContext, channel: Channel, effect: JoinChannel) -> bool:
+    """Whether the session begins at the head of the history, which this node does not know: one script tells it."""
+    return context.history.is_kept and effect.recover is None and context.tracker.position(channel) is None
+
+
+def _start_at(context: JoinContext, channel: Channel, start: StartPosition) -> StartPosition:
     assert start.position is not None
     context.tracker.start_at(channel, start.position)
     return start
@@ -140,7 +164,7 @@ def _is_held(subscribed: asyncio.Future[None]) -> bool:
     return subscribed.cancelled() or subscribed.exception() is None
 
 
-def _is_present(present: asyncio.Future[PresenceSnapshot]) -> bool:
+def _is_present(present: asyncio.Future[RoomJoin]) -> bool:
     """Whether the presence has to be left: one that failed or was cancelled is left by `Presence` itself."""
     return not present.cancelled() and present.exception() is None
 

@@ -4,7 +4,8 @@ from collections.abc import AsyncGenerator
 from itertools import count
 
 import pytest
-from tannoy.fanout.history.reader import HEAD_TTL, SILENT_HEAD_TTL
+from tannoy.fanout.heads import HEAD_TTL
+from tannoy.fanout.history.reader import SILENT_HEAD_TTL
 from tannoy.fanout.probe import publish_probe
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.shared.archived_channels import ArchivedChannels

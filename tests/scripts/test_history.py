@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
+from tannoy.fanout.heads import HEAD_TTL
 from tannoy.fanout.history.publisher import REMEMBER_KEY_SECONDS, Publisher
-from tannoy.fanout.history.reader import HEAD_TTL, HistoryRules
+from tannoy.fanout.history.reader import HistoryRules
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.publication import Position

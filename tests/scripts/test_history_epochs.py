@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import pytest
-from tannoy.fanout.history.reader import HEAD_TTL
+from tannoy.fanout.heads import HEAD_TTL
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.shared.protocol.commands import HistoryQuery
 from tannoy.shared.publication import Position

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
+from tannoy.fanout.heads import HEAD_TTL
 from tannoy.fanout.history.reader import (
-    HEAD_TTL,
     READ_MAX,
     READ_MAX_BYTES,
     SILENT_HEAD_TTL,
@@ -263,6 +263,15 @@ async def test_the_release_of_a_missing_head_stores_nothing(room: HistoryRoom) -
     silent = room.keyspace.room(RoomName("silent"))
     await room.history.release([silent])
     assert await room.valkey.run("EXISTS", room.keyspace.history(silent).head) == 0
+
+
+async def test_heads_that_are_released_together_are_looked_at_one_by_one(room: HistoryRoom) -> None:
+    missing, silent, used, alone = (room.keyspace.room(RoomName(name)) for name in ("a", "b", "c", "d"))
+    for channel, head in ((silent, "life-1 0"), (used, "life-1 10"), (room.channel, "life-1 0"), (alone, "life-2 0")):
+        await room.valkey.run("SET", room.keyspace.head(channel), head, "EX", "3000")
+    await room.history.release([missing, silent, used, room.channel, alone])
+    kept = [await room.ttl(room.keyspace.head(each)) > SILENT_HEAD_TTL for each in (silent, used, room.channel, alone)]
+    assert kept == [False, True, True, False]
 
 
 async def test_page_returns_the_envelope_that_was_published(room: HistoryRoom) -> None:

@@ -68,8 +68,8 @@ async def sweeping(*processes: Presence) -> AsyncGenerator[None]:
 async def test_join_returns_the_snapshot(shared_valkey: Valkey) -> None:
     async with opened(shared_valkey) as (presence, room, _):
         now = await room.now_ms()
-        first = await presence.join(room.channel, 1, BOB, "Bob | 🎉")
-        second = await presence.join(room.channel, 2, ADA, "Ada")
+        first, _ = await presence.join(room.channel, 1, BOB, "Bob | 🎉")
+        second, _ = await presence.join(room.channel, 2, ADA, "Ada")
         assert second.version == first.version + 1
         assert second.users_count == 2
         assert second.users is not None
@@ -84,7 +84,7 @@ async def test_join_returns_the_snapshot(shared_valkey: Valkey) -> None:
 async def test_snapshot_of_a_large_room_lists_no_users(shared_valkey: Valkey) -> None:
     async with opened(shared_valkey, PresenceRules(inline_max=1, events_max=1000, grace=0)) as (presence, room, _):
         await presence.join(room.channel, 1, ADA, "Ada")
-        assert (await presence.join(room.channel, 2, BOB, "Bob")).users is None
+        assert (await presence.join(room.channel, 2, BOB, "Bob")).snapshot.users is None
         assert len((await presence.snapshot(room.channel, 1)).users or ()) == 1
 
 

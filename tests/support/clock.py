@@ -89,7 +89,7 @@ def on_manual_time(
     return run
 
 
-async def turns(count: int = 12) -> None:
+async def turns(count: int = 16) -> None:
     """Run `count` turns of the event loop, without advancing the time."""
     for _ in range(count):
         await asyncio.sleep(0)

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
-from tannoy.fanout.presence.calls import PresenceCalls, PresenceRules
+from tannoy.fanout.presence.calls import FENCED, PresenceCalls, PresenceRules
 from tannoy.fanout.pubsub.envelope import unpack_publication
 from tannoy.fanout.redis.connection import Pushes
 from tannoy.fanout.redis.opening import connect
@@ -85,8 +85,9 @@ class PresenceRoom:
         await self.send_heartbeats(process, ms=-ago_ms)
 
     async def join(self, process: str, number: int, user: str, username: str | None = None) -> Any:
-        """Returns the answer of the script."""
-        return await self._calls.join(self.channel, process, number, UserId(user), username or user.title())
+        """[version, users, list of users]; None: the heartbeat of the process has expired."""
+        answer = await self._calls.join(self.channel, process, number, UserId(user), username or user.title())
+        return None if answer == FENCED else answer[:3]
 
     async def leave(self, process: str, number: int) -> int:
         return await self._calls.leave(self.channel, process, number)

@@ -13,6 +13,7 @@ from tannoy.fanout.pubsub.link_state import Batch, LinkState
 from tannoy.fanout.redis.connection import Pushes, RedisConnection, Reply, Word, pack
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.fanout.redis.script import Script
+from tannoy.fanout.scripts import HEAD_RELEASE, PRESENCE_JOIN, PRESENCE_LEAVE, PRESENCE_SWEEP
 from tannoy.shared.channels import Channel
 from tannoy.shared.clock import Clock
 from tannoy.shared.errors import Unavailable
@@ -143,10 +144,15 @@ class Call:
 
 
 Answer = Reply | Callable[[Call], Reply]
+BATCHED = {HEAD_RELEASE: (1, 1, 1), PRESENCE_JOIN: (12, 8, 3), PRESENCE_LEAVE: (10, 4, 3), PRESENCE_SWEEP: (8, 2, 2)}
+"""Scripts whose calls are sent together: KEYS and ARGV of each call, and the ARGV in front of them that all share."""
 
 
 class ScriptedPipeline(Pipeline):
-    """A Pipeline that never connects. It answers calls on the next turn of the event loop, as `reply_with` has set."""
+    """A Pipeline that never connects. It answers calls on the next turn of the event loop, as `reply_with` has set.
+
+    The calls of a batch are recorded and answered one by one; the batch is answered when all of them are.
+    """
 
     def __init__(self) -> None:
         super().__init__(NOWHERE, name="test", scripts=())
@@ -162,7 +168,18 @@ class ScriptedPipeline(Pipeline):
     # ---- Pipeline
 
     def run_script(self, script: Script, keys: tuple[bytes, ...], arguments: tuple[Word, ...]) -> asyncio.Future[Reply]:
-        return self._ask(Call(script, keys, words(arguments)))
+        if script not in BATCHED:
+            return self._ask(Call(script, keys, words(arguments)))
+        keys_of_each, words_of_each, shared = BATCHED[script]
+        calls = [
+            Call(
+                script,
+                keys[at * keys_of_each : (at + 1) * keys_of_each],
+                words(arguments[shared + at * words_of_each : shared + (at + 1) * words_of_each]),
+            )
+            for at in range(len(keys) // keys_of_each)
+        ]
+        return asyncio.gather(*map(self._ask, calls))
 
     def connection_for(self, partition: int) -> RedisConnection:
         """Its server was confirmed `unconfirmed_for` seconds ago."""

@@ -16,6 +16,7 @@ from tannoy.fanout.membership import Membership
 from tannoy.fanout.presence.calls import PresenceRules
 from tannoy.fanout.presence.presence import Presence
 from tannoy.fanout.pubsub.subscriptions import ChannelSubscriptions
+from tannoy.fanout.redis.connection import Reply
 from tannoy.fanout.scripts import (
     LEASE_ACQUIRE,
     LEASE_LIST,
@@ -55,7 +56,7 @@ from tannoy.shared.publication import Position
 from tests.support.clock import manual_clock, turns
 from tests.support.records import NODE
 from tests.support.scripted_history import EPOCH, ScriptedHistory, message_payload
-from tests.support.scripted_redis import ScriptedLink, ScriptedPipeline, ScriptedPublisher
+from tests.support.scripted_redis import Call, ScriptedLink, ScriptedPipeline, ScriptedPublisher
 
 PING_INTERVAL = 25
 MESSAGE_MAX_BYTES = 65_536
@@ -73,10 +74,15 @@ HEAD = Position(EPOCH, 40)
 HEAD_FIELDS = HEAD.as_fields()
 
 
+def join_reply(call: Call) -> Reply:
+    """The presence of the room and, if it was asked for, the head of its history."""
+    return [VERSION, 60, None, f"{HEAD.epoch} {HEAD.offset}".encode() if call.words[-1] == b"1" else None]
+
+
 def unlimited_redis() -> ScriptedPipeline:
     """A Redis that grants every lease, and answers presence of every room with `PRESENCE_FIELDS`."""
     redis = ScriptedPipeline()
-    redis.reply_with(PRESENCE_JOIN, [VERSION, 60, None])
+    redis.reply_with(PRESENCE_JOIN, join_reply)
     redis.reply_with(PRESENCE_LEAVE, 1)
     redis.reply_with(PRESENCE_LIST, [VERSION, 0, 0, []])
     redis.reply_with(PRESENCE_CHECK, [1, 0])
@@ -230,7 +236,7 @@ class UnitNode:
 
     def presence_numbers(self, script: object) -> list[int]:
         """Return the numbers of the presences that were joined (PRESENCE_JOIN) or left (PRESENCE_LEAVE)."""
-        at = 4 if script is PRESENCE_JOIN else 3
+        at = 3 if script is PRESENCE_JOIN else 2
         return [int(call.words[at]) for call in self.redis.calls if call.what is script]
 
     def released_leases(self) -> list[bytes]:

@@ -8,6 +8,7 @@ import pytest
 from tannoy.fanout.presence.calls import PRESENCE_SCRIPTS, PresenceRules
 from tannoy.fanout.presence.presence import Presence
 from tannoy.fanout.redis.pipeline import Pipeline
+from tannoy.fanout.script_batches import CALLS_AT_ONCE
 from tannoy.fanout.scripts import PRESENCE_JOIN, PRESENCE_LEAVE
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.keyspace import Keyspace
@@ -16,6 +17,7 @@ from tannoy.shared.names import RoomName, UserId
 from tests.support.clock import manual_clock, on_manual_time, turns
 from tests.support.logged_events import logged_events
 from tests.support.memory_redis import NOWHERE, MemoryRedis
+from tests.support.scripted_redis import BATCHED
 
 KEYSPACE = Keyspace("tannoy")
 LOBBY = KEYSPACE.room(RoomName("lobby"))
@@ -23,11 +25,23 @@ RULES = PresenceRules(inline_max=50, events_max=1000, grace=5)
 NOTHING_DUE = b"*2\r\n*0\r\n*0\r\n"
 
 
+class PresenceRedis(MemoryRedis):
+    """A Redis in which no room is ever due. A leave is answered with 1, and a join with `joined`."""
+
+    joined = NOTHING_DUE
+
+    def reply(self, command: list[bytes]) -> bytes:
+        if command[:2] == [b"EVALSHA", PRESENCE_LEAVE.digest.encode()]:
+            count = int(command[2]) // BATCHED[PRESENCE_LEAVE][0]
+            return b"*%d\r\n" % count + b":1\r\n" * count
+        if command[:2] == [b"EVALSHA", PRESENCE_JOIN.digest.encode()]:
+            return b"*1\r\n" + self.joined
+        return NOTHING_DUE if command[0] == b"EVALSHA" else super().reply(command)
+
+
 @pytest.fixture
-def redis(monkeypatch: pytest.MonkeyPatch) -> MemoryRedis:
-    """A Redis in which no room is ever due."""
-    memory = MemoryRedis()
-    memory.replies[b"EVALSHA"] = NOTHING_DUE
+def redis(monkeypatch: pytest.MonkeyPatch) -> PresenceRedis:
+    memory = PresenceRedis()
     monkeypatch.setattr("tannoy.fanout.redis.command_writer.connect", memory.connect)
     return memory
 
@@ -52,7 +66,8 @@ async def running(*, sweeping: bool = True) -> AsyncGenerator[tuple[Presence, Pi
 def leaves(redis: MemoryRedis) -> list[int]:
     """Numbers of the leaves that were sent to Redis."""
     calls = [call for call in redis.arguments_of("EVALSHA") if call[0] == PRESENCE_LEAVE.digest.encode()]
-    return [int(call[-3]) for call in calls]
+    _, words, shared = BATCHED[PRESENCE_LEAVE]
+    return [int(number) for call in calls for number in call[2 + int(call[1]) + shared :][2::words]]
 
 
 @on_manual_time
@@ -103,7 +118,7 @@ async def test_pending_leaves_are_repeated_once_redis_is_back(redis: MemoryRedis
         await asyncio.sleep(2)
         assert presence.statistics().leaves_pending == 0
     assert leaves(redis) == list(range(1200))
-    assert redis.reads.count(500) == 2, "a piece at a time"
+    assert redis.reads.count(-(-500 // CALLS_AT_ONCE)) == 2, "a piece at a time"
 
 
 @on_manual_time
@@ -119,9 +134,10 @@ async def test_a_join_that_was_not_confirmed_is_followed_by_a_leave(redis: Memor
     assert leaves(redis)[-1] == 7
 
 
+@pytest.mark.parametrize("reply", [b":1\r\n", b"*3\r\n:1\r\n:1\r\n*1\r\n$3\r\nada\r\n"])
 @on_manual_time
-async def test_a_reply_of_another_form_raises_unavailable(redis: MemoryRedis) -> None:
-    redis.replies[b"EVALSHA"] = b"*3\r\n:1\r\n:1\r\n*1\r\n$3\r\nada\r\n"
+async def test_a_reply_of_another_form_raises_unavailable(redis: PresenceRedis, reply: bytes) -> None:
+    redis.joined = reply
     async with running(sweeping=False) as (presence, _):
         with pytest.raises(Unavailable):
             await presence.join(LOBBY, 1, UserId("ada"), "Ada")

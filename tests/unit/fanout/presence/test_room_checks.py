@@ -26,7 +26,7 @@ class ScriptedChecks:
         """What Redis is told: the versions seen and due."""
         self._redis.reply_with(PRESENCE_CHECK, [1, version])
         await self._checks.check(LOBBY.partition, {RoomName("lobby")})
-        *_, seen, due, _ = self._redis.arguments_of(PRESENCE_CHECK)[-1]
+        *_, seen, due = self._redis.arguments_of(PRESENCE_CHECK)[-1]
         return int(seen), int(due)
 
 

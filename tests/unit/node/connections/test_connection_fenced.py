@@ -181,6 +181,7 @@ async def test_room_joined_after_expiry_is_not_answered_with_ok_and_is_left_agai
     assert types(client) == []
     node.fire_expiry_timer()
     assert (types(client), node.publisher.sent) == (LEASE_LOST, [])
+    await turns()
     assert len(node.redis.arguments_of(PRESENCE_LEAVE)) == 1
     assert node.hub.rosters == {}
 

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from tannoy.fanout.presence.calls import FENCED
 from tannoy.fanout.presence.present import PresentSession
 from tannoy.fanout.scripts import PRESENCE_JOIN, PRESENCE_LEAVE
 from tannoy.node.delivery import roster as roster_module
@@ -29,7 +30,7 @@ async def test_join_without_confirmed_presence_is_unavailable_and_the_session_st
     node = UnitNode()
     if "redis" in why:
         node.redis.leave_unconfirmed(PRESENCE_JOIN)
-    node.redis.reply_with(PRESENCE_JOIN, None)
+    node.redis.reply_with(PRESENCE_JOIN, FENCED)
     client = send_join(node)
     client.received()
     await node.acknowledge()

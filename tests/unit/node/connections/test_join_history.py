@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from tannoy.fanout.presence.calls import NO_HEAD
 from tannoy.fanout.scripts import HISTORY_READ, PRESENCE_JOIN, PRESENCE_LEAVE
 from tannoy.node.delivery import roster as roster_module
 from tannoy.node.delivery.hub import HubStatistics
@@ -12,12 +13,17 @@ from tannoy.shared.codes import CloseCode
 from tannoy.shared.policy import LimitMode
 from tannoy.shared.publication import Position
 
-from tests.support.client_driver import JOINS, ClientDriver, connect_to_room, position_of, send_join
+from tests.support.client_driver import JOINS, ClientDriver, connect_to_room, position_of
 from tests.support.clock import on_manual_time, turns
 from tests.support.scripted_history import EPOCH, message_envelope, message_frame
-from tests.support.unit_node import AGENT, HEAD, HEAD_FIELDS, ROOM, UnitNode
+from tests.support.unit_node import AGENT, HEAD, HEAD_FIELDS, ROOM, UnitNode, join_reply
 
 # ---- the position
+
+
+def asked_for_heads(node: UnitNode) -> list[bool]:
+    """Of each join of presence whether it was to tell the head of the room's history too."""
+    return [words[-1] == b"1" for words in node.redis.arguments_of(PRESENCE_JOIN)]
 
 
 @pytest.mark.parametrize("endpoint", [Endpoint.ROOM, Endpoint.AGENT])
@@ -34,7 +40,7 @@ async def test_welcome_has_the_head_and_later_messages_are_delivered(endpoint: E
 @on_manual_time
 async def test_head_is_read_after_the_subscription_is_acknowledged() -> None:
     node = UnitNode()
-    ClientDriver(node, Endpoint.ROOM)
+    ClientDriver(node, Endpoint.AGENT)
     await turns()
     assert node.history_redis.calls == []
     await node.acknowledge()
@@ -42,15 +48,27 @@ async def test_head_is_read_after_the_subscription_is_acknowledged() -> None:
 
 
 @on_manual_time
-async def test_presence_is_joined_after_the_head_is_read() -> None:
+async def test_presence_is_joined_after_missed_messages_are_read() -> None:
     node = UnitNode()
     node.history_redis.hold(HISTORY_READ)
-    send_join(node)
+    ClientDriver(node, Endpoint.ROOM, recover=Position(EPOCH, 39))
     await node.acknowledge()
     assert node.presence_numbers(PRESENCE_JOIN) == []
     node.history_redis.answer_held(HISTORY_READ)
     await turns()
     assert len(node.presence_numbers(PRESENCE_JOIN)) == 1
+
+
+@on_manual_time
+async def test_head_that_the_join_of_presence_does_not_find_is_read_before_a_second_one() -> None:
+    node = UnitNode()
+    node.redis.reply_with(PRESENCE_JOIN, NO_HEAD, join_reply)
+    client = ClientDriver(node, Endpoint.ROOM)
+    (welcome,) = await client.receive_after_acknowledge()
+    assert position_of(welcome) == HEAD_FIELDS
+    assert len(node.history_redis.arguments_of(HISTORY_READ)) == 1
+    assert asked_for_heads(node) == [True, False]
+    assert node.presence_numbers(PRESENCE_LEAVE) == []
 
 
 @on_manual_time
@@ -60,7 +78,8 @@ async def test_second_session_gets_the_position_of_the_node_without_a_read() -> 
     node.deliver_batch(ROOM, 41, 42)
     (welcome,) = await ClientDriver(node, Endpoint.ROOM, session_id="s2").receive_after_acknowledge()
     assert position_of(welcome) == {"epoch": EPOCH, "offset": 42}
-    assert len(node.history_redis.arguments_of(HISTORY_READ)) == 1
+    assert asked_for_heads(node) == [True, False]
+    assert node.history_redis.arguments_of(HISTORY_READ) == []
 
 
 @on_manual_time
@@ -76,12 +95,12 @@ async def test_two_sessions_that_join_at_once_begin_at_the_same_position() -> No
 @on_manual_time
 async def test_messages_delivered_before_the_head_is_read_are_sent_only_if_behind_it() -> None:
     node = UnitNode()
-    node.history_redis.hold(HISTORY_READ)
+    node.redis.hold(PRESENCE_JOIN)
     client = ClientDriver(node, Endpoint.ROOM)
     await node.acknowledge()
     node.deliver_batch(ROOM, 39, 40, 41)
     node.deliver_batch(ROOM, 42)
-    node.history_redis.answer_held(HISTORY_READ)
+    node.redis.answer_held(PRESENCE_JOIN)
     await turns()
     welcome, *received = client.received()
     assert (position_of(welcome), received) == (HEAD_FIELDS, [message_frame(41), message_frame(42)])
@@ -90,11 +109,11 @@ async def test_messages_delivered_before_the_head_is_read_are_sent_only_if_behin
 @on_manual_time
 async def test_position_in_a_channel_without_messages_is_offset_0() -> None:
     node = UnitNode()
-    node.history_redis.log_of(ROOM).head = None
-    client = ClientDriver(node, Endpoint.ROOM)
+    node.history_redis.log_of(AGENT).head = None
+    client = ClientDriver(node, Endpoint.AGENT)
     (welcome,) = await client.receive_after_acknowledge()
     assert position_of(welcome) == {"epoch": node.history_redis.next_epoch, "offset": 0}
-    node.deliver_batch(ROOM, 1, epoch=node.history_redis.next_epoch)
+    node.deliver_batch(AGENT, 1, epoch=node.history_redis.next_epoch)
     assert client.received() == [message_frame(1)]
 
 
@@ -118,14 +137,13 @@ ALL_JOINS: dict[str, Callable[[UnitNode], ClientDriver]] = {
 }
 
 
-@pytest.mark.parametrize("recover", [None, Position(EPOCH, 39)])
 @on_manual_time
-async def test_join_without_a_position_is_unavailable_and_the_session_stays_open(recover: Position | None) -> None:
+async def test_join_without_a_position_is_unavailable_and_the_session_stays_open() -> None:
     node = UnitNode()
     node.history_redis.leave_unconfirmed(HISTORY_READ)
     client = ClientDriver(node)
     client.received()
-    client.send(type="join", room="lobby", id=1, **({} if recover is None else {"recover": recover.as_fields()}))
+    client.send(type="join", room="lobby", id=1, recover=Position(EPOCH, 39).as_fields())
     assert [(frame["id"], frame["code"]) for frame in await client.receive_after_acknowledge()] == [(1, "unavailable")]
     assert (node.subscriptions.holders(ROOM.address), node.hub.rosters) == (0, {})
     assert node.presence_numbers(PRESENCE_JOIN) == []
@@ -137,7 +155,8 @@ async def test_join_without_a_position_is_unavailable_and_the_session_stays_open
 async def test_connection_to_a_room_without_a_position_is_closed_with_try_again_later() -> None:
     node = UnitNode()
     node.history_redis.leave_unconfirmed(HISTORY_READ)
-    received = await ClientDriver(node, Endpoint.ROOM).receive_after_acknowledge()
+    client = ClientDriver(node, Endpoint.ROOM, recover=Position(EPOCH, 39))
+    received = await client.receive_after_acknowledge()
     assert [(frame["type"], frame["code"]) for frame in received] == [("bye", 1013)]
 
 

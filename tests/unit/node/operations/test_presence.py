@@ -44,7 +44,7 @@ async def test_presence_of_a_room_lists_at_most_listed_max_users_and_counts_all(
     node = UnitNode()
     node.redis.reply_with(PRESENCE_LIST, [17, 3000, 4000, [b"ada", b"2|%d|Ada" % MS]])
     presence = await queries(node, listed_max=1).get_channel(ROOM)
-    assert node.redis.arguments_of(PRESENCE_LIST) == [[b"lobby", b"1", b""]]
+    assert node.redis.arguments_of(PRESENCE_LIST) == [[b"1", b"0", b"lobby", b""]]
     assert presence["users_count"] == 3000
 
 
