@@ -1,6 +1,7 @@
 """How mutants change the product: they replace an attribute or a piece of a script, and fail if it does not exist."""
 
 import sys
+from dataclasses import replace
 from hashlib import sha1
 from typing import cast
 
@@ -24,7 +25,7 @@ def patch_script(name: str, old: bytes, new: bytes) -> None:
     if script.source.count(old) != 1:
         raise LookupError(f"{old!r} is {script.source.count(old)} times in {name}: adapt the mutant to the product")
     source = script.source.replace(old, new)
-    mutated = Script(source, sha1(source, usedforsecurity=False).hexdigest())
+    mutated = replace(script, source=source, digest=sha1(source, usedforsecurity=False).hexdigest())
     for module in [module for name, module in sys.modules.items() if name.startswith("tannoy.")]:
         for held, value in tuple(vars(module).items()):
             if value == script:

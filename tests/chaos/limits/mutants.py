@@ -2,17 +2,22 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from tannoy.fanout import anti_entropy as repair
-from tannoy.fanout import lease_times
+from tannoy.fanout import lease_times, script_batches, scripts
 from tannoy.fanout.leases import acquirer
 from tannoy.fanout.leases import manager as leases
 from tannoy.fanout.leases.lease import Lease
 from tannoy.fanout.presence import presence, room_checks, sweeper
-from tannoy.fanout.redis.connection import RedisConnection
+from tannoy.fanout.redis.connection import RedisConnection, Reply, Word
+from tannoy.fanout.redis.script import Script
 from tannoy.shared.channels import Channel
 
 from tests.chaos.harness.patching import patch, patch_script, patch_scripts
+
+JOIN_LATER = 0.3
+"""Seconds."""
 
 
 async def _sleep_for_ever(self: object) -> None:
@@ -110,7 +115,11 @@ def rooms_unchecked() -> None:
 
 def grace_ignored() -> None:
     """A leave is announced without waiting for the grace."""
-    patch_script("PRESENCE_LEAVE", b"tonumber(ARGV[5])", b"0")
+    patch_script("PRESENCE_LEAVE", b"tonumber(ARGV[3])", b"0")
+
+
+async def _restate_nothing(self: presence.Presence, partition: int) -> room_checks.Restated:
+    return room_checks.Restated(is_right=True, rooms=0)
 
 
 def leave_lost() -> None:
@@ -118,16 +127,38 @@ def leave_lost() -> None:
 
     def forget(self: presence.Presence, room: Channel, number: int) -> None: ...
 
-    async def restate(self: presence.Presence, partition: int) -> room_checks.Restated:
-        return room_checks.Restated(is_right=True, rooms=0)
-
     patch(presence.Presence, "leave", forget)
-    patch(presence.Presence, "restate", restate)
+    patch(presence.Presence, "restate", _restate_nothing)
 
 
 def join_event_lost() -> None:
     """A join is counted, and its event is not published."""
-    patch_script("PRESENCE_JOIN", b"joined = changed('joined', user_id, username)", b"set_version(version() + 1)")
+    publishing = b"publish_change('joined', user_id, username, users, count)"
+    patch_script("PRESENCE_JOIN", publishing, b"set_meta('v', version() + 1)")
+
+
+def batch_answers_mixed_up() -> None:
+    """Each call of a batch is answered with what the script has returned of the first one."""
+
+    def first_result(answer: asyncio.Future[Reply], calls: int) -> list[Reply]:
+        return results_of(answer, calls)[:1] * calls
+
+    results_of = script_batches.results_of
+    patch(script_batches, "results_of", first_result)
+
+
+def leave_overtakes_join() -> None:
+    """A leave is sent to Redis at once, and a join only a moment later. What that leaves behind is not restated."""
+    send = script_batches.ScriptBatches._send  # pyright: ignore[reportPrivateUsage]
+
+    def send_joins_late(
+        self: script_batches.ScriptBatches, script: Script, shared: tuple[Word, ...], calls: list[Any]
+    ) -> None:
+        wait = JOIN_LATER if script == scripts.PRESENCE_JOIN else 0
+        asyncio.get_running_loop().call_later(wait, send, self, script, shared, calls)
+
+    patch(script_batches.ScriptBatches, "_send", send_joins_late)
+    patch(presence.Presence, "restate", _restate_nothing)
 
 
 def dead_sessions_stay() -> None:
@@ -159,6 +190,8 @@ MUTANTS: dict[str, Callable[[], None]] = {
         grace_ignored,
         leave_lost,
         join_event_lost,
+        batch_answers_mixed_up,
+        leave_overtakes_join,
         dead_sessions_stay,
     )
 }

@@ -191,6 +191,34 @@ async def user_joins(scene: Scene) -> None:
     await scene.audit_room()
 
 
+async def rooms_joined_at_once(scene: Scene) -> None:
+    """Users join rooms of their own, all at the same moment."""
+    rooms = tuple(f"{scene.room}-{number}" for number in range(8))
+    tabs = [scene.start_joining("n1", room, f"user.{room}") for room in rooms]
+    for tab in tabs:
+        assert await tab.wait_welcomed(PATIENCE), f"{tab.end} {tab.code}"
+    await scene.audit_room(rooms=rooms)
+
+
+async def user_leaves_before_the_join_is_confirmed(scene: Scene) -> None:
+    """A client goes away while its join is on the way to Redis."""
+    await scene.join_room("n2", "observer")
+    for number in range(5):
+        tab = scene.start_joining("n1", scene.room, f"user.{number}")
+        await becomes_true(lambda tab=tab: _is_joining_or_settled(scene, tab), SOON)  # type: ignore[misc]
+        tab.close()
+    await becomes_true(lambda: _has_no_joins(scene), SOON)
+    await scene.audit_room()
+
+
+async def _is_joining_or_settled(scene: Scene, tab: Socket) -> bool:
+    return tab.settled.done() or await scene.n1.count("presence", "joining") > 0
+
+
+async def _has_no_joins(scene: Scene) -> bool:
+    return await scene.n1.count("presence", "joining") == 0
+
+
 async def node_with_users_killed(scene: Scene) -> None:
     await scene.join_room("n2", "observer")
     await scene.join_room("n1", "ada")
@@ -280,5 +308,7 @@ SCENARIOS = (
     Scenario("grace_ignored", user_reloads, frozenset({Kind.PREMATURE_LEAVE})),
     Scenario("leave_lost", user_leaves, frozenset({Kind.PRESENCE})),
     Scenario("join_event_lost", user_joins, frozenset({Kind.STALE_VIEW})),
+    Scenario("batch_answers_mixed_up", rooms_joined_at_once, frozenset({Kind.STALE_VIEW})),
+    Scenario("leave_overtakes_join", user_leaves_before_the_join_is_confirmed, frozenset({Kind.PRESENCE})),
     Scenario("dead_sessions_stay", node_with_users_killed, frozenset({Kind.PRESENCE})),
 )

@@ -56,14 +56,17 @@ class Scene:
         """Wait until the connection is closed, for at most `within` seconds."""
         await client.wait_closed(within)
 
+    def start_joining(self, node: str, room: str, user: str) -> Tab:
+        return Tab(self._recorder, {"n1": self.n1, "n2": self.n2}[node], room, user)
+
     async def join_room(self, node: str, user: str) -> Tab:
-        tab = Tab(self._recorder, {"n1": self.n1, "n2": self.n2}[node], self.room, user)
+        tab = self.start_joining(node, self.room, user)
         assert await tab.wait_welcomed(PATIENCE), f"{tab.end} {tab.code}"
         return tab
 
-    async def audit_room(self, within: float = STABLE_WITHIN) -> None:
-        """Add to the history what nodes list for the room and what its members know."""
-        await self.audit(within).rooms(self.tabs, (self.room,))
+    async def audit_room(self, within: float = STABLE_WITHIN, *, rooms: tuple[str, ...] = ()) -> None:
+        """Add to the history what nodes list for the room, or for `rooms`, and what their members know."""
+        await self.audit(within).rooms(self.tabs, rooms or (self.room,))
 
     def audit(self, within: float = STABLE_WITHIN) -> Audit:
         return Audit(self.stage, self._recorder, [self.agent], within=within)
