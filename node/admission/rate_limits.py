@@ -13,6 +13,8 @@ from ...shared.rates import Rate
 
 REFUSALS_RATE = Rate(20, seconds=10)
 """Refusals of one session for its rates, so 100 at once. One more, and it is closed: it goes on all the same."""
+AHEAD = 16
+"""Messages or commands of a session beyond its rate, from which on each turn of the event loop handles one of it."""
 _PRECISION = 1e-6
 """Seconds by which sums of floats may be off: who waits as long as it was told is not refused again."""
 
@@ -40,6 +42,10 @@ class TokenBucket:
             return wait
         self.full_at = full_at
         return 0.0
+
+    def is_ahead(self, amount: float, now: float) -> bool:
+        """Whether more than so much is missing in it."""
+        return self.full_at - now > amount * self._interval
 
     def drain(self, now: float) -> None:
         """Take a whole bucket, whether there is one or not: nothing can be taken until it has filled again."""
@@ -105,6 +111,10 @@ class SessionBuckets:
         self._messages.give_back(1)
         self._commands.give_back(1)
         self._bytes.give_back(size)
+
+    def are_ahead(self, now: float) -> bool:
+        """Whether the session has sent AHEAD more than its rates allow in the long run."""
+        return self._messages.is_ahead(AHEAD, now) or self._commands.is_ahead(AHEAD, now)
 
     def count_refusal(self, now: float) -> bool:
         """Count one refusal; True: that was one too many."""

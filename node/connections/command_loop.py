@@ -60,6 +60,7 @@ class CommandLoop:
         "_next_read",
         "_paced",
         "_rate_check",
+        "_rests",
         "_turn",
         "_waiting",
     )
@@ -76,6 +77,7 @@ class CommandLoop:
         self._bad_frames: BadFrameCounter | None = None
         self._allowance: FrameAllowance | None = None
         self._paced = 0  # commands, since the last charge, that Redis was asked for
+        self._rests = False  # until the next turn of the event loop
         self._rate_check = None if context.rates is None else RateCheck(connection, context, context.rates)
 
     # ---- frames in
@@ -112,6 +114,7 @@ class CommandLoop:
             self._in_flight >= IN_FLIGHT_MAX
             or self._bytes_in_flight >= IN_FLIGHT_MAX_BYTES
             or self._turn is not None
+            or self._rests
             or self._next_read is not None
             or connection.is_busy
             or connection.outbox.owes_answers
@@ -140,6 +143,10 @@ class CommandLoop:
         if not self._waiting and connection.is_open:
             connection.resume_reading()
 
+    def _end_rest(self) -> None:
+        self._rests = False
+        self.resume()
+
     def discard_waiting(self) -> None:
         """Drop the frames that wait: the connection ends."""
         self._waiting = self._next_read = None
@@ -154,8 +161,11 @@ class CommandLoop:
             self.refuse(bad.id, bad.refusal)
             self._count_bad_frame()
             return
-        if self._rate_check is not None and not self._rate_check.admit_command(command, len(payload)):
-            return
+        if self._rate_check is not None:
+            is_admitted = self._rate_check.admit_command(command, len(payload))
+            self._rests = self._rate_check.rest_if_ahead(self._end_rest)
+            if not is_admitted:
+                return
         try:
             self._begin(connection.session.handle(command), len(payload))
         except Refused as refusal:

@@ -1,5 +1,8 @@
 """The rates of one connection, of its user and its agent: what is beyond them is refused, and who goes on is closed."""
 
+import asyncio
+from collections.abc import Callable
+
 import structlog
 
 from ...shared.backoff import spread_retry_after
@@ -41,6 +44,17 @@ class RateCheck:
         """
         kind = type(command)
         return kind is Pong or self._admit(command.id, size, is_message=kind in _MESSAGES)
+
+    def rest_if_ahead(self, go_on: Callable[[], None]) -> bool:
+        """Whether the session has sent much more at once than its rates allow in the long run.
+
+        Its next command then waits for the next turn of the event loop, which calls `go_on`: the others do not wait
+        behind all that it may send at once.
+        """
+        if self._buckets is None or not self._buckets.are_ahead(self._context.clock.monotonic()):
+            return False
+        asyncio.get_running_loop().call_soon(go_on)
+        return True
 
     def admit_ping(self, size: int) -> bool:
         """Count a ping frame with a payload of `size` bytes; False: it has been refused, and gets no pong frame."""
