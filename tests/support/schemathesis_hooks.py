@@ -14,7 +14,7 @@ def filter_body(context: schemathesis.HookContext, body: object) -> bool:
     fields: dict[str, object] = cast("dict[str, object]", body) if isinstance(body, dict) else {}
     username = fields.get("username")
     try:
-        check_value(cast("object", body))
+        check_value(body)
         if isinstance(username, str) and username:
             parse_username(username[:USERNAME_MAX_CHARACTERS])
     except (BadName, BadRequest):

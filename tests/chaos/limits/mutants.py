@@ -16,7 +16,7 @@ from tannoy.shared.channels import Channel
 
 from tests.chaos.harness.patching import patch, patch_script, patch_scripts
 
-JOIN_LATER = 0.3
+JOIN_LATER = 1.5
 """Seconds."""
 
 
