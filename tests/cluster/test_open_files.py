@@ -42,7 +42,7 @@ async def _limit_files(http: RawHttp, limit: int | None = None) -> None:
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest, lowest))
 
 
-@pytest.fixture(params=list(Transport), ids=str)
+@pytest.fixture(params=[Transport.FAST, Transport.PORTABLE, Transport.HYPERCORN], ids=str)
 async def node(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncGenerator[NodeProcess]:
     async with Cluster(nodes=1, transport=request.param, times=STEADY) as running:
         yield running.nodes[0]
