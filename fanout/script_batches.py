@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 from ..shared.errors import Unavailable
 from .redis.connection import Reply, Word
@@ -93,7 +94,7 @@ def results_of(answer: asyncio.Future[Reply], calls: int) -> list[Reply]:
     error = answer.exception()
     if error is None:
         results = answer.result()
-        if isinstance(results, list) and len(results) == calls:
-            return results
+        if isinstance(results, list) and len(cast("list[Reply]", results)) == calls:
+            return cast("list[Reply]", results)
         error = Unavailable(f"the bus has answered in an unknown form: {results!r:.80}")
     return [error] * calls

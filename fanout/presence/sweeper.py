@@ -70,7 +70,7 @@ class Sweeper:
     async def _sweep_rooms(self, names: list[RoomName]) -> None:
         rooms = [self._calls.keyspace.room(name) for name in names]
         while rooms:
-            shown = await asyncio.gather(*map(self._calls.sweep_room, rooms))
+            shown: list[int] = await asyncio.gather(*(self._calls.sweep_room(room) for room in rooms))
             self._rooms += len(shown) - shown.count(LATER)
             self._leaves += sum(leaves for leaves in shown if leaves != LATER)
             rooms = [room for room, leaves in zip(rooms, shown, strict=True) if leaves == LATER]
