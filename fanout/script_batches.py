@@ -89,12 +89,12 @@ class ScriptBatches:
                     call.answer.set_result(result)
 
 
-def results_of(answer: asyncio.Future[Reply], calls: int) -> list[Reply]:
+def results_of(answer: asyncio.Future[Reply], calls: int) -> list[object]:
     """The result of each call of a batch: what the script has returned of it, or the error of all."""
     error = answer.exception()
     if error is None:
         results = answer.result()
-        if isinstance(results, list) and len(cast("list[Reply]", results)) == calls:
-            return cast("list[Reply]", results)
+        if isinstance(results, list) and len(cast("list[object]", results)) == calls:
+            return cast("list[object]", results)
         error = Unavailable(f"the bus has answered in an unknown form: {results!r:.80}")
     return [error] * calls

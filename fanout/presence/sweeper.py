@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from ...shared.channels import PARTITIONS
+from ...shared.channels import PARTITIONS, Channel
 from ...shared.names import RoomName
 from ..unreadable import parse_incarnation
 from .calls import PresenceCalls
@@ -68,7 +68,7 @@ class Sweeper:
         self._sweeps += 1
 
     async def _sweep_rooms(self, names: list[RoomName]) -> None:
-        rooms = [self._calls.keyspace.room(name) for name in names]
+        rooms: list[Channel] = [self._calls.keyspace.room(name) for name in names]
         while rooms:
             shown: list[int] = await asyncio.gather(*(self._calls.sweep_room(room) for room in rooms))
             self._rooms += len(shown) - shown.count(LATER)

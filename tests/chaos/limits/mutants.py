@@ -140,7 +140,7 @@ def join_event_lost() -> None:
 def batch_answers_mixed_up() -> None:
     """Each call of a batch is answered with what the script has returned of the first one."""
 
-    def first_result(answer: asyncio.Future[Reply], calls: int) -> list[Reply]:
+    def first_result(answer: asyncio.Future[Reply], calls: int) -> list[object]:
         return results_of(answer, calls)[:1] * calls
 
     results_of = script_batches.results_of
