@@ -23,6 +23,13 @@ async def valkey(anyio_backend: str) -> AsyncGenerator[Valkey]:
 
 
 @pytest.fixture
+async def own_valkey() -> AsyncGenerator[Valkey]:
+    """For tests that freeze or kill it."""
+    async with Valkey() as running:
+        yield running
+
+
+@pytest.fixture
 async def rejecting(valkey: Valkey) -> OwnerLeases:
     owner = OwnerLeases(valkey, max=2, policy="reject")
     await owner.identify_server()
