@@ -62,7 +62,9 @@ class ForgedRoom:
     async def forge(self, offset: int, epoch: bytes | None = None) -> None:
         """Publish a message as publish.lua would, at this offset."""
         own, _ = await self.head()
-        await self.run("PUBLISH", self.channel.address, b"\3%b %d %b" % (epoch or own, offset, envelope_of("forged")))
+        author = {"user_id": "eve", "username": "eve", "session_id": None, "timestamp": "2026-11-30T00:00:00.000Z"}
+        envelope = envelope_of("forged", room=self.name, **author)
+        await self.run("PUBLISH", self.channel.address, b"\3%b %d %b" % (epoch or own, offset, envelope))
 
     async def goes_on(self) -> bool:
         """Whether a message that is published now is heard by every session."""

@@ -28,14 +28,14 @@ _END = b"end of test messages"
 _numbers = itertools.count(1)
 
 
-def envelope_of(content: object) -> bytes:
-    """The envelope of a message with this content."""
-    return pack_publication(publication_of(content))
+def envelope_of(content: object, **fields: object) -> bytes:
+    """The envelope of a message with this content. `fields`: what else a client expects of it."""
+    return pack_publication(publication_of(content, **fields))
 
 
-def publication_of(content: object) -> Publication:
+def publication_of(content: object, **fields: object) -> Publication:
     """A message with this content, as a node publishes it."""
-    message = {"type": "message", "content": content}
+    message = {"type": "message", "content": content, **fields}
     return Publication(EncodedMessage(JSON.encode(message), MSGPACK.encode(message)))
 
 
