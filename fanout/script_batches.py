@@ -6,6 +6,7 @@ that one alone.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,10 @@ CALLS_AT_ONCE = 32
 """Calls in one batch: Redis carries out nothing else meanwhile, for 2 to 4 ms with as many joins."""
 
 
+HOLD_SECONDS = 0.02
+"""For which calls wait for the answer to those before them: where Redis does not answer, they fail that much later."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Call:
     keys: tuple[bytes, ...]
@@ -30,11 +35,11 @@ class _Call:
 
 
 class ScriptBatches:
-    """Calls of scripts that are sent at the end of the loop turn.
+    """Calls of scripts that are sent at the end of the loop turn or, while others are under way, with their answer.
 
-    `scripts`, each with the words that its calls share: of the calls of one turn, those of the first script are sent
-    first. Within a script they keep their order. A call is sent to Redis with others of its partition or, where one
-    server has all partitions, with any others.
+    So the busier Redis is, the more calls go together. `scripts`, each with the words that its calls share: those of
+    the first script are sent first. Within a script calls keep their order. A call is sent to Redis with others of its
+    partition or, where one server has all partitions, with any others.
     """
 
     def __init__(
@@ -43,33 +48,50 @@ class ScriptBatches:
         self._pipeline = pipeline
         self._unreadable = unreadable
         self._scripts = scripts
-        self._waiting: dict[Script, dict[int, list[_Call]]] = {script: {} for script in scripts}  # for this loop turn
+        self._waiting: dict[int, dict[Script, list[_Call]]] = {}  # by group, for a loop turn or HOLD_SECONDS
+        self._under_way: Counter[int] = Counter()  # batches by group; bounded by the partitions
         self._flush_is_due = False
 
     def call(self, script: Script, keys: tuple[bytes, ...], words: tuple[Word, ...]) -> asyncio.Future[Reply]:
         """What the script returns of this call. The future raises CommandFailed."""
         loop = asyncio.get_running_loop()
         call = _Call(keys, words, loop.create_future())
-        self._waiting[script].setdefault(self._pipeline.batch_of(keys[0]), []).append(call)
+        group = self._pipeline.batch_of(keys[0])
+        if group not in self._waiting:
+            self._waiting[group] = {each: [] for each in self._scripts}
+            if self._under_way[group]:
+                loop.call_later(HOLD_SECONDS, self._send_group, group)
+        self._waiting[group][script].append(call)
+        self._flush_soon()
+        return call.answer
+
+    def _flush_soon(self) -> None:
         if not self._flush_is_due:
             self._flush_is_due = True
-            loop.call_soon(self._flush)
-        return call.answer
+            asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
         self._flush_is_due = False
-        for script, shared in self._scripts.items():
-            waiting, self._waiting[script] = self._waiting[script], {}
-            for calls in waiting.values():
-                for at in range(0, len(calls), CALLS_AT_ONCE):
-                    self._send(script, shared, calls[at : at + CALLS_AT_ONCE])
+        for group in tuple(self._waiting):
+            if not self._under_way[group]:
+                self._send_group(group)
+
+    def _send_group(self, group: int) -> None:
+        for script, calls in self._waiting.pop(group, {}).items():
+            for at in range(0, len(calls), CALLS_AT_ONCE):
+                self._send(script, self._scripts[script], calls[at : at + CALLS_AT_ONCE])
 
     def _send(self, script: Script, shared: tuple[Word, ...], calls: list[_Call]) -> None:
         keys = tuple(key for call in calls for key in call.keys)
         words = (*shared, *(word for call in calls for word in call.words))
+        self._under_way[self._pipeline.batch_of(keys[0])] += 1
         self._pipeline.run_script(script, keys, words).add_done_callback(partial(self._answer, script, calls))
 
     def _answer(self, script: Script, calls: list[_Call], answer: asyncio.Future[Reply]) -> None:
+        group = self._pipeline.batch_of(calls[0].keys[0])
+        self._under_way[group] -= 1
+        if group in self._waiting:
+            self._flush_soon()
         if answer.cancelled():
             for call in calls:
                 call.answer.cancel()

@@ -8,11 +8,11 @@ from tannoy.fanout.redis.connection import Reply, Word
 from tannoy.fanout.redis.errors import CommandFailed, RedisError
 from tannoy.fanout.redis.pipeline import CommandSender, Pipeline
 from tannoy.fanout.redis.script import Script
-from tannoy.fanout.script_batches import CALLS_AT_ONCE, ScriptBatches
+from tannoy.fanout.script_batches import CALLS_AT_ONCE, HOLD_SECONDS, ScriptBatches
 from tannoy.fanout.unreadable import UnreadableData
 from tannoy.shared.errors import Unavailable
 
-from tests.support.clock import turns
+from tests.support.clock import on_manual_time, turns
 from tests.support.memory_redis import NOWHERE
 
 FIRST, SECOND = Script(b"first", "1" * 40), Script(b"second", "2" * 40)
@@ -71,11 +71,34 @@ async def test_calls_of_one_turn_are_sent_as_one_with_the_shared_words_in_front(
     assert batches.pipeline.sent == [(FIRST, (b"p0", b"p1", b"p2"), ("a", 0, 1, 2))]
 
 
-async def test_calls_of_the_next_turn_are_sent_by_themselves() -> None:
+async def test_calls_that_come_while_a_batch_is_under_way_are_sent_together_with_its_answer() -> None:
     batches = Batches()
     await batches.sent_calls(1)
+    await batches.sent_calls(2)
     await batches.sent_calls(1)
-    assert [keys for _, keys, _ in batches.pipeline.sent] == [(b"p0",), (b"p0",)]
+    assert [keys for _, keys, _ in batches.pipeline.sent] == [(b"p0",)]
+    batches.answer.set_result([1])
+    await turns()
+    assert [keys for _, keys, _ in batches.pipeline.sent] == [(b"p0",), (b"p0", b"p1", b"p0")]
+
+
+async def test_calls_of_another_partition_do_not_wait_for_a_batch() -> None:
+    batches = Batches()
+    await batches.sent_calls(1)
+    batches.call(FIRST, b"q0", 0)
+    await turns()
+    assert [keys for _, keys, _ in batches.pipeline.sent] == [(b"p0",), (b"q0",)]
+
+
+@on_manual_time
+async def test_calls_are_sent_without_the_answer_to_those_before_them_when_it_is_late() -> None:
+    batches = Batches()
+    await batches.sent_calls(1)
+    await batches.sent_calls(2)
+    await asyncio.sleep(HOLD_SECONDS * 0.9)
+    assert len(batches.pipeline.sent) == 1
+    await asyncio.sleep(HOLD_SECONDS * 0.2)
+    assert [keys for _, keys, _ in batches.pipeline.sent] == [(b"p0",), (b"p0", b"p1")]
 
 
 async def test_calls_of_the_script_that_is_named_first_are_sent_first() -> None:
