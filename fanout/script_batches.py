@@ -49,6 +49,7 @@ class ScriptBatches:
         self._unreadable = unreadable
         self._scripts = scripts
         self._waiting: dict[int, dict[Script, list[_Call]]] = {}  # by group, for a loop turn or HOLD_SECONDS
+        self._holds: dict[int, asyncio.TimerHandle] = {}  # of the groups that wait for an answer
         self._under_way: Counter[int] = Counter()  # batches by group; bounded by the partitions
         self._flush_is_due = False
 
@@ -60,9 +61,10 @@ class ScriptBatches:
         if group not in self._waiting:
             self._waiting[group] = {each: [] for each in self._scripts}
             if self._under_way[group]:
-                loop.call_later(HOLD_SECONDS, self._send_group, group)
+                self._holds[group] = loop.call_later(HOLD_SECONDS, self._send_group, group)
+            else:
+                self._flush_soon()
         self._waiting[group][script].append(call)
-        self._flush_soon()
         return call.answer
 
     def _flush_soon(self) -> None:
@@ -77,18 +79,19 @@ class ScriptBatches:
                 self._send_group(group)
 
     def _send_group(self, group: int) -> None:
-        for script, calls in self._waiting.pop(group, {}).items():
+        if (hold := self._holds.pop(group, None)) is not None:
+            hold.cancel()
+        for script, calls in self._waiting.pop(group).items():
             for at in range(0, len(calls), CALLS_AT_ONCE):
-                self._send(script, self._scripts[script], calls[at : at + CALLS_AT_ONCE])
+                self._send(group, script, calls[at : at + CALLS_AT_ONCE])
 
-    def _send(self, script: Script, shared: tuple[Word, ...], calls: list[_Call]) -> None:
+    def _send(self, group: int, script: Script, calls: list[_Call]) -> None:
         keys = tuple(key for call in calls for key in call.keys)
-        words = (*shared, *(word for call in calls for word in call.words))
-        self._under_way[self._pipeline.batch_of(keys[0])] += 1
-        self._pipeline.run_script(script, keys, words).add_done_callback(partial(self._answer, script, calls))
+        words = (*self._scripts[script], *(word for call in calls for word in call.words))
+        self._under_way[group] += 1
+        self._pipeline.run_script(script, keys, words).add_done_callback(partial(self._answer, group, script, calls))
 
-    def _answer(self, script: Script, calls: list[_Call], answer: asyncio.Future[Reply]) -> None:
-        group = self._pipeline.batch_of(calls[0].keys[0])
+    def _answer(self, group: int, script: Script, calls: list[_Call], answer: asyncio.Future[Reply]) -> None:
         self._under_way[group] -= 1
         if group in self._waiting:
             self._flush_soon()

@@ -10,7 +10,7 @@ from tannoy.fanout.leases import acquirer
 from tannoy.fanout.leases import manager as leases
 from tannoy.fanout.leases.lease import Lease
 from tannoy.fanout.presence import presence, room_checks, sweeper
-from tannoy.fanout.redis.connection import RedisConnection, Reply, Word
+from tannoy.fanout.redis.connection import RedisConnection, Reply
 from tannoy.fanout.redis.script import Script
 from tannoy.shared.channels import Channel
 
@@ -151,11 +151,9 @@ def leave_overtakes_join() -> None:
     """A leave is sent to Redis at once, and a join only a moment later. What that leaves behind is not restated."""
     send = script_batches.ScriptBatches._send  # pyright: ignore[reportPrivateUsage]
 
-    def send_joins_late(
-        self: script_batches.ScriptBatches, script: Script, shared: tuple[Word, ...], calls: list[Any]
-    ) -> None:
+    def send_joins_late(self: script_batches.ScriptBatches, group: int, script: Script, calls: list[Any]) -> None:
         wait = JOIN_LATER if script == scripts.PRESENCE_JOIN else 0
-        asyncio.get_running_loop().call_later(wait, send, self, script, shared, calls)
+        asyncio.get_running_loop().call_later(wait, send, self, group, script, calls)
 
     patch(script_batches.ScriptBatches, "_send", send_joins_late)
     patch(presence.Presence, "restate", _restate_nothing)

@@ -82,6 +82,21 @@ async def test_calls_that_come_while_a_batch_is_under_way_are_sent_together_with
     assert [keys for _, keys, _ in batches.pipeline.sent] == [(b"p0",), (b"p0", b"p1", b"p0")]
 
 
+@on_manual_time
+async def test_calls_wait_for_as_long_if_others_were_held_before_them() -> None:
+    batches = Batches()
+    await batches.sent_calls(1)
+    await batches.sent_calls(1)
+    await asyncio.sleep(HOLD_SECONDS * 0.9)
+    batches.answer.set_result([1])
+    await turns()
+    await batches.sent_calls(1)
+    await asyncio.sleep(HOLD_SECONDS * 0.9)
+    assert len(batches.pipeline.sent) == 2
+    await asyncio.sleep(HOLD_SECONDS * 0.2)
+    assert len(batches.pipeline.sent) == 3
+
+
 async def test_calls_of_another_partition_do_not_wait_for_a_batch() -> None:
     batches = Batches()
     await batches.sent_calls(1)
