@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from ...shared.codes import CLOSE_RULES, CloseCode
+from ...shared.codes import CloseCode
 from ...shared.errors import Refused
 from ...shared.protocol.frames import ByeFrame
 from ..admission.handshake import HostRequest, close_code_of
@@ -17,11 +17,11 @@ from ..admission.refusals import Reason, reason_of
 from ..hooks.errors import HookFailed, HookLate, NotAuthenticated
 from ..hooks.hooks import LiveSession
 from ..protocols.encoding import Encoding
-from ..protocols.framing import Chunk
 from ..protocols.session import Session
-from ..transports.base import CLOSE_DEADLINE, ClientTransport, TransportListener
+from ..transports.base import ClientTransport, TransportListener
 from .inbound import InboundQueue
 from .rejected import encode_refusal
+from .sessionless import SessionlessConnection
 from .timers import TimerWheel
 
 FRAMES_MAX = 1024
@@ -35,7 +35,7 @@ class Decided(NamedTuple):
     live: LiveSession
 
 
-class PendingConnection:
+class PendingConnection(SessionlessConnection):
     """A TransportListener, an OtherConnection, and Timed by the wheel."""
 
     __slots__ = (
@@ -43,18 +43,11 @@ class PendingConnection:
         "_decide",
         "_decision",
         "_decisions",
-        "_encoding",
-        "_frames",
-        "_has_ended",
         "_is_accepted",
-        "_others",
         "_record",
         "_request",
-        "_transport",
         "_waiting",
-        "_wheel",
         "address",
-        "tick",
     )
 
     def __init__(
@@ -75,12 +68,8 @@ class PendingConnection:
         """`decide` raises Refused. `connect`: creates the connection of the session. `record`: counts and logs a
         refusal. `decisions`: of all such connections, for who ends them. `request`: what the application is asked with.
         """
-        self.tick = 0
+        super().__init__(transport, encoding, wheel, others, FRAMES_MAX)
         self.address = address
-        self._transport = transport
-        self._encoding = encoding
-        self._wheel = wheel
-        self._others = others
         self._is_accepted = is_accepted
         self._decide = decide
         self._connect = connect
@@ -89,8 +78,6 @@ class PendingConnection:
         self._request = request
         self._decision: asyncio.Task[None] | None = None
         self._waiting = InboundQueue()
-        self._frames = 0
-        self._has_ended = False
 
     # ---- TransportListener
 
@@ -134,58 +121,24 @@ class PendingConnection:
         if self._waiting.is_full:
             self._transport.pause_reading()
 
-    def on_ping(self, payload: bytes) -> None:
-        if not self._has_ended and not self._transport.buffered():  # a client that does not read gets no answers
-            if (pong := self._transport.pong(payload)) is not None:
-                self._transport.writer()(pong)
-
-    def charge_frames(self, frames: int) -> bool:
-        self._frames += frames
-        return self._frames <= FRAMES_MAX
-
-    def on_writing_paused(self) -> None: ...
-    def on_writing_resumed(self) -> None: ...
-    def on_close_sent(self) -> None: ...
-
-    def on_violation(self, code: int, reason: str) -> None:
-        self._end(CloseCode(code), self._encoding.frame(ByeFrame(CloseCode(code))))
-
     def on_closed(self, code: int | None = None) -> None:
-        self._stop()
-        self._has_ended = True
+        super().on_closed(code)
         self._cancel()
 
     # ---- the end
-
-    def close_waiting(self) -> None:
-        self._transport.abort()
-
-    def on_due(self, now: float) -> None:
-        self._transport.abort()
 
     def _refuse(self, refusal: Refused) -> None:
         code = _close_code_of(refusal)
         self._record(_reason_of(refusal), code, refusal)
         self._end(code, encode_refusal(self._encoding, refusal, code))
 
-    def _end(self, code: CloseCode, last: Chunk) -> None:
-        """Send `last`, which ends with `bye`, and close; a peer that does not answer is cut off."""
-        if self._has_ended:
-            return
-        self._has_ended = True
+    def _give_up(self) -> None:
         self._cancel()
         self._others.end_answer(self)
-        self._transport.writer()(last)
-        self._transport.close(code, CLOSE_RULES[code].reason)
-        self._wheel.schedule(self, CLOSE_DEADLINE)
 
     def _cancel(self) -> None:
         if self._decision is not None and self._decision is not asyncio.current_task():
             self._decision.cancel()
-
-    def _stop(self) -> None:
-        self._others.remove(self)
-        self._wheel.cancel(self)
 
 
 def _close_code_of(refusal: Refused) -> CloseCode:

@@ -7,20 +7,20 @@ takes its place at the transport.
 from collections.abc import Callable
 from functools import partial
 
-from ...shared.codes import CLOSE_RULES, CloseCode
+from ...shared.codes import CloseCode
 from ...shared.errors import BadRequest, Refused
 from ...shared.protocol.command_parser import BadCommand
 from ...shared.protocol.commands import Authenticate
-from ...shared.protocol.frames import ByeFrame, CommandId, OkFrame
+from ...shared.protocol.frames import CommandId, OkFrame
 from ..admission.handshake import AwaitsToken, close_code_of
 from ..admission.handshake_queue import HandshakeQueue
 from ..admission.other_connections import OtherConnections
 from ..auth.token_problems import TokenProblem, TokenRefused
 from ..protocols.encoding import encoding_of
-from ..protocols.framing import Chunk
 from ..protocols.session import Session
-from ..transports.base import CLOSE_DEADLINE, ClientTransport, TransportListener
+from ..transports.base import ClientTransport, TransportListener
 from .rejected import encode_refusal
+from .sessionless import SessionlessConnection
 from .timers import TimerWheel
 
 AUTH_DEADLINE = 5.0
@@ -32,22 +32,15 @@ Identify = Callable[[AwaitsToken, str], Session]
 """The session of the client with this token. Raises Refused."""
 
 
-class UnidentifiedConnection:
+class UnidentifiedConnection(SessionlessConnection):
     """A TransportListener, an OtherConnection, and Timed by the wheel."""
 
     __slots__ = (
         "_connect",
         "_decision",
-        "_encoding",
-        "_frames",
         "_handshakes",
-        "_has_ended",
         "_identify",
-        "_others",
         "_record",
-        "_transport",
-        "_wheel",
-        "tick",
     )
 
     def __init__(
@@ -65,18 +58,12 @@ class UnidentifiedConnection:
         """`connect`: creates the connection of the session, whose transport is accepted already. `record`: counts and
         logs a refusal.
         """
-        self.tick = 0
-        self._transport = transport
+        super().__init__(transport, encoding_of(decision.wire, transport.framing), wheel, others, FRAMES_MAX)
         self._decision = decision
-        self._encoding = encoding_of(decision.wire, transport.framing)
-        self._wheel = wheel
-        self._others = others
         self._handshakes = handshakes
         self._identify = identify
         self._connect = connect
         self._record = record
-        self._frames = 0
-        self._has_ended = False
 
     # ---- TransportListener
 
@@ -124,30 +111,7 @@ class UnidentifiedConnection:
         self._transport.listen(connection)
         connection.on_opened()
 
-    def on_ping(self, payload: bytes) -> None:
-        if not self._has_ended and not self._transport.buffered():  # a client that does not read gets no answers
-            if (pong := self._transport.pong(payload)) is not None:
-                self._transport.writer()(pong)
-
-    def charge_frames(self, frames: int) -> bool:
-        self._frames += frames
-        return self._frames <= FRAMES_MAX
-
-    def on_writing_paused(self) -> None: ...
-    def on_writing_resumed(self) -> None: ...
-    def on_close_sent(self) -> None: ...
-
-    def on_violation(self, code: int, reason: str) -> None:
-        self._end(CloseCode(code), self._encoding.frame(ByeFrame(CloseCode(code))))
-
-    def on_closed(self, code: int | None = None) -> None:
-        self._stop()
-        self._has_ended = True
-
     # ---- the end
-
-    def close_waiting(self) -> None:
-        self._transport.abort()
 
     def on_due(self, now: float) -> None:
         if self._has_ended:
@@ -160,17 +124,9 @@ class UnidentifiedConnection:
         self._record(self._decision, refusal, code)
         self._end(code, encode_refusal(self._encoding, refusal, code, id))
 
-    def _end(self, code: CloseCode, last: Chunk) -> None:
-        """Send `last`, which ends with `bye`, and close; a peer that does not answer is cut off."""
-        if self._has_ended:
-            return
-        self._has_ended = True
+    def _give_up(self) -> None:
         self._handshakes.remove(self)
-        self._transport.writer()(last)
-        self._transport.close(code, CLOSE_RULES[code].reason)
-        self._wheel.schedule(self, CLOSE_DEADLINE)
 
     def _stop(self) -> None:
         self._handshakes.remove(self)
-        self._others.remove(self)
-        self._wheel.cancel(self)
+        super()._stop()

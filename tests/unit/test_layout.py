@@ -7,6 +7,7 @@ PROJECT = Path(__file__).parent.parent.parent
 LAYERS = ("client", "embedding", "fanout", "node", "sdk", "shared")
 
 COVERED_BY: dict[str, str] = {
+    "node/connections/sessionless.py": "tests/unit/node/connections/test_unidentified.py",
     "node/admission/target.py": "tests/unit/node/admission/test_handshake.py",
     "shared/protocol/commands.py": "tests/unit/shared/protocol/test_command_parser.py",
     "client/agent.py": "tests/cluster/test_python_client.py",
