@@ -98,12 +98,10 @@ async def _open(
             await loop.create_unix_connection(lambda: connection, route.host)
         else:
             await loop.create_connection(lambda: connection, route.host, port, ssl=tls, server_hostname=tls_name)
-        # All in one go. The first error is raised: a refused HELLO makes the commands behind it fail too. But ROLE may
-        # be refused, and its error is a value: services that show their clients no replicas leave it out.
-        sent = [(words, connection.send(*words)) for words in (hello, *commands)]
-        hello_reply, *replies = await asyncio.gather(
-            *(_or_refusal(reply) if words == _ROLE else reply for words, reply in sent)
-        )
+        # All in one go, as plain futures: a task that is cancelled before it begins would leave its reply unread.
+        sent = [connection.send(*words) for words in (hello, *commands)]
+        answers = await asyncio.gather(*sent, return_exceptions=True)
+        hello_reply, *replies = map(_reply_or_refusal, (hello, *commands), answers)
     except BaseException:
         connection.abort()
         raise
@@ -112,11 +110,14 @@ async def _open(
     return connection, replies
 
 
-async def _or_refusal(reply: asyncio.Future[Reply]) -> Reply:
-    """The reply, or the error as a value; raised if it says that the server is no master, or not yet."""
-    try:
-        return await reply
-    except RedisError as refusal:
-        if refusal.code in NO_MASTER_CODES:
-            raise
-        return refusal
+def _reply_or_refusal(words: Sequence[Word], answer: Reply | BaseException) -> Reply:
+    """The reply. An error is raised, and the first one counts: a refused HELLO makes the commands behind it fail too.
+
+    But ROLE may be refused, and its error is a value: services that show their clients no replicas leave it out. It is
+    raised if it says that the server is no master, or not yet.
+    """
+    if isinstance(answer, RedisError) and words == _ROLE and answer.code not in NO_MASTER_CODES:
+        return answer
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
