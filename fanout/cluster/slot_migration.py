@@ -78,8 +78,13 @@ async def keep_epoch_of_moved_slot(
     connection = moved.old_owner.connection
     if connection is None:
         return
-    reads = (asyncio.wait_for(connection.send("HGET", key, "life"), within) for key in server_keys)
-    old_owner, *answers = await asyncio.gather(identity_of(connection, within), *reads, return_exceptions=True)
+    try:
+        async with asyncio.timeout(within):
+            # It has to be a master still once it has said that it does not serve the slots, so this is sent last.
+            reads = (connection.send("HGET", key, "life") for key in server_keys)
+            *answers, old_owner = await asyncio.gather(*reads, identity_of(connection, within), return_exceptions=True)
+    except TimeoutError:
+        return
     if isinstance(old_owner, Identity) and all(map(_says_moved, answers)):
         arguments = (old_owner.id, moved.new_owner.id)
         await asyncio.gather(*(commands.run_script(SERVER_ADOPT, (key,), arguments) for key in server_keys))
