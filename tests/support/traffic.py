@@ -78,13 +78,13 @@ class Traffic:
         await eventually(holds, within=PATIENCE, what=what)
 
     async def stop(self) -> None:
-        """Stop publishing; returns when every message is answered and the last one is received."""
+        """Stop publishing; returns when every message is answered and the last one of each author is received."""
         for task in self._publishing:
             task.cancel()
         await asyncio.gather(*self._publishing, return_exceptions=True)
         await eventually(self._is_answered, within=PATIENCE, what="everything is answered")
-        last = max(self.confirmed, key=lambda message: message[1])
-        await self._until(lambda ids: last in ids, "the last message is received")
+        last = dict(sorted(self.confirmed)).items()
+        await self._until(lambda ids: last <= set(ids), "the last message of each author is received")
         for task in self._receiving:
             task.cancel()
         await asyncio.gather(*self._receiving, return_exceptions=True)
