@@ -77,12 +77,17 @@ class OtherConnections:
         beside = None if address is None else self._waiting_of.get(address)
         if beside is not None and len(beside) >= self._address_maximum and not self._close_longest(beside, now):
             return False
-        if len(self._waiting) + len(self._answered) >= self._maximum and not self._close_longest(self._waiting, now):
+        if self.open >= self._maximum and not self._close_longest(self._waiting, now):
             return False
         if address is not None:
             self._addresses[connection] = address
         self._begin_wait(connection, now)
         return True
+
+    @property
+    def open(self) -> int:
+        """How many there are."""
+        return len(self._waiting) + len(self._answered)
 
     def begin_answer(self, connection: OtherConnection) -> None:
         """The request is complete: from now on the client waits for the node."""
@@ -130,4 +135,4 @@ class OtherConnections:
 
     def statistics(self) -> OtherStatistics:
         waiting = len(self._waiting)
-        return OtherStatistics(waiting + len(self._answered), waiting, self._closed, len(self._waiting_of))
+        return OtherStatistics(self.open, waiting, self._closed, len(self._waiting_of))

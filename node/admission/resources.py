@@ -91,6 +91,11 @@ class Resources:
         self._last: ResourceSample | None = None
         self._overloads = 0
 
+    @property
+    def files_percent(self) -> float:
+        """Of the files that clients may have, as of the last sample."""
+        return 0.0 if self._last is None else self._last.files_percent
+
     def observe(self, sample: ResourceSample) -> None:
         self._last = sample
         values = (sample.memory_mb, sample.cpu_percent, sample.loop_lag_ms, sample.files_percent)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import assert_never
 
 import structlog
@@ -32,6 +32,7 @@ from ..admission.other_connections import OtherConnections
 from ..admission.refusals import RefusalLog, reason_of
 from ..admission.resources import Resources
 from ..auth.hosts import is_loopback
+from ..auth.trusted_proxies import PARSED_MAX
 from ..protocols.encoding import Encoding, encoding_of
 from ..protocols.session import Session
 from ..transports.base import ClientTransport, TransportListener
@@ -65,7 +66,7 @@ class Clients:
         self.refusals = RefusalLog(clock, self.proxies)
         self._connect_rates = connect_rates
         self.other_connections = OtherConnections(
-            clock, find_address=partial(find_counted_address, proxies=self.proxies)
+            clock, find_address=lru_cache(PARSED_MAX)(partial(find_counted_address, proxies=self.proxies))
         )
         self.heads = LoopShares(clock)
         self.handshakes = HandshakeQueue(clock, lambda: context.joins.turns.wait)
@@ -81,6 +82,9 @@ class Clients:
         return self.capacity.find_refusal(self._context.counters.open, is_draining=self._is_draining())
 
     # ---- ConnectionFactory
+
+    def is_near_file_limit(self) -> bool:
+        return self.capacity.is_near_limit(self._context.counters.open + self.other_connections.open)
 
     def find_early_refusal(self, handshake: Handshake) -> Rejected | None:
         return self.find_refusal() or self._connect_rates.find_refusal(handshake) or self.handshakes.find_refusal()

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import httptools
 from uvicorn.config import Config
+from uvicorn.protocols.utils import get_local_addr
 from uvicorn.server import ServerState
 
 from ...shared.errors import BadRequest
@@ -77,12 +78,9 @@ class TannoyHttpProtocol(PacedHttpProtocol):
     # ---- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(cast("asyncio.Transport", transport))
+        self.open_connection(cast("asyncio.Transport", transport))
         self._reading = ReadDeadline(self.transport, partial(reset, self.transport))
-        number = transport.get_extra_info("socket").fileno()
-        self._is_in_reserve = is_reserved(number)
-        if self._is_in_reserve and number >= (limit := file_limit()) - reserve_of(limit) // 2:
-            # Not even time for its request, or newcomers that send none would use up the reserve.
+        if self._node.is_near_file_limit() and not self._has_file():
             self._refuse(NO_FILES)
             return
         self._has_place = self._node.other_connections.add(self, self.client[0] if self.client else None)
@@ -90,6 +88,13 @@ class TannoyHttpProtocol(PacedHttpProtocol):
             self._refuse(NO_PLACE)
             return
         self._start_timer()
+
+    def _has_file(self) -> bool:
+        """Whether the file of this connection is none of the half of the reserve in which none is served."""
+        number = self.transport.get_extra_info("socket").fileno()
+        self._is_in_reserve = is_reserved(number)
+        # Not even time for its request, or newcomers that send none would use up the reserve.
+        return not self._is_in_reserve or number < (limit := file_limit()) - reserve_of(limit) // 2
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
@@ -162,6 +167,7 @@ class TannoyHttpProtocol(PacedHttpProtocol):
         if self.parser.should_upgrade():
             return  # the parser stops behind this head, for `_handle_upgrade`
         self._is_in_body = True
+        self.server = get_local_addr(self.transport)
         super().on_headers_complete()
         if self._is_in_reserve:
             self.cycle.keep_alive = False

@@ -10,7 +10,9 @@ from functools import partial
 from typing import cast
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.utils import is_ssl
 
 from ..admission.handshake import NO_PLACE, Handshake, Rejected, join_headers
 from ..admission.heads import HEAD_MAX_BYTES
@@ -29,6 +31,18 @@ class PacedHttpProtocol(HttpToolsProtocol):
     @abstractmethod
     def close_waiting(self) -> None:
         """Close the connection, as an OtherConnection whose place another one needs."""
+
+    def open_connection(self, transport: asyncio.Transport) -> None:
+        """As `connection_made` of uvicorn, without the four system calls by which that finds out both addresses.
+
+        The event loop knows that of the client. `server` is what requests need, and handshakes do not.
+        """
+        self.connections.add(self)
+        self.transport = transport
+        self.flow = FlowControl(transport)
+        peer = transport.get_extra_info("peername")
+        self.client = (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None
+        self.scheme = "https" if is_ssl(transport) else "http"
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.is_waiting:
@@ -69,12 +83,11 @@ class PacedHttpProtocol(HttpToolsProtocol):
             open()
 
     def is_answering(self) -> bool:
-        cycle = cast("RequestResponseCycle | None", self.cycle)
-        return cycle is not None and not cycle.response_complete
+        return bool(self.cycle) and not self.cycle.response_complete
 
     def read_handshake(self) -> Handshake:
         """The handshake of which the parser has read the head."""
-        headers = join_headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in self.headers)
+        headers = join_headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.headers])
         path, _, query = self.url.decode("latin-1").partition("?")
         return Handshake(path, query, headers, client_host=self.client_host())
 

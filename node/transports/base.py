@@ -123,6 +123,10 @@ class ConnectionFactory(Protocol):
     handshakes: HandshakeQueue
     """In which they wait for their turn: none is passed to `admit` before."""
 
+    def is_near_file_limit(self) -> bool:
+        """Whether a connection that was just accepted may have a file of the reserve."""
+        ...
+
     def find_early_refusal(self, handshake: Handshake) -> Rejected | None:
         """Find how a handshake is refused that need not wait for its turn, and record nothing. None: it may wait.
 
