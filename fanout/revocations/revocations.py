@@ -83,6 +83,11 @@ class Revocations:
 
     # ---- what is asked with each token and each session
 
+    @property
+    def has_any(self) -> bool:
+        """False: nothing has ever been revoked, as far as this node knows."""
+        return len(self._known) > 0
+
     def is_revoked(self, user_id: str, token_id: str | None = None) -> bool:
         """Whether a token with this `jti` (None: it has none) of this user is refused."""
         now = self._clock.now()

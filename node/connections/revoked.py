@@ -23,6 +23,8 @@ _log = structlog.get_logger("tannoy.connection")
 class RevocationChecks(Protocol):
     """What is asked of each session (`fanout/revocations/revocations.py`)."""
 
+    @property
+    def has_any(self) -> bool: ...
     def is_revoked(self, user_id: str, token_id: str | None = None) -> bool: ...
     def is_agent_revoked(self, agent_id: str) -> bool: ...
 
@@ -65,6 +67,8 @@ class RevokedSessions:
 
     def is_revoked(self, session: Session) -> bool:
         """Whether the user of a session, its token or its agent has been revoked."""
+        if not self._revocations.has_any:
+            return False
         token_id = None if session.claims is None else session.claims.token_id
         if self._revocations.is_revoked(session.user_id, token_id):
             return True

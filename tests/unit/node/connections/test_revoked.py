@@ -28,6 +28,10 @@ class RevokedDriver:
         self.asked = 0
         self.revoked = RevokedSessions(self.hub, self)
 
+    @property
+    def has_any(self) -> bool:
+        return True
+
     def is_revoked(self, user_id: str, token_id: str | None = None) -> bool:
         self.asked += 1
         return user_id in self.users or (token_id is not None and token_id in self.tokens)
