@@ -1,6 +1,7 @@
 """The identity of a client: user, username and session."""
 
-import secrets
+import os
+from binascii import b2a_base64
 from collections.abc import Mapping
 
 from ...shared.codes import ErrorCode
@@ -10,11 +11,13 @@ from ...shared.protocol.frames import Author
 from .claims import Claims
 
 _GUEST_PREFIX = "guest-"
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+"""From Base64 to its alphabet for URLs (RFC 4648 §5)."""
 
 
 def new_session_id() -> SessionId:
     """A random session id of 96 bits."""
-    return SessionId(secrets.token_urlsafe(12))
+    return SessionId(b2a_base64(os.urandom(12), newline=False).translate(_URL_SAFE).decode())
 
 
 def is_guest(user_id: UserId) -> bool:
@@ -28,7 +31,7 @@ def identify_client(query: Mapping[str, str]) -> Author:
     A missing user id or session id is generated; a missing username is the user id. Raises BadName.
     """
     session_id = parse_session(query["session_id"]) if "session_id" in query else new_session_id()
-    user_id = parse_user(query["user_id"]) if "user_id" in query else UserId(f"{_GUEST_PREFIX}{secrets.token_hex(3)}")
+    user_id = parse_user(query["user_id"]) if "user_id" in query else UserId(f"{_GUEST_PREFIX}{os.urandom(3).hex()}")
     username = parse_username(query["username"]) if "username" in query else str(user_id)
     return Author(user_id, username, session_id)
 

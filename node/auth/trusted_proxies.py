@@ -25,6 +25,13 @@ def parse_peer(host: str | None) -> IpAddress | None:
     return address
 
 
+@lru_cache(maxsize=PARSED_MAX)
+def _normalize(host: str | None) -> str | None:
+    """The address of a peer as text; of one without an IP address what it has."""
+    peer = parse_peer(host)
+    return host if peer is None else str(peer)
+
+
 class TrustedProxies:
     """`networks`: those of the proxies, an address being a network of one."""
 
@@ -60,6 +67,8 @@ class TrustedProxies:
 
     def describe(self, peer_host: str | None, headers: Mapping[str, str]) -> str | None:
         """The address of the client, as text; of a peer without an IP address what it has."""
+        if FORWARDED_FOR not in headers:
+            return _normalize(peer_host)
         peer = parse_peer(peer_host)
         return peer_host if peer is None else str(self.find_client(peer, headers))
 

@@ -38,21 +38,24 @@ class Hub:
 
     def register(self, member: Member) -> None:
         self._sessions.add(member)
-        others = self._users.get(member.user_id)
+        user_id = member.user_id
+        others = self._users.get(user_id)
         if others is None:
-            self._users[member.user_id] = member
+            self._users[user_id] = member
         elif isinstance(others, set):
             others.add(member)
         else:
-            self._users[member.user_id] = {others, member}
+            self._users[user_id] = {others, member}
 
     def unregister(self, member: Member) -> None:
         self._sessions.remove(member)
-        sessions = self._users[member.user_id]
+        user_id = member.user_id
+        sessions = self._users[user_id]
         if isinstance(sessions, set):
             sessions.remove(member)
-        if not isinstance(sessions, set) or not sessions:
-            del self._users[member.user_id]
+            if sessions:
+                return
+        del self._users[user_id]
 
     def sessions_of(self, user_id: UserId) -> tuple[Member, ...]:
         sessions = self._users.get(user_id, ())

@@ -26,7 +26,7 @@ class HeadRejected(TannoyError):
 
 def has_one_host(fields: Fields, version: str) -> bool:
     """Whether there is one Host, as RFC 9112 §3.2 asks; HTTP/1.0 needs none."""
-    hosts = sum(name == b"host" for name, _ in fields)
+    hosts = [name for name, _ in fields].count(b"host")
     return hosts == 1 or (hosts == 0 and version != "1.1")
 
 
@@ -44,8 +44,8 @@ def check_handshake(fields: Fields, rest: bytes) -> Rejected | None:
 
 def list_tokens(fields: Fields, wanted: bytes) -> list[bytes]:
     """The tokens of a header that is a list, in lower case."""
-    values = b",".join(value for name, value in fields if name == wanted)
-    return [token for token in (token.strip() for token in values.lower().split(b",")) if token]
+    values = b",".join([value for name, value in fields if name == wanted])
+    return [token for token in map(bytes.strip, values.lower().split(b",")) if token]
 
 
 def split_absolute(target: bytes) -> tuple[bytes, bytes] | None:

@@ -248,7 +248,7 @@ def handshake_of(scope: Scope) -> Handshake:
     return Handshake(
         raw_path.partition(b"?")[0].decode("latin-1"),
         scope["query_string"].decode("latin-1"),
-        join_headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]),
+        join_headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]),
         server[0] if (server := scope.get("server")) else None,
         client_host(scope),
         HostRequest(scope),
