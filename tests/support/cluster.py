@@ -64,7 +64,9 @@ def _command(transport: Transport | Host, port: int, mutant: str | None, times: 
             server = ["uvicorn", "--ws", "websockets-sansio", "--ws-ping-interval", "0", "--log-level", "warning"]
             return [*server, "--http", "h11", "--timeout-keep-alive", "75", "--factory", factory, "--port", str(port)]
         case Transport.HYPERCORN:
-            return ["hypercorn", f"{factory}()", "--bind", f"127.0.0.1:{port}"]
+            # By default hypercorn serves in a worker that is a new Python: each node would import everything.
+            alone = [] if times == PRODUCT else ["--workers", "0"]
+            return ["hypercorn", f"{factory}()", "--bind", f"127.0.0.1:{port}", *alone]
         case Transport.EMBEDDED | Transport.EMBEDDED_PORTABLE:
             return HOSTS[transport].command(port)
 
@@ -112,7 +114,7 @@ class NodeProcess:
     async def start(self) -> None:
         command = _command(self._transport, self.port, self._mutant, self._times)
         # A forked node has the file objects of the server, which may have been made for a file and not for a pipe.
-        if self._transport is Transport.HYPERCORN or not self._log.seekable():
+        if not self._log.seekable():
             self._process = processes.start(
                 [sys.executable, "-m", *command],
                 cwd=tempfile.gettempdir(),
