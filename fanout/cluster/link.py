@@ -24,6 +24,7 @@ from functools import partial
 
 from ...shared.channels import PARTITIONS
 from ...shared.clock import Clock
+from ...shared.durations import sum_durations
 from ...shared.keyspace import partition_of
 from ..pubsub.any_link import LinkListener, LinkStatistics
 from ..pubsub.barriers import PublishNonce
@@ -160,6 +161,7 @@ class ClusterLink:
             echoes_missed=sum(each.echoes_missed for each in links),
             connections_lost=sum(each.connections_lost for each in links),
             servers_parted=sum(each.servers_parted for each in links),
+            delays=sum_durations(each.delays for each in links),
             masters=len(links),
             moves=self._moves,
         )

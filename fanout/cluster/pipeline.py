@@ -102,12 +102,14 @@ class ClusterPipeline(PartitionRouter):
     def statistics(self) -> ClusterPipelineStatistics:
         commands = self._in_flight.statistics()
         return ClusterPipelineStatistics(
-            connected=self.connected.is_set(),
-            answered=commands.answered,
-            failed=commands.failed,
-            in_flight=commands.in_flight,
-            in_flight_bytes=commands.in_flight_bytes,
-            redirected=self._redirected,
+            *(
+                self.connected.is_set(),
+                commands.answered,
+                commands.failed,
+                commands.in_flight,
+                commands.in_flight_bytes,
+            ),
+            *(commands.script_calls, commands.durations, self._redirected),
         )
 
     # ---- the way of a command

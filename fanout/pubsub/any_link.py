@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Protocol
 
+from ...shared.durations import DurationStatistics
 from .link_state import Batch
 
 
@@ -23,6 +24,8 @@ class LinkStatistics:
     """Connections that have ended, for whatever reason."""
     servers_parted: int
     """Times that command connections were found to go to another server than the link."""
+    delays: DurationStatistics
+    """From a publish over a command connection until the link brought it; of nonces, two a second and connection."""
 
 
 class AnyLink(Protocol):

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from ...shared.clock import Clock
+from ...shared.durations import Durations
 from ...shared.logs import get_logger
 from ..redis.connection import Pushes, RedisConnection
 from ..redis.errors import RedisError
@@ -85,6 +86,7 @@ class Link:
         self._echoes_missed = 0
         self._servers_parted = 0
         self._deliveries = 0
+        self._delays = Durations()
 
     @property
     def down_for(self) -> float:
@@ -226,6 +228,10 @@ class Link:
             self._listener.deliver_batch(events.deliveries)
         for nonce in events.barriers:
             self._barriers.handle_nonce(nonce)
+        if events.proven_since:
+            now = asyncio.get_running_loop().time()
+            for published_at in events.proven_since:
+                self._delays.record(now - published_at)
         if events.echoed:
             self._barriers.end_echo()
         self._report_unsubscribed(events)
@@ -274,6 +280,7 @@ class Link:
             echoes_missed=self._echoes_missed,
             connections_lost=self._connections_lost,
             servers_parted=self._servers_parted,
+            delays=self._delays.statistics(),
         )
 
 

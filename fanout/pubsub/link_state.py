@@ -50,6 +50,8 @@ class LinkEvents:
     """Wanted channels whose subscription Redis has acknowledged."""
     barriers: list[bytes] = field(default_factory=list[bytes])
     """Nonces of barriers that have come back."""
+    proven_since: list[float] = field(default_factory=list[float])
+    """When each nonce was published, over a command connection, that has come back; seconds of the loop's clock."""
     echoed: bool = False
     """The last nonce of the link's own has come back."""
     elsewhere: Sequence[RedisConnection] = ()
@@ -227,6 +229,7 @@ class LinkState:
             if proven := self.proof.handle_nonce(payload):
                 connection, sent_at = proven
                 connection.confirmed_at = sent_at
+                events.proven_since.append(sent_at)
 
     def _settle(self, channel: bytes, events: LinkEvents) -> None:
         """Note what the answer about a channel means, if it was the last one (see the table at the head)."""

@@ -1,12 +1,13 @@
 """Commands that were accepted and not answered: a bound on their bytes, and a deadline for each."""
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Generic, TypeVar, cast
 
+from ...shared.durations import Durations, DurationStatistics
 from ...shared.errors import Unavailable
 from .connection import RedisConnection, Reply, Word
 from .errors import CommandFailed
@@ -32,7 +33,7 @@ class RedisCommand:
     server of a Redis Cluster to which the slot is being migrated.
     """
 
-    __slots__ = ("answer", "asking", "connection", "deadline", "script", "sent_at", "size", "words")
+    __slots__ = ("answer", "asking", "connection", "deadline", "script", "sent_at", "since", "size", "words")
 
     def __init__(self, words: tuple[Word, ...], script: Script | None, timeout: float = COMMAND_TIMEOUT) -> None:
         loop = asyncio.get_running_loop()
@@ -46,7 +47,8 @@ class RedisCommand:
             if type(word) is bytes:
                 size += len(word)
         self.size = size
-        self.deadline = loop.time() + timeout
+        self.since = loop.time()
+        self.deadline = self.since + timeout
         self.answer: asyncio.Future[Reply] = loop.create_future()
 
     def drop_script_flags(self) -> None:
@@ -103,6 +105,10 @@ class InFlightStatistics:
     """Commands that wait for their answer now."""
     in_flight_bytes: int
     """Bytes of these commands."""
+    script_calls: Mapping[str, int]
+    """Calls of each script so far, by its name; a batch of calls is one."""
+    durations: DurationStatistics
+    """Of the commands that Redis has answered with a value: from when they were accepted."""
 
 
 class InFlight(Generic[C]):
@@ -118,12 +124,16 @@ class InFlight(Generic[C]):
         self._timer: asyncio.TimerHandle | None = None
         self._answered = 0
         self._failed = 0
+        self._script_calls: Counter[str] = Counter()  # bounded: the scripts of `fanout/lua`
+        self._durations = Durations()
 
     def admit(self, command: C) -> bool:
         """Count a new command. False: it would exceed MAX_BYTES, and has failed."""
         if self._bytes + command.size > MAX_BYTES:
             self.fail(command, CommandFailed("the bus is overloaded: too much is still unconfirmed"))
             return False
+        if command.script is not None:
+            self._script_calls[command.script.name] += 1
         self._commands.append(command)
         self._bytes += command.size
         if self._timer is None:
@@ -133,6 +143,7 @@ class InFlight(Generic[C]):
     def answer(self, command: C, reply: Reply) -> None:
         if not command.answer.done():
             self._answered += 1
+            self._durations.record(asyncio.get_running_loop().time() - command.since)
             command.answer.set_result(reply)
 
     def fail(self, command: C, error: Unavailable) -> None:
@@ -165,4 +176,11 @@ class InFlight(Generic[C]):
             self._timer = loop.call_at(self._commands[0].deadline, self._check_deadlines)
 
     def statistics(self) -> InFlightStatistics:
-        return InFlightStatistics(self._answered, self._failed, len(self._commands), self._bytes)
+        return InFlightStatistics(
+            self._answered,
+            self._failed,
+            len(self._commands),
+            self._bytes,
+            dict(self._script_calls),
+            self._durations.statistics(),
+        )

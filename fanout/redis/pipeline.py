@@ -6,10 +6,11 @@ waits for a connection fails at the same deadline, and has certainly not been ex
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ...shared.durations import DurationStatistics
 from .command_writer import CommandWriter
 from .connection import RedisConnection, Reply, Word
 from .errors import CommandFailed, RedisError
@@ -75,6 +76,10 @@ class PipelineStatistics:
     """Commands that wait for their answer now."""
     in_flight_bytes: int
     """Bytes of these commands."""
+    script_calls: Mapping[str, int]
+    """Calls of each script so far, by its name; a batch of calls is one."""
+    durations: DurationStatistics
+    """Of the commands that Redis has answered with a value."""
 
 
 class AnyPipeline(CommandSender, Protocol):
@@ -180,4 +185,6 @@ class Pipeline:
             failed=commands.failed,
             in_flight=commands.in_flight,
             in_flight_bytes=commands.in_flight_bytes,
+            script_calls=commands.script_calls,
+            durations=commands.durations,
         )

@@ -23,6 +23,8 @@ class Script:
 
     source: bytes
     digest: str
+    name: str
+    """Of its file, for statistics."""
     order: str = ""
     """Calls of scripts with the same word here are kept in order, whatever their keys are. Empty: by their keys."""
 
@@ -34,14 +36,14 @@ class Script:
         """
         source = self.source.replace(b"redis.call('PUBLISH'", b"redis.call('SPUBLISH'")
         source = source.replace(b"'NUMSUB'", b"'SHARDNUMSUB'")
-        return self if source == self.source else _script(source, self.order)
+        return self if source == self.source else _script(source, self.name, self.order)
 
     @cached_property
     def plain(self) -> "Script":
         """The same script without its flags, for servers that do not know them; the script itself if it has none."""
         if not self.source.startswith(b"#!"):
             return self
-        return _script(self.source.partition(b"\n")[2], self.order)
+        return _script(self.source.partition(b"\n")[2], self.name, self.order)
 
     def call(self, keys: tuple[bytes, ...], arguments: tuple[Word, ...]) -> tuple[Word, ...]:
         """The words of its EVALSHA command."""
@@ -58,11 +60,11 @@ def load_script(name: str, *, head: str = "", rest: str = "", allow_oom: bool = 
     source = b"\n".join((_FOLDER / f"{part}.lua").read_bytes() for part in (*head.split(), name, *rest.split()))
     if allow_oom:
         source = b"#!lua flags=allow-oom\n" + source
-    return _script(source, order)
+    return _script(source, name, order)
 
 
-def _script(source: bytes, order: str) -> Script:
-    return Script(source, sha1(source, usedforsecurity=False).hexdigest(), order)
+def _script(source: bytes, name: str, order: str) -> Script:
+    return Script(source, sha1(source, usedforsecurity=False).hexdigest(), name, order)
 
 
 async def load_scripts(connection: RedisConnection, scripts: Sequence[Script]) -> None:

@@ -1,6 +1,7 @@
 """The leases that this node's sessions hold under the limits of their agent and user, and why they were closed."""
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 
 import orjson
 
@@ -56,6 +57,7 @@ class SessionLeases:
         self._disconnects = disconnects
         self._node_id = node_id
         self._clock = clock
+        self._closed: Counter[DisconnectRule] = Counter()
         self._limits_users = limits.default(OwnerKind.USER).max_sessions > 0
 
     def are_limited(self, session: Session) -> bool:
@@ -123,6 +125,7 @@ class SessionLeases:
             rule = _LIMITS[order.owner.kind] if order is not None and code in _BY_LIMIT else _RULES.get(code)
         if rule is None:
             return
+        self._closed[rule] += 1
         displaced_by = None if order is None or not order.displaced_by else order.displaced_by.rpartition("/")[2]
         disconnect = Disconnect(
             at=rfc3339(self._clock.now()),
@@ -138,3 +141,7 @@ class SessionLeases:
         if not is_guest(session.user_id):  # a guest's ID is random: no log is read by it
             owners.append(Owner(OwnerKind.USER, session.user_id))
         self._disconnects.remember(owners, disconnect)
+
+    def statistics(self) -> Mapping[str, int]:
+        """How many sessions were refused or closed by each rule, since the start."""
+        return {rule.value: self._closed[rule] for rule in DisconnectRule}

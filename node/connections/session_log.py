@@ -1,6 +1,9 @@
 """One line of the log for each session that ends, or gets no place, sampled where there are many."""
 
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 
 import structlog
 
@@ -12,6 +15,27 @@ from ..protocols.session import Session
 
 CLOSED_BY_CLIENT = "closed by the client"
 LOST = "the connection was lost"
+_KNOWN_CODES = frozenset(CLOSE_RULES)
+
+
+class EndedBy(StrEnum):
+    """Who has ended a session."""
+
+    NODE = "node"
+    REFUSAL = "refusal"  # by the node, before the session was open
+    CLIENT = "client"
+    LOSS = "loss"  # of its connection, without a close frame
+
+
+@dataclass(frozen=True, slots=True)
+class EndStatistics:
+    """How many sessions have ended so."""
+
+    by: EndedBy
+    code: str
+    """The close code; empty: there was none; "other": the client chose one that is not of `docs/protocol.md §5`."""
+    count: int
+
 
 _log = structlog.get_logger("tannoy.session")
 
@@ -21,11 +45,13 @@ class SessionLog:
 
     def __init__(self, clock: Clock) -> None:
         self._lines = SampledLines(clock)
+        self._ends: Counter[tuple[EndedBy, str]] = Counter()  # bounded: close codes of ours
 
     def record_close(
         self, session: Session, address: str | None, code: CloseCode, order: CloseOrder | None, *, was_open: bool
     ) -> None:
         """The node closes the session, or, if it was never open, refuses it a place. `order`: the limit behind it."""
+        self._ends[EndedBy.NODE if was_open else EndedBy.REFUSAL, str(int(code))] += 1
         event = "closed a session" if was_open else "refused a session"
         if (sampled := self._lines.admit((event, code))) is None:
             return
@@ -34,9 +60,16 @@ class SessionLog:
 
     def record_end(self, session: Session, address: str | None, code: int | None) -> None:
         """The client has closed the session with this code; None: its connection is gone."""
+        if code is None:
+            self._ends[EndedBy.LOSS, ""] += 1
+        else:
+            self._ends[EndedBy.CLIENT, str(code) if code in _KNOWN_CODES else "other"] += 1
         if (sampled := self._lines.admit(code is None)) is not None:
             reason = LOST if code is None else CLOSED_BY_CLIENT
             self._write("a session has ended", session, address, code, reason, sampled)
+
+    def statistics(self) -> tuple[EndStatistics, ...]:
+        return tuple(EndStatistics(by, code, count) for (by, code), count in sorted(self._ends.items()))
 
     def _write(
         self,

@@ -8,7 +8,7 @@ import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ...shared.channels import Channel
+from ...shared.channels import Channel, ChannelKind
 from ...shared.names import UserId
 from ...shared.publication import Position, Publication
 from .roster import JoinBuffer, Member, Roster
@@ -23,6 +23,8 @@ class HubStatistics:
     """Users with a session here."""
     channels: int
     """Channels of which a session here is a member, or which one is joining."""
+    rooms: int
+    """Those of them that are rooms; the others are agents."""
 
 
 class Hub:
@@ -33,6 +35,7 @@ class Hub:
         # Most users have one session, and a set for each would weigh more than the rest; a few have thousands.
         self._users: dict[UserId, Member | set[Member]] = {}
         self._sessions: set[Member] = set()
+        self._rooms = 0
 
     # ---- sessions
 
@@ -138,11 +141,15 @@ class Hub:
         roster = self.rosters.get(channel.address)
         if roster is None:
             roster = self.rosters[channel.address] = Roster(channel)
+            self._rooms += channel.kind is ChannelKind.ROOM
         return roster
 
     def _drop_if_empty(self, roster: Roster) -> None:
         if not (roster.outboxes or roster.joining):
             del self.rosters[roster.channel.address]
+            self._rooms -= roster.channel.kind is ChannelKind.ROOM
 
     def statistics(self) -> HubStatistics:
-        return HubStatistics(sessions=len(self._sessions), users=len(self._users), channels=len(self.rosters))
+        return HubStatistics(
+            sessions=len(self._sessions), users=len(self._users), channels=len(self.rosters), rooms=self._rooms
+        )

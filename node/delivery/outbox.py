@@ -22,6 +22,8 @@ ANSWERS_MAX_BYTES = 65_536
 class OutboxStatistics:
     slow: int
     """Outboxes that queue now, because their socket is full."""
+    queued_bytes: int
+    """Bytes that they queue now."""
     overflowed: int
     """Times that an outbox was full, so far."""
     dropped_bytes: int
@@ -35,11 +37,12 @@ class OutboxLimits:
     max_bytes: int
     policy: SlowPolicy
     slow: int = 0
+    queued_bytes: int = 0
     overflowed: int = 0
     dropped_bytes: int = 0
 
     def statistics(self) -> OutboxStatistics:
-        return OutboxStatistics(self.slow, self.overflowed, self.dropped_bytes)
+        return OutboxStatistics(self.slow, self.queued_bytes, self.overflowed, self.dropped_bytes)
 
 
 class Outbox:
@@ -94,6 +97,7 @@ class Outbox:
         if self._queue is not None:
             self._queue.append((chunk, True))
             self._answers_bytes += len(chunk)
+            self._limits.queued_bytes += len(chunk)
             return
         if not self._transport.buffered():
             self._answers_written = 0
@@ -141,6 +145,7 @@ class Outbox:
                 return
         queue.append((chunk, is_direct))
         self._queued_bytes += size
+        limits.queued_bytes += size
         if is_direct:
             self._direct_bytes += size
 
@@ -154,7 +159,9 @@ class Outbox:
             self._on_overflow()
             return
         assert self._queue is not None
-        limits.dropped_bytes += self._queued_bytes - self._direct_bytes + (0 if is_direct else size)
+        broadcast = self._queued_bytes - self._direct_bytes
+        limits.queued_bytes -= broadcast
+        limits.dropped_bytes += broadcast + (0 if is_direct else size)
         kept = [entry for entry in self._queue if entry[1]]
         self._queue.clear()
         self._queue.extend(kept)
@@ -174,6 +181,7 @@ class Outbox:
         if self._queue is None:
             return
         self._limits.slow -= 1
+        self._limits.queued_bytes -= self._queued_bytes + self._answers_bytes
         waiting = self._transport.framing.join([chunk for chunk, _ in self._queue])
         self._queue = None
         self._answers_written = self._answers_bytes
@@ -189,6 +197,7 @@ class Outbox:
         """Drop the queue and all that is written from now on: the connection ends."""
         if self._queue is not None:
             self._limits.slow -= 1
+            self._limits.queued_bytes -= self._queued_bytes + self._answers_bytes
             self._limits.dropped_bytes += self._queued_bytes + self._answers_bytes
             self._queue = None
         self.write = _drop

@@ -83,7 +83,7 @@ async def test_a_script_without_flags_that_is_refused_is_an_error(valkey: Valkey
     connection = await connect(valkey.address, name="test", on_pushes=lambda _: None, timeout=PATIENCE)
     try:
         with pytest.raises(RedisError, match="compiling"):
-            await load_scripts(connection, (Script(b"no Lua", ""), *SCRIPTS))
+            await load_scripts(connection, (Script(b"no Lua", "", "none"), *SCRIPTS))
         assert connection.takes_script_flags
     finally:
         connection.abort()

@@ -7,7 +7,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
-from tannoy.shared.extras import ARCHIVE_PACKAGES, EMBEDDED_PACKAGES, HTTP_PACKAGES, SERVER_PACKAGES
+from tannoy.shared.extras import ARCHIVE_PACKAGES, EMBEDDED_PACKAGES, HTTP_PACKAGES, METRICS_PACKAGES, SERVER_PACKAGES
 
 PROJECT = Path(__file__).parent.parent.parent
 LAYERS = ("client", "embedding", "node", "fanout", "sdk", "shared")
@@ -85,12 +85,13 @@ def test_running_installs_no_tool_of_development() -> None:
         ("server", SERVER_PACKAGES),
         ("embedded", EMBEDDED_PACKAGES),
         ("http", HTTP_PACKAGES),
+        ("metrics", METRICS_PACKAGES),
         ("archive", ARCHIVE_PACKAGES),
     ],
 )
 def test_the_modules_that_are_looked_for_are_those_that_the_extra_brings(extra: str, modules: tuple[str, ...]) -> None:
     distributions = packages_distributions()
-    found = {name.lower() for module in modules for name in distributions[module]}
+    found = {name.lower().replace("_", "-") for module in modules for name in distributions[module]}
 
     brought_by_an_extra = {"cryptography", "greenlet"}  # of pyjwt[crypto] and sqlalchemy[asyncio]
     assert found - brought_by_an_extra == _names(PYPROJECT["project"]["optional-dependencies"][extra])

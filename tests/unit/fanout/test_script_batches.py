@@ -15,7 +15,7 @@ from tannoy.shared.errors import Unavailable
 from tests.support.clock import on_manual_time, turns
 from tests.support.memory_redis import NOWHERE
 
-FIRST, SECOND = Script(b"first", "1" * 40), Script(b"second", "2" * 40)
+FIRST, SECOND = Script(b"first", "1" * 40, "first"), Script(b"second", "2" * 40, "second")
 
 
 class BatchPipeline(Pipeline):

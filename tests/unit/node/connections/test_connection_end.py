@@ -65,7 +65,7 @@ async def test_resyncs_that_overflow_the_outbox_close_the_connection_with_the_sk
     client.write_broadcast(6000)
     client.transport.drain()
     assert client.transport.closed_with == (4002, "too slow to read")
-    assert node.hub.statistics() == HubStatistics(sessions=0, users=0, channels=0)
+    assert node.hub.statistics() == HubStatistics(sessions=0, users=0, channels=0, rooms=0)
 
 
 # ---- bye
@@ -168,7 +168,7 @@ async def test_connection_that_ends_in_any_way_releases_everything_once(end: str
         client.connection.close(CloseCode.DRAINING)
     if "peer" in end:
         client.connection.on_closed()
-    assert node.hub.statistics() == HubStatistics(sessions=0, users=0, channels=0)
+    assert node.hub.statistics() == HubStatistics(sessions=0, users=0, channels=0, rooms=0)
     assert node.subscriptions.holders(ROOM.address) == 0
     assert node.outbox_limits.slow == 0
 
@@ -180,7 +180,7 @@ async def test_connection_that_ends_while_it_joins_releases_the_subscription() -
     client.connection.on_closed()
     await node.acknowledge()
     assert node.subscriptions.holders(ROOM.address) == 0
-    assert node.hub.statistics() == HubStatistics(sessions=0, users=0, channels=0)
+    assert node.hub.statistics() == HubStatistics(sessions=0, users=0, channels=0, rooms=0)
     assert client.received() == []
 
 

@@ -139,7 +139,7 @@ async def test_session_that_disconnects_before_welcome_releases_its_lease(ready:
     client.connection.on_closed()
     await turns(6)
     assert (node.released_leases(), node.leases.statistics().known) == ([b"me|1|s1"], 0)
-    assert node.hub.statistics() == HubStatistics(sessions=0, users=0, channels=0)
+    assert node.hub.statistics() == HubStatistics(sessions=0, users=0, channels=0, rooms=0)
     assert node.counters.open == 0
 
 

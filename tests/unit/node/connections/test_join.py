@@ -70,7 +70,7 @@ async def test_session_that_ends_at_any_step_of_its_join_leaves_nothing(
         node.redis.answer_held(PRESENCE_JOIN)
     await turns()
     assert node.subscriptions.holders(ROOM.address) == 0
-    assert node.hub.statistics() == HubStatistics(sessions=0, users=0, channels=0)
+    assert node.hub.statistics() == HubStatistics(sessions=0, users=0, channels=0, rooms=0)
     assert node.presence_numbers(PRESENCE_JOIN) == node.presence_numbers(PRESENCE_LEAVE)
 
 

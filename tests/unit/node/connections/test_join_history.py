@@ -179,7 +179,7 @@ async def test_session_that_ends_while_its_position_is_read_leaves_nothing(
         node.history_redis.answer_held(HISTORY_READ)
     await turns()
     assert node.subscriptions.holders(ROOM.address) == 0
-    assert node.hub.statistics() == HubStatistics(sessions=0, users=0, channels=0)
+    assert node.hub.statistics() == HubStatistics(sessions=0, users=0, channels=0, rooms=0)
     assert node.presence_numbers(PRESENCE_JOIN) == node.presence_numbers(PRESENCE_LEAVE)
 
 

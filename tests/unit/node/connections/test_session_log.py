@@ -69,3 +69,14 @@ async def test_very_many_ends_are_sampled(lines: list[EventDict]) -> None:
     for number in range(LINES_MAX + 5):
         ClientDriver(node, session_id=f"s{number}").connection.close(CloseCode.DRAINING)
     assert len(ends(lines)) == LINES_MAX
+
+
+@on_manual_time
+async def test_ends_are_counted_by_who_ended_the_session_and_with_which_code() -> None:
+    node = UnitNode()
+    log = node.context.session_log
+    for number, end in enumerate((1001, 1001, 3999, None)):
+        ClientDriver(node, session_id=f"s{number}").connection.on_closed(end)
+    ClientDriver(node, session_id="s9").connection.close(CloseCode.DRAINING)
+    counted = {(each.by, each.code): each.count for each in log.statistics()}
+    assert counted == {("client", "1001"): 2, ("client", "other"): 1, ("loss", ""): 1, ("node", "4001"): 1}

@@ -83,7 +83,7 @@ def test_user_without_sessions_is_removed() -> None:
     hub, member = Hub(), RecordingMember()
     hub.register(member)
     hub.unregister(member)
-    assert hub.statistics() == HubStatistics(sessions=0, users=0, channels=0)
+    assert hub.statistics() == HubStatistics(sessions=0, users=0, channels=0, rooms=0)
 
 
 def test_sessions_may_be_unregistered_while_they_are_iterated() -> None:

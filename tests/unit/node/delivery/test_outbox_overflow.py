@@ -2,7 +2,7 @@
 
 from tannoy.shared.policy import SlowPolicy
 
-from tests.support.outbox_driver import LIMIT, OutboxDriver
+from tests.support.outbox_driver import LIMIT, OutboxDriver, both_policies
 
 # ---- disconnect
 
@@ -109,3 +109,30 @@ def test_skip_overflows_if_private_messages_alone_exceed_the_limit() -> None:
     assert driver.overflowed == 1
     driver.transport.drain()
     assert (driver.transport.stream, driver.skipped) == (b"", 0)
+
+
+# ---- what waits, of all outboxes of a node
+
+
+@both_policies
+def test_bytes_that_wait_are_counted_until_they_are_written_or_dropped(policy: SlowPolicy) -> None:
+    driver = OutboxDriver(policy)
+    limits, outbox = driver.limits, driver.outbox
+    driver.transport.stall()
+    outbox.write(b"x" * 50)
+    outbox.write_direct(b"x" * 20)
+    outbox.write_answer(b"x" * 200)
+    assert limits.queued_bytes == 270
+    outbox.write(b"x" * 31)  # beyond the limit
+    assert limits.queued_bytes == (0 if policy is SlowPolicy.DISCONNECT else 220)
+    driver.transport.drain()
+    assert limits.queued_bytes == 0
+
+
+def test_bytes_that_wait_are_not_counted_any_more_when_the_connection_ends() -> None:
+    driver = OutboxDriver(SlowPolicy.SKIP)
+    driver.transport.stall()
+    driver.outbox.write(b"x" * 50)
+    driver.outbox.write_answer(b"x" * 50)
+    driver.outbox.discard()
+    assert driver.limits.queued_bytes == 0
