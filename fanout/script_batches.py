@@ -27,7 +27,7 @@ HOLD_SECONDS = 0.02
 """For which calls wait for the answer to those before them: where Redis does not answer, they fail that much later."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Call:
     keys: tuple[bytes, ...]
     words: tuple[Word, ...]
@@ -86,10 +86,14 @@ class ScriptBatches:
                 self._send(group, script, calls[at : at + CALLS_AT_ONCE])
 
     def _send(self, group: int, script: Script, calls: list[_Call]) -> None:
-        keys = tuple(key for call in calls for key in call.keys)
-        words = (*self._scripts[script], *(word for call in calls for word in call.words))
+        keys: list[bytes] = []
+        words = [*self._scripts[script]]
+        for call in calls:
+            keys += call.keys
+            words += call.words
         self._under_way[group] += 1
-        self._pipeline.run_script(script, keys, words).add_done_callback(partial(self._answer, group, script, calls))
+        answer = self._pipeline.run_script(script, tuple(keys), tuple(words))
+        answer.add_done_callback(partial(self._answer, group, script, calls))
 
     def _answer(self, group: int, script: Script, calls: list[_Call], answer: asyncio.Future[Reply]) -> None:
         self._under_way[group] -= 1

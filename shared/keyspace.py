@@ -237,7 +237,13 @@ class Keyspace:
 
     def sessions_of_node(self, room: Channel, incarnation: str) -> bytes:
         """Hash of a process's sessions in a room: number of the connection → user."""
-        return self._in_partition(partition(room.kind, room.name), f"in:{incarnation}:room:{room.name}")
+        return self.presence_of_node(room, incarnation)[0]
+
+    def presence_of_node(self, room: Channel, incarnation: str) -> tuple[bytes, bytes]:
+        """`sessions_of_node` and `rooms_of_node`, cut from the address: for each join and each leave."""
+        base, name = _base_and_name(room)
+        process = incarnation.encode()
+        return b"%bin:%b:%b" % (base, process, name), b"%bon:%b" % (base, process)
 
     def disconnects(self, owner: Owner) -> bytes:
         """List of the reasons for which sessions of an owner were refused or closed, newest first."""

@@ -140,13 +140,8 @@ class PresenceCalls:
 
         `processes`: all with heartbeats. `seen`, `due`: the versions that members here have seen, and should have.
         """
-        keyspace = self.keyspace
-
-        def keys_of(process: str) -> tuple[bytes, bytes]:
-            return keyspace.sessions_of_node(room, process), keyspace.rooms_of_node(room.partition, process)
-
-        of_all = (key for process in processes for key in keys_of(process))
-        keys = (*self._keys_of_room(room), *keys_of(incarnation), *of_all)
+        of_all = (key for process in processes for key in self.keyspace.presence_of_node(room, process))
+        keys = (*self._keys_of_session(room, incarnation), *of_all)
         return self._run(PRESENCE_CHECK, room, keys, (self._grace_ms, self._lease_ms, seen, due))
 
     async def list_processes(self, part: int) -> list[str]:
@@ -219,9 +214,7 @@ class PresenceCalls:
         return (*self.keyspace.presence(room), room.address)
 
     def _keys_of_session(self, room: Channel, incarnation: str) -> tuple[bytes, ...]:
-        keyspace = self.keyspace
-        on = keyspace.rooms_of_node(room.partition, incarnation)
-        return (*self._keys_of_room(room), keyspace.sessions_of_node(room, incarnation), on)
+        return (*self._keys_of_room(room), *self.keyspace.presence_of_node(room, incarnation))
 
     def _words(self, room: Channel) -> tuple[Word, ...]:
         return (room.name, self._envelopes.presence_key(room.address))

@@ -17,7 +17,7 @@ from .errors import RedisError
 _FOLDER = Path(__file__).parent.parent / "lua"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # no two are alike, and each call looks its script up
 class Script:
     """A script's source text and its digest: 40 hexadecimal digits, by which EVALSHA names it."""
 
