@@ -7,7 +7,7 @@ that one alone.
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -34,12 +34,34 @@ class _Call:
     answer: asyncio.Future[Reply]
 
 
+class _Waiting:
+    """Calls of one group that are sent together: runs of calls of one script, in the order in which they are sent."""
+
+    __slots__ = ("_places", "runs")
+
+    def __init__(self, scripts: Iterable[Script]) -> None:
+        self.runs: list[tuple[Script, list[_Call]]] = [(script, []) for script in scripts]
+        self._places: dict[bytes, int] = {}  # by `order`, the run of the last call; bounded by the calls
+
+    def add(self, script: Script, call: _Call, order: bytes | None) -> None:
+        """To the first run of its script that is not in front of an earlier call of the same `order`."""
+        place = 0 if order is None else self._places.get(order, 0)
+        while place < len(self.runs) and self.runs[place][0] is not script:
+            place += 1
+        if place == len(self.runs):
+            self.runs.append((script, []))
+        self.runs[place][1].append(call)
+        if order is not None:
+            self._places[order] = place
+
+
 class ScriptBatches:
     """Calls of scripts that are sent at the end of the loop turn or, while others are under way, with their answer.
 
     So the busier Redis is, the more calls go together. `scripts`, each with the words that its calls share: those of
-    the first script are sent first. Within a script calls keep their order. A call is sent to Redis with others of its
-    partition or, where one server has all partitions, with any others.
+    the first script are sent first. Within a script calls keep their order, and so do calls of any scripts with the
+    same `order`. A call is sent to Redis with others of its partition or, where one server has all partitions, with any
+    others.
     """
 
     def __init__(
@@ -48,23 +70,25 @@ class ScriptBatches:
         self._pipeline = pipeline
         self._unreadable = unreadable
         self._scripts = scripts
-        self._waiting: dict[int, dict[Script, list[_Call]]] = {}  # by group, for a loop turn or HOLD_SECONDS
+        self._waiting: dict[int, _Waiting] = {}  # by group, for a loop turn or HOLD_SECONDS
         self._holds: dict[int, asyncio.TimerHandle] = {}  # of the groups that wait for an answer
         self._under_way: Counter[int] = Counter()  # batches by group; bounded by the partitions
         self._flush_is_due = False
 
-    def call(self, script: Script, keys: tuple[bytes, ...], words: tuple[Word, ...]) -> asyncio.Future[Reply]:
+    def call(
+        self, script: Script, keys: tuple[bytes, ...], words: tuple[Word, ...], *, order: bytes | None = None
+    ) -> asyncio.Future[Reply]:
         """What the script returns of this call. The future raises CommandFailed."""
         loop = asyncio.get_running_loop()
         call = _Call(keys, words, loop.create_future())
         group = self._pipeline.batch_of(keys[0])
         if group not in self._waiting:
-            self._waiting[group] = {each: [] for each in self._scripts}
+            self._waiting[group] = _Waiting(self._scripts)
             if self._under_way[group]:
                 self._holds[group] = loop.call_later(HOLD_SECONDS, self._send_group, group)
             else:
                 self._flush_soon()
-        self._waiting[group][script].append(call)
+        self._waiting[group].add(script, call, order)
         return call.answer
 
     def _flush_soon(self) -> None:
@@ -81,7 +105,7 @@ class ScriptBatches:
     def _send_group(self, group: int) -> None:
         if (hold := self._holds.pop(group, None)) is not None:
             hold.cancel()
-        for script, calls in self._waiting.pop(group).items():
+        for script, calls in self._waiting.pop(group).runs:
             for at in range(0, len(calls), CALLS_AT_ONCE):
                 self._send(group, script, calls[at : at + CALLS_AT_ONCE])
 

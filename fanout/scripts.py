@@ -81,34 +81,35 @@ REVOCATIONS_FORGET = load_script("revocations_forget", head="revocation_common",
 COORDINATION_PROBE = load_script("coordination_probe")
 """KEYS: of the probe. Returns 1: the scripts of leases and presence may call what they do."""
 
-LEASE_ACQUIRE = load_script("lease_acquire", head="lease_common")
-"""KEYS: of the owner. ARGV: lease, info, max, policy, owner, has waited, lease in ms.
+LEASE_ACQUIRE = load_script("lease_acquire", head="batch_common lease_common lease_limit_common", order="leases")
+"""KEYS: of each owner. ARGV: lease in ms; of each, lease, info, max, policy, owner, has waited.
 
-Returns a list that begins with held, full, wait, displaced, recovering or fenced.
+Returns of each a list that begins with held, full, wait, displaced, recovering or fenced.
 """
 
-LEASE_RELEASE = load_script("lease_release", head="lease_common", allow_oom=True)
-"""KEYS: of the owner. ARGV: lease, generation, lease in ms.
+LEASE_RELEASE = load_script("lease_release", head="batch_common lease_common", allow_oom=True, order="leases")
+"""KEYS: of each owner. ARGV: lease in ms; of each, lease, generation.
 
-Returns the lease that was granted in its place, or an empty string.
+Returns of each the lease that was granted in its place, or an empty string.
 """
 
-LEASE_REPAIR = load_script("lease_repair", head="lease_common", allow_oom=True)
-"""KEYS: of the owner. ARGV: incarnation, owner, max, policy, adding, newest; lease, generation, info of each; lease ms.
+LEASE_REPAIR = load_script("lease_repair", head="batch_common lease_common lease_limit_common", allow_oom=True)
+"""KEYS: of the owner. ARGV: lease in ms, incarnation, owner, max, policy, adding, newest; of each lease, its name,
+generation, info.
 
 Returns [missing, granted, surplus, policy, count].
 """
 
-LEASE_DEAD = load_script("lease_dead", head="lease_common", allow_oom=True)
-"""KEYS: of the owner and the dead process. ARGV: incarnation, owner, lease in ms. Returns how many were freed."""
+LEASE_DEAD = load_script("lease_dead", head="batch_common lease_common", allow_oom=True)
+"""KEYS: of the owner and the dead process. ARGV: lease in ms, incarnation, owner. Returns how many were freed."""
 
-LEASE_LIMIT = load_script("lease_limit", head="lease_common")
-"""KEYS: of the owner. ARGV: max, policy, lease in ms. Returns [count, leases that have to be closed]."""
+LEASE_LIMIT = load_script("lease_limit", head="batch_common lease_common lease_limit_common")
+"""KEYS: of the owner. ARGV: lease in ms, max, policy. Returns [count, leases that have to be closed]."""
 
-LEASE_LIST = load_script("lease_list", head="lease_common")
-"""KEYS: of the owner. ARGV: max, policy, lease in ms. Returns [max, policy, infos]."""
+LEASE_LIST = load_script("lease_list", head="batch_common lease_common lease_limit_common")
+"""KEYS: of the owner. ARGV: lease in ms, max, policy. Returns [max, policy, infos]."""
 
-PRESENCE_JOIN = load_script("presence_join", head="presence_common", order="presence")
+PRESENCE_JOIN = load_script("presence_join", head="batch_common presence_common", order="presence")
 """KEYS: of each room, the process and the room's history. ARGV: inline_max, events_max, seconds of a new head; of each
 room, seal key, incarnation, number, user, username, is restated, with head.
 
@@ -116,33 +117,37 @@ Returns of each [version, users, [user, entry, …] or None, `EPOCH OFFSET` or N
 """
 
 PRESENCE_LEAVE = load_script(
-    "presence_leave", head="presence_common presence_leaves_common", allow_oom=True, order="presence"
+    "presence_leave", head="batch_common presence_common presence_leaves_common", allow_oom=True, order="presence"
 )
 """KEYS: of each room and the process. ARGV: inline_max, events_max, grace in ms; of each room, seal key, number.
 
 Returns of each 1 (left) or 0.
 """
 
-PRESENCE_DEAD = load_script("presence_dead", head="presence_common presence_leaves_common", allow_oom=True)
+PRESENCE_DEAD = load_script("presence_dead", head="batch_common presence_common presence_leaves_common", allow_oom=True)
 """KEYS: of the room and the process. ARGV: inline_max, events_max, room, seal key, incarnation, grace, dead before.
 
 Returns how many of its sessions are left.
 """
 
-PRESENCE_SWEEP = load_script("presence_sweep", head="presence_common presence_leaves_common", allow_oom=True)
+PRESENCE_SWEEP = load_script(
+    "presence_sweep", head="batch_common presence_common presence_leaves_common", allow_oom=True
+)
 """KEYS: of each room. ARGV: inline_max, events_max; of each room, seal key.
 
 Returns of each how many leaves it has shown, or -1 (call it again).
 """
 
-PRESENCE_CHECK = load_script("presence_check", head="presence_common presence_leaves_common", allow_oom=True)
+PRESENCE_CHECK = load_script(
+    "presence_check", head="batch_common presence_common presence_leaves_common", allow_oom=True
+)
 """KEYS: of the room and the process, sessions of each process. ARGV: inline_max, events_max, room, seal key, grace,
 lease in ms, version seen, version due.
 
 Returns [1 (the room agrees with its sessions) or 0 (check it again soon), version].
 """
 
-PRESENCE_LIST = load_script("presence_list", head="presence_common")
+PRESENCE_LIST = load_script("presence_list", head="batch_common presence_common")
 """KEYS: of the room. ARGV: limit, 0, room, seal key. Returns [version, users, sessions, [user, entry, …]]."""
 
 PRESENCE_DUE = load_script("presence_due", allow_oom=True)

@@ -8,12 +8,13 @@ import orjson
 
 from ...shared.channels import Owner
 from ...shared.errors import MalformedBytes
-from ...shared.keyspace import Keyspace
+from ...shared.keyspace import Keyspace, LeaseKeys
 from ...shared.policy import Limit, LimitPolicy
 from ...shared.sessions import SessionInfo
 from ..lease_times import DEFAULT_TIMES, LeaseTimes
 from ..redis.connection import Reply
 from ..redis.pipeline import AnyPipeline, CommandSender
+from ..script_batches import ScriptBatches
 from ..scripts import LEASE_ACQUIRE, LEASE_DEAD, LEASE_LIMIT, LEASE_LIST, LEASE_RELEASE, LEASE_REPAIR
 from ..unreadable import UnreadableData, parse_owner_member
 from .lease import Lease
@@ -94,7 +95,11 @@ class Repaired:
 
 
 class LeaseCalls:
-    """Every call raises Unavailable, or what `commands` raises."""
+    """Every call raises Unavailable, or what `commands` raises.
+
+    What is acquired in one loop turn goes to Redis in one call, and so does what is released: those of an owner in the
+    order of the calls.
+    """
 
     def __init__(
         self,
@@ -110,18 +115,21 @@ class LeaseCalls:
         self._keyspace = keyspace
         self._incarnation = incarnation
         self._lease_ms = times.lease_ms
+        shared = (times.lease_ms,)
+        # Who connects again releases before it acquires.
+        self._batches = ScriptBatches(pipeline, {LEASE_RELEASE: shared, LEASE_ACQUIRE: shared}, self._unreadable)
 
     async def acquire(self, lease: Lease, default: Limit, *, has_waited: bool) -> Acquired:
         """`default` holds unless the owner has a limit of its own; `has_waited`: the last answer was `Wait`."""
         owner = lease.owner
-        words = (lease.name, lease.info, default.max_sessions, default.policy, owner.member)
-        arguments = (*words, int(has_waited), self._lease_ms)
-        return parse_acquired(await self.pipeline.run_script(LEASE_ACQUIRE, self._keys(owner), arguments))
+        words = (lease.name, lease.info, default.max_sessions, default.policy, owner.member, int(has_waited))
+        keys = self._keys(owner)
+        return parse_acquired(await self._batches.call(LEASE_ACQUIRE, keys, words, order=keys.held))
 
     def release(self, lease: Lease) -> "asyncio.Future[Reply]":
         """`parse_granted` reads the answer."""
-        words = (lease.name, lease.generation, self._lease_ms)
-        return self.pipeline.run_script(LEASE_RELEASE, self._keys(lease.owner), words)
+        keys = self._keys(lease.owner)
+        return self._batches.call(LEASE_RELEASE, keys, (lease.name, lease.generation), order=keys.held)
 
     async def repair(
         self,
@@ -135,22 +143,22 @@ class LeaseCalls:
     ) -> Repaired:
         """State all leases of an owner that this process has, up to the one with the number `newest`."""
         stated = [word for lease in leases for word in (lease.name, lease.generation, lease.info)]
-        about = (self._incarnation, owner.member, default.max_sessions, default.policy)
-        arguments = (*about, int(add_missing), newest, *stated, self._lease_ms)
+        about = (self._lease_ms, self._incarnation, owner.member, default.max_sessions, default.policy)
+        arguments = (*about, int(add_missing), newest, *stated)
         reply = await commands.run_script(LEASE_REPAIR, self._keys(owner), arguments)
         missing, granted, surplus, policy, count = reply
         return Repaired(_names(missing), _names(granted), Surplus(_names(surplus), int(count), _policy(policy)))
 
     async def set_limit(self, owner: Owner, limit: Limit) -> Surplus:
         """Give an owner a limit of its own."""
-        words = (limit.max_sessions, limit.policy, self._lease_ms)
+        words = (self._lease_ms, limit.max_sessions, limit.policy)
         reply = await self.pipeline.run_script(LEASE_LIMIT, self._keys(owner), words)
         count, surplus = reply
         return Surplus(_names(surplus), int(count), limit.policy)
 
     async def list_sessions(self, owner: Owner, default: Limit) -> tuple[Limit, list[SessionInfo]]:
         """The limit that holds for an owner, and the sessions that hold its leases, oldest first."""
-        words = (default.max_sessions, default.policy, self._lease_ms)
+        words = (self._lease_ms, default.max_sessions, default.policy)
         reply = await self.pipeline.run_script(LEASE_LIST, self._keys(owner), words)
         max_sessions, policy, infos = reply
         sessions: list[SessionInfo] = []
@@ -176,7 +184,7 @@ class LeaseCalls:
                 self.pipeline.run_script(
                     LEASE_DEAD,
                     self._keyspace.leases(owner, incarnation),
-                    (incarnation, owner.member, self._lease_ms),
+                    (self._lease_ms, incarnation, owner.member),
                 )
                 for owner in owners
             )
@@ -190,7 +198,7 @@ class LeaseCalls:
         await self._unreadable.remove(commands, "SREM", key, *(member for member, owner in owners.items() if not owner))
         return {owner for owner in owners.values() if owner is not None}
 
-    def _keys(self, owner: Owner) -> tuple[bytes, ...]:
+    def _keys(self, owner: Owner) -> LeaseKeys:
         return self._keyspace.leases(owner, self._incarnation)
 
 

@@ -8,7 +8,7 @@
 -- never exceeds the limit in between.
 --
 -- Any of these keys may be deleted from outside: evicted, or by a clean-up script. `state` counts the members of `held`
--- and `info`; where they differ, something was lost, and what is left is not relied on (`forget_owner`).
+-- and `info`; where that differs, something was lost, and what is left is not relied on (`forget_owner`).
 --
 -- None of them has a time to live: a Redis that evicts only keys that have one never takes them. The process of a lease
 -- frees it, or, where that is dead, any other (lease_dead.lua), and with the last lease all of them are gone.
@@ -16,9 +16,12 @@
 -- Redis does not roll a script back where it refuses one of its commands, as it does if its user has lost a right. So
 -- the order of writes matters: what is written before such a command is harmless, or makes these counts differ.
 --
--- ARGV  those of the script below it; the last one is for how long a heartbeat holds, in ms
+-- A call works on one owner after another (`for_each_owner`). An error of one ends that one alone.
+--
+-- ARGV  1 for how long a heartbeat holds, in ms; then, of each owner, those of the script below it
 -- Returns nothing by itself; each function is O(log n), free_dead_leases O(n)
--- KEYS  1 heartbeats zset  incarnation → when its heartbeat expires (ms of Redis TIME); .since: see heartbeat.lua
+-- KEYS of each owner
+--       1 heartbeats zset  incarnation → when its heartbeat expires (ms of Redis TIME); .since: see heartbeat.lua
 --       2 server     hash  id, life: the server and its data; until: no new leases are granted before that (ms);
 --                          losses: rises where keys were found to be lost, so that nodes state what they hold;
 --                          lost|OWNER: when keys of this owner were found to be lost (ms)
@@ -29,45 +32,90 @@
 --                          n|NEWCOMER → victim, v|VICTIM → newcomer: which lease waits for which
 --                          g|NEWCOMER → its generation, given when it began to wait
 --                          .g: the last generation; .d: when dead leases were last searched for (ms)
---                          .held, .infos: how many members held and info have
+--                          .kept: how many members held and info have together
 --       7 limit      hash  max, policy: a limit that was set for this owner
 --       8 limits     hash  owner → MAX POLICY: the limits that were set for owners of the partition, once more
-local HEARTBEATS, SERVER, OWNERS, HELD, INFO, STATE, LIMIT, LIMITS = unpack(KEYS)
-local LEASE_MS = tonumber(ARGV[#ARGV])
-local OWNER = LIMIT:sub(#LIMITS + 1) -- `limits` is as long as the part of `limit` before the owner
-local SMALL, SEARCH_EVERY_MS = 64, 500
+local LEASE_MS = tonumber(ARGV[1])
+local SMALL, SEARCH_EVERY_MS, KEYS_OF_EACH, SHARED_WORDS = 64, 500, 8, 1
+local HEARTBEATS, SERVER, OWNERS, HELD, INFO, STATE, LIMIT, LIMITS, OWNER
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
+-- What was read: of each `heartbeats` when a heartbeat expires, fields of `state` (false: missing), of `server` until when
+-- no leases are granted and when keys of the owner were lost, how many members `held` and `info` have; and what has to be
+-- added to `.kept`.
+local expiries = {}
+local state, server, held, infos, uncounted
+
+-- Work on the owner whose keys stand behind this position of KEYS.
+local function use_owner(key_at)
+  HEARTBEATS, SERVER, OWNERS, HELD, INFO, STATE, LIMIT, LIMITS = unpack(KEYS, key_at + 1, key_at + KEYS_OF_EACH)
+  OWNER = LIMIT:sub(#LIMITS + 1) -- `limits` is as long as the part of `limit` before the owner
+  state, server, uncounted = {}, nil, 0
+end
+
+-- The digits of a number: Lua's own conversion to text would round it or give it an exponent.
+local function digits(number)
+  return string.format('%.0f', number)
+end
+
+local function expiry_of(member)
+  local name = HEARTBEATS .. member
+  if expiries[name] == nil then
+    local expiry = redis.call('ZSCORE', HEARTBEATS, member)
+    expiries[name] = expiry and tonumber(expiry)
+  end
+  return expiries[name]
+end
+
 local function alive(lease)
-  local expiry = redis.call('ZSCORE', HEARTBEATS, lease:match('^[^|]*'))
-  return expiry and tonumber(expiry) > now
+  local expiry = expiry_of(lease:match('^[^|]*'))
+  return expiry and expiry > now
 end
 
 -- Whether another lease may still be used. If the heartbeats were lost, one that is not known yet may come: for as long
 -- as a node may rely on its last one, it counts.
 local function may_be_alive(lease)
-  local expiry = redis.call('ZSCORE', HEARTBEATS, lease:match('^[^|]*'))
+  local expiry = expiry_of(lease:match('^[^|]*'))
   if expiry then
-    return tonumber(expiry) > now
+    return expiry > now
   end
-  local since = redis.call('ZSCORE', HEARTBEATS, '.since')
-  return not since or math.abs(now + tonumber(since)) < LEASE_MS
+  local since = expiry_of('.since')
+  return not since or math.abs(now + since) < LEASE_MS
 end
 
--- Another name than a node gives ends the script: unreadable_remove.lua then removes it.
+-- Another name than a node gives ends the call: unreadable_remove.lua then removes it.
 local function session_of(lease)
   return lease:match('^[^|]+|%d+|([!-~]+)$') or error('a stored lease has no name of one')
 end
 
+local function read_state(field)
+  if state[field] == nil then
+    state[field] = redis.call('HGET', STATE, field)
+  end
+  return state[field]
+end
+
+local function set_state(...)
+  redis.call('HSET', STATE, ...)
+  local words = { ... }
+  for at = 1, #words, 2 do
+    state[words[at]] = words[at + 1]
+  end
+end
+
+local function remove_state(...)
+  redis.call('HDEL', STATE, ...)
+  for _, field in ipairs({ ... }) do
+    state[field] = false
+  end
+end
+
 -- Rises even if a failover has lost the last increments: the counter or the clock, whichever is ahead. Below 2^53, so
--- exact as a number of Lua, until 2255.
+-- exact as a number of Lua, until 2255. The caller stores it as `.g`.
 local function next_generation()
-  local stored = tonumber(redis.call('HGET', STATE, '.g') or '0')
-  local generation = string.format('%.0f', math.max(stored + 1, now * 1000))
-  redis.call('HSET', STATE, '.g', generation)
-  return generation
+  return digits(math.max(tonumber(read_state('.g') or '0') + 1, now * 1000))
 end
 
 -- Before the first lease of the owner: by this, what a dead process has left is found (lease_dead.lua).
@@ -75,14 +123,23 @@ local function note_owner(owner)
   redis.call('SADD', OWNERS, owner)
 end
 
+local function read_server()
+  if not server then
+    server = redis.call('HMGET', SERVER, 'until', 'lost|' .. OWNER)
+  end
+  return server
+end
+
 -- For how long this owner gets no new leases, in ms: nodes are stating those that they hold. 0 or less: they have.
 local function lost_for()
-  local lost = redis.call('HGET', SERVER, 'lost|' .. OWNER)
+  local lost = read_server()[2]
   local ms = lost and lost + LEASE_MS - now or 0
   if lost and ms <= 0 then
     redis.call('HDEL', SERVER, 'lost|' .. OWNER)
+    server[2] = false
   elseif ms > LEASE_MS then -- the clock of the server was set back
-    redis.call('HSET', SERVER, 'lost|' .. OWNER, string.format('%.0f', now))
+    server[2] = digits(now)
+    redis.call('HSET', SERVER, 'lost|' .. OWNER, server[2])
     ms = LEASE_MS
   end
   return ms
@@ -90,20 +147,22 @@ end
 
 -- For how long the server grants nobody a new lease, in ms, since it may have lost data; nil: it is not identified yet.
 local function recovering_for()
-  local waits_until = redis.call('HGET', SERVER, 'until')
+  local waits_until = read_server()[1]
   local ms = waits_until and waits_until - now
   if ms and ms > LEASE_MS then -- the clock of the server was set back
-    redis.call('HSET', SERVER, 'until', string.format('%.0f', now + LEASE_MS))
+    server[1] = digits(now + LEASE_MS)
+    redis.call('HSET', SERVER, 'until', server[1])
     ms = LEASE_MS
   end
-  return ms
+  return ms or nil
 end
 
 -- Delete the state of an owner without leases, held or waiting. The clock replaces the generation that is forgotten,
 -- and no lease has the same name twice.
 local function tidy_up()
-  if redis.call('EXISTS', HELD, INFO) == 0 then
+  if held + infos == 0 then
     redis.call('DEL', STATE)
+    state, uncounted = {}, 0
   end
 end
 
@@ -111,40 +170,66 @@ end
 -- fenced, before the first new one is granted. Without the keys nothing shows the loss any more, so they go last.
 local function forget_owner()
   redis.call('HINCRBY', SERVER, 'losses', 1)
-  redis.call('HSET', SERVER, 'lost|' .. OWNER, string.format('%.0f', now))
+  redis.call('HSET', SERVER, 'lost|' .. OWNER, digits(now))
   redis.call('DEL', HELD, INFO, STATE)
+  state, server, held, infos, uncounted = {}, nil, 0, 0, 0
 end
 
-local counted = redis.call('HMGET', STATE, '.held', '.infos')
-if redis.call('ZCARD', HELD) ~= tonumber(counted[1] or 0) or redis.call('HLEN', INFO) ~= tonumber(counted[2] or 0) then
-  forget_owner()
+-- The first step of each script: read what there is of the owner, with these fields of `state` that it will need.
+local function read_owner(...)
+  held, infos = redis.call('ZCARD', HELD), redis.call('HLEN', INFO)
+  local fields = { '.kept', ... }
+  for at, value in ipairs(redis.call('HMGET', STATE, unpack(fields))) do
+    state[fields[at]] = value
+  end
+  if held + infos ~= tonumber(state['.kept'] or 0) then
+    forget_owner()
+  end
+end
+
+-- Run a function for each owner (batch_common.lua): `words` are those of each. It is given the position of ARGV behind which
+-- they are. What it has added or removed is counted last, also behind an error.
+local function for_each_owner(words, run)
+  return for_each_call(KEYS_OF_EACH, words, SHARED_WORDS, function(key_at, word_at)
+    use_owner(key_at)
+    local is_done, result = pcall(run, word_at)
+    if uncounted ~= 0 then
+      redis.call('HINCRBY', STATE, '.kept', uncounted)
+    end
+    return is_done and result or error(result, 0)
+  end)
 end
 
 local function describe(lease, info)
-  redis.call('HINCRBY', STATE, '.infos', redis.call('HSET', INFO, lease, info))
+  local added = redis.call('HSET', INFO, lease, info)
+  infos, uncounted = infos + added, uncounted + added
 end
 
 local function hold(lease, generation)
-  redis.call('HINCRBY', STATE, '.held', redis.call('ZADD', HELD, generation, lease))
+  local added = redis.call('ZADD', HELD, generation, lease)
+  held, uncounted = held + added, uncounted + added
+end
+
+local function is_held(lease)
+  return held > 0 and redis.call('ZSCORE', HELD, lease)
 end
 
 local function forget(lease)
   local name = 's|' .. session_of(lease)
-  if redis.call('HDEL', INFO, lease) == 1 then
-    redis.call('HINCRBY', STATE, '.infos', -1)
-  end
-  if redis.call('HGET', STATE, name) == lease then
-    redis.call('HDEL', STATE, name)
+  local removed = redis.call('HDEL', INFO, lease)
+  infos, uncounted = infos - removed, uncounted - removed
+  if read_state(name) == lease then
+    remove_state(name)
   end
 end
 
 -- Let a newcomer wait no longer. If its victim is of the same session, that is the newest lease of the session again.
 local function cancel_wait(newcomer)
-  local victim = redis.call('HGET', STATE, 'n|' .. newcomer)
+  local victim = read_state('n|' .. newcomer)
   if victim then
-    redis.call('HDEL', STATE, 'n|' .. newcomer, 'v|' .. victim, 'g|' .. newcomer)
-    if session_of(victim) == session_of(newcomer) and redis.call('ZSCORE', HELD, victim) then
-      redis.call('HSET', STATE, 's|' .. session_of(victim), victim)
+    remove_state('n|' .. newcomer, 'v|' .. victim, 'g|' .. newcomer)
+    if session_of(victim) == session_of(newcomer) and is_held(victim) then
+      set_state('s|' .. session_of(victim), victim)
     end
   end
   return victim
@@ -152,7 +237,7 @@ end
 
 -- The newcomer that waits for a lease, if it is alive. A dead newcomer is removed.
 local function newcomer_for(victim)
-  local newcomer = redis.call('HGET', STATE, 'v|' .. victim)
+  local newcomer = read_state('v|' .. victim)
   if newcomer and not may_be_alive(newcomer) then
     forget(newcomer)
     cancel_wait(newcomer)
@@ -167,9 +252,8 @@ end
 -- But not while other nodes may still state leases: what was granted last may be lost with a failed server, and the data
 -- that is left still has a newcomer wait that was granted or displaced there. It is forgotten, and asks again.
 local function free_lease(lease)
-  if redis.call('ZREM', HELD, lease) == 1 then
-    redis.call('HINCRBY', STATE, '.held', -1)
-  end
+  local removed = redis.call('ZREM', HELD, lease)
+  held, uncounted = held - removed, uncounted - removed
   forget(lease)
   local newcomer = newcomer_for(lease)
   if not newcomer then
@@ -181,70 +265,23 @@ local function free_lease(lease)
     cancel_wait(newcomer)
     return ''
   end
-  hold(newcomer, redis.call('HGET', STATE, 'g|' .. newcomer))
+  hold(newcomer, read_state('g|' .. newcomer))
   cancel_wait(newcomer)
   return newcomer
 end
 
 -- Called by every acquire that finds the limit reached: many leases are searched twice a second at most.
 local function free_dead_leases()
-  if redis.call('ZCARD', HELD) > SMALL then
-    local ago = now - tonumber(redis.call('HGET', STATE, '.d') or '0')
+  if held > SMALL then
+    local ago = now - tonumber(read_state('.d') or '0')
     if ago >= 0 and ago < SEARCH_EVERY_MS then
       return
     end
-    redis.call('HSET', STATE, '.d', string.format('%.0f', now))
+    set_state('.d', digits(now))
   end
-  local lives = {}
   for _, lease in ipairs(redis.call('ZRANGE', HELD, 0, -1)) do
-    local incarnation = lease:match('^[^|]*')
-    if lives[incarnation] == nil then
-      lives[incarnation] = may_be_alive(lease)
-    end
-    if not lives[incarnation] then
+    if not may_be_alive(lease) then
       free_lease(lease)
     end
   end
-end
-
-local function set_limit(max, policy)
-  redis.call('HSET', LIMIT, 'max', max, 'policy', policy)
-  redis.call('HSET', LIMITS, OWNER, max .. ' ' .. policy)
-end
-
--- Whether an operator can have set it. Another one counts as lost.
-local function is_limit(max, policy)
-  return max and #max <= 9 and max:match('^%d+$') and (policy == 'reject' or policy == 'evict_oldest')
-end
-
--- The limit that was set for the owner, or else the node's setting. It stands in two keys; one that was lost is written
--- again from the other.
-local function limit(max, policy)
-  local own = redis.call('HMGET', LIMIT, 'max', 'policy')
-  if is_limit(own[1], own[2]) then
-    if redis.call('HEXISTS', LIMITS, OWNER) == 0 then
-      set_limit(own[1], own[2])
-    end
-    return tonumber(own[1]), own[2]
-  end
-  local copied_max, copied_policy = (redis.call('HGET', LIMITS, OWNER) or ''):match('^(%d+) (%S+)$')
-  if is_limit(copied_max, copied_policy) then
-    set_limit(copied_max, copied_policy)
-    return tonumber(copied_max), copied_policy
-  end
-  return tonumber(max), policy
-end
-
--- The leases beyond max, whose sessions have to be closed: under evict_oldest the oldest, under reject the newest.
-local function surplus(max, policy)
-  local over = redis.call('ZCARD', HELD) - max
-  if max == 0 or over <= 0 then
-    return {}
-  end
-  free_dead_leases()
-  over = redis.call('ZCARD', HELD) - max
-  if over <= 0 then
-    return {}
-  end
-  return redis.call(policy == 'reject' and 'ZREVRANGE' or 'ZRANGE', HELD, 0, over - 1)
 end

@@ -114,30 +114,14 @@ local function write_meta()
   unwritten = {}
 end
 
-local function change_room(run, key_at, word_at)
-  local result = run(key_at, word_at)
-  write_meta()
-  return result
-end
-
--- Run a function for each room: `keys` and `words` are how many of KEYS and ARGV each has, behind the first `shared` of
--- ARGV. The function is given the positions behind which the room's are. Returns its results; that of an error is the error.
+-- Run a function for each room (batch_common.lua), and write what it has counted.
 local function for_each_room(keys, words, shared, run)
-  local results = {}
-  for index = 1, #KEYS / keys do
-    local key_at, word_at = (index - 1) * keys, shared + (index - 1) * words
+  return for_each_call(keys, words, shared, function(key_at, word_at)
     use_room(key_at, word_at)
-    local is_done, result = pcall(change_room, run, key_at, word_at)
-    if not is_done then
-      local text = type(result) == 'table' and result.err or result
-      if not text:match('^%u+ ') then
-        text = 'ERR ' .. text -- of `error`
-      end
-      result = redis.error_reply(text .. ' script: of one room, on @user_script')
-    end
-    results[index] = result
-  end
-  return results
+    local result = run(key_at, word_at)
+    write_meta()
+    return result
+  end)
 end
 
 local function read_server()

@@ -56,7 +56,7 @@ async def test_a_newcomer_of_a_dead_process_waits_no_longer(evicting: OwnerLease
     await evicting.end_heartbeat("n3")
     assert await evicting.free_dead("n3") == 1
     assert await evicting.held() == ["n1|1|a", "n2|1|b"]
-    assert await evicting.state() == {"s|a", "s|b", ".g", ".held", ".infos"}
+    assert await evicting.state() == {"s|a", "s|b", ".g", ".kept"}
 
 
 async def test_what_the_limit_rests_on_has_no_time_to_live(evicting: OwnerLeases, valkey: Valkey) -> None:

@@ -76,7 +76,7 @@ class OwnerLeases:
 
     async def listed(self) -> tuple[int, str, int]:
         """Limit, policy, and the number of sessions that are listed."""
-        words = (self._max, self._policy, DEFAULT_TIMES.lease_ms)
+        words = (DEFAULT_TIMES.lease_ms, self._max, self._policy)
         max_sessions, policy, infos = await self._run(LEASE_LIST, self.keys("n1"), *words)
         return int(max_sessions), policy.decode(), len(infos)
 
@@ -86,16 +86,15 @@ class OwnerLeases:
 
     async def acquire(self, lease: str, *, again: bool = False) -> list[str]:
         owner = f"{OWNER.kind}:{OWNER.name}"
-        arguments = (lease, "{}", self._max, self._policy, owner, int(again), DEFAULT_TIMES.lease_ms)
-        answer = await self._run(LEASE_ACQUIRE, self.keys(_node_of(lease)), *arguments)
+        arguments = (DEFAULT_TIMES.lease_ms, lease, "{}", self._max, self._policy, owner, int(again))
+        [answer] = _results(await self._run(LEASE_ACQUIRE, self.keys(_node_of(lease)), *arguments))
         return [part.decode() if isinstance(part, bytes) else str(part) for part in answer]
 
     async def release(self, lease: str, generation: str = "") -> str:
         """Returns the waiting lease that was granted, or an empty string."""
-        answer: bytes = await self._run(
-            LEASE_RELEASE, self.keys(_node_of(lease)), lease, generation, DEFAULT_TIMES.lease_ms
-        )
-        return answer.decode()
+        words = (DEFAULT_TIMES.lease_ms, lease, generation)
+        [answer] = _results(await self._run(LEASE_RELEASE, self.keys(_node_of(lease)), *words))
+        return str(answer.decode())
 
     async def repair(
         self, node: str, *stated: tuple[str, str], adding: bool = False, newest: int = 1000
@@ -104,12 +103,12 @@ class OwnerLeases:
         words = [word for lease, generation in stated for word in (lease, generation, "{}")]
         owner = f"{OWNER.kind}:{OWNER.name}"
         about: tuple[str | int, ...] = (node, owner, self._max, self._policy, int(adding), newest)
-        answer = await self._run(LEASE_REPAIR, self.keys(node), *about, *words, DEFAULT_TIMES.lease_ms)
+        answer = await self._run(LEASE_REPAIR, self.keys(node), DEFAULT_TIMES.lease_ms, *about, *words)
         return [[lease.decode() for lease in leases] for leases in answer[:3]]
 
     async def free_dead(self, node: str) -> int:
         """As the sweeper of any other node does. Returns how many leases were freed."""
-        words = (node, f"{OWNER.kind}:{OWNER.name}", DEFAULT_TIMES.lease_ms)
+        words = (DEFAULT_TIMES.lease_ms, node, f"{OWNER.kind}:{OWNER.name}")
         return int(await self._run(LEASE_DEAD, self.keys(node), *words))
 
     async def owners(self, node: str) -> set[bytes]:
@@ -118,7 +117,7 @@ class OwnerLeases:
 
     async def set_limit(self, max: int, policy: str) -> list[str]:
         """Returns the surplus leases."""
-        _, surplus = await self._run(LEASE_LIMIT, self.keys("n1"), max, policy, DEFAULT_TIMES.lease_ms)
+        _, surplus = await self._run(LEASE_LIMIT, self.keys("n1"), DEFAULT_TIMES.lease_ms, max, policy)
         return [lease.decode() for lease in surplus]
 
     async def held(self) -> list[str]:
@@ -146,8 +145,16 @@ class OwnerLeases:
     async def leftovers(self) -> int:
         """Holders, waiting newcomers and their names; the last generation alone may stay."""
         keys = self.keys("n1")
-        state = set(await self._valkey.run("HKEYS", keys.state)) - {b".g", b".d", b".held", b".infos"}
+        state = set(await self._valkey.run("HKEYS", keys.state)) - {b".g", b".d", b".kept"}
         return int(await self._valkey.run("EXISTS", keys.held, keys.info)) + len(state)
+
+
+def _results(answer: list[Any]) -> list[Any]:
+    """Of each call of a batch. Raises the error of the first that has failed."""
+    for result in answer:
+        if isinstance(result, Exception):
+            raise result
+    return answer
 
 
 def _node_of(lease: str) -> str:

@@ -13,7 +13,14 @@ from tannoy.fanout.pubsub.link_state import Batch, LinkState
 from tannoy.fanout.redis.connection import Pushes, RedisConnection, Reply, Word, pack
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.fanout.redis.script import Script
-from tannoy.fanout.scripts import HEAD_RELEASE, PRESENCE_JOIN, PRESENCE_LEAVE, PRESENCE_SWEEP
+from tannoy.fanout.scripts import (
+    HEAD_RELEASE,
+    LEASE_ACQUIRE,
+    LEASE_RELEASE,
+    PRESENCE_JOIN,
+    PRESENCE_LEAVE,
+    PRESENCE_SWEEP,
+)
 from tannoy.shared.channels import Channel
 from tannoy.shared.clock import Clock
 from tannoy.shared.errors import Unavailable
@@ -144,7 +151,14 @@ class Call:
 
 
 Answer = Reply | Callable[[Call], Reply]
-BATCHED = {HEAD_RELEASE: (1, 1, 1), PRESENCE_JOIN: (12, 8, 3), PRESENCE_LEAVE: (10, 4, 3), PRESENCE_SWEEP: (8, 2, 2)}
+BATCHED = {
+    HEAD_RELEASE: (1, 1, 1),
+    LEASE_ACQUIRE: (8, 6, 1),
+    LEASE_RELEASE: (8, 2, 1),
+    PRESENCE_JOIN: (12, 8, 3),
+    PRESENCE_LEAVE: (10, 4, 3),
+    PRESENCE_SWEEP: (8, 2, 2),
+}
 """Scripts whose calls are sent together: KEYS and ARGV of each call, and the ARGV in front of them that all share."""
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from tannoy.fanout import anti_entropy as repair
 from tannoy.fanout import lease_times, script_batches, scripts
-from tannoy.fanout.leases import acquirer
+from tannoy.fanout.leases import acquirer, restating
 from tannoy.fanout.leases import manager as leases
 from tannoy.fanout.leases.lease import Lease
 from tannoy.fanout.presence import presence, room_checks, sweeper
@@ -16,7 +16,7 @@ from tannoy.shared.channels import Channel
 
 from tests.chaos.harness.patching import patch, patch_script, patch_scripts
 
-JOIN_LATER = 1.5
+OVERTAKEN_FOR = 1.5
 """Seconds."""
 
 
@@ -44,8 +44,8 @@ def release_by_name() -> None:
     """A release frees the current lease of the session's name instead of the lease that it names."""
     patch_script(
         "LEASE_RELEASE",
-        b"local lease, generation = ARGV[1], ARGV[2]\n",
-        b"local lease, generation = ARGV[1], ''\n"
+        b"local lease, generation = ARGV[at + 1], ARGV[at + 2]\n",
+        b"local lease, generation = ARGV[at + 1], ''\n"
         b"local newest = redis.call('HGET', STATE, 's|' .. session_of(lease))\n"
         b"if newest and redis.call('ZSCORE', HELD, newest) then lease = newest end\n",
     )
@@ -96,9 +96,18 @@ def server_unconfirmed() -> None:
 def lost_leases_unnoticed() -> None:
     """What is left of an owner's keys is taken for all of them."""
     patch_scripts(
-        b"local counted = redis.call('HMGET', STATE, '.held', '.infos')",
-        b"local counted = { redis.call('ZCARD', HELD), redis.call('HLEN', INFO) }",
+        b"if held + infos ~= tonumber(state['.kept'] or 0) then",
+        b"if false then",
     )
+
+
+def release_overtakes_acquire() -> None:
+    """A release is sent to Redis at once, and the acquire of its lease only a moment later. Nothing is restated."""
+
+    async def restate_nothing(self: restating.LeaseRestating, *of: object, **how: object) -> None: ...
+
+    _send_late(scripts.LEASE_ACQUIRE)
+    patch(restating.LeaseRestating, "restate", restate_nothing)
 
 
 # ---- presence
@@ -147,15 +156,20 @@ def batch_answers_mixed_up() -> None:
     patch(script_batches, "results_of", first_result)
 
 
-def leave_overtakes_join() -> None:
-    """A leave is sent to Redis at once, and a join only a moment later. What that leaves behind is not restated."""
+def _send_late(overtaken: Script) -> None:
+    """Batches of this script are sent to Redis only a moment later than those of others."""
     send = script_batches.ScriptBatches._send  # pyright: ignore[reportPrivateUsage]
 
-    def send_joins_late(self: script_batches.ScriptBatches, group: int, script: Script, calls: list[Any]) -> None:
-        wait = JOIN_LATER if script == scripts.PRESENCE_JOIN else 0
+    def send_late(self: script_batches.ScriptBatches, group: int, script: Script, calls: list[Any]) -> None:
+        wait = OVERTAKEN_FOR if script == overtaken else 0
         asyncio.get_running_loop().call_later(wait, send, self, group, script, calls)
 
-    patch(script_batches.ScriptBatches, "_send", send_joins_late)
+    patch(script_batches.ScriptBatches, "_send", send_late)
+
+
+def leave_overtakes_join() -> None:
+    """A leave is sent to Redis at once, and a join only a moment later. What that leaves behind is not restated."""
+    _send_late(scripts.PRESENCE_JOIN)
     patch(presence.Presence, "restate", _restate_nothing)
 
 
@@ -169,7 +183,7 @@ def dead_sessions_stay() -> None:
 
 def same_session_id_counts_twice() -> None:
     """A session that reconnects under its name takes a second place."""
-    patch_script("LEASE_ACQUIRE", b"\nif namesake then\n", b"\nif false then\n")
+    patch_script("LEASE_ACQUIRE", b"  if namesake then\n", b"  if false then\n")
 
 
 MUTANTS: dict[str, Callable[[], None]] = {
@@ -183,6 +197,7 @@ MUTANTS: dict[str, Callable[[], None]] = {
         no_recovery_wait,
         server_unconfirmed,
         lost_leases_unnoticed,
+        release_overtakes_acquire,
         rooms_unchecked,
         same_session_id_counts_twice,
         grace_ignored,

@@ -121,6 +121,19 @@ async def leases_vanish(scene: Scene) -> None:
     await scene.wait_closed(old, 1.0)
 
 
+async def session_ends_before_its_place_is_granted(scene: Scene) -> None:
+    """A client goes away while its node asks for its place."""
+    client = scene.start_connecting("n1")
+    await becomes_true(lambda: _is_acquiring_or_settled(scene, client), SOON)
+    client.disconnect(reset=True)
+    await becomes_true(lambda: _has_released_all(scene), SOON)
+    await scene.audit().probe_once(scene.agent, 1, within=REPAIRED_WITHIN)
+
+
+async def _is_acquiring_or_settled(scene: Scene, client: Socket) -> bool:
+    return client.settled.done() or await scene.n1.count("leases", "known") > 0
+
+
 async def leases_stay_on_the_former_server(scene: Scene) -> None:
     """The address leads to another server, and the connection with the leases of a node stays on the former one."""
     old = await scene.connect("n1")
@@ -213,6 +226,12 @@ SCENARIOS = (
     Scenario("heartbeats_outlive_node", node_killed, frozenset({Kind.NOT_ADMITTED}), "reject"),
     Scenario("no_recovery_wait", redis_restarted_empty, _OVER),
     Scenario("lost_leases_unnoticed", leases_vanish, _OVER, "reject"),
+    Scenario(
+        "release_overtakes_acquire",
+        session_ends_before_its_place_is_granted,
+        frozenset({Kind.NOT_ADMITTED}),
+        "reject",
+    ),
     Scenario(None, leases_stay_on_the_former_server, frozenset()),
     Scenario("server_unconfirmed", leases_stay_on_the_former_server_without_a_link, _OVER),
     Scenario("server_proof_off", link_stays_on_the_former_server, frozenset({Kind.STALE_VIEW})),

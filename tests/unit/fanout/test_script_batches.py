@@ -50,8 +50,8 @@ class Batches:
         self.unreadable = RefusedKeys()
         self._batches = ScriptBatches(self.pipeline, {FIRST: ("a",), SECOND: ()}, self.unreadable)
 
-    def call(self, script: Script, key: bytes, word: Word) -> asyncio.Future[Any]:
-        return self._batches.call(script, (key,), (word,))
+    def call(self, script: Script, key: bytes, word: Word, *, order: bytes | None = None) -> asyncio.Future[Any]:
+        return self._batches.call(script, (key,), (word,), order=order)
 
     async def sent_calls(self, count: int = 3) -> list[asyncio.Future[Any]]:
         """So many calls of the first script, sent in one batch."""
@@ -122,6 +122,16 @@ async def test_calls_of_the_script_that_is_named_first_are_sent_first() -> None:
     batches.call(FIRST, b"p2", 2)
     await turns()
     assert [script for script, _, _ in batches.pipeline.sent] == [FIRST, SECOND]
+
+
+async def test_calls_of_one_order_keep_it_and_others_go_with_the_first_of_their_script() -> None:
+    batches = Batches()
+    for number, (script, order) in enumerate([(SECOND, b"x"), (FIRST, b"x"), (SECOND, b"y"), (FIRST, b"y")]):
+        batches.call(script, b"p%d" % number, number, order=order)
+    batches.call(SECOND, b"p4", 4, order=b"x")
+    await turns()
+    sent = [(script, keys) for script, keys, _ in batches.pipeline.sent]
+    assert sent == [(SECOND, (b"p0", b"p2")), (FIRST, (b"p1", b"p3")), (SECOND, (b"p4",))]
 
 
 async def test_keys_that_may_not_be_in_one_call_are_sent_in_two() -> None:

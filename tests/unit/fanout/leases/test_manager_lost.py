@@ -1,10 +1,13 @@
 """Leases that are released, evicted or expired; and limits that change while sessions hold leases."""
 
+import asyncio
+
 import orjson
 import pytest
 from tannoy.fanout.control.requests import Evict, LeaseGranted
 from tannoy.fanout.leases import releases
 from tannoy.fanout.leases.limits import CLOSE_SECONDS
+from tannoy.fanout.script_batches import CALLS_AT_ONCE, HOLD_SECONDS
 from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_LIMIT, LEASE_LIST, LEASE_RELEASE
 from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.codes import CloseCode
@@ -24,8 +27,8 @@ async def test_a_release_sends_the_generation_of_the_lease() -> None:
     process = ScriptedLeases()
     session = await process.connect()
     process.leases.release(session.lease)
-    assert process.redis.arguments_of(LEASE_RELEASE) == [[b"me|1|s1", b"17", b"6000"]]
     await turns()
+    assert process.redis.arguments_of(LEASE_RELEASE) == [[b"me|1|s1", b"17"]]
     assert process.counts("known", "unreleased") == [0, 0]
 
 
@@ -69,14 +72,15 @@ async def release_all(process: ScriptedLeases, count: int) -> list[str]:
 async def test_releases_in_flight_are_bounded_and_each_confirmation_sends_the_next() -> None:
     process = ScriptedLeases()
     process.redis.hold(LEASE_RELEASE)
-    leases = await release_all(process, releases.AT_ONCE + 3)
+    leases = await release_all(process, releases.AT_ONCE + CALLS_AT_ONCE + 3)
     process.leases.send_pending_releases()
+    await turns()
     assert process.released == leases[: releases.AT_ONCE]
-    process.redis.answer_held(LEASE_RELEASE, 2)
-    await turns()
-    assert process.released == leases[: releases.AT_ONCE + 2]
+    process.redis.answer_held(LEASE_RELEASE, CALLS_AT_ONCE)
+    await asyncio.sleep(HOLD_SECONDS * 1.5)
+    assert process.released == leases[: releases.AT_ONCE + CALLS_AT_ONCE]
     process.redis.answer_held(LEASE_RELEASE)
-    await turns()
+    await asyncio.sleep(HOLD_SECONDS * 1.5)
     assert (process.released, process.counts("unreleased")) == (leases, [0])
 
 
@@ -122,6 +126,7 @@ async def test_pending_releases_are_bounded(monkeypatch: pytest.MonkeyPatch) -> 
     await turns()
     assert (process.released, process.counts("unreleased")) == ([session.lease.name for session in sessions[:3]], [0])
     process.leases.release((await process.connect("s9")).lease)
+    await turns()
     assert process.released[3:] == ["me|6|s9"], "there is space again"
 
 
@@ -152,8 +157,8 @@ async def test_an_evicted_session_that_waits_for_its_lease_is_closed() -> None:
 async def test_evict_of_an_unknown_lease_releases_it() -> None:
     process = ScriptedLeases()
     process.leases.handle_notice(Evict(OWNER, "me|7|gone", CloseCode.EVICTED, 4, "s2"))
-    assert process.redis.arguments_of(LEASE_RELEASE) == [[b"me|7|gone", b"", b"6000"]]
     await turns()
+    assert process.redis.arguments_of(LEASE_RELEASE) == [[b"me|7|gone", b""]]
     assert process.counts("unreleased") == [0]
 
 
@@ -163,6 +168,7 @@ async def test_evict_of_a_lease_being_released_sends_no_second_release() -> None
     session = await process.connect()
     process.leases.release(session.lease)
     process.leases.handle_notice(Evict(OWNER, "me|1|s1", CloseCode.EVICTED, 4, "s2"))
+    await turns()
     assert process.released == ["me|1|s1"]
     assert session.close_orders == []
 
@@ -171,8 +177,8 @@ async def test_evict_of_a_lease_being_released_sends_no_second_release() -> None
 async def test_granted_of_an_unknown_lease_releases_it() -> None:
     process = ScriptedLeases()
     process.leases.handle_notice(LeaseGranted(OWNER, "me|7|gone"))
-    assert process.redis.arguments_of(LEASE_RELEASE) == [[b"me|7|gone", b"", b"6000"]]
     await turns()
+    assert process.redis.arguments_of(LEASE_RELEASE) == [[b"me|7|gone", b""]]
     assert process.counts("unreleased") == [0]
 
 
@@ -246,7 +252,7 @@ async def test_a_new_limit_evicts_the_surplus_sessions(policy: LimitPolicy, code
     process.redis.reply_with(LEASE_LIMIT, [7, [b"a|1|s1", b"b|2|s2"]], [7, []])
     assert await process.limits.set(OWNER, Limit(1, policy)) == 2
     assert process.notices == [("a", Evict(OWNER, "a|1|s1", code, 7, "")), ("b", Evict(OWNER, "b|2|s2", code, 7, ""))]
-    assert process.redis.arguments_of(LEASE_LIMIT)[0] == [b"1", policy.value.encode(), b"6000"]
+    assert process.redis.arguments_of(LEASE_LIMIT)[0] == [b"6000", b"1", policy.value.encode()]
 
 
 @on_manual_time
@@ -290,7 +296,7 @@ async def test_list_sessions_returns_the_limit_and_the_sessions() -> None:
     )
     limit, sessions = await process.limits.list_sessions(OWNER)
     assert (limit, sessions) == (Limit(3, LimitPolicy.EVICT_OLDEST), listed)
-    assert process.redis.arguments_of(LEASE_LIST) == [[str(MAX).encode(), b"reject", b"6000"]]
+    assert process.redis.arguments_of(LEASE_LIST) == [[b"6000", str(MAX).encode(), b"reject"]]
     assert process.redis.calls[0].keys == tuple(KEYSPACE.leases(OWNER, "me"))
 
 

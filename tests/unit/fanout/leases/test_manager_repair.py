@@ -33,6 +33,7 @@ async def test_restate_sends_held_leases_with_generation_and_info(add_missing: b
     await restate(process, add_missing=add_missing)
     (words,) = process.redis.arguments_of(LEASE_REPAIR)
     assert words == [
+        b"6000",
         b"me",
         b"agent:42",
         b"4",
@@ -42,7 +43,6 @@ async def test_restate_sends_held_leases_with_generation_and_info(add_missing: b
         b"me|1|s1",
         b"17",
         b'{"session_id":"s1"}',
-        b"6000",
     ]
 
 
@@ -53,7 +53,7 @@ async def test_restate_sends_leases_being_acquired_without_a_generation() -> Non
     session = process.start()
     await turns()
     await restate(process)
-    assert process.redis.arguments_of(LEASE_REPAIR)[0][5:] == [b"1", b"me|1|s1", b"", b'{"session_id":"s1"}', b"6000"]
+    assert process.redis.arguments_of(LEASE_REPAIR)[0][6:] == [b"1", b"me|1|s1", b"", b'{"session_id":"s1"}']
     session.acquiring.cancel()
 
 
@@ -71,7 +71,7 @@ async def test_restate_sends_an_owner_known_only_to_redis_as_empty() -> None:
     process.redis.reply_with("SMEMBERS", [b"agent:42"])
     await restate(process)
     assert process.redis.arguments_of("SMEMBERS") == [[KEYSPACE.owners_of_node(PART, "me")]]
-    assert process.redis.arguments_of(LEASE_REPAIR) == [[b"me", b"agent:42", b"4", b"reject", b"0", b"0", b"6000"]]
+    assert process.redis.arguments_of(LEASE_REPAIR) == [[b"6000", b"me", b"agent:42", b"4", b"reject", b"0", b"0"]]
 
 
 @on_manual_time
@@ -82,7 +82,7 @@ async def test_restate_sends_the_number_of_the_newest_lease_of_any_owner() -> No
     process.leases.release(second.lease)
     await restate(process)
     (words,) = process.redis.arguments_of(LEASE_REPAIR)
-    assert words[5:] == [b"3", b"me|1|s1", b"17", b'{"session_id":"s1"}', b"6000"]
+    assert words[6:] == [b"3", b"me|1|s1", b"17", b'{"session_id":"s1"}']
 
 
 @on_manual_time
@@ -96,7 +96,7 @@ async def test_a_lease_acquired_during_restate_is_newer_than_the_number_sent() -
     process.redis.answer_held(LEASE_REPAIR)
     await restating
     (words,) = process.redis.arguments_of(LEASE_REPAIR)
-    assert (words[5], newer.lease.name, newer.close_orders) == (b"1", "me|2|s2", [])
+    assert (words[6], newer.lease.name, newer.close_orders) == (b"1", "me|2|s2", [])
 
 
 @pytest.mark.parametrize("what", [LEASE_REPAIR, "SMEMBERS"], ids=["the script", "the owners"])

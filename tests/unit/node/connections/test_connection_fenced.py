@@ -84,6 +84,7 @@ async def test_fenced_lease_is_remembered_as_a_disconnect_and_released() -> None
     node.expire_heartbeat()
     node.fire_expiry_timer()
     assert {rule for _, rule, _ in node.remembered_disconnects()} == {"lease"}
+    await turns()
     assert node.released_leases() == [b"me|1|s1"]
 
 
@@ -144,6 +145,7 @@ async def test_home_joined_after_expiry_is_not_welcomed_and_commands_that_waited
     assert types(client) == []
     node.fire_expiry_timer()
     assert (types(client), node.publisher.sent) == (LEASE_LOST, [])
+    await turns()
     assert (node.released_leases(), node.hub.rosters) == ([b"me|1|s1"], {})
 
 

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from tannoy.fanout.control.requests import Evict
 from tannoy.fanout.leases.acquirer import ASK_AGAIN_SECONDS
+from tannoy.fanout.script_batches import HOLD_SECONDS
 from tannoy.fanout.scripts import LEASE_ACQUIRE, LEASE_RELEASE
 from tannoy.node.delivery.hub import HubStatistics
 from tannoy.node.protocols.session import Endpoint
@@ -121,7 +122,7 @@ async def test_session_evicted_before_welcome_is_sent_bye_alone_and_releases_its
     client = connect_without_reply(node)
     await turns()
     node.leases.handle_notice(Evict(OWNER, "me|1|s1", CloseCode.EVICTED, 10, "s2"))
-    await turns()
+    await asyncio.sleep(HOLD_SECONDS * 1.5)
     assert [(frame["type"], frame["code"]) for frame in client.received()] == [("bye", 4500)]
     assert (node.released_leases(), node.leases.statistics().known) == ([b"me|1|s1"], 0)
     assert node.remembered_disconnects()[0] == (4500, "agent_max_sessions", 10)
@@ -137,7 +138,7 @@ async def test_session_that_disconnects_before_welcome_releases_its_lease(ready:
         node.redis.answer_held(LEASE_ACQUIRE)
         await turns(1)
     client.connection.on_closed()
-    await turns(6)
+    await asyncio.sleep(HOLD_SECONDS * 1.5)
     assert (node.released_leases(), node.leases.statistics().known) == ([b"me|1|s1"], 0)
     assert node.hub.statistics() == HubStatistics(sessions=0, users=0, channels=0, rooms=0)
     assert node.counters.open == 0
@@ -151,7 +152,7 @@ async def test_session_that_disconnects_between_its_two_leases_releases_both() -
     node.redis.hold(LEASE_ACQUIRE)
     await turns(4)
     client.connection.on_closed()
-    await turns()
+    await asyncio.sleep(HOLD_SECONDS * 1.5)
     assert sorted(node.released_leases()) == [b"me|1|42/s1", b"me|2|s1"]
 
 
@@ -167,6 +168,7 @@ async def test_lease_is_released_once_and_only_after_the_close_frame_is_sent() -
     await turns()
     assert node.released_leases() == []
     client.transport.hand_over()
+    await turns()
     assert node.released_leases() == [b"me|1|s1"]
     client.connection.on_closed()
     await turns()
@@ -178,6 +180,7 @@ async def test_lease_of_a_disconnected_client_is_released_at_once() -> None:
     node = UnitNode()
     client = await connect_to_agent(node)
     client.connection.on_closed()
+    await turns()
     assert node.released_leases() == [b"me|1|s1"]
 
 
@@ -189,7 +192,7 @@ async def test_reconnected_session_acquires_the_lease_after_the_old_connection_i
     node.redis.reply_with(LEASE_RELEASE, b"me|2|s1")
     before = node.clock.monotonic()
     new = ClientDriver(node, Endpoint.AGENT)
-    await turns(12)
+    await turns(24)
     assert node.clock.monotonic() - before < ASK_AGAIN_SECONDS
     assert [(frame["type"], frame["code"]) for frame in old.received()] == [("bye", 4506)]
     assert [frame["type"] for frame in new.received()] == ["welcome"]

@@ -130,6 +130,7 @@ async def test_session_of_an_agent_has_a_lease_and_no_presence() -> None:
     assert [frame["type"] for frame in client.received()] == ["welcome"]
     assert client.connection.session.joined["42"].channel.name == "42"
     client.connection.on_closed()
+    await turns()
     assert (node.presence_numbers(PRESENCE_JOIN), node.presence_numbers(PRESENCE_LEAVE)) == ([], [])
     assert GENERATION in node.redis.calls[-1].words
 

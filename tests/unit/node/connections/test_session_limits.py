@@ -95,6 +95,7 @@ async def test_first_lease_is_released_if_the_second_is_refused() -> None:
     node.redis.reply_with(LEASE_ACQUIRE, [b"held", b"17"], [b"full", 10, 10])
     with pytest.raises(LimitReached):
         await node.session_leases.acquire(session(), CONNECTED_AT, fail_on_lost)
+    await turns()
     assert [words[0] for words in node.redis.arguments_of(LEASE_RELEASE)] == [b"me|1|42/s1"]
 
 
