@@ -55,13 +55,11 @@ class _Scripts:
         return float(statistics["cmdstat_evalsha"]["usec_per_call"])
 
     async def beat(self, times: int) -> float:
-        """Microseconds of Redis time per heartbeat, which is one script in each partition."""
-        calls = [
-            (HEARTBEAT, (self.keyspace.heartbeats(part), self.keyspace.server(part)), ("one", 600_000))
-            for _ in range(times)
-            for part in range(PARTITIONS)
+        """Microseconds of Redis time per heartbeat, which is one call for all partitions."""
+        keys = [
+            key for part in range(PARTITIONS) for key in (self.keyspace.heartbeats(part), self.keyspace.server(part))
         ]
-        return await self.cost(calls) * PARTITIONS
+        return await self.cost([(HEARTBEAT, tuple(keys), ("one", 600_000, *(0, 0) * PARTITIONS))] * times)
 
     async def acquire(self, first: int, count: int, limit: int) -> float:
         asked = [

@@ -1,13 +1,17 @@
 """The scripts of heartbeats and of the list of nodes as typed calls."""
 
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import orjson
 
-from ..shared.errors import MalformedBytes
+from ..shared.errors import MalformedBytes, TannoyError, Unavailable
 from ..shared.keyspace import Keyspace
 from ..shared.nodes import NodeInfo
-from .redis.connection import Reply
+from .redis.connection import Reply, Word
+from .redis.errors import ConnectionLost, RedisError
 from .redis.pipeline import CommandSender
 from .scripts import HEARTBEAT, NODE_TELL, NODES_LIST
 from .server_life import SeenData
@@ -34,17 +38,46 @@ class Heartbeat:
 
 
 class HeartbeatCalls:
-    """Every call raises what `commands` raises."""
+    """Every other call raises what `commands` raises."""
 
     def __init__(self, keyspace: Keyspace, incarnation: str, unreadable: UnreadableData) -> None:
         self._keyspace = keyspace
         self._unreadable = unreadable
         self.incarnation = incarnation
 
-    async def beat(self, commands: CommandSender, partition: int, milliseconds: int, seen: SeenData) -> Reply:
-        """A heartbeat that holds for so long; 0 ends it at once. `parse_heartbeat` reads the answer."""
-        keys = (self._keyspace.heartbeats(partition), self._keyspace.server(partition))
-        return await self._unreadable.run(commands, HEARTBEAT, keys, (self.incarnation, milliseconds, *seen))
+    async def beat(
+        self, commands: CommandSender, partitions: Sequence[int], milliseconds: int, seen: Callable[[int], SeenData]
+    ) -> list[Reply | TannoyError]:
+        """Heartbeats in these partitions that hold for so long; 0 ends them at once. Raises nothing.
+
+        `seen` tells what this process has seen of a partition. Returns of each the answer, which `parse_heartbeat`
+        reads, or the error. One server is sent all in one call; in a Redis Cluster each is a call of its own.
+        """
+        groups: dict[int, list[int]] = {}
+        for part in partitions:
+            groups.setdefault(commands.batch_of(self._keyspace.heartbeats(part)), []).append(part)
+        sent = (self._beat_together(commands, parts, milliseconds, seen) for parts in groups.values())
+        answers = chain.from_iterable(await asyncio.gather(*sent))
+        found = dict(zip(chain.from_iterable(groups.values()), answers, strict=True))
+        return [found[part] for part in partitions]
+
+    async def _beat_together(
+        self, commands: CommandSender, parts: Sequence[int], milliseconds: int, seen: Callable[[int], SeenData]
+    ) -> list[Reply | TannoyError]:
+        """In one call. A heartbeat that it refuses among others is sent once more, alone."""
+        keys = chain.from_iterable((self._keyspace.heartbeats(part), self._keyspace.server(part)) for part in parts)
+        words: tuple[Word, ...] = (self.incarnation, milliseconds, *(word for part in parts for word in seen(part)))
+        try:
+            replies = await self._unreadable.run(commands, HEARTBEAT, tuple(keys), words)
+        except (RedisError, ConnectionLost, Unavailable) as error:
+            return [error] * len(parts)
+        answers: list[Reply | TannoyError] = []
+        for part, reply in zip(parts, replies, strict=True):
+            if isinstance(reply, RedisError) and len(parts) > 1:
+                answers += await self._beat_together(commands, [part], milliseconds, seen)
+            else:
+                answers.append(reply)
+        return answers
 
     async def describe(self, commands: CommandSender, info: NodeInfo) -> None:
         """What `list_nodes` gives of this node from now on, while its heartbeat holds."""

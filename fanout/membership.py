@@ -19,7 +19,7 @@ from typing import Protocol
 
 from ..shared.channels import PARTITIONS
 from ..shared.clock import Clock
-from ..shared.errors import Unavailable
+from ..shared.errors import TannoyError, Unavailable
 from ..shared.keyspace import Keyspace
 from ..shared.logs import get_logger
 from ..shared.nodes import NodeInfo
@@ -239,13 +239,11 @@ class Membership:
         Invariant: a heartbeat makes this process alive again, so the next one does not show that it was not. That is
         noted in `_overdue` here, also where the heartbeat fails in another partition.
         """
-        lease_ms, seen = self._times.lease_ms, self._lives.seen
-        sent = (self._calls.beat(commands, part, lease_ms, seen(part)) for part in partitions)
-        replies = zip(partitions, await asyncio.gather(*sent, return_exceptions=True), strict=True)
+        replies = await self._calls.beat(commands, partitions, self._times.lease_ms, self._lives.seen)
         found: dict[int, Heartbeat] = {}
-        failures: list[BaseException] = []
-        for part, reply in replies:
-            if isinstance(reply, BaseException):
+        failures: list[TannoyError] = []
+        for part, reply in zip(partitions, replies, strict=True):
+            if isinstance(reply, TannoyError):
                 failures.append(reply)
                 continue
             heartbeat = found[part] = parse_heartbeat(reply)
@@ -280,7 +278,9 @@ class Membership:
 
     async def leave(self, pipeline: AnyPipeline) -> None:
         """End the heartbeat, so that other nodes may take over at once. Raises Unavailable."""
-        await asyncio.gather(*(self._calls.beat(pipeline, part, 0, self._lives.seen(part)) for part in ALL_PARTITIONS))
+        for answer in await self._calls.beat(pipeline, ALL_PARTITIONS, 0, self._lives.seen):
+            if isinstance(answer, TannoyError):
+                raise answer
 
     async def list_nodes(self, pipeline: AnyPipeline) -> list[NodeInfo]:
         """The nodes whose heartbeat holds. Raises Unavailable."""

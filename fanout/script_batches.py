@@ -2,7 +2,7 @@
 
 A batched script works on several things one after another. Its KEYS and ARGV are those of each, one behind the other,
 and some of ARGV in front of them that all share. It returns a list with one result of each; an error in the list is of
-that one alone.
+that one alone. Where there is only one, its error is that of the script.
 """
 
 import asyncio

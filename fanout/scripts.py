@@ -20,10 +20,10 @@ HEAD_RELEASE = load_script("head_release", allow_oom=True)
 PUBLISH_ONCE = load_script("publish_once")
 """KEYS: of the idempotency key. ARGV: channel, envelope, seconds. Returns 1 (published) or 0 (was published before)."""
 
-HEARTBEAT = load_script("heartbeat", head="server_common", allow_oom=True)
-"""KEYS: heartbeats, server. ARGV: incarnation, milliseconds, born and beats seen.
+HEARTBEAT = load_script("heartbeat", head="batch_common server_common", allow_oom=True)
+"""KEYS: of each partition, heartbeats, server. ARGV: incarnation, milliseconds; of each, born and beats seen.
 
-Returns [before, alive, life, born, beats, losses].
+Returns of each [before, alive, life, born, beats, losses].
 """
 
 SERVER_ENSURE = load_script("server_ensure", head="server_common", allow_oom=True)
@@ -150,8 +150,8 @@ Returns [1 (the room agrees with its sessions) or 0 (check it again soon), versi
 PRESENCE_LIST = load_script("presence_list", head="batch_common presence_common")
 """KEYS: of the room. ARGV: limit, 0, room, seal key. Returns [version, users, sessions, [user, entry, …]]."""
 
-PRESENCE_DUE = load_script("presence_due", allow_oom=True)
-"""KEYS: heartbeats, due. Returns [[room, …], [incarnation of a dead process, …]]."""
+PRESENCE_DUE = load_script("presence_due", head="batch_common", allow_oom=True)
+"""KEYS: of each partition, heartbeats, due. Returns of each [[room, …], [incarnation of a dead process, …]]."""
 
 PRESENCE_FORGET = load_script("presence_forget")
 """KEYS: heartbeats, rooms and owners of the process. ARGV: incarnation. Returns 1 (forgotten) or 0."""

@@ -3,8 +3,11 @@
 
 -- Run a function for each call: `keys` and `words` are how many of KEYS and ARGV each has, behind the first `shared` of
 -- ARGV. The function is given the positions behind which those of the call are. Returns its results. An error ends its own
--- call alone, and is the result of that one.
+-- call alone, and is the result of that one; that of the only call is the error of the script.
 local function for_each_call(keys, words, shared, run)
+  if #KEYS == keys then
+    return { run(0, shared) }
+  end
   local results = {}
   for index = 1, #KEYS / keys do
     local is_done, result = pcall(run, (index - 1) * keys, shared + (index - 1) * words)

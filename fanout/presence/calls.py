@@ -69,7 +69,7 @@ class PresenceRules:
 class PresenceCalls:
     """Each method runs one script, of which `lua/` says more. All futures raise CommandFailed.
 
-    Joins of one loop turn go to Redis together, and so do leaves, behind the joins, and sweeps.
+    Joins of one loop turn go to Redis together, and so do leaves, behind the joins, sweeps, and claims of what is due.
 
     `incarnation` is a process, `number` one of its sessions in a room.
     """
@@ -98,6 +98,7 @@ class PresenceCalls:
                 PRESENCE_JOIN: (*shared, rules.head_ttl),
                 PRESENCE_LEAVE: (*shared, self._grace_ms),
                 PRESENCE_SWEEP: shared,
+                PRESENCE_DUE: (),
             },
             self.unreadable,
         )
@@ -195,7 +196,7 @@ class PresenceCalls:
 
     def claim_due(self, part: int) -> asyncio.Future[list[list[bytes]]]:
         """[[room, …], [incarnation of a dead process, …]]."""
-        return self.pipeline.run_script(PRESENCE_DUE, (self.keyspace.heartbeats(part), self.keyspace.due(part)), ())
+        return self._batches.call(PRESENCE_DUE, (self.keyspace.heartbeats(part), self.keyspace.due(part)), ())
 
     def forget_dead(self, part: int, incarnation: str) -> asyncio.Future[int]:
         """1 if the dead process is forgotten, else 0."""

@@ -26,6 +26,10 @@ class CommandSender(Protocol):
         self, script: Script, keys: tuple[bytes, ...], arguments: tuple[Word, ...]
     ) -> "asyncio.Future[Reply]": ...
     def send(self, *words: Word) -> "asyncio.Future[Reply]": ...
+    def batch_of(self, name: bytes) -> int:
+        """Which names, made by `Keyspace`, may be keys of one call of a script: those with the same number here."""
+        ...
+
     def connection_for(self, partition: int, /) -> RedisConnection | None:
         """The connection over which commands about a partition go now."""
         ...
@@ -44,6 +48,10 @@ class DirectCommands:
     def run_script(self, script: Script, keys: tuple[bytes, ...], arguments: tuple[Word, ...]) -> asyncio.Future[Reply]:
         script = script if self._connection.takes_script_flags else script.plain
         return self.send(*script.call(keys, arguments))
+
+    def batch_of(self, name: bytes) -> int:
+        """One server has all keys."""
+        return 0
 
     def connection_for(self, partition: int) -> RedisConnection | None:
         return self._connection
@@ -94,10 +102,6 @@ class AnyPipeline(CommandSender, Protocol):
     """Seconds after which a command that Redis has not answered fails."""
 
     def publish(self, channel: bytes, payload: bytes) -> "asyncio.Future[Reply]": ...
-    def batch_of(self, name: bytes) -> int:
-        """Which names, made by `Keyspace`, may be keys of one call of a script: those with the same number here."""
-        ...
-
     async def run(self) -> None: ...
     def statistics(self) -> PipelineStatistics: ...
 

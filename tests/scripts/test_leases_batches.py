@@ -37,7 +37,7 @@ class Node:
         beats = HeartbeatCalls(self.keyspace, "n1", UnreadableData())
         for part in range(PARTITIONS):
             await self._pipeline.run_script(SERVER_ENSURE, (self.keyspace.server(part),), (0,))
-            await beats.beat(self._pipeline, part, 60_000, SeenData(0, 0))
+        await beats.beat(self._pipeline, range(PARTITIONS), 60_000, lambda part: SeenData())
 
     def new_lease(self, agent: str) -> Lease:
         number = next(self._numbers)

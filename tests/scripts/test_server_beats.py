@@ -39,7 +39,7 @@ async def connect(valkey: Valkey, born: int = 0, beats: int = 0) -> tuple[bytes,
 
 async def beat(valkey: Valkey, born: int = 0, beats: int = 0) -> tuple[bytes, int]:
     """The life and the beats that a heartbeat finds, of a node that has seen these."""
-    _, _, life, _, count, _ = await run(valkey, HEARTBEAT, (HEARTBEATS, SERVER), "me", 6000, born, beats)
+    [(_, _, life, _, count, _)] = await run(valkey, HEARTBEAT, (HEARTBEATS, SERVER), "me", 6000, born, beats)
     return bytes(life), int(count)
 
 

@@ -56,10 +56,9 @@ class OwnerLeases:
 
     async def _beat(self, node: str, ms: int) -> list[Any]:
         part = OWNER.partition
-        answer: list[Any] = await self._run(
-            HEARTBEAT, [self.keyspace.heartbeats(part), self.keyspace.server(part)], node, ms
-        )
-        return answer
+        keys = [self.keyspace.heartbeats(part), self.keyspace.server(part)]
+        answers: list[list[Any]] = await self._run(HEARTBEAT, keys, node, ms)
+        return answers[0]
 
     async def delete(self, *keys: str, node: str = "n1") -> None:
         """Delete these of the keys that `node` passes to a script, as an eviction or a clean-up script does."""
@@ -87,13 +86,13 @@ class OwnerLeases:
     async def acquire(self, lease: str, *, again: bool = False) -> list[str]:
         owner = f"{OWNER.kind}:{OWNER.name}"
         arguments = (DEFAULT_TIMES.lease_ms, lease, "{}", self._max, self._policy, owner, int(again))
-        [answer] = _results(await self._run(LEASE_ACQUIRE, self.keys(_node_of(lease)), *arguments))
+        [answer] = await self._run(LEASE_ACQUIRE, self.keys(_node_of(lease)), *arguments)
         return [part.decode() if isinstance(part, bytes) else str(part) for part in answer]
 
     async def release(self, lease: str, generation: str = "") -> str:
         """Returns the waiting lease that was granted, or an empty string."""
         words = (DEFAULT_TIMES.lease_ms, lease, generation)
-        [answer] = _results(await self._run(LEASE_RELEASE, self.keys(_node_of(lease)), *words))
+        [answer] = await self._run(LEASE_RELEASE, self.keys(_node_of(lease)), *words)
         return str(answer.decode())
 
     async def repair(
@@ -147,14 +146,6 @@ class OwnerLeases:
         keys = self.keys("n1")
         state = set(await self._valkey.run("HKEYS", keys.state)) - {b".g", b".d", b".kept"}
         return int(await self._valkey.run("EXISTS", keys.held, keys.info)) + len(state)
-
-
-def _results(answer: list[Any]) -> list[Any]:
-    """Of each call of a batch. Raises the error of the first that has failed."""
-    for result in answer:
-        if isinstance(result, Exception):
-            raise result
-    return answer
 
 
 def _node_of(lease: str) -> str:

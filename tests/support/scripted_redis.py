@@ -15,8 +15,10 @@ from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.fanout.redis.script import Script
 from tannoy.fanout.scripts import (
     HEAD_RELEASE,
+    HEARTBEAT,
     LEASE_ACQUIRE,
     LEASE_RELEASE,
+    PRESENCE_DUE,
     PRESENCE_JOIN,
     PRESENCE_LEAVE,
     PRESENCE_SWEEP,
@@ -153,8 +155,10 @@ class Call:
 Answer = Reply | Callable[[Call], Reply]
 BATCHED = {
     HEAD_RELEASE: (1, 1, 1),
+    HEARTBEAT: (2, 2, 2),
     LEASE_ACQUIRE: (8, 6, 1),
     LEASE_RELEASE: (8, 2, 1),
+    PRESENCE_DUE: (2, 0, 0),
     PRESENCE_JOIN: (12, 8, 3),
     PRESENCE_LEAVE: (10, 4, 3),
     PRESENCE_SWEEP: (8, 2, 2),
@@ -178,6 +182,7 @@ class ScriptedPipeline(Pipeline):
         self._next: dict[Script | str, list[Answer]] = {}
         self._held: dict[Script | str, list[tuple[Call, asyncio.Future[Reply]]]] = {}
         self._refused: set[Script | str] = set()
+        self._shared_words: list[tuple[Script, list[bytes]]] = []
 
     # ---- Pipeline
 
@@ -185,6 +190,7 @@ class ScriptedPipeline(Pipeline):
         if script not in BATCHED:
             return self._ask(Call(script, keys, words(arguments)))
         keys_of_each, words_of_each, shared = BATCHED[script]
+        self._shared_words.append((script, words(arguments[:shared])))
         calls = [
             Call(
                 script,
@@ -271,6 +277,10 @@ class ScriptedPipeline(Pipeline):
     def arguments_of(self, what: Script | str) -> list[list[bytes]]:
         """The arguments of every call of it."""
         return [call.words for call in self.calls if call.what == what]
+
+    def shared_words_of(self, script: Script) -> list[list[bytes]]:
+        """The words that the calls of a batch share, of every batch."""
+        return [shared for each, shared in self._shared_words if each == script]
 
 
 def words(command: Sequence[Word]) -> list[bytes]:

@@ -80,7 +80,7 @@ def eviction_without_waiting() -> None:
 
 def heartbeats_outlive_node() -> None:
     """The heartbeats of a node hold for long after it has died."""
-    patch_script("HEARTBEAT", b"now + tonumber(ARGV[2])", b"now + tonumber(ARGV[2]) + 25000")
+    patch_script("HEARTBEAT", b"now + HOLDS_MS", b"now + HOLDS_MS + 25000")
 
 
 def no_recovery_wait() -> None:

@@ -63,7 +63,9 @@ def epoch_not_bound_to_server() -> None:
         b"and not is_older(stored[3], stored[4], seen_born, seen_beats) then"
     )
     patch_scripts(of_same_server, b"if stored[2] then")
-    patch_script("HEARTBEAT", b"if life and is_older(stored[2], stored[3], ARGV[3], ARGV[4]) then", b"if false then")
+    patch_script(
+        "HEARTBEAT", b"if life and is_older(stored[2], stored[3], seen_born, seen_beats) then", b"if false then"
+    )
     patch(HistoryReader, "end_epochs", end_none)
 
 

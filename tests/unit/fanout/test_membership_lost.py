@@ -3,12 +3,13 @@
 import asyncio
 
 import pytest
-from tannoy.fanout.redis.errors import ConnectionLost
+from tannoy.fanout.redis.errors import ConnectionLost, RedisError
 from tannoy.fanout.scripts import HEARTBEAT, NODE_TELL, SERVER_ENSURE
 from tannoy.shared.errors import Unavailable
 
 from tests.support.clock import manual_clock, on_manual_time, turns
 from tests.support.scripted_membership import ALL, HEARTBEAT_SECONDS, MOMENT_SECONDS, VALID_SECONDS, ScriptedMembership
+from tests.support.scripted_redis import Answer
 
 # ---- a new connection
 
@@ -174,10 +175,11 @@ async def test_a_failed_restate_after_an_expiry_in_redis_is_retried_with_the_nex
 async def test_an_expiry_found_by_a_heartbeat_that_fails_is_restated_by_the_next(fails: str) -> None:
     process = ScriptedMembership()
     await process.connect()
-    answers: list[object] = [[b"alive", 1, b"one", 1, 1, 0] for _ in ALL]
+    answers: list[Answer] = [[b"alive", 1, b"one", 1, 1, 0] for _ in ALL]
     answers[7] = [b"expired", 1, b"one", 1, 1, 0]
     if "heartbeat" in fails:
-        answers[8] = Unavailable("not now")
+        answers[8] = RedisError("ERR not now")
+        answers.append(Unavailable("not now"))  # where it is sent once more, alone
     else:
         process.redis.reply_with(NODE_TELL, Unavailable("not now"), 1)
     process.redis.reply_with(HEARTBEAT, *answers, [b"alive", 1, b"one", 1, 1, 0])
