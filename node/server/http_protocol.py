@@ -167,7 +167,8 @@ class TannoyHttpProtocol(PacedHttpProtocol):
         if self.parser.should_upgrade():
             return  # the parser stops behind this head, for `_handle_upgrade`
         self._is_in_body = True
-        self.server = get_local_addr(self.transport)
+        # `on_message_begin` has made the scope: only later requests of the connection would have it from there.
+        self.scope["server"] = self.server = self.server or get_local_addr(self.transport)
         super().on_headers_complete()
         if self._is_in_reserve:
             self.cycle.keep_alive = False

@@ -34,6 +34,16 @@ async def test_a_request_that_is_none_gets_a_problem_document(port: int, request
         assert answer.headers["content-type"] == "application/problem+json"
 
 
+# ---- the address of the server
+
+
+async def test_each_request_of_a_connection_to_loopback_gets_the_chat_page(port: int) -> None:
+    async with RawHttp.to(port) as http:
+        statuses = [(await http.request("GET / HTTP/1.1\nHost: localhost")).status for _ in range(2)]
+
+    assert statuses == [200, 200]
+
+
 # ---- forms of the target
 
 
