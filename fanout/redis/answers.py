@@ -28,7 +28,8 @@ def read_later(answer: "asyncio.Future[Reply]", read: Callable[[Reply], T]) -> "
         try:
             result.set_result(read(answer.result()))
         except Unavailable as refusal:
-            result.set_exception(refusal)
+            # Its traceback has this frame, which has the future: only the garbage collector would free the circle.
+            result.set_exception(refusal.with_traceback(None))
         except (MalformedBytes, ValueError) as refusal:
             result.set_exception(Unavailable(str(refusal)))
 

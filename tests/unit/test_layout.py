@@ -52,7 +52,6 @@ COVERED_BY: dict[str, str] = {
     "fanout/presence/sweeper.py": "tests/scripts/test_presence_process.py",
     "fanout/revocations/calls.py": "tests/scripts/test_revocations.py",
     "fanout/redis_service.py": "tests/cluster/test_archive.py",
-    "fanout/redis/answers.py": "tests/scripts/test_history_read.py",
     "fanout/redis/server_url.py": "tests/unit/fanout/redis/test_address.py",
     "fanout/redis/tls.py": "tests/integration/test_redis_tls.py",
     "fanout/redis/url_parameters.py": "tests/unit/fanout/redis/test_address.py",
