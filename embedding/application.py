@@ -161,7 +161,7 @@ class Tannoy:
         """The node has failed, or an operator lets it leave: close its sessions, and end nothing else."""
         node = self._find_started().node
         if self._leaving is None:
-            node.is_draining = True
+            node.leaving.announce()
             _log.error(
                 "the node closes its sessions and takes no others: start the application again", node=node.node_id
             )

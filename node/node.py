@@ -8,11 +8,9 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 from importlib.metadata import version
-from typing import Any
 
 import structlog
 
@@ -52,7 +50,8 @@ from .delivery.reports import SocketReports
 from .external import create_services
 from .hooks.hooks import NO_HOOKS, Hooks
 from .hooks.session_hooks import SessionHooks
-from .lifecycle.drain import drain_sessions
+from .lifecycle.background_tasks import BackgroundTasks
+from .lifecycle.drain import Drain
 from .lifecycle.log_queue import log_statistics
 from .operations.namesakes import warn_of_namesake
 from .statistics import NodeStatistics
@@ -88,9 +87,7 @@ class Node:
         self.clock = clock or SystemClock()
         self.incarnation = secrets.token_hex(8)
         self.node_id = NodeId(settings.node_id or f"{read_host_name()}-{self.incarnation[:6]}")
-        self.is_draining = False
-        self.has_failed = False
-        self._on_failure = on_failure
+        self._tasks = BackgroundTasks(on_failure)
         self._on_drain = on_drain
         self._lease_times = lease_times
         self._version = version("tannoy")  # read once: no heartbeat may need to open a file
@@ -153,10 +150,19 @@ class Node:
             is_revoked=self.revoked_sessions.is_revoked,
             asks_application=hooks.authenticate is not None,
         )
+        self.leaving = Drain(
+            self.hub.sessions,
+            self.wheel.idle,
+            self._list_others,
+            self.clock,
+            delay=settings.drain_delay,
+            seconds=settings.drain_seconds,
+        )
         self._hooks = SessionHooks(hooks, settings, self.clock) if hooks.are_there else None
         self.resources, self._sampler = create_resources(settings, self.clock)
         self.clients = create_clients(
-            settings, admission, self.context, lambda: self.is_draining, self.resources, connect_rates, self._hooks
+            *(settings, admission, self.context, lambda: self.leaving.is_closing),
+            *(self.resources, connect_rates, self._hooks),
         )
 
     # ---- state, for other nodes and operators
@@ -177,6 +183,14 @@ class Node:
             ready=self.not_ready_reason is None,
             started_at=self._started_at,
         )
+
+    @property
+    def has_failed(self) -> bool:
+        return self._tasks.has_failed
+
+    @property
+    def is_draining(self) -> bool:
+        return self.leaving.is_announced
 
     @property
     def not_ready_reason(self) -> str | None:
@@ -212,36 +226,21 @@ class Node:
         if self._rate_sync is not None:
             jobs["rates"] = self._rate_sync.run
         async with self.external.services.opened():
-            tasks = [self._keep(job, name) for name, job in jobs.items()]
+            for name, job in jobs.items():
+                self._tasks.keep(job, name)
             try:
                 await self.bus.wait_until_ready()
-                tasks.append(self._keep(self._check_name, "node-id", may_end=True))
+                self._tasks.keep(self._check_name, "node-id", may_end=True)
                 self.clients.capacity.measure_files()
                 _log.info("node is ready", node=self.node_id)
                 yield
             finally:
+                self.leaving.hurry()  # whoever ends this block does not listen any more
                 await self.drain()
                 await self.clients.end()
                 await self.bus.leave()
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                await self._tasks.end()
                 self.wheel.close()
-
-    def _keep(
-        self, run: Callable[[], Coroutine[Any, Any, None]], name: str, *, may_end: bool = False
-    ) -> asyncio.Task[None]:
-        task = asyncio.create_task(run(), name=f"tannoy-{name}")
-        task.add_done_callback(partial(self._ended, may_end))
-        return task
-
-    def _ended(self, may_end: bool, task: asyncio.Task[None]) -> None:
-        """End the node: a background task has ended, and a node with a part missing must not go on."""
-        if task.cancelled() or (may_end and task.exception() is None):
-            return
-        self.has_failed = True
-        _log.critical("a task of the node has failed: the node ends", part=task.get_name(), exc_info=task.exception())
-        self._on_failure()
 
     async def _check_name(self) -> None:
         # By then the last heartbeat of a killed process that this one replaces has run out.
@@ -251,15 +250,18 @@ class Node:
     def _begin_drain(self) -> None:
         """Another node, or this one, was asked to let this node leave. Does nothing if it leaves already."""
         if not self.is_draining:
-            self.is_draining = True
+            self.leaving.announce()
             _log.info("asked to drain", node=self.node_id)
             asyncio.get_running_loop().call_soon(self._on_drain)  # the answer is sent before
 
-    async def drain(self) -> None:
-        """Be not ready any more, and close all sessions with `bye` 4001."""
-        self.is_draining = True
-        if not await drain_sessions(self.hub.sessions(), self.wheel.idle):
-            _log.warning("some clients did not answer the close frame", clients=self.wheel.statistics().waiting)
+    async def drain(self, stop_listening: Callable[[], None] = lambda: None) -> None:
+        """Be not ready any more, and hand the clients over to other nodes. A node that has failed is in a hurry."""
+        if self.has_failed:
+            self.leaving.hurry()
+        await self.leaving.run(stop_listening)
+
+    async def _list_others(self) -> list[NodeInfo]:
+        return [node for node in await self.bus.list_nodes() if node.incarnation != self.incarnation]
 
     def statistics(self) -> NodeStatistics:
         """Return the statistics of all parts, for metrics and `/diagnostics`."""

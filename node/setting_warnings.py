@@ -6,7 +6,7 @@ That the limit of open files is too low is told here too, and that memory can't 
 from collections.abc import Mapping
 
 from ..fanout.redis.address import AnyAddress, ClusterAddress, SentinelAddress, parse_address
-from ..shared.settings import Settings, find_service_links, settings_without_effect, unknown_settings
+from ..shared.settings import Settings, find_service_links, unknown_settings
 from .auth.hosts import is_loopback
 from .lifecycle.files import OTHERS, file_limit, sessions_possible
 from .lifecycle.memory import MEGABYTE, find_memory_bound, find_memory_cgroup, machine_bytes
@@ -69,8 +69,6 @@ def find_warnings(
     names = variables.keys() - set(links)
     if links:
         warnings.append(f"variables that Kubernetes sets for a service are left out: {', '.join(links)}")
-    if found := settings_without_effect(names):
-        warnings.append(f"these settings have no effect in this version yet: {', '.join(found)}")
     if found := unknown_settings(names):
         warnings.append(f"unknown settings, perhaps misspelt: {', '.join(found)}")
     return warnings

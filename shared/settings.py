@@ -1,8 +1,6 @@
 """Settings: read once from the environment (prefix `TANNOY_`) or `.env`, checked, frozen.
 
-The names are those of `docs/protocol.md §8`. Settings that have no effect in this version are listed in
-`NOT_IN_EFFECT`, and a node that finds one set says so at start.
-"""
+The names are those of `docs/protocol.md §8`."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -31,8 +29,6 @@ HISTORY_MAX = 10_000
 JwtAlgorithm = Literal["HS256", "HS384", "HS512", "RS256", "ES256", "EdDSA"]
 
 _RATES = ("rate_connects", "rate_messages", "rate_commands", "rate_bytes", "rate_user_messages", "rate_agent_messages")
-
-NOT_IN_EFFECT = frozenset({"DRAIN_SECONDS"})
 
 
 class LogFormat(StrEnum):
@@ -90,6 +86,8 @@ class SettingValues(TypedDict, total=False):
     presence_inline_max: int
     presence_events_max: int
     presence_grace: float
+    drain_delay: float
+    drain_seconds: float
     log_format: Literal["console", "json"] | LogFormat
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"]
     log_file: str | Path | None
@@ -164,6 +162,8 @@ class Settings(BaseModel):
     presence_inline_max: int = Field(default=50, ge=0, le=1000)
     presence_events_max: int = Field(default=1000, ge=0, le=100_000)
     presence_grace: float = Field(default=5.0, ge=0, le=3600)
+    drain_delay: float = Field(default=5.0, ge=0, le=3600)
+    drain_seconds: float = Field(default=30.0, ge=0, le=3600)
 
     log_format: LogFormat = LogFormat.CONSOLE
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -275,12 +275,7 @@ def find_service_links(variables: Mapping[str, str]) -> list[str]:
     return sorted(name for name, value in variables.items() if is_service_link(name, value))
 
 
-def settings_without_effect(names: Iterable[str]) -> list[str]:
-    """Those of `names` that are known and have no effect in this version, sorted."""
-    return sorted(name for name in names if name.removeprefix(PREFIX) in NOT_IN_EFFECT)
-
-
 def unknown_settings(names: Iterable[str]) -> list[str]:
     """Those of `names` that are not settings, most likely misspelt; sorted."""
-    known = {PREFIX + name.upper() for name in Settings.model_fields} | {PREFIX + name for name in NOT_IN_EFFECT}
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
     return sorted(name for name in names if name not in known)

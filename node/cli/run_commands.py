@@ -108,4 +108,4 @@ def stop_with_stdin() -> None:
     """Stop this process when the supervisor, which holds the other end of the pipe, has ended."""
     while os.read(sys.stdin.fileno(), 4096):
         pass
-    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGINT)

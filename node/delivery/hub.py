@@ -5,7 +5,7 @@ Empty rosters are removed at once. `delivery/roster.py` describes how a session 
 """
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from ...shared.channels import Channel, ChannelKind
@@ -68,7 +68,7 @@ class Hub:
         """Return the first `limit` users behind `after`, in the order of their ids."""
         return heapq.nsmallest(limit, (user_id for user_id in self._users if user_id > after))
 
-    def sessions(self) -> Iterable[Member]:
+    def sessions(self) -> Collection[Member]:
         """Return a copy: the caller may close sessions while it iterates."""
         return tuple(self._sessions)
 

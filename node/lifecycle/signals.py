@@ -33,28 +33,29 @@ def find_ending_signals() -> list[int]:
     return sorted(number for number in others if signal.getsignal(number) is signal.SIG_DFL)
 
 
-def handle_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
+def handle_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[int], None]) -> None:
     """Install the handlers of a node process.
 
-    SIGTERM and SIGINT call `stop`, each time. SIGHUP opens TANNOY_LOG_FILE anew, and SIGUSR1 and SIGUSR2 do nothing.
+    SIGTERM and SIGINT call `stop` with their number, each time. SIGHUP opens TANNOY_LOG_FILE anew, and SIGUSR1 and
+    SIGUSR2 do nothing.
     Whatever else would end the process calls `stop`, and so does SIGHUP where there is no such file.
     """
     stopped = False
 
-    def stop_once() -> None:
+    def stop_once(number: int) -> None:
         # A terminal that is closed may send SIGHUP twice; the second call of `stop` does not wait for clients.
         nonlocal stopped
         if not stopped:
             stopped = True
-            stop()
+            stop(number)
 
     def hang_up() -> None:
         if not reopen_log_file():
-            stop_once()
+            stop_once(signal.SIGHUP)
 
     ending = find_ending_signals()
     for each in STOPPING:
-        loop.add_signal_handler(each, stop)
+        loop.add_signal_handler(each, stop, each)
     for number in ending:
         match number:
             case signal.SIGHUP:
@@ -62,7 +63,7 @@ def handle_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) ->
             case signal.SIGUSR1 | signal.SIGUSR2:
                 loop.add_signal_handler(number, _log_ignored, number)
             case _:
-                loop.add_signal_handler(number, stop_once)
+                loop.add_signal_handler(number, stop_once, number)
 
 
 def _log_ignored(number: int) -> None:

@@ -81,7 +81,7 @@ class ArchiveProcess:
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT."""
-        handle_signals(asyncio.get_running_loop(), self._stop.set)
+        handle_signals(asyncio.get_running_loop(), lambda number: self._stop.set())
 
         async def work() -> None:
             async with self.services.opened():

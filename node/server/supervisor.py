@@ -1,6 +1,7 @@
 """A whole cluster on one machine, for `tannoy up`: starts the nodes, shows their state, restarts those that fail.
 
 A node that ends with exit code 0 was asked to leave, and is not started again; with the last one the cluster ends.
+SIGHUP replaces the nodes one by one: the new process is ready before the old one leaves.
 Each node runs in a session of its own, so that Ctrl-C in the terminal reaches the supervisor alone. Its standard input
 is a pipe from the supervisor: a node whose supervisor was killed reads the end of that pipe and stops.
 """
@@ -8,11 +9,9 @@ is a pipe from the supervisor: a node whose supervisor was killed reads the end 
 import asyncio
 import os
 import signal
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from typing import Any
 
 from rich.live import Live
@@ -30,7 +29,8 @@ from ...shared.settings import Settings
 from ...shared.waiting import wait_up_to
 from .listeners import listen
 from .supervised_archive import SupervisedArchive
-from .terminal_output import TerminalOutput
+from .supervised_node import NodeProcess, SupervisedNode, describe_exit, start_process
+from .terminal_output import ControllingTerminal, TerminalOutput
 
 STOP_TIMEOUT = 10.0
 """Seconds that nodes have to stop before they are killed."""
@@ -42,39 +42,8 @@ REFRESH_INTERVAL = 1.0
 """Seconds between two updates of the table; without one, between two looks whether the output is read again."""
 FIRST_START_TIMEOUT = 30.0
 """Seconds in which all nodes have to become ready."""
-LINE_MAX_BYTES = 65_536
-"""A longer line of a node's output is printed in pieces."""
-
-
-@dataclass(slots=True)
-class _SupervisedNode:
-    """One node process, and the figures of its last diagnostics."""
-
-    name: str
-    port: int
-    process: asyncio.subprocess.Process | None = None
-    starts: int = 0
-    was_ready: bool = False
-    updated_at: float = 0.0
-    state: str = "starting"
-    sessions: int = 0
-    messages: int = 0
-    deliveries: int = 0
-    messages_per_second: float = 0.0
-    deliveries_per_second: float = 0.0
-    tasks: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
-
-    def update(self, diagnostics: Mapping[str, Any], now: float) -> None:
-        """Take over the figures of `/diagnostics`, read at `now` (monotonic seconds)."""
-        relay = diagnostics["relay"]
-        seconds, self.updated_at = max(now - self.updated_at, 0.001), now
-        self.was_ready = self.was_ready or diagnostics["ready"]
-        self.state = "ready" if diagnostics["ready"] else "not ready"
-        self.sessions = diagnostics["hub"]["sessions"]
-        # The counters of a restarted node begin at zero again.
-        self.messages_per_second = max(0, relay["messages"] - self.messages) / seconds
-        self.deliveries_per_second = max(0, relay["deliveries"] - self.deliveries) / seconds
-        self.messages, self.deliveries = relay["messages"], relay["deliveries"]
+DRAIN_DELAY = "0"
+"""Of the nodes, where the settings have none: they share their port, so no balancer has to notice anything."""
 
 
 class Supervisor:
@@ -83,21 +52,24 @@ class Supervisor:
     def __init__(self, settings: Settings, nodes: int, output: TerminalOutput) -> None:
         self._settings = settings
         self._output = output
-        self._nodes = [_SupervisedNode(f"node-{number}", settings.port + number) for number in range(1, nodes + 1)]
+        self._nodes = [SupervisedNode(f"node-{number}", settings.port + number) for number in range(1, nodes + 1)]
         self._stop = asyncio.Event()
+        self._replacing: asyncio.Task[None] | None = None
+        self._terminal = ControllingTerminal()
         self._has_failed = False
         self._url = build_url(settings.host, settings.port)
         self._redis = "the configured Redis"
 
     async def run(self) -> int:
-        """Run until SIGINT, SIGTERM or SIGHUP; returns the exit code. Raises StartError."""
+        """Run until SIGINT, SIGTERM or the end of the terminal; returns the exit code. Raises StartError."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._stop.set)
         for port in range(self._settings.port, self._settings.port + len(self._nodes) + 1):
             listen(self._settings.host, port).close()
         async with AsyncExitStack() as stack:
             environment = await self._build_environment(stack)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, self._stop.set)
+            loop.add_signal_handler(signal.SIGHUP, self._hang_up, environment)
             if self._settings.archive:
                 self._start_archive(environment, stack)
             stack.push_async_callback(self._stop_nodes)
@@ -116,6 +88,8 @@ class Supervisor:
         environment = dict(os.environ)
         if "log_level" not in self._settings.model_fields_set:
             environment["TANNOY_LOG_LEVEL"] = "WARNING"
+        if "drain_delay" not in self._settings.model_fields_set:
+            environment["TANNOY_DRAIN_DELAY"] = DRAIN_DELAY
         if self._settings.chat_page == "auto":
             environment["TANNOY_CHAT_PAGE"] = "on"  # a node does not know what has started it
         if "redis_url" not in self._settings.model_fields_set:
@@ -139,15 +113,18 @@ class Supervisor:
 
     # ---- processes
 
-    async def _keep_running(self, node: _SupervisedNode, environment: Mapping[str, str]) -> None:
+    async def _keep_running(self, node: SupervisedNode, environment: Mapping[str, str]) -> None:
         """Start one node, and start it again whenever it fails, until the supervisor stops or the node has left."""
         while not self._stop.is_set():
-            process = await self._start(node, environment)
+            process = node.process = node.successor or await self._start(node, environment)
+            node.successor = None
             if self._stop.is_set():
-                process.terminate()  # the supervisor was stopped while the node was started
-            await self._forward_output(node, process)
+                process.send_signal(signal.SIGINT)  # the supervisor was stopped while the node was started
             code = await process.wait()
-            node.state, node.sessions, node.process = "down", 0, None
+            node.process = None
+            if node.successor is not None:
+                continue
+            node.state, node.sessions = "down", 0
             if self._stop.is_set():
                 return
             if not node.was_ready and code == 1:
@@ -157,10 +134,10 @@ class Supervisor:
             if code == 0:
                 self._note_left(node)
                 return
-            self._output.print(f"{node.name} exited ({_describe_exit(code)}); restarting it")
+            self._output.print(f"{node.name} exited ({describe_exit(code)}); restarting it")
             await wait_up_to(RESTART_DELAY, self._stop)
 
-    def _note_left(self, node: _SupervisedNode) -> None:
+    def _note_left(self, node: SupervisedNode) -> None:
         """A node was drained, or got a SIGTERM of its own: to start it again would undo that."""
         node.state = "left"
         self._output.print(f"{node.name} has left and is not started again, since it was asked to leave")
@@ -174,50 +151,78 @@ class Supervisor:
             self._has_failed = True
             self._stop.set()
 
-    async def _forward_output(self, node: _SupervisedNode, process: asyncio.subprocess.Process) -> None:
-        """Print the node's standard error until it ends.
+    async def _start(self, node: SupervisedNode, environment: Mapping[str, str]) -> NodeProcess:
+        def print_line(line: Text) -> None:
+            self._output.print(line, source=node.name)
 
-        Read in pieces, since a line of any length has to be read, or the node would block on a full pipe.
-        """
-        assert process.stderr is not None
-        rest = b""
-        while piece := await process.stderr.read(65_536):
-            *lines, rest = (rest + piece).split(b"\n")
-            if len(rest) > LINE_MAX_BYTES:
-                lines, rest = [*lines, rest], b""
-            for line in lines:
-                text = Text.from_ansi(line.decode(errors="replace").rstrip())
-                self._output.print(Text.assemble((f"{node.name} ", "cyan"), text), source=node.name)
+        settings = self._settings
+        return await start_process(node, environment, print_line, host=settings.host, shared_port=settings.port)
 
-    async def _start(self, node: _SupervisedNode, environment: Mapping[str, str]) -> asyncio.subprocess.Process:
-        node.starts += 1
-        node.state = "starting"
-        node.process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tannoy", "node", "--host", self._settings.host),
-            *("--port", str(node.port), "--shared-port", str(self._settings.port), "--node-id", node.name),
-            "--while-stdin-is-open",
-            stdin=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=environment,
-            start_new_session=True,
-        )
-        return node.process
+    # ---- replacing
+
+    def _hang_up(self, environment: Mapping[str, str]) -> None:
+        """SIGHUP: replace all nodes. It also comes when the terminal is closed, which ends the cluster."""
+        if self._terminal.is_gone:
+            if not self._terminal.is_outlived:
+                self._stop.set()
+        elif self._replacing is not None and not self._replacing.done():
+            self._output.print("The nodes are being replaced already.")
+        else:
+            self._replacing = asyncio.create_task(self._replace_nodes(environment))
+            self._replacing.add_done_callback(self._on_task_done)
+
+    async def _replace_nodes(self, environment: Mapping[str, str]) -> None:
+        """One after the other. Ends with the first that can't be replaced: the others stay as they are."""
+        for node in self._nodes:
+            old = node.process
+            if old is None:
+                continue
+            if not await self._start_successor(node, environment):
+                return
+            old.send_signal(signal.SIGTERM)
+            await old.wait()
+        if not self._stop.is_set():
+            self._output.print("All nodes have been replaced.")
+
+    async def _start_successor(self, node: SupervisedNode, environment: Mapping[str, str]) -> bool:
+        """Start a process beside the one that runs; return whether it has become ready."""
+        successor = node.successor = await self._start(node, environment)
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + FIRST_START_TIMEOUT
+        while not (self._stop.is_set() or successor.has_ended or loop.time() > ends):
+            # Both listen on the port of the node: either may answer.
+            found = await self._ask(node)
+            if found is not None and found["pid"] == successor.pid and found["ready"]:
+                return True
+            await wait_up_to(0.1, self._stop)
+        if node.successor is successor:
+            node.successor = None
+            successor.send_signal(signal.SIGINT)
+            await successor.wait()
+            if not self._stop.is_set():
+                self._output.print(f"{node.name} is not replaced: its successor has not become ready")
+        return False
 
     async def _stop_nodes(self) -> None:
-        """Stop all nodes, and kill those that do not stop in time. The task of a node ends with its process."""
+        """Stop all nodes, and kill those that do not stop in time. The task of a node ends with its process.
+
+        SIGINT: no node takes the clients of another one, so none waits for that.
+        """
         self._stop.set()
-        for node in self._nodes:
-            if node.process is not None and node.process.returncode is None:
-                node.process.terminate()
+        for process in self._processes():
+            process.send_signal(signal.SIGINT)
         tasks = [task for node in self._nodes for task in node.tasks]
+        tasks += [self._replacing] if self._replacing is not None else []
         _, late = await asyncio.wait(tasks, timeout=STOP_TIMEOUT)
-        for node in self._nodes:
-            if node.process is not None and node.process.returncode is None:
-                node.process.kill()
-                await node.process.wait()
+        for process in self._processes():
+            process.send_signal(signal.SIGKILL)
+            await process.wait()
         for task in late:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _processes(self) -> list[NodeProcess]:
+        return [process for node in self._nodes for process in node.processes]
 
     # ---- terminal output
 
@@ -253,14 +258,21 @@ class Supervisor:
     async def _refresh(self) -> None:
         await asyncio.gather(*(self._update(node) for node in self._nodes if node.process is not None))
 
-    async def _update(self, node: _SupervisedNode) -> None:
+    async def _update(self, node: SupervisedNode) -> None:
+        found = await self._ask(node)
+        if found is not None:
+            node.update(found, time.monotonic())
+        elif node.state == "ready":
+            node.state = "no answer"
+
+    async def _ask(self, node: SupervisedNode) -> Mapping[str, Any] | None:
+        """The diagnostics of the node; None: it does not answer."""
         url, key = build_url(self._settings.host, node.port), self._settings.api_key.get_secret_value()
         client = ApiClient(url, key, is_own_node=True)
         try:
-            node.update(await asyncio.to_thread(client.get, "/diagnostics"), time.monotonic())
+            return await asyncio.to_thread(client.get, "/diagnostics")
         except ClientError:
-            if node.state == "ready":
-                node.state = "no answer"
+            return None
 
     def _table(self) -> Table:
         table = Table(title=f"Tannoy at {self._url}", title_justify="left")
@@ -273,7 +285,3 @@ class Supervisor:
             address = f"{self._settings.host}:{node.port}"
             table.add_row(node.name, address, pid, state, str(node.sessions), *rates, str(node.starts))
         return table
-
-
-def _describe_exit(code: int) -> str:
-    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

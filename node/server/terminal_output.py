@@ -5,6 +5,8 @@ nodes, and would start none again that has exited.
 """
 
 import io
+import os
+import signal
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -81,3 +83,24 @@ class TerminalOutput:
     def close(self) -> None:
         self.catch_up()
         self._writer.close(CLOSE_TIMEOUT)
+
+
+class ControllingTerminal:
+    """The terminal of which Ctrl-C comes, if this process has one. `is_outlived`: `nohup` has started it."""
+
+    def __init__(self) -> None:
+        self._was_there = _has_terminal()
+        self.is_outlived = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+    @property
+    def is_gone(self) -> bool:
+        """There was one, and it was closed."""
+        return self._was_there and not _has_terminal()
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import signal
 import socket
 from collections.abc import Callable, Generator
 
@@ -38,10 +39,13 @@ class _Server(uvicorn.Server):
             host, port = listener.getsockname()[:2]
             _log.info("listening", address=host, port=port)
 
-    def stop(self) -> None:
-        if self.should_exit:
-            self.force_exit = True  # on a second signal, do not wait for open connections
-        self.should_exit = True
+    def stop_listening(self) -> None:
+        for server in self.servers:
+            server.close()
+
+    def stop(self, *, at_once: bool) -> None:
+        """End `serve`; `at_once`: without waiting for open connections."""
+        self.should_exit, self.force_exit = True, at_once
 
 
 def run_node(
@@ -49,11 +53,12 @@ def run_node(
 ) -> int:
     """Run one node until SIGTERM or SIGINT; returns the exit code. Raises StartError.
 
-    `shared_port`: a second port to listen on, together with the other nodes of this machine.
+    `shared_port`: a second port to listen on, together with the other nodes of this machine. The node shares its own
+    port too then, with the process that replaces it.
     """
     node = make_node(settings)
     application = create_app_of(node)
-    listeners = [listen(settings.host, settings.port)]
+    listeners = [listen(settings.host, settings.port, shared=shared_port is not None)]
     if shared_port is not None:
         listeners.append(listen(settings.host, shared_port, shared=True))
     config = uvicorn.Config(
@@ -76,16 +81,40 @@ def run_node(
 
 
 async def _serve(node: Node, server: _Server, listeners: list[socket.socket]) -> int:
-    def stop() -> None:
-        node.is_draining = True
-        server.stop()
-
-    handle_signals(asyncio.get_running_loop(), stop)
+    stopping = _Stopping(node, server)
+    handle_signals(asyncio.get_running_loop(), stopping.handle_signal)
     async with node.running():
         tune_garbage_collector()
         return_freed_memory()
         await server.serve(sockets=listeners)
+    await stopping.wait()
     return 1 if node.has_failed else 0
+
+
+class _Stopping:
+    """What signals do to a node: the first lets it leave; with SIGINT, and from the second on, without waiting."""
+
+    def __init__(self, node: Node, server: _Server) -> None:
+        self._node = node
+        self._server = server
+        self._leaving: asyncio.Task[None] | None = None
+
+    def handle_signal(self, number: int) -> None:
+        if self._leaving is not None:
+            self._node.leaving.give_up()
+            self._server.stop(at_once=True)
+            return
+        if number == signal.SIGINT:  # of a terminal
+            self._node.leaving.hurry()
+        self._leaving = asyncio.create_task(self._leave(), name="tannoy-leave")
+
+    async def _leave(self) -> None:
+        await self._node.drain(self._server.stop_listening)
+        self._server.stop(at_once=self._server.force_exit)
+
+    async def wait(self) -> None:
+        if self._leaving is not None:
+            await self._leaving
 
 
 def tune_garbage_collector() -> None:

@@ -38,6 +38,36 @@ async def test_a_client_that_does_not_answer_does_not_delay_the_exit_for_ever() 
         client.vanish()
 
 
+async def test_until_balancers_have_noticed_a_node_serves_and_a_second_signal_ends_it_at_once() -> None:
+    async with Cluster(nodes=1, transport=Transport.FAST, DRAIN_DELAY="3600") as cluster:
+        node = cluster.nodes[0]
+        before = await node.connect("/ws/chat/lobby")
+        node.signal(signal.SIGTERM)
+
+        async def is_announced() -> bool:
+            ready = await node.http.get("/health/ready")
+            return (ready.status_code, ready.json().get("reason")) == (503, "the node is draining")
+
+        await eventually(is_announced, what="the node is not ready")
+        newcomer = await node.connect("/ws/chat/lobby")
+        await newcomer.ok("message", content="hello")
+        assert await before.contents(1) == ["hello"]
+        node.signal(signal.SIGTERM)
+
+        for client in (before, newcomer):
+            await _gets_bye(client)
+        assert await node.wait() == 0
+
+
+async def test_ctrl_c_waits_for_no_balancer() -> None:
+    async with Cluster(nodes=1, transport=Transport.FAST, DRAIN_DELAY="3600") as cluster:
+        client = await cluster.nodes[0].connect("/ws")
+        cluster.nodes[0].signal(signal.SIGINT)
+
+        await _gets_bye(client)
+        assert await cluster.nodes[0].wait() == 0
+
+
 async def _gets_bye(client: Client) -> None:
     bye, code = await client.bye()
     assert (bye["code"], bye["reason"], bye["reconnect"], code) == (4001, "node is draining", True, 4001)

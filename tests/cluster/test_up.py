@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import httpx
 import pytest
+from tannoy.client import connect
 
 from tests.support import processes
 from tests.support.client import Client
@@ -174,3 +175,29 @@ async def test_the_shared_port_leads_to_any_node() -> None:
             await client.close()
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 0
+
+
+async def test_sighup_replaces_the_nodes_one_by_one_and_no_session_misses_a_message() -> None:
+    port = free_ports_in_a_row(3)
+    async with _up(port) as process, connect(f"ws://127.0.0.1:{port}", user_id="ada") as client:
+        before = await _pids(port)
+        room = await client.join("lobby")
+
+        process.send_signal(signal.SIGHUP)
+
+        heard: list[object] = []
+        async with asyncio.timeout(PATIENCE):
+            while not await _all_replaced(port, before):
+                await room.send(len(heard), key=f"message-{len(heard)}")
+                heard.append((await anext(room)).content)
+        assert heard == list(range(len(heard)))
+        await eventually(lambda: _none_runs(before), what="the former processes are gone")
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 0
+
+
+async def _all_replaced(port: int, before: list[int]) -> bool:
+    try:
+        return not set(await _pids(port)) & set(before)
+    except httpx.TransportError:
+        return False

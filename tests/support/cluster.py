@@ -31,6 +31,10 @@ NO_RATES = dict.fromkeys(("RATE_MESSAGES", "RATE_COMMANDS", "RATE_BYTES", "RATE_
 """Tests send, and connect, as fast as they can, and attacks are to meet the bounds behind the rates."""
 
 
+NO_BALANCER = {"DRAIN_DELAY": "0"}
+"""No node that stops has to wait until a balancer has noticed."""
+
+
 class Transport(StrEnum):
     """What a node's sockets are carried by, and which server is below."""
 
@@ -106,7 +110,7 @@ class NodeProcess:
         self._transport = transport
         self._mutant = mutant
         self._times = times
-        self._settings = {**NO_RATES, **settings, "NODE_ID": name}
+        self._settings = {**NO_RATES, **NO_BALANCER, **settings, "NODE_ID": name}
         self._clients: list[Client] = []
         self._process: processes.Process | None = None
         self._log: IO[bytes] = output or tempfile.TemporaryFile()  # closed with the node

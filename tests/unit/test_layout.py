@@ -87,6 +87,7 @@ COVERED_BY: dict[str, str] = {
     "node/server/request_heads.py": "tests/cluster/test_http_heads.py",
     "node/server/listeners.py": "tests/cluster/test_command_line.py",
     "node/server/supervised_archive.py": "tests/cluster/test_up.py",
+    "node/server/supervised_node.py": "tests/cluster/test_up.py",
     "node/server/supervisor.py": "tests/cluster/test_up.py",
     "node/server/uvicorn_server.py": "tests/cluster/test_drain.py",
     "node/transports/base.py": "tests/integration/test_rooms.py",

@@ -61,7 +61,6 @@ def test_a_redis_on_this_machine_needs_no_secret(url: str) -> None:
     ("variables", "sentence"),
     [
         ({"TANNOY_PROT": "1"}, "unknown settings, perhaps misspelt: TANNOY_PROT"),
-        ({"TANNOY_DRAIN_SECONDS": "1"}, "these settings have no effect in this version yet: TANNOY_DRAIN_SECONDS"),
         (
             {"TANNOY_PORT": "tcp://10.0.0.1:8000", "TANNOY_SERVICE_HOST": "10.0.0.1"},
             "variables that Kubernetes sets for a service are left out: TANNOY_PORT, TANNOY_SERVICE_HOST",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tannoy.shared.policy import LimitMode, LimitPolicy, SlowPolicy
 from tannoy.shared.rates import Rate
-from tannoy.shared.settings import NOT_IN_EFFECT, LogFormat, Settings, load_settings
+from tannoy.shared.settings import LogFormat, Settings, load_settings
 
 from tests.support.setting_variables import Environment, complaint
 
@@ -42,6 +42,8 @@ DEFAULTS = {
     "presence_inline_max": 50,
     "presence_events_max": 1000,
     "presence_grace": 5.0,
+    "drain_delay": 5.0,
+    "drain_seconds": 30.0,
     "log_format": LogFormat.CONSOLE,
 }
 
@@ -88,6 +90,8 @@ GOOD = [
     ("PRESENCE_INLINE_MAX", "0", "presence_inline_max", 0),
     ("PRESENCE_EVENTS_MAX", "0", "presence_events_max", 0),
     ("PRESENCE_GRACE", "0", "presence_grace", 0.0),
+    ("DRAIN_DELAY", "0", "drain_delay", 0.0),
+    ("DRAIN_SECONDS", "0.5", "drain_seconds", 0.5),
     ("JWT_ALGORITHMS", "HS256, HS512", "jwt_algorithms", ("HS256", "HS512")),
     ("AUTH_QUERY_TOKEN", "true", "auth_query_token", True),
     ("CHAT_PAGE", "off", "chat_page", "off"),
@@ -160,6 +164,8 @@ BAD = [
     ("PRESENCE_INLINE_MAX", "1001", "less than or equal to 1000"),
     ("PRESENCE_EVENTS_MAX", "100001", "less than or equal to 100000"),
     ("PRESENCE_GRACE", "-1", "greater than or equal to 0"),
+    ("DRAIN_DELAY", "-1", "greater than or equal to 0"),
+    ("DRAIN_SECONDS", "3601", "less than or equal to 3600"),
     ("PRESENCE_GRACE", "3601", "less than or equal to 3600"),
     ("LOG_FORMAT", "xml", "'console' or 'json'"),
     ("LOG_FILE_MAX_MB", "-1", "greater than or equal to 0"),
@@ -225,10 +231,10 @@ DOCUMENTED = """
     ARCHIVE ARCHIVE_BACKLOG DATABASE_URL DATABASE_POOL DATABASE_TIMEOUT
     RATE_MESSAGES RATE_COMMANDS RATE_BYTES RATE_USER_MESSAGES RATE_AGENT_MESSAGES RATE_CONNECTS TRUSTED_PROXIES
     PRESENCE_INLINE_MAX PRESENCE_EVENTS_MAX PRESENCE_GRACE MEMORY_MAX_MB CPU_MAX_PERCENT LOOP_LAG_MAX_MS
-    DRAIN_SECONDS LOG_FORMAT LOG_LEVEL LOG_FILE LOG_FILE_MAX_MB LOG_FILES_KEPT AUTH_QUERY_TOKEN JWKS_URL
+    DRAIN_DELAY DRAIN_SECONDS LOG_FORMAT LOG_LEVEL LOG_FILE LOG_FILE_MAX_MB LOG_FILES_KEPT AUTH_QUERY_TOKEN JWKS_URL
 """
 
 
 def test_the_settings_are_exactly_the_documented_ones() -> None:
-    known = {name.upper() for name in Settings.model_fields} | NOT_IN_EFFECT
+    known = {name.upper() for name in Settings.model_fields}
     assert known == set(DOCUMENTED.split())

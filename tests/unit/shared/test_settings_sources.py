@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 from tannoy.shared.errors import StartError
 from tannoy.shared.policy import SlowPolicy
-from tannoy.shared.settings import Settings, SettingValues, load_settings, settings_without_effect, unknown_settings
+from tannoy.shared.settings import Settings, SettingValues, load_settings, unknown_settings
 
 from tests.support.setting_variables import Environment
 
@@ -39,10 +39,6 @@ def test_an_override_of_none_is_ignored(environment: Environment) -> None:
 def test_a_bad_override_is_refused_like_a_bad_variable() -> None:
     with pytest.raises(StartError, match="TANNOY_PORT=0: "):
         load_settings(port=0)
-
-
-def test_settings_without_effect_are_listed() -> None:
-    assert settings_without_effect(["TANNOY_PORT", "TANNOY_DRAIN_SECONDS"]) == ["TANNOY_DRAIN_SECONDS"]
 
 
 def test_a_misspelt_setting_is_listed() -> None:
