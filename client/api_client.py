@@ -62,8 +62,19 @@ class ApiClient:
 
     def post(self, path: str, body: object) -> dict[str, Any]:
         """Send `body` as JSON. Raises ClientError."""
-        data = json.dumps(body).encode()
-        return self._call(urllib.request.Request(self._url + path, data, {"Content-Type": "application/json"}))
+        return self._send("POST", path, body)
+
+    def put(self, path: str, body: object) -> dict[str, Any]:
+        """Send `body` as JSON. Raises ClientError."""
+        return self._send("PUT", path, body)
+
+    def delete(self, path: str) -> dict[str, Any]:
+        """Raises ClientError."""
+        return self._call(urllib.request.Request(self._url + path, method="DELETE"))
+
+    def _send(self, method: str, path: str, body: object) -> dict[str, Any]:
+        data, headers = json.dumps(body).encode(), {"Content-Type": "application/json"}
+        return self._call(urllib.request.Request(self._url + path, data, headers, method=method))
 
     def publish(self, path: str, body: dict[str, Any], report: Callable[[str], None]) -> dict[str, Any]:
         """Publish a message exactly once: repeat it under the same idempotency key until it is confirmed.

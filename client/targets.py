@@ -50,17 +50,22 @@ def check_target(target: str, kinds: tuple[str, ...]) -> None:
 
 def publish_path(target: str) -> str:
     """The path of the HTTP API that sends a message to any kind of target. Raises BadRequest, BadName."""
+    return f"{api_path(target)}/messages"
+
+
+def api_path(target: str) -> str:
+    """The path of the HTTP API for any kind of target. Raises BadRequest, BadName."""
     kind, _, name = target.partition(":")
     agent, slash, session = name.partition("/")
     match kind:
         case "room":
-            return f"/api/v1/rooms/{quote(parse_room(name))}/messages"
+            return f"/api/v1/rooms/{quote(parse_room(name))}"
         case "agent" if slash:
-            return f"/api/v1/agents/{quote(parse_agent(agent))}/sessions/{quote(parse_session(session))}/messages"
+            return f"/api/v1/agents/{quote(parse_agent(agent))}/sessions/{quote(parse_session(session))}"
         case "agent":
-            return f"/api/v1/agents/{quote(parse_agent(name))}/messages"
+            return f"/api/v1/agents/{quote(parse_agent(name))}"
         case "user":
-            return f"/api/v1/users/{quote(parse_user(name))}/messages"
+            return f"/api/v1/users/{quote(parse_user(name))}"
         case _:
             raise BadRequest(f"{target!r} is not a target: allowed are {', '.join(_FORMS.values())}")
 

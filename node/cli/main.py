@@ -1,4 +1,4 @@
-"""The command line: `tannoy up`, `node`, `archive`, `publish`, `send`, `watch`, `token`."""
+"""The command line: `tannoy COMMAND`."""
 
 import io
 import sys
@@ -8,20 +8,25 @@ import typer
 
 from .archive_command import archive
 from .message_commands import publish, send, watch
+from .operator_commands import drain, history, kick, limit, nodes, rooms, who
 from .run_commands import node, up
 from .token_command import token
 
 app = typer.Typer(
     name="tannoy",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     help="A WebSocket broadcast cluster: any number of nodes, Redis or Valkey between them.\n\n"
     "Try it: run [bold]tannoy up[/bold], then open the address it prints in two browser tabs.\n\n"
     "Settings come from environment variables with the prefix TANNOY_, or from a .env file.",
 )
-for command in (up, node, archive, publish, send, watch, token):
+_COMMANDS = (
+    *(up, node, archive, publish, send, watch, token),
+    *(nodes, rooms, who, history, limit, kick, drain),
+)
+for command in _COMMANDS:
     app.command()(command)
 
 

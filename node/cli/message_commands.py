@@ -53,7 +53,7 @@ def publish(
 
       tannoy publish room:orders '{"paid": 4711}' --key order-4711-paid
     """
-    _check_target(target, "room", "agent")
+    check_target_or_fail(target, "room", "agent")
     _send_message(target, _read_content(content, text), {"key": key, "username": username}, url)
 
 
@@ -79,7 +79,7 @@ def send(
 
       tannoy send user:ada "hello"
     """
-    _check_target(target, "agent", "session", "user")
+    check_target_or_fail(target, "agent", "session", "user")
     if key is not None and not has_history(target):
         fail(f"--key is for room:NAME and agent:ID: a message to {target} is not kept")
     _send_message(target, _read_content(content, text), {"key": key, "username": username}, url)
@@ -120,7 +120,7 @@ def watch(
     from ...client.subscription import StartFrom, Subscription
     from .output import print_frames
 
-    _check_target(target, "room", "agent")
+    check_target_or_fail(target, "room", "agent")
     if history and since is not None:
         fail("--history and --since both say where to start: give one of them")
     try:
@@ -165,7 +165,8 @@ def _check_text(body: dict[str, Any]) -> None:
             fail(f"{name} contains {lacking!r}, which is no character: it has to be valid UTF-8")
 
 
-def _check_target(target: str, *kinds: str) -> None:
+def check_target_or_fail(target: str, *kinds: str) -> None:
+    """End the command with a sentence if the target is of none of these kinds (`client/targets.py`)."""
     try:
         check_target(target, kinds)
     except ValueError as error:

@@ -22,7 +22,7 @@ async def print_frames(subscription: Subscription, *, raw: bool) -> None:
     async with aclosing(subscription.frames()) as frames:
         async for frame in frames:
             if isinstance(frame, StatusLine):
-                errors.print(Text(_make_printable(frame.text)))
+                errors.print(Text(make_printable(frame.text)))
             elif raw:
                 console.out(_encode_json(frame, is_ascii=is_ascii), highlight=False)
             elif frame["type"] not in NOT_PRINTED:
@@ -33,8 +33,8 @@ def _format_frame(frame: Frame) -> Text:
     if frame["type"] != "message":
         return Text(_encode_json(frame), style="dim")
     content = frame["content"]
-    text = _make_printable(content) if isinstance(content, str) else _encode_json(content)
-    author = _make_printable(frame["username"] or frame["user_id"] or "–")
+    text = make_printable(content) if isinstance(content, str) else _encode_json(content)
+    author = make_printable(frame["username"] or frame["user_id"] or "–")
     time = frame["timestamp"][11:19]
     return Text.assemble((time, "dim"), " ", (f"{author}:", "cyan"), " ", text)
 
@@ -45,6 +45,6 @@ def _encode_json(value: object, *, is_ascii: bool = False) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
-def _make_printable(text: str) -> str:
+def make_printable(text: str) -> str:
     """Replace control characters, so that a message can't control this terminal."""
     return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)

@@ -65,6 +65,8 @@ COVERED_BY: dict[str, str] = {
     "node/auth/token_problems.py": "tests/unit/node/auth/test_verifier.py",
     "node/cli/exits.py": "tests/cluster/test_command_line.py",
     "node/cli/message_commands.py": "tests/cluster/test_message_commands.py",
+    "node/cli/operator_commands.py": "tests/cluster/test_operator_commands.py",
+    "node/cli/tables.py": "tests/cluster/test_operator_commands.py",
     "node/cli/run_commands.py": "tests/cluster/test_up.py",
     "node/composition.py": "tests/unit/node/test_node.py",
     "node/connections/command_owner.py": "tests/unit/node/connections/test_command_loop.py",

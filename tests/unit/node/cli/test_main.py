@@ -38,6 +38,7 @@ def _packages(modules: set[str]) -> set[str]:
         ("send", "user:a", "x", "--url", "ftp://not-http"),
         ("watch", "room:a", "--url", "ftp://not-http"),
         ("token", "--help"),
+        ("nodes", "--url", "ftp://not-http"),
     ],
     ids=lambda words: words[0],
 )
@@ -52,6 +53,8 @@ def test_a_command_that_runs_no_node_imports_no_code_of_the_server(words: tuple[
             ".exits",
             ".archive_command",
             ".message_commands",
+            ".operator_commands",
+            ".tables",
             ".run_commands",
             ".token_command",
             ".output",
