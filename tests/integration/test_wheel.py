@@ -54,6 +54,14 @@ def _run(python: Path, folder: Path, *arguments: str) -> "subprocess.CompletedPr
     return subprocess.run([str(python), *arguments], cwd=folder, capture_output=True, text=True, check=False)
 
 
+def test_the_wheel_holds_the_built_client_of_pages_and_no_source_of_it(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+
+    assert "tannoy/node/static/chat/tannoy-client.js" in names
+    assert [name for name in names if "client/js" in name] == []
+
+
 def test_a_program_of_a_user_passes_mypy_in_its_strict_mode(installed: Path, tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(PROGRAM)
 

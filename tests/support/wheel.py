@@ -16,7 +16,7 @@ def build_wheel(folder: Path) -> Path:
     """Build the wheel of the checkout, without what an earlier build has left in it."""
     source = folder / "source"
     for layer in LAYERS:
-        shutil.copytree(PROJECT / layer, source / layer, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(PROJECT / layer, source / layer, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
     for file in PROJECT.iterdir():
         if file.is_file():
             shutil.copy(file, source)

@@ -16,7 +16,12 @@ import pytest
 
 PROJECT = Path(__file__).parent.parent.parent
 THIS = Path(__file__).relative_to(PROJECT).as_posix()
-GENERATED = {"requirements.lock", "bench/results.json", "tests/interop/package-lock.json"}
+GENERATED = {
+    "requirements.lock",
+    "bench/results.json",
+    "tests/interop/package-lock.json",
+    "client/js/package-lock.json",
+}
 PICTURES = {".svg", ".png"}
 SOURCE = ("client/", "embedding/", "node/", "fanout/", "shared/")
 TARGETS = ("client", "embedding", "node", "fanout", "shared", "tests", "bench", "deploy", "docs", ".ci")
@@ -32,7 +37,7 @@ _contract_with_section = re.compile(rf"\bcontract(?:'s)?[`,]*{_BETWEEN}*(?=§)",
 _numbered_heading = re.compile(r"^#{2,}\s+(\d+(?:\.\d+)*)\b", re.MULTILINE)
 _headings = re.compile(r"^#+\s+(.*?)\s*$", re.MULTILINE)
 _links = re.compile(r"\]\(([^)\s]+)\)")
-_paths_from_root = re.compile(rf"(?<![\w/.])(?:{'|'.join(map(re.escape, TARGETS))})/[\w./*-]*[\w*/]")
+_paths_from_root = re.compile(rf"(?<![\w/.-])(?:{'|'.join(map(re.escape, TARGETS))})/[\w./*-]*[\w*/]")
 _files_in_backticks = re.compile(r"`([\w./*-]+\.(?:py|lua|js|css|html|toml|yaml|cfg))`")
 _code_blocks = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 

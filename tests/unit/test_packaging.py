@@ -1,5 +1,6 @@
 """What gets into the wheel is what is in the folders; no address of a registry or path of a machine is in the tree."""
 
+import json
 import re
 import subprocess
 import tomllib
@@ -28,12 +29,16 @@ def test_every_folder_with_python_in_a_layer_is_a_listed_package() -> None:
 
 
 def test_every_data_file_of_a_layer_is_matched_by_package_data() -> None:
+    """But those of the TypeScript client, which is a package of its own: the wheel has the file that is built of it."""
     patterns = PYPROJECT["tool"]["setuptools"]["package-data"]["*"]
     data = {
         path.relative_to(PROJECT / layer)
         for layer in LAYERS
         for path in (PROJECT / layer).rglob("*")
-        if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts
+        if path.is_file()
+        and path.suffix != ".py"
+        and "__pycache__" not in path.parts
+        and not path.is_relative_to(PROJECT / "client/js")
     }
 
     assert [str(path) for path in sorted(data) if not any(path.match(pattern) for pattern in patterns)] == []
@@ -43,6 +48,12 @@ def test_the_version_stands_in_the_changelog() -> None:
     version = PYPROJECT["project"]["version"]
 
     assert f"## {version}" in (PROJECT / "CHANGELOG.md").read_text()
+
+
+def test_the_typescript_client_has_the_version_of_the_cluster() -> None:
+    package = json.loads((PROJECT / "client/js/package.json").read_text())
+
+    assert package["version"] == PYPROJECT["project"]["version"]
 
 
 def _pins(lock: str) -> dict[str, str]:
