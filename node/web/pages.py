@@ -25,6 +25,8 @@ PAGE_HEADERS = {
     "Cache-Control": "no-cache",
 }
 """Sent with the page and with each of its files."""
+CLIENT = "tannoy-client.js"
+"""The client for pages, which those of other origins import too."""
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -55,6 +57,8 @@ def page_routes(settings: Settings) -> list[BaseRoute]:
 def _serve(settings: Settings, content: bytes, name: str) -> Endpoint:
     """An endpoint that answers with `content`, or with 304 to who has it. Raises HTTPException if the page is off."""
     headers = {**PAGE_HEADERS, "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"'}
+    if name == CLIENT:
+        headers["Access-Control-Allow-Origin"] = "*"
     content_type, _ = mimetypes.guess_type(name)
 
     async def endpoint(request: Request) -> Response:

@@ -70,3 +70,12 @@ async def test_a_browser_that_has_a_file_is_answered_with_304(path: str) -> None
     again = await _get(app, path, headers={"If-None-Match": first.headers["etag"]})
 
     assert (first.status_code, again.status_code, again.content) == (200, 304, b"")
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"), [("/static/tannoy-client.js", "*"), ("/static/main.js", None), ("/", None)]
+)
+async def test_pages_of_other_origins_may_import_the_client_and_nothing_else(path: str, allowed: str | None) -> None:
+    answer = await _get(Starlette(routes=page_routes(Settings(chat_page="on"))), path)
+
+    assert (answer.status_code, answer.headers.get("access-control-allow-origin")) == (200, allowed)
