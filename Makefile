@@ -7,6 +7,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 PYTEST := $(BIN)/python -m pytest
 # Tests of real processes wait most of the time: three workers per core, of two of them.
 WORKERS ?= 6
+JS_PACKAGES := client/js/node_modules/.package-lock.json
 # Those that `make install-check` installs the wheel for.
 PYTHONS ?= $(PYTHON)
 GROUPED := --dist loadgroup --no-loadscope-reorder
@@ -18,7 +19,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help env run test test-unit test-integration test-cluster test-browser test-chaos check format bench chaos attack fuzz
-.PHONY: audit install-check schema lock clean
+.PHONY: audit install-check schema lock clean test-js js
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -44,6 +45,7 @@ run: .venv/.runnable ## a whole cluster on this machine: an embedded Valkey, thr
 test: env ## all tests, against a real Valkey, real sockets and real node processes
 	$(PYTEST) --numprocesses 3 $(GROUPED) tests/chaos $(WITHOUT_NODES)
 	$(PYTEST) $(IN_PARALLEL) --ignore=tests/chaos $(addprefix --ignore=,$(WITHOUT_NODES))
+	@$(MAKE) --no-print-directory test-js
 
 test-unit: env ## pure tests, on a clock in the test's hand: about a minute
 	$(PYTEST) tests/unit tests/property
@@ -56,6 +58,18 @@ test-cluster: env ## nodes and Redis servers that are killed, frozen, cut off an
 
 test-browser: env ## the chat page in Chromium
 	$(PYTEST) $(IN_PARALLEL) tests/browser
+
+# Without npm it is skipped, but not in CI.
+test-js: env ## the TypeScript client, against a real cluster; needs npm
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(JS_PACKAGES) && npm --prefix client/js test; \
+		else echo "no \`npm\` on the PATH: the tests of client/js are skipped" >&2; test -z "$$CI"; fi
+
+js: $(JS_PACKAGES) ## build the TypeScript client, and the file of it that the nodes serve
+	npm --prefix client/js run build
+
+$(JS_PACKAGES): client/js/package-lock.json
+	npm --prefix client/js ci --silent --no-audit --no-fund
+	@touch $@
 
 test-chaos: env ## short runs under faults, and the mutants that their checker has to find
 	$(PYTEST) tests/chaos
@@ -105,4 +119,5 @@ lock: env ## resolve the dependencies anew into requirements.lock, and those for
 
 clean: ## remove the environment and all caches
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+	rm -rf client/js/node_modules client/js/dist
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
