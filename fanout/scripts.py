@@ -170,3 +170,36 @@ ARCHIVE_FORGET = load_script("archive_forget", allow_oom=True)
 
 ARCHIVE_FIND = load_script("archive_find")
 """KEYS: archive. ARGV: channel, lowest and highest offset, entries. Returns 1 (it may wait still) or 0."""
+
+STREAM_OPEN = load_script("stream_open", head="server_common stream_common")
+"""KEYS: of the stream. ARGV: channel, id, header, streams at most, timeout in ms, wait. Returns 1, 2, 0 or -1."""
+
+STREAM_WRITE = load_script("stream_write", head="stream_common")
+"""KEYS: of the stream. ARGV: channel, id, seal, piece, start, bytes at most.
+
+Returns [1, to, stop, listeners] or [why, …].
+"""
+
+STREAM_END = load_script("stream_end", rest="server_common history_common publish_epoch")
+"""KEYS: of the channel's history, and of the stream. ARGV: those of PUBLISH, length, status.
+
+Returns `EPOCH OFFSET`, an empty string, or [why, …].
+"""
+
+STREAM_READ = load_script("stream_read", head="stream_common", allow_oom=True)
+"""KEYS: of the stream. ARGV: 1 (with its text) or 0.
+
+Returns [header, to, status, stop, listeners, text, end, doubt] or [].
+"""
+
+STREAM_STOP = load_script("stream_stop")
+"""KEYS: state. Returns 1 (asked), 0 (it has ended) or -1 (there is none)."""
+
+STREAMS_LIST = load_script("streams_list", allow_oom=True)
+"""KEYS: open of each channel. Returns of each [id, …]."""
+
+STREAMS_DUE = load_script("streams_due", allow_oom=True)
+"""KEYS: due. ARGV: streams at most, ms. Returns [kind:name/ID, …]."""
+
+STREAMS_LISTEN = load_script("streams_listen")
+"""KEYS: listeners of each channel. ARGV: incarnation, ms, sessions of each. Returns of each how many listen."""

@@ -6,6 +6,7 @@ TannoyError
 │   ├── BadName             a name outside the alphabet of docs/protocol.md §1
 │   ├── LimitReached        the agent or user has as many sessions as it may have
 │   ├── Unavailable         the bus did not confirm in time: repeat later
+│   ├── StreamRefused       it does not fit how a stream stands (`fanout/streams/errors.py`)
 │   └── Forbidden, NotAuthenticated, HookFailed
 │                           a hook of an application refuses, or has failed (`node/hooks/errors.py`)
 ├── ProtocolViolation       the peer broke RFC 6455, or sends without end: the connection is closed with this close code

@@ -12,6 +12,9 @@
     {prefix}:{tag}:gone-owners      of whom there are such, in each partition
     {prefix}:{tag}:rate:agent:42    when the bucket of the agent's messages is full again
     {prefix}:{tag}:revocations      tokens, users and agents that are refused, in one partition
+    {prefix}:{tag}:stream:room:lobby/ID       a stream, and more keys: `StreamKeys`
+    {prefix}:{tag}:streams:room:lobby         the open streams of the channel, and `listeners:room:lobby`: who hears
+    {prefix}:{tag}:streams-due                when producers of open streams are given up, in each partition
     {prefix}:{tag}:archive          messages that are not written to the archive yet, in each partition
     {prefix}:{tag}:archive-lost     how many of them had to go for want of room
     {prefix}:{tag}:nodes            heartbeats, in each partition
@@ -35,7 +38,7 @@ from itertools import count
 from typing import NamedTuple
 
 from .channels import PARTITIONS, Channel, ChannelKind, Owner, partition
-from .names import AgentId, RoomName
+from .names import AgentId, RoomName, StreamId
 
 _SLOTS = 16_384
 """Number of slots of a Redis Cluster."""
@@ -115,6 +118,18 @@ class HistoryKeys(NamedTuple):
     log: bytes
 
 
+class StreamKeys(NamedTuple):
+    """KEYS of the stream scripts; `fanout/lua/stream_common.lua` describes each one."""
+
+    server: bytes
+    state: bytes
+    text: bytes
+    end: bytes
+    open: bytes
+    due: bytes
+    listeners: bytes
+
+
 def _base_and_name(channel: Channel) -> tuple[bytes, bytes]:
     """`{prefix}:{tag}:` and `kind:name`, cut from the address: cheaper than building them for every message."""
     start = channel.address.index(b"}:") + 2  # a prefix has no braces
@@ -163,6 +178,32 @@ class Keyspace:
     def history(self, channel: Channel) -> HistoryKeys:
         base, name = _base_and_name(channel)
         return HistoryKeys(base + b"server", base + b"head:" + name, base + b"log:" + name)
+
+    def stream(self, channel: Channel, stream_id: StreamId) -> StreamKeys:
+        """A name has no slash: the keys of two streams are never the same."""
+        base, name = _base_and_name(channel)
+        stream = b"%b/%b" % (name, stream_id.encode())
+        return StreamKeys(
+            base + b"server",
+            base + b"stream:" + stream,
+            base + b"stream-text:" + stream,
+            base + b"stream-end:" + stream,
+            base + b"streams:" + name,
+            base + b"streams-due",
+            base + b"listeners:" + name,
+        )
+
+    def streams(self, channel: Channel) -> bytes:
+        """Set of the open streams of a channel."""
+        return channel.address.replace(b"}:", b"}:streams:", 1)
+
+    def listeners(self, channel: Channel) -> bytes:
+        """Hash: incarnation → sessions of its node that listen to the streams of a channel, and until when."""
+        return channel.address.replace(b"}:", b"}:listeners:", 1)
+
+    def streams_due(self, part: int) -> bytes:
+        """Sorted set: `kind:name/ID` of an open stream → when its producer is looked after."""
+        return self._in_partition(part, "streams-due")
 
     def head(self, channel: Channel) -> bytes:
         """That of `history` alone, for very many channels."""

@@ -1,4 +1,4 @@
-"""Names of rooms, agents, users, sessions and nodes, checked when they are parsed (docs/protocol.md §1).
+"""Names of rooms, agents, users, sessions, nodes and streams, checked when they are parsed (docs/protocol.md §1).
 
 A value of these types has been checked: it is safe to build a key or a channel from it.
 """
@@ -14,6 +14,7 @@ AgentId = NewType("AgentId", str)
 UserId = NewType("UserId", str)
 SessionId = NewType("SessionId", str)
 NodeId = NewType("NodeId", str)
+StreamId = NewType("StreamId", str)
 
 CHARACTERS = "A-Z a-z 0-9 _ . : @ ~ -"
 """What a name consists of."""
@@ -70,6 +71,11 @@ def parse_session(value: object) -> SessionId:
 def parse_node(value: object) -> NodeId:
     """Raises BadName."""
     return NodeId(_parse("node", value))
+
+
+def parse_stream(value: object) -> StreamId:
+    """Raises BadName."""
+    return StreamId(_parse("stream_id", value))
 
 
 def parse_username(value: object) -> str:

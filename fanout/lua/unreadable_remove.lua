@@ -11,6 +11,8 @@ local TYPES = {
   ['gone-owners'] = 'zset', revocations = 'hash',
   rooms = 'zset', due = 'zset', users = 'hash', leaving = 'zset', presence = 'hash', ['in'] = 'hash', on = 'set',
   head = 'string', log = 'stream', once = 'string', archive = 'stream', ['archive-lost'] = 'string',
+  stream = 'hash', ['stream-text'] = 'string', ['stream-end'] = 'string', streams = 'set', ['streams-due'] = 'zset',
+  listeners = 'hash',
 }
 
 local function is_number(text)

@@ -16,6 +16,8 @@ Changes of a room's presence are published by Redis itself (`lua/presence_common
     room, "joined" or "left", users_count, version, user_id, username, users or false
 
 `users` is flat, as in every reply of the presence scripts: user_id, "SESSIONS|CONNECTED_AT|USERNAME", user_id, …
+
+What begins with a byte 7 is of a stream (`stream_events.py`), and so is an envelope of version 8.
 """
 
 import re
@@ -31,8 +33,12 @@ from ...shared.protocol.codec import encode_lazily
 from ...shared.protocol.commands import OFFSET_MAX
 from ...shared.protocol.presence_frames import PresenceCount, PresentUser, UserEvent
 from ...shared.publication import EncodedMessage, Publication
+from ...shared.streams import StreamEnd
+from .stream_events import STREAM, mark_of_end, unpack_end, unpack_event
 
 _VERSION = 1
+_END_OF_STREAM = 8
+_VERSIONS = (_VERSION, _END_OF_STREAM)
 _PRESENCE = b"\x02"
 NUMBERED = b"\x03"
 _FIXMAP, _FIXMAP_FULL = 0x80, 0x8F
@@ -48,11 +54,26 @@ def pack_publication(publication: Publication) -> bytes:
     return b"".join((_ENVELOPE.pack(_VERSION, len(exclude), len(json)), exclude, json, publication.encoded.msgpack))
 
 
+def pack_end(end: StreamEnd, message: EncodedMessage) -> bytes:
+    """The envelope of a stream that has ended: its message, marked with what was the stream."""
+    mark, json = mark_of_end(end).encode(), message.json
+    return b"".join((_ENVELOPE.pack(_END_OF_STREAM, len(mark), len(json)), mark, json, message.msgpack))
+
+
 def unpack_publication(data: bytes) -> Publication:
-    """A publication that is not numbered, or a change of presence. Raises MalformedBytes."""
+    """A publication that is not numbered, a change of presence, or an event of a stream. Raises MalformedBytes."""
     if data[:1] == _PRESENCE:
         return unpack_change(data[1:])
-    exclude, encoded = _unpack_envelope(data)
+    if data[:1] == STREAM:
+        return unpack_event(data, lambda kind, stream_id, body: body)
+    return unpack_unkept(data)
+
+
+def unpack_unkept(envelope: bytes) -> Publication:
+    """The publication in an envelope that is not numbered. Raises MalformedBytes."""
+    exclude, encoded = _unpack_envelope(envelope)
+    if envelope[0] == _END_OF_STREAM:
+        return unpack_end(exclude, encoded)
     return Publication(encoded, exclude)
 
 
@@ -65,7 +86,7 @@ def _unpack_envelope(data: bytes) -> tuple[str, EncodedMessage]:
     except (struct.error, UnicodeDecodeError) as error:
         raise MalformedBytes(f"an envelope of {len(data)} bytes: {error}") from error
     end = start + json_length
-    if version != _VERSION or len(data) < end:
+    if version not in _VERSIONS or len(data) < end:
         raise MalformedBytes(f"an envelope of version {version} and {len(data)} bytes")
     return exclude, EncodedMessage(data[start:end], data[end:])
 
@@ -95,6 +116,8 @@ def unpack_numbered(envelope: bytes, epoch: str, offset: int) -> Publication:
         raise MalformedBytes(f"an offset that Redis assigns to no message: {offset!s:.40}")
     if encoded.json[-1:] != b"}" or not packed or not _FIXMAP <= packed[0] < _FIXMAP_FULL:
         raise MalformedBytes("a numbered envelope that holds no frame")
+    if envelope[0] == _END_OF_STREAM:
+        return unpack_end(exclude, encoded, epoch, offset)
     return Publication(encoded, exclude, 0, epoch, offset)
 
 

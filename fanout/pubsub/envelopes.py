@@ -12,6 +12,9 @@ publishes, is sealed by that script, with a key for its room alone:
     1 byte    6
     40 bytes  SHA-1 in hexadecimal digits: of the key and, as such digits, the SHA-1 of the key and what follows
     …         the msgpack array of `envelope.py`
+
+The header and each piece of a stream are sealed for the stream too (`stream_events.py`); the text that Redis has put
+together of them is not.
 """
 
 import hmac
@@ -19,17 +22,20 @@ from hashlib import sha1
 from typing import Protocol
 
 from ...shared.errors import MalformedBytes
-from ...shared.publication import Publication
+from ...shared.publication import EncodedMessage, Publication
+from ...shared.streams import StreamEnd
 from .envelope import (
     NUMBERED,
+    pack_end,
     pack_publication,
     split_numbered,
     unpack_change,
     unpack_delivery,
     unpack_numbered,
-    unpack_publication,
+    unpack_unkept,
 )
 from .seal import SEAL_BYTES, Seal
+from .stream_events import STREAM, unpack_event
 
 _KEPT, _UNKEPT = b"\x04", b"\x05"
 _START = 1 + SEAL_BYTES
@@ -39,7 +45,9 @@ _FOREIGN = "a message without the seal of this cluster: is CLUSTER_SECRET the sa
 
 
 class Envelopes(Protocol):
-    """`address` is that of the channel. All but `pack` raise MalformedBytes, also where a seal is not the cluster's."""
+    """`address` is that of the channel. All that unpacks and opens raises MalformedBytes, also where a seal is not the
+    cluster's.
+    """
 
     def pack(self, address: bytes, publication: Publication, *, kept: bool) -> bytes:
         """`kept`: history keeps it, so Redis puts its position in front."""
@@ -55,6 +63,18 @@ class Envelopes(Protocol):
 
     def presence_key(self, address: bytes) -> str:
         """The key by which scripts seal changes of a room's presence. Empty: they do not."""
+        ...
+
+    def pack_end(self, address: bytes, end: StreamEnd, message: EncodedMessage, *, kept: bool) -> bytes:
+        """The message of a stream that has ended; all else is as in `pack`."""
+        ...
+
+    def seal_stream(self, address: bytes, kind: bytes, stream_id: bytes, body: bytes) -> bytes:
+        """What stands in front of the header, or of a piece, of a stream."""
+        ...
+
+    def open_stream(self, address: bytes, kind: bytes, stream_id: bytes, sealed: bytes) -> bytes:
+        """The header or the piece, without what `seal_stream` has put in front."""
         ...
 
 
@@ -73,6 +93,15 @@ class PlainEnvelopes:
     def presence_key(self, address: bytes) -> str:
         return ""
 
+    def pack_end(self, address: bytes, end: StreamEnd, message: EncodedMessage, *, kept: bool) -> bytes:
+        return pack_end(end, message)
+
+    def seal_stream(self, address: bytes, kind: bytes, stream_id: bytes, body: bytes) -> bytes:
+        return b""
+
+    def open_stream(self, address: bytes, kind: bytes, stream_id: bytes, sealed: bytes) -> bytes:
+        return sealed
+
 
 PLAIN = PlainEnvelopes()
 
@@ -82,11 +111,16 @@ class SealedEnvelopes:
 
     def __init__(self, secret: bytes) -> None:
         self._kept, self._unkept = Seal(secret, b"tannoy kept"), Seal(secret, b"tannoy unkept")
-        self._presence = Seal(secret, b"tannoy presence")
+        self._presence, self._streams = Seal(secret, b"tannoy presence"), Seal(secret, b"tannoy streams")
 
     def pack(self, address: bytes, publication: Publication, *, kept: bool) -> bytes:
+        return self._seal(address, pack_publication(publication), kept)
+
+    def pack_end(self, address: bytes, end: StreamEnd, message: EncodedMessage, *, kept: bool) -> bytes:
+        return self._seal(address, pack_end(end, message), kept)
+
+    def _seal(self, address: bytes, envelope: bytes, kept: bool) -> bytes:
         kind, seal = (_KEPT, self._kept) if kept else (_UNKEPT, self._unkept)
-        envelope = pack_publication(publication)
         return b"%b%b%b" % (kind, seal.make(address, envelope), envelope)
 
     def unpack(self, address: bytes, data: bytes) -> Publication:
@@ -95,13 +129,24 @@ class SealedEnvelopes:
             return self.unpack_entry(address, envelope, epoch, offset)
         if data[:1] == _SEALED_CHANGE:
             return self._unpack_change(address, data)
-        return unpack_publication(_open(address, data, _UNKEPT, self._unkept))
+        if data[:1] == STREAM:
+            return unpack_event(data, lambda kind, name, sealed: self.open_stream(address, kind, name, sealed))
+        return unpack_unkept(_open(address, data, _UNKEPT, self._unkept))
 
     def unpack_entry(self, address: bytes, envelope: bytes, epoch: str, offset: int) -> Publication:
         return unpack_numbered(_open(address, envelope, _KEPT, self._kept), epoch, offset)
 
     def presence_key(self, address: bytes) -> str:
         return self._presence.make(address, b"").hex()
+
+    def seal_stream(self, address: bytes, kind: bytes, stream_id: bytes, body: bytes) -> bytes:
+        return self._streams.make(address, b"%b%b %b" % (kind, stream_id, body))
+
+    def open_stream(self, address: bytes, kind: bytes, stream_id: bytes, sealed: bytes) -> bytes:
+        body = sealed[SEAL_BYTES:]
+        if not hmac.compare_digest(sealed[:SEAL_BYTES], self.seal_stream(address, kind, stream_id, body)):
+            raise MalformedBytes(_FOREIGN)
+        return body
 
     def _unpack_change(self, address: bytes, data: bytes) -> Publication:
         key, change = self.presence_key(address).encode(), data[_CHANGE_START:]
