@@ -43,6 +43,9 @@ from .redis_service import RedisService
 from .revocations.revocations import RevocationStatistics
 from .server_life import ServerLives
 from .startup import StartupProbe, check_server
+from .streams.producing import DEFAULT_STREAM_RULES, StreamProducing, StreamRules
+from .streams.reading import StreamReading
+from .streams.sweeper import StreamSweeper
 from .timeouts import DEFAULT_TIMEOUTS, Timeouts
 
 _log = get_logger("tannoy.bus")
@@ -61,6 +64,7 @@ class BusRules:
     presence: PresenceRules
     history: HistoryRules
     message_max_bytes: int
+    streams: StreamRules = DEFAULT_STREAM_RULES
     archived: ArchivedChannels = NOTHING_ARCHIVED
     times: LeaseTimes = DEFAULT_TIMES
     timeouts: Timeouts = DEFAULT_TIMEOUTS
@@ -79,6 +83,8 @@ class BusEvents:
     seen_version: SeenVersion
     on_revoked: Callable[[], None]
     """Sessions of this node may be revoked now."""
+    on_live: Callable[[], None] = lambda: None
+    """The link is there again: pieces of streams may have been missed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +146,8 @@ class Bus:
             deliver=events.deliver,
             answer_request=events.answer_request,
             message_max_bytes=rules.message_max_bytes,
+            stream_max_bytes=rules.streams.max_bytes,
+            on_live=events.on_live,
             timeouts=rules.timeouts,
         )
         self._coordination = Coordination(
@@ -157,6 +165,13 @@ class Bus:
             envelopes=envelopes,
             seen_version=events.seen_version,
         )
+        self.streams = StreamProducing(
+            self._messaging.publishing, keyspace, rules.history, rules.streams, clock, envelopes
+        )
+        self.stream_reading = StreamReading(
+            self._messaging.reading, keyspace, backend.unreadable, envelopes, incarnation=incarnation
+        )
+        self._sweeper = StreamSweeper(self.stream_reading, self.streams)
         self._listening.attach(self._coordination.leases)
         self._listening.control.attach_announced(self._coordination.revocations.handle_change)
 
@@ -181,6 +196,7 @@ class Bus:
             **self._messaging.jobs,
             **self._listening.jobs,
             **self._coordination.jobs,
+            "streams": self._sweeper.run,
         }
 
     @property

@@ -21,6 +21,8 @@ ENCODED_TIMES = 16
 and once in JSON, which writes a control character in six. The rest is for nodes that have another MESSAGE_MAX_BYTES."""
 PRESENCE_MAX_BYTES = 1024 * 1024
 """For what is not sent by an author: a change of presence lists up to 1,000 users."""
+STREAM_TIMES = 8
+"""How much larger than its text the message of a stream that has ended may be, for the same reasons."""
 
 
 NO_MESSAGES = "no messages come from Redis: the connection that brings them was lost, or Redis does not answer over it"
@@ -38,7 +40,8 @@ class Listening:
     """Needs the tasks of `jobs` running. Is the LinkListener of its link.
 
     `deliver` gets messages of rooms and agents, in order and without holes; `answer_request` the requests of nodes.
-    `message_max_bytes` is how much an author may send.
+    `message_max_bytes` is how much an author may send, `stream_max_bytes` how long the text of a stream may be.
+    `on_live` is called when the link is there again, and each channel may have missed what is not in its history.
     """
 
     def __init__(
@@ -54,9 +57,13 @@ class Listening:
         deliver: Callable[[Deliveries], None],
         answer_request: AnswerRequest,
         message_max_bytes: int,
+        stream_max_bytes: int = 0,
+        on_live: Callable[[], None] = lambda: None,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
     ) -> None:
-        self._payload_max_bytes = ENCODED_TIMES * message_max_bytes + PRESENCE_MAX_BYTES
+        own = ENCODED_TIMES * message_max_bytes + STREAM_TIMES * stream_max_bytes
+        self._payload_max_bytes = own + PRESENCE_MAX_BYTES
+        self._on_live = on_live
         self._unreadable = backend.unreadable
         self.link: AnyLink = backend.link(
             name=f"tannoy-link-{name}",
@@ -135,3 +142,4 @@ class Listening:
 
     def on_live(self) -> None:
         self.tracker.comparison.compare_partitions_soon()  # each channel may have missed messages meanwhile
+        self._on_live()

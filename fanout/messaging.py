@@ -16,6 +16,8 @@ from .pubsub.envelopes import PLAIN, Envelopes
 from .redis.pipeline import CommandSender, OnConnected
 from .scripts import HEAD_RELEASE, HISTORY_READ, SERVER_DOUBT, SERVER_ENSURE, UNREADABLE_REMOVE
 from .server_life import ServerLives
+from .streams.producing import PRODUCING_SCRIPTS
+from .streams.reading import READING_SCRIPTS
 
 
 class Messaging:
@@ -35,7 +37,7 @@ class Messaging:
         self._checks: list[OnConnected] = []
         self.publishing = backend.pipeline(
             name=f"tannoy-publisher-{name}",
-            scripts=PUBLISHING_SCRIPTS,
+            scripts=(*PUBLISHING_SCRIPTS, *PRODUCING_SCRIPTS),
             on_connected=self._prepare,
         )
         self.publisher = Publisher(self.publishing, keyspace, rules, envelopes)
@@ -43,7 +45,10 @@ class Messaging:
         self._probe = Probe("publishes", self.publishing, probe, lambda: backend.first_partitions)
         self.reading = backend.pipeline(
             name=f"tannoy-history-{name}",
-            scripts=(SERVER_ENSURE, SERVER_DOUBT, UNREADABLE_REMOVE, HISTORY_READ, HEAD_RELEASE, *READER_SCRIPTS),
+            scripts=(
+                *(SERVER_ENSURE, SERVER_DOUBT, UNREADABLE_REMOVE, HISTORY_READ, HEAD_RELEASE),
+                *(*READER_SCRIPTS, *READING_SCRIPTS),
+            ),
             on_connected=self._prepare,
         )
         self.history = HistoryReader(self.reading, keyspace, rules, envelopes, backend.unreadable)

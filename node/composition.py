@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from ..fanout.bus import Bus, BusRules
 from ..fanout.history.reader import HistoryRules
+from ..fanout.history.tracker import Deliveries
 from ..fanout.lease_times import LeaseTimes
 from ..fanout.presence.calls import PresenceRules
 from ..fanout.redis.address import AnyAddress, parse_address
 from ..fanout.redis.credentials import load_credentials
+from ..fanout.streams.producing import StreamRules
 from ..fanout.timeouts import Timeouts
 from ..shared.archived_channels import ArchivedChannels
 from ..shared.channels import OwnerKind
@@ -38,6 +40,8 @@ from .delivery.hub import Hub
 from .delivery.outbox import OutboxLimits
 from .delivery.relay import Relay
 from .delivery.reports import SocketReports
+from .delivery.stream_delivery import StreamTables
+from .delivery.stream_watch import StreamWatch
 from .hooks.session_hooks import SessionHooks
 from .lifecycle.memory import MEGABYTE, find_memory_bound
 from .lifecycle.sampler import ResourceSampler
@@ -48,6 +52,7 @@ from .operations.pages import http_answer_turns, page_bytes, page_turns
 from .operations.presence import PresenceQueries
 from .operations.publishing import Publishing
 from .operations.reports import ReportedPublishing
+from .operations.streams import StreamOperations
 from .protocols.session import NodeTerms
 
 
@@ -91,13 +96,20 @@ def create_bus_rules(settings: Settings, times: LeaseTimes, timeouts: Timeouts) 
         ),
         history=history,
         message_max_bytes=settings.message_max_bytes,
+        streams=StreamRules(settings.stream_max_bytes, settings.stream_timeout, settings.streams_open_max),
         archived=read_archived(settings),
         times=times,
         timeouts=timeouts,
     )
 
 
-def create_relay(bus: Bus, hub: Hub, reports: SocketReports) -> Relay:
+def create_stream_watch(
+    bus: Bus, hub: Hub, clock: Clock, settings: Settings, deliver: Callable[[Deliveries], None]
+) -> StreamWatch:
+    return StreamWatch(hub, bus.stream_reading, clock, deliver, settings.stream_timeout)
+
+
+def create_relay(bus: Bus, hub: Hub, reports: SocketReports, watch: StreamWatch, clock: Clock) -> Relay:
     """What takes the deliveries of the bus to the hub's rosters."""
     return Relay(
         hub,
@@ -105,6 +117,7 @@ def create_relay(bus: Bus, hub: Hub, reports: SocketReports) -> Relay:
         resume_link=bus.link.resume_reading,
         fence_if_expired=bus.leases.fence_if_expired,
         record_outcome=reports.record,
+        streams=StreamTables(watch.ask, clock.monotonic, watch.on_first),
     )
 
 
@@ -120,6 +133,7 @@ class Operations:
     http_answers: Turns
     online: OnlineQueries
     nodes: NodeOperations
+    streams: StreamOperations
 
 
 def create_operations(bus: Bus, settings: Settings, clock: Clock, archive: ArchiveReader | None = None) -> Operations:
@@ -137,6 +151,7 @@ def create_operations(bus: Bus, settings: Settings, clock: Clock, archive: Archi
         http_answer_turns(is_open),
         OnlineQueries(bus.control.surveys, turns, bus.list_nodes),
         NodeOperations(bus.control.surveys, bus.list_nodes),
+        StreamOperations(bus.streams, bus.stream_reading),
     )
 
 
@@ -169,6 +184,7 @@ def create_connection_context(
     node_id: NodeId,
     hub: Hub,
     wheel: TimerWheel,
+    streams: StreamWatch,
     bus_status: BusStatus,
     operations: Operations,
     verifier: TokenVerifier | None,
@@ -195,6 +211,7 @@ def create_connection_context(
             presence=bus.presence,
             turns=JoinTurns(clock, is_open=bus.history.pipeline.connected.is_set),
             inline_max=settings.presence_inline_max,
+            look_at_streams=streams.look_at,
             page_turns=operations.page_turns,
             recover_max_bytes=outbox_limits.max_bytes,
             admits_without_bus=bus.leases.admits_without_bus,
@@ -203,6 +220,7 @@ def create_connection_context(
             publishing=operations.publishing,
             history_queries=operations.history_queries,
             presence_queries=operations.presence_queries,
+            streams=bus.streams,
             clock=clock,
             counters=counters,
             rates=_create_session_rates(settings, owner_rates),

@@ -24,7 +24,6 @@ from ..shared.names import NodeId
 from ..shared.nodes import NodeInfo
 from ..shared.settings import Settings
 from .admission.handshake import Admission
-from .auth.claims import Claims
 from .auth.hosts import is_loopback
 from .auth.token_settings import create_tokens
 from .composition import (
@@ -37,6 +36,7 @@ from .composition import (
     create_relay,
     create_resources,
     create_status_broadcast,
+    create_stream_watch,
     read_address,
     read_host_name,
 )
@@ -102,6 +102,7 @@ class Node:
             describe=self.describe,
             seen_version=self.hub.version_seen,
             on_revoked=lambda: self.revoked_sessions.close_soon(),
+            on_live=lambda: self.streams.on_live(),
         )
         address = read_address(settings)
         self.keyspace = Keyspace(settings.redis_prefix, address.database)
@@ -111,15 +112,12 @@ class Node:
             backend, self.keyspace, rules, events, incarnation=self.incarnation, name=self.node_id, clock=self.clock
         )
         self.revoked_sessions = RevokedSessions(self.hub, bus.revocations)
-
-        def is_revoked(claims: Claims) -> bool:
-            return bus.revocations.is_revoked(claims.user_id, claims.token_id)
-
-        tokens = create_tokens(settings, self.clock, is_revoked)
+        tokens = create_tokens(settings, self.clock, self.revoked_sessions.is_token_revoked)
         verifier = None if tokens is None else tokens.verifier
         self._key_refresh = None if tokens is None else tokens.refresh
         reports = SocketReports(self.hub, self.clock)
-        self.relay = create_relay(bus, self.hub, reports)
+        self.streams = create_stream_watch(bus, self.hub, self.clock, settings, events.deliver)
+        self.relay = create_relay(bus, self.hub, reports, self.streams, self.clock)
         self.external = create_services(settings, bus, str(address), self.keyspace, self.clock, timeouts.start)
         self.operations = create_operations(bus, settings, self.clock, self.external.archive_reader)
         self._status_broadcast = create_status_broadcast(bus, self.hub, self.clock)
@@ -133,6 +131,7 @@ class Node:
             node_id=self.node_id,
             hub=self.hub,
             wheel=self.wheel,
+            streams=self.streams,
             bus_status=self._status_broadcast.status,
             operations=self.operations,
             verifier=verifier,
@@ -218,6 +217,7 @@ class Node:
             "status": self._status_broadcast.run,
             "revoked": self.revoked_sessions.run,
             "resources": self._sampler.run,
+            "stream-watch": self.streams.run,
             **self.external.jobs,
         }
         if self._key_refresh is not None:
@@ -278,6 +278,7 @@ class Node:
             handshakes=self.clients.handshakes.statistics(),
             joins=self.context.joins.turns.statistics(),
             outbox=self.context.outbox_limits.statistics(),
+            streams=self.streams.statistics(),
             publishing=self.operations.publishing.turns.statistics(),
             pages=self.operations.page_turns.statistics(),
             http_answers=self.operations.http_answers.statistics(),

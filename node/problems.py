@@ -21,7 +21,7 @@ def build_problem(status: int, refusal: Refused) -> dict[str, object]:
     }
     if refusal.retry_after is not None:
         problem["retry_after"] = refusal.retry_after
-    return problem
+    return {**problem, **refusal.fields}
 
 
 def encode_problem(status: int, refusal: Refused) -> bytes:
@@ -31,7 +31,7 @@ def encode_problem(status: int, refusal: Refused) -> bytes:
 
 def encode_refusal(refusal: Refused) -> tuple[int, bytes]:
     """The HTTP status of a refusal's code, and the problem document."""
-    status = HTTP_STATUS[refusal.code]
+    status = refusal.http_status or HTTP_STATUS[refusal.code]
     return status, encode_problem(status, refusal)
 
 

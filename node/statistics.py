@@ -19,6 +19,7 @@ from .connections.timers import TimerWheelStatistics
 from .delivery.hub import HubStatistics
 from .delivery.outbox import OutboxStatistics
 from .delivery.relay import RelayStatistics
+from .delivery.stream_watch import StreamWatchStatistics
 from .hooks.runner import HookStatistics
 from .lifecycle.bounded_writer import WriterStatistics
 
@@ -41,6 +42,7 @@ class NodeStatistics:
     handshakes: HandshakeStatistics
     joins: JoinTurnsStatistics
     outbox: OutboxStatistics
+    streams: StreamWatchStatistics
     publishing: TurnsStatistics
     """Of messages that take turns, in bytes (`node/operations/publishing.py`)."""
     pages: TurnsStatistics

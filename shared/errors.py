@@ -26,6 +26,8 @@ TannoyError
                             what a connection to Redis can fail with (`fanout/redis`, `fanout/cluster`)
 """
 
+from collections.abc import Mapping
+
 from .codes import ErrorCode
 
 
@@ -42,6 +44,13 @@ class Refused(TannoyError):
     code: ErrorCode = ErrorCode.INTERNAL
     user_id: str | None = None
     """Who was refused, where that was known: for the log, and not for the client."""
+    http_status: int | None = None
+    """Of the problem document, where it is not that of the code."""
+
+    @property
+    def fields(self) -> Mapping[str, object]:
+        """What the problem document says besides."""
+        return {}
 
     def __init__(self, message: str, *, code: ErrorCode | None = None, retry_after: float | None = None) -> None:
         super().__init__(message)

@@ -78,6 +78,9 @@ class SettingValues(TypedDict, total=False):
     rate_agent_messages: str | Literal[0] | Rate
     history_size: int
     history_ttl: int
+    stream_max_bytes: int
+    stream_timeout: float
+    streams_open_max: int
     archive: str | Iterable[str]
     archive_backlog: int
     database_url: str | SecretStr
@@ -152,6 +155,10 @@ class Settings(BaseModel):
 
     history_size: int = Field(default=100, ge=0, le=HISTORY_MAX)
     history_ttl: int = Field(default=300, ge=1, le=30 * 86_400)
+
+    stream_max_bytes: int = Field(default=1_048_576, ge=1024, le=16_777_216)
+    stream_timeout: float = Field(default=60.0, ge=1, le=86_400)
+    streams_open_max: int = Field(default=32, ge=1, le=1000)
 
     archive: tuple[str, ...] = ()
     archive_backlog: int = Field(default=100_000, ge=1000, le=100_000_000)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from .names import StreamId, UserId
-from .publication import Encoded, Publication
+from .publication import Encoded, Position, Publication
 
 META_MAX_BYTES = 4096
 """Bytes of a stream's `meta`, as JSON: every snapshot of the stream repeats it."""
@@ -72,13 +72,19 @@ class StreamEnd:
 
 
 @dataclass(frozen=True, slots=True)
-class StreamGone:
-    """Redis does not know a stream any more that was open: its text is lost."""
+class StreamRead:
+    """How a stream stands in Redis, which was asked. Without `snapshot` there is none of this name any more.
+
+    `status`: it has ended; `position`: of its message in the history, None without history.
+    """
 
     stream_id: StreamId
+    snapshot: StreamSnapshot | None = None
+    status: StreamStatus | None = None
+    position: Position | None = None
 
 
-StreamEvent = StreamSnapshot | StreamPiece | StreamEnd | StreamGone
+StreamEvent = StreamSnapshot | StreamPiece | StreamEnd | StreamRead
 
 STREAM_MARK = "/"
 """Stands in `exclude` of a StreamPublication: no session has this name, and the relay looks at batches with marks."""

@@ -51,6 +51,9 @@ class StreamRules:
         return round(self.timeout * 1000)
 
 
+DEFAULT_STREAM_RULES = StreamRules()
+
+
 class StreamProducing:
     """Every method raises Unavailable where Redis does not confirm in time, and StreamRefused as it says."""
 

@@ -89,5 +89,5 @@ def member_of(channel: Channel, stream_id: StreamId) -> str:
 def check_reply(reply: Any) -> list[Any]:
     """The parts of a reply that says what stands against a call. Raises MalformedBytes."""
     if isinstance(reply, list) and reply:
-        return cast("list[Any]", reply)
+        return [*cast("list[object]", reply)]
     raise MalformedBytes(f"a reply of unknown form about a stream: {reply!r:.80}")

@@ -7,7 +7,6 @@ one of them does.
 import asyncio
 
 from ...shared.channels import PARTITIONS
-from ...shared.clock import Clock
 from ...shared.errors import Refused, Unavailable
 from ...shared.logs import get_logger
 from ...shared.streams import StreamStatus
@@ -24,10 +23,9 @@ _log = get_logger("tannoy.streams")
 class StreamSweeper:
     """Needs `run` running."""
 
-    def __init__(self, reading: StreamReading, producing: StreamProducing, clock: Clock) -> None:
+    def __init__(self, reading: StreamReading, producing: StreamProducing) -> None:
         self._reading = reading
         self._producing = producing
-        self._clock = clock
         self.lost = 0
         """Streams that this node has ended as lost."""
 

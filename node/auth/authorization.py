@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from ...shared.channels import Channel, ChannelKind
 from ...shared.codes import ErrorCode
 from ...shared.errors import Refused
-from ...shared.protocol.commands import Command, GetHistory, GetPresence, Join, Message, Private, Typing
+from ...shared.protocol.commands import Command, GetHistory, GetPresence, Join, Message, Private, StopStream, Typing
 from .claims import Claims, Permission
 
 _NEEDED: Mapping[type[Command], Permission] = {
@@ -14,6 +14,7 @@ _NEEDED: Mapping[type[Command], Permission] = {
     Private: Permission.PRIVATE,
     GetPresence: Permission.PRESENCE,
     GetHistory: Permission.HISTORY,
+    StopStream: Permission.PUBLISH,
 }
 """What a command needs of the claim `can`; those that are not listed need nothing."""
 

@@ -18,9 +18,10 @@ from ...shared.protocol.command_parser import BadCommand
 from ...shared.protocol.frames import CommandId, ErrorFrame, Object, OkFrame
 from ...shared.publication import Position
 from ..auth.token_problems import TokenRefused
-from ..operations.history import position_fields
+from ..operations.history import no_fields, position_fields
 from ..operations.publishing import OWN_BYTES
 from ..protocols.effects import (
+    AskToStop,
     Effect,
     JoinChannel,
     LeaveChannel,
@@ -224,7 +225,7 @@ class CommandLoop:
                 sent = context.publishing.publish_typing(
                     room, session.user_id, session.username, exclude=session.session_id
                 )
-                return self._answer_later(sent, id, size, _no_fields)
+                return self._answer_later(sent, id, size, no_fields)
             case SendToUser(to, content, id):
                 counted = context.publishing.send_to_user(to, connection.session.author, content)
                 return self._answer_later(counted, id, size, lambda sessions: {"sessions": sessions})
@@ -232,6 +233,9 @@ class CommandLoop:
                 return self._read_page(context.presence_queries.get_channel(channel), id, size)
             case ReadHistory(channel, id, page):
                 return self._read_page(context.history_queries.read_page(channel, page), id, size)
+            case AskToStop(channel, stream_id, id):
+                asked = asyncio.ensure_future(context.streams.stop(channel, stream_id))
+                return self._answer_later(asked, id, size, no_fields)
             case PongReceived():
                 connection.keepalive.confirm_ping()
             case RefreshToken(token, id):
@@ -293,8 +297,3 @@ class CommandLoop:
             self._bad_frames = BadFrameCounter()
         if self._bad_frames.add(self._context.clock.monotonic()):
             self._connection.close(CloseCode.BAD_FRAMES)
-
-
-def _no_fields(result: object) -> Object:
-    """Return the fields of an `ok` that carries none."""
-    return {}

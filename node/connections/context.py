@@ -8,6 +8,8 @@ from ...fanout.history.reader import HistoryReader
 from ...fanout.history.tracker import ChannelTracker
 from ...fanout.presence.presence import Presence
 from ...fanout.pubsub.subscriptions import ChannelSubscriptions
+from ...fanout.streams.producing import StreamProducing
+from ...shared.channels import Channel
 from ...shared.clock import Clock
 from ...shared.turns import Turns
 from ..admission.owner_rates import OwnerRates
@@ -72,6 +74,8 @@ class JoinContext:
     """In which sessions join: so many at once."""
     inline_max: int
     """Users up to which a room's snapshot lists all of them."""
+    look_at_streams: Callable[[Channel], None]
+    """Called when a session has begun to join a channel: its open streams will be delivered."""
     page_turns: Turns
     """Of all that reads pages; a recovery takes one turn."""
     recover_max_bytes: int
@@ -88,6 +92,7 @@ class CommandContext:
     publishing: Publishing
     history_queries: HistoryQueries
     presence_queries: PresenceQueries
+    streams: StreamProducing
     clock: Clock
     counters: ConnectionCounters
     rates: SessionRates | None = None

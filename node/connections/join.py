@@ -62,6 +62,7 @@ async def join_channel(context: JoinContext, member: Member, effect: JoinChannel
                 context.subscriptions.hold(channel.address)
                 is_silent = True
         buffer = context.hub.begin_join(channel, member)
+        context.look_at_streams(channel)
         becomes_present = channel.kind is ChannelKind.ROOM and not joined.observes
         start: StartPosition | None = None
         if is_silent:

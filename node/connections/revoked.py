@@ -6,6 +6,7 @@ from typing import Protocol
 import structlog
 
 from ...shared.codes import CloseCode
+from ..auth.claims import Claims
 from ..delivery.hub import Hub
 from ..protocols.session import Session
 from .session_limits import agent_of
@@ -64,6 +65,10 @@ class RevokedSessions:
                 await asyncio.sleep(0)
                 closed, closed_in_turn = closed + closed_in_turn, 0
         return closed + closed_in_turn
+
+    def is_token_revoked(self, claims: Claims) -> bool:
+        """Whether a token, or its user, has been revoked."""
+        return self._revocations.is_revoked(claims.user_id, claims.token_id)
 
     def is_revoked(self, session: Session) -> bool:
         """Whether the user of a session, its token or its agent has been revoked."""

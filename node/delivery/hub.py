@@ -102,7 +102,8 @@ class Hub:
         """Make a session a member whose snapshot contains what it has `seen`.
 
         `delivered`: no message up to there will be delivered any more. Returned are the publications to be sent
-        behind the snapshot: all that was delivered since `begin_join` and is not in the snapshot.
+        behind the snapshot: all that was delivered since `begin_join` and is not in the snapshot, and how the open
+        streams stand.
         """
         roster = self.rosters[channel.address]
         buffered = roster.joining.pop(member.outbox).publications
@@ -113,7 +114,7 @@ class Hub:
         if any(publication.resets for publication in not_seen):
             seen = Watermark(seen.version)  # a `resync` leads it into another epoch: all messages behind it are new
         self.skip_to(channel, member, seen)
-        return not_seen
+        return not_seen if roster.streams is None else [*not_seen, *roster.streams.snapshots()]
 
     def skip_to(self, channel: Channel, member: Member, seen: Watermark) -> Position:
         """Deliver nothing up to `seen` to this member: it knows it, or was sent a `resync` and will read it.

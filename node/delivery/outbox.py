@@ -3,7 +3,8 @@
 While the transport keeps up, `write` *is* the transport's own function: back-pressure costs nothing. From `pause` to
 `resume` the outbox queues chunks, as references to those that all sockets share, up to `OUTBOX_MAX_BYTES`; then the
 slow policy decides. Answers to the client's own commands do not count: the command loop bounds them, since it handles
-no further command while `owes_answers`.
+no further command while `owes_answers`. Nor does the text of streams: the outbox owes it, and it is made into one frame
+of each stream when the client reads again.
 """
 
 from collections import deque
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from ...shared.policy import Overflow, SlowPolicy, decide_overflow
 from ..protocols.framing import Chunk
 from ..transports.base import ClientTransport
+from .owed_text import OwedText, OwedTexts, StreamKey, TextFrame
 
 ANSWERS_MAX_BYTES = 65_536
 """Bytes of answers that the client has not read, beyond which its further commands wait."""
@@ -61,6 +63,7 @@ class Outbox:
         "_limits",
         "_on_overflow",
         "_on_skipped",
+        "_owed",
         "_queue",
         "_queued_bytes",
         "_skipped",
@@ -91,6 +94,7 @@ class Outbox:
         self._answers_written = 0  # bytes of answers that the transport was given since it was last seen empty
         self._buffered_before: int | None = None
         self._skipped = False
+        self._owed: OwedTexts | None = None  # text of streams that is, or was, owed
 
     def write_answer(self, chunk: Chunk) -> None:
         """Write an answer to a command of this client: it is never dropped, and it never counts as slowness."""
@@ -117,6 +121,25 @@ class Outbox:
             self.write(chunk)
         else:
             self._enqueue(chunk, is_direct=True)
+
+    # ---- text of streams
+
+    def owe(self, stream: StreamKey, start: int | None, frame: TextFrame) -> None:
+        """Owe a slow client the text of a stream from `start`, or all of it; with what comes until it reads again."""
+        assert self._queue is not None
+        if self._owed is None:
+            self._owed = OwedTexts()
+        if (text := self._owed.add(stream, start, frame)) is not None:
+            self._queue.append((text, True))
+
+    @property
+    def has_paid(self) -> bool:
+        """Whether it has written text of streams that was owed, and that a delivery may bring yet."""
+        return self._owed is not None and bool(self._owed.paid)
+
+    def was_paid(self, stream: StreamKey, start: int | None, end: int) -> bool:
+        """Whether the client was given the text of a stream from `start` to `end` with what was owed."""
+        return self._owed is not None and self._owed.was_paid(stream, start, end)
 
     @property
     def is_slow(self) -> bool:
@@ -182,16 +205,50 @@ class Outbox:
             return
         self._limits.slow -= 1
         self._limits.queued_bytes -= self._queued_bytes + self._answers_bytes
-        waiting = self._transport.framing.join([chunk for chunk, _ in self._queue])
-        self._queue = None
+        queue, self._queue = self._queue, None
+        waiting = self._transport.framing.join(self._take_chunks(queue))
         self._answers_written = self._answers_bytes
         self._queued_bytes = self._direct_bytes = self._answers_bytes = 0
         self.write = self._transport.writer()
         if waiting:
             self.write(waiting)
+        if queue:
+            self._resume_later(queue)
         if self._skipped:
             self._skipped = False
             self._on_skipped()
+
+    def _take_chunks(self, queue: deque[tuple[Chunk, bool]]) -> list[Chunk]:
+        """Take the chunks from the queue. Where text of streams is owed, only what the transport is given at once."""
+        if self._owed is None or not self._owed.has_any:
+            chunks = [chunk for chunk, _ in queue]
+            queue.clear()
+            return chunks
+        taken: list[Chunk] = []
+        size = 0
+        while queue and size <= self._limits.max_bytes:
+            chunk, _ = queue.popleft()
+            if isinstance(chunk, OwedText):
+                chunk = self._owed.pay(chunk, self._limits.max_bytes)
+            taken.append(chunk)
+            size += len(chunk)
+        return taken
+
+    def _resume_later(self, queue: deque[tuple[Chunk, bool]]) -> None:
+        """Put back what was too much for once: in front of what has been queued meanwhile, if anything was."""
+        if self.write is _drop:
+            return
+        if self._queue is None:  # the transport keeps up
+            self._queue = queue
+            self._limits.slow += 1
+            self.resume()
+            return
+        self._queue.extendleft(reversed(queue))
+        kept = sum(len(chunk) for chunk, is_kept in queue if is_kept)
+        rest = sum(len(chunk) for chunk, is_kept in queue if not is_kept)
+        self._answers_bytes += kept
+        self._queued_bytes += rest
+        self._limits.queued_bytes += kept + rest
 
     def discard(self) -> None:
         """Drop the queue and all that is written from now on: the connection ends."""

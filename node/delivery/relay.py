@@ -10,16 +10,19 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import groupby
 
 from ...fanout.history.tracker import Deliveries
 from ...shared.publication import Publication
 from ...shared.reports import SocketOutcome, has_token, split_mark
+from ...shared.streams import STREAM_MARK, StreamPublication
 from ..protocols.encoding import Encoding
 from ..protocols.framing import Chunk
 from .hub import Hub
 from .outbox import Outbox
 from .reports import BatchReport
 from .roster import Roster
+from .stream_delivery import StreamTables, write_streams
 from .watermark import NOTHING_SEEN, Watermark
 
 SLICE = 4096
@@ -45,18 +48,38 @@ class RelayStatistics:
 class _Batch:
     """What one read of the link brought for a channel; framed once per encoding, for any number of sockets."""
 
-    __slots__ = ("_chunks", "end", "excluded", "publications", "report", "resets")
+    __slots__ = ("_chunks", "_size", "end", "excluded", "has_streams", "publications", "report", "resets")
 
     def __init__(self, publications: list[Publication]) -> None:
         self.publications = publications
         self.excluded = {publication.exclude for publication in publications if publication.exclude}
         self.report: BatchReport | None = None
-        if any(map(has_token, self.excluded)):
-            self.report = BatchReport(publications)
-            self.excluded = {split_mark(mark)[0] for mark in self.excluded}
+        self.has_streams = False
+        self._size: int | None = None
+        if self.excluded:
+            self._look_at_marks()
         self.end = Watermark.after(publications)
         self.resets = any(publication.resets for publication in publications)
         self._chunks: dict[Encoding, Chunk] = {}
+
+    def _look_at_marks(self) -> None:
+        self.has_streams = STREAM_MARK in self.excluded
+        if any(map(has_token, self.excluded)):
+            self.report = BatchReport(self.publications)
+            self.excluded = {split_mark(mark)[0] for mark in self.excluded}
+
+    def begin(self, roster: Roster, streams: StreamTables) -> None:
+        """Its delivery begins: copy it to the sessions that are joining. Events of streams become what members get."""
+        for_joining = self.publications
+        if self.has_streams:
+            self._size = self.size
+            self.publications, for_joining = streams.of(roster).take(self.publications, roster.delivered)
+        roster.begin_delivery(for_joining)
+
+    def split(self) -> "list[_Batch]":
+        """This batch as several, in order: events of streams, and all else."""
+        runs = groupby(self.publications, lambda each: isinstance(each, StreamPublication))
+        return [_Batch(list(run)) for _, run in runs]
 
     def chunk(self, encoding: Encoding) -> Chunk:
         chunk = self._chunks.get(encoding)
@@ -73,16 +96,21 @@ class _Batch:
 
     @property
     def size(self) -> int:
-        return sum(len(publication.encoded.json) for publication in self.publications)
+        return (
+            self._size
+            if self._size is not None
+            else sum(len(publication.encoded.json) for publication in self.publications)
+        )
 
 
 class _SlicedDelivery:
     """A delivery in slices to a large roster: the current batch, the outboxes left, and the next batches."""
 
-    __slots__ = ("batch", "queued", "remaining", "roster")
+    __slots__ = ("_streams", "batch", "queued", "remaining", "roster")
 
-    def __init__(self, roster: Roster, batch: _Batch) -> None:
+    def __init__(self, roster: Roster, batch: _Batch, streams: StreamTables) -> None:
         self.roster = roster
+        self._streams = streams
         self.queued: deque[_Batch] = deque()
         self.begin(batch)
 
@@ -91,7 +119,16 @@ class _SlicedDelivery:
         self.remaining = [
             (encoding, outbox) for encoding, outboxes in self.roster.outboxes.items() for outbox in outboxes
         ]
-        self.roster.begin_delivery(batch.publications)
+        batch.begin(self.roster, self._streams)
+
+    def begin_next(self) -> None:
+        """Go on with the batches that are queued: all of them as one, unless there are streams among them."""
+        if any(batch.has_streams for batch in self.queued):
+            self.begin(self.queued.popleft())
+            return
+        queued = [publication for batch in self.queued for publication in batch.publications]
+        self.queued.clear()
+        self.begin(_Batch(queued))
 
 
 class Relay:
@@ -109,6 +146,7 @@ class Relay:
         resume_link: Callable[[], None],
         fence_if_expired: Callable[[], bool],
         record_outcome: Callable[[str, SocketOutcome], None],
+        streams: StreamTables,
         slice_size: int = SLICE,
     ) -> None:
         self._hub = hub
@@ -116,6 +154,7 @@ class Relay:
         self._resume_link = resume_link
         self._fence_if_expired = fence_if_expired
         self._record_outcome = record_outcome
+        self._streams = streams
         self._slice = slice_size
         self._sliced: dict[bytes, _SlicedDelivery] = {}
         self._backlog_bytes = 0
@@ -138,7 +177,10 @@ class Relay:
                 if batch.end.version and len(rising := roster.take_rising(publications)) < len(batch):
                     self._outdated += len(batch) - len(rising)
                     batch = _Batch(rising)
-                if batch:
+                if batch.has_streams:
+                    for each in batch.split():
+                        self._deliver_batch(roster, each)
+                elif batch:
                     self._deliver_batch(roster, batch)
 
     def _deliver_batch(self, roster: Roster, batch: _Batch) -> None:
@@ -150,11 +192,11 @@ class Relay:
             sliced.queued.append(batch)
             self._add_to_backlog(batch)
         elif len(roster) > self._slice:
-            sliced = self._sliced[roster.channel.address] = _SlicedDelivery(roster, batch)
+            sliced = self._sliced[roster.channel.address] = _SlicedDelivery(roster, batch, self._streams)
             self._add_to_backlog(batch)
             self._deliver_slice(sliced)
         else:
-            roster.begin_delivery(batch.publications)
+            batch.begin(roster, self._streams)
             for encoding, outboxes in tuple(roster.outboxes.items()):
                 self._write_batch(roster, encoding, tuple(outboxes), batch)
             self._complete_delivery(roster, batch)
@@ -176,6 +218,9 @@ class Relay:
         if not (batch.excluded or ahead):
             for outbox in outboxes:
                 outbox.write(chunk)
+            return
+        if batch.has_streams:
+            write_streams(encoding, outboxes, batch.publications, chunk, ahead)
             return
         if batch.report is not None:
             self._write_reported(roster, encoding, outboxes, batch, batch.report)
@@ -215,9 +260,7 @@ class Relay:
             if not sliced.queued:
                 del self._sliced[address]
                 return
-            queued = [publication for batch in sliced.queued for publication in batch.publications]
-            sliced.queued.clear()
-            sliced.begin(_Batch(queued))
+            sliced.begin_next()
         asyncio.get_running_loop().call_soon(self._deliver_slice, sliced)
 
     def _stop_delivery(self, sliced: _SlicedDelivery) -> None:

@@ -43,6 +43,7 @@ from ...shared.publication import Publication
 from ..protocols.encoding import Encoding
 from ..protocols.session import Session
 from .outbox import Outbox
+from .stream_table import StreamTable
 from .watermark import NOTHING_SEEN, Watermark
 
 JOIN_BUFFER_MAX_PUBLICATIONS = 1000
@@ -103,7 +104,7 @@ class Roster:
     `len` counts members. A roster to which sessions only are joining exists and has the length 0.
     """
 
-    __slots__ = ("_version", "ahead", "channel", "delivered", "joining", "outboxes")
+    __slots__ = ("_version", "ahead", "channel", "delivered", "joining", "outboxes", "streams", "streams_asked")
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
@@ -113,6 +114,10 @@ class Roster:
         """Members that know later events than the roster has delivered; they are not given those up to there."""
         self.delivered = NOTHING_SEEN
         """What all members have been given."""
+        self.streams: StreamTable | None = None
+        """The open streams of the channel; None: nothing was heard of any."""
+        self.streams_asked = False
+        """Redis has been asked which streams are open."""
         self._version = 0
         """The latest version that was taken for delivery."""
 
@@ -163,6 +168,8 @@ class Roster:
                     for outbox, seen in self.ahead.items()
                 }
             self.ahead = {outbox: seen for outbox, seen in self.ahead.items() if seen.is_ahead_of(self.delivered)}
+        if resets and self.streams is not None:
+            self.streams.ask_all()
 
     def find_session(self, session_id: str) -> tuple[Encoding, Outbox] | None:
         """Return the outbox of one session by a linear search; for rosters as small as an agent's."""

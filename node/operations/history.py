@@ -71,6 +71,11 @@ class HistoryQueries:
         return fields | {"more": True} if has_more or page.is_cut else fields
 
 
+def no_fields(result: object) -> Object:
+    """Return the fields of an `ok` that carries none."""
+    return {}
+
+
 def _is_within(gap: tuple[int, int], entries: Sequence[Publication]) -> bool:
     return entries[0].offset < gap[0] and gap[1] < entries[-1].offset
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from ...shared.channels import Channel
-from ...shared.names import UserId
+from ...shared.names import StreamId, UserId
 from ...shared.protocol.commands import HistoryQuery
 from ...shared.protocol.frames import CommandId, NodeFrame
 from ...shared.publication import Position
@@ -94,6 +94,15 @@ class ReadHistory:
 
 
 @dataclass(frozen=True, slots=True)
+class AskToStop:
+    """Ask the producer of a stream of the channel to stop; answer when Redis has confirmed it."""
+
+    channel: Channel
+    stream_id: StreamId
+    id: CommandId | None
+
+
+@dataclass(frozen=True, slots=True)
 class PongReceived:
     """The client has answered the node's ping."""
 
@@ -115,6 +124,7 @@ Effect = (
     | SendToUser
     | ReadPresence
     | ReadHistory
+    | AskToStop
     | PongReceived
     | RefreshToken
 )

@@ -24,6 +24,7 @@ from ...shared.protocol.commands import (
     Pong,
     Private,
     Refresh,
+    StopStream,
     Typing,
 )
 from ...shared.protocol.frames import (
@@ -39,6 +40,7 @@ from ...shared.publication import Position, StartPosition
 from ..auth.authorization import check_channel, check_command
 from ..auth.claims import Claims
 from .effects import (
+    AskToStop,
     Effect,
     JoinChannel,
     JoinedChannel,
@@ -65,7 +67,7 @@ class Endpoint(Enum):
     AGENT = "/ws/agents/{agent_id}"
 
 
-_EVERYWHERE = (Message, Private, GetPresence, GetHistory, Ping, Pong, Authenticate, Refresh)
+_EVERYWHERE = (Message, Private, GetPresence, GetHistory, StopStream, Ping, Pong, Authenticate, Refresh)
 _LEGAL: dict[Endpoint, tuple[type[Command], ...]] = {
     Endpoint.ROOMS: (*_EVERYWHERE, Join, Leave, Typing),
     Endpoint.ROOM: (*_EVERYWHERE, Join, Leave, Typing),
@@ -147,6 +149,8 @@ class Session:
                 return ReadPresence(self._channel(room), id)
             case GetHistory(id, room, page):
                 return ReadHistory(self._channel(room), id, page)
+            case StopStream(id, room, stream_id):
+                return AskToStop(self._channel_to_publish(room), stream_id, id)
             case Ping(id):
                 return Reply(PongFrame(id))
             case Pong():

@@ -25,6 +25,8 @@ class Problem(Answer):
     detail: str
     code: str = ""
     retry_after: float = 0
+    to: int = 0
+    ended: str = ""
 
 
 class ReportFields(Answer):
@@ -55,6 +57,48 @@ class BatchResults(Answer):
     """A result for each message, in their order."""
 
     results: list[Published | Problem]
+
+
+class StreamBegun(Answer):
+    stream_id: str
+
+
+class StreamWritten(Answer):
+    """Where the text ends, how many sessions listen, and whether the producer has been asked to stop."""
+
+    to: int
+    listeners: int
+    stop: bool
+
+
+class StreamEnded(Answer):
+    """How the stream has ended, and where its message stands in the history, if one is kept."""
+
+    to: int
+    status: str
+    epoch: str = ""
+    offset: int = 0
+
+
+class StreamStopped(Answer):
+    stop: bool
+
+
+class StreamState(StreamEnded):
+    """`status` is `open`, or how it has ended. Lists have no `text`."""
+
+    stream_id: str
+    user_id: str | None
+    username: str | None
+    timestamp: str
+    listeners: int
+    stop: bool
+    meta: Any = None
+    text: str = ""
+
+
+class Streams(Answer):
+    streams: list[StreamState]
 
 
 class RoomUsers(Answer):

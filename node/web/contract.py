@@ -16,11 +16,13 @@ from ...shared.names import (
     NodeId,
     RoomName,
     SessionId,
+    StreamId,
     UserId,
     parse_agent,
     parse_node,
     parse_room,
     parse_session,
+    parse_stream,
     parse_user,
     parse_username,
 )
@@ -79,6 +81,7 @@ RoomPath = Annotated[RoomName, Path(), BeforeValidator(parse_room), WithJsonSche
 AgentPath = Annotated[AgentId, Path(), BeforeValidator(parse_agent), WithJsonSchema(NAME)]
 SessionPath = Annotated[SessionId, Path(), BeforeValidator(parse_session), WithJsonSchema(NAME)]
 UserPath = Annotated[UserId, Path(), BeforeValidator(parse_user), WithJsonSchema(USER_ID)]
+StreamPath = Annotated[StreamId, Path(), BeforeValidator(parse_stream), WithJsonSchema(NAME)]
 NodePath = Annotated[NodeId, Path(), BeforeValidator(parse_node), WithJsonSchema(NAME)]
 
 
@@ -93,8 +96,9 @@ class ContractBody(BaseModel):
         if not isinstance(value, dict):
             raise BadRequest("the body has to be one JSON object")
         fields = cast("Object", value)
-        check_fields(fields, *cls.model_fields)
-        for name, field in cls.model_fields.items():
+        names = {field.alias or name: field for name, field in cls.model_fields.items()}
+        check_fields(fields, *names)
+        for name, field in names.items():
             if field.is_required():
                 require_field(fields, name)
         return fields

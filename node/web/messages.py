@@ -52,13 +52,13 @@ async def get_agent_history(request: Request, agent_id: AgentPath, query: Annota
 async def publish_to_room(request: Request, room: RoomPath, body: MessageBody) -> Object:
     """Publish to every session in a room."""
     node = node_of(request)
-    return await _publish_body(node, request, lambda: _publish(node, node.keyspace.room(room), body))
+    return await publish_body(node, request, lambda: _publish(node, node.keyspace.room(room), body))
 
 
 async def publish_to_agent(request: Request, agent_id: AgentPath, body: MessageBody) -> Object:
     """Publish to every session of an agent."""
     node = node_of(request)
-    return await _publish_body(node, request, lambda: _publish(node, node.keyspace.agent(agent_id), body))
+    return await publish_body(node, request, lambda: _publish(node, node.keyspace.agent(agent_id), body))
 
 
 async def _publish(node: Node, channel: Channel, body: MessageBody) -> Object:
@@ -76,8 +76,8 @@ async def send_to_session(request: Request, agent_id: AgentPath, session_id: Ses
     node = node_of(request)
     to = node.keyspace.agent(agent_id), session_id, body.author, body.content
     if body.report:
-        return _sent_fields(await _publish_body(node, request, partial(node.operations.reported.send_to_session, *to)))
-    return {"sessions": await _publish_body(node, request, partial(node.operations.publishing.send_to_session, *to))}
+        return _sent_fields(await publish_body(node, request, partial(node.operations.reported.send_to_session, *to)))
+    return {"sessions": await publish_body(node, request, partial(node.operations.publishing.send_to_session, *to))}
 
 
 async def send_to_user(request: Request, user_id: UserPath, body: DirectBody) -> Object:
@@ -85,8 +85,8 @@ async def send_to_user(request: Request, user_id: UserPath, body: DirectBody) ->
     node = node_of(request)
     to = user_id, body.author, body.content
     if body.report:
-        return _sent_fields(await _publish_body(node, request, partial(node.operations.reported.send_to_user, *to)))
-    return {"sessions": await _publish_body(node, request, partial(node.operations.publishing.send_to_user, *to))}
+        return _sent_fields(await publish_body(node, request, partial(node.operations.reported.send_to_user, *to)))
+    return {"sessions": await publish_body(node, request, partial(node.operations.publishing.send_to_user, *to))}
 
 
 def _sent_fields(report: DeliveryReport) -> Object:
@@ -141,7 +141,7 @@ def _body_bytes(node: Node, request: Request) -> int:
     return int(length) if is_number(length) else node.settings.message_max_bytes  # it comes in chunks
 
 
-async def _publish_body(node: Node, request: Request, publish: Callable[[], Awaitable[T]]) -> T:
+async def publish_body(node: Node, request: Request, publish: Callable[[], Awaitable[T]]) -> T:
     """Publish what the body of a request holds, in its turn."""
     return await _take_turn(node, _body_bytes(node, request), publish)
 

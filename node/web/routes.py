@@ -15,7 +15,7 @@ from ...shared.protocol.codec import JSON
 from ...shared.protocol.frames import Object
 from ..admission.handshake import UPGRADE_HEADERS
 from ..admission.target import WS_PATH
-from . import answers, messages, revocations, sessions
+from . import answers, messages, revocations, sessions, streams
 from .api import BatchRoute, ContractRoute, LargeRoute, create_api
 from .api_documents import PREFIX, PROBLEMS, document_routes
 from .requests import authorized, node_of
@@ -32,12 +32,28 @@ class _Call:
     route_class: type[ContractRoute] = ContractRoute
 
 
+def _stream_calls(channel: str, kind: str) -> tuple[_Call, ...]:
+    """The calls for the streams of a room, or of an agent."""
+    of_one = f"{channel}/streams/{{stream_id}}"
+    handlers = {name: getattr(streams, f"{name}_{kind}_stream") for name in ("begin", "write", "end", "stop", "get")}
+    return (
+        _Call("POST", f"{channel}/streams", handlers["begin"], answers.StreamBegun),
+        _Call("POST", of_one, handlers["write"], answers.StreamWritten),
+        _Call("POST", f"{of_one}/end", handlers["end"], answers.StreamEnded),
+        _Call("POST", f"{of_one}/stop", handlers["stop"], answers.StreamStopped),
+        _Call("GET", f"{channel}/streams", getattr(streams, f"list_{kind}_streams"), answers.Streams, LargeRoute),
+        _Call("GET", of_one, handlers["get"], answers.StreamState, LargeRoute),
+    )
+
+
 _CALLS = (
     _Call("POST", "/rooms/{room}/messages", messages.publish_to_room, answers.Published),
     _Call("POST", "/agents/{agent_id}/messages", messages.publish_to_agent, answers.Published),
     _Call("POST", "/agents/{agent_id}/sessions/{session_id}/messages", messages.send_to_session, answers.Sent),
     _Call("POST", "/users/{user_id}/messages", messages.send_to_user, answers.Sent),
     _Call("POST", "/messages", messages.publish_many, answers.BatchResults, BatchRoute),
+    *_stream_calls("/rooms/{room}", "room"),
+    *_stream_calls("/agents/{agent_id}", "agent"),
     _Call("GET", "/rooms", sessions.list_rooms, answers.Rooms, LargeRoute),
     _Call("GET", "/rooms/{room}", sessions.get_room, answers.Room),
     _Call("GET", "/rooms/{room}/presence", sessions.get_presence, answers.Presence, LargeRoute),

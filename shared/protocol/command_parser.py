@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeGuard, cast
 
 from ..errors import BadRequest, Refused, TannoyError
-from ..names import RoomName, parse_room, parse_user, parse_username
+from ..names import RoomName, parse_room, parse_stream, parse_user, parse_username
 from ..publication import Position
 from .commands import (
     OFFSET_MAX,
@@ -25,6 +25,7 @@ from .commands import (
     Pong,
     Private,
     Refresh,
+    StopStream,
     Typing,
 )
 from .decoding import INTEGER_MAX, INTEGER_MIN
@@ -39,6 +40,7 @@ _FIELDS: dict[str, frozenset[str]] = {
     "message": frozenset({"type", "id", "room", "content", "key"}),
     "private": frozenset({"type", "id", "to", "content"}),
     "typing": frozenset({"type", "id", "room"}),
+    "stop": frozenset({"type", "id", "room", "stream_id"}),
     "ping": frozenset({"type", "id"}),
     "pong": frozenset({"type", "id"}),
     "auth": frozenset({"type", "id", "token"}),
@@ -180,6 +182,7 @@ _PARSERS: dict[str, Callable[[CommandId | None, Object], Command]] = {
     "typing": _parse_typing,
     "presence": lambda id, fields: GetPresence(_require_id(id), _parse_room(fields)),
     "history": lambda id, fields: GetHistory(_require_id(id), _parse_room(fields), parse_history_query(fields)),
+    "stop": lambda id, fields: StopStream(id, _parse_room(fields), parse_stream(require_field(fields, "stream_id"))),
     "ping": lambda id, _: Ping(id),
     "pong": lambda id, _: Pong(id),
     "auth": lambda id, fields: Authenticate(id, _parse_token(fields)),

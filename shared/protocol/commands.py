@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from ..names import RoomName, UserId
+from ..names import RoomName, StreamId, UserId
 from ..publication import Position
 from .frames import CommandId
 
@@ -83,6 +83,16 @@ class GetHistory:
 
 
 @dataclass(frozen=True, slots=True)
+class StopStream:
+    """Ask the producer of a stream to stop."""
+
+    type: ClassVar = "stop"
+    id: CommandId | None
+    room: RoomName | None
+    stream_id: StreamId
+
+
+@dataclass(frozen=True, slots=True)
 class Ping:
     type: ClassVar = "ping"
     id: CommandId | None
@@ -114,4 +124,17 @@ class Refresh:
     token: str = field(repr=False)
 
 
-Command = Join | Leave | Message | Private | Typing | GetPresence | GetHistory | Ping | Pong | Authenticate | Refresh
+Command = (
+    Join
+    | Leave
+    | Message
+    | Private
+    | Typing
+    | GetPresence
+    | GetHistory
+    | StopStream
+    | Ping
+    | Pong
+    | Authenticate
+    | Refresh
+)

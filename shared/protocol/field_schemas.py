@@ -19,14 +19,17 @@ from ..names import (
     NodeId,
     RoomName,
     SessionId,
+    StreamId,
     UserId,
 )
 from ..publication import Position, StartPosition
+from ..streams import StreamStatus
 from .command_parser import ID_MAX_CHARACTERS, KEY_MAX_CHARACTERS
 from .commands import OFFSET_MAX, PAGE_DEFAULT, PAGE_MAX, HistoryQuery
 from .decoding import INTEGER_MAX, INTEGER_MIN
 from .frames import Author, Resync
 from .presence_frames import PresenceSnapshot
+from .stream_frames import StreamFrame
 
 Schema = dict[str, Any]
 
@@ -72,9 +75,10 @@ _OF_TYPE: dict[object, Schema] = {
     int: COUNT,
     float: {"type": "number", "minimum": 0},
     object: {"description": "Any JSON value."},
-    **dict.fromkeys((RoomName, AgentId, SessionId, NodeId), refer_to("Name")),
+    **dict.fromkeys((RoomName, AgentId, SessionId, NodeId, StreamId), refer_to("Name")),
     UserId: refer_to("UserId"),
     ErrorCode: {"type": "string", "enum": [code.value for code in ErrorCode]},
+    StreamStatus: {"type": "string", "enum": list(StreamStatus)},
     CloseCode: {"type": "integer", "enum": [int(code) for code in CloseCode]},
 }
 OF_FIELD: dict[str, Schema] = {
@@ -84,7 +88,10 @@ OF_FIELD: dict[str, Schema] = {
 """Fields that mean the same everywhere. Times are numbers in the source, and RFC 3339 where they are sent."""
 _FLAT = (Author, HistoryQuery, Position, PresenceSnapshot, StartPosition)
 """Types whose fields are those of the object that they are in."""
-_SENT_AS_NULL = {(Author, "user_id"), (Author, "username"), (Author, "session_id"), (Resync, "position")}
+_SENT_AS_NULL = {
+    *((Author, "user_id"), (Author, "username"), (Author, "session_id")),
+    *((StreamFrame, "user_id"), (StreamFrame, "username"), (Resync, "position")),
+}
 """Fields whose None is sent as null; any other None is left out."""
 _NEVER_SENT = {(StartPosition, "missed")}
 
@@ -119,6 +126,7 @@ class Properties:
             if hint is ClassVar or name in self.schemas or (kind, name) in _NEVER_SENT:
                 continue
             plain, may_be_none = without_none(hint)
+            name = name.removesuffix("_")
             if (kind, name) in _SENT_AS_NULL:
                 self.add_nullable(name, plain)
             else:

@@ -1,5 +1,5 @@
-"""The frames that a node sends to clients. Those of presence are in `presence_frames.py`, the commands of clients
-in `commands.py`.
+"""The frames that a node sends to clients. Those of presence are in `presence_frames.py`, those of streams in
+`stream_frames.py`, the commands of clients in `commands.py`.
 
 A frame's `as_object()` is the object of `docs/protocol.md §4`: fields that are marked `?` there are left out when
 unset, all others are always there.
@@ -8,19 +8,17 @@ unset, all others are always there.
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from ..channels import Channel, ChannelKind
+from ..channels import Channel
 from ..clock import rfc3339
 from ..codes import CLOSE_RULES, CloseCode, ErrorCode
 from ..names import NodeId, RoomName, SessionId, UserId
 from ..publication import NO_HISTORY, Position, StartPosition
+from .channel_field import Object as Object
+from .channel_field import channel_field
 from .presence_frames import PresenceCount, PresenceSnapshot, UserEvent
+from .stream_frames import DeltaFrame, StreamEndFrame, StreamFrame
 
 CommandId = str | int
-Object = dict[str, object]
-
-
-def _channel_field(channel: Channel) -> Object:
-    return {"room" if channel.kind is ChannelKind.ROOM else "agent_id": channel.name}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +63,7 @@ class WelcomeFrame:
             "message_max_bytes": self.message_max_bytes,
         }
         if self.channel is not None:
-            fields |= _channel_field(self.channel)
+            fields |= channel_field(self.channel)
         if self.snapshot is not None:
             fields |= self.snapshot.as_fields()
         if self.expires_at is not None:
@@ -116,7 +114,7 @@ class MessageFrame:
     def as_object(self) -> Object:
         return {
             "type": self.type,
-            **_channel_field(self.channel),
+            **channel_field(self.channel),
             "user_id": self.author.user_id,
             "username": self.author.username,
             "session_id": self.author.session_id,
@@ -167,7 +165,7 @@ class Resync:
     def as_object(self) -> Object:
         return {
             "type": self.type,
-            **_channel_field(self.channel),
+            **channel_field(self.channel),
             "epoch": self.position and self.position.epoch,
             "offset": self.position and self.position.offset,
             "reason": self.reason,
@@ -233,6 +231,9 @@ NodeFrame = (
     | UserEvent
     | PresenceCount
     | Resync
+    | StreamFrame
+    | DeltaFrame
+    | StreamEndFrame
     | StatusFrame
     | PingFrame
     | PongFrame

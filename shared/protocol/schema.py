@@ -70,6 +70,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
         "more": bool | None,
         "gaps": list[list[int]] | None,
     },
+    "stop": {},
     "refresh": {"expires_at": float},
 }
 """What the `ok` of each command carries: types by the names of fields."""

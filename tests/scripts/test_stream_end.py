@@ -10,7 +10,6 @@ from tannoy.fanout.streams.errors import StreamConflict, StreamRefused, StreamUn
 from tannoy.fanout.streams.producing import REMEMBER_SECONDS
 from tannoy.fanout.streams.stored import Ended
 from tannoy.fanout.streams.sweeper import StreamSweeper
-from tannoy.shared.clock import SystemClock
 from tannoy.shared.names import StreamId
 from tannoy.shared.protocol.codec import JSON, MSGPACK
 from tannoy.shared.publication import Position
@@ -156,7 +155,7 @@ async def test_an_end_after_a_piece_that_shows_nothing_is_missing_is_done(stream
 
 async def sweep(stream: StreamChannel, incarnation: str = "n1") -> int:
     """Let a node look for lost streams once; returns how many it has ended."""
-    sweeper = StreamSweeper(stream.reading_of(incarnation), stream.producing, SystemClock())
+    sweeper = StreamSweeper(stream.reading_of(incarnation), stream.producing)
     await sweeper.sweep()
     return sweeper.lost
 

@@ -2,7 +2,7 @@
 
 from tannoy.shared.codes import CloseCode, ErrorCode
 from tannoy.shared.keyspace import Keyspace
-from tannoy.shared.names import AgentId, NodeId, RoomName, SessionId, UserId
+from tannoy.shared.names import AgentId, NodeId, RoomName, SessionId, StreamId, UserId
 from tannoy.shared.protocol.frames import (
     Author,
     ByeFrame,
@@ -19,7 +19,9 @@ from tannoy.shared.protocol.frames import (
     WelcomeFrame,
 )
 from tannoy.shared.protocol.presence_frames import PresenceCount, PresenceSnapshot, PresentUser, UserEvent
+from tannoy.shared.protocol.stream_frames import DeltaFrame, StreamEndFrame, StreamFrame
 from tannoy.shared.publication import Position, StartPosition
+from tannoy.shared.streams import StreamStatus
 
 ROOM = Keyspace("tannoy").room(RoomName("lobby"))
 AGENT = Keyspace("tannoy").agent(AgentId("42"))
@@ -126,6 +128,54 @@ FRAMES: list[tuple[NodeFrame, dict[str, object]]] = [
         {"type": "resync", "room": "lobby", "epoch": "e1", "offset": 7, "reason": "why"},
     ),
     (Resync(AGENT, "why"), {"type": "resync", "agent_id": "42", "epoch": None, "offset": None, "reason": "why"}),
+    (
+        StreamFrame(ROOM, StreamId("s"), UserId("bot"), "Bot", AT, 3, meta=[1], text="abc"),
+        {
+            "type": "stream",
+            "room": "lobby",
+            "stream_id": "s",
+            "user_id": "bot",
+            "username": "Bot",
+            "timestamp": AT,
+            "from": 0,
+            "to": 3,
+            "meta": [1],
+            "text": "abc",
+        },
+    ),
+    (
+        StreamFrame(AGENT, StreamId("s"), None, None, AT, 0),
+        {
+            "type": "stream",
+            "agent_id": "42",
+            "stream_id": "s",
+            "user_id": None,
+            "username": None,
+            "timestamp": AT,
+            "from": 0,
+            "to": 0,
+        },
+    ),
+    (
+        DeltaFrame(AGENT, StreamId("s"), 3, 5, "é"),
+        {"type": "delta", "agent_id": "42", "stream_id": "s", "from": 3, "to": 5, "text": "é"},
+    ),
+    (
+        StreamEndFrame(ROOM, StreamId("s"), 5, StreamStatus.DONE, 7),
+        {"type": "stream_end", "room": "lobby", "stream_id": "s", "to": 5, "status": "done", "offset": 7},
+    ),
+    (
+        StreamEndFrame(ROOM, StreamId("s"), 5, StreamStatus.LOST),
+        {"type": "stream_end", "room": "lobby", "stream_id": "s", "to": 5, "status": "lost"},
+    ),
+    (
+        DeltaFrame(ROOM, StreamId("s"), 0, 1, "a"),
+        {"type": "delta", "room": "lobby", "stream_id": "s", "from": 0, "to": 1, "text": "a"},
+    ),
+    (
+        StreamEndFrame(AGENT, StreamId("s"), 5, StreamStatus.FAILED),
+        {"type": "stream_end", "agent_id": "42", "stream_id": "s", "to": 5, "status": "failed"},
+    ),
     (PingFrame(), {"type": "ping"}),
     (PongFrame(None), {"type": "pong"}),
     (PongFrame("p"), {"type": "pong", "id": "p"}),

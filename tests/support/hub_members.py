@@ -3,6 +3,7 @@
 from tannoy.node.delivery.hub import Hub
 from tannoy.node.delivery.outbox import Outbox, OutboxLimits
 from tannoy.node.delivery.relay import Relay
+from tannoy.node.delivery.stream_delivery import StreamTables
 from tannoy.node.protocols.encoding import encoding_of
 from tannoy.node.protocols.session import Endpoint, Session
 from tannoy.node.rfc6455 import Opcode, frame
@@ -56,12 +57,18 @@ class RelayDriver:
         self.link: list[str] = []
         self.outcomes: dict[str, SocketOutcome] = {}
         """What became of each message with the token of a report, by that token."""
+        self.asked: list[str] = []
+        """Streams of which Redis was asked how they stand."""
+        self.now = 0.0
         self.relay = Relay(
             self.hub,
             pause_link=lambda: self.link.append("pause"),
             resume_link=lambda: self.link.append("resume"),
             fence_if_expired=lambda: False,
             record_outcome=self.outcomes.__setitem__,
+            streams=StreamTables(
+                lambda channel, stream_id: self.asked.append(stream_id), lambda: self.now, lambda roster: None
+            ),
             slice_size=slice_size,
         )
 

@@ -7,6 +7,7 @@ from tannoy.fanout.history.reader import HistoryReader, HistoryRules
 from tannoy.fanout.history.tracker import ChannelTracker
 from tannoy.node.delivery.hub import Hub
 from tannoy.node.delivery.relay import Relay
+from tannoy.node.delivery.stream_delivery import StreamTables
 from tannoy.node.delivery.watermark import Watermark
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.protocol.codec import JSON, WireFormat
@@ -31,6 +32,7 @@ class TrackedRoomDriver:
             resume_link=lambda: None,
             fence_if_expired=lambda: False,
             record_outcome=lambda token, outcome: None,
+            streams=StreamTables(lambda channel, stream_id: None, lambda: 0.0, lambda roster: None),
             slice_size=slice_size,
         )
         history = HistoryReader(ScriptedHistory(), Keyspace("tannoy"), HistoryRules(100, 300))

@@ -29,6 +29,7 @@ from tannoy.fanout.scripts import (
     REMEMBER_GONE,
 )
 from tannoy.fanout.server_life import ServerLives
+from tannoy.fanout.streams.producing import DEFAULT_STREAM_RULES, StreamProducing
 from tannoy.node.admission.owner_rates import OwnerRates
 from tannoy.node.admission.rate_limits import SessionRates
 from tannoy.node.connections.bus_status import BusStatus
@@ -42,6 +43,7 @@ from tannoy.node.delivery.hub import Hub
 from tannoy.node.delivery.outbox import OutboxLimits
 from tannoy.node.delivery.relay import Relay
 from tannoy.node.delivery.reports import SocketReports
+from tannoy.node.delivery.stream_delivery import StreamTables
 from tannoy.node.operations.history import HistoryQueries
 from tannoy.node.operations.pages import page_bytes, page_turns
 from tannoy.node.operations.presence import PresenceQueries
@@ -124,6 +126,7 @@ class UnitNode:
             resume_link=self.link.resume_reading,
             fence_if_expired=lambda: self.leases.fence_if_expired(),
             record_outcome=self.reports.record,
+            streams=StreamTables(lambda channel, stream_id: None, lambda: 0.0, lambda roster: None),
             slice_size=slice_size,
         )
         self.history = HistoryReader(self.history_redis, KEYSPACE, HistoryRules(history_size, 300))
@@ -187,6 +190,7 @@ class UnitNode:
                 history=self.history,
                 presence=self.presence,
                 turns=JoinTurns(self.clock, is_open=self.redis.connected.is_set),
+                look_at_streams=lambda channel: None,
                 page_turns=self.page_turns,
                 inline_max=50,
                 recover_max_bytes=outbox_max_bytes,
@@ -203,6 +207,9 @@ class UnitNode:
                     self.page_turns,
                     listed_max=1000,
                     page_max_bytes=page_bytes(outbox_max_bytes),
+                ),
+                streams=StreamProducing(
+                    self.redis, KEYSPACE, HistoryRules(history_size, 300), DEFAULT_STREAM_RULES, self.clock
                 ),
                 clock=self.clock,
                 counters=self.counters,

@@ -8,7 +8,7 @@ from tests.support.clock import on_manual_time
 
 OF_THE_NODE = [
     *("node", "pid", "version", "ready", "hub", "relay", "wheel", "connections", "other_connections"),
-    *("handshakes", "joins", "outbox", "publishing", "pages", "http_answers", "resources", "refused"),
+    *("handshakes", "joins", "outbox", "streams", "publishing", "pages", "http_answers", "resources", "refused"),
     *("hooks", "keys", "log"),
     *("services", "archive", "draining", "ended", "rules"),
 ]

@@ -2,6 +2,7 @@
 
 import pytest
 from tannoy.node.protocols.effects import (
+    AskToStop,
     Effect,
     JoinChannel,
     JoinedChannel,
@@ -20,7 +21,7 @@ from tannoy.shared.channels import Channel
 from tannoy.shared.codes import ErrorCode
 from tannoy.shared.errors import Refused
 from tannoy.shared.keyspace import Keyspace
-from tannoy.shared.names import AgentId, NodeId, RoomName, SessionId, UserId
+from tannoy.shared.names import AgentId, NodeId, RoomName, SessionId, StreamId, UserId
 from tannoy.shared.protocol.commands import (
     Authenticate,
     Command,
@@ -34,6 +35,7 @@ from tannoy.shared.protocol.commands import (
     Pong,
     Private,
     Refresh,
+    StopStream,
     Typing,
 )
 from tannoy.shared.protocol.frames import Author, OkFrame, PongFrame
@@ -68,6 +70,8 @@ def refusal(made: Session, command: Command) -> ErrorCode:
     return caught.value.code
 
 
+STREAM = StreamId("answer")
+
 LEGAL: list[tuple[Endpoint, tuple[Channel, ...], Command, Effect]] = [
     (Endpoint.ROOMS, (), Join(1, LOBBY), JoinChannel(ROOM, 1)),
     (Endpoint.ROOMS, (OTHER_ROOM,), Join(None, LOBBY), JoinChannel(ROOM, None)),
@@ -82,6 +86,9 @@ LEGAL: list[tuple[Endpoint, tuple[Channel, ...], Command, Effect]] = [
     (Endpoint.ROOMS, (ROOM,), GetHistory(5, LOBBY, PAGE), ReadHistory(ROOM, 5, PAGE)),
     (Endpoint.ROOM, (), GetHistory(5, None, PAGE), ReadHistory(ROOM, 5, PAGE)),
     (Endpoint.AGENT, (), GetHistory(5, None, PAGE), ReadHistory(AGENT, 5, PAGE)),
+    (Endpoint.ROOMS, (ROOM,), StopStream(5, LOBBY, STREAM), AskToStop(ROOM, STREAM, 5)),
+    (Endpoint.ROOM, (), StopStream(5, None, STREAM), AskToStop(ROOM, STREAM, 5)),
+    (Endpoint.AGENT, (), StopStream(None, None, STREAM), AskToStop(AGENT, STREAM, None)),
     (Endpoint.ROOM, (), Leave(2, None), LeaveChannel(IN_ROOM, 2)),
     (Endpoint.ROOM, (), Leave(2, LOBBY), LeaveChannel(IN_ROOM, 2)),
     (Endpoint.ROOM, (), Message(3, None, "hi", None), Publish(ROOM, "hi", 3)),
@@ -108,6 +115,9 @@ ILLEGAL: list[tuple[Endpoint, tuple[Channel, ...], Command, ErrorCode]] = [
     (Endpoint.ROOMS, (OTHER_ROOM,), GetHistory(1, LOBBY, PAGE), ErrorCode.NOT_JOINED),
     (Endpoint.ROOMS, (ROOM,), GetHistory(1, None, PAGE), ErrorCode.BAD_REQUEST),
     (Endpoint.AGENT, (), GetHistory(1, LOBBY, PAGE), ErrorCode.BAD_REQUEST),
+    (Endpoint.ROOMS, (OTHER_ROOM,), StopStream(1, LOBBY, STREAM), ErrorCode.NOT_JOINED),
+    (Endpoint.ROOMS, (ROOM,), StopStream(1, None, STREAM), ErrorCode.BAD_REQUEST),
+    (Endpoint.AGENT, (), StopStream(1, LOBBY, STREAM), ErrorCode.BAD_REQUEST),
     (Endpoint.ROOM, (), Join(1, None), ErrorCode.ALREADY_JOINED),
     (Endpoint.ROOM, (), Join(1, LOBBY), ErrorCode.ALREADY_JOINED),
     (Endpoint.ROOM, (), Join(1, KITCHEN), ErrorCode.BAD_REQUEST),
@@ -148,7 +158,9 @@ def test_every_command_is_tried_at_every_endpoint() -> None:
     assert tried == {(endpoint, command) for endpoint in Endpoint for command in commands}
 
 
-@pytest.mark.parametrize("command", [Message(1, LOBBY, 1, None), Typing(1, LOBBY)], ids=str)
+@pytest.mark.parametrize(
+    "command", [Message(1, LOBBY, 1, None), Typing(1, LOBBY), StopStream(1, LOBBY, STREAM)], ids=str
+)
 def test_a_session_may_publish_nothing_in_a_room_that_it_observes(command: Command) -> None:
     made = session(Endpoint.ROOMS, OTHER_ROOM)
     made.add_joined(JoinedChannel(ROOM, 1, observes=True))

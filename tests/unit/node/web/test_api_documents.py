@@ -51,7 +51,10 @@ def test_every_parameter_and_field_has_the_bounds_of_the_contract() -> None:
 def test_no_body_takes_unknown_fields() -> None:
     schemas = SCHEMA["components"]["schemas"]
     bodies = [name for name in schemas if name.endswith("Body") or name == "BatchMessage"]
-    assert sorted(bodies) == ["BatchBody", "BatchMessage", "DirectBody", "LimitBody", "MessageBody", "RevocationBody"]
+    assert sorted(bodies) == [
+        *("BatchBody", "BatchMessage", "DirectBody", "LimitBody", "MessageBody", "RevocationBody"),
+        *("StreamBody", "StreamEndBody", "StreamPieceBody"),
+    ]
     assert all(schemas[name]["additionalProperties"] is False for name in bodies)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tannoy.shared.codes import ErrorCode
 from tannoy.shared.errors import BadRequest
-from tannoy.shared.names import RoomName, UserId
+from tannoy.shared.names import RoomName, StreamId, UserId
 from tannoy.shared.protocol.command_parser import BadCommand, parse_command, parse_history_query, parse_key
 from tannoy.shared.protocol.commands import (
     OFFSET_MAX,
@@ -21,6 +21,7 @@ from tannoy.shared.protocol.commands import (
     Pong,
     Private,
     Refresh,
+    StopStream,
     Typing,
 )
 from tannoy.shared.publication import Position
@@ -52,6 +53,8 @@ WELL_FORMED: list[tuple[dict[str, object], Command]] = [
     ),
     ({"type": "history", "id": 3}, GetHistory(3, None, HistoryQuery(100, before=None, since=None))),
     ({"type": "refresh", "token": "t"}, Refresh(None, "t")),
+    ({"type": "stop", "stream_id": "s"}, StopStream(None, None, StreamId("s"))),
+    ({"type": "stop", "room": "lobby", "stream_id": "s", "id": 1}, StopStream(1, LOBBY, StreamId("s"))),
 ]
 TYPES = sorted({str(fields["type"]) for fields, _ in WELL_FORMED})
 
@@ -68,7 +71,7 @@ def test_a_well_formed_object_is_parsed_to_its_command(fields: dict[str, object]
 
 
 def test_every_documented_command_is_known() -> None:
-    documented = "auth join leave message private typing presence history refresh ping"
+    documented = "auth join leave message private typing presence history stop refresh ping"
     assert set(TYPES) == {*documented.split(), "pong"}
 
 
@@ -101,6 +104,7 @@ def test_an_unknown_field_is_refused_by_name(kind: str) -> None:
         ({"type": "private", "content": 1}, "to"),
         ({"type": "auth"}, "token"),
         ({"type": "refresh"}, "token"),
+        ({"type": "stop"}, "stream_id"),
         ({"room": "lobby"}, "type"),
         ({}, "type"),
     ],
