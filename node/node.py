@@ -7,7 +7,6 @@ import asyncio
 import os
 import secrets
 import signal
-import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -53,6 +52,7 @@ from .hooks.session_hooks import SessionHooks
 from .lifecycle.background_tasks import BackgroundTasks
 from .lifecycle.drain import Drain
 from .lifecycle.log_queue import log_statistics
+from .operations.description import NodeDescription
 from .operations.namesakes import warn_of_namesake
 from .statistics import NodeStatistics
 
@@ -90,9 +90,8 @@ class Node:
         self._tasks = BackgroundTasks(on_failure)
         self._on_drain = on_drain
         self._lease_times = lease_times
-        self._version = version("tannoy")  # read once: no heartbeat may need to open a file
-        self._started_at = rfc3339(self.clock.now())
-        self._last_load = (time.process_time(), time.monotonic())
+        # The version is read once: no heartbeat may need to open a file.
+        self._description = NodeDescription(self.node_id, self.incarnation, version("tannoy"), self.clock)
 
         self.hub = Hub()
         self.wheel = TimerWheel(self.clock)
@@ -167,20 +166,9 @@ class Node:
     # ---- state, for other nodes and operators
 
     def describe(self) -> NodeInfo:
-        cpu, now = time.process_time(), time.monotonic()
-        last_cpu, last_now = self._last_load
-        self._last_load = (cpu, now)
         hub = self.hub.statistics()
-        return NodeInfo(
-            node=self.node_id,
-            incarnation=self.incarnation,
-            sessions=hub.sessions,
-            channels=hub.channels,
-            load=round((cpu - last_cpu) / max(now - last_now, 0.001), 3),
-            version=self._version,
-            draining=self.is_draining,
-            ready=self.not_ready_reason is None,
-            started_at=self._started_at,
+        return self._description.describe(
+            hub.sessions, hub.channels, draining=self.is_draining, ready=self.not_ready_reason is None
         )
 
     @property
@@ -247,6 +235,13 @@ class Node:
         await asyncio.sleep(self._lease_times.lease_seconds + self._lease_times.margin_seconds)
         await warn_of_namesake(self.describe(), self.bus.list_nodes)
 
+    async def check(self) -> None:
+        """Do what a start does before anything runs, and leave nothing behind. Raises StartError."""
+        if self._key_refresh is not None:
+            await self._key_refresh.start()
+        async with self.external.services.opened():
+            pass
+
     def _begin_drain(self) -> None:
         """Another node, or this one, was asked to let this node leave. Does nothing if it leaves already."""
         if not self.is_draining:
@@ -268,7 +263,7 @@ class Node:
         return NodeStatistics(
             node=self.node_id,
             pid=os.getpid(),
-            version=self._version,
+            version=self._description.version,
             ready=self.not_ready_reason is None,
             hub=self.hub.statistics(),
             relay=self.relay.statistics(),
@@ -290,7 +285,12 @@ class Node:
             services=self.external.services.statistics(),
             archive=self.external.backlog,
             draining=self.is_draining,
+            not_ready=self.not_ready_reason,
+            now=rfc3339(self.clock.now()),
+            sessions_max=self.settings.node_max_sessions,
+            sessions_possible=self.clients.capacity.sessions_possible,
             ended=self.context.session_log.statistics(),
+            loss_ages=self.context.session_log.loss_ages(),
             rules=self.context.session_leases.statistics(),
             bus=self.bus.statistics(),
         )

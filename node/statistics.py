@@ -64,8 +64,18 @@ class NodeStatistics:
     """What waits to be written to the archive; None: nothing is archived, or Redis has not said yet."""
     draining: bool
     """Whether the node leaves."""
+    not_ready: str | None
+    """Why a load balancer should not send clients here."""
+    now: str
+    """By the clock of the node, RFC 3339."""
+    sessions_max: int
+    """That the settings allow."""
+    sessions_possible: int
+    """For which it may open files."""
     ended: Sequence[EndStatistics]
     """How sessions have ended."""
+    loss_ages: Sequence[float]
+    """Seconds that the connections which were lost last had lasted."""
     rules: Mapping[str, int]
     """Sessions that were refused or closed, by the rule that decided (`docs/protocol.md §6`)."""
     bus: BusStatistics

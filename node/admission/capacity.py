@@ -30,6 +30,11 @@ class Capacity:
         self._other_files = next_file()
         self._checks_left = 0
 
+    @property
+    def sessions_possible(self) -> int:
+        """For how many there are files."""
+        return sessions_possible(self._other_files)
+
     def find_refusal(self, sessions: int, *, is_draining: bool) -> Rejected | None:
         """Return how any newcomer is refused now; None: it is not. `sessions` are those that are open."""
         if is_draining:

@@ -5,6 +5,7 @@ a row: one slow second is no reason to leave a load balancer. All are back with 
 of the maximum.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +18,8 @@ from .refusals import Reason
 MEMORY_SAMPLES, FILES_SAMPLES, CPU_SAMPLES, LAG_SAMPLES = 1, 1, 5, 3
 """In a row beyond the maximum, from which on the node is overloaded."""
 BACK_SAMPLES = 5
+LAGS_KEPT = 60
+"""Samples of the lag of which the worst is told: a minute."""
 BACK_PERCENT = 90
 RETRY_AFTER = 5
 """Seconds until a refused client should come back: it takes as long until the node is not overloaded any more."""
@@ -69,6 +72,8 @@ class ResourceStatistics:
     cpu_max_percent: float
     loop_lag_ms: float | None
     loop_lag_max_ms: float
+    loop_lag_worst_ms: float
+    """In the last minute."""
     files_percent: float | None
     """Of those that clients may have."""
     exceeded: Sequence[str]
@@ -90,6 +95,7 @@ class Resources:
         self._all = (self._memory, self._cpu, self._lag, self._files)
         self._last: ResourceSample | None = None
         self._overloads = 0
+        self._lags: deque[float] = deque((0.0,), LAGS_KEPT)
 
     @property
     def files_percent(self) -> float:
@@ -98,6 +104,7 @@ class Resources:
 
     def observe(self, sample: ResourceSample) -> None:
         self._last = sample
+        self._lags.append(sample.loop_lag_ms)
         values = (sample.memory_mb, sample.cpu_percent, sample.loop_lag_ms, sample.files_percent)
         for threshold, value in zip(self._all, values, strict=True):
             if threshold.observe(value):
@@ -126,6 +133,7 @@ class Resources:
             cpu_max_percent=self._cpu.maximum,
             loop_lag_ms=None if last is None else round(last.loop_lag_ms, 1),
             loop_lag_max_ms=self._lag.maximum,
+            loop_lag_worst_ms=round(max(self._lags), 1),
             files_percent=None if last is None else round(last.files_percent, 1),
             exceeded=[each.reason.value for each in self._all if each.is_exceeded],
             overloads=self._overloads,

@@ -219,7 +219,8 @@ class Connection:
 
     def on_closed(self, code: int | None = None) -> None:
         if not self.has_ended:
-            self._context.session_log.record_end(self.session, self.address, code)
+            age = self._context.clock.now() - self.connected_at
+            self._context.session_log.record_end(self.session, self.address, code, age)
         self._end()
         self._state = _State.CLOSED
         self.keepalive.stop()

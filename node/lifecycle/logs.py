@@ -76,3 +76,9 @@ def _renderers(settings: Settings) -> list[Any]:
     colors = sys.stderr.isatty() and settings.log_file is None
     renderer = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=write_traceback)
     return [first, bound_fields, escape_fields, renderer]
+
+
+def silence_logs() -> None:
+    """Log nothing: what a command finds, it prints by itself."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    logging.disable(logging.CRITICAL)

@@ -20,6 +20,7 @@ from tannoy.node.lifecycle.files import raise_file_limit
 from tannoy.node.lifecycle.logs import configure_logs
 from tannoy.node.node import Node
 from tannoy.node.server.uvicorn_server import run_node
+from tannoy.shared.clock import SystemClock
 from tannoy.shared.settings import Settings, load_settings
 
 from tests.support.waiting import PATIENCE
@@ -34,6 +35,8 @@ class Times:
 
     leases: LeaseTimes = DEFAULT_TIMES
     timeouts: Timeouts = DEFAULT_TIMEOUTS
+    clock_ahead: float = 0.0
+    """Seconds by which its clock is ahead."""
 
     def as_environment(self) -> Mapping[str, str]:
         """For a process that imports this module, from wherever it runs."""
@@ -42,7 +45,7 @@ class Times:
     @classmethod
     def from_environment(cls) -> "Times":
         times = json.loads(os.environ[VARIABLE])
-        return cls(LeaseTimes(**times["leases"]), Timeouts(**times["timeouts"]))
+        return cls(LeaseTimes(**times["leases"]), Timeouts(**times["timeouts"]), times["clock_ahead"])
 
 
 _PATIENT = Timeouts(command=PATIENCE, response=PATIENCE, report=PATIENCE, subscribe=PATIENCE, start=PATIENCE)
@@ -70,9 +73,21 @@ HASTY_LEASES = LeaseTimes(
 HASTY = Times(HASTY_LEASES, _PATIENT)
 
 
+class ClockAhead:
+    """A clock that nobody has set right."""
+
+    def __init__(self, seconds: float) -> None:
+        self.monotonic = SystemClock.monotonic
+        self._seconds = seconds
+
+    def now(self) -> float:
+        return SystemClock.now() + self._seconds
+
+
 def _make_node(settings: Settings) -> Node:
     times = Times.from_environment()
-    return Node(settings, lease_times=times.leases, timeouts=times.timeouts)
+    clock = ClockAhead(times.clock_ahead)
+    return Node(settings, clock, lease_times=times.leases, timeouts=times.timeouts)
 
 
 def create_app() -> Starlette:

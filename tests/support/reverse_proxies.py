@@ -51,7 +51,7 @@ defaults
   timeout connect 5s
   timeout client 60s
   timeout server 60s
-  timeout tunnel 1h
+  timeout tunnel {tunnel}
 frontend public
   bind 127.0.0.1:{port}
   option forwardfor
@@ -73,12 +73,15 @@ async def nginx(ports: Sequence[int], *lines: str) -> AsyncGenerator[int]:
 
 
 @asynccontextmanager
-async def haproxy(ports: Sequence[int]) -> AsyncGenerator[int]:
-    """In front of the nodes on these ports, as `deploy/haproxy.cfg` has it. Gives its port."""
+async def haproxy(ports: Sequence[int], *, tunnel: str = "1h") -> AsyncGenerator[int]:
+    """In front of the nodes on these ports, as `deploy/haproxy.cfg` has it. Gives its port.
+
+    `tunnel`: for how long a WebSocket may be idle.
+    """
     with tempfile.TemporaryDirectory(prefix="tannoy-haproxy-") as folder:
         port, file = free_port(), Path(folder) / "haproxy.cfg"
         servers = "\n".join(f"  server node-{each} 127.0.0.1:{each}" for each in ports)
-        file.write_text(_HAPROXY.format(port=port, servers=servers))
+        file.write_text(_HAPROXY.format(port=port, servers=servers, tunnel=tunnel))
         async with _running(_binary("haproxy"), ("-db", "-f", str(file)), port):
             yield port
 

@@ -10,7 +10,18 @@ OF_THE_NODE = [
     *("node", "pid", "version", "ready", "hub", "relay", "wheel", "connections", "other_connections"),
     *("handshakes", "joins", "outbox", "streams", "publishing", "pages", "http_answers", "resources", "refused"),
     *("hooks", "keys", "log"),
-    *("services", "archive", "draining", "ended", "rules"),
+    *(
+        "services",
+        "archive",
+        "draining",
+        "not_ready",
+        "now",
+        "sessions_max",
+        "sessions_possible",
+        "ended",
+        "loss_ages",
+        "rules",
+    ),
 ]
 OF_THE_BUS = [
     *("link", "subscriptions", "pipeline", "reading", "tracker", "counted", "control", "membership", "leases"),
