@@ -40,7 +40,7 @@ class Messaging:
             scripts=(*PUBLISHING_SCRIPTS, *PRODUCING_SCRIPTS),
             on_connected=self._prepare,
         )
-        self.publisher = Publisher(self.publishing, keyspace, rules, envelopes)
+        self.publisher = Publisher(self.publishing, keyspace, rules, envelopes, backend.unreadable)
         probe = publish_probe(self.publishing, keyspace, rules)
         self._probe = Probe("publishes", self.publishing, probe, lambda: backend.first_partitions)
         self.reading = backend.pipeline(

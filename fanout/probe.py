@@ -71,7 +71,7 @@ def publish_probe(
         if not rules.size:
             return commands.run_script(PUBLISH_ONCE, (name,), (name, b"", seconds))
         keys = (keyspace.server(partition), name, name + b":log")
-        return commands.run_script(PUBLISH, keys, (name, b"", 1, seconds, seconds, rules.recovery_ms))
+        return commands.run_script(PUBLISH, keys, (1, seconds, seconds, rules.recovery_ms, name, b""))
 
     return send
 

@@ -2,10 +2,18 @@
 
 from .redis.script import load_script
 
-PUBLISH = load_script("publish", rest="server_common history_common publish_epoch")
-"""KEYS: of the channel's history, and the idempotency key's if there is one. ARGV: channel, envelope, size, TTLs, wait.
+PUBLISH = load_script("publish", rest="server_common history_common publish_epoch_common publish_one")
+"""KEYS: of the channel's history, and the idempotency key's if there is one. ARGV: size, TTLs, wait, channel, envelope,
+seconds to remember the key, whether to tell.
 
 Returns `EPOCH OFFSET`.
+"""
+
+PUBLISH_MANY = load_script("publish_many", rest="server_common history_common publish_epoch_common publish_many_rest")
+"""KEYS: of the history of each channel; of idempotency keys. ARGV: size, TTLs, wait, how many channels, each of them;
+of each message, the number of its channel, envelope, how.
+
+Returns of each `EPOCH OFFSET`.
 """
 
 HISTORY_READ = load_script("history_read", head="server_common history_common")
@@ -180,7 +188,7 @@ STREAM_WRITE = load_script("stream_write", head="stream_common")
 Returns [1, to, stop, listeners] or [why, …].
 """
 
-STREAM_END = load_script("stream_end", rest="server_common history_common publish_epoch")
+STREAM_END = load_script("stream_end", rest="server_common history_common publish_epoch_common publish_one")
 """KEYS: of the channel's history, and of the stream. ARGV: those of PUBLISH, length, status.
 
 Returns `EPOCH OFFSET`, an empty string, or [why, …].

@@ -244,7 +244,7 @@ class Keyspace:
         return self._in_partition(part, f"on:{incarnation}")
 
     def archive(self, part: int) -> bytes:
-        """Stream of the messages that are not written to the archive yet (`fanout/lua/publish_epoch.lua`)."""
+        """Stream of the messages that are not written to the archive yet (`fanout/lua/publish_epoch_common.lua`)."""
         return self._in_partition(part, "archive")
 
     def archive_lost(self, part: int) -> bytes:

@@ -11,15 +11,15 @@ from ..pubsub.envelopes import PLAIN, Envelopes
 from ..redis.answers import read_later
 from ..redis.connection import Reply
 from ..redis.pipeline import AnyPipeline
-from ..scripts import PUBLISH, PUBLISH_ONCE, SERVER_DOUBT, SERVER_ENSURE, UNREADABLE_REMOVE
+from ..scripts import PUBLISH, PUBLISH_MANY, PUBLISH_ONCE, SERVER_DOUBT, SERVER_ENSURE, UNREADABLE_REMOVE
+from ..unreadable import UnreadableData
+from .publish_batches import KeptMessage, PublishBatches
 from .reader import HistoryRules
 
 REMEMBER_KEY_SECONDS = 300
 """Seconds for which an idempotency key is remembered, as `docs/protocol.md §3` says."""
-TELL_REPEATED = 1
-"""Makes `fanout/lua/publish.lua` tell the position of an earlier message with the same key from that of a new one."""
 
-PUBLISHING_SCRIPTS = (SERVER_ENSURE, SERVER_DOUBT, UNREADABLE_REMOVE, PUBLISH, PUBLISH_ONCE)
+PUBLISHING_SCRIPTS = (SERVER_ENSURE, SERVER_DOUBT, UNREADABLE_REMOVE, PUBLISH, PUBLISH_MANY, PUBLISH_ONCE)
 """Of the pipeline of a Publisher."""
 
 
@@ -32,12 +32,22 @@ class Published:
 
 
 class Publisher:
-    """All publishes of a node: in order, each confirmed by Redis or failed within the pipeline's deadline."""
+    """All publishes of a node: in order, each confirmed by Redis or failed within the pipeline's deadline.
+
+    What history keeps is sent at the end of the loop turn, the messages of one turn together.
+    """
 
     def __init__(
-        self, pipeline: AnyPipeline, keyspace: Keyspace, rules: HistoryRules, envelopes: Envelopes = PLAIN
+        self,
+        pipeline: AnyPipeline,
+        keyspace: Keyspace,
+        rules: HistoryRules,
+        envelopes: Envelopes = PLAIN,
+        unreadable: UnreadableData | None = None,
     ) -> None:
         self.pipeline = pipeline
+        shared = (rules.size, rules.ttl, rules.head_ttl, rules.recovery_ms)
+        self._batches = PublishBatches(pipeline, shared, unreadable or UnreadableData())
         self._envelopes = envelopes
         self._keyspace = keyspace
         self._rules = rules
@@ -63,7 +73,8 @@ class Publisher:
                 return Published(read_result(reply[0]), is_repeated=True)
             return Published(read_result(reply), is_repeated=reply == 0 and not counts_receivers)
 
-        return read_later(self.submit(channel, publication, author, key, REMEMBER_KEY_SECONDS, TELL_REPEATED), read)
+        answer = self.submit(channel, publication, author, key, REMEMBER_KEY_SECONDS, tells_repeated=True)
+        return read_later(answer, read)
 
     def submit(
         self,
@@ -72,21 +83,22 @@ class Publisher:
         author: str,
         key: str | None,
         remember_seconds: int,
-        *tell_repeated: int,
+        *,
+        tells_repeated: bool = False,
     ) -> asyncio.Future[Reply]:
         """The same, with the reply of Redis, which `read_result` reads. Redis remembers `key` for `remember_seconds`.
 
-        `tell_repeated` is TELL_REPEATED or nothing. The future raises Unavailable.
+        `tells_repeated`: the position of an earlier message with the same key is told from that of a new one, as a list
+        of one. The future raises Unavailable.
         """
         payload = self._envelopes.pack(channel.address, publication, kept=self._rules.size > 0)
-        memory = () if key is None else (self._keyspace.idempotency(channel, author, key),)
-        rules = self._rules
-        if rules.size:
-            keys = (*self._keyspace.history(channel), *memory)
-            ttls = (rules.size, rules.ttl, rules.head_ttl, rules.recovery_ms, remember_seconds)
-            return self.pipeline.run_script(PUBLISH, keys, (channel.address, payload, *ttls, *tell_repeated))
-        if memory:
-            return self.pipeline.run_script(PUBLISH_ONCE, memory, (channel.address, payload, remember_seconds))
+        memory = None if key is None else self._keyspace.idempotency(channel, author, key)
+        if self._rules.size:
+            keys = self._keyspace.history(channel)
+            message = KeptMessage(keys, channel.address, payload, memory, remember_seconds, tells_repeated)
+            return self._batches.publish(message)
+        if memory is not None:
+            return self.pipeline.run_script(PUBLISH_ONCE, (memory,), (channel.address, payload, remember_seconds))
         return self.send(channel.address, payload)
 
     def publish_unkept(self, channel: Channel, publication: Publication) -> asyncio.Future[Reply]:
@@ -95,6 +107,7 @@ class Publisher:
 
     def send(self, address: bytes, payload: bytes) -> asyncio.Future[Reply]:
         """Publish bytes on any channel; the result is the number of links that received them, at most."""
+        self._batches.flush()
         return self.pipeline.publish(address, payload)
 
 

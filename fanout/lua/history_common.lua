@@ -1,4 +1,4 @@
--- The history of a channel: its messages in the order of their offsets. The head of history_read.lua and publish_epoch.lua.
+-- The history of a channel: its messages in the order of their offsets. The head of history_read.lua and publish_epoch_common.lua.
 -- KEYS  1 server  2 head  3 log
 -- head, a string:  'EPOCH OFFSET' of the last message. The epoch is '<life of the server>-<random>'; that of a channel that
 --                  is archived is '<life of the server>_<offset before its first message>'.

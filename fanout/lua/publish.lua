@@ -1,8 +1,8 @@
 -- Publish a message with the channel's next offset, unless one with the same idempotency key was published before.
 -- KEYS  the three of history_common.lua  4 the result stored for the idempotency key, if there is a key
--- ARGV  1 channel  2 envelope  3 messages to keep  4 seconds to keep them  5 seconds to keep the head
---       6 milliseconds for which a new server grants no leases  7 seconds to remember the idempotency key
---       8 if given, an earlier message is told from a new one
+-- ARGV  1 messages to keep  2 seconds to keep them  3 seconds to keep the head
+--       4 milliseconds for which a new server grants no leases  5 channel  6 envelope
+--       7 seconds to remember the idempotency key  8 if given, an earlier message is told from a new one
 -- Returns 'EPOCH OFFSET'; for a key seen before, that of the earlier message, with ARGV 8 as a list of one.
 --       O(subscribers + trimmed)
 --
@@ -10,7 +10,7 @@
 -- all others do not pay for them.
 --
 -- Lua is half of what a publish costs. So the common case, the next message of an epoch, comes first, and returns in front
--- of the functions that only publish_epoch.lua needs.
+-- of the functions that only publish_epoch_common.lua needs.
 --
 -- For a Redis Cluster redis/script.py replaces `redis.call('PUBLISH'` by SPUBLISH: keep this spelling in all scripts.
 local before = KEYS[4] and redis.call('GET', KEYS[4])
@@ -25,15 +25,15 @@ if head and life and head:sub(1, #life) == life then
   if offset and offset < 2 ^ 53 then
     local number = string.format('%.0f', offset + 1)
     local new_head = epoch .. number
-    -- The head before the log, see publish_epoch.lua.
-    redis.call('SET', KEYS[2], new_head, 'EX', ARGV[5])
-    local added = redis.pcall('XADD', KEYS[3], 'MAXLEN', ARGV[3], number .. '-0', 'm', ARGV[2])
+    -- The head before the log, see publish_epoch_common.lua.
+    redis.call('SET', KEYS[2], new_head, 'EX', ARGV[3])
+    local added = redis.pcall('XADD', KEYS[3], 'MAXLEN', ARGV[1], number .. '-0', 'm', ARGV[6])
     if type(added) == 'string' then
-      redis.call('EXPIRE', KEYS[3], ARGV[4])
+      redis.call('EXPIRE', KEYS[3], ARGV[2])
       if KEYS[4] then
         redis.call('SET', KEYS[4], new_head, 'EX', ARGV[7])
       end
-      redis.call('PUBLISH', ARGV[1], '\3' .. new_head .. ' ' .. ARGV[2])
+      redis.call('PUBLISH', ARGV[5], '\3' .. new_head .. ' ' .. ARGV[6])
       return new_head
     end
     if not added.err:find('equal or smaller', 1, true) then

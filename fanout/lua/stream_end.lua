@@ -1,8 +1,8 @@
 -- End a stream: its text becomes one message of the history, or is published as one where no history is kept. The rest of
--- this script is publish_epoch.lua, which publishes; its KEYS and ARGV come first.
+-- this script is that of publish.lua, which publishes; its KEYS and ARGV come first.
 -- KEYS  1 server  2 head  3 log  4 end  5 state  6 text  7 open  8 due
--- ARGV  1 channel  2 envelope  3 messages to keep; 0: no history is kept  4 seconds to keep them  5 seconds to keep the
---       head  6 milliseconds for which a new server grants no leases  7 seconds to remember the end
+-- ARGV  1 messages to keep; 0: no history is kept  2 seconds to keep them  3 seconds to keep the head
+--       4 milliseconds for which a new server grants no leases  5 channel  6 envelope  7 seconds to remember the end
 --       8 bytes of the text in the envelope  9 status
 -- Returns 'EPOCH OFFSET', or '' where no history is kept; or what stands against it: {'unknown'}, {'moved', to} (the text
 --         has grown), {'ended', to, status, 'EPOCH OFFSET' or ''}, {'alive', to} (not lost: its producer is heard)
@@ -31,7 +31,7 @@ redis.call('EXPIRE', KEYS[5], ARGV[7])
 redis.call('EXPIRE', KEYS[6], ARGV[7])
 redis.call('SREM', KEYS[7], KEYS[5]:match('/([^/]*)$'))
 redis.call('ZREM', KEYS[8], KEYS[5]:match('}:stream:(.*)$'))
-if ARGV[3] == '0' then
-  redis.call('PUBLISH', ARGV[1], ARGV[2])
+if ARGV[1] == '0' then
+  redis.call('PUBLISH', ARGV[5], ARGV[6])
   return ''
 end

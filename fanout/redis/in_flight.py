@@ -9,6 +9,7 @@ from typing import Generic, TypeVar, cast
 
 from ...shared.durations import Durations, DurationStatistics
 from ...shared.errors import Unavailable
+from ...shared.keyspace import kind_of_key
 from .connection import RedisConnection, Reply, Word
 from .errors import CommandFailed
 from .script import Script
@@ -71,28 +72,32 @@ class RedisCommand:
             connection.abort()
 
     @property
-    def order_key(self) -> tuple[Word, ...]:
-        """The key by which the order of commands matters, or nothing. Of some scripts it is a word of their own.
+    def order_keys(self) -> frozenset[Word]:
+        """The keys by which the order of commands matters. Of some scripts it is a word of their own.
 
-        Of several keys of a script that is the second: the first is that of the server, which all channels share.
+        Of several keys of a script those are the heads of channels, or else the second: the first is that of the
+        server, which all channels share.
         """
         if self.script is not None and self.script.order:
-            return (self.script.order,)
+            return frozenset((self.script.order,))
         if self.words[0] != "EVALSHA":
-            return self.words[1:2]
-        return self.words[4:5] if cast(int, self.words[2]) > 1 else self.words[3:4]
+            return frozenset(self.words[1:2])
+        keys = self.words[3 : 3 + cast(int, self.words[2])]
+        heads = frozenset(key for key in keys if isinstance(key, bytes) and kind_of_key(key) == "head")
+        return heads or frozenset(keys[1:2] or keys)
 
 
 C = TypeVar("C", bound=RedisCommand)
 
 
 def overtaken(refused: Iterable[C], executed: RedisCommand) -> list[C]:
-    """Those of the refused commands to the same key that were sent before one that Redis has executed.
+    """Those of the refused commands to one of the same keys that were sent before one that Redis has executed.
 
     Redis answers one connection in order, so all that were refused before its answer came were sent before it. To send
     them again would change the order of a channel: of its messages some were refused and later ones were not.
     """
-    return [command for command in refused if command.order_key == executed.order_key]
+    keys = executed.order_keys
+    return [command for command in refused if not keys.isdisjoint(command.order_keys)]
 
 
 @dataclass(frozen=True, slots=True)

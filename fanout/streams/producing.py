@@ -157,7 +157,7 @@ class StreamProducing:
             STREAM_END,
             (*history, keys.end, keys.state, keys.text, keys.open, keys.due),
             (
-                *(channel.address, envelope, rules.size, rules.ttl, rules.head_ttl, rules.recovery_ms),
+                *(rules.size, rules.ttl, rules.head_ttl, rules.recovery_ms, channel.address, envelope),
                 *(REMEMBER_SECONDS, stored.length, status),
             ),
         )

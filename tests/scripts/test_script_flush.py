@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from tannoy.fanout.history.reader import HistoryRules
-from tannoy.fanout.scripts import PUBLISH
+from tannoy.fanout.scripts import PUBLISH, PUBLISH_MANY
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.publication import Position
 
@@ -35,7 +35,8 @@ async def flushing(valkey: Valkey, *, load_again: bool) -> AsyncGenerator[None]:
         while not stop.is_set():
             await valkey.run("SCRIPT", "FLUSH")
             if load_again:
-                await valkey.run("SCRIPT", "LOAD", PUBLISH.source.decode())
+                for script in (PUBLISH, PUBLISH_MANY):
+                    await valkey.run("SCRIPT", "LOAD", script.source.decode())
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(flush())

@@ -12,7 +12,7 @@ from tannoy.fanout.pubsub.envelope import pack_publication, unpack_delivery
 from tannoy.fanout.redis.connection import Pushes
 from tannoy.fanout.redis.opening import connect
 from tannoy.fanout.redis.pipeline import Pipeline
-from tannoy.fanout.scripts import HEAD_RELEASE, HISTORY_READ, PUBLISH, PUBLISH_ONCE, SERVER_ENSURE
+from tannoy.fanout.scripts import HEAD_RELEASE, HISTORY_READ, PUBLISH, PUBLISH_MANY, PUBLISH_ONCE, SERVER_ENSURE
 from tannoy.shared.channels import Channel
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName
@@ -22,7 +22,7 @@ from tannoy.shared.publication import EncodedMessage, Position, Publication
 from tests.support.valkey import Valkey
 from tests.support.waiting import PATIENCE
 
-HISTORY_SCRIPTS = (SERVER_ENSURE, PUBLISH, PUBLISH_ONCE, HISTORY_READ, HEAD_RELEASE)
+HISTORY_SCRIPTS = (SERVER_ENSURE, PUBLISH, PUBLISH_MANY, PUBLISH_ONCE, HISTORY_READ, HEAD_RELEASE)
 RULES = HistoryRules(size=100, ttl=300)
 _END = b"end of test messages"
 _numbers = itertools.count(1)
@@ -55,6 +55,7 @@ class HistoryRoom:
         self.pipeline = pipeline
         self.history = self.history_with(RULES)
         self._received: asyncio.Queue[bytes] = asyncio.Queue()
+        self._publishers: dict[tuple[HistoryRules, Pipeline], Publisher] = {}
 
     @classmethod
     @asynccontextmanager
@@ -81,6 +82,13 @@ class HistoryRoom:
     def history_with(self, rules: HistoryRules) -> HistoryReader:
         return HistoryReader(self.pipeline, self.keyspace, rules)
 
+    def publisher_with(self, rules: HistoryRules = RULES, pipeline: Pipeline | None = None) -> Publisher:
+        """The same one each time: what is published in one turn of the event loop goes together."""
+        of = rules, pipeline or self.pipeline
+        if of not in self._publishers:
+            self._publishers[of] = Publisher(of[1], self.keyspace, rules)
+        return self._publishers[of]
+
     async def publish(
         self,
         content: object = None,
@@ -90,7 +98,7 @@ class HistoryRoom:
         rules: HistoryRules = RULES,
         pipeline: Pipeline | None = None,
     ) -> Position | None:
-        publisher = Publisher(pipeline or self.pipeline, self.keyspace, rules)
+        publisher = self.publisher_with(rules, pipeline or self.pipeline)
         return await publisher.publish(self.channel, publication_of(content), author=author, key=key)
 
     async def publish_all(self, *contents: object, rules: HistoryRules = RULES) -> Position:

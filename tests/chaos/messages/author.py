@@ -51,6 +51,18 @@ class Author:
         self._record.unconfirmed.append(post)
         return None
 
+    async def publish_together(self, posts: Sequence[Post], through: NodeProcess) -> None:
+        """In one request to this node; each that is not acknowledged is repeated alone."""
+        messages = [self._as_message(post, self._body_of(post)) for post in posts]
+        answer = await through.http.post("/api/v1/messages", json={"messages": messages}, timeout=PATIENCE)
+        for post, result in zip(posts, answer.json()["results"], strict=True):
+            acknowledged = self._read_http(post, result.get("status", answer.status_code), result)
+            if acknowledged is None:
+                await self.publish(post, through)
+            else:
+                at, position = acknowledged
+                self._record.acknowledged.append(Acknowledged(post, position, at, 1))
+
     async def _attempt(self, post: Post) -> tuple[float, Position] | None:
         subscribed = [each.listener for each in self._sockets if each.listener and each.may_use(post.channel)]
         if subscribed and self._chance.random() > self._http_share:
@@ -63,9 +75,7 @@ class Author:
 
     async def _publish_over_http(self, node: NodeProcess, post: Post) -> tuple[float, Position] | None:
         """One attempt over HTTP."""
-        body: dict[str, Any] = {"content": content_of(post.number, post.size), "user_id": AUTHOR}
-        if post.key is not None:
-            body["key"] = post.key
+        body = self._body_of(post)
         if self._chance.random() < 0.5:
             return await self._publish_as_batch(node, post, body)
         try:
@@ -78,8 +88,7 @@ class Author:
         self, node: NodeProcess, post: Post, body: dict[str, Any]
     ) -> tuple[float, Position] | None:
         """One attempt as a batch of one message."""
-        kind, _, name = post.channel.partition(":")
-        whole = {"messages": [{("room" if kind + ":" == ROOM else "agent_id"): name, **body}]}
+        whole = {"messages": [self._as_message(post, body)]}
         try:
             answer = await node.http.post("/api/v1/messages", json=whole, timeout=PATIENCE)
         except httpx.TransportError:
@@ -88,6 +97,15 @@ class Author:
         if answer.status_code == 200:
             result = result["results"][0]
         return self._read_http(post, result.get("status", answer.status_code), result)
+
+    def _body_of(self, post: Post) -> dict[str, Any]:
+        body: dict[str, Any] = {"content": content_of(post.number, post.size), "user_id": AUTHOR}
+        return body if post.key is None else body | {"key": post.key}
+
+    def _as_message(self, post: Post, body: dict[str, Any]) -> dict[str, Any]:
+        """Of a batch: with its channel."""
+        kind, _, name = post.channel.partition(":")
+        return {("room" if kind + ":" == ROOM else "agent_id"): name, **body}
 
     def _read_http(self, post: Post, status: int, answer: dict[str, Any]) -> tuple[float, Position] | None:
         if status == 200:

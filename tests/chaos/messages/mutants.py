@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from tannoy.fanout import script_batches
+from tannoy.fanout.history import publish_batches
 from tannoy.fanout.history.comparison import HeadComparison
 from tannoy.fanout.history.cursor import Cursor, CursorState
 from tannoy.fanout.history.reader import HistoryPage, HistoryReader
 from tannoy.fanout.history.tracker import Deliveries
 from tannoy.fanout.pubsub.server_proof import ServerProof
+from tannoy.fanout.redis.connection import Reply
 from tannoy.node.connections.connection import Connection
 from tannoy.node.delivery.hub import Hub
 from tannoy.node.delivery.relay import Relay
@@ -144,6 +147,16 @@ def key_ignored() -> None:
     patch_script("PUBLISH", b"local before = KEYS[4] and redis.call('GET', KEYS[4])", b"local before = false")
 
 
+def positions_mixed_up() -> None:
+    """Each message of a batch is acknowledged with the position of the first one."""
+
+    def first_result(answer: asyncio.Future[Reply], messages: int) -> list[object]:
+        return results_of(answer, messages)[:1] * messages
+
+    results_of = script_batches.results_of
+    patch(publish_batches, "results_of", first_result)
+
+
 def skip_without_resync() -> None:
     """No `resync` is sent to a slow client whose messages were dropped."""
 
@@ -167,6 +180,7 @@ MUTANTS: dict[str, Callable[[], None]] = {
         join_drops_messages,
         recovered_messages_repeated,
         key_ignored,
+        positions_mixed_up,
         skip_without_resync,
     )
 }

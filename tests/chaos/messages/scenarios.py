@@ -164,6 +164,14 @@ async def acknowledgement_lost(scene: Scene) -> None:
     await publishing
 
 
+async def messages_published_together(scene: Scene) -> None:
+    """Several messages are published in one call."""
+    await scene.connect("n1")
+    await scene.publish()
+    await scene.publish_together(8)
+    await scene.publish()
+
+
 async def slow_client(scene: Scene) -> None:
     """A client reads nothing until the node drops messages for it."""
     slow = await scene.connect("n1", small_buffers=True)
@@ -232,5 +240,6 @@ SCENARIOS = (
     Scenario(None, log_vanishes_with_messages_that_are_missing, frozenset()),
     Scenario("partial_recovery", client_returns_after_its_log_has_vanished, _HOLE),
     Scenario("key_ignored", acknowledgement_lost, frozenset({Kind.PUBLISHED_TWICE})),
+    Scenario("positions_mixed_up", messages_published_together, frozenset({Kind.CONFLICTING, Kind.PUBLISHED_TWICE})),
     Scenario("skip_without_resync", slow_client, _HOLE, {"SLOW_POLICY": "skip", "OUTBOX_MAX_BYTES": "16384"}),
 )

@@ -71,6 +71,11 @@ class Scene:
             position = await self.author.publish(self.author.new_post(ROOM_NAME, size, keyed=True), self.n2)
         return position
 
+    async def publish_together(self, count: int) -> None:
+        """Publish so many messages in one request."""
+        posts = [self.author.new_post(ROOM_NAME, 8, keyed=True) for _ in range(count)]
+        await self.author.publish_together(posts, self.n2)
+
     async def wait_for_offset(self, listener: Listener, offset: int) -> None:
         """Wait until the listener has the position `offset`."""
 

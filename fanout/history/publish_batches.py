@@ -1,0 +1,157 @@
+"""Messages of one loop turn, as one call of a script: half of what a single one costs Redis is the script around it.
+
+They keep their order. Each is confirmed or refused alone; where Redis does not confirm the call in time, all of its
+messages are not confirmed, since any of them may have been published.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import cast
+
+from ...shared.errors import Unavailable
+from ...shared.keyspace import HistoryKeys
+from ..redis.connection import Reply, Word
+from ..redis.errors import CommandFailed, RedisError, not_confirmed
+from ..redis.pipeline import AnyPipeline
+from ..script_batches import results_of
+from ..scripts import PUBLISH, PUBLISH_MANY
+from ..unreadable import UnreadableData
+
+MESSAGES_AT_ONCE = 64
+"""Messages in one call: Redis carries out nothing else meanwhile, for less than half a millisecond."""
+BATCH_MAX_BYTES = 65_536
+"""Bytes of the messages in one call. A larger message is a call of its own, so that none of another author waits for
+it, nor fails with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptMessage:
+    """A message that history keeps. `memory`: the key under which Redis remembers it, for `seconds`; None: it does not.
+
+    `tells`: the answer tells an earlier message with the same key from a new one.
+    """
+
+    keys: HistoryKeys
+    address: bytes
+    envelope: bytes
+    memory: bytes | None
+    seconds: int
+    tells: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    message: KeptMessage
+    answer: asyncio.Future[Reply]
+
+
+class PublishBatches:
+    """`rules`: the words that all messages share, of how many are kept, how long, and how long a new server waits."""
+
+    def __init__(self, pipeline: AnyPipeline, rules: tuple[Word, ...], unreadable: UnreadableData) -> None:
+        self._pipeline = pipeline
+        self._rules = rules
+        self._unreadable = unreadable
+        self._waiting: dict[int, list[_Waiting]] = {}  # by group, for a loop turn
+        self._flush_is_due = False
+
+    def publish(self, message: KeptMessage) -> asyncio.Future[Reply]:
+        """The answer of PUBLISH to it. The future raises Unavailable."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Reply] = loop.create_future()
+        self._waiting.setdefault(self._pipeline.batch_of(message.keys.head), []).append(_Waiting(message, answer))
+        if not self._flush_is_due:
+            self._flush_is_due = True
+            loop.call_soon(self.flush)
+        return answer
+
+    def flush(self) -> None:
+        """Send all that waits: what is sent to Redis otherwise comes behind it."""
+        self._flush_is_due = False
+        waiting, self._waiting = self._waiting, {}
+        for messages in waiting.values():
+            for batch in _batches_of(messages):
+                self._send(batch)
+
+    def _send(self, batch: list[_Waiting]) -> None:
+        if len(batch) > 1:
+            keys, words = _call_of([each.message for each in batch])
+            answer = self._pipeline.run_script(PUBLISH_MANY, keys, (*self._rules, *words))
+            answer.add_done_callback(partial(self._answer_all, batch))
+            return
+        message = batch[0].message
+        told: tuple[Word, ...] = (message.address, message.envelope, message.seconds, *((1,) if message.tells else ()))
+        answer = self._pipeline.run_script(PUBLISH, _keys_of(message), (*self._rules, *told))
+        answer.add_done_callback(partial(_answer_one, batch[0].answer))
+
+    def _answer_all(self, batch: list[_Waiting], answer: asyncio.Future[Reply]) -> None:
+        if answer.cancelled():
+            for each in batch:
+                each.answer.cancel()
+            return
+        for each, result in zip(batch, results_of(answer, len(batch)), strict=True):
+            if isinstance(result, RedisError):
+                self._unreadable.on_refused(self._pipeline, PUBLISH.call(_keys_of(each.message), ()), result)
+                _answer(each.answer, not_confirmed(result))
+            else:
+                _answer(each.answer, result)
+
+
+def _answer_one(waiting: asyncio.Future[Reply], answer: asyncio.Future[Reply]) -> None:
+    if answer.cancelled():
+        waiting.cancel()
+    else:
+        _answer(waiting, answer.exception() or answer.result())
+
+
+def _answer(waiting: asyncio.Future[Reply], result: object) -> None:
+    if waiting.done():
+        return
+    match result:
+        case CommandFailed():
+            waiting.set_exception(CommandFailed(result.message, refusal=result.refusal))
+        case Unavailable():
+            waiting.set_exception(Unavailable(result.message))
+        case _:
+            waiting.set_result(cast("Reply", result))
+
+
+def _batches_of(messages: list[_Waiting]) -> Iterator[list[_Waiting]]:
+    """In order, within the bounds of one call; without those that nobody waits for any more."""
+    batch: list[_Waiting] = []
+    size = 0
+    for each in messages:
+        if each.answer.done():
+            continue
+        added = len(each.message.envelope)
+        if batch and (size + added > BATCH_MAX_BYTES or len(batch) == MESSAGES_AT_ONCE):
+            yield batch
+            batch, size = [], 0
+        batch.append(each)
+        size += added
+    if batch:
+        yield batch
+
+
+def _keys_of(message: KeptMessage) -> tuple[bytes, ...]:
+    return tuple(message.keys) if message.memory is None else (*message.keys, message.memory)
+
+
+def _call_of(messages: list[KeptMessage]) -> tuple[tuple[bytes, ...], tuple[Word, ...]]:
+    """KEYS of PUBLISH_MANY, and ARGV behind those that all calls share."""
+    channels: dict[bytes, int] = {}
+    keys: list[bytes] = []
+    for message in messages:
+        if message.address not in channels:
+            channels[message.address] = len(channels) + 1
+            keys += message.keys
+    words: list[Word] = [len(channels), *channels]
+    for message in messages:
+        how = ""
+        if message.memory is not None:
+            keys.append(message.memory)
+            how = f"{len(keys)} {message.seconds} {int(message.tells)}"
+        words += (channels[message.address], message.envelope, how)
+    return tuple(keys), tuple(words)
