@@ -12,9 +12,9 @@ const served = `${here}../../node/static/chat/`;
 /** Properties of our own objects that no program sees: the file for pages has short names for them. */
 const INTERNAL = [
   "handleStatus handleWelcome handleFrame handleInterrupted buildQuery makeTransport isRenewable exists renew discard",
-  "settings tokens owner link waiting queued isLive commands write onLate isFull messageMaxBytes answer canSend sendCommand exchange request finish wake proceed drop fail",
+  "settings tokens owner link waiting queued isLive commands write onLate isFull messageMaxBytes answer canSend sendCommand exchange repeat finish wake proceed drop fail",
   "onOnline onDoubt onFrozen onThawed onSilence sendPing expectPings heard stop begin reset agentId onframe",
-  "isJoined hasEnded recoverFrom enter interrupt receive command ask onEnd hears emit accept readMissed onMessage onGap",
+  "isJoined hasEnded recoverFrom enter interrupt receive command onEnd hears emit accept readMissed onMessage onGap",
   "onOk onFailed wanted isQueued repeats addMessage addMissed take head sizeMax socketClass",
   "hasMissed applySnapshot applyChange beginRequest endRequest",
 ].flatMap((names) => names.split(" "));

@@ -59,7 +59,7 @@ export class Agent<Content = any> extends Channel<Content, AgentEvents<Content>>
 
   /** The agent's sessions on all nodes. Rejects as `send` does. */
   async sessions(timeout?: number): Promise<AgentSession[]> {
-    return (await this.ask("presence", {}, timeout)).sessions.map(renameFields);
+    return (await this.request("presence", {}, timeout)).sessions.map(renameFields);
   }
 
   /** Connect at once: after an end, or instead of waiting for the next try. */

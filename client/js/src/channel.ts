@@ -92,7 +92,7 @@ export abstract class Channel<Content, Events extends ChannelEvents<Content>> ex
 
   /** Read messages that were said before. */
   async history({ timeout, ...bounds }: HistoryOptions = {}): Promise<HistoryPage<Content>> {
-    const answer = await this.ask("history", bounds, timeout);
+    const answer = await this.request("history", bounds, timeout);
     return { messages: answer.messages.map(parseMessage), position: positionOf(answer), more: answer.more === true };
   }
 
@@ -102,7 +102,8 @@ export abstract class Channel<Content, Events extends ChannelEvents<Content>> ex
     return this;
   }
 
-  protected ask(type: string, fields: object, timeout = this.link.settings.timeout): Promise<Frame> {
+  /** Send any command of the protocol in this channel until it is answered: its `ok`. Rejects as `send` does. */
+  request(type: string, fields: object = {}, timeout = this.link.settings.timeout): Promise<Frame> {
     return call(this.link, this.command(type, fields), { timeout, channel: this });
   }
 
@@ -195,7 +196,7 @@ export abstract class Channel<Content, Events extends ChannelEvents<Content>> ex
   }
 
   async #requestHistory(fields: Record<string, number>): Promise<Frame> {
-    const answer = await this.link.commands.request(() => this.isJoined && this.command("history", fields));
+    const answer = await this.link.commands.repeat(() => this.isJoined && this.command("history", fields));
     if (!answer) throw INTERRUPTED;
     return answer;
   }

@@ -54,7 +54,7 @@ export class Commands {
   }
 
   /** Send what `build` returns until the answer is no temporary error; null if the connection ends, or it returns false. */
-  async request(build: () => Frame | false, onAnswer?: (frame: Frame) => void): Promise<Frame | null> {
+  async repeat(build: () => Frame | false, onAnswer?: (frame: Frame) => void): Promise<Frame | null> {
     for (let attempt = 0; ; attempt += 1) {
       const command = build();
       const answer = command && (await this.exchange(command, onAnswer));

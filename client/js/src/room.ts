@@ -61,7 +61,7 @@ export class Room<Content = any> extends Channel<Content, RoomEvents<Content>> {
   async refreshPresence(): Promise<void> {
     this.presence.beginRequest();
     try {
-      this.#setPresence(await this.ask("presence", {}));
+      this.#setPresence(await this.request("presence"));
     } catch (error) {
       this.presence.endRequest();
       throw error;
@@ -89,7 +89,7 @@ export class Room<Content = any> extends Channel<Content, RoomEvents<Content>> {
       join === this.#joins &&
       this.command("join", { ...(this.observe && { observe: true }), ...(recover && { recover }) });
     for (;;) {
-      const answer = await this.link.commands.request(build, (frame) => this.#enter(frame));
+      const answer = await this.link.commands.repeat(build, (frame) => this.#enter(frame));
       if (answer?.type !== "error") return; // without an answer the next connection joins it again
       if (answer.code === "forbidden" && recover) recover = null; // the token does not allow to read the history
       else if (answer.code === "already_joined") await this.link.commands.exchange(this.command("leave"));
@@ -135,7 +135,7 @@ export class Room<Content = any> extends Channel<Content, RoomEvents<Content>> {
     this.#isRefreshing = true;
     while (this.presence.hasMissed) {
       await sleep(Math.random() * Math.min(PRESENCE_SPREAD_CAP, this.presence.count * PRESENCE_SPREAD_PER_USER));
-      const answer = await this.link.commands.request(() => {
+      const answer = await this.link.commands.repeat(() => {
         this.presence.beginRequest();
         return this.isJoined && this.command("presence");
       });

@@ -117,6 +117,31 @@ test("a message whose answer was lost is sent again, and published once", async 
   assert.deepEqual(messages.map((message) => [message.offset, message.content]), [[offset, "once"]]);
 });
 
+test("under a connection that is cut again and again, each message is heard once, or its offset is in a gap", async () => {
+  const { proxy, client } = await openThroughProxy("ada");
+  const room = await client.join("cuts");
+  const told = []; // offsets that were heard, and those of gaps
+  room.on("message", ({ offset }) => told.push(offset));
+  room.on("gap", ({ after, until }) => told.push(...range(after.offset + 1, until.offset)));
+  const writer = await open("bob", { node: 2 }).join("cuts");
+  const last = nextEvent(room, "message", ({ content }) => content === "last");
+  let cuts = 0;
+  client.on("state", ({ state }) => {
+    if (state === "connected" && cuts < 8 && ++cuts) setTimeout(() => proxy.cut(), 30 * cuts);
+    if (state === "waiting") {
+      proxy.restore();
+      client.connect();
+    }
+  });
+  proxy.cut();
+  for (let round = 0; cuts < 8; round += 1) await Promise.all(range(1, 5).map((content) => writer.send([round, content])));
+  await reaches(client, "connected");
+  const { offset } = await writer.send("last");
+  await last;
+
+  assert.deepEqual(told, range(1, offset));
+});
+
 test("an agent hears what is said to it on any node, and lists its sessions", async () => {
   const one = await open("ada", { node: 1, autoConnect: false }).agent("42").ready();
   const two = await open("ada", { node: 2, autoConnect: false }).agent("42", { sessionId: "desk" }).ready();

@@ -356,6 +356,24 @@ test("a change that was not sent makes the client ask who is there", async () =>
   assert.deepEqual([...room.presence.users.keys()], ["ada", "bob", "cem"]);
 });
 
+test("who is there is asked for when the program wants to know", async () => {
+  const { room, connection } = await node.joined();
+  const asking = room.refreshPresence();
+  await connection.confirm("presence", { users_count: 1, version: 1, users: [{ user_id: "ada", username: "Ada", sessions: 2 }] });
+  await asking;
+
+  assert.equal(room.presence.users.get("ada").sessions, 2);
+});
+
+test("a command that the client does not know is sent, and its answer is the frame", async () => {
+  const { room, connection } = await node.joined();
+  const asking = room.request("stop", { stream_id: "s1" });
+  const command = await connection.confirm("stop", { stopped_by: "ada" });
+
+  assert.deepEqual([command.room, command.stream_id], ["lobby", "s1"]);
+  assert.equal((await asking).stopped_by, "ada");
+});
+
 test("typing is sent, and told", async () => {
   const { room, connection } = await node.joined();
   const typing = listen(room, "typing");
