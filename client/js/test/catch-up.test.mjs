@@ -38,6 +38,14 @@ test("a message at or below the position was read before", () => {
   assert.deepEqual([3, 4, 4, 2, 5].map((offset) => reading.accept(message(offset))), [false, true, false, false, true]);
 });
 
+test("a node that starts behind the position of another one repeats nothing", () => {
+  const reading = readingAt(at(0));
+  for (const each of range(1, 3)) reading.accept(each);
+  reading.position = at(1);
+
+  assert.deepEqual([2, 3, 4].map((offset) => reading.accept(message(offset))), [false, false, true]);
+});
+
 test("without history each message is new", () => {
   const reading = readingAt(null);
 

@@ -222,6 +222,33 @@ test("disconnect closes the connection until connect is called", async () => {
   await node.accept();
 });
 
+test("a token that comes after disconnect opens no connection", async () => {
+  let give;
+  const client = node.connect({ token: () => new Promise((resolve) => (give = resolve)) });
+  client.disconnect();
+  give("late");
+  await new Promise(setImmediate);
+  client.connect(); // the token is known now
+  const connection = await node.accept();
+  connection.welcome();
+  await reaches(client, "connected");
+
+  assert.equal(node.server.clients.size, 1);
+});
+
+test("a look at a connection whose next try is overdue makes it: timers of hidden tabs are late", async () => {
+  const { client, connection } = await node.connected();
+  connection.bye(1013, { retry_after: 30 });
+  const { until } = await reaches(client, "waiting");
+  client.probe();
+  assert.equal(client.state, "waiting");
+  const clock = mock.method(Date, "now", () => until);
+  client.probe();
+  clock.mock.restore();
+
+  assert.equal(client.state, "connecting");
+});
+
 test("a closed client refuses calls", async () => {
   const { client } = await node.connected();
   client.close();

@@ -140,7 +140,39 @@ test("what does not fit while the history is read is read from the history too",
   assert.deepEqual(await texts(heard, 5), ["m1", "m2", "m3", "m4", "m5"]);
 });
 
+test("a message that comes before the answer to a join waits for the recovery", async () => {
+  const { room, connection } = await node.joined();
+  const heard = listen(room, "message");
+  connection.socket.terminate();
+  const next = await node.accept();
+  next.welcome();
+  const join = await next.take("join");
+  next.send(message(3), { type: "ok", id: join.id, users_count: 1, version: 1, epoch: "e1", offset: 3, recovered: true });
+  next.send(message(1), message(2), message(3));
+
+  assert.deepEqual(await texts(heard, 3), ["m1", "m2", "m3"]);
+});
+
 // ---- joining
+
+test("a room that is joined already at the node is left, and joined again", async () => {
+  const { client, connection } = await node.connected();
+  const joining = client.join("lobby");
+  await connection.refuse("join", "already_joined");
+  await connection.confirm("leave");
+  await connection.confirmJoin();
+
+  assert.equal((await joining).name, "lobby");
+});
+
+test("a room that is left before it is joined is left when it is", async () => {
+  const { client, connection } = await node.connected();
+  const room = client.room("lobby");
+  room.leave();
+  await connection.confirmJoin();
+
+  assert.equal((await connection.take("leave")).room, "lobby");
+});
 
 test("a join that the token does not allow to recover is made without", async () => {
   const { connection } = await node.joined();
