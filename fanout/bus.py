@@ -24,6 +24,7 @@ from .cluster.topology import ClusterTopologyStatistics
 from .control.control import AnswerRequest, ControlStatistics
 from .coordination import Coordination, CoordinationRules
 from .disconnects import DisconnectLogStatistics
+from .history.publisher import ToldChannels
 from .history.reader import HistoryRules
 from .history.tracker import ChannelTrackerStatistics, Deliveries
 from .lease_times import DEFAULT_TIMES, LeaseTimes
@@ -66,6 +67,8 @@ class BusRules:
     message_max_bytes: int
     streams: StreamRules = DEFAULT_STREAM_RULES
     archived: ArchivedChannels = NOTHING_ARCHIVED
+    told: ToldChannels | None = None
+    """Of which messages the HTTP hooks are told; None: of none."""
     times: LeaseTimes = DEFAULT_TIMES
     timeouts: Timeouts = DEFAULT_TIMEOUTS
 
@@ -134,7 +137,9 @@ class Bus:
             keyspace, clock=clock, times=rules.times, unreadable=backend.unreadable, archived=rules.archived
         )
         envelopes = envelopes_of(rules.secret)
-        self._messaging = Messaging(backend, keyspace, rules.history, self._lives, name=name, envelopes=envelopes)
+        self._messaging = Messaging(
+            backend, keyspace, rules.history, self._lives, name=name, envelopes=envelopes, told=rules.told
+        )
         self._listening = Listening(
             backend,
             keyspace,

@@ -9,7 +9,7 @@ from typing import Any
 from ..shared.keyspace import Keyspace
 from .archive.calls import READER_SCRIPTS
 from .backend import RedisBackend
-from .history.publisher import PUBLISHING_SCRIPTS, Publisher
+from .history.publisher import PUBLISHING_SCRIPTS, Publisher, ToldChannels
 from .history.reader import HistoryReader, HistoryRules
 from .probe import Probe, publish_probe
 from .pubsub.envelopes import PLAIN, Envelopes
@@ -32,6 +32,7 @@ class Messaging:
         *,
         name: str,
         envelopes: Envelopes = PLAIN,
+        told: ToldChannels | None = None,
     ) -> None:
         self._lives = lives
         self._checks: list[OnConnected] = []
@@ -40,7 +41,7 @@ class Messaging:
             scripts=(*PUBLISHING_SCRIPTS, *PRODUCING_SCRIPTS),
             on_connected=self._prepare,
         )
-        self.publisher = Publisher(self.publishing, keyspace, rules, envelopes, backend.unreadable)
+        self.publisher = Publisher(self.publishing, keyspace, rules, envelopes, backend.unreadable, told)
         probe = publish_probe(self.publishing, keyspace, rules)
         self._probe = Probe("publishes", self.publishing, probe, lambda: backend.first_partitions)
         self.reading = backend.pipeline(

@@ -2,14 +2,16 @@
 
 from .redis.script import load_script
 
-PUBLISH = load_script("publish", rest="server_common history_common publish_epoch_common publish_one")
+PUBLISH = load_script("publish", rest="server_common history_common backlog_common publish_epoch_common publish_one")
 """KEYS: of the channel's history, and the idempotency key's if there is one. ARGV: size, TTLs, wait, channel, envelope,
-seconds to remember the key, whether to tell.
+seconds to remember the key, whether to tell, how many entries may wait for the HTTP hooks.
 
 Returns `EPOCH OFFSET`.
 """
 
-PUBLISH_MANY = load_script("publish_many", rest="server_common history_common publish_epoch_common publish_many_rest")
+PUBLISH_MANY = load_script(
+    "publish_many", rest="server_common history_common backlog_common publish_epoch_common publish_many_rest"
+)
 """KEYS: of the history of each channel; of idempotency keys. ARGV: size, TTLs, wait, how many channels, each of them;
 of each message, the number of its channel, envelope, how.
 
@@ -117,38 +119,37 @@ LEASE_LIMIT = load_script("lease_limit", head="batch_common lease_common lease_l
 LEASE_LIST = load_script("lease_list", head="batch_common lease_common lease_limit_common")
 """KEYS: of the owner. ARGV: lease in ms, max, policy. Returns [max, policy, infos]."""
 
-PRESENCE_JOIN = load_script("presence_join", head="batch_common presence_common", order="presence")
-"""KEYS: of each room, the process and the room's history. ARGV: inline_max, events_max, seconds of a new head; of each
-room, seal key, incarnation, number, user, username, is restated, with head.
+PRESENCE_JOIN = load_script(
+    "presence_join", head="batch_common presence_common backlog_common presence_told_common", order="presence"
+)
+"""KEYS: of each room, the process and the room's history. ARGV: inline_max, events_max, seconds of a new head, told; of
+each room, seal key, incarnation, number, user, username, is restated, with head.
 
 Returns of each [version, users, [user, entry, …] or None, `EPOCH OFFSET` or None], `fenced`, or `head`.
 """
 
-PRESENCE_LEAVE = load_script(
-    "presence_leave", head="batch_common presence_common presence_leaves_common", allow_oom=True, order="presence"
-)
-"""KEYS: of each room and the process. ARGV: inline_max, events_max, grace in ms; of each room, seal key, number.
+_LEAVES = "batch_common presence_common backlog_common presence_told_common presence_leaves_common"
+"""In front of the scripts by which users leave."""
+
+PRESENCE_LEAVE = load_script("presence_leave", head=_LEAVES, allow_oom=True, order="presence")
+"""KEYS: of each room and the process. ARGV: inline_max, events_max, grace in ms, told; of each room, seal key, number.
 
 Returns of each 1 (left) or 0.
 """
 
-PRESENCE_DEAD = load_script("presence_dead", head="batch_common presence_common presence_leaves_common", allow_oom=True)
+PRESENCE_DEAD = load_script("presence_dead", head=_LEAVES, allow_oom=True)
 """KEYS: of the room and the process. ARGV: inline_max, events_max, room, seal key, incarnation, grace, dead before.
 
 Returns how many of its sessions are left.
 """
 
-PRESENCE_SWEEP = load_script(
-    "presence_sweep", head="batch_common presence_common presence_leaves_common", allow_oom=True
-)
-"""KEYS: of each room. ARGV: inline_max, events_max; of each room, seal key.
+PRESENCE_SWEEP = load_script("presence_sweep", head=_LEAVES, allow_oom=True)
+"""KEYS: of each room. ARGV: inline_max, events_max, told; of each room, seal key.
 
 Returns of each how many leaves it has shown, or -1 (call it again).
 """
 
-PRESENCE_CHECK = load_script(
-    "presence_check", head="batch_common presence_common presence_leaves_common", allow_oom=True
-)
+PRESENCE_CHECK = load_script("presence_check", head=_LEAVES, allow_oom=True)
 """KEYS: of the room and the process, sessions of each process. ARGV: inline_max, events_max, room, seal key, grace,
 lease in ms, version seen, version due.
 
@@ -170,8 +171,8 @@ ARCHIVE_TAKE = load_script("archive_take")
 ARCHIVE_WRITTEN = load_script("archive_written", allow_oom=True)
 """KEYS: archive. ARGV: ids. Returns how many of them were there."""
 
-ARCHIVE_BACKLOG = load_script("archive_backlog", allow_oom=True)
-"""KEYS: archive, archive-lost. Returns [waiting, milliseconds that the oldest has waited, lost]."""
+BACKLOG_WAITING = load_script("backlog_waiting", allow_oom=True)
+"""KEYS: archive or hooks, and what it has lost. Returns [waiting, milliseconds that the oldest has waited, lost]."""
 
 ARCHIVE_FORGET = load_script("archive_forget", allow_oom=True)
 """KEYS: archive. ARGV: milliseconds. Returns how many writers were forgotten."""
@@ -188,7 +189,9 @@ STREAM_WRITE = load_script("stream_write", head="stream_common")
 Returns [1, to, stop, listeners] or [why, …].
 """
 
-STREAM_END = load_script("stream_end", rest="server_common history_common publish_epoch_common publish_one")
+STREAM_END = load_script(
+    "stream_end", rest="server_common history_common backlog_common publish_epoch_common publish_one"
+)
 """KEYS: of the channel's history, and of the stream. ARGV: those of PUBLISH, length, status.
 
 Returns `EPOCH OFFSET`, an empty string, or [why, …].
@@ -211,3 +214,27 @@ STREAMS_DUE = load_script("streams_due", allow_oom=True)
 
 STREAMS_LISTEN = load_script("streams_listen")
 """KEYS: listeners of each channel. ARGV: incarnation, ms, sessions of each. Returns of each how many listen."""
+
+HOOKS_READ = load_script("hooks_read", allow_oom=True)
+"""KEYS: hooks. ARGV: entries, bytes. Returns [[id, [field, value, …]], …]."""
+
+HOOKS_SESSIONS = load_script("hooks_sessions", head="backlog_common")
+"""KEYS: hooks, hooks-lost, hooks-open, hooks-processes. ARGV: most, process; what, number, JSON of each.
+
+Returns how many entries were added.
+"""
+
+HOOKS_DEAD = load_script("hooks_dead", head="backlog_common")
+"""KEYS: hooks, hooks-lost, hooks-open, hooks-processes, heartbeats. ARGV: most, process, whether it is told.
+
+Returns how many of its sessions are left, or -1 (it is alive).
+"""
+
+HOOKS_LEAD = load_script("hooks_lead", allow_oom=True)
+"""KEYS: hooks-leader. ARGV: process, milliseconds. Returns 1 (it leads) or 0."""
+
+HOOKS_BURY = load_script("hooks_bury", head="backlog_common")
+"""KEYS: hooks-dead, hooks-dead-lost. ARGV: most; JSON and reason of each. Returns how many were added."""
+
+HOOKS_RESEND = load_script("hooks_resend", head="backlog_common")
+"""KEYS: hooks, hooks-lost, hooks-dead. ARGV: most, ids. Returns how many there were."""

@@ -2,11 +2,12 @@
 
 import asyncio
 
-from ..fanout.archive.calls import BacklogCalls, BacklogStatistics, summarize
+from ..fanout.archive.calls import BacklogCalls
 from ..fanout.archive.database import Database, PoolRules
 from ..fanout.archive.database_url import parse_database_url
 from ..fanout.archive.history import ArchivedHistory
 from ..fanout.archive.store import ArchiveStore
+from ..fanout.backlog import BacklogStatistics, summarize
 from ..fanout.redis.pipeline import AnyPipeline
 from ..shared.clock import Clock
 from ..shared.errors import Unavailable

@@ -25,10 +25,7 @@ class ArchivedChannels:
     """Messages of a partition that may wait to be written; then the oldest are lost to the archive."""
 
     def include(self, channel: Channel) -> bool:
-        name = f"{channel.kind}:{channel.name}"
-        return any(
-            name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern for pattern in self.patterns
-        )
+        return match_channel(self.patterns, channel)
 
     @property
     def text(self) -> str:
@@ -37,6 +34,11 @@ class ArchivedChannels:
 
 
 NOTHING_ARCHIVED = ArchivedChannels()
+
+
+def match_channel(patterns: Iterable[str], channel: Channel) -> bool:
+    name = f"{channel.kind}:{channel.name}"
+    return any(name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern for pattern in patterns)
 
 
 def parse_patterns(entries: Iterable[str]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ TannoyError
 │   ├── LimitReached        the agent or user has as many sessions as it may have
 │   ├── Unavailable         the bus did not confirm in time: repeat later
 │   ├── StreamRefused       it does not fit how a stream stands (`fanout/streams/errors.py`)
+│   ├── TargetFailed        the target of the HTTP hooks did not answer (`fanout/webhooks/target.py`)
 │   └── Forbidden, NotAuthenticated, HookFailed
 │                           a hook of an application refuses, or has failed (`node/hooks/errors.py`)
 ├── ProtocolViolation       the peer broke RFC 6455, or sends without end: the connection is closed with this close code
@@ -21,6 +22,8 @@ TannoyError
 │                           stop the parser of an HTTP connection (`node/server/http_protocol.py`)
 ├── DatabaseFailed, RowsRefused
 │                           what a transaction of the archive can fail with (`fanout/archive`)
+├── AddressRefused, EventsRefused
+│                           why the HTTP hooks send or repeat no request (`fanout/webhooks`)
 ├── CircuitOpen             work that was refused without a try (`fanout/external/breaker.py`)
 └── ConnectionLost, CannotConnect, RedisError, NoMaster, NoCluster
                             what a connection to Redis can fail with (`fanout/redis`, `fanout/cluster`)

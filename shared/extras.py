@@ -28,6 +28,10 @@ HTTP_PACKAGES = ("httpx",)
 
 METRICS_PACKAGES = ("prometheus_client",)
 """Names of the modules that `GET /metrics` needs."""
+
+HOOKS_PACKAGES = ("httpx", "h2")
+"""Names of the modules that the HTTP hooks need."""
+
 ARCHIVE_PACKAGES = ("sqlalchemy", "greenlet", "aiosqlite", "asyncpg")
 """Names of the modules that the archive needs."""
 

@@ -17,6 +17,11 @@
     {prefix}:{tag}:streams-due                when producers of open streams are given up, in each partition
     {prefix}:{tag}:archive          messages that are not written to the archive yet, in each partition
     {prefix}:{tag}:archive-lost     how many of them had to go for want of room
+    {prefix}:{tag}:hooks            events that are not delivered to the target of the HTTP hooks yet, in each partition
+    {prefix}:{tag}:hooks-lost       how many of them had to go for want of room
+    {prefix}:{tag}:hooks-dead       events that are not delivered any more, in one partition, and `hooks-dead-lost`
+    {prefix}:{tag}:hooks-leader     the process that delivers them
+    {prefix}:{tag}:hooks-open:INCARNATION  sessions of a process that the hooks were told of, and `hooks-processes`
     {prefix}:{tag}:nodes            heartbeats, in each partition
     {prefix}:{tag}:control          Redis channel: control messages to every node
     {prefix}:{tag}:node:INCARNATION Redis channel: control messages to one node
@@ -250,6 +255,28 @@ class Keyspace:
     def archive_lost(self, part: int) -> bytes:
         """How many messages have left that stream for want of room, and were never written."""
         return self._in_partition(part, "archive-lost")
+
+    # ---- of the HTTP hooks
+
+    def hooks(self, part: int) -> bytes:
+        """Stream of the events that wait for the target (`fanout/lua/hooks_read.lua`)."""
+        return self._in_partition(part, "hooks")
+
+    def hooks_lost(self, part: int) -> bytes:
+        """How many events have left that stream for want of room, and were never delivered."""
+        return self._in_partition(part, "hooks-lost")
+
+    def hooks_dead(self) -> tuple[bytes, bytes]:
+        """Stream of the events that are not delivered any more, and how many have left it for want of room."""
+        return self._in_partition(0, "hooks-dead"), self._in_partition(0, "hooks-dead-lost")
+
+    def hooks_leader(self) -> bytes:
+        """Which process delivers."""
+        return self._in_partition(0, "hooks-leader")
+
+    def hooks_sessions(self, incarnation: str) -> tuple[bytes, bytes]:
+        """Hash of the open sessions of a process: number → event (JSON). And the set of the processes with one."""
+        return self._in_partition(0, f"hooks-open:{incarnation}"), self._in_partition(0, "hooks-processes")
 
     def leases(self, owner: Owner, incarnation: str) -> LeaseKeys:
         part, of_owner = owner.partition, owner.member

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from .archived_channels import ArchivedChannels, parse_patterns
 from .errors import BadName, StartError
+from .hook_events import CHOOSABLE, HookEvent, parse_events
 from .ip_addresses import IpNetwork, parse_network
 from .names import parse_node
 from .origins import check_allowed_origin
@@ -46,7 +47,7 @@ class SettingValues(TypedDict, total=False):
     port: int
     node_id: str | None
     cluster_secret: str | SecretStr
-    auth: Literal["none", "jwt"]
+    auth: Literal["none", "jwt", "hook"]
     auth_query_token: bool
     jwt_secret: str | SecretStr
     jwt_public_key: str
@@ -86,6 +87,16 @@ class SettingValues(TypedDict, total=False):
     database_url: str | SecretStr
     database_pool: int
     database_timeout: float
+    hook_url: str | SecretStr
+    hook_auth_url: str | SecretStr
+    hook_secret: str | SecretStr
+    hook_events: str | Iterable[str]
+    hook_messages: str | Iterable[str]
+    hook_backlog: int
+    hook_timeout: float
+    hook_retry_seconds: int
+    hook_networks: str | Iterable[str | IpNetwork]
+    hook_http2: bool
     presence_inline_max: int
     presence_events_max: int
     presence_grace: float
@@ -118,7 +129,7 @@ class Settings(BaseModel):
     node_id: str | None = None
     cluster_secret: SecretStr = SecretStr("")
 
-    auth: Literal["none", "jwt"] = "none"
+    auth: Literal["none", "jwt", "hook"] = "none"
     auth_query_token: bool = False
     jwt_secret: SecretStr = SecretStr("")
     jwt_public_key: str = ""
@@ -165,6 +176,17 @@ class Settings(BaseModel):
     database_url: SecretStr = SecretStr("sqlite:///tannoy-archive.db")
     database_pool: int = Field(default=5, ge=1, le=100)
     database_timeout: float = Field(default=5.0, ge=0.1, le=300)
+
+    hook_url: SecretStr = SecretStr("")
+    hook_auth_url: SecretStr = SecretStr("")
+    hook_secret: SecretStr = SecretStr("")
+    hook_events: tuple[HookEvent, ...] = CHOOSABLE
+    hook_messages: tuple[str, ...] = ()
+    hook_backlog: int = Field(default=100_000, ge=1000, le=100_000_000)
+    hook_timeout: float = Field(default=5.0, ge=0.1, le=60)
+    hook_retry_seconds: int = Field(default=86_400, ge=1, le=30 * 86_400)
+    hook_networks: tuple[IpNetwork, ...] = ()
+    hook_http2: bool = False
 
     presence_inline_max: int = Field(default=50, ge=0, le=1000)
     presence_events_max: int = Field(default=1000, ge=0, le=100_000)
@@ -222,7 +244,7 @@ class Settings(BaseModel):
     def _rate(cls, value: object) -> object:
         return value if isinstance(value, Rate) else parse_rate(str(value))
 
-    @field_validator("archive", mode="before")
+    @field_validator("archive", "hook_messages", mode="before")
     @classmethod
     def _patterns(cls, value: object) -> object:
         listed: Any = value.split(",") if isinstance(value, str) else value
@@ -232,7 +254,13 @@ class Settings(BaseModel):
     def archived_channels(self) -> ArchivedChannels:
         return ArchivedChannels(self.archive, self.archive_backlog)
 
-    @field_validator("trusted_proxies", mode="before")
+    @field_validator("hook_events", mode="before")
+    @classmethod
+    def _events(cls, value: object) -> object:
+        listed: Any = value.split(",") if isinstance(value, str) else value
+        return parse_events(listed)
+
+    @field_validator("trusted_proxies", "hook_networks", mode="before")
     @classmethod
     def _networks(cls, value: object) -> object:
         listed: Any = value.split(",") if isinstance(value, str) else value

@@ -2,41 +2,20 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from ...shared.channels import PARTITIONS, Channel
 from ...shared.keyspace import Keyspace
-from ..redis.connection import Reply
+from ..backlog import Waiting, read_waiting
 from ..redis.pipeline import AnyPipeline
-from ..scripts import ARCHIVE_BACKLOG, ARCHIVE_FIND, ARCHIVE_FORGET, ARCHIVE_TAKE, ARCHIVE_WRITTEN
+from ..scripts import ARCHIVE_FIND, ARCHIVE_FORGET, ARCHIVE_TAKE, ARCHIVE_WRITTEN, BACKLOG_WAITING
 
-WRITER_SCRIPTS = (ARCHIVE_TAKE, ARCHIVE_WRITTEN, ARCHIVE_BACKLOG, ARCHIVE_FORGET)
+WRITER_SCRIPTS = (ARCHIVE_TAKE, ARCHIVE_WRITTEN, BACKLOG_WAITING, ARCHIVE_FORGET)
 """Of the pipeline of a writer."""
-READER_SCRIPTS = (ARCHIVE_BACKLOG, ARCHIVE_FIND)
+READER_SCRIPTS = (BACKLOG_WAITING, ARCHIVE_FIND)
 """Of the pipeline of a process that reads the archive."""
 SEARCHED_MAX = 1000
 """Entries of a partition's backlog that are looked at for messages of one channel; beyond them it counts as behind."""
-
-
-@dataclass(frozen=True, slots=True)
-class BacklogStatistics:
-    """Of all partitions together."""
-
-    waiting: int
-    """Messages that are not written yet."""
-    lag: float
-    """Seconds for which the oldest of them has waited."""
-    lost: int
-    """Messages that had to leave the backlog for want of room, at most, since Redis has its data."""
-
-
-class Waiting(NamedTuple):
-    """What waits in one partition."""
-
-    messages: int
-    milliseconds: int
-    lost: int
 
 
 class TakenEntry(NamedTuple):
@@ -54,13 +33,7 @@ class BacklogCalls:
 
     async def waiting(self) -> dict[int, Waiting]:
         """Of each partition in which anything waits, or has been lost."""
-        replies = await asyncio.gather(*map(self._ask_waiting, range(PARTITIONS)))
-        found = {part: Waiting(*map(int, reply)) for part, reply in enumerate(replies)}
-        return {part: waiting for part, waiting in found.items() if waiting.messages or waiting.lost}
-
-    def _ask_waiting(self, partition: int) -> asyncio.Future[Reply]:
-        keys = (self.keyspace.archive(partition), self.keyspace.archive_lost(partition))
-        return self.pipeline.run_script(ARCHIVE_BACKLOG, keys, ())
+        return await read_waiting(self.pipeline, self.keyspace.archive, self.keyspace.archive_lost)
 
     async def take(
         self, partition: int, writer: str, messages: int, max_bytes: int, claim_after_ms: int
@@ -84,12 +57,3 @@ class BacklogCalls:
         """Whether messages of the channel, at offsets from `lowest` to `highest`, may not be written yet."""
         words = (f"{channel.kind}:{channel.name}", lowest, highest, SEARCHED_MAX)
         return bool(await self.pipeline.run_script(ARCHIVE_FIND, (self.keyspace.archive(channel.partition),), words))
-
-
-def summarize(waiting: dict[int, Waiting]) -> BacklogStatistics:
-    """The figures of all partitions together."""
-    return BacklogStatistics(
-        waiting=sum(each.messages for each in waiting.values()),
-        lag=max((each.milliseconds for each in waiting.values()), default=0) / 1000,
-        lost=sum(each.lost for each in waiting.values()),
-    )

@@ -17,11 +17,12 @@ from ...shared.clock import Clock
 from ...shared.errors import MalformedBytes, Unavailable
 from ...shared.logs import get_logger
 from ...shared.waiting import wait_up_to
+from ..backlog import BacklogStatistics, Waiting, summarize
 from ..external.breaker import CircuitOpen
 from ..external.window import TimeWindow, WindowStatistics
 from ..pubsub.envelopes import PLAIN, Envelopes
 from ..unreadable import UnreadableData
-from .calls import BacklogCalls, BacklogStatistics, TakenEntry, Waiting, summarize
+from .calls import BacklogCalls, TakenEntry
 from .database import RowsRefused
 from .entries import read_entry
 from .store import ArchivedMessage, ArchiveStore
@@ -133,7 +134,7 @@ class ArchiveWriter:
         """Messages of all partitions in which some wait, each with a fair share. Raises Unavailable."""
         found = await self._calls.waiting()
         self._note(found)
-        parts = [part for part, waiting in found.items() if waiting.messages]
+        parts = [part for part, waiting in found.items() if waiting.entries]
         if not parts:
             return []
         messages, size = max(1, BATCH_MAX // len(parts)), max(SHARE_MAX_BYTES, BATCH_MAX_BYTES // len(parts))

@@ -39,6 +39,8 @@ class KeptMessage:
     memory: bytes | None
     seconds: int
     tells: bool
+    told_most: int = 0
+    """If not 0, the HTTP hooks are told of it: how many entries may wait for them in the partition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +84,12 @@ class PublishBatches:
             answer.add_done_callback(partial(self._answer_all, batch))
             return
         message = batch[0].message
-        told: tuple[Word, ...] = (message.address, message.envelope, message.seconds, *((1,) if message.tells else ()))
-        answer = self._pipeline.run_script(PUBLISH, _keys_of(message), (*self._rules, *told))
+        words: tuple[Word, ...] = (message.address, message.envelope, message.seconds)
+        if message.told_most:
+            words = (*words, int(message.tells), message.told_most)
+        elif message.tells:
+            words = (*words, 1)
+        answer = self._pipeline.run_script(PUBLISH, _keys_of(message), (*self._rules, *words))
         answer.add_done_callback(partial(_answer_one, batch[0].answer))
 
     def _answer_all(self, batch: list[_Waiting], answer: asyncio.Future[Reply]) -> None:
@@ -119,14 +125,18 @@ def _answer(waiting: asyncio.Future[Reply], result: object) -> None:
 
 
 def _batches_of(messages: list[_Waiting]) -> Iterator[list[_Waiting]]:
-    """In order, within the bounds of one call; without those that nobody waits for any more."""
+    """In order, within the bounds of one call; without those that nobody waits for any more.
+
+    A message of which the HTTP hooks are told is a call of its own.
+    """
     batch: list[_Waiting] = []
     size = 0
     for each in messages:
         if each.answer.done():
             continue
         added = len(each.message.envelope)
-        if batch and (size + added > BATCH_MAX_BYTES or len(batch) == MESSAGES_AT_ONCE):
+        is_alone = bool(each.message.told_most or (batch and batch[-1].message.told_most))
+        if batch and (is_alone or size + added > BATCH_MAX_BYTES or len(batch) == MESSAGES_AT_ONCE):
             yield batch
             batch, size = [], 0
         batch.append(each)

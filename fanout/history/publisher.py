@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
+from ...shared.archived_channels import match_channel
 from ...shared.channels import Channel
 from ...shared.keyspace import Keyspace
 from ...shared.publication import Position, Publication
@@ -21,6 +22,15 @@ REMEMBER_KEY_SECONDS = 300
 
 PUBLISHING_SCRIPTS = (SERVER_ENSURE, SERVER_DOUBT, UNREADABLE_REMOVE, PUBLISH, PUBLISH_MANY, PUBLISH_ONCE)
 """Of the pipeline of a Publisher."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToldChannels:
+    """Of which messages the HTTP hooks are told: of channels that match `patterns`, and have a history."""
+
+    patterns: tuple[str, ...]
+    backlog: int
+    """Events of a partition that may wait for delivery."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +54,10 @@ class Publisher:
         rules: HistoryRules,
         envelopes: Envelopes = PLAIN,
         unreadable: UnreadableData | None = None,
+        told: ToldChannels | None = None,
     ) -> None:
         self.pipeline = pipeline
+        self._told = told
         shared = (rules.size, rules.ttl, rules.head_ttl, rules.recovery_ms)
         self._batches = PublishBatches(pipeline, shared, unreadable or UnreadableData())
         self._envelopes = envelopes
@@ -95,7 +107,9 @@ class Publisher:
         memory = None if key is None else self._keyspace.idempotency(channel, author, key)
         if self._rules.size:
             keys = self._keyspace.history(channel)
-            message = KeptMessage(keys, channel.address, payload, memory, remember_seconds, tells_repeated)
+            told = self._told
+            told_most = told.backlog if told is not None and match_channel(told.patterns, channel) else 0
+            message = KeptMessage(keys, channel.address, payload, memory, remember_seconds, tells_repeated, told_most)
             return self._batches.publish(message)
         if memory is not None:
             return self.pipeline.run_script(PUBLISH_ONCE, (memory,), (channel.address, payload, remember_seconds))

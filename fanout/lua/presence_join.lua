@@ -1,6 +1,6 @@
 -- Add sessions to rooms. Idempotent: a repeated call for the same number returns the present state.
 -- KEYS of each: the ten of presence_common.lua; of history_common.lua 11 head  12 log
--- ARGV  1 inline_max  2 events_max  3 seconds to keep a new head
+-- ARGV  1 inline_max  2 events_max  3 seconds to keep a new head  4 what the hooks are told (presence_told_common.lua)
 --       of each: 1 room  2 key of the seal  3 incarnation  4 number  5 user  6 username
 --       7 '1': the session has been in the room before, and Redis has forgotten it
 --       8 '1': the caller needs the head of the room's history at the moment of the join
@@ -11,7 +11,8 @@
 --       an error  of this one alone
 -- O(log n), and O(inline_max) for the list, each
 local HEAD_SECONDS = ARGV[3]
-local SHARED_WORDS, KEYS_OF_EACH, WORDS_OF_EACH = 3, 12, 8
+local SHARED_WORDS, KEYS_OF_EACH, WORDS_OF_EACH = 4, 12, 8
+use_told(ARGV[4])
 local expiries = {}
 
 local function is_alive(incarnation)
@@ -85,6 +86,7 @@ local function add_session(number, user_id, username, is_restated)
   elseif not sessions then
     redis.call('ZADD', ROOMS, count, ROOM)
     publish_change('joined', user_id, username, users, count)
+    tell_joined(user_id, username, count)
   end
   count_meta('s', 1)
   return { version(), count, users }

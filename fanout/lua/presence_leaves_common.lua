@@ -1,4 +1,5 @@
--- How sessions and users leave a room. Behind presence_common.lua in the head of the scripts by which any do.
+-- How sessions and users leave a room. Behind presence_common.lua and presence_told_common.lua in the head of the scripts
+-- by which any do.
 
 -- Remove sessions of users: `taken` is user → how many. A user without sessions begins to leave. Returns whether one
 -- does.
@@ -80,8 +81,9 @@ local function show_leaves(user_ids, events_max)
   local published = 0
   for at, user_id in ipairs(names) do
     local count = left + #names - at
+    local _, _, name = read_user(gone[2 * at])
+    tell_left(user_id, name, count)
     if count <= EVENTS_MAX then
-      local _, _, name = read_user(gone[2 * at])
       publish_change('left', user_id, name, users_before(users, gone, 2 * at + 1), count)
       published = published + 1
     end

@@ -6,25 +6,10 @@
 -- Beyond the bound the oldest go, and are counted. Returns the error where Redis refuses it.
 local function append_to_archive(position, envelope)
   local base, channel = HEAD:match('^(.*}:)head:(.*)$')
-  local waiting, lost = base .. 'archive', base .. 'archive-lost'
-  local function add()
-    return redis.pcall('XADD', waiting, '*', 'c', channel, 'p', position, 'm', envelope)
-  end
-  local entry = add()
-  if type(entry) == 'table' and entry.err:find('WRONGTYPE', 1, true) then -- no node has written it
-    redis.call('DEL', waiting)
-    entry = add()
-  end
-  if type(entry) == 'table' then
-    return entry
-  end
   local most = tonumber(redis.call('HGET', SERVER, 'archive_max') or '')
-  if most and redis.call('XLEN', waiting) > most then
-    local trimmed = redis.call('XTRIM', waiting, 'MAXLEN', most)
-    if type(redis.pcall('INCRBY', lost, trimmed)) == 'table' then -- no node has written it either
-      redis.call('SET', lost, trimmed)
-    end
-  end
+  return append_to_backlog(
+    base .. 'archive', base .. 'archive-lost', most, 'c', channel, 'p', position, 'm', envelope
+  )
 end
 
 -- The head first: a script is not rolled back where Redis refuses one of its commands, and a log that is ahead of its

@@ -4,9 +4,11 @@
 -- ARGV  1 messages to keep; 0: no history is kept  2 seconds to keep them  3 seconds to keep the head
 --       4 milliseconds for which a new server grants no leases  5 channel  6 envelope  7 seconds to remember the end
 --       8 bytes of the text in the envelope  9 status
+--       10 if given, the HTTP hooks are told of the message: how many entries may wait for them in the partition
 -- Returns 'EPOCH OFFSET', or '' where no history is kept; or what stands against it: {'unknown'}, {'moved', to} (the text
 --         has grown), {'ended', to, status, 'EPOCH OFFSET' or ''}, {'alive', to} (not lost: its producer is heard)
 --         O(subscribers + trimmed)
+local told_most = ARGV[10]
 local stored = redis.call('HMGET', KEYS[5], 'to', 'status', 'life', 'at', 'timeout')
 local to = stored[1]
 if not (to and stored[3]) then

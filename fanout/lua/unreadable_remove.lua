@@ -13,6 +13,8 @@ local TYPES = {
   head = 'string', log = 'stream', once = 'string', archive = 'stream', ['archive-lost'] = 'string',
   stream = 'hash', ['stream-text'] = 'string', ['stream-end'] = 'string', streams = 'set', ['streams-due'] = 'zset',
   listeners = 'hash',
+  hooks = 'stream', ['hooks-lost'] = 'string', ['hooks-dead'] = 'stream', ['hooks-dead-lost'] = 'string',
+  ['hooks-leader'] = 'string', ['hooks-open'] = 'hash', ['hooks-processes'] = 'set',
 }
 
 local function is_number(text)

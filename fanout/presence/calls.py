@@ -64,6 +64,8 @@ class PresenceRules:
     """Seconds in which a user may come back before its leave is shown."""
     head_ttl: int = HEAD_TTL
     """`HistoryRules.head_ttl`, for the head of a room's history that begins with a join."""
+    told: str = ""
+    """What the HTTP hooks are told of rooms and users, as `lua/presence_told_common.lua` takes it."""
 
 
 class PresenceCalls:
@@ -95,9 +97,9 @@ class PresenceCalls:
         self._batches = ScriptBatches(
             pipeline,
             {
-                PRESENCE_JOIN: (*shared, rules.head_ttl),
-                PRESENCE_LEAVE: (*shared, self._grace_ms),
-                PRESENCE_SWEEP: shared,
+                PRESENCE_JOIN: (*shared, rules.head_ttl, rules.told),
+                PRESENCE_LEAVE: (*shared, self._grace_ms, rules.told),
+                PRESENCE_SWEEP: (*shared, rules.told),
                 PRESENCE_DUE: (),
             },
             self.unreadable,

@@ -10,10 +10,11 @@ import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from ...fanout.archive.calls import WRITER_SCRIPTS, BacklogCalls, BacklogStatistics, summarize
+from ...fanout.archive.calls import WRITER_SCRIPTS, BacklogCalls
 from ...fanout.archive.store import ArchiveStore
 from ...fanout.archive.writer import ArchiveWriter
 from ...fanout.backend import backend_of
+from ...fanout.backlog import BacklogStatistics, summarize
 from ...fanout.external.services import ExternalServices
 from ...fanout.pubsub.envelopes import envelopes_of
 from ...fanout.redis_service import RedisService

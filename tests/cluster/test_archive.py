@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from tannoy import AsyncPublisher
-from tannoy.fanout.archive.calls import READER_SCRIPTS, BacklogCalls, summarize
+from tannoy.fanout.archive.calls import READER_SCRIPTS, BacklogCalls
+from tannoy.fanout.backlog import summarize
 from tannoy.fanout.startup import skip_recovery
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName

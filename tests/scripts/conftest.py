@@ -54,13 +54,17 @@ async def pipeline(valkey: Valkey) -> AsyncGenerator[Pipeline]:
 
 @pytest.fixture
 async def open_room(valkey: Valkey, pipeline: Pipeline) -> AsyncGenerator[OpenRoom]:
-    """`await open_room(grace=…, events_max=…, inline_max=…)`: a room that no other test uses."""
+    """`await open_room(grace=…, events_max=…, inline_max=…, told=…)`: a room that no other test uses."""
     async with AsyncExitStack() as stack:
 
         async def open_it(
-            *, grace: float = 0, events_max: int = RULES.events_max, inline_max: int = RULES.inline_max
+            *,
+            grace: float = 0,
+            events_max: int = RULES.events_max,
+            inline_max: int = RULES.inline_max,
+            told: str = RULES.told,
         ) -> PresenceRoom:
-            rules = PresenceRules(inline_max=inline_max, events_max=events_max, grace=grace)
+            rules = PresenceRules(inline_max=inline_max, events_max=events_max, grace=grace, told=told)
             keyspace = Keyspace(f"p{next(_prefixes)}")
             return await stack.enter_async_context(PresenceRoom.open(valkey, pipeline, keyspace, rules))
 

@@ -4,7 +4,8 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from tannoy.fanout.archive.calls import READER_SCRIPTS, WRITER_SCRIPTS, BacklogCalls, TakenEntry, summarize
+from tannoy.fanout.archive.calls import READER_SCRIPTS, WRITER_SCRIPTS, BacklogCalls, TakenEntry
+from tannoy.fanout.backlog import summarize
 from tannoy.fanout.history.reader import HistoryRules
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.fanout.scripts import SERVER_ENSURE

@@ -159,9 +159,9 @@ BATCHED = {
     LEASE_ACQUIRE: (8, 6, 1),
     LEASE_RELEASE: (8, 2, 1),
     PRESENCE_DUE: (2, 0, 0),
-    PRESENCE_JOIN: (12, 8, 3),
-    PRESENCE_LEAVE: (10, 4, 3),
-    PRESENCE_SWEEP: (8, 2, 2),
+    PRESENCE_JOIN: (12, 8, 4),
+    PRESENCE_LEAVE: (10, 4, 4),
+    PRESENCE_SWEEP: (8, 2, 3),
 }
 """Scripts whose calls are sent together: KEYS and ARGV of each call, and the ARGV in front of them that all share."""
 

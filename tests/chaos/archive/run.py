@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-from tannoy.fanout.archive.calls import READER_SCRIPTS, BacklogCalls, summarize
+from tannoy.fanout.archive.calls import READER_SCRIPTS, BacklogCalls
+from tannoy.fanout.backlog import summarize
 from tannoy.fanout.startup import skip_recovery
 from tannoy.shared.keyspace import Keyspace
 

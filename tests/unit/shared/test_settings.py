@@ -95,6 +95,13 @@ GOOD = [
     ("JWT_ALGORITHMS", "HS256, HS512", "jwt_algorithms", ("HS256", "HS512")),
     ("AUTH_QUERY_TOKEN", "true", "auth_query_token", True),
     ("CHAT_PAGE", "off", "chat_page", "off"),
+    ("AUTH", "hook", "auth", "hook"),
+    ("HOOK_EVENTS", "user_left, room_occupied", "hook_events", ("room_occupied", "user_left")),
+    ("HOOK_EVENTS", "none", "hook_events", ()),
+    ("HOOK_MESSAGES", "room:support.*, agent:*", "hook_messages", ("agent:*", "room:support.*")),
+    ("HOOK_NETWORKS", "192.0.2.1, 10.0.0.0/8,fd00::/8,", "hook_networks", PROXIES),
+    ("HOOK_HTTP2", "true", "hook_http2", True),
+    ("HOOK_RETRY_SECONDS", "60", "hook_retry_seconds", 60),
     ("ALLOWED_ORIGINS", "*", "allowed_origins", ("*",)),
     ("ALLOWED_ORIGINS", "", "allowed_origins", ()),
     (
@@ -124,7 +131,12 @@ BAD = [
     ("NODE_ID", "a b", "A-Z a-z 0-9 _ . : @ ~ -"),
     ("AUTH_QUERY_TOKEN", "perhaps", "valid boolean"),
     ("JWT_ALGORITHMS", "none", "'HS256'"),
-    ("AUTH", "basic", "'none' or 'jwt'"),
+    ("AUTH", "basic", "'none', 'jwt' or 'hook'"),
+    ("HOOK_EVENTS", "user_left,room_closed", "has 'room_closed'; allowed are room_occupied"),
+    ("HOOK_MESSAGES", "support.*", "has to begin with room: or agent:"),
+    ("HOOK_NETWORKS", "localhost", "neither an IP address nor a network"),
+    ("HOOK_TIMEOUT", "0", "greater than or equal to 0.1"),
+    ("HOOK_BACKLOG", "999", "greater than or equal to 1000"),
     ("CHAT_PAGE", "true", "'auto', 'on' or 'off'"),
     ("ALLOWED_ORIGINS", "example.com", "scheme://host[:port]"),
     ("ALLOWED_ORIGINS", "https://a.example/chat", "scheme://host[:port]"),
@@ -232,6 +244,8 @@ DOCUMENTED = """
     RATE_MESSAGES RATE_COMMANDS RATE_BYTES RATE_USER_MESSAGES RATE_AGENT_MESSAGES RATE_CONNECTS TRUSTED_PROXIES
     PRESENCE_INLINE_MAX PRESENCE_EVENTS_MAX PRESENCE_GRACE MEMORY_MAX_MB CPU_MAX_PERCENT LOOP_LAG_MAX_MS
     DRAIN_DELAY DRAIN_SECONDS LOG_FORMAT LOG_LEVEL LOG_FILE LOG_FILE_MAX_MB LOG_FILES_KEPT AUTH_QUERY_TOKEN JWKS_URL
+    HOOK_URL HOOK_AUTH_URL HOOK_SECRET HOOK_EVENTS HOOK_MESSAGES HOOK_BACKLOG HOOK_TIMEOUT HOOK_RETRY_SECONDS
+    HOOK_NETWORKS HOOK_HTTP2
 """
 
 

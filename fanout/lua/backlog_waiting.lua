@@ -1,6 +1,6 @@
--- What waits to be written to the archive, in one partition.
--- KEYS  1 archive  2 archive-lost   ARGV  none
--- Returns {messages that wait, milliseconds for which the oldest has waited, messages that had to go}   O(1)
+-- What waits in one partition to be written to the archive, or for the target of the HTTP hooks.
+-- KEYS  1 the stream  2 how many had to go   ARGV  none
+-- Returns {entries that wait, milliseconds for which the oldest has waited, entries that had to go}   O(1)
 local waiting = redis.call('XLEN', KEYS[1])
 local lost = redis.call('GET', KEYS[2])
 if waiting == 0 then
