@@ -47,7 +47,8 @@ NOT_STARTED = (
     "`async with rt.lifespan(app):` in a lifespan of your own (docs/embedding.md)"
 )
 STARTED_TWICE = "Tannoy runs already: each application, and each start of one, needs a Tannoy(…) of its own"
-TWO_IDENTITIES = "authenticate takes the place of TANNOY_AUTH=jwt: leave one of them out"
+TWO_IDENTITIES = "authenticate takes the place of TANNOY_AUTH=jwt and hook: leave one of them out"
+TWO_AUTHORIZERS = "with TANNOY_AUTH=hook the back end decides who may join: leave authorize out"
 FAST_CARRIER = "tannoy.node.server.embedded_protocol"
 """The module of the protocol class of the fast carrier, which nobody but uvicorn loads: `--ws` names it."""
 
@@ -99,6 +100,8 @@ class Tannoy:
         )
         if authenticate is not None and self._settings.auth != "none":
             raise StartError(TWO_IDENTITIES)
+        if authorize is not None and self._settings.auth == "hook":
+            raise StartError(TWO_AUTHORIZERS)
         self._app = build_app(self._settings)
         self._started: _Started | None = None
         self._leaving: asyncio.Task[None] | None = None

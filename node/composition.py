@@ -13,6 +13,8 @@ from ..fanout.redis.address import AnyAddress, parse_address
 from ..fanout.redis.credentials import load_credentials
 from ..fanout.streams.producing import StreamRules
 from ..fanout.timeouts import Timeouts
+from ..fanout.webhooks.session_events import SessionEvents
+from ..fanout.webhooks.told import read_told
 from ..shared.archived_channels import ArchivedChannels
 from ..shared.channels import OwnerKind
 from ..shared.clock import Clock
@@ -22,7 +24,7 @@ from ..shared.policy import Limit, LimitPolicy
 from ..shared.settings import Settings
 from ..shared.turns import Turns
 from .admission.connect_rates import ConnectRates
-from .admission.handshake import Admission
+from .admission.handshake import Admission, Asked
 from .admission.owner_rates import OwnerRates
 from .admission.rate_limits import SessionRates
 from .admission.resources import Resources
@@ -42,6 +44,7 @@ from .delivery.relay import Relay
 from .delivery.reports import SocketReports
 from .delivery.stream_delivery import StreamTables
 from .delivery.stream_watch import StreamWatch
+from .hooks.hooks import Hooks
 from .hooks.session_hooks import SessionHooks
 from .lifecycle.memory import MEGABYTE, find_memory_bound
 from .lifecycle.sampler import ResourceSampler
@@ -84,6 +87,7 @@ def read_archived(settings: Settings) -> ArchivedChannels:
 
 def create_bus_rules(settings: Settings, times: LeaseTimes, timeouts: Timeouts) -> BusRules:
     history = HistoryRules(settings.history_size, settings.history_ttl, times.recovery_ms)
+    told, told_messages = read_told(settings)
     return BusRules(
         secret=settings.cluster_secret.get_secret_value().encode(),
         limits={
@@ -92,12 +96,13 @@ def create_bus_rules(settings: Settings, times: LeaseTimes, timeouts: Timeouts) 
         },
         mode=settings.limit_mode,
         presence=PresenceRules(
-            settings.presence_inline_max, settings.presence_events_max, settings.presence_grace, history.head_ttl
+            settings.presence_inline_max, settings.presence_events_max, settings.presence_grace, history.head_ttl, told
         ),
         history=history,
         message_max_bytes=settings.message_max_bytes,
         streams=StreamRules(settings.stream_max_bytes, settings.stream_timeout, settings.streams_open_max),
         archived=read_archived(settings),
+        told=told_messages,
         times=times,
         timeouts=timeouts,
     )
@@ -246,6 +251,21 @@ def create_clients(
     if hooks is None:
         return Clients(settings, admission, context, clock, is_draining, resources, connect_rates)
     return HookedClients(settings, admission, context, clock, is_draining, resources, connect_rates, hooks=hooks)
+
+
+def find_asked(hooks: Hooks, settings: Settings) -> Asked:
+    """Who says who a client is."""
+    if settings.auth == "hook":
+        return Asked.BACK_END
+    return Asked.NOBODY if hooks.authenticate is None else Asked.APPLICATION
+
+
+def create_session_hooks(
+    hooks: Hooks, settings: Settings, clock: Clock, session_events: SessionEvents | None
+) -> SessionHooks | None:
+    """None: nobody is asked about sessions, or told of them."""
+    is_needed = hooks.are_there or session_events is not None
+    return SessionHooks(hooks, settings, clock, session_events) if is_needed else None
 
 
 def create_connect_rates(settings: Settings, clock: Clock) -> ConnectRates:

@@ -34,8 +34,10 @@ from .composition import (
     create_owner_rates,
     create_relay,
     create_resources,
+    create_session_hooks,
     create_status_broadcast,
     create_stream_watch,
+    find_asked,
     read_address,
     read_host_name,
 )
@@ -46,9 +48,8 @@ from .connections.survey_handler import SurveyAnswers
 from .connections.timers import TimerWheel
 from .delivery.hub import Hub
 from .delivery.reports import SocketReports
-from .external import create_services
+from .external import StartRules, create_services
 from .hooks.hooks import NO_HOOKS, Hooks
-from .hooks.session_hooks import SessionHooks
 from .lifecycle.background_tasks import BackgroundTasks
 from .lifecycle.drain import Drain
 from .lifecycle.log_queue import log_statistics
@@ -117,7 +118,9 @@ class Node:
         reports = SocketReports(self.hub, self.clock)
         self.streams = create_stream_watch(bus, self.hub, self.clock, settings, events.deliver)
         self.relay = create_relay(bus, self.hub, reports, self.streams, self.clock)
-        self.external = create_services(settings, bus, str(address), self.keyspace, self.clock, timeouts.start)
+        start = StartRules(str(address), timeouts.start, self.incarnation, self.node_id)
+        self.external = create_services(settings, bus, self.keyspace, self.clock, start)
+        hooks = self.external.add_questions(hooks, settings)
         self.operations = create_operations(bus, settings, self.clock, self.external.archive_reader)
         self._status_broadcast = create_status_broadcast(bus, self.hub, self.clock)
         owner_rates = create_owner_rates(settings)
@@ -146,7 +149,7 @@ class Node:
             verifier=verifier,
             allows_query_token=settings.auth_query_token,
             is_revoked=self.revoked_sessions.is_revoked,
-            asks_application=hooks.authenticate is not None,
+            asks=find_asked(hooks, settings),
         )
         self.leaving = Drain(
             self.hub.sessions,
@@ -156,7 +159,7 @@ class Node:
             delay=settings.drain_delay,
             seconds=settings.drain_seconds,
         )
-        self._hooks = SessionHooks(hooks, settings, self.clock) if hooks.are_there else None
+        self._hooks = create_session_hooks(hooks, settings, self.clock, self.external.session_events)
         self.resources, self._sampler = create_resources(settings, self.clock)
         self.clients = create_clients(
             *(settings, admission, self.context, lambda: self.leaving.is_closing),
@@ -284,6 +287,7 @@ class Node:
             log=log_statistics(),
             services=self.external.services.statistics(),
             archive=self.external.backlog,
+            webhooks=self.external.webhook_statistics,
             draining=self.is_draining,
             not_ready=self.not_ready_reason,
             now=rfc3339(self.clock.now()),

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from ..fanout.archive.calls import BacklogStatistics
+from ..fanout.backlog import BacklogStatistics
 from ..fanout.bus import BusStatistics
 from ..fanout.external.service import ServiceStatistics
+from ..fanout.webhooks.statistics import WebhookStatistics
 from ..shared.protocol.frames import Object
 from ..shared.turns import TurnsStatistics
 from .admission.handshake_queue import HandshakeStatistics
@@ -78,6 +79,8 @@ class NodeStatistics:
     """Seconds that the connections which were lost last had lasted."""
     rules: Mapping[str, int]
     """Sessions that were refused or closed, by the rule that decided (`docs/protocol.md §6`)."""
+    webhooks: WebhookStatistics | None
+    """Of the HTTP hooks; None: the settings have none."""
     bus: BusStatistics
 
     def as_object(self) -> Object:

@@ -1,6 +1,6 @@
 """From an entry of the backlog to an event as the target gets it. What Redis holds is input: parsed here, or refused.
 
-The forms of entries are those of `lua/presence_told_common.lua`, `lua/publish_epoch.lua`, `lua/hooks_sessions.lua`,
+The forms of entries are those of `lua/presence_told_common.lua`, `lua/publish_one.lua`, `lua/hooks_sessions.lua`,
 `lua/hooks_dead.lua` and `lua/hooks_resend.lua`. An event has the same `id` however often it is sent.
 """
 

@@ -7,6 +7,7 @@ the connection is therefore accepted, sent `error` and `bye`, and closed.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 from starlette.types import Scope
 
@@ -24,6 +25,7 @@ from ..auth.identity import identify_client, identify_owner
 from ..auth.token_problems import TokenProblem, TokenRefused
 from ..auth.verifier import TokenVerifier
 from ..protocols.session import Session
+from .identity_question import SCOPE_KEY, create_question
 from .offered_tokens import check_no_query_token, find_token, split_subprotocols
 from .refusals import NotAdmitted, Reason, RefusalLog, reason_of
 from .target import ENDPOINTS, Target, parse_target
@@ -170,12 +172,18 @@ def _is_below_ws(path: str) -> bool:
     return f"{path.lstrip('/')}/".startswith("ws/")
 
 
+class Asked(Enum):
+    NOBODY = auto()
+    APPLICATION = auto()  # that the node runs in
+    BACK_END = auto()  # by HTTP
+
+
 class Admission:
     """Decides on handshakes.
 
     `allowed_origins` as in the settings; empty: only pages that this host has served. `is_local`: the node listens on
     loopback only. `verifier`: of tokens; None: clients say who they are. `is_revoked` is asked about each session.
-    `asks_application`: the application that the node runs in says who they are.
+    `asks`: who says who they are, where neither they nor tokens do.
     """
 
     def __init__(
@@ -187,14 +195,14 @@ class Admission:
         verifier: TokenVerifier | None = None,
         allows_query_token: bool = False,
         is_revoked: Callable[[Session], bool] = lambda session: False,
-        asks_application: bool = False,
+        asks: Asked = Asked.NOBODY,
     ) -> None:
         self._keyspace = keyspace
         self._verifier = verifier
         self._is_revoked = is_revoked
         self._allows_query_token = allows_query_token
         self._is_local = is_local
-        self._asks_application = asks_application
+        self._asks = asks
         self._allowed_origins = AllowedOrigins(allowed_origins)
 
     def decide(self, handshake: Handshake) -> Accepted | Rejected:
@@ -215,10 +223,14 @@ class Admission:
             return Rejected(400, BadRequest(message), Reason.SUBPROTOCOL)
         try:
             target = parse_target(handshake.path, handshake.query, self._keyspace)
-            if self._asks_application:
+            if self._asks is Asked.APPLICATION:
                 assert handshake.request is not None  # such a node is reached through the application alone
                 host = handshake.client_host
                 return AwaitsIdentity(target, wire, subprotocol, origin, host, handshake.request)
+            if self._asks is Asked.BACK_END:
+                token = find_token(handshake.headers, token, target.query, allows_query=self._allows_query_token)
+                request = HostRequest({"type": "websocket", SCOPE_KEY: _question(handshake, target, token)})
+                return AwaitsIdentity(target, wire, subprotocol, origin, handshake.client_host, request)
             if self._verifier is None:
                 check_no_query_token(target.query)
                 session = self._create_session(target, identify_client(target.query))
@@ -277,6 +289,10 @@ class Admission:
     def _is_reached_on_loopback(self, handshake: Handshake) -> bool:
         """Whether the node listens on loopback only; a server that is not ours may listen where no setting says."""
         return self._is_local and (handshake.server_host is None or is_loopback(handshake.server_host))
+
+
+def _question(handshake: Handshake, target: Target, token: str | None) -> dict[str, object]:
+    return create_question(handshake.path, target, handshake.headers, token, handshake.client_host)
 
 
 def close_code_of(refusal: Refused) -> CloseCode:

@@ -32,13 +32,16 @@ class Tokens:
 
 
 def create_tokens(settings: Settings, clock: Clock, is_revoked: Callable[[Claims], bool]) -> Tokens | None:
-    """None with TANNOY_AUTH=none. Reads a file of TANNOY_JWT_PUBLIC_KEY, and nothing else. Raises StartError."""
+    """None unless TANNOY_AUTH=jwt. Reads a file of TANNOY_JWT_PUBLIC_KEY, and nothing else. Raises StartError."""
     if settings.auth == "none":
         return None
     if "*" in settings.allowed_origins:
         raise StartError(
-            "TANNOY_ALLOWED_ORIGINS=* lets pages of any site connect: with TANNOY_AUTH=jwt list those of yours"
+            f"TANNOY_ALLOWED_ORIGINS=* lets pages of any site connect: with TANNOY_AUTH={settings.auth} list those of "
+            "yours"
         )
+    if settings.auth == "hook":
+        return None
     source = _create_source(settings, clock)
     refresh = source if isinstance(source, KeyRefresh) else None
     keys = source.keys if isinstance(source, KeyRefresh) else source

@@ -24,6 +24,8 @@ from .pending import Decided, PendingConnection
 
 END_SECONDS = 10.0
 """In which the application is told, at the end of the node, of the sessions that have ended."""
+REDIS_SECONDS = 3.0
+"""In which Redis takes the same, for the HTTP hooks."""
 
 
 class HookedClients(Clients):
@@ -129,3 +131,5 @@ class HookedClients(Clients):
         await asyncio.gather(*decisions, return_exceptions=True)
         if self._hooks.endings is not None:
             await self._hooks.endings.finish(END_SECONDS)
+        if self._hooks.session_events is not None:
+            await self._hooks.session_events.finish(REDIS_SECONDS)

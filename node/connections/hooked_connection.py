@@ -2,6 +2,8 @@
 
 import asyncio
 
+from ...fanout.webhooks.session_events import OpenSession
+from ...shared.clock import rfc3339
 from ...shared.codes import CLOSE_RULES, CloseCode, DisconnectRule
 from ...shared.errors import Refused
 from ...shared.protocol.frames import ErrorFrame
@@ -23,7 +25,7 @@ from .session_log import CLOSED_BY_CLIENT, LOST
 class HookedConnection(Connection):
     """`on_connect` is called behind `welcome`, and commands wait for it; `on_disconnect` if there was a `welcome`."""
 
-    __slots__ = ("_hooks", "_live")
+    __slots__ = ("_hooks", "_live", "_told")
 
     def __init__(
         self,
@@ -38,12 +40,28 @@ class HookedConnection(Connection):
         super().__init__(context, transport, decided.session, encoding, decided.live.address, is_accepted=is_accepted)
         self._hooks = hooks
         self._live = decided.live
+        self._told: OpenSession | None = None  # as what the HTTP hooks know it
         self.commands = HookedCommandLoop(self, context.commands, hooks, decided.live)
 
     def welcome(self, snapshot: PresenceSnapshot | None, start: StartPosition) -> None:
         super().welcome(snapshot, start)
+        if (events := self._hooks.session_events) is not None:
+            self._told = events.opened(self._fields())
         if self._hooks.hooks.on_connect is not None and self.is_open:
             self._task = asyncio.get_running_loop().create_task(self._tell_connected(), name="tannoy-connected")
+
+    def _fields(self) -> dict[str, object]:
+        """What the HTTP hooks are told of the session."""
+        live = self._live
+        channel = {"room": live.room} if live.room is not None else {"agent_id": live.agent_id}
+        return {
+            "session_id": live.session_id,
+            "user_id": live.user_id,
+            "username": live.username,
+            **{name: value for name, value in channel.items() if value is not None},
+            "address": live.address,
+            "connected_at": rfc3339(self.connected_at),
+        }
 
     async def _tell_connected(self) -> None:
         refusal: Refused | None = None
@@ -85,3 +103,5 @@ class HookedConnection(Connection):
     def _tell_ended(self, end: SessionEnd) -> None:
         if self._hooks.endings is not None:
             self._hooks.endings.add(self._live, end)
+        if self._hooks.session_events is not None and self._told is not None:
+            self._hooks.session_events.closed(self._told, end.code, end.reason)

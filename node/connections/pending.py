@@ -14,7 +14,7 @@ from ...shared.protocol.frames import ByeFrame
 from ..admission.handshake import HostRequest, close_code_of
 from ..admission.other_connections import OtherConnections
 from ..admission.refusals import Reason, reason_of
-from ..hooks.errors import HookFailed, HookLate, NotAuthenticated
+from ..hooks.errors import HookFailed, HookLate, HookUnavailable, NotAuthenticated
 from ..hooks.hooks import LiveSession
 from ..protocols.encoding import Encoding
 from ..protocols.session import Session
@@ -148,6 +148,6 @@ def _close_code_of(refusal: Refused) -> CloseCode:
 
 
 def _reason_of(refusal: Refused) -> Reason:
-    if isinstance(refusal, HookFailed | HookLate):
+    if isinstance(refusal, HookFailed | HookLate | HookUnavailable):
         return Reason.HOOK
     return Reason.NOT_AUTHENTICATED if isinstance(refusal, NotAuthenticated) else reason_of(refusal)

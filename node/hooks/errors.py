@@ -30,6 +30,13 @@ class HookFailed(Refused):
         super().__init__(f"{hook} of the application has failed: see its log")
 
 
+class HookUnavailable(Unavailable):
+    """What a hook needs is away: it can't decide now."""
+
+    def __init__(self, hook: str) -> None:
+        super().__init__(f"{hook} can't be answered at the moment: try again", retry_after=spread_retry_after(1.0, 2.0))
+
+
 class HookLate(Unavailable):
     """A hook did not answer in time, or could not begin."""
 

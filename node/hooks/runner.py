@@ -8,9 +8,10 @@ from typing import TypeVar
 import structlog
 
 from ...shared.clock import Clock
+from ...shared.errors import Unavailable
 from ...shared.turns import Turns
 from ..admission.sampled_lines import SampledLines
-from .errors import Forbidden, HookFailed, HookLate
+from .errors import Forbidden, HookFailed, HookLate, HookUnavailable
 
 T = TypeVar("T")
 
@@ -48,8 +49,9 @@ class HookRunner:
     async def run(self, call: Callable[[], Awaitable[T]], *, user: str | None = None) -> T:
         """Return the result of the hook. `user`: whose session it is about, where there is one.
 
-        Raises Forbidden if the hook does, HookFailed if it raises anything else, and HookLate if it does not return in
-        time. It is cancelled then; one that goes on nevertheless keeps its turn until it has ended.
+        Raises Forbidden if the hook does, HookUnavailable if it raises Unavailable, HookFailed if it raises anything
+        else, and HookLate if it does not return in time. It is cancelled then; one that goes on nevertheless keeps its
+        turn until it has ended.
         """
         loop = asyncio.get_running_loop()
         ends = loop.time() + self._timeout
@@ -86,6 +88,8 @@ class HookRunner:
         if isinstance(error, Forbidden):
             self._forbidden += 1
             raise Forbidden(error.message)  # one of our own: an application may raise the same object again and again
+        if isinstance(error, Unavailable):
+            raise self._record_unavailable(error, user) from error
         raise self.record_failure(error, user) from error
 
     # ---- what goes wrong: counted, and logged, sampled where there is much of it
@@ -96,6 +100,12 @@ class HookRunner:
         if (sampled := self._lines.admit("failed")) is not None:
             _log.error("a hook has failed", hook=self._name, user=user, exc_info=error, **sampled)
         return HookFailed(self._name)
+
+    def _record_unavailable(self, error: Unavailable, user: str | None) -> HookUnavailable:
+        self._failed += 1
+        if (sampled := self._lines.admit("unavailable")) is not None:
+            _log.error("a hook can't decide", hook=self._name, user=user, reason=error.message, **sampled)
+        return HookUnavailable(self._name)
 
     def _record_late(self, user: str | None) -> HookLate:
         self._late += 1

@@ -7,6 +7,7 @@ import orjson
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
+from ...fanout.webhooks.session_events import SessionEvents
 from ...shared.channels import Channel, ChannelKind
 from ...shared.clock import Clock
 from ...shared.errors import BadRequest
@@ -23,8 +24,12 @@ from .runner import HookRunner, HookStatistics
 class SessionHooks:
     """Each call raises HookFailed or HookLate where its hook fails, and Forbidden where it refuses."""
 
-    def __init__(self, hooks: Hooks, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self, hooks: Hooks, settings: Settings, clock: Clock, session_events: SessionEvents | None = None
+    ) -> None:
         self.hooks = hooks
+        self.session_events = session_events
+        """What tells the HTTP hooks of sessions; None: nothing does."""
         self._message_max_bytes = settings.message_max_bytes
         names = ("authenticate", "authorize", "on_connect", "on_message", "on_disconnect")
         self._runners = {

@@ -237,3 +237,20 @@ class Revocation(Answer):
 
 class Revocations(Answer):
     revocations: list[Revocation]
+
+
+class DeadLetter(Answer):
+    id: str
+    event: dict[str, Any]
+    reason: str
+
+
+class DeadLetters(Answer):
+    dead_letters: list[DeadLetter]
+    total: int
+    lost: int
+    cursor: str = ""
+
+
+class Resent(Answer):
+    resent: int

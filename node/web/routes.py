@@ -15,7 +15,7 @@ from ...shared.protocol.codec import JSON
 from ...shared.protocol.frames import Object
 from ..admission.handshake import UPGRADE_HEADERS
 from ..admission.target import WS_PATH
-from . import answers, messages, revocations, sessions, streams
+from . import answers, dead_letters, messages, revocations, sessions, streams
 from .api import BatchRoute, ContractRoute, LargeRoute, create_api
 from .api_documents import PREFIX, PROBLEMS, document_routes
 from .requests import authorized, node_of
@@ -71,6 +71,9 @@ _CALLS = (
     _Call("POST", "/revocations", revocations.revoke, answers.Revocation),
     _Call("GET", "/revocations", revocations.list_revocations, answers.Revocations, LargeRoute),
     _Call("DELETE", "/revocations/{id}", revocations.delete_revocation, None),
+    _Call("GET", "/hooks/dead-letters", dead_letters.list_dead_letters, answers.DeadLetters, LargeRoute),
+    _Call("POST", "/hooks/dead-letters/resend", dead_letters.resend_dead_letters, answers.Resent),
+    _Call("DELETE", "/hooks/dead-letters/{id}", dead_letters.delete_dead_letter, None),
 )
 
 

@@ -33,6 +33,11 @@ PARTS = {
         "try: tannoy.Publisher('http://localhost:1', api_key='k', timeout=0.1).open()\n"
         "except tannoy.PublishUnavailable: pass",
     ),
+    "hooks": (
+        {"server", "hooks"},
+        "from tannoy.node.node import Node\n"
+        "Node(tannoy.Settings(redis_url=sys.argv[1], hook_url='https://example.org/', hook_secret='s' * 32))",
+    ),
     "archive": ({"server", "archive"}, "from tannoy.node.cli.main import app; app(['archive', '--status'])"),
 }
 """What to try: the extras that it needs, and a program."""

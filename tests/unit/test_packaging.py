@@ -8,7 +8,14 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
-from tannoy.shared.extras import ARCHIVE_PACKAGES, EMBEDDED_PACKAGES, HTTP_PACKAGES, METRICS_PACKAGES, SERVER_PACKAGES
+from tannoy.shared.extras import (
+    ARCHIVE_PACKAGES,
+    EMBEDDED_PACKAGES,
+    HOOKS_PACKAGES,
+    HTTP_PACKAGES,
+    METRICS_PACKAGES,
+    SERVER_PACKAGES,
+)
 
 PROJECT = Path(__file__).parent.parent.parent
 LAYERS = ("client", "embedding", "node", "fanout", "sdk", "shared")
@@ -98,13 +105,14 @@ def test_running_installs_no_tool_of_development() -> None:
         ("http", HTTP_PACKAGES),
         ("metrics", METRICS_PACKAGES),
         ("archive", ARCHIVE_PACKAGES),
+        ("hooks", HOOKS_PACKAGES),
     ],
 )
 def test_the_modules_that_are_looked_for_are_those_that_the_extra_brings(extra: str, modules: tuple[str, ...]) -> None:
     distributions = packages_distributions()
     found = {name.lower().replace("_", "-") for module in modules for name in distributions[module]}
 
-    brought_by_an_extra = {"cryptography", "greenlet"}  # of pyjwt[crypto] and sqlalchemy[asyncio]
+    brought_by_an_extra = {"cryptography", "greenlet", "h2"}  # of pyjwt[crypto], sqlalchemy[asyncio] and httpx[http2]
     assert found - brought_by_an_extra == _names(PYPROJECT["project"]["optional-dependencies"][extra])
 
 

@@ -16,14 +16,16 @@ PLANNED = "*Planned.*"
 AS_TEXT = {
     "redis_url": "redis://127.0.0.1:6379",
     "database_url": "sqlite:///tannoy-archive.db",
-    "archive": "none",
+    **dict.fromkeys(("archive", "hook_messages"), "none"),
     "auth_query_token": "false",
+    "hook_http2": "false",
+    **dict.fromkeys(("hook_url", "hook_auth_url", "hook_secret"), "empty"),
     **dict.fromkeys(("cluster_secret", "api_key", "jwt_secret", "jwt_public_key", "jwks_url"), "empty"),
     **dict.fromkeys(("jwt_audience", "jwt_issuer"), "empty"),
 }
 IN_WORDS = {
     *("node_id", "redis_credentials", "allowed_origins", "trusted_proxies", "jwt_algorithms", "memory_max_mb"),
-    "log_file",
+    *("log_file", "hook_events", "hook_networks"),
 }
 """Settings whose default is described, since it is no constant."""
 

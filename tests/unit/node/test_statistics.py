@@ -21,6 +21,7 @@ OF_THE_NODE = [
         "ended",
         "loss_ages",
         "rules",
+        "webhooks",
     ),
 ]
 OF_THE_BUS = [

@@ -52,8 +52,8 @@ def test_no_body_takes_unknown_fields() -> None:
     schemas = SCHEMA["components"]["schemas"]
     bodies = [name for name in schemas if name.endswith("Body") or name == "BatchMessage"]
     assert sorted(bodies) == [
-        *("BatchBody", "BatchMessage", "DirectBody", "LimitBody", "MessageBody", "RevocationBody"),
-        *("StreamBody", "StreamEndBody", "StreamPieceBody"),
+        *("BatchBody", "BatchMessage", "DirectBody", "LimitBody", "MessageBody", "ResendBody"),
+        *("RevocationBody", "StreamBody", "StreamEndBody", "StreamPieceBody"),
     ]
     assert all(schemas[name]["additionalProperties"] is False for name in bodies)
 
