@@ -79,7 +79,7 @@ def check_options(
         raise ValueError(f"max_attempts={max_attempts}: at least 1 is needed, or None for no limit")
     if timeout <= 0 or connect_timeout <= 0:
         raise ValueError(f"timeout={timeout}, connect_timeout={connect_timeout}: more than 0 seconds are needed")
-    address = _check_address(url)
+    address = check_address(url)
     return Options(
         address.replace("http", "ws", 1),
         user_id,
@@ -95,7 +95,7 @@ def check_options(
     )
 
 
-def _check_address(url: str) -> str:
+def check_address(url: str) -> str:
     """The address with http or https, without a slash at its end."""
     scheme, separator, rest = url.partition("://")
     if scheme not in _SCHEMES or not separator or urlsplit(url).query or "#" in url:

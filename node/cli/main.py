@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from .archive_command import archive
+from .bench_command import bench
 from .check_commands import check, doctor
 from .message_commands import publish, send, watch
 from .operator_commands import drain, history, kick, limit, nodes, rooms, who
@@ -25,7 +26,7 @@ app = typer.Typer(
 )
 _COMMANDS = (
     *(up, node, archive, publish, send, watch, token),
-    *(nodes, rooms, who, history, limit, kick, drain, check, doctor),
+    *(nodes, rooms, who, history, limit, kick, drain, check, doctor, bench),
 )
 for command in _COMMANDS:
     app.command()(command)

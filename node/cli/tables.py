@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
+from rich.progress import Progress, TaskID
 from rich.table import Table
 from rich.text import Text
 
@@ -43,3 +44,26 @@ def _shown(value: object) -> str:
         return "–"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return make_printable(text).replace("\n", " ")
+
+
+class ProgressBar:
+    """On standard error, where that is a terminal; elsewhere nothing is shown."""
+
+    def __init__(self, *, is_shown: bool) -> None:
+        console = Console(stderr=True)
+        self._progress = Progress(console=console, transient=True, disable=not (is_shown and console.is_terminal))
+        self._task: TaskID | None = None
+        self._what = ""
+
+    def __enter__(self) -> "ProgressBar":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def update(self, what: str, done: int, of: int) -> None:
+        """So much is done of it; another `what` begins another bar."""
+        if self._task is None or what != self._what:
+            self._task, self._what = self._progress.add_task(what, total=of), what
+        self._progress.update(self._task, completed=done)

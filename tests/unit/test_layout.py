@@ -88,6 +88,8 @@ COVERED_BY: dict[str, str] = {
     "node/cli/message_commands.py": "tests/cluster/test_message_commands.py",
     "fanout/examination.py": "tests/cluster/test_doctor.py",
     "node/check.py": "tests/cluster/test_doctor.py",
+    "client/load_test.py": "tests/cluster/test_bench_command.py",
+    "node/cli/bench_command.py": "tests/cluster/test_bench_command.py",
     "node/cli/check_commands.py": "tests/cluster/test_doctor.py",
     "node/doctor/doctor.py": "tests/cluster/test_doctor.py",
     "node/doctor/finding.py": "tests/cluster/test_doctor.py",

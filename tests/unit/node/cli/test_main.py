@@ -52,6 +52,7 @@ def test_a_command_that_runs_no_node_imports_no_code_of_the_server(words: tuple[
             ".main",
             ".exits",
             ".archive_command",
+            ".bench_command",
             ".check_commands",
             ".message_commands",
             ".operator_commands",
