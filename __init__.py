@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         PublishError,
         PublishRefused,
         PublishUnavailable,
+        StreamBroken,
         Unauthorized,
     )
     from .sdk.messages import MessageFields
@@ -51,6 +52,7 @@ __all__ = [
     "PublisherMisused",
     "SessionEnd",
     "Settings",
+    "StreamBroken",
     "Tannoy",
     "Unauthorized",
     "__version__",
@@ -76,6 +78,7 @@ _PUBLIC_NAMES = {
     "PublisherMisused": ".sdk.errors",
     "SessionEnd": ".node.hooks.hooks",
     "Settings": ".shared.settings",
+    "StreamBroken": ".sdk.errors",
     "Tannoy": ".embedding.application",
     "Unauthorized": ".sdk.errors",
 }

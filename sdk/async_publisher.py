@@ -10,6 +10,7 @@ from ..shared.channels import ChannelKind
 from ..shared.errors import Refused
 from ..shared.names import parse_agent, parse_session, parse_user
 from ..shared.publication import Position
+from .async_stream import AsyncStream
 from .errors import (
     ManyFailed,
     PublisherClosed,
@@ -19,7 +20,7 @@ from .errors import (
     WrongEventLoop,
     from_refusal,
 )
-from .messages import ChannelMessage, MessageFields, check_author, check_fields, check_message
+from .messages import ChannelMessage, MessageFields, check_author, check_fields, check_message, check_stream
 from .route import Result, Route
 from .settings import PublisherOptions, PublisherSettings, read_settings
 
@@ -171,6 +172,24 @@ class AsyncPublisher:
         except Refused as refusal:
             raise from_refusal(refusal) from None
         return await route.send_to_user(user, check_author(user_id, username), content)
+
+    def stream(
+        self,
+        *,
+        agent: str | None = None,
+        room: str | None = None,
+        stream_id: str | None = None,
+        meta: object = None,
+        user_id: str | int | None = None,
+        username: str | None = None,
+    ) -> AsyncStream:
+        """A text that grows on the channel of an `agent` or in a `room`: `async with publisher.stream(…) as stream:`.
+
+        It is begun and ended by the block. Without a `stream_id` it has a new one.
+        """
+        route = self._use()
+        kind, name, header = check_stream(agent, room, stream_id, meta, user_id, username)
+        return AsyncStream(route, kind, name, header)
 
     async def many(self, messages: Iterable[MessageFields]) -> list[Position | None]:
         """Publish many at once, each to a `room` or an `agent_id`, in order. A result each, as those of `to_room`.

@@ -58,6 +58,10 @@ class Encoder:
         encoded = EncodedMessage(json, packed)
         return ReadyMessage(channel, encoded, author.user_id or "", message.key, message.exclude, size)
 
+    def find_channel(self, kind: ChannelKind, name: str) -> Channel:
+        """Of a name that is checked."""
+        return self._find_channel(kind, name)
+
     def check_content(self, content: object) -> None:
         """Raises PublishRefused."""
         self._check_size(len(encode_content(content)))

@@ -5,7 +5,8 @@ PublishError
 ├── PublishRefused        the cluster refuses it: repeating it as it is, is pointless
 │   ├── InvalidName       a name outside the alphabet of docs/protocol.md §1
 │   ├── MessageTooLarge   the content is larger than MESSAGE_MAX_BYTES
-│   └── Unauthorized      the API key or the credentials of Redis are wrong, or lack a right
+│   ├── Unauthorized      the API key or the credentials of Redis are wrong, or lack a right
+│   └── StreamBroken      nothing can be added to the stream any more
 ├── ManyFailed            some messages of one `many` failed; `results` has a result each
 └── PublisherMisused      the program is wrong
     ├── InvalidSettings   an argument of a publisher, or a variable of the environment, is not usable
@@ -20,6 +21,7 @@ from collections.abc import Sequence
 from ..shared.codes import ErrorCode
 from ..shared.errors import Refused, TannoyError
 from ..shared.publication import Position
+from ..shared.streams import StreamStatus
 
 
 class PublishError(TannoyError):
@@ -56,6 +58,18 @@ class MessageTooLarge(PublishRefused):
 
 class Unauthorized(PublishRefused):
     """The API key is wrong; or Redis does not accept the credentials, or does not let them do what publishing needs."""
+
+
+class StreamBroken(PublishRefused):
+    """Nothing can be added to the stream: it has ended, `ended` says how; or its name, or its text, is another one's.
+
+    `to` is where the text ends that stands, if that is known.
+    """
+
+    def __init__(self, message: str, *, to: int | None = None, ended: StreamStatus | None = None) -> None:
+        super().__init__(message, ErrorCode.BAD_REQUEST)
+        self.to = to
+        self.ended = ended
 
 
 class ManyFailed(PublishError):

@@ -15,11 +15,13 @@ from ..shared.channels import ChannelKind
 from ..shared.codes import ErrorCode
 from ..shared.errors import Unavailable
 from ..shared.extras import HTTP_PACKAGES, require_extra
-from ..shared.names import AgentId, SessionId, UserId
+from ..shared.names import AgentId, SessionId, StreamId, UserId
 from ..shared.protocol.frames import Author
 from ..shared.publication import BATCH_MAX, Position
+from ..shared.streams import Ended, StreamHeader, StreamStatus, Written
 from .encoding import encode_content
-from .errors import PublisherClosed, PublishError, PublishRefused, PublishUnavailable, refused
+from .errors import PublisherClosed, PublishError, PublishRefused, PublishUnavailable, StreamBroken, refused
+from .http_streams import begin_fields, broken_by, read_ended, read_written, stream_path, streams_path
 from .messages import ChannelMessage
 from .retries import repeat
 from .route import Result
@@ -145,6 +147,34 @@ class HttpRoute:
         answer = await self._until_confirmed(attempt, None, is_final=lambda failed: not isinstance(failed, _NotSent))
         return int(answer["sessions"])
 
+    # ---- streams
+
+    async def begin_stream(self, kind: ChannelKind, name: str, header: StreamHeader) -> None:
+        """A repetition that finds the name taken has begun it with the try before."""
+        body, tries = _encode(begin_fields(header)), itertools.count()
+
+        async def attempt() -> dict[str, Any]:
+            is_repeated = next(tries) > 0
+            try:
+                return await self._post(streams_path(kind, name), body)
+            except StreamBroken:
+                if not is_repeated:
+                    raise
+                return {}
+
+        await self._until_confirmed(attempt, None)
+
+    async def write_stream(
+        self, kind: ChannelKind, name: str, stream_id: StreamId, piece: bytes, start: int
+    ) -> Written:
+        body = _encode({"text": piece.decode(), "from": start})
+        attempt = partial(self._post, stream_path(kind, name, stream_id), body)
+        return read_written(await self._until_confirmed(attempt, None))
+
+    async def end_stream(self, kind: ChannelKind, name: str, stream_id: StreamId, status: StreamStatus) -> Ended:
+        attempt = partial(self._post, f"{stream_path(kind, name, stream_id)}/end", _encode({"status": status.value}))
+        return read_ended(await self._until_confirmed(attempt, None))
+
     def _optional(self, message: ChannelMessage) -> dict[str, object]:
         fields: dict[str, object] = {"key": message.key or f"{self._own_keys}-{next(self._numbers)}"}
         if message.exclude:
@@ -213,6 +243,8 @@ class HttpRoute:
             ended.set_result(None)
 
     def _not_accepted(self, status: int, problem: Mapping[str, Any]) -> PublishRefused:
+        if (broken := broken_by(status, problem)) is not None:
+            return broken
         if "code" in problem:
             return _refusal(problem)
         what = problem.get("detail", "is there a cluster at this URL?")

@@ -1,15 +1,22 @@
 """What a publisher is asked to publish, checked as the HTTP API checks it."""
 
+import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Required, TypedDict, cast
 
+import orjson
+
 from ..shared.channels import ChannelKind
+from ..shared.clock import rfc3339
 from ..shared.codes import ErrorCode
 from ..shared.errors import Refused
-from ..shared.names import parse_agent, parse_room, parse_session
+from ..shared.names import StreamId, parse_agent, parse_room, parse_session, parse_stream
 from ..shared.protocol.command_parser import parse_author, parse_key
+from ..shared.protocol.decoding import check_value
 from ..shared.protocol.frames import Author
+from ..shared.streams import META_MAX_BYTES, StreamHeader
 from .errors import PublishRefused, from_refusal
 
 _FIELDS = frozenset({"content", "room", "agent_id", "user_id", "username", "key", "exclude_session"})
@@ -60,6 +67,38 @@ def check_message(
         return ChannelMessage(kind, known, content, author, None if key is None else _check_key(key), exclude)
     except Refused as refusal:
         raise from_refusal(refusal) from None
+
+
+def check_stream(
+    agent: str | None,
+    room: str | None,
+    stream_id: str | None,
+    meta: object,
+    user_id: str | int | None,
+    username: str | None,
+) -> tuple[ChannelKind, str, StreamHeader]:
+    """The channel of a stream, and its header. Raises PublishRefused."""
+    if (agent is None) == (room is None):
+        raise _bad("a stream has either an agent or a room")
+    try:
+        kind = ChannelKind.ROOM if agent is None else ChannelKind.AGENT
+        name: str = parse_room(room) if agent is None else parse_agent(agent)
+        known = StreamId(secrets.token_hex(8)) if stream_id is None else parse_stream(stream_id)
+        author = check_author(user_id, username)
+    except Refused as refusal:
+        raise from_refusal(refusal) from None
+    if len(encode_meta(meta)) > META_MAX_BYTES:
+        raise _bad(f"meta may have at most {META_MAX_BYTES} bytes as JSON")
+    return kind, name, StreamHeader(known, author.user_id, author.username, meta, rfc3339(time.time()))
+
+
+def encode_meta(meta: object) -> bytes:
+    """Raises PublishRefused."""
+    try:
+        check_value(meta)
+        return orjson.dumps(meta)
+    except (Refused, TypeError, ValueError) as error:
+        raise _bad(f"meta has to be what JSON has: {error}") from error
 
 
 def check_fields(message: Mapping[str, object]) -> ChannelMessage:

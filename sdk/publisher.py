@@ -9,9 +9,11 @@ from typing import Self, Unpack
 from ..shared.background_loop import BackgroundLoop
 from ..shared.publication import Position
 from .async_publisher import AsyncPublisher
+from .async_stream import AsyncStream
 from .errors import PublisherClosed, PublisherForked, PublisherNotOpen
 from .messages import MessageFields
 from .settings import PublisherOptions
+from .stream import Stream
 
 
 class Publisher:
@@ -141,6 +143,29 @@ class Publisher:
     ) -> int:
         """Send to all sessions of the user `to`, as `private`: how many got it. `user_id` is the author."""
         return self._use().call(self._publisher.to_user(to, content, user_id=user_id, username=username))
+
+    def stream(
+        self,
+        *,
+        agent: str | None = None,
+        room: str | None = None,
+        stream_id: str | None = None,
+        meta: object = None,
+        user_id: str | int | None = None,
+        username: str | None = None,
+    ) -> Stream:
+        """A text that grows on the channel of an `agent` or in a `room`: `with publisher.stream(…) as stream:`.
+
+        It is begun and ended by the block. Without a `stream_id` it has a new one.
+        """
+        background, publisher = self._use(), self._publisher
+
+        async def prepare() -> AsyncStream:
+            return publisher.stream(
+                agent=agent, room=room, stream_id=stream_id, meta=meta, user_id=user_id, username=username
+            )
+
+        return Stream(background, background.call(prepare()))
 
     def many(self, messages: Iterable[MessageFields]) -> list[Position | None]:
         """Publish many at once, each to a `room` or an `agent_id`, in order. A result each, as those of `to_room`.

@@ -19,20 +19,24 @@ from ..fanout.redis.credentials import load_credentials
 from ..fanout.redis.errors import RedisError
 from ..fanout.server_life import ServerLives
 from ..fanout.startup import check_publishing
+from ..fanout.streams.producing import PRODUCING_SCRIPTS, StreamProducing, StreamRules
 from ..fanout.timeouts import DEFAULT_TIMEOUTS
+from ..shared.channels import ChannelKind
 from ..shared.clock import Clock, SystemClock
 from ..shared.codes import ErrorCode
 from ..shared.errors import StartError, Unavailable
 from ..shared.keyspace import Keyspace
-from ..shared.names import AgentId, SessionId, UserId
+from ..shared.names import AgentId, SessionId, StreamId, UserId
 from ..shared.protocol.frames import Author
 from ..shared.publication import Position
+from ..shared.streams import Ended, StreamHeader, StreamStatus, Written
 from .channel_publishing import ChannelPublishing
 from .encoding import Encoder
 from .errors import InvalidSettings, PublishUnavailable, Unauthorized
 from .failures import Failures, denies_access
 from .messages import ChannelMessage
 from .node_requests import NodeRequests
+from .redis_streams import RedisStreams
 from .route import Result
 from .settings import PublisherSettings
 
@@ -52,7 +56,9 @@ class RedisRoute:
         self._lives = ServerLives(keyspace, clock=clock, unreadable=self._backend.unreadable)
         name, secret = f"{os.getpid()}", settings.cluster_secret.encode()
         self._pipeline = self._backend.pipeline(
-            name=f"tannoy-sdk-{name}", scripts=PUBLISHING_SCRIPTS, on_connected=self._lives.on_connected
+            name=f"tannoy-sdk-{name}",
+            scripts=(*PUBLISHING_SCRIPTS, *PRODUCING_SCRIPTS),
+            on_connected=self._lives.on_connected,
         )
         publisher = Publisher(self._pipeline, keyspace, self._rules, envelopes_of(secret))
         self._requests = NodeRequests(
@@ -67,6 +73,9 @@ class RedisRoute:
         self._publishing = MessagePublishing(publisher, self._requests.control, clock)
         self._encoder = Encoder(keyspace, clock, settings.message_max_bytes)
         self._channels = ChannelPublishing(self._encoder, publisher, self._failures)
+        rules = StreamRules(settings.stream_max_bytes, settings.stream_timeout, settings.streams_open_max)
+        producing = StreamProducing(self._pipeline, keyspace, self._rules, rules, clock, envelopes_of(secret))
+        self._streams = RedisStreams(producing, self._encoder, self._failures)
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     # ---- life
@@ -130,6 +139,21 @@ class RedisRoute:
     async def send_to_user(self, user: UserId, author: Author, content: object) -> int:
         self._encoder.check_content(content)
         return await self._request(partial(self._publishing.send_to_user, user, author, content))
+
+    # ---- streams
+
+    def begin_stream(self, kind: ChannelKind, name: str, header: StreamHeader) -> Coroutine[Any, Any, None]:
+        return self._streams.begin(kind, name, header)
+
+    def write_stream(
+        self, kind: ChannelKind, name: str, stream_id: StreamId, piece: bytes, start: int
+    ) -> Coroutine[Any, Any, Written]:
+        return self._streams.write(kind, name, stream_id, piece, start)
+
+    def end_stream(
+        self, kind: ChannelKind, name: str, stream_id: StreamId, status: StreamStatus
+    ) -> Coroutine[Any, Any, Ended]:
+        return self._streams.end(kind, name, stream_id, status)
 
     async def _request(self, send: Callable[[], Awaitable[int]]) -> int:
         if "answers" not in self._tasks and not self._failures.is_closed:

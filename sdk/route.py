@@ -3,9 +3,11 @@
 from collections.abc import Coroutine, Iterable
 from typing import Any, Protocol
 
-from ..shared.names import AgentId, SessionId, UserId
+from ..shared.channels import ChannelKind
+from ..shared.names import AgentId, SessionId, StreamId, UserId
 from ..shared.protocol.frames import Author
 from ..shared.publication import Position
+from ..shared.streams import Ended, StreamHeader, StreamStatus, Written
 from .errors import PublishError
 from .messages import ChannelMessage
 
@@ -31,6 +33,20 @@ class Route(Protocol):
     async def send_to_session(self, agent: AgentId, session: SessionId, author: Author, content: object) -> int:
         """The number of sessions that got it: 1 or 0."""
         ...
+
+    def begin_stream(self, kind: ChannelKind, name: str, header: StreamHeader) -> Coroutine[Any, Any, None]:
+        """Begin a stream; repeated with the same header, once."""
+        ...
+
+    def write_stream(
+        self, kind: ChannelKind, name: str, stream_id: StreamId, piece: bytes, start: int
+    ) -> Coroutine[Any, Any, Written]:
+        """Append a piece at `start`, once. Raises StreamBroken too, also where `start` is behind the end."""
+        ...
+
+    def end_stream(
+        self, kind: ChannelKind, name: str, stream_id: StreamId, status: StreamStatus
+    ) -> Coroutine[Any, Any, Ended]: ...
 
     async def send_to_user(self, user: UserId, author: Author, content: object) -> int:
         """The number of sessions that got it."""

@@ -39,6 +39,12 @@ class PublisherOptions(TypedDict, total=False):
     """TANNOY_HISTORY_TTL, as the nodes have it, in seconds."""
     message_max_bytes: int
     """TANNOY_MESSAGE_MAX_BYTES: of the content of a message, as JSON."""
+    stream_max_bytes: int
+    """TANNOY_STREAM_MAX_BYTES: of the text of a stream."""
+    stream_timeout: int
+    """TANNOY_STREAM_TIMEOUT: seconds without a piece until a stream is lost."""
+    streams_open_max: int
+    """TANNOY_STREAMS_OPEN_MAX: streams that may be open in a channel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,9 @@ class PublisherSettings:
     history_size: int = 100
     history_ttl: int = 300
     message_max_bytes: int = 65_536
+    stream_max_bytes: int = 1_048_576
+    stream_timeout: int = 60
+    streams_open_max: int = 32
 
     @property
     def is_http(self) -> bool:
@@ -64,6 +73,9 @@ INTEGER_RANGES = {
     "history_size": (0, 10_000),
     "history_ttl": (1, 30 * 86_400),
     "message_max_bytes": (128, 16_777_216),
+    "stream_max_bytes": (1024, 16_777_216),
+    "stream_timeout": (1, 86_400),
+    "streams_open_max": (1, 1000),
 }
 """Those of `Settings`: a test compares them."""
 DEFAULT_URL = "redis://127.0.0.1:6379"

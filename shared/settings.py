@@ -80,7 +80,7 @@ class SettingValues(TypedDict, total=False):
     history_size: int
     history_ttl: int
     stream_max_bytes: int
-    stream_timeout: float
+    stream_timeout: int
     streams_open_max: int
     archive: str | Iterable[str]
     archive_backlog: int
@@ -168,7 +168,7 @@ class Settings(BaseModel):
     history_ttl: int = Field(default=300, ge=1, le=30 * 86_400)
 
     stream_max_bytes: int = Field(default=1_048_576, ge=1024, le=16_777_216)
-    stream_timeout: float = Field(default=60.0, ge=1, le=86_400)
+    stream_timeout: int = Field(default=60, ge=1, le=86_400)
     streams_open_max: int = Field(default=32, ge=1, le=1000)
 
     archive: tuple[str, ...] = ()

@@ -84,6 +84,24 @@ class StreamRead:
     position: Position | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a producer is told of a piece: where the text ends, who listens, and whether it has been asked to stop."""
+
+    to: int
+    listeners: int
+    stop: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a stream has ended. `position` is that of its message in the history; None without history."""
+
+    to: int
+    status: StreamStatus
+    position: Position | None
+
+
 StreamEvent = StreamSnapshot | StreamPiece | StreamEnd | StreamRead
 
 STREAM_MARK = "/"

@@ -50,7 +50,7 @@ if now - renewed > timeout / 4 or is_new and to == 0 then
 end
 -- Nodes may not have said yet how many listen to a stream that has just begun: each that is subscribed has somebody.
 local listeners = count_listeners(now)
-if listeners == 0 and heard > 0 and not redis.call('HGET', LISTENERS, 'until') then
-  listeners = heard
+if listeners == 0 and not redis.call('HGET', LISTENERS, 'until') then
+  listeners = is_new and heard or redis.call('PUBSUB', 'NUMSUB', ARGV[1])[2]
 end
 return { 1, end_of_text, stored[6] and 1 or 0, listeners }

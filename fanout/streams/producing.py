@@ -16,7 +16,7 @@ from ...shared.names import StreamId
 from ...shared.protocol.codec import encode_frame
 from ...shared.protocol.frames import Author, MessageFrame
 from ...shared.publication import EncodedMessage
-from ...shared.streams import StreamEnd, StreamHeader, StreamStatus
+from ...shared.streams import Ended, StreamEnd, StreamHeader, StreamStatus, Written
 from ..heads import read_position
 from ..history.reader import HistoryRules
 from ..pubsub.envelopes import PLAIN, Envelopes
@@ -24,7 +24,7 @@ from ..pubsub.stream_events import BEGUN, PIECE, pack_header
 from ..redis.pipeline import AnyPipeline
 from ..scripts import STREAM_END, STREAM_OPEN, STREAM_READ, STREAM_STOP, STREAM_WRITE
 from .errors import StreamConflict, StreamRefused, StreamUnknown
-from .stored import Ended, StoredStream, Written, check_reply, read_end, read_stored
+from .stored import StoredStream, check_reply, read_end, read_stored
 
 REMEMBER_SECONDS = 60
 """For which a stream that has ended is remembered, with its text: nodes and producers may have missed its end."""

@@ -40,24 +40,6 @@ class StoredStream:
         return StreamSnapshot(self.header, self.text)
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What a producer is told of a piece: where the text ends, who listens, and whether it has been asked to stop."""
-
-    to: int
-    listeners: int
-    stop: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a stream has ended. `position` is that of its message in the history; None without history."""
-
-    to: int
-    status: StreamStatus
-    position: Position | None
-
-
 def read_stored(stream_id: StreamId, reply: Any, open_header: OpenHeader) -> StoredStream | None:
     """What STREAM_READ has replied; None: there is no such stream. Raises MalformedBytes and ValueError."""
     if reply == []:

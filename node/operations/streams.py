@@ -6,11 +6,11 @@ import secrets
 from ...fanout.streams.errors import StreamUnknown
 from ...fanout.streams.producing import StreamProducing
 from ...fanout.streams.reading import StreamReading
-from ...fanout.streams.stored import Ended, StoredStream, Written
+from ...fanout.streams.stored import StoredStream
 from ...shared.channels import Channel
 from ...shared.names import StreamId
 from ...shared.protocol.frames import Author, Object
-from ...shared.streams import StreamHeader, StreamStatus
+from ...shared.streams import Ended, StreamHeader, StreamStatus, Written
 
 
 class StreamOperations:

@@ -8,12 +8,11 @@ from tannoy.fanout.pubsub.envelopes import PLAIN, envelopes_of
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.fanout.streams.errors import StreamConflict, StreamRefused, StreamUnknown
 from tannoy.fanout.streams.producing import REMEMBER_SECONDS
-from tannoy.fanout.streams.stored import Ended
 from tannoy.fanout.streams.sweeper import StreamSweeper
 from tannoy.shared.names import StreamId
 from tannoy.shared.protocol.codec import JSON, MSGPACK
 from tannoy.shared.publication import Position
-from tannoy.shared.streams import StreamEnd, StreamStatus
+from tannoy.shared.streams import Ended, StreamEnd, StreamStatus
 
 from tests.support.history_room import HISTORY_SCRIPTS
 from tests.support.redis_pipeline import open_pipeline

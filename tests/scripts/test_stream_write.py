@@ -6,11 +6,10 @@ import pytest
 from tannoy.fanout.pubsub.envelopes import envelopes_of
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.fanout.streams.errors import StreamConflict, StreamUnknown
-from tannoy.fanout.streams.stored import Written
 from tannoy.shared.codes import ErrorCode
 from tannoy.shared.errors import Refused
 from tannoy.shared.names import StreamId
-from tannoy.shared.streams import StreamPiece, StreamSnapshot, StreamStatus
+from tannoy.shared.streams import StreamPiece, StreamSnapshot, StreamStatus, Written
 
 from tests.support.history_room import HISTORY_SCRIPTS
 from tests.support.redis_pipeline import open_pipeline
@@ -107,7 +106,7 @@ async def test_a_text_beyond_its_bound_is_too_large_and_what_fits_may_follow(str
 async def test_an_empty_piece_publishes_nothing_and_is_answered(stream: StreamChannel) -> None:
     await stream.write("one")
     await stream.events()
-    assert await stream.producing.write(stream.channel, ANSWER, b"") == Written(3, 0, stop=False)
+    assert await stream.producing.write(stream.channel, ANSWER, b"") == Written(3, 1, stop=False)
     assert await stream.events() == []
 
 
