@@ -18,7 +18,8 @@ WITHOUT_NODES := tests/unit tests/property tests/scripts
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help env run test test-unit test-integration test-cluster test-browser test-chaos check format bench chaos attack fuzz
+.PHONY: help env run test test-unit test-integration test-cluster test-browser test-chaos check format bench bench-rivals
+.PHONY: chaos attack fuzz
 .PHONY: audit install-check schema lock clean test-js js
 
 help: ## list the targets
@@ -87,6 +88,14 @@ check: env ## format, lint, types, layers, packaging
 format: env ## let ruff mend what it can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+CENTRIFUGO := github.com/centrifugal/centrifugo/v6@v6.9.1
+
+bench-rivals: ## build Centrifugo for the benchmarks, and look whether nchan is there
+	@command -v go > /dev/null && GOBIN=$(CURDIR)/.cache/bench go install $(CENTRIFUGO) || \
+		echo "Centrifugo was not built: it needs Go. The benchmarks say that it is not installed."
+	@ls /usr/lib/nginx/modules/ngx_nchan_module.so > /dev/null 2>&1 || \
+		echo "nchan is not there: on Debian, apt-get install nginx libnginx-mod-nchan"
 
 bench: env ## every benchmark; `make bench ARGS=--quick` for a first look
 	$(BIN)/python -m bench $(ARGS)

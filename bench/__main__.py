@@ -11,10 +11,10 @@ from types import FrameType
 from rich.console import Console
 from rich.markup import escape
 
-from . import fanout, handshake, history, idle, limits, report, results, stalled
+from . import fanout, handshake, history, idle, limits, report, results, small_rooms, stalled, storm
 from .proc import OtherLoad, raise_file_limit
 
-SECTIONS = ("fanout", "idle", "handshake", "stalled", "limits", "history")
+SECTIONS = ("fanout", "idle", "handshake", "stalled", "limits", "history", "rooms", "storm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,12 @@ class Size:
     seconds: float
     sessions: int
     handshakes: int
+    returning: int
+    """Sessions of the node that is killed."""
 
 
-FULL = Size(rounds=3, seconds=3.0, sessions=10_000, handshakes=4_000)
-QUICK = Size(rounds=1, seconds=1.0, sessions=2_000, handshakes=1_000)
+FULL = Size(rounds=3, seconds=3.0, sessions=10_000, handshakes=4_000, returning=5_000)
+QUICK = Size(rounds=1, seconds=1.0, sessions=2_000, handshakes=1_000, returning=1_000)
 SOCKETS = fanout.SOCKETS
 
 
@@ -50,11 +52,11 @@ def _parse_options() -> Options:
     parser.add_argument(
         "--quick", action="store_true", help="one short round, to test the benchmarks; too short for figures"
     )
-    parser.add_argument("--write", action="store_true", help="keep the results and generate README.md and figures.svg")
+    parser.add_argument("--write", action="store_true", help="keep the results; generate README.md and its figures")
     parser.add_argument(
         "--render",
         action="store_true",
-        help="measure nothing; generate README.md and figures.svg from the kept results",
+        help="measure nothing; generate README.md and its figures from the kept results",
     )
     given = parser.parse_args()
     only = [name for name in str(given.only).split(",") if name]
@@ -64,7 +66,9 @@ def _parse_options() -> Options:
     seconds, rounds = given.seconds or base.seconds, given.rounds or base.rounds
     if not 0.2 <= seconds <= 60 or not 1 <= rounds <= 20:
         parser.error("--seconds from 0.2 to 60, --rounds from 1 to 20")
-    return Options(only, Size(rounds, seconds, base.sessions, base.handshakes), given.write, given.render)
+    return Options(
+        only, Size(rounds, seconds, base.sessions, base.handshakes, base.returning), given.write, given.render
+    )
 
 
 def _measure(name: str, size: Size, found: results.Results, show_step: Callable[[str], None]) -> None:
@@ -82,6 +86,12 @@ def _measure(name: str, size: Size, found: results.Results, show_step: Callable[
         rows = handshake.measure(rounds=size.rounds, handshakes=size.handshakes, report=show_step)
     elif name == "limits":
         rows = limits.measure(rounds=size.rounds, report=show_step)
+    elif name == "rooms":
+        settings |= {"s each": size.seconds, "rooms": small_rooms.ROOMS, "messages a second": small_rooms.PER_SECOND}
+        rows = small_rooms.measure(rounds=size.rounds, seconds=size.seconds, report=show_step)
+    elif name == "storm":
+        settings |= {"sessions": size.returning}
+        rows = storm.measure(rounds=size.rounds, sessions=size.returning, report=show_step)
     elif name == "history":
         rows = history.measure(rounds=size.rounds, report=show_step)
     else:
@@ -117,7 +127,7 @@ def main() -> int:
         results.write(found)
     if options.write or options.render:
         report.write(found)
-        console.print("written: README.md, figures.svg" + (", results.json" if options.write else ""))
+        console.print("written: README.md, figures.svg, storm.svg" + (", results.json" if options.write else ""))
     return 0
 
 

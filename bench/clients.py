@@ -74,11 +74,14 @@ class Client(asyncio.Protocol):
     """One socket: its own opening handshake, then a count of the received messages."""
 
     __slots__ = ("_crowd", "_dialect", "_key", "_payload", "_rest", "_upgraded", "close_code", "closed", "counts",
-                 "notes", "path", "ready", "received", "transport", "welcome")  # fmt: skip
+                 "notes", "path", "ready", "received", "room", "transport", "welcome")  # fmt: skip
 
-    def __init__(self, dialect: Dialect, path: str, payload: bytes, crowd: Crowd, *, counts: bool = True) -> None:
+    def __init__(
+        self, dialect: Dialect, room: str, number: int, payload: bytes, crowd: Crowd, *, counts: bool = True
+    ) -> None:
         loop = asyncio.get_running_loop()
-        self.path = path
+        self.room = room
+        self.path = dialect.find_path(room, number)
         self.counts = counts  # False: its messages are not waited for
         self.received = 0
         self.notes: dict[bytes, int] = {}  # other text frames, by their first 16 bytes
@@ -153,6 +156,10 @@ class Client(asyncio.Protocol):
         if b" 101 " not in status + b" " or headers.get(b"sec-websocket-accept") != accept:
             raise BenchError(f"no upgrade for {self.path}: {status.decode(errors='replace')}")
         self._upgraded = True
+        if opening := self._dialect.encode_opening(self.room):
+            self.send(opening)
+        if not self._dialect.ready:
+            self.ready.set_result(None)
 
     def _parse(self, data: bytes) -> int:
         """Count the messages in the data, and handle the other frames."""
@@ -168,8 +175,8 @@ class Client(asyncio.Protocol):
                 size = int.from_bytes(data[at + 2 : start]) if start <= end else end
             if start + size > end:
                 break
-            if data.find(self._payload, start, start + size) >= 0:
-                messages += 1
+            if found := data.count(self._payload, start, start + size):
+                messages += found
                 self._crowd.sample = data[start : start + size]
             else:
                 others += 1
@@ -187,13 +194,18 @@ class Client(asyncio.Protocol):
             self.close_code = int.from_bytes(text[:2]) if text else 1005
             self.send(text[:2], _CLOSE)
         elif opcode == _TEXT:
-            note = text[:16]
-            self.notes[note] = self.notes.get(note, 0) + 1
-            if (reply := self._dialect.answer(text)) is not None:
-                self.send(reply)
-            elif text.startswith(self._dialect.ready) and not self.ready.done():
-                self.welcome = text
-                self.ready.set_result(None)
+            for line in text.split(b"\n"):
+                self._handle_line(line)
+
+    def _handle_line(self, text: bytes) -> None:
+        """A frame that is no message, or one of the lines of a frame of a server that joins them."""
+        note = text[:16]
+        self.notes[note] = self.notes.get(note, 0) + 1
+        if (reply := self._dialect.answer(text)) is not None:
+            self.send(reply)
+        elif text.startswith(self._dialect.ready) and not self.ready.done():
+            self.welcome = text
+            self.ready.set_result(None)
 
 
 def _open_socket(number: int, *, stalled: bool) -> socket.socket:

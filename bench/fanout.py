@@ -4,6 +4,7 @@
 split evenly, and the sender is connected to the first. The CPU time is that of all processes, with Valkey.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,12 +14,28 @@ from .dialects import DIALECTS, make_payload
 from .errors import BenchError
 from .generator import run_job
 from .load import ClosedLoop, Meter, check_exact
-from .servers import BROADCAST, FLOOR, NAIVE, SOCKET_IO, SOCKET_IO_2, TANNOY, TANNOY_2, Cluster, System, running
+from .servers import (
+    BROADCAST,
+    CENTRIFUGO_2,
+    FLOOR,
+    NAIVE,
+    NCHAN_2,
+    SOCKET_IO,
+    SOCKET_IO_2,
+    TANNOY,
+    TANNOY_2,
+    Cluster,
+    System,
+    running,
+)
 
-SYSTEMS = (FLOOR, NAIVE, BROADCAST, SOCKET_IO, TANNOY, SOCKET_IO_2, TANNOY_2)
+SYSTEMS = (FLOOR, NAIVE, BROADCAST, SOCKET_IO, TANNOY, SOCKET_IO_2, CENTRIFUGO_2, NCHAN_2, TANNOY_2)
 UNDER_WAY = (1, 8)
 SOCKETS = 500
 PAYLOAD_BYTES = 64
+ROOM = "bench"
+SUBSCRIBED_SECONDS = 0.5
+"""Some servers confirm a join before their store has subscribed them."""
 WARM_UP_SECONDS = 0.5
 
 
@@ -58,9 +75,10 @@ async def load(
     """The job of the load generator: connect the sockets once, then run the loop for each W."""
     protocol, payload = DIALECTS[dialect], make_payload(PAYLOAD_BYTES)
     crowd = Crowd(sockets)
-    clients = [Client(protocol, protocol.path.format(room="bench", n=n), payload, crowd) for n in range(sockets)]
+    clients = [Client(protocol, ROOM, n, payload, crowd) for n in range(sockets)]
     await connect_all(clients, cluster["ports"])
-    text = protocol.encode_message(payload)
+    await asyncio.sleep(SUBSCRIBED_SECONDS)
+    text = protocol.encode_message(ROOM, payload)
     points: list[dict[str, Any]] = []
     for messages_under_way in under_way:
         await ClosedLoop(crowd, clients[0], text, messages_under_way).run(WARM_UP_SECONDS)

@@ -16,7 +16,7 @@ from .dialects import DIALECTS, make_payload
 from .errors import BenchError
 from .generator import run_job
 from .load import Meter
-from .servers import BROADCAST, FLOOR, NAIVE, TANNOY, System, running
+from .servers import BROADCAST, CENTRIFUGO, FLOOR, NAIVE, NCHAN, TANNOY, System, running
 
 AT_ONCE = 64
 WARM_UP = 200
@@ -25,7 +25,7 @@ ROOMS = 500
 AFTERWARDS_SECONDS = {"tannoy": 6.5}
 NO_ROOM = dataclasses.replace(TANNOY, key="tannoy-ws", title="Tannoy, `/ws`: no room", dialect="tannoy, no room")
 IN_ROOM = dataclasses.replace(TANNOY, title="Tannoy, `/ws/chat/{room}`: joins a room")
-SYSTEMS = (NO_ROOM, IN_ROOM, FLOOR, NAIVE, BROADCAST)
+SYSTEMS = (NO_ROOM, IN_ROOM, CENTRIFUGO, NCHAN, FLOOR, NAIVE, BROADCAST)
 
 
 @dataclass(slots=True)
@@ -51,8 +51,7 @@ async def _connect_and_close(dialect: str, port: int, numbers: range) -> bytes:
     async def work() -> None:
         nonlocal welcome
         while (n := next(turns)) < numbers.stop:
-            path = protocol.path.format(room=f"room-{n % ROOMS}", n=n)
-            client = await connect(Client(protocol, path, payload, crowd), n, port)
+            client = await connect(Client(protocol, f"room-{n % ROOMS}", n, payload, crowd), n, port)
             if not await client.close() or client.close_code != 1000:
                 raise BenchError(f"a connection was not closed properly, code {client.close_code}")
             welcome = client.welcome

@@ -13,8 +13,8 @@ from .clients import Client, Crowd, connect_all
 from .dialects import DIALECTS, make_payload
 from .errors import BenchError
 from .generator import run_job
-from .proc import raise_file_limit, read_memory, read_resident
-from .servers import BROADCAST, FLOOR, NAIVE, TANNOY, System, running
+from .proc import list_descendants, raise_file_limit, read_memory, read_resident
+from .servers import BROADCAST, CENTRIFUGO, FLOOR, NAIVE, NCHAN, TANNOY, System, running
 
 ROOM_SIZE = 100
 WARM_UP_SESSIONS = 200
@@ -23,7 +23,7 @@ STEADY_SECONDS = 3  # without growth for this long, the memory is settled
 STEADY_BYTES = 64 * 1024
 SPARE_FILES = 500  # open files of a process besides the sockets of sessions
 # The rivals get half the sessions, to keep the run short: they need more memory per session.
-SHARES = ((TANNOY, 1.0), (FLOOR, 0.5), (NAIVE, 0.5), (BROADCAST, 0.5))
+SHARES = ((TANNOY, 1.0), (CENTRIFUGO, 0.5), (NCHAN, 0.5), (FLOOR, 0.5), (NAIVE, 0.5), (BROADCAST, 0.5))
 
 
 @dataclass(slots=True)
@@ -42,24 +42,26 @@ class Row:
 
 
 async def _read_settled_memory(pid: int) -> dict[str, int]:
-    """The memory of a process once it no longer changes, or after SETTLE_SECONDS."""
-    steady, last = 0, read_resident(pid)
+    """The memory of a process and its children once it no longer changes, or after SETTLE_SECONDS."""
+    pids = list_descendants([pid])
+    steady, last = 0, sum(map(read_resident, pids))
     for _ in range(SETTLE_SECONDS):
         await asyncio.sleep(1)
-        now = read_resident(pid)
+        now = sum(map(read_resident, pids))
         steady = steady + 1 if abs(now - last) < STEADY_BYTES else 0
         last = now
         if steady >= STEADY_SECONDS:
             break
-    return asdict(read_memory(pid))
+    sizes = [asdict(read_memory(each)) for each in pids]
+    return {name: sum(size[name] for size in sizes) for name in sizes[0]}
 
 
 async def load(*, dialect: str, port: int, node: int, sessions: int) -> dict[str, Any]:
     """In the generator: connect some, read the node's memory, connect the rest, read it again."""
     loop = asyncio.get_running_loop()
     protocol, payload, crowd = DIALECTS[dialect], make_payload(64), Crowd(0)
-    paths = (protocol.path.format(room=f"room-{n // ROOM_SIZE}", n=n) for n in range(WARM_UP_SESSIONS + sessions))
-    clients = [Client(protocol, path, payload, crowd) for path in paths]
+    numbers = range(WARM_UP_SESSIONS + sessions)
+    clients = [Client(protocol, f"room-{n // ROOM_SIZE}", n, payload, crowd) for n in numbers]
     await connect_all(clients[:WARM_UP_SESSIONS], [port])
     before = await _read_settled_memory(node)
     begun = loop.time()

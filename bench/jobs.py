@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import uvloop
 
-from . import fanout, handshake, idle, stalled
+from . import fanout, handshake, idle, small_rooms, stalled, storm
 from .errors import BenchError
 from .proc import raise_file_limit
 
@@ -18,6 +18,8 @@ JOBS: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {
     "idle": idle.load,
     "handshake": handshake.load,
     "stalled": stalled.load,
+    "small_rooms": small_rooms.load,
+    "storm": storm.load,
 }
 
 

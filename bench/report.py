@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 
-from . import fanout
+from . import fanout, storm_figure
+from .against import against_table, no_figure, small_rooms_table, storm_table
+from .against import errors as errors_against
 from .figure import draw
 from .results import Results
 from .stalled import OUTBOX_MAX_BYTES
@@ -14,7 +16,6 @@ from .tables import Table, middle, plain, thousands, times
 
 FOLDER = Path(__file__).parent
 TEMPLATE = FOLDER / "README.in.md"
-_NO_FIGURE = "**no figure**, see errors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def fanout_table(results: Results, under_way: int) -> Table:
     lines = [
         (
             row.title,
-            thousands(row.per_cpu_second) if row.per_cpu_second else _NO_FIGURE,
+            thousands(row.per_cpu_second) if row.per_cpu_second else no_figure(row.errors),
             times(middle(row.per_cpu_second), bases[1]),
             times(middle(row.per_cpu_second), bases[2]),
             thousands(row.per_second),
@@ -114,7 +115,7 @@ def idle_table(results: Results) -> Table:
     lines = [
         (row.title, f"{row.sessions:,}", *(f"{size / 1000:.2f} kB" for size in (row.rss, row.pss, row.private)))
         if row.error is None
-        else (row.title, f"{row.sessions:,}", _NO_FIGURE, "-", "-")
+        else (row.title, f"{row.sessions:,}", no_figure([row.error]), "-", "-")
         for row in results.idle()
     ]
     return Table(("server", "sessions", "RSS per session", "PSS", "private"), lines)
@@ -126,7 +127,7 @@ def handshake_table(results: Results) -> Table:
         (
             row.title,
             f"{row.handshakes:,}",
-            plain(row.node_us, 0) if row.node_us else _NO_FIGURE,
+            plain(row.node_us, 0) if row.node_us else no_figure(row.errors),
             plain(row.store_us, 0),
             plain(row.per_second, 0),
         )
@@ -140,7 +141,7 @@ def stalled_table(results: Results) -> Table:
     lines: list[tuple[str, ...]] = []
     for row in results.stalled():
         if not row.messages:
-            lines.append((row.title, _NO_FIGURE, "-", "-", "-", "-"))
+            lines.append((row.title, no_figure(row.errors), "-", "-", "-", "-"))
             continue
         verdict = "; ".join(row.outcomes)
         if row.stuck:
@@ -186,6 +187,9 @@ def tables(results: Results) -> dict[str, Table]:
         "Stalled sockets": stalled_table(results),
         "Limits": _limits(results),
         "History": _history(results),
+        "Small rooms": small_rooms_table(results),
+        "Returning storm": storm_table(results),
+        "Beside Centrifugo and nchan": against_table(results),
     }
     return {title: table for title, table in found.items() if table.rows}
 
@@ -207,6 +211,7 @@ def errors(results: Results) -> list[str]:
     found += [f"{row.title}: {error}" for row in results.handshake() for error in row.errors]
     found += [f"{row.title}: {error}" for row in results.stalled() for error in row.errors]
     found += [f"{row.title}: {row.error}" for row in results.idle() if row.error is not None]
+    found += errors_against(results)
     return [f"{error} ({times}x)" for error, times in sorted(Counter(found).items())]
 
 
@@ -252,6 +257,9 @@ def write(results: Results) -> None:
         "stalled": stalled_table(results).markdown(),
         "limits": _limits(results).markdown(),
         "history": _history(results).markdown(),
+        "rooms": small_rooms_table(results).markdown(),
+        "storm": storm_table(results).markdown(),
+        "against": against_table(results).markdown(),
         "caveats": caveats(results),
         "messages": _describe_messages(results),
         "idle_presence": _describe_presence(
@@ -264,8 +272,10 @@ def write(results: Results) -> None:
     }
     values |= {
         f"{name}_run": _describe_run(results, name)
-        for name in ("fanout", "idle", "handshake", "stalled", "limits", "history")
+        for name in ("fanout", "idle", "handshake", "stalled", "limits", "history", "rooms", "storm")
     }
     (FOLDER / "README.md").write_text(string.Template(TEMPLATE.read_text()).substitute(values))
     if rows := results.fanout():
         (FOLDER / "figures.svg").write_text(draw(rows))
+    if any(row.samples for row in results.storm()):
+        (FOLDER / "storm.svg").write_text(storm_figure.draw(results.storm()))

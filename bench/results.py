@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from . import fanout, handshake, idle, stalled
+from . import fanout, handshake, idle, small_rooms, stalled, storm
 from .rows import Row
 
 FILE = Path(__file__).with_name("results.json")
@@ -59,6 +59,14 @@ class Results:
     def stalled(self) -> list[stalled.Row]:
         """The rows of the stalled sockets, or an empty list."""
         return [stalled.Row(**row) for row in self._rows("stalled")]
+
+    def small_rooms(self) -> list[small_rooms.Row]:
+        """The rows of the small rooms, or an empty list."""
+        return [small_rooms.Row(**row) for row in self._rows("rooms")]
+
+    def storm(self) -> list[storm.Row]:
+        """The rows of the returning storm, or an empty list."""
+        return [storm.Row(**row) for row in self._rows("storm")]
 
     def plain(self, name: str) -> list[Row]:
         """The rows of the limits or of history, or an empty list."""

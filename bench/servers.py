@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from .errors import BenchError
+from .rivals.installed import FINDERS
 
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 20.0
@@ -41,6 +42,10 @@ NAIVE = System("naive", "Starlette, `gather(send_text …)`", "plain", "bench.ri
 BROADCAST = System("broadcast", "`websockets.broadcast`", "plain", "bench.rivals.broadcast")
 SOCKET_IO = System("socketio", "python-socketio, 1 node + Valkey", "socket.io", "bench.rivals.socket_io", 1, True)
 SOCKET_IO_2 = System("socketio-2", "python-socketio, 2 nodes + Valkey", "socket.io", "bench.rivals.socket_io", 2, True)
+CENTRIFUGO = System("centrifugo", "Centrifugo, 1 node + Valkey", "centrifugo", "bench.rivals.centrifugo", 1, True)
+CENTRIFUGO_2 = System("centrifugo-2", "Centrifugo, 2 nodes + Valkey", "centrifugo", "bench.rivals.centrifugo", 2, True)
+NCHAN = System("nchan", "nchan, 1 node + Valkey", "nchan", "bench.rivals.nchan", 1, True)
+NCHAN_2 = System("nchan-2", "nchan, 2 nodes + Valkey", "nchan", "bench.rivals.nchan", 2, True)
 TANNOY = System("tannoy", "Tannoy, 1 node + Valkey", "tannoy", "tannoy", 1, True)
 TANNOY_2 = System("tannoy-2", "Tannoy, 2 nodes + Valkey", "tannoy", "tannoy", 2, True)
 
@@ -159,7 +164,9 @@ def _node_settings(system: System, number: int, redis_url: str) -> dict[str, str
 
 @contextmanager
 def running(system: System, settings: Mapping[str, str] | None = None) -> Generator[Cluster, None, None]:
-    """Run a newly started system for the length of a block."""
+    """Run a newly started system for the length of a block. Raises BenchError, NotInstalled."""
+    if (find := FINDERS.get(system.module)) is not None:
+        find()
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))
         store: list[int] = []

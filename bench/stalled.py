@@ -20,6 +20,7 @@ from .proc import read_resident
 from .servers import NAIVE, TANNOY, System, running
 
 PAYLOAD_BYTES = 4096  # large enough to fill an outbox several times within a run
+ROOM = "bench"
 OUTBOX_MAX_BYTES = 1_048_576  # Tannoy's default
 WARM_UP_SECONDS = 0.5
 DRAIN_SECONDS = 4.0  # without a message for this long, no further one is expected
@@ -93,13 +94,12 @@ async def load(
     """The job of the load generator: with `stall`, stop reading on the last sockets; run the loop on the others."""
     protocol, payload = DIALECTS[dialect], make_payload(PAYLOAD_BYTES)
     crowd = Crowd(sockets - stalled)
-    paths = [protocol.path.format(room="bench", n=n) for n in range(sockets)]
-    others = [Client(protocol, path, payload, crowd) for path in paths[: sockets - stalled]]
-    few = [Client(protocol, path, payload, crowd, counts=False) for path in paths[sockets - stalled :]]
+    others = [Client(protocol, ROOM, n, payload, crowd) for n in range(sockets - stalled)]
+    few = [Client(protocol, ROOM, n, payload, crowd, counts=False) for n in range(sockets - stalled, sockets)]
     await connect_all(others, [port])
     for number, client in enumerate(few):
         await connect(client, number, port, stalled=stall)
-    text = protocol.encode_message(payload)
+    text = protocol.encode_message(ROOM, payload)
     await ClosedLoop(crowd, others[0], text, 1).run(WARM_UP_SECONDS)
     if stall:
         for client in few:
