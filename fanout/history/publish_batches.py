@@ -84,12 +84,11 @@ class PublishBatches:
             answer.add_done_callback(partial(self._answer_all, batch))
             return
         message = batch[0].message
-        words: tuple[Word, ...] = (message.address, message.envelope, message.seconds)
+        options: tuple[Word, ...] = (1,) if message.tells else ()
         if message.told_most:
-            words = (*words, int(message.tells), message.told_most)
-        elif message.tells:
-            words = (*words, 1)
-        answer = self._pipeline.run_script(PUBLISH, _keys_of(message), (*self._rules, *words))
+            options = (int(message.tells), message.told_most)
+        of_message = (message.address, message.envelope, message.seconds, *options)
+        answer = self._pipeline.run_script(PUBLISH, _keys_of(message), (*self._rules, *of_message))
         answer.add_done_callback(partial(_answer_one, batch[0].answer))
 
     def _answer_all(self, batch: list[_Waiting], answer: asyncio.Future[Reply]) -> None:
