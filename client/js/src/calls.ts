@@ -95,11 +95,7 @@ export class Call implements Waiting {
     this.link.waiting.delete(this);
     if (!this.command) return this.#succeed({ type: "ok" });
     this.#wasSent = true;
-    try {
-      this.link.commands.sendCommand(this.#command, (answer) => this.#handleAnswer(answer));
-    } catch (error) {
-      this.fail(error as CommandRefused);
-    }
+    this.link.commands.sendCommand(this.#command, (answer) => this.#handleAnswer(answer));
   }
 
   #handleAnswer(answer: Frame | null): void {

@@ -94,11 +94,12 @@ export class Client extends Emitter<ConnectionEvents> {
 
   /** Join a room, or return it if it is joined already. Rejects with BadName, CommandRefused and NoAnswer. */
   async join<Content = any>(name: string, options?: RoomOptions & { timeout?: number }): Promise<Room<Content>> {
+    const known = this.#rooms.has(name);
     const room = this.room<Content>(name, options);
     try {
       return await room.ready(options?.timeout);
     } catch (error) {
-      room.leave();
+      if (!known) room.leave();
       throw error;
     }
   }

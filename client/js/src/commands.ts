@@ -1,6 +1,5 @@
 // Commands on one connection, and their answers by their ids.
 
-import { CommandRefused } from "./errors.js";
 import type { Frame } from "./frames.js";
 import { secondsUntilRepeat, sleep, TEMPORARY } from "./retries.js";
 
@@ -27,15 +26,17 @@ export class Commands {
 
   /**
    * Send a command, as JSON without `id`, and call back once: with its `ok`, `error` or `pong`, before any later frame is
-   * handled, or with null if the connection has ended. Throws CommandRefused if it is larger than the node accepts, which
-   * would close the connection.
+   * handled, or with null if the connection has ended. One that is larger than the node accepts would close the connection,
+   * so it is refused here.
    */
   sendCommand(command: string, onAnswer: (frame: Frame | null) => void): void {
     const id = ++this.#lastId;
     const text = `${command.slice(0, -1)},"id":${id}}`;
     const size = utf8Length(text);
     const most = this.messageMaxBytes;
-    if (size > most) throw new CommandRefused(`the command has ${size} bytes, ${most} are allowed`, "too_large");
+    if (size > most) {
+      return onAnswer({ type: "error", code: "too_large", message: `the command has ${size} bytes, ${most} are allowed` });
+    }
     this.#pending.set(id, onAnswer);
     if (!this.write(text)) this.answer({ type: "", id }, null);
   }

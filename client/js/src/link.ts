@@ -236,6 +236,7 @@ export class Link {
     this.#watch.expectPings(welcome.ping_interval);
     this.#refresh.begin(welcome.expires_at);
     this.#setStatus({ state: "connected", node, sessionId });
+    if (!this.isLive) return; // a listener has closed it
     this.owner.handleWelcome(welcome);
     this.wake();
   }

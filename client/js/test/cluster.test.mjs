@@ -26,10 +26,10 @@ function open(userId, { node = 1, url = cluster.url(node), ...options } = {}) {
 }
 
 /** A client whose connection goes through a proxy of the test. */
-async function openThroughProxy(userId) {
+async function openThroughProxy(userId, options = {}) {
   const proxy = await Proxy.start(cluster.url());
   opened.push(proxy);
-  return { proxy, client: open(userId, { url: proxy.url }) };
+  return { proxy, client: open(userId, { url: proxy.url, ...options }) };
 }
 
 const publish = (room, content) => cluster.call("POST", `/rooms/${room}/messages`, { content });
@@ -229,6 +229,18 @@ test("the history is read in pages", async () => {
   const contents = ({ messages }) => messages.map(({ content }) => content);
   assert.deepEqual([contents(last), contents(before), contents(since)], [[4, 5], [2, 3], [4, 5]]);
   assert.equal(last.position.offset, 5);
+});
+
+test("the WebSocket of the platform does as well as that of the package ws", { skip: !("WebSocket" in globalThis) }, async () => {
+  const { proxy, client } = await openThroughProxy("ada", { WebSocket: undefined });
+  const room = await client.join("platform");
+  const heard = listen(room, "message");
+  proxy.cut();
+  await reaches(client, "waiting");
+  await publish("platform", "meanwhile");
+  proxy.restore();
+
+  assert.deepEqual(await take(heard, 1), ["meanwhile"]);
 });
 
 test("the client of pages, with short names inside, does the same", async () => {

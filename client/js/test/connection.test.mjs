@@ -212,6 +212,18 @@ test("private messages, the bus and errors of the node are told", async () => {
   assert.equal((await errors.take()).code, "rate_limited");
 });
 
+test("an agent's session that a listener closes when it is connected is not joined", async () => {
+  const client = node.connect({ autoConnect: false });
+  const agent = client.agent("42");
+  agent.on("state", ({ state }) => state === "connected" && agent.close());
+  const joined = listen(agent, "joined");
+  const ended = listen(agent, "end");
+  (await node.accept()).welcome({ agent_id: "42" });
+
+  assert.equal(await ended.take(), null);
+  assert.ok(joined.isEmpty);
+});
+
 test("disconnect closes the connection until connect is called", async () => {
   const { client, connection } = await node.connected();
   client.disconnect();

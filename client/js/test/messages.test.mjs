@@ -205,6 +205,18 @@ test("a join that is rate limited is repeated", async () => {
   await joining;
 });
 
+test("a join that takes too long leaves the room, unless somebody else has it", async () => {
+  const { client, connection } = await node.connected();
+  await assert.rejects(client.join("mine", { timeout: 0.01 }), tannoy.NoAnswer);
+  const shared = client.room("shared");
+  await assert.rejects(client.join("shared", { timeout: 0.01 }), tannoy.NoAnswer);
+  await connection.take("join"); // of the first one, which is left when it is answered
+  await connection.confirmJoin();
+
+  assert.equal(await shared.ready(), shared);
+  assert.equal(client.room("shared"), shared);
+});
+
 test("observe is said in the join", async () => {
   const { client, connection } = await node.connected();
   client.room("lobby", { observe: true });
@@ -323,6 +335,12 @@ test("a command that is larger than the node accepts is refused before it is sen
 
   await assert.rejects(room.send("€".repeat(characters)), (error) => error.code === "too_large");
   assert.ok(connection.isSilent);
+});
+
+test("a room whose join is larger than the node accepts ends", async () => {
+  const { client } = await node.connected({}, { message_max_bytes: 128 });
+
+  await assert.rejects(client.join("x".repeat(128)), (error) => error.code === "too_large");
 });
 
 test("what is not answered in time is unconfirmed, and what was not sent is not", async () => {
