@@ -3,7 +3,7 @@
 import { Channel, type ChannelEvents } from "./channel.js";
 import type { ConnectionEvents } from "./connection-events.js";
 import { tellFrame } from "./connection-events.js";
-import { type Frame, renameFields } from "./frames.js";
+import { type Frame, OF_CHANNEL, renameFields } from "./frames.js";
 import { Link, type State, type Status } from "./link.js";
 import type { Settings } from "./options.js";
 
@@ -38,7 +38,7 @@ export class Agent<Content = any> extends Channel<Content, AgentEvents<Content>>
         this.enter(welcome);
       },
       handleFrame: (frame: Frame) => {
-        if (frame.type === "message" || frame.type === "resync") this.receive(frame);
+        if (OF_CHANNEL.includes(frame.type)) this.receive(frame);
         else tellFrame(this, frame);
       },
       handleInterrupted: () => this.interrupt(),

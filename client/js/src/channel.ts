@@ -4,7 +4,7 @@ import { call } from "./calls.js";
 import { CatchUp } from "./catch-up.js";
 import { Emitter } from "./emitter.js";
 import type { ClientError } from "./errors.js";
-import { type Frame, type Gap, makeGap, type Message, parseMessage, type Position, positionOf } from "./frames.js";
+import { type Frame, type Gap, makeGap, type Message, parseMessage, type Position, positionOf, renameFields, type StreamFrame } from "./frames.js";
 import { Inbox, Missed } from "./inbox.js";
 import type { Link } from "./link.js";
 
@@ -13,6 +13,8 @@ export interface ChannelEvents<Content> {
   message: Message<Content>;
   /** Messages may be missing at this place. */
   gap: Gap;
+  /** A stream has begun, goes on or has ended, in its order among the messages. */
+  stream: StreamFrame;
   /** It was joined, for the first time or again. `recovered`: messages that were missed and follow; null: not known. */
   joined: { isFirst: boolean; recovered: number | null };
   /** It was left or closed (null), or can't be used any more. */
@@ -76,7 +78,7 @@ export abstract class Channel<Content, Events extends ChannelEvents<Content>> ex
 
   override on<Name extends keyof Events>(name: Name, listener: (event: Events[Name]) => void): () => void {
     const off = super.on(name, listener);
-    if (name === "message") queueMicrotask(() => this.#drain()); // once the other listeners are there too
+    if (name === "message" || name === "stream") queueMicrotask(() => this.#drain()); // once the other listeners are there too
     return off;
   }
 
@@ -140,11 +142,11 @@ export abstract class Channel<Content, Events extends ChannelEvents<Content>> ex
     this.isJoined = false;
   }
 
-  /** @internal A `message` or `resync`. Before the channel is joined its position is not known: then it is recovered. */
+  /** @internal A frame of OF_CHANNEL. Before the channel is joined its position is not known: then it is recovered. */
   receive(frame: Frame): void {
     if (!this.isJoined) return;
-    if (frame.type === "message") this.#inbox.addMessage(frame);
-    else this.#inbox.addMissed(positionOf(frame));
+    if (frame.type === "resync") this.#inbox.addMissed(positionOf(frame));
+    else this.#inbox.addMessage(frame);
     this.#drain();
   }
 
@@ -160,7 +162,7 @@ export abstract class Channel<Content, Events extends ChannelEvents<Content>> ex
 
   /** Hand over what was received. Where messages may be missing it waits until they were read from the history. */
   #drain(): void {
-    while (!this.#isReading && !this.hasEnded && this.hears("message")) {
+    while (!this.#isReading && !this.hasEnded && (this.hears("message") || this.hears("stream"))) {
       if (this.#missed) {
         void this.#readMissed(this.#missed);
         return;
@@ -192,7 +194,10 @@ export abstract class Channel<Content, Events extends ChannelEvents<Content>> ex
   }
 
   #tell(frame: Frame): void {
-    if (!this.hasEnded) this.emit("message", parseMessage(frame) as Events["message"]);
+    if (this.hasEnded) return;
+    // Messages of a history may have no type.
+    if (frame.stream_id) this.emit("stream", renameFields(frame));
+    else this.emit("message", parseMessage(frame) as Events["message"]);
   }
 
   async #requestHistory(fields: Record<string, number>): Promise<Frame> {

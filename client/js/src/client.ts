@@ -4,7 +4,7 @@ import { Agent, type AgentOptions } from "./agent.js";
 import { call } from "./calls.js";
 import { type ConnectionEvents, tellFrame } from "./connection-events.js";
 import { Emitter } from "./emitter.js";
-import type { Frame } from "./frames.js";
+import { type Frame, OF_CHANNEL } from "./frames.js";
 import { Link, type State, type Status } from "./link.js";
 import { checkName, checkOptions, type Options, type Settings } from "./options.js";
 import { Room, type RoomOptions } from "./room.js";
@@ -126,11 +126,8 @@ export class Client extends Emitter<ConnectionEvents> {
 
   #handleFrame(frame: Frame): void {
     const room = this.#rooms.get(frame.room);
+    if (OF_CHANNEL.includes(frame.type)) return room?.receive(frame);
     switch (frame.type) {
-      case "message":
-      case "resync":
-        room?.receive(frame);
-        break;
       case "typing":
       case "user_joined":
       case "user_left":

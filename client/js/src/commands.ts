@@ -44,8 +44,7 @@ export class Commands {
   /** Send a command at once; its answer, or null if the connection ends. One that is not answered ends it. */
   exchange(command: Frame, onAnswer?: (frame: Frame) => void): Promise<Frame | null> {
     return new Promise((resolve) => {
-      const reason = `${command.type} was not answered within ${ANSWER_SECONDS} s`;
-      const timer = setTimeout(() => this.onLate(reason), ANSWER_SECONDS * 1000);
+      const timer = setTimeout(() => this.onLate(`${command.type} was not answered`), ANSWER_SECONDS * 1000);
       this.sendCommand(JSON.stringify(command), (answer) => {
         clearTimeout(timer);
         if (answer) onAnswer?.(answer);

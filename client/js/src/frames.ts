@@ -26,6 +26,28 @@ export interface Message<Content = unknown> {
   timestamp: string;
 }
 
+/** A frame of a stream, a text that grows: docs/protocol.md §12. */
+export interface StreamFrame {
+  /** `stream`: it has begun, or its whole text so far. `delta`: it goes on. `stream_end`: it stands for the message. */
+  type: "stream" | "delta" | "stream_end";
+  streamId: string;
+  /** Bytes in UTF-8 of the text before this piece, and with it. */
+  from?: number;
+  to: number;
+  text?: string;
+  /** Of `stream`. */
+  userId?: string | null;
+  username?: string | null;
+  meta?: unknown;
+  timestamp?: string;
+  /** Of `stream_end`, with its offset in the history. */
+  status?: "done" | "failed" | "stopped" | "lost";
+  offset?: number;
+}
+
+/** The types of frames that belong to the messages of a channel, in their order. */
+export const OF_CHANNEL = ["message", "resync", "stream", "delta", "stream_end"];
+
 /**
  * Messages after the position `after`, up to and including `until`, may be missing: no node can send them any more.
  * Null: that end is not known, as without history.

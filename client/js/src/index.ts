@@ -21,7 +21,7 @@ export {
   Unconfirmed,
   UserChanged,
 } from "./errors.js";
-export type { Frame, Gap, Message, Position } from "./frames.js";
+export type { Frame, Gap, Message, Position, StreamFrame } from "./frames.js";
 export type { State, Status } from "./link.js";
 export type { Options, QueuePolicy } from "./options.js";
 export type { Presence, User } from "./presence.js";

@@ -70,7 +70,7 @@ export function checkOptions(url: string, options: Options): Settings {
 /** The address with ws or wss, without a slash at its end. */
 function checkUrl(url: string): string {
   if (/^(ws|http)s?:\/\/[^/?#]+[^?#]*$/.test(url)) return url.replace(/^http/, "ws").replace(/\/+$/, "");
-  throw new ClientError(`${url} is not the address of a cluster, ws://HOST:PORT or wss://HOST:PORT, with the path before /ws`);
+  throw new ClientError(`${url} is not ws://HOST:PORT or wss://HOST:PORT, with the path before /ws`);
 }
 
 /** The name of a room, an agent or a session, if it is one (docs/protocol.md §1). Throws BadName. */

@@ -21,7 +21,6 @@ export function watchPage(listener: PageListener): () => void {
     [globalThis, "pagehide", (event) => (event as PageTransitionEvent).persisted && listener.onFrozen()],
     [globalThis, "pageshow", (event) => (event as PageTransitionEvent).persisted && listener.onThawed()],
     [document, "visibilitychange", () => document!.hidden || listener.onDoubt()],
-    [document, "resume", () => listener.onDoubt()],
   ];
   for (const [target, name, handle] of events) target?.addEventListener(name, handle);
   return () => {

@@ -173,6 +173,31 @@ test("an agent's session that was cut off comes back under its name, and recover
   assert.equal(agent.status.sessionId, sessionId);
 });
 
+test("a stream is heard while it grows, stopped by a reader, and not repeated after a reconnect", async () => {
+  const { proxy, client } = await openThroughProxy("ada");
+  const agent = client.agent("streams");
+  const frames = listen(agent, "stream");
+  const messages = listen(agent, "message");
+  await agent.ready();
+  const { stream_id: streamId } = await cluster.call("POST", "/agents/streams/streams", {});
+  await cluster.call("POST", `/agents/streams/streams/${streamId}`, { text: "half a " });
+  let text = "";
+  while (text !== "half a ") text += (await frames.take()).text ?? "";
+  await agent.request("stop", { stream_id: streamId });
+  const { stop } = await cluster.call("POST", `/agents/streams/streams/${streamId}`, { text: "sentence" });
+  await cluster.call("POST", `/agents/streams/streams/${streamId}/end`, { status: "stopped" });
+  let end;
+  while ((end = await frames.take()).type !== "stream_end") text += end.text ?? "";
+  proxy.cut();
+  await reaches(agent, "waiting");
+  await cluster.call("POST", "/agents/streams/messages", { content: "after" });
+  proxy.restore();
+  agent.connect();
+
+  assert.deepEqual([stop, text, end.status], [true, "half a sentence", "stopped"]);
+  assert.deepEqual(await take(messages, 1), ["after"]);
+});
+
 test("a session that an operator closes has ended", async () => {
   const client = open("kicked");
   await reaches(client, "connected");

@@ -153,6 +153,29 @@ test("a message that comes before the answer to a join waits for the recovery", 
   assert.deepEqual(await texts(heard, 3), ["m1", "m2", "m3"]);
 });
 
+test("the frames of a stream come in their order among the messages, and its end stands for a message", async () => {
+  const { room, connection } = await node.joined();
+  const heard = [];
+  room.on("message", ({ offset }) => heard.push(offset));
+  room.on("stream", ({ type, streamId, to, status }) => heard.push([type, streamId, to, status]));
+  const stream = { room: "lobby", stream_id: "s1" };
+  connection.send(
+    message(1),
+    { type: "stream", ...stream, user_id: null, username: null, timestamp: "t", from: 0, to: 0 },
+    { type: "delta", ...stream, from: 0, to: 2, text: "hi" },
+    { type: "stream_end", ...stream, to: 2, status: "done", offset: 2 },
+    message(2),
+    message(3),
+    { type: "ping" },
+  );
+  await connection.take("pong");
+
+  const [one, open, piece, end, three] = heard;
+  assert.deepEqual([one, three, heard.length], [1, 3, 5]);
+  assert.deepEqual([open, piece, end], [["stream", "s1", 0, undefined], ["delta", "s1", 2, undefined], ["stream_end", "s1", 2, "done"]]);
+  assert.deepEqual(room.position, { epoch: "e1", offset: 3 });
+});
+
 // ---- joining
 
 test("a room that is joined already at the node is left, and joined again", async () => {
