@@ -15,7 +15,7 @@ from tests.support.node import HASTY
 from tests.support.raw_http import RawHttp
 from tests.support.raw_socket import RawSocket
 from tests.support.redis_servers import RedisServer, binary_of, two_nodes
-from tests.support.reverse_proxies import deployed_haproxy
+from tests.support.reverse_proxies import deployed_haproxy, deployed_nginx
 
 COMPOSE = (PROJECT / "deploy" / "compose.yaml").read_text()
 DOCKERFILE = (PROJECT / "deploy" / "Dockerfile").read_text()
@@ -64,7 +64,17 @@ async def deployment(anyio_backend: str, valkey: RedisServer) -> AsyncGenerator[
         yield Deployment(public, private, nodes)
 
 
-# ---- the balancer
+# ---- the balancers
+
+
+async def test_nginx_passes_on_websockets_alone_through_its_public_port(deployment: Deployment) -> None:
+    async with deployed_nginx([node.port for node in deployment.nodes]) as (public, private):
+        client = await Client.open(f"ws://127.0.0.1:{public}/ws/chat/behind-nginx?user_id=ada")
+        await client.welcomed()
+        for path in ("/api/v1/nodes", "/metrics", "/diagnostics", "/ws/../api/v1/nodes", "/%61pi/v1/nodes"):
+            assert await deployment.status(public, path) == 404
+        assert await deployment.status(private, "/api/v1/nodes") == 200
+        await client.close()
 
 
 async def test_sessions_through_the_public_port_exchange_messages(deployment: Deployment) -> None:

@@ -1,18 +1,22 @@
-"""A rolling restart behind the HAProxy of deploy/, while clients chat: none of them notices anything."""
+"""A rolling restart behind the balancers of deploy/, while clients chat: none of them notices anything."""
 
 import asyncio
 from collections import Counter
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
+import pytest
 from tannoy.client import Gap, connect
 from tannoy.client.room import Room
 
 from tests.cluster.conftest import LONG_HISTORY
 from tests.support.cluster import Cluster, Transport
 from tests.support.node import PATIENT
-from tests.support.reverse_proxies import deployed_haproxy
+from tests.support.reverse_proxies import deployed_haproxy, deployed_nginx
 from tests.support.waiting import value_becomes
 
+Balancer = Callable[[Sequence[int]], AbstractAsyncContextManager[tuple[int, int]]]
+"""In front of these ports: its public and its private one."""
 CLIENTS = 30
 PAUSE = 0.5
 """Seconds between two messages of a client."""
@@ -44,7 +48,8 @@ class Chatter:
                 self.heard.append((item.offset, item.content))
 
 
-async def test_a_rolling_restart_is_noticed_by_no_client() -> None:
+@pytest.mark.parametrize("balancer", [deployed_haproxy, deployed_nginx], ids=["haproxy", "nginx"])
+async def test_a_rolling_restart_is_noticed_by_no_client(balancer: Balancer) -> None:
     async with AsyncExitStack() as stack:
         cluster = await stack.enter_async_context(
             Cluster(
@@ -57,7 +62,7 @@ async def test_a_rolling_restart_is_noticed_by_no_client() -> None:
                 **LONG_HISTORY,
             )
         )
-        public, _ = await stack.enter_async_context(deployed_haproxy([node.port for node in cluster.nodes]))
+        public, _ = await stack.enter_async_context(balancer([node.port for node in cluster.nodes]))
         chatters, stop = list[Chatter](), asyncio.Event()
         for number in range(CLIENTS):
             client = await stack.enter_async_context(connect(f"ws://127.0.0.1:{public}", user_id=f"u{number}"))

@@ -101,6 +101,29 @@ async def deployed_haproxy(ports: Sequence[int]) -> AsyncGenerator[tuple[int, in
             yield public, private
 
 
+@asynccontextmanager
+async def deployed_nginx(ports: Sequence[int]) -> AsyncGenerator[tuple[int, int]]:
+    """In front of the nodes on these ports, with `deploy/nginx.conf` itself. Gives its public and its private port."""
+    config = (PROJECT / "deploy" / "nginx.conf").read_text()
+    public, private = free_port(), free_port()
+    found = re.search(r"(^    server node-1:8000(.*)\n)(^    server node-.*\n)+", config, re.MULTILINE)
+    assert found is not None
+    servers = "".join(f"    server 127.0.0.1:{each}{found[2]}\n" for each in ports)
+    config = config.replace(found[0], servers)
+    config = config.replace("listen 8000;", f"listen 127.0.0.1:{public};")
+    config = config.replace("listen 127.0.0.1:8001;", f"listen 127.0.0.1:{private};")
+    config = re.sub(r"^worker_.*$|worker_connections 30000;", "", config, flags=re.MULTILINE)
+    with tempfile.TemporaryDirectory(prefix="tannoy-nginx-") as folder:
+        kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        here = "".join(f"  {kind}_temp_path {folder}/{kind};\n" for kind in kinds)
+        before = f"daemon off;\nmaster_process off;\nerror_log stderr crit;\npid {folder}/pid;\n"
+        file = Path(folder) / "nginx.conf"
+        file.write_text(before + config.replace("http {\n", "http {\n" + here))
+        arguments = ("-e", "stderr", "-p", folder, "-c", str(file))
+        async with _running(_binary("nginx"), arguments, private, is_ready=lambda code: code == 200):
+            yield public, private
+
+
 def _binary(name: str) -> str:
     found = shutil.which(name, path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
     if found is None:
