@@ -48,6 +48,11 @@ ENDED_MAX = 64
 """Streams of a channel that have ended and are remembered, so that what was read before is not shown; then the oldest
 is forgotten."""
 
+_HASH_MASK = (1 << 62) - 1
+_LOST = StreamStatus.LOST
+TOLD = -1
+"""Members were told of the end without its message, which is not to be delivered any more."""
+
 AskStream = Callable[[Channel, StreamId], None]
 """Ask Redis how a stream stands: the answer comes as a StreamRead."""
 
@@ -60,7 +65,8 @@ class StreamTable:
         self.views: dict[StreamId, StreamView] = {}
         self._ask = ask
         self._now = now
-        self._ended: OrderedDict[StreamId, bool] = OrderedDict()  # True: its message is not to be delivered any more
+        # How each has ended: a hash of its text, or TOLD. Redis may have lost an end, and have it a second time.
+        self._ended: OrderedDict[StreamId, int] = OrderedDict()
         self._given: list[Publication] = []  # of the batch that is being taken
         self._grown: dict[StreamId, int] = {}  # so long the text of these was before it
 
@@ -137,7 +143,7 @@ class StreamTable:
         if read.snapshot is None:
             if view is not None:
                 self._tell_end(view, StreamEnd(read.stream_id, len(view), StreamStatus.LOST), 0)
-                self._forget(read.stream_id, is_told=view.header is not None)
+                self._forget(read.stream_id, 0 if view.header is None else TOLD)
         elif read.stream_id in self._ended:
             pass  # it was read before its end came
         elif read.status is None:
@@ -146,7 +152,7 @@ class StreamTable:
             self._take_snapshot(read.snapshot)
             self._end_now(read.snapshot, read.status, 0)
         elif view is not None and view.header is None:
-            self._forget(read.stream_id, is_told=False)  # its message comes, or has been delivered
+            del self.views[read.stream_id]  # its message comes, or has been delivered
         elif view is not None:
             self._take_snapshot(read.snapshot)
             epoch, offset = read.position
@@ -156,19 +162,19 @@ class StreamTable:
     def _end_now(self, snapshot: StreamSnapshot, status: StreamStatus, offset: int) -> None:
         end = StreamEnd(snapshot.stream_id, len(snapshot.text), status)
         self._tell_end(self.views[snapshot.stream_id], end, offset)
-        self._forget(snapshot.stream_id, is_told=True)
+        self._forget(snapshot.stream_id, TOLD)
 
     def _take_end(self, end: StreamEnd, publication: StreamPublication) -> None:
-        view = self.views.get(end.stream_id)
-        text = None if view is None or view.header is None else text_of(publication)
-        if self._ended.get(end.stream_id):
-            pass  # members were told already
-        elif view is None or view.header is None or text is None:
-            self._give(publication)
-        else:
+        view, text = self.views.get(end.stream_id), text_of(publication)
+        digest, before = hash(text) & _HASH_MASK, self._ended.get(end.stream_id)
+        if view is not None and view.header is not None and text is not None:
             self._complete(view, StreamSnapshot(view.header, text))
             self._tell_end(view, end, publication.offset)
-        self._forget(end.stream_id, is_told=False)
+        elif before == TOLD or (view is None and before is not None and (end.status is _LOST or before == digest)):
+            return  # members have heard of this end, and that of their text
+        else:
+            self._give(publication)
+        self._forget(end.stream_id, digest)
 
     # ---- what members are given
 
@@ -203,10 +209,10 @@ class StreamTable:
             frame = StreamEndFrame(self.channel, end.stream_id, end.length, end.status, offset or None)
             self._give(Publication(encode_lazily(frame)))
 
-    def _forget(self, stream_id: StreamId, *, is_told: bool) -> None:
+    def _forget(self, stream_id: StreamId, how: int) -> None:
         self._give_grown()
         self.views.pop(stream_id, None)
-        self._ended[stream_id] = is_told
+        self._ended[stream_id] = how
         self._ended.move_to_end(stream_id)
         if len(self._ended) > ENDED_MAX:
             self._ended.popitem(last=False)

@@ -2,6 +2,7 @@
 
     python -m tests.chaos limits --seed 7       random faults; are limits and presence kept?
     python -m tests.chaos messages --seed 7     random faults; is every message delivered or announced as missing?
+    python -m tests.chaos streams               random faults; is every text whole, once, or ended as lost?
     python -m tests.chaos archive               kills of the archive's writer and database; is every message there once?
     python -m tests.chaos                       the first two, one after the other
     python -m tests.chaos scenario MUTANT       the scenarios of one mutant; `--product`: run them without the mutant
@@ -23,10 +24,12 @@ from tests.chaos.limits.scenarios import SCENARIOS as LIMIT_SCENARIOS
 from tests.chaos.messages.run import MessagesPlan, run_messages
 from tests.chaos.messages.scenarios import SCENARIOS as MESSAGE_SCENARIOS
 from tests.chaos.mutant import MUTANTS
+from tests.chaos.streams.run import StreamsPlan, run_streams
+from tests.chaos.streams.scenarios import SCENARIOS as STREAM_SCENARIOS
 
 SHOWN_MAX = 10
 """Violations of a scenario that are written out."""
-SCENARIOS = (*LIMIT_SCENARIOS, *MESSAGE_SCENARIOS)
+SCENARIOS = (*LIMIT_SCENARIOS, *MESSAGE_SCENARIOS, *STREAM_SCENARIOS)
 
 
 def _arguments() -> argparse.Namespace:
@@ -34,6 +37,7 @@ def _arguments() -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command")
     _limits(commands.add_parser("limits", help="limits and presence under random faults"))
     _messages(commands.add_parser("messages", help="messages under random faults"))
+    _streams(commands.add_parser("streams", help="streams under random faults"))
     _archive(commands.add_parser("archive", help="kills of the archive's writer and of its database"))
     _scenario(commands.add_parser("scenario", help="the scenarios of one mutant, which have to find it"))
     return parser.parse_args()
@@ -62,6 +66,15 @@ def _messages(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=float, default=240.0, help="messages published per second, at most")
 
 
+def _streams(parser: argparse.ArgumentParser) -> None:
+    _common(parser)
+    parser.add_argument("--pieces", type=int, default=100_000, help="that producers write")
+    parser.add_argument("--faults", type=int, default=20)
+    parser.add_argument("--agents", type=int, default=6, help="each with a producer")
+    parser.add_argument("--tabs", type=int, default=4, help="of each agent")
+    parser.add_argument("--pause", type=float, default=0.02, help="seconds between two pieces of a stream")
+
+
 def _archive(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the rooms that messages go to")
     parser.add_argument("--messages", type=int, default=20_000)
@@ -76,6 +89,8 @@ def _scenario(parser: argparse.ArgumentParser) -> None:
 async def _report(command: str, options: dict[str, Any]) -> Report:
     if command == "limits":
         return await run_limits(LimitsPlan(**options))
+    if command == "streams":
+        return await run_streams(StreamsPlan(**options))
     return await run_messages(MessagesPlan(**options))
 
 

@@ -2,7 +2,8 @@
 
 The checker has to find each of them, or a run without violations shows nothing. A mutant is a small function that
 patches the product before anything of it is built. Where the code that it patches has changed it raises LookupError:
-a mutant that changes nothing could not be found. `limits/mutants.py` and `messages/mutants.py` hold them.
+a mutant that changes nothing could not be found. `limits/mutants.py`, `messages/mutants.py` and
+`streams/mutants.py` hold them.
 """
 
 import sys
@@ -10,9 +11,10 @@ from collections.abc import Callable
 
 from tests.chaos.limits import mutants as limits
 from tests.chaos.messages import mutants as messages
+from tests.chaos.streams import mutants as streams
 from tests.support import node
 
-MUTANTS: dict[str, Callable[[], None]] = limits.MUTANTS | messages.MUTANTS
+MUTANTS: dict[str, Callable[[], None]] = limits.MUTANTS | messages.MUTANTS | streams.MUTANTS
 
 
 def main() -> int:

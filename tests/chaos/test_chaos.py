@@ -1,4 +1,5 @@
-"""Random faults of every kind: no limit is exceeded, nobody is forgotten, no message is missing without a word.
+"""Random faults of every kind: no limit is exceeded, nobody is forgotten, no message is missing without a
+word, every text is whole.
 
 `make chaos` goes on for longer.
 """
@@ -8,6 +9,7 @@ from tests.chaos.limits.run import LimitsPlan, run_limits
 from tests.chaos.limits.totals import Minimum as LimitsMinimum
 from tests.chaos.messages.run import MessagesPlan, run_messages
 from tests.chaos.messages.totals import Minimum as MessagesMinimum
+from tests.chaos.streams.run import AGAINST_STREAMS, StreamsPlan, run_streams
 
 CONNECTS = 2500
 MINUTES_MAX = 6.0
@@ -39,3 +41,13 @@ async def test_no_message_is_missing_without_a_word_under_faults_of_every_kind()
     assert report.violations == [], report.as_text()
     assert report.rejected_for == [], report.as_text()
     assert report.totals.faults.keys() == set(AGAINST_MESSAGES), report.as_text()
+
+
+async def test_every_text_is_whole_or_lost_under_faults_of_every_kind() -> None:
+    plan = StreamsPlan(seed=4, nodes=3, pieces=3000, faults=len(AGAINST_STREAMS), minutes=MINUTES_MAX)
+
+    report = await run_streams(plan, show_progress=_nothing)
+
+    assert report.violations == [], report.as_text()
+    assert report.rejected_for == [], report.as_text()
+    assert report.totals.faults.keys() == set(AGAINST_STREAMS), report.as_text()

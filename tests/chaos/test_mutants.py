@@ -1,4 +1,4 @@
-"""Does the checker find what it is for? Each mutant in the scenario that shows it, of limits, presence and messages.
+"""Does the checker find what it is for? Each mutant in the scenario that shows it, of limits, presence, messages, streams.
 
 The files `mutants.py` say what each one lacks. The product itself has to be clean in all scenarios.
 """
@@ -9,8 +9,9 @@ from tests.chaos.harness.trial import RunnableScenario, Trial
 from tests.chaos.limits.scenarios import SCENARIOS as OF_LIMITS
 from tests.chaos.messages.scenarios import SCENARIOS as OF_MESSAGES
 from tests.chaos.mutant import MUTANTS
+from tests.chaos.streams.scenarios import SCENARIOS as OF_STREAMS
 
-SCENARIOS: tuple[RunnableScenario, ...] = (*OF_LIMITS, *OF_MESSAGES)
+SCENARIOS: tuple[RunnableScenario, ...] = (*OF_LIMITS, *OF_MESSAGES, *OF_STREAMS)
 WITH_MUTANT = [scenario for scenario in SCENARIOS if scenario.mutant]
 
 

@@ -38,6 +38,8 @@ class Kind(StrEnum):
     PUBLISHED_TWICE = "published_twice"
     LOST = "lost"
     BAD_PAGE = "bad_page"
+    # of streams; HOLE, DUPLICATE and BEHIND are theirs too
+    WRONG_TEXT = "wrong_text"
 
 
 class Violation(NamedTuple):

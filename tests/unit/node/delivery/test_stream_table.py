@@ -246,6 +246,17 @@ def test_what_was_read_before_the_end_came_does_not_open_the_stream_again(room: 
     assert room.take(room.enter()) == []
 
 
+def test_an_end_that_redis_had_lost_and_has_again_is_not_given_twice(room: StreamRoom) -> None:
+    room.bring(begun(), piece(0, "abc"), ended("abc", 1))
+    assert room.bring(ended("abc", 5, epoch="f")) == []
+    assert room.bring(ended("ab", 6, epoch="f", status="lost")) == []
+
+
+def test_another_text_of_a_stream_whose_beginning_was_missed_is_a_message(room: StreamRoom) -> None:
+    room.bring(begun(), piece(0, "abc"), ended("abc", 1))
+    assert room.bring(ended("other", 2)) == ["message other"]
+
+
 def test_a_stream_of_a_name_that_has_ended_may_begin_again(room: StreamRoom) -> None:
     room.bring(begun(), piece(0, "a"), ended("a"))
     assert room.bring(begun(), piece(0, "b")) == ["stream", "delta 0 b"]
