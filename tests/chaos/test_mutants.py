@@ -1,4 +1,4 @@
-"""Does the checker find what it is for? Each mutant in the scenario that shows it, of limits, presence, messages, streams.
+"""Does the checker find what it is for? Each mutant in its scenario, of limits, presence, messages and streams.
 
 The files `mutants.py` say what each one lacks. The product itself has to be clean in all scenarios.
 """
