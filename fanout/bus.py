@@ -171,7 +171,7 @@ class Bus:
             seen_version=events.seen_version,
         )
         self.streams = StreamProducing(
-            self._messaging.publishing, keyspace, rules.history, rules.streams, clock, envelopes
+            self._messaging.publishing, keyspace, rules.history, rules.streams, clock, envelopes, rules.told
         )
         self.stream_reading = StreamReading(
             self._messaging.reading, keyspace, backend.unreadable, envelopes, incarnation=incarnation

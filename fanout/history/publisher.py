@@ -32,6 +32,10 @@ class ToldChannels:
     backlog: int
     """Events of a partition that may wait for delivery."""
 
+    def find_bound(self, channel: Channel) -> int:
+        """How many events may wait beside one of this channel; 0: nothing is told of it."""
+        return self.backlog if match_channel(self.patterns, channel) else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Published:
@@ -107,8 +111,7 @@ class Publisher:
         memory = None if key is None else self._keyspace.idempotency(channel, author, key)
         if self._rules.size:
             keys = self._keyspace.history(channel)
-            told = self._told
-            told_most = told.backlog if told is not None and match_channel(told.patterns, channel) else 0
+            told_most = 0 if self._told is None else self._told.find_bound(channel)
             message = KeptMessage(keys, channel.address, payload, memory, remember_seconds, tells_repeated, told_most)
             return self._batches.publish(message)
         if memory is not None:

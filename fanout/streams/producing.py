@@ -18,6 +18,7 @@ from ...shared.protocol.frames import Author, MessageFrame
 from ...shared.publication import EncodedMessage
 from ...shared.streams import Ended, StreamEnd, StreamHeader, StreamStatus, Written
 from ..heads import read_position
+from ..history.publisher import ToldChannels
 from ..history.reader import HistoryRules
 from ..pubsub.envelopes import PLAIN, Envelopes
 from ..pubsub.stream_events import BEGUN, PIECE, pack_header
@@ -65,8 +66,11 @@ class StreamProducing:
         rules: StreamRules,
         clock: Clock,
         envelopes: Envelopes = PLAIN,
+        told: ToldChannels | None = None,
     ) -> None:
+        """`told`: of which messages the HTTP hooks are told; None: of none."""
         self.rules = rules
+        self._told = told
         self._pipeline = pipeline
         self._keyspace = keyspace
         self._history = history
@@ -153,12 +157,14 @@ class StreamProducing:
         message = self._encode_message(channel, header, text, status)
         envelope = self._envelopes.pack_end(channel.address, end, message, kept=rules.size > 0)
         keys, history = self._keyspace.stream(channel, header.stream_id), self._keyspace.history(channel)
+        told_most = 0 if self._told is None else self._told.find_bound(channel)
         reply = await self._pipeline.run_script(
             STREAM_END,
             (*history, keys.end, keys.state, keys.text, keys.open, keys.due),
             (
                 *(rules.size, rules.ttl, rules.head_ttl, rules.recovery_ms, channel.address, envelope),
                 *(REMEMBER_SECONDS, stored.length, status),
+                *((told_most,) if told_most else ()),
             ),
         )
         if isinstance(reply, bytes):

@@ -3,12 +3,15 @@
 from collections.abc import AsyncGenerator
 
 import pytest
+from tannoy.fanout.history.publisher import ToldChannels
 from tannoy.fanout.history.reader import HistoryRules
 from tannoy.fanout.pubsub.envelopes import PLAIN, envelopes_of
 from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.fanout.streams.errors import StreamConflict, StreamRefused, StreamUnknown
 from tannoy.fanout.streams.producing import REMEMBER_SECONDS
 from tannoy.fanout.streams.sweeper import StreamSweeper
+from tannoy.fanout.webhooks.calls import HookCalls
+from tannoy.fanout.webhooks.events import EventReader
 from tannoy.shared.names import StreamId
 from tannoy.shared.protocol.codec import JSON, MSGPACK
 from tannoy.shared.publication import Position
@@ -49,6 +52,19 @@ async def test_the_text_becomes_one_message_at_the_next_offset(stream: StreamCha
     content = {"stream_id": "answer", "text": "one two", "status": "done", "meta": [1]}
     assert await stream.room.log_entries() == [(1, "before"), (2, content)]
     assert await stream.room.publish("after") == Position(before.epoch, 3)
+
+
+async def test_the_hooks_are_told_of_the_message_once_if_its_channel_matches(stream: StreamChannel) -> None:
+    channel, keyspace = stream.channel, stream.room.keyspace
+    hooks = HookCalls(stream.room.pipeline, keyspace, EventReader(keyspace, PLAIN), backlog=1000)
+    await stream.producing.open(channel, header_of(StreamId("untold")))
+    await stream.producing_with(told=ToldChannels(("room:other",), 1000)).end(channel, StreamId("untold"), DONE)
+    for _ in range(2):
+        ended = await stream.producing_with(told=ToldChannels(("room:*",), 1000)).end(channel, ANSWER, DONE)
+    (queued,) = await hooks.read(channel.partition, 10, 100_000)
+    assert ended.position is not None
+    assert (queued.event["epoch"], queued.event["offset"]) == ended.position
+    assert queued.event["content"] == {"stream_id": "answer", "text": "one two", "status": "done", "meta": [1]}
 
 
 async def test_what_is_published_is_that_message_in_both_formats_marked_as_the_end(stream: StreamChannel) -> None:

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Self
 
+from tannoy.fanout.history.publisher import ToldChannels
 from tannoy.fanout.history.reader import HistoryRules
 from tannoy.fanout.pubsub.envelopes import PLAIN, Envelopes
 from tannoy.fanout.redis.pipeline import Pipeline
@@ -50,10 +51,11 @@ class StreamChannel:
         max_bytes: int = 1000,
         timeout: float = 60.0,
         open_max: int = 3,
+        told: ToldChannels | None = None,
     ) -> StreamProducing:
         rules = StreamRules(max_bytes, timeout, open_max)
         room = self.room
-        return StreamProducing(room.pipeline, room.keyspace, history, rules, SystemClock(), envelopes)
+        return StreamProducing(room.pipeline, room.keyspace, history, rules, SystemClock(), envelopes, told)
 
     def reading_of(self, incarnation: str) -> StreamReading:
         return StreamReading(self.room.pipeline, self.room.keyspace, UnreadableData(), incarnation=incarnation)
