@@ -15,6 +15,8 @@ _TOKEN_SETTINGS = frozenset(
     "jwt_secret jwt_public_key jwks_url jwt_algorithms jwt_audience jwt_issuer auth_query_token".split()
 )
 
+_EVENT_SETTINGS = frozenset("hook_events hook_messages hook_backlog hook_retry_seconds".split())
+
 
 def find_file_warnings(settings: Settings) -> list[str]:
     """Return a sentence if the limit of open files, as it is now, admits fewer sessions than the settings."""
@@ -59,6 +61,7 @@ def find_warnings(
     if settings.auth == "none" and (found := sorted(_TOKEN_SETTINGS & settings.model_fields_set)):
         named = ", ".join(f"TANNOY_{name.upper()}" for name in found)
         warnings.append(f"these settings have no effect without TANNOY_AUTH=jwt: {named}")
+    warnings += _find_hook_warnings(settings)
     redis = _find_foreign_redis(settings)
     if redis is not None and not settings.cluster_secret.get_secret_value():
         warnings.append(
@@ -72,6 +75,18 @@ def find_warnings(
     if found := unknown_settings(names):
         warnings.append(f"unknown settings, perhaps misspelt: {', '.join(found)}")
     return warnings
+
+
+def _find_hook_warnings(settings: Settings) -> list[str]:
+    """Return a sentence for settings that have no effect beside, or without, those of the HTTP hooks."""
+    of_tokens = _TOKEN_SETTINGS - {"auth_query_token"} if settings.auth == "hook" else frozenset[str]()
+    of_events = frozenset[str]() if settings.hook_url.get_secret_value() else _EVENT_SETTINGS
+    found = {"with TANNOY_AUTH=hook": of_tokens, "without TANNOY_HOOK_URL": of_events}
+    return [
+        f"these settings have no effect {where}: {', '.join(f'TANNOY_{name.upper()}' for name in sorted(those))}"
+        for where, names in found.items()
+        if (those := names & settings.model_fields_set)
+    ]
 
 
 def _find_foreign_redis(settings: Settings) -> AnyAddress | None:

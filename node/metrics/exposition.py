@@ -10,10 +10,16 @@ from prometheus_client.registry import Collector
 
 from ...shared.durations import BOUNDS_SECONDS, DurationStatistics
 from ..statistics import NodeStatistics
-from . import of_messages, of_process, of_redis, of_sessions
+from . import of_messages, of_process, of_redis, of_sessions, of_webhooks
 from .family import DurationFamily, Family, Kind
 
-FAMILIES = (*of_process.FAMILIES, *of_sessions.FAMILIES, *of_messages.FAMILIES, *of_redis.FAMILIES)
+FAMILIES = (
+    *of_process.FAMILIES,
+    *of_sessions.FAMILIES,
+    *of_messages.FAMILIES,
+    *of_redis.FAMILIES,
+    *of_webhooks.FAMILIES,
+)
 DURATIONS = (*of_messages.DURATIONS, *of_redis.DURATIONS)
 
 _BOUNDS = (*map(str, BOUNDS_SECONDS), "+Inf")

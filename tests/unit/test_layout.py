@@ -50,6 +50,7 @@ COVERED_BY: dict[str, str] = {
     "fanout/pubsub/barriers.py": "tests/unit/fanout/pubsub/test_link.py",
     "fanout/presence/calls.py": "tests/scripts/test_presence.py",
     "fanout/presence/sweeper.py": "tests/scripts/test_presence_process.py",
+    "node/metrics/of_webhooks.py": "tests/unit/node/metrics/test_exposition.py",
     "fanout/backlog.py": "tests/scripts/test_hooks.py",
     "fanout/webhooks/calls.py": "tests/scripts/test_hooks.py",
     "fanout/webhooks/delivery.py": "tests/integration/test_hook_delivery.py",

@@ -1,6 +1,7 @@
 """Which settings an operator is told about at start."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tannoy.node.lifecycle import files
@@ -109,3 +110,15 @@ def test_a_bound_of_memory_that_can_not_be_measured_is_warned_of(monkeypatch: py
     (sentence,) = find_memory_warnings(Settings(memory_max_mb=512))
 
     assert sentence.startswith("TANNOY_MEMORY_MAX_MB has no effect: a process can't measure its memory")
+
+
+def test_settings_of_tokens_beside_a_back_end_that_decides_are_warned_of() -> None:
+    settings = Settings(auth="hook", hook_auth_url="https://example.org/", jwt_secret="s" * 32, auth_query_token=True)
+    assert "these settings have no effect with TANNOY_AUTH=hook: TANNOY_JWT_SECRET" in find_warnings(settings, {})
+
+
+def test_settings_of_events_without_a_target_are_warned_of() -> None:
+    sentence = "these settings have no effect without TANNOY_HOOK_URL: TANNOY_HOOK_EVENTS, TANNOY_HOOK_MESSAGES"
+    chosen: dict[str, Any] = {"hook_events": "user_left", "hook_messages": "room:*"}
+    assert sentence in find_warnings(Settings(**chosen), {})
+    assert sentence not in find_warnings(Settings(hook_url="https://example.org/", **chosen), {})
