@@ -99,7 +99,7 @@ class Target:
     def __init__(self, port: int) -> None:
         self.port = port
         self.ws_url = f"ws://127.0.0.1:{port}"
-        self.http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}")
+        self.http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", verify=False)
 
     async def __aenter__(self) -> Self:
         return self

@@ -46,7 +46,7 @@ class Served:
     def __init__(self, port: int, mount: str) -> None:
         self.port = port
         self.url = f"127.0.0.1:{port}{mount}"
-        self.http = httpx.AsyncClient(base_url=f"http://{self.url}", timeout=PATIENCE)
+        self.http = httpx.AsyncClient(base_url=f"http://{self.url}", timeout=PATIENCE, verify=False)
         self.clients: list[Client] = []
 
     async def open(self, path: str, **options: Any) -> Client:

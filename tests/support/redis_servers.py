@@ -14,6 +14,7 @@ from typing import Any, Self, cast
 
 import pytest
 from redis.asyncio import Redis
+from redis.driver_info import DriverInfo
 from redis.exceptions import ConnectionError as NoConnection
 from tannoy.fanout.redis.address import parse_address
 from tannoy.fanout.startup import skip_recovery
@@ -29,6 +30,9 @@ from tests.support.waiting import PATIENCE, eventually
 MASTER = "mymaster"
 DOWN_AFTER = 1.0
 """Seconds of silence after which a Sentinel holds a master to be down."""
+
+_DRIVER = DriverInfo()
+"""Made once: each client without one reads the version of redis-py from its installed files, in 1.4 ms of CPU."""
 
 SERVERS = ("redis-7.0", "valkey")
 
@@ -139,7 +143,7 @@ class RedisServer:
     async def run(self, *words: str, **login: str) -> Any:
         """One command on a connection of its own. `login`: `username` and `password`."""
         options: dict[str, Any] = {**login, **({} if self._tls is None else self._tls.options)}
-        client: Redis = Redis(port=self.port, protocol=3, socket_timeout=5, **options)
+        client: Redis = Redis(port=self.port, protocol=3, socket_timeout=5, driver_info=_DRIVER, **options)
         async with client:
             return await client.execute_command(*words)  # type: ignore[no-untyped-call]  # redis-py has no type for it
 

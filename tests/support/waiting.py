@@ -5,7 +5,11 @@ import time
 from collections.abc import Awaitable, Callable
 
 ASK_AGAIN = 0.02
-"""Seconds between two looks at a condition."""
+"""Seconds between the first looks at a condition, and between all of them where a test is about the time."""
+ASK_AGAIN_MAX = 0.1
+"""Seconds between two looks at a condition that takes long: each look costs its test and its node CPU."""
+_SHARE = 0.1
+"""Of the time that has passed: what a later look adds to a wait at most."""
 PATIENCE = 60.0
 """Seconds for what has to come, on however busy a machine: it only bounds a failure, and no test is about it."""
 
@@ -19,8 +23,13 @@ async def eventually(condition: Callable[[], Awaitable[bool]], *, within: float 
     while not await condition():
         if time.monotonic() - started > within:
             raise AssertionError(f"not within {within:g} s: {what}")
-        await asyncio.sleep(ASK_AGAIN)
+        await asyncio.sleep(_pause(time.monotonic() - started) if within == PATIENCE else ASK_AGAIN)
     return time.monotonic() - started
+
+
+def _pause(passed: float) -> float:
+    """Seconds until the next look."""
+    return min(max(ASK_AGAIN, passed * _SHARE), ASK_AGAIN_MAX)
 
 
 async def value_becomes(read: Callable[[], Awaitable[object]], wanted: object, *, within: float = PATIENCE) -> None:
