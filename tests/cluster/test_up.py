@@ -8,6 +8,7 @@ import sqlite3
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -45,7 +46,7 @@ async def _up(port: int, *options: str, **settings: str) -> AsyncGenerator[async
 
 
 async def _diagnostics(port: int) -> dict[str, Any]:
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(verify=False) as http:
         return cast(dict[str, Any], (await http.get(f"http://127.0.0.1:{port}/diagnostics")).json())
 
 
@@ -95,25 +96,6 @@ def _descendants(pid: int) -> list[int]:
     return found[1:]
 
 
-async def test_up_starts_a_killed_node_again() -> None:
-    port = free_ports_in_a_row(3)
-    async with _up(port) as process:
-        first, second = await _pids(port)
-
-        os.kill(first, signal.SIGKILL)
-
-        async def is_back() -> bool:
-            try:
-                return bool((await _diagnostics(port + 1))["pid"] != first)
-            except httpx.TransportError:
-                return False
-
-        await eventually(is_back, what="node-1 runs again")
-        assert (await _pids(port))[1] == second
-        process.send_signal(signal.SIGINT)
-        assert await process.wait() == 0
-
-
 async def test_up_does_not_start_a_drained_node_again_and_ends_with_the_last_one() -> None:
     port = free_ports_in_a_row(3)
     async with _up(port) as process, httpx.AsyncClient(timeout=PATIENCE) as http:
@@ -131,69 +113,94 @@ async def test_up_does_not_start_a_drained_node_again_and_ends_with_the_last_one
     assert not _runs(first)
 
 
-async def test_up_writes_the_archive_of_its_nodes_and_leaves_no_process_running(tmp_path: Path) -> None:
-    port, file = free_ports_in_a_row(3), tmp_path / "archive.db"
+# ---- one that several tests share
 
-    async def is_written() -> bool:
-        with contextlib.closing(sqlite3.connect(file)) as database:
-            try:
-                return bool(database.execute("SELECT count(*) FROM tannoy_messages").fetchone() == (1,))
-            except sqlite3.OperationalError:  # there is no table yet
-                return False
 
-    async with _up(port, ARCHIVE="room:*", DATABASE_URL=f"sqlite:///{file}") as process:
+@dataclass(frozen=True, slots=True)
+class Up:
+    """One that no test ends."""
+
+    port: int
+    archive: Path
+    process: asyncio.subprocess.Process
+
+
+@pytest.fixture(scope="module")
+async def up(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Up]:
+    """On every interface, with an archive. It ends without a process that runs on, whatever its nodes went through."""
+    port, file = free_ports_in_a_row(3), tmp_path_factory.mktemp("up") / "archive.db"
+    archive = {"ARCHIVE": "room:*", "DATABASE_URL": f"sqlite:///{file}"}
+    async with _up(port, "--host", "0.0.0.0", **archive) as process:
+        yield Up(port, file, process)
         children = _descendants(process.pid)
-        async with httpx.AsyncClient() as http:
-            answer = await http.post(f"http://127.0.0.1:{port}/api/v1/rooms/lobby/messages", json={"content": "hi"})
-        assert answer.status_code == 200
-        await eventually(is_written, what="the archive is written")
         process.send_signal(signal.SIGINT)
-
         assert await process.wait() == 0
         await eventually(lambda: _none_runs(children), what="all processes are gone")
 
 
-async def test_up_on_every_interface_without_a_key_is_ready_and_serves_the_page() -> None:
+async def test_up_starts_a_killed_node_again(up: Up) -> None:
+    first, second = await _pids(up.port)
+
+    os.kill(first, signal.SIGKILL)
+
+    async def is_back() -> bool:
+        try:
+            return bool((await _diagnostics(up.port + 1))["pid"] != first)
+        except httpx.TransportError:
+            return False
+
+    await eventually(is_back, what="node-1 runs again")
+    assert (await _pids(up.port))[1] == second
+
+
+async def test_up_writes_the_archive_of_its_nodes(up: Up) -> None:
+    of_room = "SELECT count(*) FROM tannoy_messages WHERE channel = 'room:archived'"
+
+    async def is_written() -> bool:
+        with contextlib.closing(sqlite3.connect(up.archive)) as database:
+            try:
+                return bool(database.execute(of_room).fetchone() == (1,))
+            except sqlite3.OperationalError:  # there is no table yet
+                return False
+
+    async with httpx.AsyncClient(verify=False) as http:
+        answer = await http.post(f"http://127.0.0.1:{up.port}/api/v1/rooms/archived/messages", json={"content": "hi"})
+
+    assert answer.status_code == 200
+    await eventually(is_written, what="the archive is written")
+
+
+async def test_up_on_every_interface_without_a_key_is_ready_and_serves_the_page(up: Up) -> None:
     """The way to look at the page on a phone."""
-    port = free_ports_in_a_row(3)
-    async with _up(port, "--host", "0.0.0.0") as process, httpx.AsyncClient() as http:
-        assert len(await _pids(port)) == 2
-        assert (await http.get(f"http://127.0.0.1:{port}/")).status_code == 200
-        process.send_signal(signal.SIGINT)
-        assert await process.wait() == 0
+    async with httpx.AsyncClient(verify=False) as http:
+        assert len(await _pids(up.port)) == 2
+        assert (await http.get(f"http://127.0.0.1:{up.port}/")).status_code == 200
 
 
-async def test_the_shared_port_leads_to_any_node() -> None:
-    port = free_ports_in_a_row(3)
-    async with _up(port) as process:
-        clients = [await Client.open(f"ws://127.0.0.1:{port}/ws/chat/lobby") for _ in range(40)]
-        nodes = {(await client.welcomed())["node"] for client in clients}
-        assert nodes == {"node-1", "node-2"}
-        await clients[0].ok("message", content="to all")
-        for client in clients:
-            assert await client.contents(1) == ["to all"]
-            await client.close()
-        process.send_signal(signal.SIGINT)
-        assert await process.wait() == 0
+async def test_the_shared_port_leads_to_any_node(up: Up) -> None:
+    clients = [await Client.open(f"ws://127.0.0.1:{up.port}/ws/chat/lobby") for _ in range(40)]
+    nodes = {(await client.welcomed())["node"] for client in clients}
+    assert nodes == {"node-1", "node-2"}
+    await clients[0].ok("message", content="to all")
+    for client in clients:
+        assert await client.contents(1) == ["to all"]
+        await client.close()
 
 
-async def test_sighup_replaces_the_nodes_one_by_one_and_no_session_misses_a_message() -> None:
-    port = free_ports_in_a_row(3)
-    async with _up(port) as process, connect(f"ws://127.0.0.1:{port}", user_id="ada") as client:
-        before = await _pids(port)
-        room = await client.join("lobby")
+async def test_sighup_replaces_the_nodes_one_by_one_and_no_session_misses_a_message(up: Up) -> None:
+    async with connect(f"ws://127.0.0.1:{up.port}", user_id="ada") as client:
+        before = await _pids(up.port)
+        room = await client.join("spoken-in-meanwhile")
 
-        process.send_signal(signal.SIGHUP)
+        up.process.send_signal(signal.SIGHUP)
 
         heard: list[object] = []
         async with asyncio.timeout(PATIENCE):
-            while not await _all_replaced(port, before):
+            while not await _all_replaced(up.port, before):
                 await room.send(len(heard), key=f"message-{len(heard)}")
                 heard.append((await anext(room)).content)
         assert heard == list(range(len(heard)))
         await eventually(lambda: _none_runs(before), what="the former processes are gone")
-        process.send_signal(signal.SIGINT)
-        assert await process.wait() == 0
 
 
 async def _all_replaced(port: int, before: list[int]) -> bool:
