@@ -49,6 +49,10 @@ FAMILIES: tuple[Family, ...] = (
         "Messages that were dropped, because they can't be read or are not sealed by this cluster.",
         lambda node: node.bus.tracker.malformed,
     ),
+    gauge("tannoy_streams", "Open streams in the channels of this node.", lambda node: node.streams.streams),
+    gauge(
+        "tannoy_stream_text_bytes", "Bytes of their text that this node holds.", lambda node: node.streams.text_bytes
+    ),
 )
 DURATIONS = (
     DurationFamily(

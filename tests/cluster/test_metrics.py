@@ -96,6 +96,7 @@ FIRING: dict[str, dict[str, str]] = {
     "TannoyServiceDown": {'tannoy_service_up{service="redis"}': "0x60"},
     "TannoyArchiveLate": {"tannoy_archive_lag_seconds": "90x60"},
     "TannoyHooksFail": {'tannoy_hook_failures_total{hook="on_message",result="late"}': "0+10x60"},
+    "TannoyWebhooksLate": {"tannoy_webhook_lag_seconds": "90x60"},
     "TannoyLogLost": {"tannoy_log_lines_lost_total": "0+1x60"},
 }
 """For each alert, series in which it fires: a value each 15 s, for 15 minutes."""
