@@ -111,6 +111,9 @@ class EchoAcceptor:
         self.heads = LoopShares(SystemClock())
         self.handshakes = HandshakeQueue(SystemClock(), lambda: 0.0)
 
+    def is_near_file_limit(self) -> bool:
+        return False
+
     def find_early_refusal(self, handshake: Handshake) -> Rejected | None:
         self.counted += 1
         return self.refusal
