@@ -115,6 +115,7 @@ class RedisConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None  # uvloop raises where asyncio ignores what is done to a closed transport
+        self._reader = hiredis.Reader(notEnoughData=_NOT_ENOUGH)  # who keeps this object keeps no part of a message
         if not self.lost.done():
             self.lost.set_result(exc or self._reason)
         why = f": {exc or self._reason}" if exc or self._reason else ""

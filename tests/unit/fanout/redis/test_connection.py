@@ -285,3 +285,18 @@ def test_nothing_that_is_done_to_a_lost_connection_raises_under_uvloop() -> None
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(lose_connection())
+
+
+@on_manual_time
+async def test_a_connection_that_has_ended_keeps_no_part_of_a_reply() -> None:
+    """Who keeps the object, such as its RoleWatch, would keep the megabytes that were read of a large message."""
+    connection, _ = open_connection()
+    answer = connection.send("GET", "a")
+    connection.data_received(b"$8000000\r\n" + bytes(3_000_000))
+    assert connection.is_receiving
+
+    connection.connection_lost(None)
+
+    assert not connection.is_receiving
+    with pytest.raises(ConnectionLost):
+        await answer
