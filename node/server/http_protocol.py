@@ -270,7 +270,7 @@ class TannoyHttpProtocol(PacedHttpProtocol):
         else:
             self.flow.resume_reading()
             self.transport.write_eof()
-            self.loop.call_later(CLOSE_DEADLINE, self.transport.abort)
+            self._timer = self.loop.call_later(CLOSE_DEADLINE, self.transport.abort)
 
     def _close_behind_pipeline(self) -> None:
         """Answer the requests that wait, the last one with `Connection: close`, and ignore what else the peer sends."""

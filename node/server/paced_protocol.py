@@ -11,7 +11,7 @@ from typing import cast
 
 import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.utils import is_ssl
 
 from ..admission.handshake import NO_PLACE, Handshake, Rejected, join_headers
@@ -51,6 +51,10 @@ class PacedHttpProtocol(HttpToolsProtocol):
         if self._delayed is not None:
             self._delayed.cancel()
         super().connection_lost(exc)
+        # Either would keep this object: the timer for seconds, which uvicorn leaves running behind a reset, and the
+        # cycle until the garbage collector finds it.
+        self._unset_keepalive_if_required()
+        self.cycle = cast("RequestResponseCycle", None)
 
     def read_in_turn(self, data: bytes, read: Callable[[bytes], None]) -> Rejected | None:
         """Call `read` with what may be, or belong to, a head; returns a refusal if too much waits already."""

@@ -3,16 +3,19 @@
 A node has some thousand places. Here there are three, and the clock by which their clients wait is the test's.
 """
 
+import gc
+import weakref
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 
 import pytest
 from tannoy.node.admission.other_connections import WAIT_MIN
+from tannoy.node.server.http_protocol import TannoyHttpProtocol
 
 from tests.support.http_server import HttpServer
 from tests.support.raw_http import RawHttp
 from tests.support.raw_socket import RawSocket
-from tests.support.waiting import value_becomes
+from tests.support.waiting import eventually, value_becomes
 
 PLACES = 3
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -84,3 +87,25 @@ async def test_a_connection_that_has_ended_gives_its_place_back(server: HttpServ
         await value_becomes(server.open, 1)
 
     await value_becomes(server.open, 0)
+
+
+async def _is_freed(connection: weakref.ref[TannoyHttpProtocol]) -> bool:
+    gc.collect()
+    return connection() is None
+
+
+@pytest.mark.parametrize("request_bytes", [b"no request\r\n\r\n", REQUEST], ids=["refused", "answered"])
+async def test_a_connection_that_its_client_has_reset_is_freed(
+    request_bytes: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only when its next request, or its end, is due: thousands may come before."""
+    monkeypatch.setattr("tannoy.node.server.http_protocol.CLOSE_DEADLINE", 3600)
+    async with HttpServer.running(keep_alive=3600) as server, RawHttp.to(server.port) as http:
+        await http.send(request_bytes)
+        await http.answer()
+        connections = [weakref.ref(each) for each in gc.get_objects() if isinstance(each, TannoyHttpProtocol)]
+        assert len(connections) == 1
+
+        http.reset()
+
+        await eventually(lambda: _is_freed(connections[0]), what="the connection is freed")

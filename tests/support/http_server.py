@@ -45,9 +45,17 @@ class HttpServer:
 
     @classmethod
     @asynccontextmanager
-    async def running(cls, *, places: int = 100) -> AsyncGenerator[Self]:
+    async def running(cls, *, places: int = 100, keep_alive: int = 5) -> AsyncGenerator[Self]:
+        """`keep_alive`: seconds for which a connection may be idle."""
         made = cls(places)
-        config = uvicorn.Config(made, http=TannoyHttpProtocol, ws="none", log_config=None, access_log=False)
+        config = uvicorn.Config(
+            made,
+            http=TannoyHttpProtocol,
+            ws="none",
+            log_config=None,
+            access_log=False,
+            timeout_keep_alive=keep_alive,
+        )
         config.load()
         state = ServerState()
         listening = await asyncio.get_running_loop().create_server(

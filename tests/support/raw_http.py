@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import json
+import socket
+import struct
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -59,6 +61,12 @@ class RawHttp:
         """Send a request, whose lines are those of `head`, and read its answer."""
         await self.send("\r\n".join([*head.strip().splitlines(), "", ""]).encode() + body)
         return await self.answer()
+
+    def reset(self) -> None:
+        """End the connection with a reset, as a client whose machine has lost it."""
+        linger = struct.pack("ii", 1, 0)
+        self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self._writer.transport.abort()
 
     async def is_ended(self) -> bool:
         """Whether the peer sends nothing more. Waits until it has closed."""
