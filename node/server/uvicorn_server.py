@@ -118,7 +118,12 @@ class _Stopping:
 
 
 def tune_garbage_collector() -> None:
-    """Exclude the objects that exist after start from later collections, and collect less often."""
+    """Exclude the objects that exist after start from later collections, and collect less often.
+
+    A connection that has ended is garbage of some hundred objects, so the youngest are looked at after ten thousand.
+    Those that outlive one look, such as the sessions of a storm, are looked at once more after five, and then seldom:
+    the oldest are all sessions, and a look at them takes long.
+    """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+    gc.set_threshold(10_000, 5, 400)
