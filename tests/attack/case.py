@@ -60,7 +60,7 @@ class Case:
     before anything is measured, for as long as it goes on. `by_client`: it needs no access to Redis. `sealed`: the
     cluster has a secret. `rated`: sessions have the rates of the product, which other attacks do without. `is_long`: it
     takes too long for the tests. `connections_mb`: what its connections may take of the node's memory, beside the
-    bound.
+    bound. `cuts_link`: it ends the node's link to Redis each time, and a node is not ready while it has none.
     """
 
     name: str
@@ -73,3 +73,4 @@ class Case:
     rated: bool = False
     is_long: bool = False
     connections_mb: float = 0.0
+    cuts_link: bool = False

@@ -56,6 +56,7 @@ async def _measure(
         expected=case.ends_as,
         not_ready=watch.not_ready,
         connections_mb=case.connections_mb,
+        cuts_link=case.cuts_link,
     )
 
 

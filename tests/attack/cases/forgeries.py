@@ -72,11 +72,11 @@ async def _flood(attacker: Attacker) -> str:
         await member.close()
 
 
-def _case(name: str, forge: Forge, *, fault: str = "F6", sealed: bool = False) -> Case:
+def _case(name: str, forge: Forge, *, fault: str = "F6", sealed: bool = False, cuts_link: bool = False) -> Case:
     async def attack(attacker: Attacker) -> str:
         return await _forge(attacker, forge)
 
-    return Case(name, fault, attack, HEARD, by_client=False, sealed=sealed)
+    return Case(name, fault, attack, HEARD, by_client=False, sealed=sealed, cuts_link=cuts_link)
 
 
 def _renumbered(offset: str) -> Forge:
@@ -94,7 +94,7 @@ CASES = (
     _case("a message one ahead of its head", _renumbered("2")),
     _case("an offset of 30 digits", _renumbered("1" + "0" * 30)),
     _case("an offset without digits", _renumbered("-x")),
-    _case("a message of 8 MB", lambda payload: payload + bytes(8_000_000)),
+    _case("a message of 8 MB", lambda payload: payload + bytes(8_000_000), cuts_link=True),
     _case("bytes without meaning", lambda payload: b"\xff" * 1000, fault="F19"),
     Case("bytes without meaning, again and again", "F19", _flood, HEARD, by_client=False),
     _case("a message renumbered, with a secret", _renumbered("1000000"), fault="F18", sealed=True),
