@@ -1,7 +1,10 @@
-"""Messages of one loop turn, as one call of a script: half of what a single one costs Redis is the script around it.
+"""Messages of one loop turn, as one call of a script where that costs Redis less.
 
-They keep their order. Each is confirmed or refused alone; where Redis does not confirm the call in time, all of its
-messages are not confirmed, since any of them may have been published.
+It does for several messages of one channel, whose head and log are then looked after once, and for very many of any. A
+few messages of as many channels are calls of their own, in the same write. All keep their order.
+
+Each is confirmed or refused alone; where Redis does not confirm a call in time, all of its messages are not confirmed,
+since any of them may have been published.
 """
 
 import asyncio
@@ -21,6 +24,10 @@ from ..unreadable import UnreadableData
 
 MESSAGES_AT_ONCE = 64
 """Messages in one call: Redis carries out nothing else meanwhile, for less than half a millisecond."""
+WORTH_REPEATED = 2
+"""Messages of channels of which the call has others too, from which it costs less than a call for each."""
+WORTH_MESSAGES = 16
+"""Messages of any channels, from which it does."""
 BATCH_MAX_BYTES = 65_536
 """Bytes of the messages in one call. A larger message is a call of its own, so that none of another author waits for
 it, nor fails with it."""
@@ -75,21 +82,25 @@ class PublishBatches:
         waiting, self._waiting = self._waiting, {}
         for messages in waiting.values():
             for batch in _batches_of(messages):
-                self._send(batch)
+                if _is_worth_one_call(batch):
+                    self._send_together(batch)
+                else:
+                    for each in batch:
+                        self._send_alone(each)
 
-    def _send(self, batch: list[_Waiting]) -> None:
-        if len(batch) > 1:
-            keys, words = _call_of([each.message for each in batch])
-            answer = self._pipeline.run_script(PUBLISH_MANY, keys, (*self._rules, *words))
-            answer.add_done_callback(partial(self._answer_all, batch))
-            return
-        message = batch[0].message
+    def _send_together(self, batch: list[_Waiting]) -> None:
+        keys, words = _call_of([each.message for each in batch])
+        answer = self._pipeline.run_script(PUBLISH_MANY, keys, (*self._rules, *words))
+        answer.add_done_callback(partial(self._answer_all, batch))
+
+    def _send_alone(self, waiting: _Waiting) -> None:
+        message = waiting.message
         options: tuple[Word, ...] = (1,) if message.tells else ()
         if message.told_most:
             options = (int(message.tells), message.told_most)
         of_message = (message.address, message.envelope, message.seconds, *options)
         answer = self._pipeline.run_script(PUBLISH, _keys_of(message), (*self._rules, *of_message))
-        answer.add_done_callback(partial(_answer_one, batch[0].answer))
+        answer.add_done_callback(partial(_answer_one, waiting.answer))
 
     def _answer_all(self, batch: list[_Waiting], answer: asyncio.Future[Reply]) -> None:
         if answer.cancelled():
@@ -142,6 +153,12 @@ def _batches_of(messages: list[_Waiting]) -> Iterator[list[_Waiting]]:
         size += added
     if batch:
         yield batch
+
+
+def _is_worth_one_call(batch: list[_Waiting]) -> bool:
+    if len(batch) >= WORTH_MESSAGES:
+        return True
+    return len(batch) > 1 and len(batch) - len({each.message.address for each in batch}) >= WORTH_REPEATED
 
 
 def _keys_of(message: KeptMessage) -> tuple[bytes, ...]:

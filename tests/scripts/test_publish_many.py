@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from tannoy.fanout.heads import HEAD_TTL
+from tannoy.fanout.history import publish_batches
 from tannoy.fanout.history.publisher import Published
 from tannoy.fanout.history.reader import HistoryRules
 from tannoy.fanout.redis.errors import CommandFailed
@@ -19,6 +20,12 @@ from tests.support.archived_room import ARCHIVE_SCRIPTS
 from tests.support.history_room import RULES, HistoryRoom, content_of, publication_of
 from tests.support.redis_pipeline import open_pipeline
 from tests.support.valkey import Valkey
+
+
+@pytest.fixture(autouse=True)
+def _in_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also a few messages of as many channels, for which it would cost more."""
+    monkeypatch.setattr(publish_batches, "WORTH_REPEATED", 0)
 
 
 @pytest.fixture

@@ -91,11 +91,11 @@ async def test_a_message_alone_is_a_call_of_its_own() -> None:
 
 async def test_messages_of_one_turn_are_one_call_in_order() -> None:
     messages = Messages()
-    for channel, envelope, memory in ((b"a", b"1", None), (b"ab", b"2", b"m"), (b"a", b"3", None)):
+    for channel, envelope, memory in ((b"a", b"1", None), (b"ab", b"2", b"m"), (b"a", b"3", None), (b"ab", b"4", None)):
         messages.publish(channel, envelope, memory=memory)
     await turns()
     keys = (b"server", b"a", b"a:log", b"server", b"ab", b"ab:log", b"m")
-    words = (2, b"#a", b"#ab", 1, b"1", "", 2, b"2", "7 300 0", 1, b"3", "")
+    words = (2, b"#a", b"#ab", 1, b"1", "", 2, b"2", "7 300 0", 1, b"3", "", 2, b"4", "")
     assert messages.pipeline.sent == [(PUBLISH_MANY, keys, (*SHARED, *words))]
 
 
@@ -109,34 +109,46 @@ async def test_messages_of_two_turns_do_not_wait_for_each_other() -> None:
 
 async def test_messages_of_another_partition_are_another_call() -> None:
     messages = Messages()
-    for channel in (b"a1", b"b1", b"a2"):
+    for channel in (b"a", b"b", b"a", b"a", b"b", b"b", b"b"):
         messages.publish(channel)
     await turns()
-    assert messages.pipeline.sizes == [2, 1]
+    assert messages.pipeline.sizes == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("channels", "sizes"),
+    [(b"aa", [1, 1]), (b"aaa", [3]), (b"abc", [1, 1, 1]), (b"abab", [4]), (bytes(range(16)), [16])],
+)
+async def test_messages_go_together_where_that_costs_redis_less(channels: bytes, sizes: list[int]) -> None:
+    messages = Messages()
+    for channel in channels:
+        messages.publish(b"p%d" % channel)
+    await turns()
+    assert messages.pipeline.sizes == sizes
 
 
 async def test_more_messages_than_go_together_are_several_calls_in_order() -> None:
     messages = Messages()
-    for number in range(MESSAGES_AT_ONCE + 2):
+    for number in range(MESSAGES_AT_ONCE + 3):
         messages.publish(envelope=b"%d" % number)
     await turns()
-    assert messages.pipeline.sizes == [MESSAGES_AT_ONCE, 2]
-    assert messages.pipeline.sent[1][2][-5::3] == (b"%d" % MESSAGES_AT_ONCE, b"%d" % (MESSAGES_AT_ONCE + 1))
+    assert messages.pipeline.sizes == [MESSAGES_AT_ONCE, 3]
+    assert messages.pipeline.sent[1][2][-8::3] == tuple(b"%d" % (MESSAGES_AT_ONCE + more) for more in range(3))
 
 
 async def test_a_large_message_goes_alone_between_those_before_and_behind_it() -> None:
     messages = Messages()
-    for size in (10, 10, BATCH_MAX_BYTES + 1, 10, 10):
+    for size in (10, 10, 10, BATCH_MAX_BYTES + 1, 10, 10, 10):
         messages.publish(envelope=b"x" * size)
     await turns()
-    assert messages.pipeline.sizes == [2, 1, 2]
+    assert messages.pipeline.sizes == [3, 1, 3]
 
 
 async def test_each_message_gets_its_own_answer_and_an_error_is_of_one_alone() -> None:
     messages = Messages()
-    first, second, third = (messages.publish(channel) for channel in (b"a1", b"a2", b"a3"))
+    first, second, third, _ = (messages.publish(channel) for channel in (b"a1", b"a2", b"a1", b"a1"))
     await turns()
-    messages.answer.set_result([b"e 1", RedisError("WRONGTYPE no stream"), [b"e 3"]])
+    messages.answer.set_result([b"e 1", RedisError("WRONGTYPE no stream"), [b"e 3"], b"e 4"])
     assert (await first, await third) == (b"e 1", [b"e 3"])
     with pytest.raises(CommandFailed) as failed:
         await second
@@ -155,10 +167,10 @@ async def test_a_call_that_is_not_confirmed_leaves_all_of_its_messages_unconfirm
             await each
 
 
-@pytest.mark.parametrize("reply", [None, b"e 1", [b"e 1"], [b"e 1"] * 3])
+@pytest.mark.parametrize("reply", [None, b"e 1", [b"e 1"], [b"e 1"] * 4])
 async def test_an_answer_of_another_form_confirms_none(reply: Reply) -> None:
     messages = Messages()
-    published = [messages.publish(), messages.publish()]
+    published = [messages.publish() for _ in range(3)]
     await turns()
     messages.answer.set_result(reply)
     for each in published:
@@ -178,7 +190,7 @@ async def test_what_history_does_not_keep_goes_behind_the_messages_before_it() -
     pipeline = BatchPipeline()
     publisher = Publisher(pipeline, Keyspace("tannoy"), HistoryRules(100, 300))
     channel, publication = Keyspace("tannoy").room(RoomName("lobby")), Publication(EncodedMessage(b"{}", b"\x80"))
-    for publish in (publisher.publish, publisher.publish_unkept, publisher.publish, publisher.publish):
+    for publish in (publisher.publish, publisher.publish_unkept, *[publisher.publish] * 3):
         publish(channel, publication)
     await turns()
     assert [what for what, _, _ in pipeline.sent] == [PUBLISH, "PUBLISH", PUBLISH_MANY]
