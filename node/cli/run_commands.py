@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ...shared.errors import StartError
-from .exits import exit_with, fail, load_settings_or_fail, warn
+from .exits import exit_with, fail, load_settings_or_fail
 
 NODES_MAX = 64
 """Node processes that `tannoy up` starts at most."""
@@ -55,12 +55,11 @@ def up(
     if settings.port + nodes > 65535:
         fail(f"--port {settings.port} leaves no room for {nodes} nodes: node i also listens on port + i")
     raise_file_limit()  # the nodes inherit it
-    for warning in (*find_warnings(settings, read_variables(os.environ)), *find_file_warnings(settings)):
-        warn(warning, color="yellow")
+    warnings = [*find_warnings(settings, read_variables(os.environ)), *find_file_warnings(settings)]
 
     def run() -> int:
         with closing(TerminalOutput(sys.stdout)) as output:
-            return asyncio.run(Supervisor(settings, nodes, output).run())
+            return asyncio.run(Supervisor(settings, nodes, output, warnings).run())
 
     exit_with(run)
 

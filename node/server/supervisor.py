@@ -10,12 +10,12 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
 from rich.live import Live
-from rich.table import Table
+from rich.markup import escape
 from rich.text import Text
 
 from ...client.api_client import ApiClient
@@ -28,6 +28,7 @@ from ...shared.errors import StartError
 from ...shared.settings import Settings
 from ...shared.waiting import wait_up_to
 from .listeners import listen
+from .node_table import build_table
 from .supervised_archive import SupervisedArchive
 from .supervised_node import NodeProcess, SupervisedNode, describe_exit, start_process
 from .terminal_output import ControllingTerminal, TerminalOutput
@@ -42,6 +43,9 @@ REFRESH_INTERVAL = 1.0
 """Seconds between two updates of the table; without one, between two looks whether the output is read again."""
 FIRST_START_TIMEOUT = 30.0
 """Seconds in which all nodes have to become ready."""
+SLOW_START = 3.0
+"""Seconds after which it is said why the nodes may take longer."""
+NEW_REDIS = "Waiting for the nodes: where Redis is new to Tannoy, they wait 6 s until no other one can hold a lease."
 DRAIN_DELAY = "0"
 """Of the nodes, where the settings have none: they share their port, so no balancer has to notice anything."""
 
@@ -49,7 +53,9 @@ DRAIN_DELAY = "0"
 class Supervisor:
     """Runs `nodes` node processes. Call `run` once."""
 
-    def __init__(self, settings: Settings, nodes: int, output: TerminalOutput) -> None:
+    def __init__(self, settings: Settings, nodes: int, output: TerminalOutput, warnings: Sequence[str] = ()) -> None:
+        """`warnings`: what a node would say at its start; said once, when all are ready."""
+        self._warnings = warnings
         self._settings = settings
         self._output = output
         self._nodes = [SupervisedNode(f"node-{number}", settings.port + number) for number in range(1, nodes + 1)]
@@ -63,6 +69,7 @@ class Supervisor:
     async def run(self) -> int:
         """Run until SIGINT, SIGTERM or the end of the terminal; returns the exit code. Raises StartError."""
         loop = asyncio.get_running_loop()
+        self._output.print(f"[bold]Tannoy starts at {self._url}[/bold]")
         for port in range(self._settings.port, self._settings.port + len(self._nodes) + 1):
             listen(self._settings.host, port).close()
         async with AsyncExitStack() as stack:
@@ -227,9 +234,13 @@ class Supervisor:
     # ---- terminal output
 
     async def _wait_for_first_start(self) -> None:
+        began, has_said_why = time.monotonic(), "redis_url" not in self._settings.model_fields_set
         try:
             async with asyncio.timeout(FIRST_START_TIMEOUT):
                 while not self._stop.is_set() and any(node.state != "ready" for node in self._nodes):
+                    if not has_said_why and time.monotonic() - began > SLOW_START:
+                        has_said_why = True
+                        self._output.print(NEW_REDIS)
                     await self._refresh()
                     await wait_up_to(0.1, self._stop)
         except TimeoutError as error:
@@ -241,6 +252,8 @@ class Supervisor:
         nodes = ", ".join(f"{node.name} also on {node.port}" for node in self._nodes)
         self._output.print(f"[bold]Tannoy is at {self._url}[/bold]  ({nodes})")
         self._output.print(f"The nodes are connected by {self._redis}. Ctrl-C stops all processes.")
+        if self._warnings:
+            self._output.print(f"[yellow]Before others use it:[/yellow] {escape('; '.join(self._warnings))}")
 
     async def _show_table(self) -> None:
         if not self._output.console.is_terminal:
@@ -248,11 +261,13 @@ class Supervisor:
                 self._output.catch_up()
                 await wait_up_to(REFRESH_INTERVAL, self._stop)
             return
-        with Live(self._table(), console=self._output.console, auto_refresh=False, transient=True) as live:
+        with Live(
+            build_table(self._url, self._nodes), console=self._output.console, auto_refresh=False, transient=True
+        ) as live:
             while not self._stop.is_set():
                 await self._refresh()
                 if self._output.catch_up():
-                    live.update(self._table(), refresh=True)
+                    live.update(build_table(self._url, self._nodes), refresh=True)
                 await wait_up_to(REFRESH_INTERVAL, self._stop)
 
     async def _refresh(self) -> None:
@@ -273,15 +288,3 @@ class Supervisor:
             return await asyncio.to_thread(client.get, "/diagnostics")
         except ClientError:
             return None
-
-    def _table(self) -> Table:
-        table = Table(title=f"Tannoy at {self._url}", title_justify="left")
-        for heading in ("node", "address", "process", "state", "sessions", "messages/s", "deliveries/s", "starts"):
-            table.add_column(heading, justify="left" if heading in ("node", "address", "state") else "right")
-        for node in self._nodes:
-            pid = "-" if node.process is None else str(node.process.pid)
-            rates = (f"{node.messages_per_second:,.0f}", f"{node.deliveries_per_second:,.0f}")
-            state = Text(node.state, style="green" if node.state == "ready" else "yellow")
-            address = f"{self._settings.host}:{node.port}"
-            table.add_row(node.name, address, pid, state, str(node.sessions), *rates, str(node.starts))
-        return table

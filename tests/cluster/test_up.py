@@ -34,7 +34,8 @@ async def _up(port: int, *options: str, **settings: str) -> AsyncGenerator[async
     assert process.stdout is not None
     try:
         async with asyncio.timeout(PATIENCE):
-            line = b""
+            line = await process.stdout.readline()
+            assert line == f"Tannoy starts at http://127.0.0.1:{port}\n".encode()
             while b"Tannoy is at" not in line:
                 line = await process.stdout.readline()
                 assert line, "up ended before it was ready"
@@ -131,6 +132,10 @@ async def up(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> As
     port, file = free_ports_in_a_row(3), tmp_path_factory.mktemp("up") / "archive.db"
     archive = {"ARCHIVE": "room:*", "DATABASE_URL": f"sqlite:///{file}"}
     async with _up(port, "--host", "0.0.0.0", **archive) as process:
+        assert process.stdout is not None
+        _, hint = [(await process.stdout.readline()).decode() for _ in range(2)]
+        assert hint.startswith("Before others use it: TANNOY_AUTH=none:")
+        assert "no TANNOY_API_KEY is set" in hint
         yield Up(port, file, process)
         children = _descendants(process.pid)
         process.send_signal(signal.SIGINT)
