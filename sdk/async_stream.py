@@ -7,10 +7,10 @@ from typing import Self, cast
 from ..shared.channels import ChannelKind
 from ..shared.codes import ErrorCode
 from ..shared.publication import Position
+from ..shared.stream_text import TextPieces, cut
 from ..shared.streams import PRODUCER_STATUSES, StreamHeader, StreamStatus
 from .errors import PublishError, PublishRefused, StreamBroken
 from .route import Route
-from .stream_text import TextPieces, cut
 
 GATHER_SECONDS = 0.02
 """For which writes are gathered: so long after a piece the next one is sent."""

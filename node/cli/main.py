@@ -12,6 +12,7 @@ from .check_commands import check, doctor
 from .message_commands import publish, send, watch
 from .operator_commands import drain, history, kick, limit, nodes, rooms, who
 from .run_commands import node, up
+from .stream_command import stream
 from .token_command import token
 
 app = typer.Typer(
@@ -25,7 +26,7 @@ app = typer.Typer(
     "Settings come from environment variables with the prefix TANNOY_, or from a .env file.",
 )
 _COMMANDS = (
-    *(up, node, archive, publish, send, watch, token),
+    *(up, node, archive, publish, send, watch, stream, token),
     *(nodes, rooms, who, history, limit, kick, drain, check, doctor, bench),
 )
 for command in _COMMANDS:
@@ -51,9 +52,9 @@ def main_options(
 
 def main() -> None:
     """Run the command of this process."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # an output that is not UTF-8 lacks most characters
+    for output in (sys.stdout, sys.stderr):
+        if isinstance(output, io.TextIOWrapper):
+            output.reconfigure(errors="backslashreplace")  # an output that is not UTF-8 lacks most characters
     app()
 
 

@@ -126,7 +126,7 @@ def watch(
     try:
         start = StartFrom(since, history)
         subscription = Subscription(
-            _cluster_url(url, load_settings_or_fail()), target, start, reconnects=not no_reconnect
+            cluster_url(url, load_settings_or_fail()), target, start, reconnects=not no_reconnect
         )
         asyncio.run(print_frames(subscription, raw=raw))
     except ClientError as error:
@@ -143,7 +143,7 @@ def _send_message(target: str, content: object, optional: dict[str, str | None],
     body = {"content": content} | {name: value for name, value in optional.items() if value is not None}
     _check_text(body)
     try:
-        client = ApiClient(_cluster_url(url, settings), settings.api_key.get_secret_value())
+        client = ApiClient(cluster_url(url, settings), settings.api_key.get_secret_value())
         if has_history(target):
             typer.echo(json.dumps(client.publish(publish_path(target), body, warn)))
             return
@@ -185,5 +185,6 @@ def _read_content(given: str, is_text: bool) -> object:
         fail(error.message)
 
 
-def _cluster_url(given: str | None, settings: "Settings") -> str:
+def cluster_url(given: str | None, settings: "Settings") -> str:
+    """The address of the cluster that a command talks to."""
     return given or build_url(settings.host, settings.port)

@@ -97,6 +97,8 @@ COVERED_BY: dict[str, str] = {
     "node/operations/description.py": "tests/integration/test_http.py",
     "node/cli/operator_commands.py": "tests/cluster/test_operator_commands.py",
     "node/cli/tables.py": "tests/cluster/test_operator_commands.py",
+    "client/stream_upload.py": "tests/cluster/test_stream_command.py",
+    "node/cli/stream_command.py": "tests/cluster/test_stream_command.py",
     "node/cli/run_commands.py": "tests/cluster/test_up.py",
     "node/composition.py": "tests/unit/node/test_node.py",
     "node/connections/command_owner.py": "tests/unit/node/connections/test_command_loop.py",

@@ -55,6 +55,7 @@ def test_a_command_that_runs_no_node_imports_no_code_of_the_server(words: tuple[
             ".bench_command",
             ".check_commands",
             ".message_commands",
+            ".stream_command",
             ".operator_commands",
             ".tables",
             ".run_commands",

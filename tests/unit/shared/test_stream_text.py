@@ -1,7 +1,7 @@
 """The text of a stream: whole characters, wherever a program has cut it."""
 
 import pytest
-from tannoy.sdk.stream_text import TextPieces, cut
+from tannoy.shared.stream_text import TextPieces, cut
 
 TEXT = "aé漢🎉"
 
