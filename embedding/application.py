@@ -125,7 +125,7 @@ class Tannoy:
         try:
             async with self._running(started):
                 _log_carrier(node)
-                with run_before_signal_handlers(node.drain):
+                with run_before_signal_handlers(node.drain, on_interrupt=node.leaving.hurry):
                     yield
         finally:
             self._started = None

@@ -92,7 +92,7 @@ def create_app(settings: Settings | None = None, *, make_node: Callable[[Setting
     async def lifespan(app: Starlette) -> AsyncGenerator[LifespanState]:
         node = make_node(settings)
         async with node.running():
-            with run_before_signal_handlers(node.drain):
+            with run_before_signal_handlers(node.drain, on_interrupt=node.leaving.hurry):
                 yield {"node": node, "clients": node.clients}
 
     return build_app(settings, lifespan)

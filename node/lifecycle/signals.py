@@ -71,12 +71,14 @@ def _log_ignored(number: int) -> None:
 
 
 @contextmanager
-def run_before_signal_handlers(run: Callable[[], Coroutine[Any, Any, None]]) -> Generator[None]:
+def run_before_signal_handlers(
+    run: Callable[[], Coroutine[Any, Any, None]], *, on_interrupt: Callable[[], None]
+) -> Generator[None]:
     """For the length of a block: on the first signal that ends the process, run `run()`, then what was set before.
 
-    A second signal does that at once. Only in the main thread, where Python handles signals; elsewhere it does
-    nothing. A server that handles signals by means of the event loop (hypercorn) is not delayed: it stops at once,
-    while `run()` runs.
+    SIGINT, of a terminal, calls `on_interrupt` before that. A second signal does at once what was set before. Only in
+    the main thread, where Python handles signals; elsewhere it does nothing. A server that handles signals by means of
+    the event loop (hypercorn) is not delayed: it stops at once, while `run()` runs.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -89,6 +91,8 @@ def run_before_signal_handlers(run: Callable[[], Coroutine[Any, Any, None]]) -> 
         signal.raise_signal(number)
 
     def start(number: int) -> None:
+        if number == signal.SIGINT:
+            on_interrupt()
         task = loop.create_task(run())
         task.add_done_callback(lambda _: raise_again(number))
 
