@@ -11,6 +11,11 @@ from ...shared.errors import TannoyError
 from ...shared.ip_addresses import IpAddress, IpNetwork, parse_ip_address
 
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: its last 32 bits are the IPv4 address that is reached
+_NOT_GLOBAL = (  # some versions of Python call these global
+    IPv6Network("::/96"),  # an IPv4 address is compatible with each (RFC 4291)
+    IPv6Network("64:ff9b:1::/48"),  # NAT64 of a network's own, wherever the IPv4 address stands in it (RFC 8215)
+    IPv6Network("fec0::/10"),  # site-local (RFC 3879)
+)
 
 
 class AddressRefused(TannoyError):
@@ -25,7 +30,7 @@ def check_address(address: str, allowed: Sequence[IpNetwork], *, is_encrypted: b
     reached = _address_behind(parsed)
     if any(each.version == network.version and each in network for each in (parsed, reached) for network in allowed):
         return
-    if not reached.is_global or reached.is_multicast:
+    if not reached.is_global or reached.is_multicast or any(reached in network for network in _NOT_GLOBAL):
         raise AddressRefused(f"{address} is a private address: TANNOY_HOOK_NETWORKS lists those that may be reached")
     if not is_encrypted:
         raise AddressRefused(
