@@ -38,15 +38,19 @@ class StreamSweeper:
                 _log.debug("could not look for lost streams", error=words_of(error))
 
     async def sweep(self) -> None:
-        """End what is lost in all partitions. Raises Unavailable."""
+        """End what is lost in all partitions. Raises Unavailable, where some could not be ended."""
+        failure: Unavailable | None = None
         for claimed in await asyncio.gather(*(self._reading.claim_due(part) for part in range(PARTITIONS))):
             for channel, stream_id in claimed:
                 try:
                     ended = await self._producing.end(channel, stream_id, StreamStatus.LOST)
-                except Unavailable:
-                    raise
+                except Unavailable as error:
+                    failure = error  # it may be this stream alone that can't be read
+                    continue
                 except Refused:
                     continue  # its producer was heard meanwhile, or its keys are gone
                 if ended.status is StreamStatus.LOST:
                     self.lost += 1
                     _log.warning("a stream is lost", channel=channel.name, stream=stream_id, bytes=ended.to)
+        if failure is not None:
+            raise failure

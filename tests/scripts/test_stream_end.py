@@ -12,6 +12,7 @@ from tannoy.fanout.streams.producing import REMEMBER_SECONDS
 from tannoy.fanout.streams.sweeper import StreamSweeper
 from tannoy.fanout.webhooks.calls import HookCalls
 from tannoy.fanout.webhooks.events import EventReader
+from tannoy.shared.errors import Unavailable
 from tannoy.shared.names import StreamId
 from tannoy.shared.protocol.codec import JSON, MSGPACK
 from tannoy.shared.publication import Position
@@ -192,6 +193,21 @@ async def test_a_lost_stream_is_told_once_however_many_nodes_look(stream: Stream
     await fall_silent(stream)
     assert [await sweep(stream, "n1"), await sweep(stream, "n2")] == [1, 0]
     assert [each for each in await stream.events() if isinstance(each, StreamEnd)] == [StreamEnd(ANSWER, 7, LOST)]
+
+
+async def test_a_lost_stream_that_can_not_be_read_keeps_no_other_one_open(stream: StreamChannel) -> None:
+    for name in "ab":
+        await stream.producing.open(stream.channel, header_of(StreamId(name)))
+    keys = [stream.room.keyspace.stream(stream.channel, StreamId(name)) for name in "ab"]
+    for name, at in zip("ab", keys, strict=True):
+        await stream.valkey.run("HSET", at.state, "at", "1")
+        await stream.valkey.run("ZADD", at.due, "1", f"room:{stream.channel.name}/{name}")
+    await stream.valkey.run("HSET", keys[0].state, "header", "no node has written this")
+    with pytest.raises(Unavailable):
+        await sweep(stream)
+    stored = await stream.producing.read(stream.channel, StreamId("b"))
+    assert stored is not None
+    assert stored.status is LOST
 
 
 async def test_a_claimed_stream_is_left_to_the_node_that_was_told_of_it(stream: StreamChannel) -> None:
