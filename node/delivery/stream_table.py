@@ -185,7 +185,8 @@ class StreamTable:
             self._grow(snapshot.stream_id, view, text[len(view) :])
         elif not view.text.startswith(text):
             self._give_grown()
-            view.text = bytearray(text)
+            # A view of its own: outboxes may owe text of the other one.
+            view = self.views[snapshot.stream_id] = StreamView(self.channel, view.header, text, view.heard_at)
             self._give(view.publication(None))
 
     def _grow(self, stream_id: StreamId, view: StreamView, text: bytes) -> None:
