@@ -1,6 +1,7 @@
 """A stream as a program writes it: `async with publisher.stream(agent="42") as stream: await stream.write("token")`."""
 
 import asyncio
+import contextlib
 from types import TracebackType
 from typing import Self, cast
 
@@ -99,6 +100,7 @@ class AsyncStream:
         self._status = StreamStatus(status)
         self._text += self._pieces.finish()
         if self._failure is not None:
+            await self._end_refused()
             raise self._failure
         await self._flush()
         await self._send(b"")  # after a failover this shows that nothing is missing
@@ -106,6 +108,12 @@ class AsyncStream:
         self.position = ended.position
         if ended.status is not self._status:
             raise StreamBroken(f"stream {self.stream_id!r} has ended as {ended.status}", ended=ended.status)
+
+    async def _end_refused(self) -> None:
+        """End a stream whose last piece was refused, such as one that was too large: what was written stands."""
+        if isinstance(self._failure, PublishRefused) and not isinstance(self._failure, StreamBroken):
+            with contextlib.suppress(PublishError):  # then it is lost when its time-out has passed
+                await self._route.end_stream(*self._channel, self._header.stream_id, StreamStatus.FAILED)
 
     def _check(self) -> None:
         if self._failure is not None:

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import AsyncGenerator
 
 import pytest
-from tannoy import AsyncPublisher, InvalidName, Publisher, PublishError, PublishRefused, StreamBroken
+from tannoy import AsyncPublisher, InvalidName, MessageTooLarge, Publisher, PublishError, PublishRefused, StreamBroken
 
 from tests.support.client import Client
 from tests.support.cluster import Cluster
@@ -13,18 +13,19 @@ from tests.support.node import STEADY
 from tests.support.waiting import PATIENCE
 
 API_KEY = "k-e-y"
+STREAM_MAX_BYTES = 100_000
 
 
 @pytest.fixture(scope="module")
 async def cluster(anyio_backend: str) -> AsyncGenerator[Cluster]:
-    async with Cluster(nodes=2, times=STEADY, API_KEY=API_KEY) as running:
+    async with Cluster(nodes=2, times=STEADY, API_KEY=API_KEY, STREAM_MAX_BYTES=str(STREAM_MAX_BYTES)) as running:
         yield running
 
 
 @pytest.fixture(params=["redis", "http"])
 async def publisher(request: pytest.FixtureRequest, cluster: Cluster) -> AsyncGenerator[AsyncPublisher]:
     if request.param == "redis":
-        publisher = AsyncPublisher(cluster.valkey.url, timeout=PATIENCE)
+        publisher = AsyncPublisher(cluster.valkey.url, timeout=PATIENCE, stream_max_bytes=STREAM_MAX_BYTES)
     else:
         publisher = AsyncPublisher(cluster.nodes[0].url, api_key=API_KEY, timeout=PATIENCE)
     async with publisher:
@@ -113,6 +114,18 @@ async def test_an_exception_of_the_program_ends_the_stream_as_failed(
     with pytest.raises(ZeroDivisionError):
         await fail()
     assert await heard(client) == ("almost", "failed")
+
+
+async def test_a_text_that_grows_too_long_ends_as_failed(
+    cluster: Cluster, publisher: AsyncPublisher, name: str
+) -> None:
+    client = await cluster.nodes[0].connect(f"/ws/agents/{name}")
+    text = "x" * (STREAM_MAX_BYTES + 1)
+    with pytest.raises(MessageTooLarge):
+        async with publisher.stream(agent=name) as stream:
+            await stream.write(text)
+    written, status = await heard(client)
+    assert (text.startswith(written), status) == (True, "failed")
 
 
 async def test_a_second_producer_is_refused(publisher: AsyncPublisher, name: str) -> None:
