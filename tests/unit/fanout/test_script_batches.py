@@ -6,42 +6,14 @@ from typing import Any
 import pytest
 from tannoy.fanout.redis.connection import Reply, Word
 from tannoy.fanout.redis.errors import CommandFailed, RedisError
-from tannoy.fanout.redis.pipeline import CommandSender, Pipeline
 from tannoy.fanout.redis.script import Script
 from tannoy.fanout.script_batches import CALLS_AT_ONCE, HOLD_SECONDS, ScriptBatches
-from tannoy.fanout.unreadable import UnreadableData
 from tannoy.shared.errors import Unavailable
 
+from tests.support.batch_pipeline import BatchPipeline, RefusedKeys
 from tests.support.clock import on_manual_time, turns
-from tests.support.memory_redis import NOWHERE
 
 FIRST, SECOND = Script(b"first", "1" * 40, "first"), Script(b"second", "2" * 40, "second")
-
-
-class BatchPipeline(Pipeline):
-    """A Pipeline that never connects: the test answers each call. A key's partition is its first byte."""
-
-    def __init__(self) -> None:
-        super().__init__(NOWHERE, name="test", scripts=())
-        self.sent: list[tuple[Script, tuple[bytes, ...], tuple[Word, ...]]] = []
-        self.answers: list[asyncio.Future[Reply]] = []
-
-    def batch_of(self, name: bytes) -> int:
-        return name[0]
-
-    def run_script(self, script: Script, keys: tuple[bytes, ...], arguments: tuple[Word, ...]) -> asyncio.Future[Reply]:
-        self.sent.append((script, keys, arguments))
-        self.answers.append(asyncio.get_running_loop().create_future())
-        return self.answers[-1]
-
-
-class RefusedKeys(UnreadableData):
-    def __init__(self) -> None:
-        super().__init__()
-        self.refused: list[tuple[Word, ...]] = []
-
-    def on_refused(self, commands: CommandSender, words: tuple[Word, ...], refusal: RedisError) -> None:
-        self.refused.append(words)
 
 
 class Batches:

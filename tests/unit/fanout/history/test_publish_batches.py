@@ -7,58 +7,18 @@ import pytest
 from tannoy.fanout.history.publish_batches import BATCH_MAX_BYTES, MESSAGES_AT_ONCE, KeptMessage, PublishBatches
 from tannoy.fanout.history.publisher import Publisher
 from tannoy.fanout.history.reader import HistoryRules
-from tannoy.fanout.redis.connection import Reply, Word
+from tannoy.fanout.redis.connection import Reply
 from tannoy.fanout.redis.errors import CommandFailed, RedisError
-from tannoy.fanout.redis.pipeline import CommandSender, Pipeline
-from tannoy.fanout.redis.script import Script
 from tannoy.fanout.scripts import PUBLISH, PUBLISH_MANY
-from tannoy.fanout.unreadable import UnreadableData
 from tannoy.shared.errors import Unavailable
 from tannoy.shared.keyspace import HistoryKeys, Keyspace
 from tannoy.shared.names import RoomName
 from tannoy.shared.publication import EncodedMessage, Publication
 
+from tests.support.batch_pipeline import BatchPipeline, RefusedKeys
 from tests.support.clock import turns
-from tests.support.memory_redis import NOWHERE
 
 SHARED = (100, 300, 3600, 5500)
-
-
-class BatchPipeline(Pipeline):
-    """A Pipeline that never connects: the test answers each call. The partition of a head is its first byte."""
-
-    def __init__(self) -> None:
-        super().__init__(NOWHERE, name="test", scripts=())
-        self.sent: list[tuple[Script | str, tuple[bytes, ...], tuple[Word, ...]]] = []
-        self.answers: list[asyncio.Future[Reply]] = []
-
-    def batch_of(self, name: bytes) -> int:
-        return name[0]
-
-    def run_script(self, script: Script, keys: tuple[bytes, ...], arguments: tuple[Word, ...]) -> asyncio.Future[Reply]:
-        return self._record(script, keys, arguments)
-
-    def publish(self, channel: bytes, payload: bytes) -> asyncio.Future[Reply]:
-        return self._record("PUBLISH", (), (channel, payload))
-
-    def _record(self, what: Script | str, keys: tuple[bytes, ...], words: tuple[Word, ...]) -> asyncio.Future[Reply]:
-        self.sent.append((what, keys, words))
-        self.answers.append(asyncio.get_running_loop().create_future())
-        return self.answers[-1]
-
-    @property
-    def sizes(self) -> list[int]:
-        """Messages in each call."""
-        return [1 if script == PUBLISH else (len(words) - 5 - int(words[4])) // 3 for script, _, words in self.sent]
-
-
-class RefusedKeys(UnreadableData):
-    def __init__(self) -> None:
-        super().__init__()
-        self.refused: list[tuple[Word, ...]] = []
-
-    def on_refused(self, commands: CommandSender, words: tuple[Word, ...], refusal: RedisError) -> None:
-        self.refused.append(words)
 
 
 class Messages:
@@ -72,6 +32,12 @@ class Messages:
     ) -> asyncio.Future[Any]:
         keys = HistoryKeys(b"server", channel, channel + b":log")
         return self.batches.publish(KeptMessage(keys, b"#" + channel, envelope, memory, 300, tells))
+
+    @property
+    def sizes(self) -> list[int]:
+        """Messages in each call."""
+        sent = self.pipeline.sent
+        return [1 if script == PUBLISH else (len(words) - 5 - int(words[4])) // 3 for script, _, words in sent]
 
     @property
     def answer(self) -> asyncio.Future[Reply]:
@@ -104,7 +70,7 @@ async def test_messages_of_two_turns_do_not_wait_for_each_other() -> None:
     for _ in range(2):
         messages.publish()
         await turns()
-    assert messages.pipeline.sizes == [1, 1]
+    assert messages.sizes == [1, 1]
 
 
 async def test_messages_of_another_partition_are_another_call() -> None:
@@ -112,7 +78,7 @@ async def test_messages_of_another_partition_are_another_call() -> None:
     for channel in (b"a", b"b", b"a", b"a", b"b", b"b", b"b"):
         messages.publish(channel)
     await turns()
-    assert messages.pipeline.sizes == [3, 4]
+    assert messages.sizes == [3, 4]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +90,7 @@ async def test_messages_go_together_where_that_costs_redis_less(channels: bytes,
     for channel in channels:
         messages.publish(b"p%d" % channel)
     await turns()
-    assert messages.pipeline.sizes == sizes
+    assert messages.sizes == sizes
 
 
 async def test_more_messages_than_go_together_are_several_calls_in_order() -> None:
@@ -132,7 +98,7 @@ async def test_more_messages_than_go_together_are_several_calls_in_order() -> No
     for number in range(MESSAGES_AT_ONCE + 3):
         messages.publish(envelope=b"%d" % number)
     await turns()
-    assert messages.pipeline.sizes == [MESSAGES_AT_ONCE, 3]
+    assert messages.sizes == [MESSAGES_AT_ONCE, 3]
     assert messages.pipeline.sent[1][2][-8::3] == tuple(b"%d" % (MESSAGES_AT_ONCE + more) for more in range(3))
 
 
@@ -141,7 +107,7 @@ async def test_a_large_message_goes_alone_between_those_before_and_behind_it() -
     for size in (10, 10, 10, BATCH_MAX_BYTES + 1, 10, 10, 10):
         messages.publish(envelope=b"x" * size)
     await turns()
-    assert messages.pipeline.sizes == [3, 1, 3]
+    assert messages.sizes == [3, 1, 3]
 
 
 async def test_each_message_gets_its_own_answer_and_an_error_is_of_one_alone() -> None:
