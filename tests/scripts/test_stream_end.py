@@ -60,8 +60,9 @@ async def test_the_hooks_are_told_of_the_message_once_if_its_channel_matches(str
     hooks = HookCalls(stream.room.pipeline, keyspace, EventReader(keyspace, PLAIN), backlog=1000)
     await stream.producing.open(channel, header_of(StreamId("untold")))
     await stream.producing_with(told=ToldChannels(("room:other",), 1000)).end(channel, StreamId("untold"), DONE)
-    for _ in range(2):
-        ended = await stream.producing_with(told=ToldChannels(("room:*",), 1000)).end(channel, ANSWER, DONE)
+    telling = stream.producing_with(told=ToldChannels(("room:*",), 1000))
+    ended = await telling.end(channel, ANSWER, DONE)
+    assert await telling.end(channel, ANSWER, DONE) == ended
     (queued,) = await hooks.read(channel.partition, 10, 100_000)
     assert ended.position is not None
     assert (queued.event["epoch"], queued.event["offset"]) == ended.position
