@@ -54,6 +54,10 @@ class Channel:
         command = self._command("message", content=content, key=key or uuid4().hex)
         return position_of({"epoch": None} | await self._call(command, timeout))
 
+    async def stop_stream(self, stream_id: str, *, timeout: float | None = None) -> None:
+        """Ask the producer of a stream to stop. Raises as `send` does."""
+        await self._call(self._command("stop", stream_id=stream_id), timeout)
+
     async def history(
         self,
         *,

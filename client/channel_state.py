@@ -11,6 +11,7 @@ from .errors import ClientError
 from .events import Rejoined
 from .inbox import Inbox, Missed
 from .presence import Presence
+from .streams import OpenStreams, StreamEvent
 
 
 class ChannelState:
@@ -30,6 +31,7 @@ class ChannelState:
         "name",
         "on_change",
         "presence",
+        "streams",
     )
 
     def __init__(self, name: str, inbox_size: int, *, is_observed: bool = False) -> None:
@@ -38,6 +40,7 @@ class ChannelState:
         self.on_change: Callable[[], None] = _ignore
         self.inbox = Inbox(inbox_size)
         self.presence = Presence()
+        self.streams = OpenStreams(name)
         self.is_joined = False
         """On the present connection."""
         self.is_read = False
@@ -80,12 +83,28 @@ class ChannelState:
         """The connection was lost."""
         self.is_joined = False
         self.presence.reset()
+        self.streams.clear()
 
     def add_message(self, frame: Frame) -> None:
         """A `message` of the channel. Before the channel is joined its position is not known: then it is recovered."""
         if self.is_joined:
             self.inbox.add_message(frame)
             self.on_change()
+
+    def add_stream_frame(self, frame: Frame) -> StreamEvent | None:
+        """A frame of a stream. At its end the message that it stands for is one of the channel."""
+        match frame["type"]:
+            case "stream":
+                return self.streams.begin(frame)
+            case "delta":
+                return self.streams.grow(frame)
+            case _:
+                ended = self.streams.end(frame)
+                if ended is None:
+                    return None
+                event, message = ended
+                self.add_message(message)
+                return event
 
     def add_resync(self, frame: Frame) -> None:
         if self.is_joined:

@@ -6,6 +6,10 @@ from typing import Any, Literal
 
 from .catch_up import Frame
 from .messages import Gap
+from .streams import StreamBegan as StreamBegan
+from .streams import StreamEnded as StreamEnded
+from .streams import StreamEvent as StreamEvent
+from .streams import StreamGrew as StreamGrew
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,7 @@ Event = (
     | BusStatus
     | NodeError
     | EventsMissed
+    | StreamEvent
 )
 
 _PARSERS: dict[str, Callable[[Frame], Event]] = {

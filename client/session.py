@@ -103,6 +103,8 @@ class Session:
                 if channel is not None:
                     channel.add_resync(frame)
                 return channel
+            case "stream" | "delta" | "stream_end":
+                return self._handle_stream(frame)
             case "welcome":
                 self._handle_welcome(frame)
             case "bye":
@@ -125,6 +127,13 @@ class Session:
     def _channel_of(self, frame: Frame) -> ChannelState | None:
         """None: the room was left, or the frame belongs to a `join` whose answer nobody waits for any more."""
         return self.rooms.get(frame["room"]) if "room" in frame else self.home
+
+    def _handle_stream(self, frame: Frame) -> ChannelState | None:
+        channel = self._channel_of(frame)
+        event = None if channel is None else channel.add_stream_frame(frame)
+        if event is not None:
+            self._on_event(event)
+        return channel if frame["type"] == "stream_end" else None
 
     def _handle_welcome(self, frame: Frame) -> None:
         self.user_id, self.node, self.message_max_bytes = frame["user_id"], frame["node"], frame["message_max_bytes"]

@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -60,7 +61,8 @@ class StreamUpload:
         while True:
             piece = self._unsent[: cut(self._unsent, PIECE_MAX_BYTES)]
             body = {"text": piece.decode(), "from": self._length}
-            written = self._until_confirmed(lambda body=body: self._client.post(f"{self._path}/{self.stream_id}", body))
+            attempt = partial(self._client.post, f"{self._path}/{self.stream_id}", body)
+            written = self._until_confirmed(attempt)
             self._length, self._unsent = int(written["to"]), self._unsent[len(piece) :]
             self.is_stopped = bool(written["stop"])
             if not self._unsent:

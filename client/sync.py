@@ -54,6 +54,10 @@ class _Channel(Generic[Kind]):
         """Publish `content`; returns its position."""
         return self._loop.call(self._channel.send(content, key=key, timeout=timeout))
 
+    def stop_stream(self, stream_id: str, *, timeout: float | None = None) -> None:
+        """Ask the producer of a stream to stop."""
+        self._loop.call(self._channel.stop_stream(stream_id, timeout=timeout))
+
     def history(self, *, limit: int = 100, since: int | None = None, before: int | None = None) -> list[Message]:
         """Read at most `limit` messages."""
         return self._loop.call(self._channel.history(limit=limit, since=since, before=before))

@@ -185,7 +185,7 @@ class StreamProducing:
         content: dict[str, object] = {"stream_id": header.stream_id, "text": text, "status": status.value}
         content["meta"] = header.meta
         author = Author(header.user_id, header.username, None)
-        return encode_frame(MessageFrame(channel, author, content, self.now()))
+        return encode_frame(MessageFrame(channel, author, content, header.timestamp))
 
     async def stop(self, channel: Channel, stream_id: StreamId) -> None:
         """Ask the producer to stop. Raises StreamUnknown, and StreamConflict if the stream has ended."""

@@ -97,6 +97,7 @@ COVERED_BY: dict[str, str] = {
     "node/operations/description.py": "tests/integration/test_http.py",
     "node/cli/operator_commands.py": "tests/cluster/test_operator_commands.py",
     "node/cli/tables.py": "tests/cluster/test_operator_commands.py",
+    "client/streams.py": "tests/cluster/test_python_client_streams.py",
     "client/stream_upload.py": "tests/cluster/test_stream_command.py",
     "node/cli/stream_command.py": "tests/cluster/test_stream_command.py",
     "node/cli/run_commands.py": "tests/cluster/test_up.py",

@@ -1,6 +1,6 @@
 """A tab: one connection to an agent, which checks every frame of a stream when it comes."""
 
-from typing import Any
+from typing import Any, cast
 
 from tests.chaos.harness.connection import Connection, ConnectionRegistry, WireFormat
 from tests.chaos.harness.violation import Kind
@@ -28,6 +28,7 @@ class Tab(Connection):
         self._number = record.tabs
         self._lengths: dict[str, int] = {}
         self._ended_streams: set[str] = set()
+        self._lost: set[str] = set()
         asked = "" if position is None else f"?epoch={position[0]}&offset={position[1]}"
         super().__init__(registry, port=port, path=f"/ws/agents/{agent}{asked}", wire=wire, small_buffers=small_buffers)
 
@@ -51,7 +52,7 @@ class Tab(Connection):
             case "stream_end":
                 self._on_end(frame)
             case "message" if isinstance(frame["content"], dict) and "stream_id" in frame["content"]:
-                self._on_message(frame["content"])
+                self._on_message(cast("dict[str, Any]", frame["content"]))
             case "resync" if frame["epoch"]:
                 self.position = (frame["epoch"], frame["offset"])
             case _:
@@ -62,6 +63,8 @@ class Tab(Connection):
 
     def _on_stream(self, frame: dict[str, Any]) -> None:
         stream_id, text = frame["stream_id"], frame.get("text", "").encode()
+        if stream_id in self._lost and not text:
+            self._ended_streams.discard(stream_id)  # Redis had lost it, name and all, and its producer begins again
         if stream_id in self._ended_streams:
             self._violate(Kind.DUPLICATE, stream_id, "begins again behind its end")
         if len(text) != frame["to"]:
@@ -101,6 +104,8 @@ class Tab(Connection):
 
     def _note_end(self, stream_id: str, status: str, length: int) -> None:
         self._ended_streams.add(stream_id)
+        if status == "lost":
+            self._lost.add(stream_id)
         self._record.ends[status] += 1
         written = self._record.lengths.get(stream_id)
         if status != "lost" and written is not None and written != length:
