@@ -69,6 +69,21 @@ async def test_a_key_publishes_once_in_rooms_of_all_masters(deployment: Deployme
     assert [frame["content"] for frame in await client.received_since()] == ["once"] * len(ROOMS[::8])
 
 
+async def test_streams_in_rooms_of_all_masters_are_heard_and_kept(deployment: Deployment) -> None:
+    first, second = deployment.nodes
+    listener = await first.connect("/ws")
+    for room in ROOMS[::8]:
+        await listener.ok("join", room=room)
+        path = f"/api/v1/rooms/{room}/streams"
+        assert (await second.http.post(path, json={"stream_id": "s"})).status_code == 200
+        assert (await second.http.post(f"{path}/s", json={"text": room, "from": 0})).json()["to"] == len(room)
+        ended = (await second.http.post(f"{path}/s/end", json={})).json()
+        heard = [await listener.expect(kind) for kind in ("stream", "delta", "stream_end")]
+        assert (heard[1]["text"], heard[2]["offset"], heard[2]["status"]) == (room, ended["offset"], "done")
+        (kept,) = (await listener.ok("history", room=room, limit=1))["messages"]
+        assert kept["content"]["text"] == room
+
+
 async def test_limits_hold_for_agents_on_all_masters(deployment: Deployment) -> None:
     for number in range(12):
         first, second = [await node.connect(f"/ws/agents/a{number}") for node in deployment.nodes]
