@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 
 import pytest
+from tannoy.fanout.archive.entries import read_entry
 from tannoy.fanout.history.publisher import ToldChannels
 from tannoy.fanout.history.reader import HistoryRules
 from tannoy.fanout.pubsub.envelopes import PLAIN, envelopes_of
@@ -18,6 +19,7 @@ from tannoy.shared.protocol.codec import JSON, MSGPACK
 from tannoy.shared.publication import Position
 from tannoy.shared.streams import Ended, StreamEnd, StreamStatus
 
+from tests.support.archived_room import ARCHIVE_SCRIPTS, ArchivedRoom
 from tests.support.history_room import HISTORY_SCRIPTS
 from tests.support.redis_pipeline import open_pipeline
 from tests.support.stream_channel import ANSWER, STREAM_SCRIPTS, StreamChannel, header_of
@@ -114,6 +116,20 @@ async def test_without_history_the_message_is_published_without_a_position(strea
     *_, published = await stream.publications()
     assert (published.event, published.offset) == (StreamEnd(ANSWER, 7, DONE), 0)
     assert await stream.room.log_entries() == []
+
+
+async def test_the_text_of_an_archived_channel_waits_for_the_archive(valkey: Valkey) -> None:
+    async with (
+        open_pipeline(valkey, (*ARCHIVE_SCRIPTS, *STREAM_SCRIPTS)) as pipeline,
+        ArchivedRoom.open(valkey, pipeline) as archived,
+    ):
+        stream = StreamChannel(archived.room)
+        await stream.producing.open(stream.channel, header_of())
+        await stream.write("kept")
+        ended = await end(stream)
+        (entry,) = await archived.take()
+    row = read_entry(entry, archived.room.keyspace, PLAIN)
+    assert (Position(row.epoch, row.offset), '"text":"kept"' in row.message) == (ended.position, True)
 
 
 async def test_a_repeated_end_tells_how_it_was_and_publishes_nothing(stream: StreamChannel) -> None:
