@@ -99,8 +99,10 @@ class StreamsCheck(Check):
 
                 async def is_enough() -> bool:
                     tasks.check()
-                    faults = sum(1 for _ in self.history.of(Fault))
-                    return injecting.done() or (self._record.pieces >= plan.pieces and faults >= plan.faults)
+                    kinds = [fault.kind for fault in self.history.of(Fault)]
+                    all_kinds = len(set(kinds)) >= min(plan.faults, len(AGAINST_STREAMS))
+                    has_faults = len(kinds) >= plan.faults and all_kinds
+                    return injecting.done() or (self._record.pieces >= plan.pieces and has_faults)
 
                 await becomes_true(is_enough, late - time.monotonic())
             stage.record_dead_nodes()
