@@ -2,7 +2,7 @@
 
 The rules of a client (docs/protocol.md §4): advance the position with each message, drop a message at or below it,
 and where messages may be missing read the history. Each message is yielded once and in order; messages that can't be
-had any more are reported. `node/static/chat/feed.js` does the same for the chat page.
+had any more are reported. `client/js/src/catch-up.ts` does the same for pages.
 """
 
 from collections.abc import AsyncIterator, Sequence

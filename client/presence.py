@@ -1,6 +1,6 @@
 """Who is in a room: snapshots, and changes whose versions tell when one is missing. No I/O.
 
-`node/static/chat/people.js` does the same for the chat page.
+`client/js/src/presence.ts` does the same for pages.
 """
 
 from dataclasses import dataclass

@@ -14,7 +14,7 @@ const INTERNAL = [
   "handleStatus handleWelcome handleFrame handleInterrupted buildQuery makeTransport isRenewable exists renew discard",
   "settings tokens owner link waiting queued isLive commands write onLate isFull messageMaxBytes answer canSend sendCommand exchange repeat finish wake proceed drop fail",
   "onOnline onDoubt onFrozen onThawed onSilence sendPing expectPings heard stop begin reset agentId onframe",
-  "isJoined hasEnded recoverFrom enter interrupt receive command onEnd hears emit accept readMissed onMessage onGap",
+  "isJoined hasEnded recoverFrom enter interrupt receive command onEnd hears emit accept readMissed remember onMessage onGap",
   "onOk onFailed wanted isQueued repeats addMessage addMissed take head sizeMax socketClass",
   "hasMissed applySnapshot applyChange beginRequest endRequest",
 ].flatMap((names) => names.split(" "));

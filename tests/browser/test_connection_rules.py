@@ -126,18 +126,27 @@ async def test_an_unconfirmed_message_is_sent_again_under_the_same_key(cluster: 
     node = ScriptedNode(refusals=["unavailable"])
     tab = await open_on(node, cluster, tabs)
     await tab.say("once is enough")
-    await tab.part("send-again").click()
     await expect(tab.part("message")).to_have_attribute("data-state", "sent")
     first, second = node.received("message")
     assert first["key"] == second["key"]
 
 
-async def test_an_unconfirmed_message_of_a_lost_connection_can_be_sent_again(cluster: Cluster, tabs: Tabs) -> None:
+async def test_an_unconfirmed_message_of_a_lost_connection_is_sent_again(cluster: Cluster, tabs: Tabs) -> None:
     node = ScriptedNode()
     tab = await open_on(node, cluster, tabs)
     node.sockets[-1].on_message(lambda _: None)
     await tab.say("did you get this?")
     await node.end(4003, "no pong", retry_after=0)
+    await expect(tab.part("message")).to_have_attribute("data-state", "sent")
+
+
+async def test_a_message_that_is_not_confirmed_for_two_minutes_can_be_sent_again(cluster: Cluster, tabs: Tabs) -> None:
+    node = ScriptedNode(ping_interval=3600, unanswered={"message"})
+    tab = await open_on(node, cluster, tabs, clock=True)
+    await tab.say("did you get this?")
+    await node.wait_for("message")
+    await tab.page.clock.run_for("02:01")
+    await expect(tab.part("message-fate")).to_contain_text("the node did not answer")
     await expect(tab.part("send-again")).to_be_visible()
 
 

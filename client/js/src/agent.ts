@@ -67,6 +67,11 @@ export class Agent<Content = any> extends Channel<Content, AgentEvents<Content>>
     this.link.connect();
   }
 
+  /** Close the connection until `connect` is called. The session recovers then. */
+  disconnect(): void {
+    this.link.disconnect();
+  }
+
   /** Look whether the connection is there still. */
   probe(): void {
     this.link.probe();

@@ -6,8 +6,10 @@
 
 import { type Frame, type Position, positionOf } from "./frames.js";
 
-/** Messages in one answer of `history`, and messages that are remembered. */
+/** Messages in one answer of `history`. */
 const PAGE_MAX = 300;
+/** Messages that are remembered: those that were read last, and a page of what was asked for. */
+const REMEMBERED_MAX = 600;
 
 /** Send `history` with these fields: its `ok`, or an `error`. Throws if the connection ends before. */
 export type RequestHistory = (fields: Record<string, number>) => Promise<Frame>;
@@ -20,7 +22,7 @@ export interface Reader {
 export class CatchUp {
   /** Every message up to it was yielded or reported as missing. Null: the position is not known. */
   position: Position | null = null;
-  #recent = new Set<string>(); // the last PAGE_MAX messages that were read, oldest first
+  #recent = new Set<string>(); // the last messages that were read, the first of them first
 
   /** Advance to a delivered message. Returns false if it was read before. */
   accept(message: Frame): boolean {
@@ -78,7 +80,7 @@ export class CatchUp {
     this.position = head;
     reader.onGap(position, messages.length ? { epoch: head.epoch, offset: messages[0]!.offset - 1 } : head);
     for (const message of messages) {
-      this.#remember(message);
+      this.remember(message);
       reader.onMessage(message);
     }
   }
@@ -91,13 +93,14 @@ export class CatchUp {
   }
 
   #advance(message: Frame, epoch: string): Position {
-    this.#remember(message);
+    this.remember(message);
     return (this.position = { epoch, offset: message.offset });
   }
 
-  #remember(message: Frame): void {
+  /** It was read: another epoch does not repeat it. */
+  remember(message: Frame): void {
     this.#recent.add(identityOf(message));
-    if (this.#recent.size > PAGE_MAX) this.#recent.delete(this.#recent.values().next().value!);
+    if (this.#recent.size > REMEMBERED_MAX) this.#recent.delete(this.#recent.values().next().value!);
   }
 }
 

@@ -15,8 +15,11 @@ export interface ChannelEvents<Content> {
   gap: Gap;
   /** A stream has begun, goes on or has ended, in its order among the messages. */
   stream: StreamFrame;
-  /** It was joined, for the first time or again. `recovered`: messages that were missed and follow; null: not known. */
-  joined: { isFirst: boolean; recovered: number | null };
+  /**
+   * It was joined, for the first time or again, with its head at `position`. `recovered`: how many messages were missed and
+   * follow; null if that is not known.
+   */
+  joined: { isFirst: boolean; recovered: number | null; position: Position | null };
   /** It was left or closed (null), or can't be used any more. */
   end: ClientError | null;
 }
@@ -95,6 +98,7 @@ export abstract class Channel<Content, Events extends ChannelEvents<Content>> ex
   /** Read messages that were said before. */
   async history({ timeout, ...bounds }: HistoryOptions = {}): Promise<HistoryPage<Content>> {
     const answer = await this.request("history", bounds, timeout);
+    for (const message of answer.messages) this.#reading.remember(message);
     return { messages: answer.messages.map(parseMessage), position: positionOf(answer), more: answer.more === true };
   }
 
@@ -132,7 +136,7 @@ export abstract class Channel<Content, Events extends ChannelEvents<Content>> ex
     } else {
       this.#inbox.addMissed(head);
     }
-    this.emit("joined", { isFirst, recovered } as Events["joined"]);
+    this.emit("joined", { isFirst, recovered, position: head } as Events["joined"]);
     this.link.wake();
     this.#drain();
   }

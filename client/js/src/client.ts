@@ -119,9 +119,18 @@ export class Client extends Emitter<ConnectionEvents> {
    * Send a private message to all sessions of a user; how many received it. It is not sent again once it was sent.
    * Rejects with CommandRefused, Unconfirmed, NoAnswer.
    */
-  async private(userId: string, content: unknown, { timeout = this.#settings.timeout } = {}): Promise<number> {
-    const command = { type: "private", to: userId, content };
-    return (await call(this.#link, command, { timeout, repeats: false })).sessions;
+  async private(userId: string, content: unknown, timeout?: number): Promise<number> {
+    return (await this.request("private", { to: userId, content }, timeout, false)).sessions;
+  }
+
+  /** Send any command of the protocol until it is answered: its `ok`. Without `repeats` it is sent once at most. */
+  request(type: string, fields: object = {}, timeout = this.#settings.timeout, repeats = true): Promise<Frame> {
+    return call(this.#link, { type, ...fields }, { timeout, repeats });
+  }
+
+  /** Under which name it connects next, on nodes without tokens. */
+  set username(username: string) {
+    this.#settings.username = username;
   }
 
   #handleFrame(frame: Frame): void {

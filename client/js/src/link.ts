@@ -27,6 +27,8 @@ export interface Status {
   /** `connected`: the name of the node, and of the session. */
   node?: string;
   sessionId?: string;
+  /** `connected`: the first frame of the node, as the protocol has it. */
+  welcome?: Frame;
   /** `waiting`, `error`: why the connection was lost, and with which close code. */
   reason?: string;
   code?: string | number | null;
@@ -117,13 +119,15 @@ export class Link {
     return this.#isClosed ? new ClientMisused("the client is closed") : (this.status.error ?? null);
   }
 
-  /** Connect at once: first, after an end, or instead of waiting for the next try. */
+  /** Connect at once: first, with a new token after an end, or instead of waiting for the next try. */
   connect(): void {
     if (this.#isClosed) throw this.end;
     const { state } = this.status;
     if (state === "connecting" || state === "connected") return;
-    if (state === "error") this.settings.tokens.discard(this.token);
-    if (state !== "waiting") this.#retries.reset();
+    if (state !== "waiting") {
+      this.#retries.reset();
+      this.settings.tokens.discard(this.token);
+    }
     this.#isFrozen = false;
     void this.#open();
   }
@@ -228,14 +232,14 @@ export class Link {
     const { user_id: userId, node, session_id: sessionId } = welcome;
     if (this.userId !== null && userId !== this.userId) {
       // Keys of messages hold for one author: repeating them as another one would publish them twice.
-      return this.finish(new UserChanged(`the session was of ${this.userId}, the new one is of ${userId}`));
+      return this.finish(new UserChanged(`another user: ${userId}, not ${this.userId}`));
     }
     this.userId = userId;
     this.commands.messageMaxBytes = welcome.message_max_bytes;
     this.#liveSince = Date.now();
     this.#watch.expectPings(welcome.ping_interval);
     this.#refresh.begin(welcome.expires_at);
-    this.#setStatus({ state: "connected", node, sessionId });
+    this.#setStatus({ state: "connected", node, sessionId, welcome });
     if (!this.isLive) return; // a listener has closed it
     this.owner.handleWelcome(welcome);
     this.wake();

@@ -53,7 +53,7 @@ export function checkOptions(url: string, options: Options): Settings {
   for (const name of Object.keys(numbers) as (keyof typeof numbers)[]) {
     const value = (numbers[name] = options[name] ?? numbers[name]);
     if (value > 0 && !(name === "sendTimeout" && value > SEND_TIMEOUT_MAX)) continue;
-    throw new ClientMisused(`${name}: ${value}: a number above 0 is needed, of sendTimeout at most ${SEND_TIMEOUT_MAX}`);
+    throw new ClientMisused(`${name}: ${value}: allowed are numbers above 0, of sendTimeout up to ${SEND_TIMEOUT_MAX}`);
   }
   const { queuePolicy = POLICIES[0]! } = options;
   if (!POLICIES.includes(queuePolicy)) throw new ClientMisused(`queuePolicy: ${queuePolicy}: allowed are ${POLICIES.join(", ")}`);

@@ -43,7 +43,8 @@ export class TokenRefresh {
     const before = link.token;
     try {
       const token = await tokens.renew(before);
-      if (before !== link.token) return; // another connection has begun, with another token
+      // Another connection has begun, with another token; or the function has no newer one.
+      if (before !== link.token || before === token) return;
       const answer = await call(link, { type: "refresh", token }, { timeout });
       link.token = token;
       this.begin(answer.expires_at);

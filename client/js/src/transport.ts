@@ -56,6 +56,6 @@ export function findWebSocket(given: WebSocketClass | undefined): WebSocketClass
   const found = given ?? (globalThis as { WebSocket?: WebSocketClass }).WebSocket;
   if (found) return found;
   throw new ClientMisused(
-    "there is no WebSocket here: give connect() that of the package ws, or use Node 22",
+    "there is no WebSocket here: give connect() that of the package ws",
   );
 }

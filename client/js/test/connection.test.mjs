@@ -224,6 +224,33 @@ test("an agent's session that a listener closes when it is connected is not join
   assert.ok(joined.isEmpty);
 });
 
+test("a client that connects again asks for a token, and uses the name that it was given", async () => {
+  const tokens = ["one", "two"];
+  const { client } = await node.connected({ token: () => tokens.shift(), username: "Ada" });
+  client.username = "Ada L";
+  client.disconnect();
+  client.connect();
+  const connection = await node.accept();
+
+  assert.equal(connection.protocols, "tannoy.v1.json,bearer,two");
+  assert.equal(connection.url.searchParams.get("username"), "Ada L");
+});
+
+test("what the node says first is part of the status", async () => {
+  const { client } = await node.connected({}, { message_max_bytes: 99 });
+
+  assert.equal(client.status.welcome.message_max_bytes, 99);
+});
+
+test("any command of the protocol can be sent", async () => {
+  const { client, connection } = await node.connected();
+  const refreshing = client.request("refresh", { token: "new" });
+  const { token } = await connection.confirm("refresh", { expires_at: "2030" });
+
+  assert.equal(token, "new");
+  assert.equal((await refreshing).expires_at, "2030");
+});
+
 test("disconnect closes the connection until connect is called", async () => {
   const { client, connection } = await node.connected();
   client.disconnect();

@@ -70,7 +70,7 @@ test("after a reconnect the room is joined again from where it was received last
 
   assert.deepEqual(back.join.recover, { epoch: "e1", offset: 2 });
   assert.deepEqual(await texts(heard, 2), ["m3", "m4"]);
-  assert.deepEqual(await joined.take(), { isFirst: false, recovered: 2 });
+  assert.deepEqual(await joined.take(), { isFirst: false, recovered: 2, position: { epoch: "e1", offset: 4 } });
 });
 
 test("what can't be recovered is read from the history, and what comes meanwhile waits", async () => {
@@ -92,6 +92,18 @@ test("what can't be recovered is read from the history, and what comes meanwhile
     until: { epoch: "e1", offset: 2 },
     isNewEpoch: false,
   });
+});
+
+test("another epoch does not repeat what the program has read from the history", async () => {
+  const { room, connection } = await node.joined({}, { offset: 2 });
+  const heard = listen(room, "message");
+  const reading = room.history();
+  await connection.confirm("history", { epoch: "e1", offset: 2, messages: [message(1), message(2)] });
+  await reading;
+  connection.send({ type: "resync", room: "lobby", epoch: "e2", offset: 3, reason: "begun anew" });
+  await connection.confirm("history", { epoch: "e2", offset: 3, messages: [message(1), message(2), message(3)] });
+
+  assert.deepEqual(await texts(heard, 1), ["m3"]);
 });
 
 test("a resync makes the client read the history", async () => {

@@ -35,6 +35,15 @@ test("a token is replaced before it expires, over the connection that is there",
   assert.equal(client.state, "connected");
 });
 
+test("a function that has no newer token is no reason to send the one that is there", async () => {
+  const { connection } = await connectForAMinute("old", "old");
+  clock.advance(54_000);
+  await new Promise(setImmediate);
+  connection.send({ type: "ping" });
+
+  await connection.take("pong");
+});
+
 test("a token that is refused when it is replaced is told, and the session goes on", async () => {
   const { client, connection } = await connectForAMinute("old", "new");
   const told = new Promise((resolve) => client.on("nodeError", resolve));

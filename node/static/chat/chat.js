@@ -1,23 +1,16 @@
-// The chat on `/ws`: rooms, which are joined again after every `welcome`, and private conversations.
+// The chat: rooms and private conversations over one connection.
 
-import { asCommandError } from "./connection.js";
+import { describeFailure } from "./failures.js";
 import { isName } from "./storage.js";
-import { Session, TEMPORARY } from "./session.js";
+import { Session } from "./session.js";
 
 const TYPING_INTERVAL_MS = 2000;
 const TYPING_SHOWN_MS = 4000;
-const JOIN_RETRY_DELAY_S = 1;
 const PRESENCE_NOTES_MAX_USERS = 50; // in a room with more users, joins and leaves are not shown between the messages
 
-/** `/ws`: many rooms and private conversations over one socket. */
 export class ChatSession extends Session {
   constructor({ rooms, ...base }) {
     super(base);
-    this.handlers.private = (frame) => this.#handlePrivate(frame);
-    this.handlers.typing = (frame) => this.#handleTyping(frame);
-    this.handlers.user_joined = (frame) => this.#handlePresence(frame);
-    this.handlers.user_left = (frame) => this.#handlePresence(frame);
-    this.handlers.presence = (frame) => this.#handlePresence(frame);
     for (const name of rooms) this.#addRoom(name);
     this.shown = this.rooms[0] ?? null;
   }
@@ -30,9 +23,11 @@ export class ChatSession extends Session {
     return this.#listByKind("private");
   }
 
-  /** Joins all rooms, after every `welcome`: a new connection is in no room. */
-  startChannels() {
-    for (const room of this.rooms) this.#join(room);
+  /** The first connection: from now on the client joins the rooms, after each reconnect again. */
+  start(client) {
+    this.follow(client);
+    client.on("private", (message) => this.#handlePrivate(message));
+    for (const room of this.rooms) this.#follow(room);
   }
 
   join(name) {
@@ -52,7 +47,7 @@ export class ChatSession extends Session {
 
   leave(conversation) {
     this.#remove(conversation);
-    if (conversation.kind === "room") this.#request({ type: "leave", room: conversation.name });
+    conversation.channel?.leave();
   }
 
   openPrivate(userId, username) {
@@ -63,7 +58,12 @@ export class ChatSession extends Session {
     const now = Date.now();
     if (conversation.kind !== "room" || now - conversation.typingSentAt < TYPING_INTERVAL_MS) return;
     conversation.typingSentAt = now;
-    this.#request({ type: "typing", room: conversation.name });
+    conversation.channel?.typing();
+  }
+
+  async deliver(conversation, entry) {
+    if (conversation.kind === "room") return super.deliver(conversation, entry);
+    return { sessions: await this.client.private(conversation.name, { text: entry.text }) };
   }
 
   handleConfirmed(conversation, entry, { sessions, ...position }) {
@@ -74,34 +74,29 @@ export class ChatSession extends Session {
     }
   }
 
-  handleMessage(frame) {
-    const room = this.conversations.get(`room:${frame.room}`);
-    if (!room?.joined) return; // the position of the room is not known before the answer to `join`
-    room.stopTyping(frame.user_id);
-    room.feed.handleFrame(frame);
+  receive(conversation, message) {
+    conversation.stopTyping(message.userId);
+    return super.receive(conversation, message);
   }
 
-  #handlePrivate({ from_user_id: userId, from_username: username, content, timestamp }) {
-    const conversation = this.#getPrivate(userId ?? "", username ?? userId ?? "Back end");
-    this.receive(conversation, { user_id: userId, username, content, timestamp });
+  #handlePrivate({ fromUserId, fromUsername, content, timestamp }) {
+    const conversation = this.#getPrivate(fromUserId ?? "", fromUsername ?? fromUserId ?? "Back end");
+    this.receive(conversation, { userId: fromUserId, username: fromUsername, sessionId: null, content, timestamp, offset: null });
   }
 
-  #handleTyping({ room: name, user_id: userId, username }) {
-    const room = this.conversations.get(`room:${name}`);
-    if (!room || userId === this.me.userId) return;
+  #handleTyping(room, { userId, username }) {
+    if (userId === this.me.userId) return;
     room.stopTyping(userId);
     const timer = setTimeout(() => { room.stopTyping(userId); this.onChange(); }, TYPING_SHOWN_MS);
     room.typists.set(userId, { username, timer });
     this.onChange();
   }
 
-  #handlePresence(frame) {
-    const room = this.conversations.get(`room:${frame.room}`);
-    if (!room?.people.applyChange(frame)) return;
-    if (frame.user_id && frame.user_id !== this.me.userId && frame.users_count <= PRESENCE_NOTES_MAX_USERS) {
-      room.messages.showPresenceChange({ userId: frame.user_id, username: frame.username, isHere: frame.type === "user_joined" });
+  #handleComing(room, { userId, username, usersCount }, isHere) {
+    if (userId !== this.me.userId && usersCount <= PRESENCE_NOTES_MAX_USERS) {
+      room.messages.showPresenceChange({ userId, username, isHere });
     }
-    if (frame.type === "user_left") room.stopTyping(frame.user_id);
+    if (!isHere) room.stopTyping(userId);
     this.onChange();
   }
 
@@ -111,14 +106,23 @@ export class ChatSession extends Session {
 
   #addRoom(name) {
     const onAuthor = (userId, username) => this.openPrivate(userId, username);
-    const room = this.add(this.newConversation({ kind: "room", name, title: name, onAuthor }));
-    room.joined = false;
-    return room;
+    return this.add(this.newConversation({ kind: "room", name, title: name, onAuthor }));
+  }
+
+  /** Joins a room, and shows what happens there. */
+  #follow(conversation) {
+    const room = this.client.room(conversation.name);
+    conversation.follow(room);
+    room.on("joined", () => this.onChange());
+    room.on("typing", (who) => this.#handleTyping(conversation, who));
+    room.on("userJoined", (who) => this.#handleComing(conversation, who, true));
+    room.on("userLeft", (who) => this.#handleComing(conversation, who, false));
+    room.on("end", (error) => { if (error !== null) this.#handleJoinFailed(conversation, describeFailure(error)); });
   }
 
   #joinNew(name) {
     const room = this.#addRoom(name);
-    if (this.connection.live) this.#join(room);
+    if (this.client !== null) this.#follow(room);
     return room;
   }
 
@@ -133,58 +137,10 @@ export class ChatSession extends Session {
     this.show(this.shown === conversation ? this.rooms[0] ?? null : this.shown);
   }
 
-  async #join(room) {
-    room.joined = false;
-    try {
-      const answer = await this.#requestJoin(room);
-      room.joined = true;
-      room.people.applySnapshot(answer);
-      room.feed.start(answer);
-    } catch (error) {
-      this.#handleJoinFailed(room, asCommandError(error));
-      return;
-    }
-    this.onChange();
-  }
-
-  /** Joins, and recovers what was missed, unless the token does not allow to read the history. */
-  async #requestJoin(room) {
-    const join = { type: "join", room: room.name };
-    const recover = room.feed.position;
-    if (recover === null) return this.connection.request(join);
-    try {
-      return await this.connection.request({ ...join, recover });
-    } catch (error) {
-      if (asCommandError(error).code !== "forbidden") throw error;
-      return this.connection.request(join);
-    }
-  }
-
-  #handleJoinFailed(room, { code, message, retryAfter }) {
-    if (code === "disconnected" || !this.conversations.has(room.key)) return;
-    if (code === "already_joined") this.#request({ type: "leave", room: room.name }); // the answer to the first join came too late
-    if (code === "already_joined" || TEMPORARY.has(code)) {
-      const seconds = (retryAfter ?? 0) + JOIN_RETRY_DELAY_S * (1 + Math.random());
-      setTimeout(() => this.#joinIfWanted(room), seconds * 1000);
-      return;
-    }
+  #handleJoinFailed(room, { code, message }) {
+    if (!this.conversations.has(room.key)) return;
     const isForbidden = code === "forbidden";
     this.onNotice(isForbidden ? `Your token does not allow the room “${room.name}”.` : `“${room.name}” could not be joined: ${message}.`);
     this.#remove(room);
-  }
-
-  #joinIfWanted(room) {
-    const wanted = this.conversations.get(room.key) === room && !room.joined;
-    if (wanted && this.connection.live) this.#join(room);
-  }
-
-  /** Sends a command whose result does not matter here. A temporary error is not shown. */
-  async #request(command) {
-    try {
-      await this.connection.request(command);
-    } catch (error) {
-      const { code, message } = asCommandError(error);
-      if (!TEMPORARY.has(code)) this.onNotice(message);
-    }
   }
 }

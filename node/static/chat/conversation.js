@@ -7,14 +7,16 @@ import { People } from "./people.js";
 export class Conversation {
   unread = 0;
   draft = "";
-  joined = true;
+  joined;
   typists = new Map(); // user id -> {username, timer}
   typingSentAt = 0;
+  channel = null; // the client's room or agent; null of a private conversation, and before the first connection
 
   constructor({ kind, name, title, ...callbacks }) {
     this.kind = kind;
     this.name = name;
     this.title = title;
+    this.joined = kind !== "room";
     this.messages = new MessageList({
       onAuthor: callbacks.onAuthor,
       onSendAgain: (entry) => callbacks.onSendAgain(this, entry),
@@ -23,19 +25,26 @@ export class Conversation {
     });
     this.feed = new Feed({
       list: this.messages,
-      request: (fields) => callbacks.onRequest(this, { type: "history", ...fields }),
       show: (message) => callbacks.onMessage(this, message),
       onChange: callbacks.onChange,
-      onOverflow: callbacks.onOverflow,
     });
-    this.people = new People({ request: () => callbacks.onRequest(this, { type: "presence" }), onAnswer: callbacks.onChange });
+    this.people = new People({ onChange: callbacks.onChange });
   }
 
   get key() {
     return `${this.kind}:${this.name}`;
   }
 
-  /** The command that sends a text. A private message has no idempotency key: sent again, it may arrive twice. */
+  /** Show what the client hears in a room or as an agent. */
+  follow(channel) {
+    this.channel = channel;
+    channel.on("joined", () => { this.joined = true; });
+    this.feed.follow(channel);
+    if (this.kind === "room") this.people.followRoom(channel);
+    else this.people.followAgent(channel);
+  }
+
+  /** The command that sends a text: how large it is. */
   buildCommand({ text, key }) {
     const content = { text };
     switch (this.kind) {
@@ -53,15 +62,15 @@ export class Conversation {
     this.typists.delete(userId);
   }
 
-  /** Stops all timers and requests. */
+  /** Stops all timers. */
   close() {
     for (const userId of [...this.typists.keys()]) this.stopTyping(userId);
     this.interrupt();
   }
 
-  /** The connection was lost, and the requests on it with it. */
+  /** The connection was lost. */
   interrupt() {
-    this.people.reset();
+    if (this.kind === "room") this.joined = false;
     this.feed.interrupt();
   }
 }

@@ -30,23 +30,12 @@ const onIdentity = (identity) => view.setIdentity(identity);
 const reconnect = () => session?.connection.open();
 const user = isTokenNeeded ? new TokenUser({ onIdentity, onToken: reconnect }) : new NamedUser({ onIdentity, onName: reconnect });
 
-/** The URL of a session, relative to the page, so that it works behind a path prefix too. */
-function buildAddress(path) {
-  return () => {
-    const url = new URL(path, document.baseURI);
-    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-    url.search = new URLSearchParams(user.query);
-    url.hash = "";
-    return url;
-  };
-}
-
-function start(SessionClass, path, fields) {
+function start(SessionClass, fields) {
   session?.close();
   session = new SessionClass({
     ...fields,
-    address: buildAddress(path),
-    token: () => user.token,
+    address: new URL(".", document.baseURI).href, // so that it works behind a path prefix too
+    user,
     onChange: () => handleChange(),
     onNotice: (text) => view.notice(text),
     onOtherUser: () => restart(),
@@ -77,7 +66,7 @@ function openAgentAddress(wanted) {
     view.update(null);
   } else if (!(session instanceof AgentSession) || agentId !== wanted) {
     agentId = wanted;
-    start(AgentSession, `ws/agents/${encodeURIComponent(wanted)}`, { agentId: wanted });
+    start(AgentSession, { agentId: wanted });
   }
   updateAddress();
 }
@@ -85,7 +74,7 @@ function openAgentAddress(wanted) {
 function openRoomsAddress(wanted) {
   view.setMode("chat", null);
   if (session instanceof ChatSession) session.setRooms(wanted);
-  else start(ChatSession, "ws", { rooms: wanted });
+  else start(ChatSession, { rooms: wanted });
   updateAddress();
 }
 

@@ -57,7 +57,7 @@ export class MessageList {
   }
 
   has(message) {
-    return message.offset !== undefined && this.#identities.has(identityOf(message));
+    return message.offset !== null && this.#identities.has(identityOf(message));
   }
 
   /** Adds a received message as the last one. A message written in this tab replaces what was shown when it was sent. */
@@ -85,6 +85,11 @@ export class MessageList {
   write({ userId, username, text, key }) {
     const entry = { userId, author: username, own: true, at: new Date(), text, key, sessions: new Set(), echoed: false };
     return buildMessage(entry, { text }, this.#callbacks);
+  }
+
+  /** Messages that are being sent may be published by this session too. */
+  addSession(sessionId) {
+    for (const { state, sessions } of this.#entries) if (state === "sending") sessions.add(sessionId);
   }
 
   /** Marks a message as being sent, for the first time or again. */
@@ -137,14 +142,14 @@ export class MessageList {
     return found < 0 ? this.#entries.length : found;
   }
 
-  #buildEntry({ user_id: userId, username, content, timestamp }) {
+  #buildEntry({ userId, username, content, timestamp }) {
     const author = username ?? userId ?? "Back end";
     const entry = { userId: userId ?? null, author, own: this.#isOwn(userId), at: new Date(timestamp) };
     return buildMessage(entry, content, this.#callbacks);
   }
 
   /** Takes out the entry that was written here and is now received: the one with its position, else with its text. */
-  #takeWritten({ epoch, offset, session_id: sessionId, content, timestamp }) {
+  #takeWritten({ epoch, offset, sessionId, content, timestamp }) {
     const waiting = this.#entries.filter(({ echoed }) => echoed === false);
     const isConfirmed = ({ confirmed }) => confirmed?.offset !== undefined;
     const alike = waiting.filter((one) => !isConfirmed(one) && one.sessions.has(sessionId) && one.text === content?.text);
@@ -159,7 +164,7 @@ export class MessageList {
   }
 
   #setPosition(entry, message) {
-    if (message.offset === undefined) return;
+    if (message.offset === null) return;
     Object.assign(entry, { epoch: message.epoch, offset: message.offset, identity: identityOf(message) });
   }
 
@@ -200,7 +205,7 @@ export class MessageList {
 }
 
 /** No two messages share this, whatever the epoch. */
-export function identityOf({ offset, timestamp, session_id: sessionId, user_id: userId }) {
+export function identityOf({ offset, timestamp, sessionId, userId }) {
   return JSON.stringify([offset, timestamp, sessionId, userId]);
 }
 

@@ -43,7 +43,7 @@ export class PeopleView {
       return;
     }
     const { people } = conversation;
-    const isCurrent = session.connection.live && conversation.joined;
+    const isCurrent = session.isLive && conversation.joined;
     const count = conversation.kind === "agent" ? people.sessions : people.count;
     const counted = `${count.toLocaleString()} ${count === 1 ? words.one : words.many}`;
     $("people-toggle").dataset.current = $("people").dataset.current = String(isCurrent);

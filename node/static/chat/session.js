@@ -1,14 +1,14 @@
-// A session: its connection, its conversations and their unread messages.
-// A frame type that is not in `handlers` is ignored: new ones may be added to the protocol (docs/protocol.md §4).
+// A session: the client with its connection, the conversations and their unread messages.
 
-import { asCommandError, Connection } from "./connection.js";
+import { connect, UserChanged } from "./tannoy-client.js";
 import { Conversation } from "./conversation.js";
+import { describeFailure, TEMPORARY } from "./failures.js";
 import { randomKey } from "./storage.js";
 
 const AGENT_REFRESH_INTERVAL_MS = 15_000;
+const REFRESH_WITHIN_S = 15;
+const TOKEN_EXPIRED = 4401;
 
-/** Error codes after which the same command may succeed later. */
-export const TEMPORARY = new Set(["unavailable", "rate_limited", "disconnected", "no_answer", "internal", "not_joined"]);
 const FAILURE_TEXTS = {
   unavailable: "Not sent: the cluster did not confirm it.",
   rate_limited: "Not sent: too much at once.",
@@ -17,6 +17,7 @@ const FAILURE_TEXTS = {
   too_large: "Not sent: too long.",
   forbidden: "Not sent: not allowed here.",
 };
+const STATE_NAMES = { connecting: "connecting", connected: "live", waiting: "waiting", error: "ended" };
 
 export class Session {
   conversations = new Map();
@@ -25,34 +26,40 @@ export class Session {
   isBusDown = false; // the node is without Redis
   me = { sessionId: null, userId: null, username: null };
   expiresAt = null; // when the token of the session expires (RFC 3339); null without one
+  client = null; // null before the user is known
+  #user;
+  #given = null; // the token that the client has asked for last
+  #held = null; // the token of the session: that one, or a newer one by `refresh`
+  #address;
+  #refusal = null; // an error in place of the first frame: why the node closes the connection
+  #messageMaxBytes = Infinity;
   #wasLive = false;
 
-  /** `onOtherUser()`: a node took the client for another user than before, so this session can't go on. */
-  constructor({ address, token, onChange, onNotice, onOtherUser }) {
+  /** `user`: who it is. `onOtherUser()`: a node took the client for another user than before, so this session can't go on. */
+  constructor({ address, user, onChange, onNotice, onOtherUser }) {
+    this.#address = address;
+    this.#user = user;
     this.onChange = onChange;
     this.onNotice = onNotice;
     this.onOtherUser = onOtherUser;
-    this.connection = new Connection({
-      address,
-      token,
-      onState: (state) => this.#handleState(state),
-      onFrame: (frame) => this.#dispatch(frame),
-    });
-    this.handlers = {
-      welcome: (frame) => this.#handleWelcome(frame),
-      message: (frame) => this.handleMessage(frame),
-      resync: (frame) => this.handleMessage(frame),
-      status: (frame) => this.#handleStatus(frame),
-      error: (frame) => this.onNotice(frame.message),
-    };
+    this.connection = { open: () => this.#open() };
+  }
+
+  get isLive() {
+    return this.state.name === "live";
   }
 
   get unread() {
     return [...this.conversations.values()].reduce((sum, { unread }) => sum + unread, 0);
   }
 
+  /** What is connected: the client, or an agent. */
+  get link() {
+    return this.client;
+  }
+
   close() {
-    this.connection.close();
+    this.client?.close();
     for (const conversation of this.conversations.values()) conversation.close();
   }
 
@@ -69,17 +76,19 @@ export class Session {
 
   /** Requests the people of the shown conversation, if the page is visible and the list is stale. */
   refreshPeople() {
-    if (!document.hidden && this.connection.live && this.shown?.joined && this.shown.kind !== "private") this.shown.people.refreshIfStale();
+    if (!document.hidden && this.isLive && this.shown?.joined && this.shown.kind !== "private") this.shown.people.refreshIfStale();
   }
 
-  /** Bytes by which a text is too long to be sent; 0 or less if it is not. */
+  /** Bytes by which a text is too long to be sent, whatever the id of its command will be; 0 or less if it is not. */
   excessBytes(conversation, text) {
-    return this.connection.excessBytes(conversation.buildCommand({ text, key: randomKey() }));
+    const command = { ...conversation.buildCommand({ text, key: randomKey() }), id: Number.MAX_SAFE_INTEGER };
+    return new TextEncoder().encode(JSON.stringify(command)).length - this.#messageMaxBytes;
   }
 
-  /** Replaces the token of the session. Rejects with a CommandError. */
+  /** Replaces the token of the session. Rejects with an error of the client. */
   async refreshToken(token) {
-    const { expires_at: expiresAt } = await this.connection.request({ type: "refresh", token });
+    const { expires_at: expiresAt } = await this.link.request("refresh", { token }, REFRESH_WITHIN_S);
+    this.#held = token;
     this.expiresAt = expiresAt;
     this.onChange();
   }
@@ -94,11 +103,16 @@ export class Session {
     conversation.messages.send(entry, this.me.sessionId);
     this.onChange();
     try {
-      this.handleConfirmed(conversation, entry, await this.connection.request(conversation.buildCommand(entry)));
+      this.handleConfirmed(conversation, entry, await this.deliver(conversation, entry));
     } catch (error) {
-      this.handleFailed(conversation, entry, asCommandError(error));
+      this.handleFailed(conversation, entry, describeFailure(error));
     }
     this.onChange();
+  }
+
+  /** Publishes a message; the client repeats it, under its key, until a node has confirmed it. */
+  async deliver(conversation, { text, key }) {
+    return (await conversation.channel.send({ text }, { key })) ?? {};
   }
 
   handleConfirmed(conversation, entry, position) {
@@ -124,9 +138,7 @@ export class Session {
     return new Conversation({
       ...fields,
       onSendAgain: (conversation, entry) => this.sendEntry(conversation, entry),
-      onRequest: ({ kind, name }, command) => this.connection.request({ ...command, ...(kind === "room" && { room: name }) }),
       onMessage: (conversation, message) => this.receive(conversation, message),
-      onOverflow: () => this.connection.open(),
       onChange: () => this.onChange(),
       isOwn: (userId) => userId === this.me.userId,
     });
@@ -139,71 +151,98 @@ export class Session {
     return entry;
   }
 
-  #handleState(state) {
-    this.state = state;
-    this.isBusDown = false; // a node says so behind its `welcome`
-    if (state.name !== "live") for (const conversation of this.conversations.values()) conversation.interrupt();
-    this.onChange();
+  /** Follows what a connection tells. */
+  follow(link) {
+    link.on("state", (status) => this.#handleStatus(status));
+    link.on("bus", (bus) => {
+      this.isBusDown = bus === "down";
+      this.onChange();
+    });
+    link.on("nodeError", ({ code, message }) => {
+      if (!this.isLive && this.#user.token !== null) this.#refusal = { code, message };
+      else if (!TEMPORARY.has(code)) this.onNotice(message);
+    });
   }
 
-  #handleStatus({ bus }) {
-    this.isBusDown = bus === "down";
-    this.onChange();
-  }
-
-  #dispatch(frame) {
-    if (Object.hasOwn(this.handlers, frame.type)) this.handlers[frame.type](frame);
-  }
-
-  #handleWelcome(frame) {
-    if (this.#wasLive && frame.user_id !== this.me.userId) {
-      this.onOtherUser();
-      return;
+  /** Connects at once: at the start, on the "Now" button, with another name or token, and after an end. */
+  #open() {
+    if (this.client === null) {
+      const { user_id: userId, username } = this.#user.query;
+      const token = this.#user.token === null ? null : () => (this.#given = this.#user.token);
+      this.client = connect(this.#address, { token, userId, username, autoConnect: false });
+      this.start(this.client);
+    } else {
+      if (this.#user.query.username !== undefined) this.client.username = this.#user.query.username;
+      if (this.state.name !== "waiting") this.link.disconnect();
     }
-    this.expiresAt = frame.expires_at ?? null;
-    this.me = { sessionId: frame.session_id, userId: frame.user_id, username: frame.username };
-    // Private messages are kept nowhere, so those sent meanwhile are lost.
-    for (const { kind, messages } of this.conversations.values()) if (this.#wasLive && kind === "private") messages.showGap();
-    this.#wasLive = true;
-    this.startChannels(frame);
+    this.link.connect();
+  }
+
+  #handleStatus({ state, node, code, reason, until, error, welcome }) {
+    if (error instanceof UserChanged) return this.onOtherUser();
+    if (!(state in STATE_NAMES)) return; // closed by the page, which says itself how it goes on
+    this.isBusDown = false; // a node says so behind its first frame
+    if (state === "connecting") this.#refusal = null;
+    const name = STATE_NAMES[state];
+    this.state = { name, node, code, reason: describeReason(reason), until, refusal: this.#refusal };
+    if (name !== "live") for (const conversation of this.conversations.values()) conversation.interrupt();
+    const expired = this.#refusal === null ? this.#held : this.#given;
+    if (code === TOKEN_EXPIRED && expired === this.#user.token) this.#endWithToken();
+    if (welcome) this.#handleWelcome(welcome);
     this.onChange();
+  }
+
+  /** There is no other token before the user gives one. */
+  #endWithToken() {
+    this.state = { ...this.state, name: "ended" };
+    this.link.disconnect();
+  }
+
+  #handleWelcome({ session_id: sessionId, user_id: userId, username, expires_at: expiresAt, message_max_bytes: messageMaxBytes }) {
+    this.#held = this.#given;
+    this.expiresAt = expiresAt ?? null;
+    this.#messageMaxBytes = messageMaxBytes ?? Infinity;
+    this.me = { sessionId, userId, username };
+    for (const { kind, messages } of this.conversations.values()) {
+      messages.addSession(sessionId);
+      // Private messages are kept nowhere, so those sent meanwhile are lost.
+      if (this.#wasLive && kind === "private") messages.showGap();
+    }
+    this.#wasLive = true;
   }
 }
 
+/** Without the close code, which the page says in words of its own. */
+function describeReason(reason = "") {
+  return reason.replace(/^\d+ ?/, "").replace("no close frame", "");
+}
+
 /**
- * `/ws/agents/{agent_id}`: one session of an agent, which receives every message to the agent.
+ * One session of an agent, which receives every message to the agent.
  * No frame tells which other sessions there are, so they are requested at intervals.
  */
 export class AgentSession extends Session {
   #refreshTimer;
+  #agent = null;
 
   constructor({ agentId, ...base }) {
-    super({ ...base, address: () => this.#buildAddress(base.address()) });
+    super(base);
     this.shown = this.add(this.newConversation({ kind: "agent", name: agentId, title: `Agent ${agentId}` }));
     this.#refreshTimer = setInterval(() => this.refreshPeople(), AGENT_REFRESH_INTERVAL_MS);
+  }
+
+  get link() {
+    return this.#agent;
+  }
+
+  start(client) {
+    this.#agent = client.agent(this.shown.name);
+    this.follow(this.#agent);
+    this.shown.follow(this.#agent);
   }
 
   close() {
     clearInterval(this.#refreshTimer);
     super.close();
-  }
-
-  startChannels(welcome) {
-    this.shown.feed.start(welcome);
-    this.shown.people.requestNow();
-  }
-
-  handleMessage(frame) {
-    this.shown.feed.handleFrame(frame);
-  }
-
-  /** With the position to recover from on connect. */
-  #buildAddress(url) {
-    const { epoch, offset } = this.shown.feed.position ?? {};
-    if (epoch !== undefined) {
-      url.searchParams.set("epoch", epoch);
-      url.searchParams.set("offset", offset);
-    }
-    return url;
   }
 }

@@ -1,6 +1,6 @@
 // The user of a node that asks for tokens: who it is, the token says. When a node refuses it, the page asks for another.
 
-import { asCommandError } from "./connection.js";
+import { describeFailure } from "./failures.js";
 import { LoginDialog } from "./login-dialog.js";
 import { TokenExpiry } from "./token-expiry.js";
 import { describeEnd, describeRefreshFailure } from "./token-refusals.js";
@@ -81,7 +81,7 @@ export class TokenUser {
     try {
       await this.#session.refreshToken(token);
     } catch (error) {
-      return describeRefreshFailure(asCommandError(error));
+      return describeRefreshFailure(describeFailure(error));
     }
     this.#token.set(token);
     return null;

@@ -90,7 +90,7 @@ export class View {
     text.addEventListener("input", () => {
       this.#fitTextBox();
       this.#drawComposer();
-      if (text.value.trim() !== "" && this.#session?.connection.live && this.#shown) this.#session.sendTyping(this.#shown);
+      if (text.value.trim() !== "" && this.#session?.isLive && this.#shown) this.#session.sendTyping(this.#shown);
     });
     text.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
@@ -133,7 +133,7 @@ export class View {
     const box = $("text");
     const text = box.value.trim();
     if (text === "" || !this.#shown) return;
-    if (!this.#session.connection.live || this.#excessBytes() > 0) {
+    if (!this.#session.isLive || this.#excessBytes() > 0) {
       this.#drawComposer();
       return;
     }
@@ -181,7 +181,7 @@ export class View {
     const cannotWrite = !this.#shown || (this.#shown.kind === "private" && this.#shown.name === "");
     $("text").disabled = cannotWrite;
     const excess = this.#excessBytes();
-    $("send").disabled = cannotWrite || !this.#session?.connection.live || excess > 0;
+    $("send").disabled = cannotWrite || !this.#session?.isLive || excess > 0;
     this.#drawHint(excess);
   }
 
@@ -192,7 +192,7 @@ export class View {
   }
 
   #drawHint(excess) {
-    const waiting = $("text").value.trim() !== "" && this.#shown && !this.#session?.connection.live;
+    const waiting = $("text").value.trim() !== "" && this.#shown && !this.#session?.isLive;
     const hint = $("hint");
     hint.classList.toggle("hint-offline", Boolean(waiting) || excess > 0);
     if (waiting) setText(hint, "Not connected. Your text stays here until the connection is back.");

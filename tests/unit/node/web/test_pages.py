@@ -79,3 +79,10 @@ async def test_pages_of_other_origins_may_import_the_client_and_nothing_else(pat
     answer = await _get(Starlette(routes=page_routes(Settings(chat_page="on"))), path)
 
     assert (answer.status_code, answer.headers.get("access-control-allow-origin")) == (200, allowed)
+
+
+def test_the_page_connects_with_the_client_alone() -> None:
+    importing = {path.name for path in STATIC.rglob("*.js") if 'from "./tannoy-client.js"' in path.read_text()}
+
+    assert importing == {"session.js", "failures.js"}
+    assert not (STATIC / "connection.js").exists()
