@@ -72,7 +72,7 @@ _CALLS = (
     _Call("GET", "/revocations", revocations.list_revocations, answers.Revocations, LargeRoute),
     _Call("DELETE", "/revocations/{id}", revocations.delete_revocation, None),
     _Call("GET", "/hooks/dead-letters", dead_letters.list_dead_letters, answers.DeadLetters, LargeRoute),
-    _Call("POST", "/hooks/dead-letters/resend", dead_letters.resend_dead_letters, answers.Resent),
+    _Call("POST", "/hooks/resend", dead_letters.resend_dead_letters, answers.Resent),
     _Call("DELETE", "/hooks/dead-letters/{id}", dead_letters.delete_dead_letter, None),
 )
 

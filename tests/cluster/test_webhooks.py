@@ -169,7 +169,7 @@ async def test_an_event_that_the_target_refuses_is_a_dead_letter_alone_and_is_se
     hooked.receiver.answer = lambda request: Answer()
     hooked.receiver.requests.clear()
     letters = (await api.get("/api/v1/hooks/dead-letters")).json()["dead_letters"]
-    answer = await api.post("/api/v1/hooks/dead-letters/resend", json={"ids": [letter["id"] for letter in letters]})
+    answer = await api.post("/api/v1/hooks/resend", json={"ids": [letter["id"] for letter in letters]})
 
     assert [letter["reason"] for letter in letters] == ["the answer is 422"] * len(letters)
     assert answer.json() == {"resent": len(letters)}
