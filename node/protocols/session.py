@@ -191,8 +191,6 @@ class Session:
         name = self._room_name(room)
         if name in self.joined:
             raise Refused(f"this session is in room {name} already", code=ErrorCode.ALREADY_JOINED)
-        if self.endpoint is Endpoint.ROOM and self.home is not None and name != self.home.name:
-            raise BadRequest(f"this socket is for room {self.home.name} alone: /ws is for many rooms")
         if len(self.joined) >= ROOMS_MAX:
             raise Refused(f"a session may be in at most {ROOMS_MAX} rooms", code=ErrorCode.LIMIT_REACHED)
         channel = self._keyspace.room(name)
@@ -201,10 +199,12 @@ class Session:
         return channel
 
     def _room_name(self, room: RoomName | None) -> RoomName:
-        if room is not None:
-            return room
         if self.home is None:
-            raise BadRequest("the field 'room' is missing")
+            if room is None:
+                raise BadRequest("the field 'room' is missing")
+            return room
+        if room is not None and room != self.home.name:
+            raise BadRequest(f"this socket is for room {self.home.name} alone: /ws is for many rooms")
         return RoomName(self.home.name)
 
     def refresh(self, claims: Claims) -> None:

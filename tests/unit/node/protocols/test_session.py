@@ -121,8 +121,17 @@ ILLEGAL: list[tuple[Endpoint, tuple[Channel, ...], Command, ErrorCode]] = [
     (Endpoint.ROOM, (), Join(1, None), ErrorCode.ALREADY_JOINED),
     (Endpoint.ROOM, (), Join(1, LOBBY), ErrorCode.ALREADY_JOINED),
     (Endpoint.ROOM, (), Join(1, KITCHEN), ErrorCode.BAD_REQUEST),
-    (Endpoint.ROOM, (), Leave(1, KITCHEN), ErrorCode.NOT_JOINED),
-    (Endpoint.ROOM, (), Message(1, KITCHEN, 1, None), ErrorCode.NOT_JOINED),
+    *(
+        (Endpoint.ROOM, (), command, ErrorCode.BAD_REQUEST)
+        for command in (
+            Leave(1, KITCHEN),
+            Message(1, KITCHEN, 1, None),
+            Typing(1, KITCHEN),
+            GetPresence(1, KITCHEN),
+            GetHistory(1, KITCHEN, PAGE),
+            StopStream(1, KITCHEN, STREAM),
+        )
+    ),
     (Endpoint.AGENT, (), Join(1, LOBBY), ErrorCode.BAD_REQUEST),
     (Endpoint.AGENT, (), Leave(1, None), ErrorCode.BAD_REQUEST),
     (Endpoint.AGENT, (), Typing(1, None), ErrorCode.BAD_REQUEST),
