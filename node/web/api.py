@@ -18,7 +18,7 @@ from ...shared.protocol.decoding import decode_json, parse_json
 from ...shared.turns import Turns
 from ..problems import CONTENT_TYPE, encode_http_problem
 from .large_answers import answered_in_turn
-from .requests import authorized, node_of, problem_response, read_value
+from .requests import authorized, decode_optional, node_of, problem_response, read_value
 
 BATCH_MAX_SIZE = 16
 """The size of one `POST /messages`, in multiples of the size of a message."""
@@ -72,6 +72,12 @@ class ContractRoute(APIRoute):
                 raise BadRequest(_sentence_of(error)) from error
 
         return authorized(handle_request)
+
+
+class OptionalBodyRoute(ContractRoute):
+    """The route of a body without required fields, which may be missing."""
+
+    decode = staticmethod(decode_optional)
 
 
 class BatchRoute(ContractRoute):

@@ -91,6 +91,11 @@ async def read_value(
     return decode(bytes(body))
 
 
+def decode_optional(body: bytes) -> object:
+    """Decode a body that may be missing, where no field is required. Raises BadRequest."""
+    return decode_json(body) if body else {}
+
+
 def check_fields(fields: Object, *allowed: str) -> None:
     """Raises BadRequest, with the names of the unknown fields, if there are any."""
     if extra := fields.keys() - set(allowed):

@@ -16,7 +16,7 @@ from ...shared.protocol.frames import Object
 from ..admission.handshake import UPGRADE_HEADERS
 from ..admission.target import WS_PATH
 from . import answers, dead_letters, messages, revocations, sessions, streams
-from .api import BatchRoute, ContractRoute, LargeRoute, create_api
+from .api import BatchRoute, ContractRoute, LargeRoute, OptionalBodyRoute, create_api
 from .api_documents import PREFIX, PROBLEMS, document_routes
 from .requests import authorized, node_of
 
@@ -37,9 +37,9 @@ def _stream_calls(channel: str, kind: str) -> tuple[_Call, ...]:
     of_one = f"{channel}/streams/{{stream_id}}"
     handlers = {name: getattr(streams, f"{name}_{kind}_stream") for name in ("begin", "write", "end", "stop", "get")}
     return (
-        _Call("POST", f"{channel}/streams", handlers["begin"], answers.StreamBegun),
+        _Call("POST", f"{channel}/streams", handlers["begin"], answers.StreamBegun, OptionalBodyRoute),
         _Call("POST", of_one, handlers["write"], answers.StreamWritten),
-        _Call("POST", f"{of_one}/end", handlers["end"], answers.StreamEnded),
+        _Call("POST", f"{of_one}/end", handlers["end"], answers.StreamEnded, OptionalBodyRoute),
         _Call("POST", f"{of_one}/stop", handlers["stop"], answers.StreamStopped),
         _Call("GET", f"{channel}/streams", getattr(streams, f"list_{kind}_streams"), answers.Streams, LargeRoute),
         _Call("GET", of_one, handlers["get"], answers.StreamState, LargeRoute),

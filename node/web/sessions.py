@@ -8,7 +8,6 @@ from starlette.requests import Request
 
 from ...shared.channels import Owner, OwnerKind
 from ...shared.policy import Limit
-from ...shared.protocol.decoding import decode_json
 from ...shared.protocol.frames import Object
 from ...shared.sessions import SessionInfo
 from ..node import Node
@@ -16,7 +15,7 @@ from ..operations.pages import PAGES_AT_ONCE
 from .bodies import LimitBody
 from .contract import AgentPath, NodePath, RoomPath, SessionPath, UserPath
 from .queries import RoomsQuery, UsersQuery
-from .requests import node_of, not_found, read_object
+from .requests import decode_optional, node_of, not_found, read_object
 
 
 async def list_rooms(request: Request, query: Annotated[RoomsQuery, Query()]) -> Object:
@@ -97,7 +96,7 @@ async def list_nodes(request: Request) -> Object:
 async def drain_node(request: Request, node: NodePath) -> Object:
     """Let one node leave, as on SIGTERM, whichever node is asked."""
     asked = node_of(request)
-    await read_object(asked, request, decode=_decode_optional)
+    await read_object(asked, request, decode=decode_optional)
     found = await asked.operations.nodes.find(node)
     if not found:
         raise not_found(f"no node {node} is alive: GET /api/v1/nodes lists those that are")
@@ -107,11 +106,6 @@ async def drain_node(request: Request, node: NodePath) -> Object:
     (leaving,) = found
     await asked.operations.nodes.drain(leaving)
     return {"node": leaving.node, "incarnation": leaving.incarnation, "draining": True}
-
-
-def _decode_optional(body: bytes) -> object:
-    """A body that may be missing. Raises BadRequest."""
-    return decode_json(body) if body else {}
 
 
 async def _session_lists(node: Node, owner: Owner, sessions: list[SessionInfo]) -> Object:

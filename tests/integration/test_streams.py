@@ -192,6 +192,13 @@ async def test_half_a_character_at_the_end_of_a_piece_is_replaced(nodes: list[No
     assert answer.json()["to"] == len("a\ufffd".encode())
 
 
+async def test_a_stream_begins_and_ends_without_a_body(nodes: list[NodeProcess], name: str) -> None:
+    path = f"/api/v1/agents/{name}/streams"
+    begun = await nodes[0].http.post(path)
+    ended = await nodes[1].http.post(f"{path}/{begun.json()['stream_id']}/end")
+    assert (begun.status_code, ended.status_code, ended.json()["status"]) == (200, 200, "done")
+
+
 @pytest.mark.parametrize(
     ("path", "body", "code"),
     [
