@@ -111,10 +111,10 @@ class StreamProducing:
             await self.end(channel, stream_id, StreamStatus.LOST)
             message = f"stream {stream_id!r} is lost: Redis may not have all of its text any more"
             raise StreamConflict(message, to=int(rest[0]), status=StreamStatus.LOST)
-        raise self._refusal_of(stream_id, why, rest, start)
+        raise self._refusal_of(stream_id, why, rest, start, len(text))
 
-    def _refusal_of(self, stream_id: StreamId, why: Any, rest: list[Any], start: int | None) -> Refused:
-        """What a producer is told of a piece that was not written."""
+    def _refusal_of(self, stream_id: StreamId, why: Any, rest: list[Any], start: int | None, size: int) -> Refused:
+        """What a producer is told of a piece of this size that was not written."""
         to = int(rest[0]) if rest else None
         match why:
             case b"unknown":
@@ -124,6 +124,9 @@ class StreamProducing:
                 return StreamConflict(f"stream {stream_id!r} has ended: {status}", to=to, status=status)
             case b"gap":
                 return StreamConflict(f"a piece at {start} leaves a gap: stream {stream_id!r} has {to} bytes", to=to)
+            case b"other" if start is not None and to is not None and start + size > to:
+                message = f"a piece at {start} reaches beyond {to}, where stream {stream_id!r} ends: go on from there"
+                return StreamConflict(message, to=to)
             case b"other":
                 message = f"another text stands at {start}: has stream {stream_id!r} two producers?"
                 return StreamConflict(message, to=to)

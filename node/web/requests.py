@@ -91,9 +91,9 @@ async def read_value(
     return decode(bytes(body))
 
 
-def decode_optional(body: bytes) -> object:
+def decode_optional(data: bytes) -> object:
     """Decode a body that may be missing, where no field is required. Raises BadRequest."""
-    return decode_json(body) if body else {}
+    return decode_json(data) if data else {}
 
 
 def check_fields(fields: Object, *allowed: str) -> None:

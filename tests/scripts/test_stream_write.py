@@ -87,10 +87,14 @@ async def test_a_piece_behind_the_end_is_refused_with_the_end_that_stands(stream
     assert (conflict.value.to, conflict.value.status) == (3, None)
 
 
-@pytest.mark.parametrize(("text", "start"), [("two", 0), ("one and more", 0), ("e two", 2)])
-async def test_another_text_at_a_position_that_stands_is_refused(stream: StreamChannel, text: str, start: int) -> None:
+@pytest.mark.parametrize(
+    ("text", "start", "told"), [("two", 0, "two producers"), ("one and more", 0, "beyond 3"), ("e two", 2, "beyond 3")]
+)
+async def test_another_text_at_a_position_that_stands_is_refused(
+    stream: StreamChannel, text: str, start: int, told: str
+) -> None:
     await stream.write("one")
-    with pytest.raises(StreamConflict, match="two producers") as conflict:
+    with pytest.raises(StreamConflict, match=told) as conflict:
         await stream.write(text, start)
     assert conflict.value.to == 3
 
