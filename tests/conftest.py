@@ -1,5 +1,6 @@
 """Fixtures of every test, and two rules: CI skips nothing, and no process is left over."""
 
+import gc
 import os
 import signal
 from collections.abc import Generator
@@ -29,6 +30,17 @@ def no_process_is_left_over() -> Generator[None]:
     fork_server.server.stop()
     if found := processes.end_left_over(_mark):
         raise AssertionError("tests have left processes running:\n" + "\n".join(map(str, found)))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is collected lives until the end: the collector of garbage would go through all of it, again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)
