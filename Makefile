@@ -49,7 +49,7 @@ test: env ## all tests, against a real Valkey, real sockets and real node proces
 	@$(MAKE) --no-print-directory test-js
 
 test-unit: env ## pure tests, on a clock in the test's hand: about a minute
-	$(PYTEST) tests/unit tests/property
+	$(PYTEST) --numprocesses 2 $(GROUPED) tests/unit tests/property
 
 test-integration: env ## the Lua scripts on a real server, and three real nodes on every transport
 	$(PYTEST) $(IN_PARALLEL) tests/scripts tests/integration
