@@ -30,7 +30,7 @@ async def test_a_refusal_is_freed_as_soon_as_it_is_handled() -> None:
     answer.set_result("this")
 
     await asyncio.wait((read,))
-    refusal = weakref.ref(read.exception())  # type: ignore[type-var]
+    refusal = weakref.ref(read.exception())
     del answer, read
     await asyncio.sleep(0)
 

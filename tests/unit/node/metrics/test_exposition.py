@@ -12,7 +12,7 @@ from tannoy.shared.settings import load_settings
 
 from tests.support.clock import on_manual_time
 
-NAMES = [family.sample_name for family in (*FAMILIES, *DURATIONS)]
+NAMES = [*(family.sample_name for family in FAMILIES), *(family.sample_name for family in DURATIONS)]
 
 
 def samples_of(statistics: NodeStatistics) -> dict[tuple[str, tuple[str, ...]], float]:
