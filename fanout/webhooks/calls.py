@@ -9,6 +9,7 @@ import orjson
 from ...shared.errors import MalformedBytes
 from ...shared.keyspace import Keyspace
 from ..backlog import Waiting, read_waiting
+from ..batches import batched
 from ..redis.pipeline import AnyPipeline
 from ..scripts import HOOKS_BURY, HOOKS_DEAD, HOOKS_LEAD, HOOKS_READ, HOOKS_RESEND, HOOKS_SESSIONS
 from ..unreadable import UnreadableData, parse_incarnation
@@ -16,6 +17,8 @@ from .events import Event, EventReader, QueuedEvent
 
 DEAD_LETTERS_MAX = 10_000
 """That Redis keeps; then the oldest go, and are counted."""
+RESENT_AT_ONCE = 100
+"""Dead letters in one call of a script: Redis carries out nothing else meanwhile, for 4 ms where each has 64 KB."""
 
 
 class SessionChange(NamedTuple):
@@ -137,7 +140,11 @@ class HookCalls:
     async def resend(self, ids: Sequence[str]) -> int:
         """Let these dead letters wait for delivery again; how many there were."""
         letters, _ = self._keyspace.hooks_dead()
-        return int(await self.pipeline.run_script(HOOKS_RESEND, (*self._hooks(), letters), (self._backlog, *ids)))
+        keys = (*self._hooks(), letters)
+        count = 0
+        for some in batched(ids, RESENT_AT_ONCE):
+            count += int(await self.pipeline.run_script(HOOKS_RESEND, keys, (self._backlog, *some)))
+        return count
 
     async def delete_dead(self, ids: Sequence[str]) -> int:
         """How many there were."""

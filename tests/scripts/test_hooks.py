@@ -280,6 +280,15 @@ async def test_a_dead_letter_that_is_sent_again_waits_as_the_event_that_it_was_a
     assert [letter.id for letter in await calls.list_dead(10, None)] == [second.id]
 
 
+async def test_many_dead_letters_are_sent_again_in_parts_and_in_order(calls: HookCalls) -> None:
+    events: list[Event] = [{"id": f"{number}", "type": "user_left"} for number in range(250)]
+    await calls.bury(events, "late")
+    letters = await calls.list_dead(250, None)
+    assert await calls.resend([letter.id for letter in letters]) == 250
+    assert calls.pipeline.statistics().script_calls["hooks_resend"] == 3
+    assert [queued.event for queued in await calls.read(0, 300, ALL_BYTES)] == events
+
+
 async def test_a_dead_letter_that_is_deleted_is_gone(calls: HookCalls) -> None:
     await calls.bury([{"id": "a"}], "late")
     (letter,) = await calls.list_dead(10, None)
