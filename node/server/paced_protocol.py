@@ -7,7 +7,7 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -40,7 +40,7 @@ class PacedHttpProtocol(HttpToolsProtocol):
         self.connections.add(self)
         self.transport = transport
         self.flow = FlowControl(transport)
-        peer = transport.get_extra_info("peername")
+        peer: tuple[Any, ...] | str | None = transport.get_extra_info("peername")
         self.client = (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None
         self.scheme = "https" if is_ssl(transport) else "http"
 
