@@ -19,6 +19,10 @@ DEAD_LETTERS_MAX = 10_000
 """That Redis keeps; then the oldest go, and are counted."""
 RESENT_AT_ONCE = 100
 """Dead letters in one call of a script: Redis carries out nothing else meanwhile, for 4 ms where each has 64 KB."""
+LISTED_AT_ONCE = 16
+"""Dead letters that Redis is asked for at once: their size shows only when they are read."""
+LISTED_MAX_BYTES = 1_048_576
+"""Of the events of one list, from which on no more are read."""
 
 
 class SessionChange(NamedTuple):
@@ -125,11 +129,21 @@ class HookCalls:
         await self.pipeline.run_script(HOOKS_BURY, self._keyspace.hooks_dead(), (DEAD_LETTERS_MAX, *words))
 
     async def list_dead(self, limit: int, after: str | None) -> list[DeadLetter]:
-        """The oldest ones, behind the one with the id `after`."""
+        """The oldest ones, behind the one with the id `after`; fewer, but one, where they are large."""
         key, _ = self._keyspace.hooks_dead()
-        start = "-" if after is None else f"({after}"
-        entries = await self.pipeline.send("XRANGE", key, start, "+", "COUNT", limit)
-        return [DeadLetter(entry_id.decode(), orjson.loads(words[1]), words[3].decode()) for entry_id, words in entries]
+        letters: list[DeadLetter] = []
+        size = 0
+        while len(letters) < limit and size < LISTED_MAX_BYTES:
+            start = "-" if after is None else f"({after}"
+            asked = min(limit - len(letters), LISTED_AT_ONCE)
+            entries = await self.pipeline.send("XRANGE", key, start, "+", "COUNT", asked)
+            for entry_id, words in entries:
+                letters.append(DeadLetter(entry_id.decode(), orjson.loads(words[1]), words[3].decode()))
+                size += len(words[1])
+            if len(entries) < asked:
+                break
+            after = letters[-1].id
+        return letters
 
     async def count_dead(self) -> tuple[int, int]:
         """How many there are, and how many had to go for want of room."""

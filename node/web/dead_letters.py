@@ -52,7 +52,7 @@ class ResendBody(ContractBody):
 
 
 async def list_dead_letters(request: Request, query: Annotated[DeadLettersQuery, Query()]) -> Object:
-    """Events that the target of the hooks did not take, the oldest first, in pages."""
+    """Events that the target of the hooks did not take, the oldest first, in pages, until one is empty."""
     calls = _calls_of(request)
     letters = await calls.list_dead(query.limit, query.cursor)
     total, lost = await calls.count_dead()
@@ -61,7 +61,7 @@ async def list_dead_letters(request: Request, query: Annotated[DeadLettersQuery,
         "total": total,
         "lost": lost,
     }
-    return answer | {"cursor": letters[-1].id} if len(letters) == query.limit else answer
+    return answer | {"cursor": letters[-1].id} if letters else answer
 
 
 async def resend_dead_letters(request: Request, body: ResendBody) -> Object:

@@ -7,7 +7,7 @@ import pytest
 from tannoy.fanout.history.publisher import Publisher, ToldChannels
 from tannoy.fanout.pubsub.envelopes import PLAIN
 from tannoy.fanout.redis.pipeline import Pipeline
-from tannoy.fanout.webhooks.calls import HookCalls, SessionChange
+from tannoy.fanout.webhooks.calls import LISTED_AT_ONCE, LISTED_MAX_BYTES, HookCalls, SessionChange
 from tannoy.fanout.webhooks.events import Event, EventReader, QueuedEvent
 from tannoy.shared.keyspace import Keyspace
 
@@ -268,6 +268,16 @@ async def test_dead_letters_are_listed_in_pages_in_the_order_in_which_they_died(
     assert [letter.event["id"] for letter in (*first, *rest)] == ["a", "b", "c"]
     assert first[0].reason == "the answer is 422"
     assert await calls.count_dead() == (3, 0)
+
+
+async def test_a_list_of_large_dead_letters_ends_early_and_goes_on_behind_its_last_one(calls: HookCalls) -> None:
+    half = "x" * (LISTED_MAX_BYTES // 2)
+    await calls.bury([{"id": f"{number}", "content": half} for number in range(40)], "late")
+    pages = [await calls.list_dead(1000, None)]
+    while pages[-1]:
+        pages.append(await calls.list_dead(1000, pages[-1][-1].id))
+    assert [len(page) for page in pages] == [LISTED_AT_ONCE, LISTED_AT_ONCE, 8, 0]
+    assert [letter.event["id"] for page in pages for letter in page] == [f"{number}" for number in range(40)]
 
 
 async def test_a_dead_letter_that_is_sent_again_waits_as_the_event_that_it_was_and_once(calls: HookCalls) -> None:
