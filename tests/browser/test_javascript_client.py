@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,7 +17,7 @@ from playwright.async_api import Page, async_playwright, expect
 from tests.browser.scripted import ScriptedNode
 from tests.browser.tabs import CHROMIUM, LAUNCH_ARGS, Tabs
 from tests.support.cluster import Cluster
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, value_becomes
 
 PROJECT = Path(__file__).parents[2]
 
@@ -160,8 +160,8 @@ async def test_a_page_from_the_back_forward_cache_hears_what_it_has_missed(
 
 
 @pytest.fixture(scope="module")
-def react_example(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """docs/examples/lobby.jsx with all that it imports, as one script."""
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], str]:
+    """Makes one script of a file in JSX with all that it imports."""
     npm, node = shutil.which("npm"), shutil.which("node")
     if npm is None or node is None:
         pytest.skip("no `npm` on the PATH: the packages of client/js need it")
@@ -169,17 +169,23 @@ def react_example(tmp_path_factory: pytest.TempPathFactory) -> str:
     shutil.copytree(PROJECT / "client/js", folder, ignore=shutil.ignore_patterns("node_modules", "dist", "test"))
     subprocess.run([npm, "ci", "--silent", "--no-audit", "--no-fund"], cwd=folder, check=True, timeout=300)
     subprocess.run([node, "build.mjs"], cwd=folder, check=True)
-    bundle = [
-        str(folder / "node_modules/.bin/esbuild"),
-        str(PROJECT / "docs/examples/lobby.jsx"),
+    names = (("", "index"), ("/react", "react"))
+    options = [
         *("--bundle", "--jsx=automatic", '--define:process.env.NODE_ENV="development"'),
-        *(
-            f"--alias:tannoy-client{name}={folder}/dist/esm/{file}.js"
-            for name, file in (("", "index"), ("/react", "react"))
-        ),
+        *(f"--alias:tannoy-client{name}={folder}/dist/esm/{file}.js" for name, file in names),
     ]
     environment = {**os.environ, "NODE_PATH": str(folder / "node_modules")}
-    return subprocess.run(bundle, env=environment, check=True, capture_output=True, text=True).stdout
+
+    def make(script: Path) -> str:
+        command = [str(folder / "node_modules/.bin/esbuild"), str(script), *options]
+        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def react_example(bundle: Callable[[Path], str]) -> str:
+    return bundle(PROJECT / "docs/examples/lobby.jsx")
 
 
 async def _show_react(site: Site, page: Page, example: str, cluster: Cluster, user: str) -> None:
@@ -200,3 +206,43 @@ async def test_the_example_in_react_shows_who_is_there_and_what_is_said(
     await _show_react(site, bob, react_example, cluster, "bob-r")
     await expect(bob.locator("li").last).to_have_text("hello from react")  # from the history
     await expect(ada.locator("#people")).to_contain_text("bob-r")
+
+
+async def test_a_room_in_react_that_was_hidden_shows_each_message_once(
+    site: Site, cluster: Cluster, tabs: Tabs, bundle: Callable[[Path], str], tmp_path: Path
+) -> None:
+    script = tmp_path / "hidden.jsx"
+    script.write_text(f"""
+        import {{ Activity, useState }} from "react";
+        import {{ createRoot }} from "react-dom/client";
+        import {{ connect }} from "tannoy-client";
+        import {{ useRoom }} from "tannoy-client/react";
+
+        const client = connect("{cluster.nodes[0].ws_url}");
+        function Room() {{
+          const {{ items, isJoined, send }} = useRoom(client, "hidden");
+          window.room = {{ texts: items.map((item) => item.content), isJoined, send }};
+        }}
+        function Page() {{
+          const [mode, setMode] = useState("visible");
+          window.setMode = setMode;
+          return <Activity mode={{mode}}><Room /></Activity>;
+        }}
+        createRoot(document.getElementById("root")).render(<Page />);
+    """)
+    page = await tabs.new_page()
+    await page.goto(site.add("hidden", bundle(script)))
+    await _until(page, "window.room?.isJoined")
+    await page.evaluate("room.send('before')")
+    await _until(page, "room.texts.length === 1")
+    await page.evaluate("setMode('hidden')")
+    path = "/api/v1/rooms/hidden"
+    await value_becomes(lambda: _users_of(cluster, path), 0)
+    await cluster.nodes[1].http.post(f"{path}/messages", json={"content": "meanwhile"})
+    await page.evaluate("setMode('visible')")
+    await _until(page, "room.texts.at(-1) === 'meanwhile' || room.texts.length > 2")
+    assert await page.evaluate("room.texts") == ["before", "meanwhile"]
+
+
+async def _users_of(cluster: Cluster, path: str) -> object:
+    return (await cluster.nodes[1].http.get(path)).json()["users_count"]

@@ -142,7 +142,7 @@ abstract class ChannelStore<Content, View> extends Store<Content, View> {
   protected follow(channel: Channel<Content, any>): void {
     this.channel = channel;
     channel.on("joined", ({ isFirst }: ChannelEvents<Content>["joined"]) => {
-      this.change({ isJoined: true, error: null });
+      this.change({ isJoined: true, error: null, ...(isFirst && { items: [] }) }); // a channel before may have left some
       if (isFirst) void this.#loadHistory(channel);
     });
     channel.on("message", (message: Message<Content>) => this.#add(message));
