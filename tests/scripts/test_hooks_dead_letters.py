@@ -1,18 +1,23 @@
 """Events that the target of the HTTP hooks did not take, on a real Valkey: listed, sent again, and deleted."""
 
+from collections.abc import AsyncGenerator
+
 import pytest
 from tannoy.fanout.pubsub.envelopes import PLAIN
+from tannoy.fanout.redis.pipeline import Pipeline
 from tannoy.fanout.webhooks.calls import LISTED_AT_ONCE, LISTED_MAX_BYTES, HookCalls
 from tannoy.fanout.webhooks.events import Event, EventReader
 
 from tests.support.history_room import HistoryRoom
+from tests.support.valkey import Valkey
 
 ALL_BYTES = 1_000_000
 
 
 @pytest.fixture
-def calls(history: HistoryRoom) -> HookCalls:
-    return HookCalls(history.pipeline, history.keyspace, EventReader(history.keyspace, PLAIN), backlog=1000)
+async def calls(valkey: Valkey, pipeline: Pipeline) -> AsyncGenerator[HookCalls]:
+    async with HistoryRoom.open(valkey, pipeline) as room:
+        yield HookCalls(pipeline, room.keyspace, EventReader(room.keyspace, PLAIN), backlog=1000)
 
 
 async def test_dead_letters_are_listed_in_pages_in_the_order_in_which_they_died(calls: HookCalls) -> None:
