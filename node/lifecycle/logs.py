@@ -44,7 +44,8 @@ def configure_logs(settings: Settings) -> None:
     logging.getLogger("uvicorn").propagate = True
     # The access log contains the query of each request, which may contain a token.
     logging.getLogger("uvicorn.access").disabled = True
-    for chatty in ("uvicorn.error", "asyncio"):
+    # Those of httpx have the whole address of each request of the HTTP hooks, which may contain a key.
+    for chatty in ("uvicorn.error", "asyncio", "httpx", "httpcore", "hpack"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from io import StringIO
 from pathlib import Path
 
+import httpx
 import pytest
 import structlog
 from tannoy.node.lifecycle.log_text import FIELD_MAX_CHARACTERS, TRACEBACK_MAX_CHARACTERS
@@ -13,6 +14,8 @@ from tannoy.node.lifecycle.logs import configure_logs
 from tannoy.shared.errors import StartError
 from tannoy.shared.logs import get_logger
 from tannoy.shared.settings import load_settings
+
+from tests.support.hook_receiver import HookReceiver
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +42,7 @@ def written(path: Path) -> str:
     return path.read_text()
 
 
-QUIET = ("uvicorn.access", "uvicorn.error", "asyncio")
+QUIET = ("uvicorn.access", "uvicorn.error", "asyncio", "httpx", "httpcore", "hpack")
 
 
 def configure(path: Path, **settings: str) -> None:
@@ -152,6 +155,16 @@ def test_requests_are_never_logged_since_a_query_may_contain_a_token(tmp_path: P
     configure(tmp_path / "log", log_level="DEBUG")
 
     logging.getLogger("uvicorn.access").info("GET /ws?token=secret")
+
+    assert written(tmp_path / "log") == ""
+
+
+def test_requests_of_the_http_hooks_are_never_logged_since_their_address_may_contain_a_key(tmp_path: Path) -> None:
+    configure(tmp_path / "log", log_level="DEBUG")
+
+    with HookReceiver().running() as receiver, httpx.Client() as client:
+        client.post(f"{receiver.url}?key=secret", content=b"{}")
+        assert receiver.requests
 
     assert written(tmp_path / "log") == ""
 
