@@ -19,8 +19,8 @@ class NotAuthenticated(Refused):
 
     code = ErrorCode.BAD_TOKEN
 
-    def __init__(self) -> None:
-        super().__init__("the application does not know who you are: log in there first")
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or "the application does not know who you are: log in there first")
 
 
 class HookFailed(Refused):

@@ -15,7 +15,7 @@ from ...shared.clock import Clock
 from ..admission.identity_question import SCOPE_KEY
 from ..auth.claims import DEFAULT_PERMISSIONS
 from .answer_cache import AnswerCache, key_of
-from .errors import Forbidden
+from .errors import Forbidden, NotAuthenticated
 from .hooks import ChannelRequest, LiveSession
 from .identity import Identity
 
@@ -65,12 +65,12 @@ class HookQuestions:
         self._ask = ask
         self._cache: AnswerCache[_Decision] = AnswerCache(clock)
 
-    async def authenticate(self, request: HTTPConnection) -> Identity | None:
-        """None: the back end does not know the client. Raises Forbidden, Unavailable."""
+    async def authenticate(self, request: HTTPConnection) -> Identity:
+        """Raises NotAuthenticated where the back end does not know the client, Forbidden, Unavailable."""
         question: dict[str, object] = request.scope[SCOPE_KEY]
         decision = await self._decide(question, question, read_identity)
         if not decision.is_known:
-            return None
+            raise NotAuthenticated(decision.message)
         if decision.identity is None:
             raise Forbidden(decision.message or "the back end does not let you connect")
         return decision.identity

@@ -11,7 +11,7 @@ from ...shared.clock import Clock
 from ...shared.errors import Unavailable
 from ...shared.turns import Turns
 from ..admission.sampled_lines import SampledLines
-from .errors import Forbidden, HookFailed, HookLate, HookUnavailable
+from .errors import Forbidden, HookFailed, HookLate, HookUnavailable, NotAuthenticated
 
 T = TypeVar("T")
 
@@ -49,9 +49,9 @@ class HookRunner:
     async def run(self, call: Callable[[], Awaitable[T]], *, user: str | None = None) -> T:
         """Return the result of the hook. `user`: whose session it is about, where there is one.
 
-        Raises Forbidden if the hook does, HookUnavailable if it raises Unavailable, HookFailed if it raises anything
-        else, and HookLate if it does not return in time. It is cancelled then; one that goes on nevertheless keeps its
-        turn until it has ended.
+        Raises Forbidden or NotAuthenticated if the hook does, HookUnavailable if it raises Unavailable, HookFailed if
+        it raises anything else, and HookLate if it does not return in time. It is cancelled then; one that goes on
+        nevertheless keeps its turn until it has ended.
         """
         loop = asyncio.get_running_loop()
         ends = loop.time() + self._timeout
@@ -88,6 +88,8 @@ class HookRunner:
         if isinstance(error, Forbidden):
             self._forbidden += 1
             raise Forbidden(error.message)  # one of our own: an application may raise the same object again and again
+        if isinstance(error, NotAuthenticated):
+            raise error
         if isinstance(error, Unavailable):
             raise self._record_unavailable(error, user) from error
         raise self.record_failure(error, user) from error

@@ -92,11 +92,13 @@ async def test_the_back_end_says_who_a_client_is_by_what_the_handshake_brings(
 
 
 @pytest.mark.parametrize(("status", "code", "closed"), [(401, "bad_token", 4501), (403, "forbidden", 4503)])
-async def test_a_client_that_the_back_end_refuses_gets_no_session(
+async def test_a_client_that_the_back_end_refuses_gets_no_session_and_is_told_why(
     node: NodeProcess, back_end: BackEnd, status: int, code: str, closed: int
 ) -> None:
     back_end.connect = lambda question: Answer(status, {"message": "go away"})
-    assert await refused(node) == (code, closed)
+    client = await Client.open(node.ws_url + "/ws")
+    error = await client.expect("error")
+    assert (error["code"], error["message"], await client.close_code()) == (code, "go away", closed)
 
 
 @pytest.mark.parametrize(
