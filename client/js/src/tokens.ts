@@ -4,6 +4,8 @@ import { ConnectionLost, TokenRefused } from "./errors.js";
 
 /** The close code of a token that a node refuses. */
 const BAD_TOKEN = 4501;
+/** Milliseconds after which a function for tokens that has not answered has failed: a `fetch` may wait for ever. */
+const ASK_MS = 30_000;
 
 /** A promise that rejects is a failed attempt to connect, after which it is asked again, unless with a TokenRefused. */
 export type TokenProvider = () => string | Promise<string>;
@@ -53,17 +55,20 @@ export class TokenSource {
   }
 
   async #ask(provider: TokenProvider): Promise<string> {
-    let token: string;
+    let timer;
+    const late = new Promise<never>((_, reject) => (timer = setTimeout(() => reject("no answer"), ASK_MS)));
     try {
-      token = await provider();
+      const token = await Promise.race([late, provider()]);
+      return (this.#token = checkToken(token));
     } catch (error) {
-      throw error instanceof TokenRefused ? error : new ConnectionLost(`no token: the function for it threw ${error}`);
+      throw error instanceof TokenRefused ? error : new ConnectionLost(`no token: ${error}`);
+    } finally {
+      clearTimeout(timer);
     }
-    return (this.#token = checkToken(token));
   }
 }
 
 function checkToken(token: unknown): string {
   if (typeof token === "string" && token.trim()) return token;
-  throw new TokenRefused(`the token has to be a string that is not blank, not ${JSON.stringify(token)}`, BAD_TOKEN);
+  throw new TokenRefused(`not a token: "${token}"`, BAD_TOKEN);
 }

@@ -4,6 +4,7 @@ import { afterEach, mock, test } from "node:test";
 import { ConnectionLost, SessionEnded, TokenRefused } from "../dist/esm/errors.js";
 import { secondsUntilRefresh } from "../dist/esm/token-refresh.js";
 import { TokenSource } from "../dist/esm/tokens.js";
+import { ManualClock } from "./support/clock.mjs";
 
 afterEach(() => mock.restoreAll());
 
@@ -51,6 +52,18 @@ test("a function that throws is a failed attempt, and one that throws TokenRefus
 
   await assert.rejects(failing.get(), (error) => error instanceof ConnectionLost && !(error instanceof SessionEnded));
   await assert.rejects(refusing.get(), /log in/);
+});
+
+test("a function that does not answer is a failed attempt, after which it is asked again", async (context) => {
+  const clock = new ManualClock().install();
+  context.after(() => clock.restore());
+  const answers = [new Promise(() => {}), "t2"];
+  const tokens = new TokenSource(() => answers.shift());
+  const asked = assert.rejects(tokens.get(), (error) => error instanceof ConnectionLost && !(error instanceof SessionEnded));
+  clock.advance(30_000);
+  await asked;
+
+  assert.equal(await tokens.get(), "t2");
 });
 
 test("a token is replaced when a tenth to a quarter of its time is left", () => {
