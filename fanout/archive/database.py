@@ -129,8 +129,9 @@ class Database:
 
     async def _ensure_schema(self, connection: AsyncConnection) -> None:
         """Create the tables where they are missing. Raises DatabaseFailed: they are of another version."""
-        if not self.is_sqlite:
-            await connection.execute(text(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})"))
+        # One process after the other: several may start at once.
+        lock = "BEGIN IMMEDIATE" if self.is_sqlite else f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})"
+        await connection.execute(text(lock))
         for table in METADATA.sorted_tables:
             await connection.execute(CreateTable(table, if_not_exists=True))
         await connection.execute(CreateIndex(BY_TIME, if_not_exists=True))

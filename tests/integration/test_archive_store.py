@@ -1,5 +1,6 @@
 """The archive's tables in real databases: each test on SQLite and on PostgreSQL."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from itertools import count
@@ -277,3 +278,17 @@ async def test_a_connection_that_the_server_has_closed_is_replaced(tmp_path: Pat
         await postgres.start()
         await database.check()
         await database.close()
+
+
+async def test_many_nodes_that_open_a_new_file_at_once_all_open_it(tmp_path: Path) -> None:
+    for turn in range(10):
+        url = parse_database_url(f"sqlite:///{tmp_path}/new-{turn}.db")
+        databases = [Database(url, RULES, SystemClock(), is_required=True) for _ in range(4)]
+        try:
+            await asyncio.gather(*(database.open() for database in databases))
+            async with databases[0].transaction(Work.READ) as connection:
+                versions = await connection.execute(text("SELECT count(*) FROM tannoy_archive"))
+                assert versions.scalar_one() == 1
+        finally:
+            for database in databases:
+                await database.close()
