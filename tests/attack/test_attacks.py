@@ -20,8 +20,8 @@ from tests.support.waiting import PATIENCE, eventually
 SECONDS = 0.2
 BUDGET = 400_000
 """For how long an attacker goes on, and how many bytes it sends at most."""
-GROWN_MAX = 30.0
-"""Megabytes of a node, at the peak of an attack."""
+GROWN_MAX = 60.0
+"""Megabytes of a node, at the peak of an attack: a link reads 9 MB of a message before it gives it up."""
 SHORT = [case for case in CASES if not case.is_long]
 
 

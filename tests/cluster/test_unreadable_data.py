@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import pytest
+from tannoy.fanout.listening import ENCODED_TIMES, PRESENCE_MAX_BYTES, STREAM_TIMES
 from tannoy.shared.channels import Owner, OwnerKind
 from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName
@@ -28,6 +29,8 @@ ROOM, AGENT = "odd", "odd"
 NO_TEXT = b"\xff\xfe"
 HUGE = b"9" * 300_000
 FAR = "9007199254740993"
+PAYLOAD_MAX_BYTES = ENCODED_TIMES * 65_536 + STREAM_TIMES * 1_048_576 + PRESENCE_MAX_BYTES
+"""With the default settings."""
 """More than the exact integers of Lua, and far in the future as a time in milliseconds."""
 
 Commands = list[tuple[str | bytes, ...]]
@@ -260,7 +263,7 @@ async def test_a_payload_larger_than_any_message_reaches_nobody(world: World) ->
     room = KEYSPACE.room(RoomName("healthy"))
     before = (await world.node.diagnostics())["unreadable"].get("room", 0)
 
-    await world.cluster.valkey.run("PUBLISH", room.address, b"\1\0\0\0\0\2{}" + bytes(3_000_000))
+    await world.cluster.valkey.run("PUBLISH", room.address, b"\1\0\0\0\0\2{}" + bytes(PAYLOAD_MAX_BYTES))
 
     assert await world.heard_by_the_others() == [["message"], ["message"], []]
     assert (await world.node.diagnostics())["unreadable"]["room"] == before + 1

@@ -12,6 +12,8 @@ FLOODER = frozenset({"bye 4505", "bye 1008", "close 1008", "ended"})
 """How a session ends that sends too much."""
 TOLERATED = FLOODER | {"served"}
 ROOM = "/ws/chat/flooded"
+ROOMS = "/ws"
+"""Where any room may be named. On the socket of one room another one is a malformed command, and ten end it."""
 MSGPACK = "Sec-WebSocket-Protocol: tannoy.v1.msgpack"
 LEAVES_WITHIN = 0.5
 ENDS_WITHIN = 10.0
@@ -22,10 +24,16 @@ BAD_FRAMES = frozenset({"bye 4505", "ended"})
 
 
 async def _flood(
-    attacker: Attacker, first: bytes, data: bytes, *headers: str, reads: bool, ends_as: frozenset[str]
+    attacker: Attacker,
+    first: bytes,
+    data: bytes,
+    *headers: str,
+    reads: bool,
+    ends_as: frozenset[str],
+    path: str = ROOM,
 ) -> str:
     """Send `first`, then `data` again and again as fast as the node takes it, until it ends this or time is up."""
-    async with attacker.socket(ROOM, *headers) as peer:
+    async with attacker.socket(path, *headers) as peer:
         if not reads:
             peer.stop_reading()
         piece = data * max(1, PIECE // len(data))
@@ -47,9 +55,10 @@ def _case(
     reads: bool = True,
     rated: bool = False,
     ends_as: frozenset[str] = TOLERATED,
+    path: str = ROOM,
 ) -> Case:
     async def attack(attacker: Attacker) -> str:
-        return await _flood(attacker, first, data, *headers, reads=reads, ends_as=ends_as)
+        return await _flood(attacker, first, data, *headers, reads=reads, ends_as=ends_as, path=path)
 
     return Case(name, fault, attack, ends_as, rated=rated)
 
@@ -110,13 +119,21 @@ CASES = (
     ),
     _case("msgpack of 16,000 empty maps", packed({"type": "message", "content": EMPTY * 16_000}), MSGPACK, fault="F22"),
     _case("a length that is not the shortest", LONG_LENGTH, fault="F24", ends_as=frozenset({"bye 1002"})),
-    _case("commands of no room", text({"type": "leave", "room": "nowhere"}), fault="F30", rated=True, ends_as=REFUSED),
+    _case(
+        "commands of no room",
+        text({"type": "leave", "room": "nowhere"}),
+        fault="F30",
+        rated=True,
+        ends_as=REFUSED,
+        path=ROOMS,
+    ),
     _case(
         "messages to no room",
         text({"type": "message", "room": "nowhere", "content": 1}),
         fault="F30",
         rated=True,
         ends_as=REFUSED,
+        path=ROOMS,
     ),
     _case(
         "histories of no room",
@@ -124,5 +141,6 @@ CASES = (
         fault="F30",
         rated=True,
         ends_as=REFUSED,
+        path=ROOMS,
     ),
 )
