@@ -36,8 +36,15 @@ def _binary(name: str) -> str:
 
 def _working_in(folder: str) -> list[str]:
     """The processes in this folder, which may have left the group of the one that started them."""
-    links = map(str, Path("/proc").glob("[0-9]*/cwd"))
-    return [link for link in links if os.path.realpath(link).startswith(folder)]
+    return [str(link) for link in Path("/proc").glob("[0-9]*/cwd") if _target(link).startswith(folder)]
+
+
+def _target(link: Path) -> str:
+    """Empty: its process has ended meanwhile."""
+    try:
+        return os.readlink(link)
+    except FileNotFoundError:
+        return ""
 
 
 class Postgres:
