@@ -13,9 +13,9 @@ from typing import cast
 from ..shared.channels import Owner, OwnerKind
 from ..shared.channels import partition as partition_of_name
 from ..shared.errors import BadName
-from ..shared.keyspace import kind_of_key
 from ..shared.logs import get_logger
 from ..shared.names import RoomName, parse_agent, parse_room, parse_user
+from ..shared.partitions import kind_of_key
 from .redis.connection import Reply, Word
 from .redis.errors import CommandFailed, RedisError
 from .redis.pipeline import CommandSender

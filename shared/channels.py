@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 PARTITIONS = 64
-"""Number of partitions of the keyspace. `keyspace.py` gives each a hash tag, so that a script touches one slot."""
+"""Number of partitions of the keyspace. `partitions.py` gives each a hash tag, so that a script touches one slot."""
 
 
 class ChannelKind(StrEnum):

@@ -25,7 +25,7 @@ from functools import partial
 from ...shared.channels import PARTITIONS
 from ...shared.clock import Clock
 from ...shared.durations import sum_durations
-from ...shared.keyspace import partition_of
+from ...shared.partitions import partition_of
 from ..pubsub.any_link import LinkListener, LinkStatistics
 from ..pubsub.barriers import PublishNonce
 from ..pubsub.link import Link

@@ -16,8 +16,8 @@ from functools import partial
 
 from ...shared.channels import PARTITIONS
 from ...shared.errors import Unavailable
-from ...shared.keyspace import partition_of
 from ...shared.logs import get_logger
+from ...shared.partitions import partition_of
 from ..redis.address import RedisAddress
 from ..redis.connection import RedisConnection, Reply, Word
 from ..redis.errors import CommandFailed

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from ...shared.keyspace import partition_of
+from ...shared.partitions import partition_of
 from ..redis.connection import RedisConnection, Reply, Word
 from ..redis.script import Script
 

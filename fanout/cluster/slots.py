@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import Any
 
 from ...shared.channels import PARTITIONS
-from ...shared.keyspace import PARTITION_SLOTS
+from ...shared.partitions import PARTITION_SLOTS
 from ..redis.address import RedisAddress
 from ..redis.errors import RedisError
 

@@ -15,9 +15,10 @@ from typing import Protocol
 from ...shared.channels import Owner
 from ...shared.clock import Clock
 from ...shared.errors import MalformedBytes, Unavailable
-from ...shared.keyspace import Keyspace, has_partition, kind_of_key
+from ...shared.keyspace import Keyspace
 from ...shared.logs import get_logger
 from ...shared.names import AgentId, SessionId, UserId
+from ...shared.partitions import has_partition, kind_of_key
 from ...shared.publication import EncodedMessage
 from ...shared.sessions import SessionInfo
 from ..history.publisher import Publisher

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ...shared.keyspace import partition_of
+from ...shared.partitions import partition_of
 from ..batches import batched
 
 CHANNELS_PER_COMMAND = 512

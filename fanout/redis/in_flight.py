@@ -9,7 +9,7 @@ from typing import Generic, TypeVar, cast
 
 from ...shared.durations import Durations, DurationStatistics
 from ...shared.errors import Unavailable
-from ...shared.keyspace import kind_of_key
+from ...shared.partitions import kind_of_key
 from .connection import RedisConnection, Reply, Word
 from .errors import CommandFailed
 from .script import Script

@@ -14,7 +14,8 @@ from redis.backoff import NoBackoff
 from tannoy.fanout.cluster.pipeline import ClusterPipeline
 from tannoy.fanout.cluster.topology import ClusterTopology
 from tannoy.fanout.redis.address import ClusterAddress, parse_address
-from tannoy.shared.keyspace import PARTITION_TAGS, Keyspace
+from tannoy.shared.keyspace import Keyspace
+from tannoy.shared.partitions import PARTITION_TAGS
 
 from tests.support.redis_cluster import RedisCluster
 from tests.support.redis_servers import binary_of

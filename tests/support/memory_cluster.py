@@ -9,7 +9,7 @@ from tannoy.fanout.cluster.topology import ClusterTopology
 from tannoy.fanout.redis.address import ClusterAddress, RedisAddress
 from tannoy.fanout.redis.connection import Pushes, RedisConnection
 from tannoy.shared.channels import PARTITIONS
-from tannoy.shared.keyspace import PARTITION_SLOTS, partition_of
+from tannoy.shared.partitions import PARTITION_SLOTS, partition_of
 
 from tests.support.memory_redis import MemoryRedis
 

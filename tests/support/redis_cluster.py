@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from redis.exceptions import RedisError
-from tannoy.shared.keyspace import PARTITION_SLOTS, PARTITION_TAGS
+from tannoy.shared.partitions import PARTITION_SLOTS, PARTITION_TAGS
 
 from tests.support.certificates import Certificates
 from tests.support.ports import free_port

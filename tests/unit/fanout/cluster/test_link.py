@@ -9,7 +9,8 @@ from tannoy.fanout.cluster.link import ClusterLink
 from tannoy.fanout.cluster.topology import ClusterTopology
 from tannoy.fanout.redis.address import RedisAddress
 from tannoy.shared.channels import PARTITIONS
-from tannoy.shared.keyspace import Keyspace, partition_of
+from tannoy.shared.keyspace import Keyspace
+from tannoy.shared.partitions import partition_of
 
 from tests.support.clock import manual_clock, on_manual_time, turns
 from tests.support.memory_cluster import A, B, C, MemoryCluster, memory

@@ -7,8 +7,9 @@ from tannoy.fanout.cluster.slots import Redirection, RedirectionKind, SlotMap, r
 from tannoy.fanout.redis.address import ClusterAddress, RedisAddress
 from tannoy.fanout.redis.errors import RedisError
 from tannoy.shared.channels import PARTITIONS
-from tannoy.shared.keyspace import PARTITION_SLOTS, Keyspace, key_slot, partition_of
+from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import AgentId, RoomName
+from tannoy.shared.partitions import PARTITION_SLOTS, key_slot, partition_of
 
 ASKED = RedisAddress("asked", 7000, "ada", "secret", 0, None)
 at = ClusterAddress((ASKED,)).at

@@ -2,8 +2,9 @@
 
 from tannoy.fanout.pubsub.link_state import LinkState
 from tannoy.fanout.pubsub.verbs import CHANNELS_PER_COMMAND, SHARDED
-from tannoy.shared.keyspace import Keyspace, partition_of
+from tannoy.shared.keyspace import Keyspace
 from tannoy.shared.names import RoomName
+from tannoy.shared.partitions import partition_of
 
 from tests.support.link_states import push
 
