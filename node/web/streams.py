@@ -24,7 +24,11 @@ def _agent(request: Request, agent_id: AgentPath) -> tuple[Node, Channel]:
 # ---- in a room
 
 
-async def begin_room_stream(request: Request, room: RoomPath, body: StreamBody) -> Object:
+_NO_BODY, _NO_END_BODY = StreamBody(), StreamEndBody()
+"""Of requests whose body may be missing."""
+
+
+async def begin_room_stream(request: Request, room: RoomPath, body: StreamBody = _NO_BODY) -> Object:
     """Begin a stream in a room."""
     return await _begin(*_room(request, room), body)
 
@@ -34,7 +38,9 @@ async def write_room_stream(request: Request, room: RoomPath, stream_id: StreamP
     return await _write(request, *_room(request, room), stream_id, body)
 
 
-async def end_room_stream(request: Request, room: RoomPath, stream_id: StreamPath, body: StreamEndBody) -> Object:
+async def end_room_stream(
+    request: Request, room: RoomPath, stream_id: StreamPath, body: StreamEndBody = _NO_END_BODY
+) -> Object:
     """End a stream of a room: its text becomes one message."""
     node, channel = _room(request, room)
     return await node.operations.streams.end(channel, stream_id, body.status)
@@ -61,7 +67,7 @@ async def get_room_stream(request: Request, room: RoomPath, stream_id: StreamPat
 # ---- on an agent's channel
 
 
-async def begin_agent_stream(request: Request, agent_id: AgentPath, body: StreamBody) -> Object:
+async def begin_agent_stream(request: Request, agent_id: AgentPath, body: StreamBody = _NO_BODY) -> Object:
     """Begin a stream on an agent's channel."""
     return await _begin(*_agent(request, agent_id), body)
 
@@ -73,7 +79,9 @@ async def write_agent_stream(
     return await _write(request, *_agent(request, agent_id), stream_id, body)
 
 
-async def end_agent_stream(request: Request, agent_id: AgentPath, stream_id: StreamPath, body: StreamEndBody) -> Object:
+async def end_agent_stream(
+    request: Request, agent_id: AgentPath, stream_id: StreamPath, body: StreamEndBody = _NO_END_BODY
+) -> Object:
     """End a stream of an agent: its text becomes one message."""
     node, channel = _agent(request, agent_id)
     return await node.operations.streams.end(channel, stream_id, body.status)
