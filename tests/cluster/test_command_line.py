@@ -24,7 +24,7 @@ from tests.support.valkey import Valkey
         ("OUTBOX_MAX_BYTES", "-1", "greater than or equal to 4096"),
         ("NODE_ID", "no spaces", "A-Z a-z 0-9"),
         ("LOG_FORMAT", "xml", "'console' or 'json'"),
-        ("AUTH", "basic", "'none' or 'jwt'"),
+        ("AUTH", "basic", "'none', 'jwt' or 'hook'"),
         ("ALLOWED_ORIGINS", "example.com", "scheme://host"),
         ("REDIS_PREFIX", "a{b}", "match pattern"),
         ("LOG_FILE", "/nowhere/at/all.log", "No such file"),

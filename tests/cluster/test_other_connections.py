@@ -103,7 +103,7 @@ async def test_a_connection_that_its_client_has_reset_is_freed(
     async with HttpServer.running(keep_alive=3600) as server, RawHttp.to(server.port) as http:
         await http.send(request_bytes)
         await http.answer()
-        connections = [weakref.ref(each) for each in gc.get_objects() if isinstance(each, TannoyHttpProtocol)]
+        connections = [weakref.ref(each) for each in gc.get_objects() if type(each) is TannoyHttpProtocol]
         assert len(connections) == 1
 
         http.reset()

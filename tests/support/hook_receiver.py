@@ -110,7 +110,8 @@ def _handler_of(record: Callable[[Request], None], decide: Callable[[Request], A
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(said)))
             self.end_headers()
-            self.wfile.write(said)
+            with suppress(BrokenPipeError):  # a node that was killed, or does not wait any longer
+                self.wfile.write(said)
 
         def log_message(self, format: str, *args: Any) -> None: ...
 
