@@ -10,6 +10,9 @@ from .messages import publish_body
 from .requests import node_of
 from .stream_bodies import StreamBody, StreamEndBody, StreamPieceBody
 
+_NO_BODY, _NO_END_BODY = StreamBody(), StreamEndBody()
+"""Of requests whose body may be missing."""
+
 
 def _room(request: Request, room: RoomPath) -> tuple[Node, Channel]:
     node = node_of(request)
@@ -22,10 +25,6 @@ def _agent(request: Request, agent_id: AgentPath) -> tuple[Node, Channel]:
 
 
 # ---- in a room
-
-
-_NO_BODY, _NO_END_BODY = StreamBody(), StreamEndBody()
-"""Of requests whose body may be missing."""
 
 
 async def begin_room_stream(request: Request, room: RoomPath, body: StreamBody = _NO_BODY) -> Object:
