@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import cast
 
-from ..shared.channels import Owner, OwnerKind
+from ..shared.channels import Channel, ChannelKind, Owner, OwnerKind
 from ..shared.channels import partition as partition_of_name
 from ..shared.errors import BadName
+from ..shared.keyspace import Keyspace
 from ..shared.logs import get_logger
 from ..shared.names import RoomName, parse_agent, parse_room, parse_user
 from ..shared.partitions import kind_of_key
@@ -103,7 +104,17 @@ def _keys_of(words: tuple[Word, ...]) -> tuple[bytes, ...]:
     return tuple(word for word in found if isinstance(word, bytes) and kind_of_key(word))
 
 
-# ---- members of sets, as types
+# ---- names in members and entries, as types
+
+
+def parse_channel(name: str, keyspace: Keyspace) -> Channel:
+    """The channel of `room:NAME` or `agent:NAME`. Raises BadName: no node has written it."""
+    kind, _, rest = name.partition(":")
+    if kind == ChannelKind.ROOM:
+        return keyspace.room(parse_room(rest))
+    if kind == ChannelKind.AGENT:
+        return keyspace.agent(parse_agent(rest))
+    raise BadName(f"{name!r:.40} names no room and no agent")
 
 
 def parse_room_member(member: bytes, part: int) -> RoomName | None:

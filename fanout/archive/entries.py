@@ -4,11 +4,10 @@ from typing import Any, cast
 
 import orjson
 
-from ...shared.channels import Channel
 from ...shared.errors import BadName, MalformedBytes
 from ...shared.keyspace import Keyspace
-from ...shared.names import parse_agent, parse_room
 from ..pubsub.envelopes import Envelopes
+from ..unreadable import parse_channel
 from .calls import TakenEntry
 from .store import ArchivedMessage
 
@@ -20,7 +19,7 @@ def read_entry(entry: TakenEntry, keyspace: Keyspace, envelopes: Envelopes) -> A
         raise MalformedBytes(f"an entry of the backlog with other fields: {fields!r:.80}")
     name, position, envelope = map(bytes, fields[1::2])
     try:
-        channel = _read_channel(name.decode(), keyspace)
+        channel = parse_channel(name.decode(), keyspace)
         epoch, _, digits = position.decode().partition(" ")
         offset, milliseconds = int(digits), int(entry.id.partition(b"-")[0])
         if channel.partition != entry.partition:
@@ -31,16 +30,6 @@ def read_entry(entry: TakenEntry, keyspace: Keyspace, envelopes: Envelopes) -> A
     except (ValueError, BadName) as error:
         raise MalformedBytes(f"an entry of the backlog: {error}") from error
     return ArchivedMessage(name.decode(), offset, epoch, milliseconds, _author(frame), text)
-
-
-def _read_channel(name: str, keyspace: Keyspace) -> Channel:
-    """Raises BadName."""
-    kind, _, rest = name.partition(":")
-    if kind == "room":
-        return keyspace.room(parse_room(rest))
-    if kind == "agent":
-        return keyspace.agent(parse_agent(rest))
-    raise BadName(f"{name!r:.40} names no room and no agent")
 
 
 def _author(frame: object) -> str | None:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from ...shared.channels import Channel
-from ...shared.errors import BadName, MalformedBytes
+from ...shared.errors import BadName
 from ...shared.keyspace import Keyspace
-from ...shared.names import StreamId, parse_agent, parse_room, parse_stream
+from ...shared.names import StreamId, parse_stream
 from ..pubsub.envelopes import PLAIN, Envelopes
 from ..pubsub.stream_events import BEGUN
 from ..redis.answers import read_later
@@ -15,7 +15,7 @@ from ..redis.connection import Reply
 from ..redis.pipeline import AnyPipeline
 from ..script_batches import ScriptBatches
 from ..scripts import STREAM_READ, STREAMS_DUE, STREAMS_LIST, STREAMS_LISTEN
-from ..unreadable import UnreadableData
+from ..unreadable import UnreadableData, parse_channel
 from .stored import StoredStream, read_stored
 
 LISTENERS_MS = 1500
@@ -91,16 +91,11 @@ class StreamReading:
         for member in await self._pipeline.run_script(STREAMS_DUE, (key,), (DUE_AT_ONCE, CLAIM_MS)):
             try:
                 found.append(self._parse_member(bytes(member)))
-            except (BadName, UnicodeDecodeError, MalformedBytes):
+            except (BadName, UnicodeDecodeError):
                 await self._unreadable.remove(self._pipeline, "ZREM", key, bytes(member))
         return found
 
     def _parse_member(self, member: bytes) -> tuple[Channel, StreamId]:
-        """The stream that a member of the set of those that are due names. Raises BadName, MalformedBytes."""
-        kind, _, rest = member.decode().partition(":")
-        name, _, stream_id = rest.partition("/")
-        if kind == "room":
-            return self._keyspace.room(parse_room(name)), parse_stream(stream_id)
-        if kind == "agent":
-            return self._keyspace.agent(parse_agent(name)), parse_stream(stream_id)
-        raise MalformedBytes(f"a stream of an unknown kind of channel: {member[:60]!r}")
+        """The stream that a member of the set of those that are due names. Raises BadName, UnicodeDecodeError."""
+        name, _, stream_id = member.decode().partition("/")
+        return parse_channel(name, self._keyspace), parse_stream(stream_id)

@@ -10,13 +10,13 @@ from typing import Any, cast
 
 import orjson
 
-from ...shared.channels import Channel
 from ...shared.clock import rfc3339
 from ...shared.errors import BadName, MalformedBytes
 from ...shared.hook_events import HookEvent
 from ...shared.keyspace import Keyspace
-from ...shared.names import parse_agent, parse_room
+from ...shared.names import parse_room
 from ..pubsub.envelopes import Envelopes
+from ..unreadable import parse_channel
 
 Event = dict[str, object]
 NODE_LOST = "the node was lost"
@@ -76,7 +76,7 @@ class EventReader:
         return {**self._read_room(partition, entry_id, fields), **who, "users_count": int(fields[b"c"])}
 
     def _read_message(self, partition: int, entry_id: bytes, fields: Mapping[bytes, bytes]) -> Event:
-        channel = _read_channel(fields[b"c"].decode(), self._keyspace)
+        channel = parse_channel(fields[b"c"].decode(), self._keyspace)
         epoch, _, digits = fields[b"p"].decode().partition(" ")
         publication = self._envelopes.unpack_entry(channel.address, fields[b"m"], epoch, int(digits))
         frame = _read_object(publication.encoded.json)
@@ -120,13 +120,3 @@ def _read_object(json: bytes) -> Event:
     if not isinstance(value, dict):
         raise ValueError("no object")
     return cast("Event", value)
-
-
-def _read_channel(name: str, keyspace: Keyspace) -> Channel:
-    """Raises BadName, ValueError."""
-    kind, _, rest = name.partition(":")
-    if kind == "room":
-        return keyspace.room(parse_room(rest))
-    if kind == "agent":
-        return keyspace.agent(parse_agent(rest))
-    raise ValueError(f"{name!r:.40} names no room and no agent")
